@@ -1,0 +1,199 @@
+"""The nouns of the one loop: what is wished for, what is there, and what closes the difference.
+
+Pure values; imports nothing of ours. `engine` runs them, `backends` carry them out.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar, Protocol, Self
+
+Scalar = str | int | float | bool | None
+Value = Scalar | tuple[Scalar, ...]
+State = Mapping[str, Value]
+
+
+class Impact(IntEnum):
+    """What an action does to those who are connected."""
+
+    NONE = 0
+    RELOAD = 1
+    RESTART = 2
+    DESTROY = 3
+
+
+class Sealed(Protocol):
+    """Bytes that no report may show."""
+
+    def reveal(self) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How to look: a shell snippet for a host, a kind ("servers") for the cloud."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: exit code and streams of a snippet, or a cloud list's items."""
+
+    code: int = 0
+    out: bytes = b""
+    err: bytes = b""
+    items: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def text(self) -> str:
+        return self.out.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The id of a cloud object of ours, looked up by name when the call is made."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Do:
+    """One action. On a host `text` is shell and `stdin` its input; on the cloud `text` is
+    method and path (`POST /servers/{servers:db-1}/actions/poweron`) and `body` what is sent.
+    `timeout` in seconds."""
+
+    why: str
+    text: str
+    stdin: bytes | Sealed = b""
+    body: Mapping[str, object] | None = None
+    impact: Impact = Impact.NONE
+    timeout: float = 120.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Not there yet and on its way. `limit` is in seconds from the first time it was seen."""
+
+    reason: str
+    limit: float = 120.0
+
+
+@dataclass(frozen=True)
+class Need:
+    """A look at another resource's world (`on` names the target) that fills in a wish."""
+
+    on: str
+    ask: Ask
+
+
+class Facts(Protocol):
+    """What has been seen in this look. None: the target is not there yet."""
+
+    def get(self, on: str, ask: Ask) -> Answer | None: ...
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Before and after. Only keys of `after` count; None is absence."""
+
+    before: State | None
+    after: State | None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        if self.after is None:
+            return () if self.before is None else tuple(self.before)
+        before = self.before or {}
+        return tuple(k for k, v in self.after.items() if self.before is None or before.get(k) != v)
+
+    def __bool__(self) -> bool:
+        return (self.before is None) != (self.after is None) or bool(self.keys)
+
+    def moved(self, *names: str) -> bool:
+        """Whether one of these keys differs."""
+        return any(name in self.keys for name in names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource(ABC):
+    """Something that can be wished for on one target. A frozen value; all methods are pure."""
+
+    kind: ClassVar[str]
+    secret_keys: ClassVar[frozenset[str]] = frozenset()
+    on: str
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tells it from others of its kind on its target."""
+
+    @abstractmethod
+    def probe(self) -> Ask:
+        """How to look. Equal asks are asked once per target and look."""
+
+    @abstractmethod
+    def read(self, answer: Answer) -> State | Waiting | None:
+        """What is there. Raises Refused where going on would not be safe."""
+
+    @abstractmethod
+    def desired(self) -> State | None:
+        """What should be there; None where it is declared absent."""
+
+    @abstractmethod
+    def change(self, diff: Diff) -> Iterable[Do]:
+        """The very actions that close the difference."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """What else has to be seen before the wish is complete."""
+        return ()
+
+    def settled(self, facts: Facts) -> Self:
+        """The same wish with what only the machines know filled in."""
+        return self
+
+    def explain(self, diff: Diff) -> tuple[str, ...]:
+        """The differing keys as people know them."""
+        return diff.keys
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Resources that may assume the tiers before it."""
+
+    title: str
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A resource that differs, and what will be done about it."""
+
+    resource: Resource
+    diff: Diff
+    actions: tuple[Do, ...]
+
+    @property
+    def impact(self) -> Impact:
+        return max((a.impact for a in self.actions), default=Impact.NONE)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return self.resource.explain(self.diff)
+
+
+@dataclass
+class Report:
+    """What a run did and what it saw at its last look."""
+
+    changed: list[Change] = field(default_factory=list)
+    left: list[Change] = field(default_factory=list)
+    waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
+    trips: dict[str, int] = field(default_factory=dict)
+    api_calls: int = 0
+    seconds: float = 0.0
