@@ -76,8 +76,8 @@ class Decoder:
             self._out = self._out[end + 1 :]
         stop = self._mark + b"\n"
         while self._ended and (at := self._err.find(stop)) >= 0:
-            index, code, text = self._ended.pop(0)
-            yield Frame(index, code, text, self._err[:at])
+            number, status, text = self._ended.pop(0)
+            yield Frame(number, status, text, self._err[:at])
             self._err = self._err[at + len(stop) :]
 
     @property

@@ -1,0 +1,112 @@
+"""A machine as a target of the loop: one wire, one exec a batch."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from pgprovision.backends import frames
+from pgprovision.errors import OutcomeUnknown, StepFailed, Unreachable
+from pgprovision.model import Answer, Ask, Do
+
+LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
+
+
+class Wire(Protocol):
+    """Runs one script in one `sh` on the far side."""
+
+    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+        """Pieces of stdout and stderr as they come. `patience` is how many seconds the next
+        piece may take; raises TimeoutError past it, ConnectionError when the line is gone."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Host:
+    """One machine. `connect` gives its wire, or None while the machine does not exist yet."""
+
+    def __init__(self, name: str, connect: Callable[[], Wire | None]) -> None:
+        self.name = name
+        self.trips = 0
+        self._connect = connect
+        self._wire: Wire | None = None
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | None:
+        """Answers to all asks in one trip. Raises Unreachable."""
+        wire = self._open()
+        if wire is None:
+            return None
+        steps = [frames.Step(ask.text) for ask in asks]
+        answers: dict[Ask, Answer] = {}
+        try:
+            for frame in self._frames(wire, steps, lambda _: LOOK_SECONDS):
+                answers[asks[frame.index]] = Answer(frame.code, frame.out, frame.err)
+        except (ConnectionError, TimeoutError, OSError) as error:
+            self.close()
+            raise Unreachable(f"the look was cut off: {error}", where=self.name) from error
+        return answers
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        """Runs actions in order up to the first that fails. Raises StepFailed, OutcomeUnknown."""
+        wire = self._open()
+        if wire is None:
+            raise Unreachable("the machine does not exist yet", where=self.name)
+        steps = [
+            frames.Step(a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal())
+            for a in actions
+        ]
+        ended = 0
+        try:
+            for frame in self._frames(wire, steps, lambda i: actions[i].timeout, stop=True):
+                ended = frame.index + 1
+                if frame.code:
+                    said = (frame.err or frame.out).decode(errors="replace").strip()
+                    what = f"{actions[frame.index].why} failed (exit {frame.code})"
+                    raise StepFailed(f"{what}\n{_indent(said)}", where=self.name)
+                done(actions[frame.index])
+        except (ConnectionError, TimeoutError, OSError) as error:
+            self.close()
+            raise OutcomeUnknown(
+                f"connection lost during: {actions[min(ended, len(actions) - 1)].why} ({error})",
+                where=self.name,
+            ) from error
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _open(self) -> Wire | None:
+        if self._wire is None:
+            self._wire = self._connect()
+        return self._wire
+
+    def _frames(
+        self,
+        wire: Wire,
+        steps: Sequence[frames.Step],
+        limit: Callable[[int], float],
+        *,
+        stop: bool = False,
+    ) -> Iterator[frames.Frame]:
+        mark = frames.new_mark()
+        decoder = frames.Decoder(mark)
+        index, since, failed = 0, time.monotonic(), False
+
+        def patience() -> float:
+            current = limit(min(index, len(steps) - 1))
+            return max(0.0, since + current - time.monotonic())
+
+        self.trips += 1
+        for out, err in wire.run(frames.encode(steps, mark, stop=stop), patience):
+            for frame in decoder.feed(out, err):
+                index, since, failed = frame.index + 1, time.monotonic(), frame.code != 0
+                yield frame
+        if index < len(steps) and not (stop and failed):
+            said = decoder.rest.decode(errors="replace").strip()
+            raise ConnectionError(f"the shell ended early: {said[-500:] or 'no output'}")
+
+
+def _indent(text: str, lines: int = 15) -> str:
+    """The last lines of what a step said, set apart."""
+    return "\n".join(f"    | {line}" for line in text.splitlines()[-lines:])

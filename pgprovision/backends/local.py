@@ -1,0 +1,54 @@
+"""The controller itself as a machine: the same frames, a local `sh`."""
+
+import selectors
+import subprocess
+from collections.abc import Callable, Iterator
+
+
+class LocalWire:
+    """A `sh` on this machine."""
+
+    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(["sh", "-s"], stdin=pipe, stdout=pipe, stderr=pipe) as shell:
+            assert shell.stdin and shell.stdout and shell.stderr
+            try:
+                with selectors.DefaultSelector() as ready:
+                    ready.register(shell.stdout, selectors.EVENT_READ, "out")
+                    ready.register(shell.stderr, selectors.EVENT_READ, "err")
+                    yield from self._pump(shell, script, ready, patience)
+            finally:
+                if shell.poll() is None:
+                    shell.kill()
+
+    def _pump(
+        self,
+        shell: "subprocess.Popen[bytes]",
+        script: bytes,
+        ready: selectors.BaseSelector,
+        patience: Callable[[], float],
+    ) -> Iterator[tuple[bytes, bytes]]:
+        assert shell.stdin
+        ready.register(shell.stdin, selectors.EVENT_WRITE, "in")
+        left = memoryview(script)
+        while len(ready.get_map()) > (1 if left else 0):
+            events = ready.select(patience())
+            if not events:
+                raise TimeoutError("no answer within the step's limit")
+            for key, _ in events:
+                if key.data == "in":
+                    left = left[shell.stdin.raw.write(left[:4096]) or 0 :]  # type: ignore[attr-defined]
+                    if not left:
+                        ready.unregister(shell.stdin)
+                        shell.stdin.close()
+                    continue
+                piece = key.fileobj.read1(65536)  # type: ignore[union-attr]
+                if not piece:
+                    ready.unregister(key.fileobj)
+                elif key.data == "out":
+                    yield piece, b""
+                else:
+                    yield b"", piece
+
+    def close(self) -> None:
+        """Nothing is kept open."""

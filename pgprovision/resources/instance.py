@@ -1,0 +1,44 @@
+"""Where a PostgreSQL instance lives on a Debian machine, and how to talk to it there."""
+
+from dataclasses import dataclass
+
+from pgprovision.quote import sh
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A cluster as postgresql-common knows it: VERSION/NAME on a port."""
+
+    version: int = 15
+    name: str = "main"
+    port: int = 5432
+
+    @property
+    def config_directory(self) -> str:
+        return f"/etc/postgresql/{self.version}/{self.name}"
+
+    @property
+    def data_directory(self) -> str:
+        return f"/var/lib/postgresql/{self.version}/{self.name}"
+
+    @property
+    def unit(self) -> str:
+        return f"postgresql@{self.version}-{self.name}.service"
+
+    @property
+    def bin(self) -> str:
+        return f"/usr/lib/postgresql/{self.version}/bin"
+
+    def psql(self, database: str = "postgres") -> str:
+        """Shell text that runs SQL from its stdin as the superuser, stopping at the first error.
+
+        No password, no startup file, nothing but SQL results on stdout.
+        """
+        return as_postgres(
+            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-p", str(self.port), "-d", database
+        )
+
+
+def as_postgres(*words: str) -> str:
+    """Shell text that runs these words as the operating system's postgres user."""
+    return sh("runuser", "-u", "postgres", "--", *words)
