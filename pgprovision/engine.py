@@ -1,0 +1,215 @@
+"""The only loop: observe, compare, ask for approval, act, look again until nothing differs.
+
+`plan`, `drift` and `up` are this one call; they differ in what `approve` answers.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pgprovision import observe
+from pgprovision.errors import NotConverged, OutcomeUnknown, PgprovisionError, Refused
+from pgprovision.model import Change, Diff, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.observe import Look, Target, View
+
+CLOUD = "hetzner"  # everything else hangs on it: when it fails, the run ends
+PASSES = 10  # acts a tier may take; more means going round in circles
+SETTLE = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an action does not show yet
+
+
+class Watcher(Protocol):
+    """Told what happens, as it happens. `acting` comes before anything is sent."""
+
+    def tier(self, title: str) -> None: ...
+    def acting(self, changes: Sequence[Change]) -> None: ...
+    def done(self, change: Change, action: Do) -> None: ...
+    def failed(self, target: str, error: Exception) -> None: ...
+    def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None: ...
+
+
+Approve = Callable[[Sequence[Change]], Impact | None]
+
+
+def look_only(changes: Sequence[Change]) -> Impact | None:
+    """The approval of `plan` and `drift`: none."""
+    return None
+
+
+def converge(
+    tiers: Sequence[Tier],
+    targets: Mapping[str, Target],
+    approve: Approve,
+    watcher: Watcher,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Report:
+    """Make what is there equal to what is wished, as far as `approve` allows.
+
+    `approve` is asked once, with everything the first look found; it answers with the highest
+    impact it allows. Raises Refused where a look or the approval forbids going on, NotConverged
+    when everything was done and something still differs, CloudError. Failures of single hosts
+    are in the report.
+    """
+    began = clock()
+    run = _Run(targets, watcher, clock, sleep)
+    run.look(tiers)
+    views = [observe.compare(tier, run.seen, run.failed) for tier in tiers]
+    report = run.report
+    planned = [change for view in views for change in view.changes]
+    waiting = [pair for view in views for pair in view.waiting]
+    ceiling = approve(planned) if (planned or waiting) and not run.failed else None
+    if ceiling is None:
+        report.left, report.waiting = planned, waiting
+    else:
+        try:
+            for position in range(len(tiers)):
+                run.settle(tiers[position:], ceiling)
+            run.last_look(tiers)
+        except PgprovisionError as error:
+            error.done = error.done or _summary(report.changed)
+            raise
+    report.seconds = clock() - began
+    return report
+
+
+@dataclass
+class _Run:
+    targets: Mapping[str, Target]
+    watcher: Watcher
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    report: Report = field(default_factory=Report)
+    seen: Look = field(default_factory=Look)
+    unknown: dict[str, OutcomeUnknown] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> dict[str, Exception]:
+        return self.report.failed
+
+    def look(self, tiers: Sequence[Tier]) -> None:
+        self.seen = observe.look(tiers, self.targets, self.failed)
+        for on, error in self.seen.failed.items():
+            self._lost(on, self.unknown.get(on, error))
+        self.unknown.clear()
+
+    def settle(self, tiers: Sequence[Tier], ceiling: Impact) -> None:
+        """Bring the first of these tiers to rest. Each look is at all of them: the next tier
+        starts from what this one left, without a trip of its own."""
+        waited: dict[str, float] = {}
+        tried: list[tuple[str, Diff]] = []
+        acts = idle = 0
+        while True:
+            view = observe.compare(tiers[0], self.seen, self.failed)
+            fresh = [c for c in view.changes if (_key(c.resource), c.diff) not in tried]
+            if not view.changes and not view.waiting:
+                return
+            if not acts and not waited:
+                self.watcher.tier(tiers[0].title)
+            if fresh:
+                _check_ceiling(fresh, ceiling)
+                acts, idle = acts + 1, 0
+                if acts > PASSES:
+                    raise _not_converged(view.changes)
+                self.act(fresh)
+                tried += [
+                    (_key(c.resource), c.diff) for c in fresh if c.resource.on not in self.unknown
+                ]
+            elif view.waiting:
+                self._wait(view, waited)
+            elif idle < len(SETTLE):
+                self.sleep(SETTLE[idle])
+                idle += 1
+            else:
+                raise _not_converged(view.changes)
+            self.look(tiers)
+
+    def act(self, changes: Sequence[Change]) -> None:
+        """All actions of a pass: one batch per target, targets in parallel."""
+        self.watcher.acting(changes)
+        per_target: dict[str, list[Change]] = {}
+        for change in changes:
+            per_target.setdefault(change.resource.on, []).append(change)
+        with ThreadPoolExecutor(max(1, len(per_target))) as pool:
+            jobs = {on: pool.submit(self._act_on, on, mine) for on, mine in per_target.items()}
+            for on, job in jobs.items():
+                try:
+                    job.result()
+                except OutcomeUnknown as error:
+                    self.unknown[on] = error  # the next look tells what became of it
+                except PgprovisionError as error:
+                    self._lost(on, error)
+
+    def last_look(self, tiers: Sequence[Tier]) -> None:
+        """The verification: what still differs now is what is left."""
+        self.look(tiers)
+        for tier in tiers:
+            view = observe.compare(tier, self.seen, self.failed)
+            self.report.left += view.changes
+            self.report.left += [Change(r, Diff(None, None), ()) for r in view.cut_off]
+            self.report.waiting += view.waiting
+        if self.report.left and not self.failed:
+            raise _not_converged(self.report.left)
+
+    def _act_on(self, on: str, changes: Sequence[Change]) -> None:
+        pairs = [(change, action) for change in changes for action in change.actions]
+        ahead = iter(pairs)
+
+        def done(action: Do) -> None:
+            change, _ = next(ahead)
+            self.watcher.done(change, action)
+            if action is change.actions[-1]:
+                self.report.changed.append(change)
+
+        self.targets[on].act([action for _, action in pairs], done)
+
+    def _lost(self, on: str, error: PgprovisionError) -> None:
+        self.failed[on] = error
+        self.watcher.failed(on, error)
+        if on == CLOUD:
+            raise error
+
+    def _wait(self, view: View, waited: dict[str, float]) -> None:
+        now = self.clock()
+        for resource, waiting in view.waiting:
+            seconds = now - waited.setdefault(f"{_key(resource)}: {waiting.reason}", now)
+            if seconds > waiting.limit:
+                raise NotConverged(
+                    f"waited {waiting.limit:.0f} s: {waiting.reason}",
+                    where=f"{resource.on}: {resource}",
+                    done="what is under way goes on by itself",
+                    next="run the same command again: it attaches to what is under way",
+                )
+            self.watcher.waiting(resource, waiting, seconds)
+        self.sleep(min(2.0, 0.2 + (now - min(waited.values())) / 10))
+
+
+def _key(resource: Resource) -> str:
+    return f"{resource.on}: {resource}"
+
+
+def _summary(changed: Sequence[Change]) -> str:
+    names = [_key(c.resource) for c in changed]
+    shown = ", ".join(names[-8:])
+    return f"{len(names)} changes, the last: {shown}" if names else "nothing"
+
+
+def _check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
+    above = [c for c in changes if c.impact > ceiling]
+    if above:
+        worst = max(c.impact for c in above).name.lower()
+        names = ", ".join(f"{_key(c.resource)} ({', '.join(c.keys)})" for c in above)
+        raise Refused(
+            f"needs a {worst} that was not allowed: {names}",
+            next=f"choose a quiet moment and add: --allow {worst}",
+        )
+
+
+def _not_converged(changes: Sequence[Change]) -> NotConverged:
+    names = "; ".join(f"{_key(c.resource)} ({', '.join(c.keys)})" for c in changes)
+    return NotConverged(
+        f"done, and still different at the last look: {names}",
+        next="pgprovision drift shows before and after; run up again once the cause is clear",
+    )

@@ -1,0 +1,102 @@
+"""Looking and comparing: the half of the loop that changes nothing."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pgprovision.errors import PgprovisionError, Refused
+from pgprovision.model import Answer, Ask, Change, Diff, Do, Resource, Tier, Waiting
+
+
+class Target(Protocol):
+    """A machine or the cloud."""
+
+    name: str
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+        """Answers to all asks; Waiting while the target is on its way (a machine that boots),
+        None while it does not exist. Raises Unreachable, Refused, CloudError."""
+        ...
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        """Carries out actions in order, up to the first that fails. Raises StepFailed,
+        OutcomeUnknown, CloudError."""
+        ...
+
+
+@dataclass
+class Look:
+    """What was seen in one trip to each target."""
+
+    seen: dict[str, Mapping[Ask, Answer] | Waiting | None] = field(default_factory=dict)
+    failed: dict[str, PgprovisionError] = field(default_factory=dict)
+
+    def get(self, on: str, ask: Ask) -> Answer | None:
+        answers = self.seen.get(on)
+        return None if answers is None or isinstance(answers, Waiting) else answers.get(ask)
+
+
+@dataclass
+class View:
+    """One tier compared with a look."""
+
+    changes: list[Change] = field(default_factory=list)
+    waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
+    cut_off: list[Resource] = field(default_factory=list)  # they need a target that failed
+
+
+def look(tiers: Iterable[Tier], targets: Mapping[str, Target], skip: Iterable[str] = ()) -> Look:
+    """Everything these tiers ask: one trip per target, all targets at once."""
+    asks: dict[str, dict[Ask, None]] = {}
+    for tier in tiers:
+        for resource in tier.resources:
+            asks.setdefault(resource.on, {})[resource.probe()] = None
+            for need in resource.needs():
+                asks.setdefault(need.on, {})[need.ask] = None
+    live = [on for on in asks if on not in set(skip)]
+    result = Look()
+    with ThreadPoolExecutor(max(1, len(live))) as pool:
+        jobs = {on: pool.submit(targets[on].look, tuple(asks[on])) for on in live}
+        for on, job in jobs.items():
+            try:
+                result.seen[on] = job.result()
+            except Refused:
+                raise
+            except PgprovisionError as error:
+                result.failed[on] = error
+    return result
+
+
+def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
+    """What differs in this tier. Raises Refused with every refusal of the tier in one report."""
+    view = View()
+    lost = set(failed)
+    refused: list[Refused] = []
+    booting: set[str] = set()
+    for wish in tier.resources:
+        if wish.on in lost or any(need.on in lost for need in wish.needs()):
+            view.cut_off.append(wish)
+            continue
+        target = seen.seen.get(wish.on)
+        if isinstance(target, Waiting):
+            if wish.on not in booting:
+                view.waiting.append((wish, target))
+            booting.add(wish.on)
+            continue
+        try:
+            resource = wish.settled(seen)
+            answer = seen.get(wish.on, wish.probe())
+            before = None if answer is None else resource.read(answer)
+            if isinstance(before, Waiting):
+                view.waiting.append((resource, before))
+            elif diff := Diff(before, resource.desired()):
+                view.changes.append(Change(resource, diff, tuple(resource.change(diff))))
+        except Refused as error:
+            error.where = error.where or f"{wish.on}: {wish}"
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise Refused("\n".join(str(error) for error in refused))
+    return view
