@@ -1,0 +1,1 @@
+"""Real machines behind the API simulator: systemd-nspawn, overlay disks, cloud-init."""

@@ -1,0 +1,146 @@
+"""Processes that outlive the one that started them, and how to find and stop them safely.
+
+A record is the boot id and the `/proc/PID/stat` line a process wrote about itself before it
+became the command. Pid, start time and boot together name one process for ever, so a recycled
+pid is never taken for ours and never killed.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgprovision.lab.command import LabError
+
+_PACKAGES = Path(__file__).parents[2]  # `python -m` finds this very pgprovision from there
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BECOME = f'cat {_BOOT_ID} /proc/$$/stat >"$0.new" && mv "$0.new" "$0" && exec "$@"'
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A process known by its record file; `log` gets its output."""
+
+    record: Path
+    log: Path
+
+    def start(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+        """Start in a session of its own unless it runs already; returns the pid."""
+        if (pid := self.pid()) is not None:
+            return pid
+        for path in (self.record, self.log):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.record.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            subprocess.run(
+                ["setsid", "--fork", "sh", "-c", _BECOME, str(self.record), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(env or {})},
+                cwd=_PACKAGES,
+                check=True,
+            )
+        if not wait_until(self.record.exists, seconds=10):
+            raise LabError(f"`{command[0]}` did not start; its log is {self.log}")
+        return int(self.record.read_text().split()[1])
+
+    def pid(self) -> int | None:
+        """The pid if this very process still runs."""
+        known = recorded(self.record)
+        if known is None:
+            return None
+        pid, started = known
+        return pid if start_time(pid) == started else None
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to this very process; whether it was there to get it."""
+        pid = self.pid()
+        if pid is None:
+            return False
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        try:
+            if self.pid() != pid:
+                return False
+            signal.pidfd_send_signal(handle, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+    def stop(self, grace: float = 5) -> None:
+        """Ask it to end, make it end after `grace` seconds, and forget it."""
+        if self.signal(signal.SIGTERM):
+            wait_until(self._gone, seconds=grace)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once and forget it."""
+        if self.signal(signal.SIGKILL) and not wait_until(self._gone, seconds=5):
+            raise LabError(f"process {self.pid()} ({self.record}) does not end")
+        self.record.unlink(missing_ok=True)
+
+    def _gone(self) -> bool:
+        return self.pid() is None
+
+    def last_words(self, lines: int = 5) -> str:
+        """The end of its log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def recorded(record: Path) -> tuple[int, int] | None:
+    """Pid and start time in a record of this boot."""
+    try:
+        boot, stat = record.read_text().split("\n", 1)
+    except (FileNotFoundError, ValueError):
+        return None
+    if boot != _BOOT_ID.read_text().strip():
+        return None
+    return int(stat.split(" ", 1)[0]), _start_field(stat)
+
+
+def start_time(pid: int) -> int | None:
+    """When a running process started, in clock ticks since boot; a zombie does not run."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if stat.rpartition(")")[2].split()[0] in "ZX" else _start_field(stat)
+
+
+def record_self(record: Path) -> None:
+    """Write the record of the calling process."""
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(_BOOT_ID.read_text() + Path(f"/proc/{os.getpid()}/stat").read_text())
+
+
+def children(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
+    """Poll until `ready()`; whether it was in time."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _start_field(stat: str) -> int:
+    # proc(5): field 22; the command name in field 2 may hold blanks and parentheses.
+    return int(stat.rpartition(")")[2].split()[19])
