@@ -99,12 +99,13 @@ class _Run:
         """Bring the first of these tiers to rest. Each look is at all of them: the next tier
         starts from what this one left, without a trip of its own."""
         waited: dict[str, float] = {}
-        tried: list[tuple[str, Diff]] = []
+        tried: list[tuple[object, ...]] = []
         acts = idle = 0
         while True:
             view = observe.compare(tiers[0], self.seen, self.failed)
-            fresh = [c for c in view.changes if (_key(c.resource), c.diff) not in tried]
-            if not view.changes and not view.waiting:
+            doable = [c for c in view.changes if c.actions]
+            fresh = [c for c in doable if _step(c) not in tried]
+            if not doable and not view.waiting:
                 return
             if not acts and not waited:
                 self.watcher.tier(tiers[0].title)
@@ -112,18 +113,16 @@ class _Run:
                 _check_ceiling(fresh, ceiling)
                 acts, idle = acts + 1, 0
                 if acts > PASSES:
-                    raise _not_converged(view.changes)
+                    raise _not_converged(doable)
                 self.act(fresh)
-                tried += [
-                    (_key(c.resource), c.diff) for c in fresh if c.resource.on not in self.unknown
-                ]
+                tried += [_step(c) for c in fresh if c.resource.on not in self.unknown]
             elif view.waiting:
                 self._wait(view, waited)
             elif idle < len(SETTLE):
                 self.sleep(SETTLE[idle])
                 idle += 1
             else:
-                raise _not_converged(view.changes)
+                raise _not_converged(doable)
             self.look(tiers)
 
     def act(self, changes: Sequence[Change]) -> None:
@@ -143,15 +142,17 @@ class _Run:
                     self._lost(on, error)
 
     def last_look(self, tiers: Sequence[Tier]) -> None:
-        """The verification: what still differs now is what is left."""
+        """The verification: what still differs now is what is left. Differences that nothing
+        can be done about from here (no actions) are left without being an error."""
         self.look(tiers)
         for tier in tiers:
             view = observe.compare(tier, self.seen, self.failed)
             self.report.left += view.changes
             self.report.left += [Change(r, Diff(None, None), ()) for r in view.cut_off]
             self.report.waiting += view.waiting
-        if self.report.left and not self.failed:
-            raise _not_converged(self.report.left)
+        undone = [change for change in self.report.left if change.actions]
+        if undone and not self.failed:
+            raise _not_converged(undone)
 
     def _act_on(self, on: str, changes: Sequence[Change]) -> None:
         pairs = [(change, action) for change in changes for action in change.actions]
@@ -190,6 +191,13 @@ def _key(resource: Resource) -> str:
     return f"{resource.on}: {resource}"
 
 
+def _step(change: Change) -> tuple[object, ...]:
+    """What tells one attempt from the next: the differing keys and what they were."""
+    before, after = change.diff.before, change.diff.after
+    was = None if before is None else {key: before.get(key) for key in change.diff.keys}
+    return _key(change.resource), was, after
+
+
 def _summary(changed: Sequence[Change]) -> str:
     names = [_key(c.resource) for c in changed]
     shown = ", ".join(names[-8:])
@@ -208,8 +216,11 @@ def _check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
 
 
 def _not_converged(changes: Sequence[Change]) -> NotConverged:
-    names = "; ".join(f"{_key(c.resource)} ({', '.join(c.keys)})" for c in changes)
+    names = []
+    for change in changes:
+        reason = (change.diff.before or {}).get("failure")
+        names.append(f"{_key(change.resource)} ({reason or ', '.join(change.keys)})")
     return NotConverged(
-        f"done, and still different at the last look: {names}",
+        f"done, and still different at the last look: {'; '.join(names)}",
         next="pgprovision drift shows before and after; run up again once the cause is clear",
     )

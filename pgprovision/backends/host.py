@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pgprovision.backends import frames
 from pgprovision.errors import OutcomeUnknown, StepFailed, Unreachable
-from pgprovision.model import Answer, Ask, Do
+from pgprovision.model import Answer, Ask, Do, Waiting
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
 
@@ -23,19 +23,19 @@ class Wire(Protocol):
 
 
 class Host:
-    """One machine. `connect` gives its wire, or None while the machine does not exist yet."""
+    """One machine. `connect` gives its wire, Waiting while it boots, None while there is none."""
 
-    def __init__(self, name: str, connect: Callable[[], Wire | None]) -> None:
+    def __init__(self, name: str, connect: Callable[[], Wire | Waiting | None]) -> None:
         self.name = name
         self.trips = 0
         self._connect = connect
         self._wire: Wire | None = None
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | None:
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
         """Answers to all asks in one trip. Raises Unreachable."""
         wire = self._open()
-        if wire is None:
-            return None
+        if wire is None or isinstance(wire, Waiting):
+            return wire
         steps = [frames.Step(ask.text) for ask in asks]
         answers: dict[Ask, Answer] = {}
         try:
@@ -48,9 +48,11 @@ class Host:
 
     def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
         """Runs actions in order up to the first that fails. Raises StepFailed, OutcomeUnknown."""
+        if not actions:
+            return
         wire = self._open()
-        if wire is None:
-            raise Unreachable("the machine does not exist yet", where=self.name)
+        if wire is None or isinstance(wire, Waiting):
+            raise Unreachable("the machine went away after it was looked at", where=self.name)
         steps = [
             frames.Step(a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal())
             for a in actions
@@ -76,9 +78,12 @@ class Host:
             self._wire.close()
             self._wire = None
 
-    def _open(self) -> Wire | None:
+    def _open(self) -> Wire | Waiting | None:
         if self._wire is None:
-            self._wire = self._connect()
+            wire = self._connect()
+            if wire is None or isinstance(wire, Waiting):
+                return wire
+            self._wire = wire
         return self._wire
 
     def _frames(

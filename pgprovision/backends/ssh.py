@@ -1,0 +1,180 @@
+"""SSH: Fabric finds the way (ssh_config, keys, agent, jump host), one raw channel does the work.
+
+Host keys are verified from the first contact on; there is no way to accept a new one. A node's key
+is pinned under the node's name in the cluster's `known_hosts`; hosts that the cluster did not make
+may be in the user's own `known_hosts` instead.
+"""
+
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgprovision.errors import Refused, Unreachable
+
+if TYPE_CHECKING:
+    import fabric
+    import paramiko
+
+CONNECT_SECONDS = 10
+KEEPALIVE_SECONDS = 5  # an unanswered line is noticed by sshd's ClientAlive and by us
+
+
+class NotAnswering(Unreachable):
+    """Nobody there yet, or not ready to let us in: worth another try while a machine boots."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to reach one machine. `node` is the name its host key is pinned under."""
+
+    node: str
+    host: str
+    user: str = "root"
+    port: int = 22
+    identity: Path | None = None
+    jump: str | None = None
+    known_hosts: Path | None = None
+    config: Path | None = None
+
+
+class SshWire:
+    """A verified connection; each run is one exec of one `sh` (through `sudo -n` if not root)."""
+
+    def __init__(self, way: Way) -> None:
+        self._connection = _connect(way)
+        self._command = "exec sh -s" if self._connection.user == "root" else "exec sudo -n sh -s"
+
+    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+        import paramiko
+
+        try:
+            channel = self._transport().open_session(timeout=CONNECT_SECONDS)
+            channel.exec_command(self._command)
+        except paramiko.SSHException as error:
+            raise ConnectionError(str(error)) from error
+        sender = threading.Thread(target=_send, args=(channel, script), daemon=True)
+        sender.start()
+        try:
+            yield from _pieces(channel, patience)
+        finally:
+            channel.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _transport(self) -> "paramiko.Transport":
+        transport: paramiko.Transport | None = self._connection.client.get_transport()
+        if transport is None or not transport.is_active():
+            raise ConnectionError("the connection is closed")
+        return transport
+
+
+def _send(channel: "paramiko.Channel", script: bytes) -> None:
+    """In a thread of its own: the far side may answer before it has read everything."""
+    try:
+        channel.sendall(script)
+        channel.shutdown_write()
+    except OSError:
+        return  # the reader sees the closed channel
+
+
+def _pieces(
+    channel: "paramiko.Channel", patience: Callable[[], float]
+) -> Iterator[tuple[bytes, bytes]]:
+    ready = channel.fileno()
+    while True:
+        ended = channel.exit_status_ready() or channel.closed
+        out = channel.recv(65536) if channel.recv_ready() else b""
+        err = channel.recv_stderr(65536) if channel.recv_stderr_ready() else b""
+        if out or err:
+            yield out, err
+        elif ended and (channel.eof_received or channel.closed):
+            return
+        elif not select.select([ready], [], [], min(1.0, patience()))[0] and patience() <= 0:
+            raise TimeoutError("no answer within the step's limit")
+        elif ended:
+            time.sleep(0.01)
+
+
+def _connect(way: Way) -> "fabric.Connection":
+    import paramiko
+
+    connection = _route(way)
+    client = connection.client
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    if way.known_hosts is not None and way.known_hosts.exists():
+        pins = paramiko.HostKeys(str(way.known_hosts)).lookup(way.node)
+        if pins:
+            client._system_host_keys.clear()  # the pin alone counts
+            name = way.host if way.port == 22 else f"[{way.host}]:{way.port}"
+            for kind, key in pins.items():
+                client.get_host_keys().add(name, kind, key)
+    try:
+        connection.open()
+    except paramiko.BadHostKeyException as error:
+        raise Refused(
+            f"the host key changed: expected {error.expected_key.fingerprint}, "
+            f"got {error.key.fingerprint}",
+            where=f"{way.node} ({way.host})",
+            done="nothing: stopped before authentication",
+            next=f"find out who answers there; after a known rebuild remove the line of "
+            f"{way.node} from {way.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
+        ) from error
+    except paramiko.AuthenticationException as error:
+        raise NotAnswering(
+            f"login as {way.user} was refused: {error}",
+            where=f"{way.node} ({way.host})",
+            next=f"try it by hand: ssh -p {way.port} {way.user}@{way.host}",
+        ) from error
+    except paramiko.SSHException as error:
+        if "not found in known_hosts" in str(error):
+            raise Refused(
+                "its host key is not known, and an unknown key is never accepted",
+                where=f"{way.node} ({way.host})",
+                done="nothing: stopped before authentication",
+                next=f"compare the fingerprint on the machine's console, then add a line "
+                f"`{way.node} ssh-ed25519 AAAA...` to {way.known_hosts}",
+            ) from error
+        raise NotAnswering(f"SSH does not answer: {error}", where=_where(way)) from error
+    except (OSError, EOFError) as error:
+        raise NotAnswering(f"cannot be reached: {error}", where=_where(way)) from error
+    transport = client.get_transport()
+    if transport is not None:
+        transport.set_keepalive(KEEPALIVE_SECONDS)
+    return connection
+
+
+def _where(way: Way) -> str:
+    return f"{way.node} ({way.host}:{way.port})"
+
+
+def _route(way: Way) -> "fabric.Connection":
+    """The connection, not yet open, with everything ssh_config says about it."""
+    import fabric
+    import paramiko
+
+    config = fabric.Config(runtime_ssh_path=str(way.config) if way.config else None)
+    keys: dict[str, object] = {"banner_timeout": 15, "auth_timeout": 15}
+    if way.identity is not None:
+        keys["key_filename"] = str(way.identity.expanduser())
+    gateway = None
+    if way.jump:
+        gateway = fabric.Connection(
+            way.jump, config=config, connect_timeout=CONNECT_SECONDS, connect_kwargs=dict(keys)
+        )
+        gateway.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        if way.known_hosts is not None and way.known_hosts.exists():
+            gateway.client.load_system_host_keys(str(way.known_hosts))
+    return fabric.Connection(
+        way.host,
+        user=way.user,
+        port=way.port,
+        gateway=gateway,
+        config=config,
+        connect_timeout=CONNECT_SECONDS,
+        connect_kwargs=keys,
+    )

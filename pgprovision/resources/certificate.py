@@ -1,0 +1,115 @@
+"""A node's server key and certificate: the key is made on the node, the cluster's CA signs it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from pgprovision import tls
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.quote import sh
+from pgprovision.resources.file import File
+from pgprovision.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerKey(Resource):
+    """The private key, made once where it is used. PostgreSQL wants it 0600 and its own."""
+
+    kind: ClassVar[str] = "server key"
+    path: str
+    owner: str = "postgres"
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def probe(self) -> Ask:
+        path = sh(self.path)
+        return Ask(f"[ -s {path} ] || exit 4; stat -c '%04a %U' {path}")
+
+    def read(self, answer: Answer) -> State | None:
+        if answer.code == 4:
+            return None
+        mode, owner = answer.text.split()
+        return {"mode": mode, "owner": owner}
+
+    def desired(self) -> State:
+        return {"mode": "0600", "owner": self.owner}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        path, new = sh(self.path), sh(self.path + ".new")
+        if diff.before is None:
+            yield Do(
+                f"make the private key {self.path}",
+                f"set -e; umask 077; rm -f {new}\n"
+                f"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {new}\n"
+                f"chown {sh(self.owner)}: {new}; sync {new}; mv -fT {new} {path}",
+            )
+        else:
+            yield Do(
+                f"private key {self.path}: mode and owner",
+                f"chown {sh(self.owner)}: {path} && chmod 0600 {path}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(Resource):
+    """The certificate for the key at `key_path`, renewed 60 days before its end.
+
+    `now` is the controller's clock, given so that the resource stays a pure value.
+    """
+
+    kind: ClassVar[str] = "certificate"
+    path: str
+    key_path: str
+    names: tuple[str, ...]
+    ca_key: Secret
+    ca_certificate: str
+    now: datetime
+    owner: str = "postgres"
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def probe(self) -> Ask:
+        path, key = sh(self.path), sh(self.key_path)
+        return Ask(
+            f"[ -s {key} ] && openssl pkey -in {key} -pubout || exit 5\n"
+            f"[ ! -s {path} ] || cat {path}"
+        )
+
+    def read(self, answer: Answer) -> State | None:
+        if answer.code:
+            return None  # the key comes first; the next look sees it
+        marker = "-----BEGIN CERTIFICATE-----"
+        public_key, found, rest = answer.text.partition(marker)
+        state: dict[str, str | bool | tuple[str, ...]] = {"public_key": public_key.strip()}
+        if found:
+            ours, names, end, certified = tls.describe(found + rest, self.ca_certificate)
+            state["issued_by_ca"] = ours
+            state["names"] = tuple(sorted(names))
+            state["for_this_key"] = certified.strip() == public_key.strip()
+            state["renewal_due"] = end - self.now < tls.RENEW_BEFORE
+        return state
+
+    def desired(self) -> State:
+        return {
+            "issued_by_ca": True,
+            "names": tuple(sorted(self.names)),
+            "for_this_key": True,
+            "renewal_due": False,
+        }
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.before is None:
+            return  # nothing to sign yet: the server key is made in the tier before
+        key = str(diff.before["public_key"]) + "\n"
+        signed = tls.sign(self.ca_key, self.ca_certificate, key, self.names, self.now)
+        file = File(on=self.on, path=self.path, content=signed, owner=self.owner, group=self.owner)
+        yield Do(
+            f"certificate {self.path} for {', '.join(self.names)}",
+            file.write_text(),
+            signed.encode(),
+        )

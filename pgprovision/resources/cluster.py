@@ -1,0 +1,101 @@
+"""The PostgreSQL cluster on a primary: made once, with a note beside it while it is being made.
+
+A killed initdb leaves PG_VERSION and a control file behind and no `postgres` database, so neither
+proves anything. The note is laid before the first file and removed after the last; a directory
+with a note beside it never held anybody's data and is set aside.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.quote import sh
+from pgprovision.resources.instance import Instance
+
+
+def note(instance: Instance) -> str:
+    """The file that says: this data directory is being made."""
+    return f"{instance.data_directory}.pgprovision-making"
+
+
+def set_aside(instance: Instance) -> str:
+    """Shell text that renames an unfinished data directory; nothing is ever deleted."""
+    data = sh(instance.data_directory)
+    return (
+        f'if [ -d {data} ] && [ -n "$(ls -A {data})" ]; then\n'
+        f"  aside={data}.aside-$(date -u +%Y%m%dT%H%M%SZ)-$$\n"
+        f'  mv -T {data} "$aside"\n'
+        f'  echo "set aside; to remove it: rm -r $aside" >&2\n'
+        f"fi"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresCluster(Resource):
+    """VERSION/NAME made by pg_createcluster with checksums, encoding and locale."""
+
+    kind: ClassVar[str] = "postgres cluster"
+    instance: Instance
+    encoding: str = "UTF8"
+    locale: str = "C.UTF-8"
+    data_checksums: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.instance.version}/{self.instance.name}"
+
+    def probe(self) -> Ask:
+        data, control = sh(self.instance.data_directory), sh(f"{self.instance.bin}/pg_controldata")
+        return Ask(
+            f"[ -e {sh(note(self.instance))} ] && exit 3\n"
+            f"[ -e {data}/PG_VERSION ] || exit 4\n"
+            f"cat {data}/PG_VERSION; [ -e {data}/standby.signal ] && echo standby || echo primary\n"
+            f"LC_ALL=C {control} -D {data} | sed -n 's/^Data page checksum version: *//p'"
+        )
+
+    def read(self, answer: Answer) -> State | None:
+        if answer.code in (3, 4):
+            return None
+        version, role, *checksums = answer.text.split()
+        if version != str(self.instance.version):
+            raise Refused(
+                f"the data directory is of PostgreSQL {version}, the inventory says"
+                f" {self.instance.version}",
+                where=self.on,
+                done="nothing was written",
+                next="a major upgrade is a verb of its own; put the version back",
+            )
+        if role != "primary":
+            raise Refused(
+                "the inventory says primary, and the data directory is a standby's:"
+                " the live role wins",
+                where=self.on,
+                done="nothing was written",
+                next="pgprovision status shows who is primary; correct the roles in nodes/*.yml",
+            )
+        return {"version": version, "data_checksums": checksums[:1] not in ([], ["0"])}
+
+    def desired(self) -> State:
+        return {
+            "version": str(self.instance.version),
+            "data_checksums": self.data_checksums,
+        }
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.before is not None:
+            return  # checksums of a live cluster: shown; pg_checksums needs it stopped
+        here, config = note(self.instance), self.instance.config_directory
+        words = ["pg_createcluster", "--start-conf", "auto", "--port", str(self.instance.port)]
+        words += ["--encoding", self.encoding, "--locale", self.locale]
+        words += [str(self.instance.version), self.instance.name]
+        words += ["--", "--data-checksums"] if self.data_checksums else []
+        yield Do(
+            f"make the cluster {self.name} ({self.encoding}, {self.locale}"
+            f"{', checksums' if self.data_checksums else ''})",
+            f"set -e\ntouch {sh(here)}; sync {sh(here)}\n{set_aside(self.instance)}\n"
+            f"rm -rf {sh(config)}\n{sh(*words)}\nsync -f {sh(self.instance.data_directory)}\n"
+            f"rm {sh(here)}",
+            timeout=300,
+        )
