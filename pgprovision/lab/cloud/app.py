@@ -1,0 +1,109 @@
+"""The simulator as one Starlette application."""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pgprovision.lab.cloud import (
+    actions,
+    catalog_routes,
+    firewalls,
+    networks,
+    placement_groups,
+    primary_ips,
+    servers,
+    ssh_keys,
+)
+from pgprovision.lab.cloud.call import Handler
+from pgprovision.lab.cloud.control import control_routes
+from pgprovision.lab.cloud.errors import ApiError
+from pgprovision.lab.cloud.gate import Gate, error_response
+from pgprovision.lab.cloud.runner import Runner
+from pgprovision.lab.cloud.settings import Settings
+from pgprovision.lab.cloud.store import Store
+from pgprovision.lab.cloud.world import World
+from pgprovision.lab.hypervisor import Hypervisor
+
+_NOUNS = (
+    actions,
+    catalog_routes,
+    firewalls,
+    networks,
+    placement_groups,
+    primary_ips,
+    servers,
+    ssh_keys,
+)
+_METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+
+
+class _SingleSlashes:
+    """Clients given an endpoint with a trailing slash ask for `//servers`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = re.sub("/+", "/", scope["path"])
+        await self._app(scope, receive, send)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    response = error_response(ApiError("not_found", "api route not found"))
+    response.headers["X-Correlation-Id"] = secrets.token_hex(8)
+    return response
+
+
+def create_app(store_dir: Path, hypervisor: Hypervisor, settings: Settings) -> Starlette:
+    """State lives in `store_dir`; what was under way when it was last closed goes on."""
+    store = Store(store_dir)
+
+    def world_of(project: str) -> World:
+        return World(store, project, settings, hypervisor)
+
+    runner = Runner(store, world_of, settings)
+    gate = Gate(store, world_of, runner, settings)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        runner.wake()
+        yield
+        await run_sync(runner.stop)
+
+    return Starlette(
+        routes=[*_api_routes(gate), *control_routes(gate, settings.lab_token)],
+        middleware=[Middleware(_SingleSlashes)],
+        exception_handlers={404: _unknown},
+        lifespan=lifespan,
+    )
+
+
+def _api_routes(gate: Gate) -> list[Route]:
+    paths: dict[str, dict[str, Handler]] = {}
+    for noun in _NOUNS:
+        for (method, path), handler in noun.ROUTES.items():
+            paths.setdefault(path, {})[method] = handler
+    return [
+        Route(f"/v1{path}", _endpoint(gate, handlers), methods=_METHODS)
+        for path, handlers in paths.items()
+    ]
+
+
+def _endpoint(
+    gate: Gate, handlers: Mapping[str, Handler]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await gate.answer(request, handlers)
+
+    return endpoint

@@ -1,0 +1,43 @@
+"""What a handler gets and gives."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.datastructures import QueryParams
+
+from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.store import Doc
+from pgprovision.lab.cloud.world import World
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a known path, method and project."""
+
+    world: World
+    ids: Mapping[str, int] = field(default_factory=dict)
+    query: QueryParams = field(default_factory=QueryParams)
+    body: Body = field(default_factory=lambda: Body({}))
+    url: str = ""
+
+    @property
+    def id(self) -> int:
+        return self.ids["id"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: Doc | None
+    status: int = 200
+    link: str = ""
+
+
+Handler = Callable[[Call], Answer]
+Routes = Mapping[tuple[str, str], Handler]
+
+
+def created(**body: object) -> Answer:
+    return Answer(body, 201)
+
+
+GONE = Answer(None, 204)

@@ -1,0 +1,75 @@
+"""Faults switched on by rule: which calls go wrong, and how."""
+
+import threading
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.errors import ApiError
+
+
+@dataclass
+class Fault:
+    """From the `nth` matching call on, `count` of them (0: all) go wrong.
+
+    `path` is a shell pattern on the path after /v1. Either `status` and `code` are answered and
+    nothing is done, or the connection is dropped `before` or `after` the call is carried out, or
+    the call works and its actions end in error `action`. `delay` is in seconds, before any of it.
+    """
+
+    method: str = "*"
+    path: str = "*"
+    nth: int = 1
+    count: int = 1
+    status: int = 0
+    code: str = ""
+    message: str = "injected fault"
+    delay: float = 0.0
+    drop: str = ""
+    action: str = ""
+    seen: int = field(default=0)
+
+    def hits(self, method: str, path: str) -> bool:
+        """Counts the call if it matches."""
+        if not (fnmatchcase(method, self.method) and fnmatchcase(path, self.path)):
+            return False
+        self.seen += 1
+        return self.seen >= self.nth and (self.count == 0 or self.seen < self.nth + self.count)
+
+    def error(self) -> ApiError | None:
+        if not (self.status or self.code):
+            return None
+        return ApiError(self.code or "server_error", self.message, status=self.status or None)
+
+
+def parse_fault(body: Body) -> Fault:
+    """From JSON, as PUT /_lab/faults takes a list of. Raises invalid_input."""
+    fault = Fault()
+    for name in ("nth", "count", "status"):
+        setattr(fault, name, body.number(name, getattr(fault, name)))
+    for name in ("method", "path", "code", "message", "action"):
+        setattr(fault, name, body.text(name, getattr(fault, name)))
+    fault.drop = body.choice("drop", ("", "before", "after"), "")
+    fault.delay = body.seconds("delay")
+    return fault
+
+
+class Faults:
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def replace(self, faults: list[Fault]) -> None:
+        with self._lock:
+            self._faults = faults
+
+    def listed(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [dict(vars(fault)) for fault in self._faults]
+
+    def strike(self, method: str, path: str) -> Fault:
+        """The first fault that hits this call; a harmless one where none does."""
+        with self._lock:
+            hits = [fault for fault in self._faults if fault.hits(method, path)]
+            return hits[0] if hits else Fault()

@@ -1,0 +1,130 @@
+"""One project's view of the store: its objects, and the actions that change them."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pgprovision.lab.cloud.errors import ApiError, missing, taken
+from pgprovision.lab.cloud.settings import Settings
+from pgprovision.lab.cloud.store import Doc, Store
+from pgprovision.lab.hypervisor import Hypervisor
+
+Ref = tuple[str, int]
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class World:
+    """Objects are plain documents; the modules named after the nouns know their fields.
+
+    `failing` is a fault in force: every action begun by this request ends in that error.
+    """
+
+    def __init__(
+        self, store: Store, project: str, settings: Settings, hypervisor: Hypervisor
+    ) -> None:
+        self.store = store
+        self.project = project
+        self.settings = settings
+        self.hypervisor = hypervisor
+        self.failing: Doc | None = None
+
+    # Objects
+
+    def all(self, kind: str) -> list[Doc]:
+        return self.store.all(kind, self.project)
+
+    def get(self, kind: str, ident: int) -> Doc | None:
+        doc = self.store.get(kind, ident)
+        return doc if doc and doc["project"] == self.project else None
+
+    def find(self, kind: str, ident: int) -> Doc:
+        """Raises not_found, also for another project's object."""
+        doc = self.get(kind, ident)
+        if doc is None:
+            raise missing(kind, ident)
+        return doc
+
+    def add(self, kind: str, **fields: Any) -> Doc:
+        self.check_unique(kind, "name", fields.get("name"))
+        doc = {"id": self.store.new_id(), "project": self.project, "created": now(), **fields}
+        self.store.put(kind, doc)
+        return doc
+
+    def save(self, kind: str, doc: Doc) -> None:
+        self.store.put(kind, doc)
+
+    def remove(self, kind: str, doc: Doc) -> None:
+        self.store.delete(kind, doc["id"])
+
+    def check_unique(self, kind: str, field: str, value: object, but: int = 0) -> None:
+        others = (doc for doc in self.all(kind) if doc["id"] != but)
+        if value is not None and any(doc.get(field) == value for doc in others):
+            raise taken(field)
+
+    # Actions
+
+    def running(self, kind: str, ident: int) -> list[Doc]:
+        """The unfinished actions that speak of this object, oldest first."""
+        ref = {"id": ident, "type": kind}
+        return [a for a in self.store.running_actions() if ref in a["resources"]]
+
+    def held(self, kind: str, ident: int) -> bool:
+        """Whether an unfinished action keeps others away from this object."""
+        return any([kind, ident] in action["holds"] for action in self.running(kind, ident))
+
+    def check_free(self, *refs: Ref) -> None:
+        """Raises locked for a busy server, conflict for anything else that is being changed."""
+        for kind, ident in refs:
+            if self.held(kind, ident):
+                code = "locked" if kind == "server" else "conflict"
+                raise ApiError(code, f"{kind} {ident} is busy with another action; try again")
+
+    def begin(
+        self,
+        command: str,
+        *resources: Ref,
+        holds: Iterable[Ref] = (),
+        after: Doc | None = None,
+        **data: Any,
+    ) -> Doc:
+        """An action that takes time. Those of one queue (its first resource) run in turn.
+
+        `after` is an action without whose success this one fails too.
+        """
+        action = self._action(command, resources)
+        action |= {
+            "holds": [list(ref) for ref in holds],
+            "queue": "/".join(map(str, resources[0])),
+            "after": after["id"] if after else None,
+            "data": data,
+            "fail": self.failing,
+            "ready_at": None,
+        }
+        self.store.put("action", action)
+        return action
+
+    def instant(self, command: str, *resources: Ref) -> Doc:
+        """An action that is over when it is first seen."""
+        action = self._action(command, resources)
+        action |= {"status": "success", "progress": 100, "finished": action["started"]}
+        self.store.put("action", action)
+        return action
+
+    def _action(self, command: str, resources: tuple[Ref, ...]) -> Doc:
+        return {
+            "id": self.store.new_id(),
+            "project": self.project,
+            "command": command,
+            "status": "running",
+            "progress": 0,
+            "started": now(),
+            "finished": None,
+            "resources": [{"id": ident, "type": kind} for kind, ident in resources],
+            "error": None,
+        }
+
+
+WorldOf = Callable[[str], World]
