@@ -160,8 +160,8 @@ class Network:
         _ip(
             f"addr add {seat.ip}/32 dev {name}",
             f"link set {name} up",
-            f"route add {seat.gateway} dev {name} scope link",
-            f"route add {seat.network_range} via {seat.gateway} dev {name} onlink",
+            f"route append {seat.gateway} dev {name} scope link",
+            f"route append {seat.network_range} via {seat.gateway} dev {name} onlink",
             namespace=inside,
         )
 

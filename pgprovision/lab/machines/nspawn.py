@@ -89,9 +89,14 @@ class NspawnHypervisor:
     def attach(self, machine: int, seat: Seat) -> None:
         folder = self._known(machine)
         with self._lock():
-            others = tuple(s for s in folder.seats() if s.network_id != seat.network_id)
+            before = folder.seats()
+            others = tuple(s for s in before if s.network_id != seat.network_id)
             folder.save_seats((*others, seat))
-            self._site.network.plug_private(machine, seat)
+            try:
+                self._site.network.plug_private(machine, seat)
+            except LabError:
+                folder.save_seats(before)
+                raise
 
     def detach(self, machine: int, network_id: int) -> None:
         folder = self._known(machine)

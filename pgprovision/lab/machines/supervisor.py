@@ -20,12 +20,13 @@ from pgprovision.lab.process import children
 REBOOT = 133  # systemd-nspawn's exit status when the machine asked for one
 POWEROFF = signal.SIGRTMIN + 4  # systemd(1), signals: starts poweroff.target
 
-# In a mount namespace of its own: control groups, overlay, machine. `exec` all the way, so that
-# the process the supervisor started is the one that runs the machine.
+# In a mount namespace of its own: control groups, nspawn's own state, overlay, machine. `exec` all
+# the way, so that the process the supervisor started is the one that runs the machine.
 _BOOT = """\
 set -e
 layers=$1; root=$2; shift 2
 while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift
+mkdir -p /run/systemd/nspawn && mount -t tmpfs nspawn /run/systemd/nspawn
 mount -t overlay -o "$layers" machine "$root"
 exec setpriv --pdeathsig KILL systemd-nspawn --directory="$root" "$@"
 """
@@ -109,12 +110,9 @@ def leader(folder: Folder) -> int | None:
 
 
 def clear(folder: Folder) -> None:
-    """Whatever an earlier boot left: processes, cards, nspawn's mount point."""
+    """Whatever an earlier boot left: processes and cards."""
     cgroups.kill(folder.name)
     folder.site.network.unplug(folder.machine)
-    propagate = Path("/run/systemd/nspawn/propagate") / folder.name
-    if propagate.exists():
-        propagate.rmdir()
 
 
 def _is_init(pid: int) -> bool:
