@@ -121,7 +121,6 @@ class Resource(ABC):
     """Something that can be wished for on one target. A frozen value; all methods are pure."""
 
     kind: ClassVar[str]
-    secret_keys: ClassVar[frozenset[str]] = frozenset()
     on: str
 
     @property
@@ -152,6 +151,11 @@ class Resource(ABC):
     def settled(self, facts: Facts) -> Self:
         """The same wish with what only the machines know filled in."""
         return self
+
+    @property
+    def secret_keys(self) -> frozenset[str]:
+        """Keys whose values no report and no record may show."""
+        return frozenset()
 
     def explain(self, diff: Diff) -> tuple[str, ...]:
         """The differing keys as people know them."""
@@ -184,6 +188,18 @@ class Change:
     @property
     def keys(self) -> tuple[str, ...]:
         return self.resource.explain(self.diff)
+
+    @property
+    def shown(self) -> Diff:
+        """The difference as people may see it: secrets masked."""
+        hidden = self.resource.secret_keys
+
+        def mask(state: State | None) -> State | None:
+            if state is None or not hidden:
+                return state
+            return {k: "***" if k in hidden and v else v for k, v in state.items()}
+
+        return Diff(mask(self.diff.before), mask(self.diff.after))
 
 
 @dataclass

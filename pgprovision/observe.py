@@ -91,7 +91,9 @@ def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
             if isinstance(before, Waiting):
                 view.waiting.append((resource, before))
             elif diff := Diff(before, resource.desired()):
-                view.changes.append(Change(resource, diff, tuple(resource.change(diff))))
+                change = Change(resource, diff, tuple(resource.change(diff)))
+                if change.actions or answer is not None:  # nothing to say of what is not there
+                    view.changes.append(change)
         except Refused as error:
             error.where = error.where or f"{wish.on}: {wish}"
             refused.append(error)

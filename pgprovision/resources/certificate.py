@@ -103,8 +103,10 @@ class Certificate(Resource):
         }
 
     def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.before is None:
-            return  # nothing to sign yet: the server key is made in the tier before
+        if diff.before is None:  # planned only: the tier before this one makes the key
+            why = f"certificate {self.path} for {', '.join(self.names)}"
+            yield Do(why, "echo 'there is no key to certify yet' >&2; exit 1")
+            return
         key = str(diff.before["public_key"]) + "\n"
         signed = tls.sign(self.ca_key, self.ca_certificate, key, self.names, self.now)
         file = File(on=self.on, path=self.path, content=signed, owner=self.owner, group=self.owner)

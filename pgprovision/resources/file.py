@@ -30,6 +30,10 @@ class File(Resource):
     def name(self) -> str:
         return self.path
 
+    @property
+    def secret_keys(self) -> frozenset[str]:
+        return frozenset({"content"} if isinstance(self.content, Secret) else ())
+
     def probe(self) -> Ask:
         show = "sha256sum <" if isinstance(self.content, Secret) else "cat "
         path = sh(self.path)
@@ -66,16 +70,17 @@ class File(Resource):
                 _attributes(self.path, self.mode, self.owner, self.group),
             )
 
-    def write_text(self) -> str:
+    def write_text(self, check: str = ":") -> str:
         """Shell text that takes the content on stdin: aside, complete, synced, then renamed.
 
         `set -C` opens the new file exclusively, so a link laid in its way is not followed.
+        `check` is shell text that judges the file `$new`; when it fails, the old one stays.
         """
         path = PurePosixPath(self.path)
         new = str(path.parent / f".{path.name}.pgprovision-new")
         return (
-            f"set -e; umask 077; {sh('rm', '-f', new)}; set -C; cat >{sh(new)}; set +C\n"
-            f"{_attributes(new, self.mode, self.owner, self.group)}\n"
+            f"set -e; umask 077; new={sh(new)}; rm -f \"$new\"; set -C; cat >\"$new\"; set +C\n"
+            f"{_attributes(new, self.mode, self.owner, self.group)}\n{check}\n"
             f"{sh('sync', new)}; {sh('mv', '-fT', new, self.path)}; {sh('sync', str(path.parent))}"
         )
 
