@@ -1,0 +1,85 @@
+"""What all things at Hetzner share: our labels, and the rule that strangers are refused.
+
+What carries our labels is ours. An object of the same name without them is never adopted, changed
+or deleted.
+"""
+
+from abc import ABC
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Do, Resource
+
+HETZNER = "hetzner"  # the target's name
+Item = Mapping[str, Any]
+
+
+def labels(cluster: str, node: str | None = None) -> dict[str, str]:
+    """What everything of ours carries; servers name their node too."""
+    mine = {"managed-by": "pgprovision", "cluster": cluster}
+    return mine if node is None else {**mine, "node": node}
+
+
+def is_ours(item: Item, cluster: str) -> bool:
+    """Whether it carries the cluster's labels."""
+    return labels(cluster).items() <= (item.get("labels") or {}).items()
+
+
+def address_of(servers: Iterable[Item], cluster: str, node: str) -> str | None:
+    """The public IPv4 address of a node's server; None while there is none."""
+    for server in servers:
+        if server["name"] == node and is_ours(server, cluster):
+            return (server["public_net"].get("ipv4") or {}).get("ip")
+    return None
+
+
+def _words(worn: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in worn.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudObject(Resource, ABC):
+    """Something in a Hetzner project, called by a name that is unique there."""
+
+    collection: ClassVar[str]  # the API's word for many of its kind
+    on: str = HETZNER
+    cluster: str
+    called: str
+
+    @property
+    def name(self) -> str:
+        return self.called
+
+    def probe(self) -> Ask:
+        return Ask(self.collection)
+
+    def find(self, answer: Answer, *, foreign: bool = False) -> Item | None:
+        """The object of this name. Raises Refused where it is a stranger's, unless `foreign`."""
+        item = next((i for i in answer.items if i["name"] == self.called), None)
+        if item is None or foreign or is_ours(item, self.cluster):
+            return item
+        wanted = _words(labels(self.cluster))
+        raise Refused(
+            f"the project has a {self.kind} of this name that is not ours "
+            f"(id {item['id']}; its labels: {_words(item.get('labels') or {}) or 'none'}; "
+            f"ours: {wanted})",
+            done="it was not touched",
+            next="give ours another name in the inventory; or, if it is this cluster's, label it: "
+            f"hcloud {self.kind.replace(' ', '-')} add-label {self.called} {wanted}",
+        )
+
+    def create(self, body: Mapping[str, object], timeout: float = 120.0) -> Do:
+        """The call that makes it, with our labels."""
+        whole = {"name": self.called, "labels": labels(self.cluster), **body}
+        return Do(f"create {self}", f"POST /{self.collection}", body=whole, timeout=timeout)
+
+    @property
+    def path(self) -> str:
+        """Its own path; the id is put in when the call is made."""
+        return f"/{self.collection}/{{{self.collection}:{self.called}}}"
+
+    def action(self, why: str, verb: str, body: Mapping[str, object] | None = None) -> Do:
+        """One of the API's actions on it."""
+        return Do(why, f"POST {self.path}/actions/{verb}", body=body or {})

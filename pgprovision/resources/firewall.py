@@ -1,0 +1,75 @@
+"""The cloud firewall: what may reach a server's public side. The private one it does not see."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import ClassVar, Literal
+
+from pgprovision.model import Answer, Diff, Do, State
+from pgprovision.resources.cloud import CloudObject, Item
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Traffic that is let through. Without a rule out, everything out is let through."""
+
+    direction: Literal["in", "out"]
+    protocol: Literal["tcp", "udp", "icmp", "esp", "gre"]
+    ips: tuple[str, ...]
+    port: str | None = None
+    description: str | None = None
+
+    def body(self) -> dict[str, object]:
+        ends = {"in": "source_ips", "out": "destination_ips"}
+        return {
+            "direction": self.direction,
+            "protocol": self.protocol,
+            "port": self.port,
+            "description": self.description,
+            ends[self.direction]: list(self.ips),
+        }
+
+
+def ssh_only(ranges: Iterable[str]) -> tuple[Rule, ...]:
+    """SSH from these ranges, nothing else in."""
+    return (Rule("in", "tcp", tuple(ranges), "22", "SSH"),)
+
+
+def _effective(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """What they let through, one line per range: two sets of rules that do the same are equal."""
+    lines = set()
+    for rule in rules:
+        port = f" {rule.port}" if rule.port else ""
+        word = "from" if rule.direction == "in" else "to"
+        for ip in rule.ips:
+            lines.add(f"{rule.direction} {rule.protocol}{port} {word} {ip_network(ip)}")
+    return tuple(sorted(lines))
+
+
+def _rule(item: Item) -> Rule:
+    ips = item["source_ips"] if item["direction"] == "in" else item["destination_ips"]
+    return Rule(item["direction"], item["protocol"], tuple(ips or ()), item.get("port"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firewall(CloudObject):
+    """A firewall and its rules, whole: a rule somebody added is drift too. Each server keeps
+    itself under it."""
+
+    kind: ClassVar[str] = "firewall"
+    collection: ClassVar[str] = "firewalls"
+    rules: tuple[Rule, ...]
+
+    def read(self, answer: Answer) -> State | None:
+        item = self.find(answer)
+        return None if item is None else {"rules": _effective(map(_rule, item["rules"]))}
+
+    def desired(self) -> State:
+        return {"rules": _effective(self.rules)}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        rules = {"rules": [rule.body() for rule in self.rules]}
+        if diff.before is None:
+            yield self.create(rules)
+        else:
+            yield self.action(f"set the rules of {self}", "set_rules", rules)

@@ -1,0 +1,74 @@
+"""The private network the nodes talk over."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Diff, Do, State
+from pgprovision.resources.cloud import CloudObject, Item
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(CloudObject):
+    """A network with the subnet our nodes live in. Never deleted, shrunk or moved.
+
+    `existing`: somebody else's; only looked up, and it must have room for the subnet.
+    """
+
+    kind: ClassVar[str] = "network"
+    collection: ClassVar[str] = "networks"
+    ip_range: str
+    subnet: str
+    zone: str
+    existing: bool = False
+
+    def read(self, answer: Answer) -> State | None:
+        item = self.find(answer, foreign=self.existing)
+        if item is None:
+            if self.existing:
+                raise Refused(
+                    f"there is no network {self.called} in this project, and the inventory says "
+                    "it exists",
+                    next="correct hetzner.network.name, or take `existing` out and it is made",
+                )
+            return None
+        if not self.existing and item["ip_range"] != self.ip_range:
+            raise Refused(
+                f"the network's range is {item['ip_range']}, the inventory says {self.ip_range}; "
+                "a network in use is not moved",
+                next=f"put ip_range: {item['ip_range']} into the inventory",
+            )
+        return {"subnet": self._home(item)}
+
+    def _home(self, item: Item) -> str | None:
+        """The wished subnet where it is there (an existing network may have a wider one)."""
+        wished = IPv4Network(self.subnet)
+        for subnet in item["subnets"]:
+            if not wished.subnet_of(IPv4Network(subnet["ip_range"])):
+                continue
+            if subnet["network_zone"] != self.zone:
+                raise Refused(
+                    f"subnet {subnet['ip_range']} lies in zone {subnet['network_zone']}, the "
+                    f"inventory says {self.zone}; a private network never spans zones",
+                    next="correct hetzner.network.network_zone, or choose another network",
+                )
+            return self.subnet
+        if self.existing:
+            raise Refused(
+                f"no subnet of this network holds {self.subnet}",
+                next=f"add one yourself: hcloud network add-subnet {self.called} --type cloud "
+                f"--network-zone {self.zone} --ip-range {self.subnet}",
+            )
+        return None
+
+    def desired(self) -> State:
+        return {"subnet": self.subnet}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        subnet = {"type": "cloud", "ip_range": self.subnet, "network_zone": self.zone}
+        if diff.before is None:
+            yield self.create({"ip_range": self.ip_range, "subnets": [subnet]})
+        else:
+            yield self.action(f"add subnet {self.subnet} to {self}", "add_subnet", subnet)

@@ -1,0 +1,36 @@
+"""Servers on different physical machines."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Diff, Do, State
+from pgprovision.resources.cloud import CloudObject
+
+SPREAD_LIMIT = 10  # servers in one spread group; docs.hetzner.com, placement groups FAQ
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementGroup(CloudObject):
+    """A spread group for `size` servers of ours."""
+
+    kind: ClassVar[str] = "placement group"
+    collection: ClassVar[str] = "placement_groups"
+    size: int
+
+    def read(self, answer: Answer) -> State | None:
+        if self.size > SPREAD_LIMIT:
+            raise Refused(
+                f"a spread group takes {SPREAD_LIMIT} servers, the inventory has {self.size}",
+                next="take nodes out of the inventory, or make a second cluster",
+            )
+        item = self.find(answer)
+        return None if item is None else {"type": item["type"]}
+
+    def desired(self) -> State:
+        return {"type": "spread"}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.before is None:
+            yield self.create({"type": "spread"})

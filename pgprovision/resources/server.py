@@ -1,0 +1,212 @@
+"""A Hetzner server of ours, from nothing to running under firewall and protection.
+
+Made stopped, attached with its fixed address, then started: Hetzner cannot create with a chosen
+private address, and a server started first may boot without its private card. Each step is a key
+of its own, so a run that was cut off is finished by the next.
+
+`image` counts only at birth: a server is upgraded in place, and images are withdrawn. Type and
+location are shown when they differ and never changed: that would stop or replace a server.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from pgprovision.errors import Refused
+from pgprovision.model import (
+    Answer,
+    Ask,
+    Diff,
+    Do,
+    Facts,
+    Impact,
+    Need,
+    Ref,
+    State,
+    Waiting,
+)
+from pgprovision.resources.cloud import CloudObject, Item, labels
+from pgprovision.resources.host_key import HostKey, Pair, user_data
+
+CREATE_SECONDS = 900.0  # from big images over ten minutes have been seen
+ATTACH_SECONDS = 300.0
+SHUTDOWN_SECONDS = 600.0  # PostgreSQL's own stop takes its time
+_ON_ITS_WAY = frozenset({"initializing", "starting", "stopping", "migrating", "rebuilding"})
+_KEPT = {
+    "server_type": "up never resizes a server",
+    "location": "up never moves a server",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(CloudObject):
+    """The server of one node; `called` is the node's name. `ssh_keys` are fingerprints."""
+
+    kind: ClassVar[str] = "server"
+    collection: ClassVar[str] = "servers"
+    server_type: str
+    image: str
+    location: str
+    network: str
+    private_ip: str
+    placement_group: str
+    firewall: str
+    ssh_keys: tuple[str, ...]
+    protection: bool = True
+    host_key: HostKey | None = None
+    pair: Pair | None = None
+    network_id: int | None = None
+    firewall_id: int | None = None
+
+    def needs(self) -> tuple[Need, ...]:
+        cloud = (Need(self.on, Ask("networks")), Need(self.on, Ask("firewalls")))
+        key = self.host_key
+        return cloud if key is None else (*cloud, Need(key.on, key.probe()))
+
+    def settled(self, facts: Facts) -> Self:
+        def ident(kind: str, name: str) -> int | None:
+            answer = facts.get(self.on, Ask(kind))
+            found = answer.items if answer else ()
+            return next((int(item["id"]) for item in found if item["name"] == name), None)
+
+        key = self.host_key
+        held = facts.get(key.on, key.probe()) if key else None
+        return replace(
+            self,
+            network_id=ident("networks", self.network),
+            firewall_id=ident("firewalls", self.firewall),
+            pair=key.pair(held) if key and held else None,
+        )
+
+    def read(self, answer: Answer) -> State | Waiting | None:
+        item = self.find(answer)
+        if item is None:
+            return None
+        status = item["status"]
+        if status in _ON_ITS_WAY:
+            return Waiting(f"{self} is {status}", CREATE_SECONDS)
+        if status == "deleting":
+            return Waiting(f"{self} is being deleted", ATTACH_SECONDS)
+        group = item.get("placement_group")
+        under = [firewall["id"] for firewall in item["public_net"].get("firewalls") or ()]
+        return {
+            "server_type": item["server_type"]["name"],
+            "location": item["location"]["name"],
+            "node": (item.get("labels") or {}).get("node"),
+            "labels": tuple(f"{k}={v}" for k, v in sorted((item.get("labels") or {}).items())),
+            "private_ip": self._private_ip(item),
+            "placement_group": group["name"] if group else None,
+            "firewall": self.firewall if self.firewall_id in under else None,
+            "power": "on" if status == "running" else "off",
+            "protection": item["protection"]["delete"] and item["protection"]["rebuild"],
+        }
+
+    def _private_ip(self, item: Item) -> str | None:
+        seats = (net["ip"] for net in item["private_net"] if net["network"] == self.network_id)
+        ip = next(seats, None)
+        if ip is not None and ip != self.private_ip:
+            raise Refused(
+                f"its address in network {self.network} is {ip}, the inventory says "
+                f"{self.private_ip}; other nodes and pg_hba.conf know it by its address",
+                next=f"put private_ip: {ip} into the node's entry; to move it, stop PostgreSQL, "
+                f"then: hcloud server detach-from-network --network {self.network} {self.called}",
+            )
+        return ip
+
+    def desired(self) -> State:
+        return {
+            "server_type": self.server_type,
+            "location": self.location,
+            "node": self.called,
+            "private_ip": self.private_ip,
+            "placement_group": self.placement_group,
+            "firewall": self.firewall,
+            "power": "on",
+            "protection": self.protection,
+        }
+
+    def explain(self, diff: Diff) -> tuple[str, ...]:
+        if diff.before is None:
+            return diff.keys
+        return tuple(f"{key} ({_KEPT[key]})" if key in _KEPT else key for key in diff.keys)
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.before is None:
+            yield self._create()
+        else:
+            yield from self._repair(diff, diff.before)
+        if diff.moved("private_ip"):
+            body = {"network": Ref("networks", self.network), "ip": self.private_ip}
+            yield self._do(f"attach {self} as {self.private_ip}", "attach_to_network", body)
+        if diff.moved("power"):
+            yield self._do(f"start {self}", "poweron")
+        if diff.moved("protection"):
+            word = "protect" if self.protection else "unprotect"
+            both = {"delete": self.protection, "rebuild": self.protection}
+            yield self._do(f"{word} {self}", "change_protection", both)
+
+    def _create(self) -> Do:
+        pair = self.pair
+        if pair and pair.pinned and pair.pinned != pair.public:
+            assert self.host_key
+            raise Refused(
+                f"it is to be made, and {self.host_key.known_hosts} pins it to a key whose private "
+                "half is not here; nobody could log in",
+                next="if the old server is gone for good: "
+                f"ssh-keygen -R {self.called} -f {self.host_key.known_hosts}",
+            )
+        body: dict[str, object] = {
+            "labels": labels(self.cluster, self.called),
+            "server_type": self.server_type,
+            "image": self.image,
+            "location": self.location,
+            "ssh_keys": [Ref("ssh_keys", key) for key in self.ssh_keys],
+            "firewalls": [{"firewall": Ref("firewalls", self.firewall)}],
+            "placement_group": Ref("placement_groups", self.placement_group),
+            "start_after_create": False,
+        }
+        if pair and pair.public:
+            body["user_data"] = user_data(pair)
+        return self.create(body, CREATE_SECONDS)
+
+    def _repair(self, diff: Diff, before: State) -> Iterable[Do]:
+        if diff.moved("node"):
+            worn = before["labels"]
+            assert isinstance(worn, tuple)
+            whole = dict(str(label).split("=", 1) for label in worn)
+            whole |= labels(self.cluster, self.called)
+            yield Do(f"label {self}", f"PUT {self.path}", body={"labels": whole})
+        if diff.moved("firewall"):
+            yield Do(
+                f"put {self} under firewall {self.firewall}",
+                f"POST /firewalls/{{firewalls:{self.firewall}}}/actions/apply_to_resources",
+                body={"apply_to": [{"type": "server", "server": {"id": self._ref}}]},
+            )
+        if diff.moved("placement_group"):
+            yield from self._regroup(before)
+
+    def _regroup(self, before: State) -> Iterable[Do]:
+        """A server joins a group only while it is off."""
+        down = Impact.RESTART if before["power"] == "on" else Impact.NONE
+        if before["placement_group"]:
+            yield self._do(f"take {self} out of its group", "remove_from_placement_group")
+        if down:
+            yield self._do(f"shut {self} down", "shutdown", impact=down)
+        group = {"placement_group": Ref("placement_groups", self.placement_group)}
+        yield self._do(f"put {self} into its group", "add_to_placement_group", group, down)
+        if down:
+            yield self._do(f"start {self}", "poweron", impact=down)
+
+    @property
+    def _ref(self) -> Ref:
+        return Ref(self.collection, self.called)
+
+    def _do(
+        self,
+        why: str,
+        verb: str,
+        body: Mapping[str, object] | None = None,
+        impact: Impact = Impact.NONE,
+    ) -> Do:
+        limit = SHUTDOWN_SECONDS if impact else ATTACH_SECONDS
+        return replace(self.action(why, verb, body), impact=impact, timeout=limit)
