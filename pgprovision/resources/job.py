@@ -1,0 +1,59 @@
+"""Long work as a named transient systemd unit: it outlives the connection, and a rerun attaches."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pgprovision.model import Answer, Ask, Do
+from pgprovision.quote import sh
+from pgprovision.resources.unit import last_lines, parse, show
+
+
+@dataclass(frozen=True)
+class JobState:
+    """`none`: never started, or ended well (systemd forgets it). `said`: its progress or error."""
+
+    state: Literal["none", "running", "failed"]
+    said: str = ""
+
+
+IDLE = JobState("none")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work on a host. `progress` is shell text that prints how far it is."""
+
+    unit: str
+    progress: str = ":"
+
+    def look(self) -> Ask:
+        """How it is; what it says is asked only while it runs or when it has failed."""
+        return Ask(
+            f"s=$({show(self.unit).text}) || exit; printf '%s\\n\\n' \"$s\"\n"
+            f"case $s in *ActiveState=acti*) {self.progress};;\n"
+            f"*ActiveState=failed*) {last_lines(self.unit, 8)};; esac"
+        )
+
+    def read(self, answer: Answer) -> JobState:
+        head, _, said = answer.text.partition("\n\n")
+        active = parse(Answer(answer.code, head.encode(), answer.err))["ActiveState"]
+        if active in ("active", "activating", "deactivating"):
+            return JobState("running", said.strip())
+        return JobState("failed", said.strip()) if active == "failed" else IDLE
+
+    def start(self, why: str, *words: str, user: str = "postgres", weight: int = 25) -> Do:
+        """Start it, unless it runs already. `weight`: its share of the processor, 100 is usual."""
+        run = sh(
+            *("systemd-run", "--quiet", f"--unit={self.unit}", f"--uid={user}", f"--gid={user}"),
+            *("--property=Type=exec", f"--property=CPUWeight={weight}", "--", *words),
+        )
+        runs = f"systemctl is-active {sh(self.unit)}"
+        return Do(why, f"case $({runs}) in active|activating) exit 0;; esac\n{run}")
+
+    def report_failure(self, why: str) -> Do:
+        """Fails with what it said last, and clears the failure: the next run starts it anew."""
+        return Do(
+            why,
+            f"{{ echo '{self.unit} failed; run the same command again to start it anew:'\n"
+            f"{last_lines(self.unit)}; systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",
+        )

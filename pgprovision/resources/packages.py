@@ -1,0 +1,96 @@
+"""Debian packages: which must be there, and dpkg in good health."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.quote import sh
+
+LOCK_SECONDS = 600  # unattended-upgrades on a fresh machine takes minutes
+INSTALL_SECONDS = 1800.0
+DAMAGED = frozenset("HUFWt")  # half-installed, unpacked, half-configured, triggers (dpkg-query(1))
+UPDATED = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
+
+# The kernel lists who holds which file by inode; `fuser` is not on a small image.
+PROBE = Ask(
+    "locks=$(stat -c ':%i ' /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock"
+    " /var/lib/apt/lists/lock /var/cache/apt/archives/lock 2>/dev/null)\n"
+    "while read -r _ _ _ _ pid inode _; do\n"
+    '  for lock in $locks; do case "$inode" in *"$lock") read -r holder <"/proc/$pid/comm" ||'
+    ' holder="?"; echo "lock $holder (process $pid)"; break 2;; esac; done\n'
+    "done </proc/locks\n"
+    "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'"
+)
+
+_APT = (
+    f"apt-get -q -y -o DPkg::Lock::Timeout={LOCK_SECONDS} -o Dpkg::Options::=--force-confdef"
+    " -o Dpkg::Options::=--force-confold --no-install-recommends"
+)
+_INSTALL = f"""set -e
+update() {{ mkdir -p {UPDATED.rpartition("/")[0]}; : >{UPDATED}.new
+  apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; mv {UPDATED}.new {UPDATED}; }}
+install() {{ {_APT} install "$@" </dev/null; }}
+fresh=$(find {UPDATED} -mmin -1440 2>/dev/null) || :
+[ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {UPDATED} \
+  2>/dev/null | grep -q . || echo yes)
+updated=
+[ -n "$fresh" ] || {{ update; updated=yes; }}
+"""
+
+
+def installed(answer: Answer) -> Mapping[str, str]:
+    """Name to version of what is installed and healthy, from the answer to PROBE."""
+    rows = (line.split(" ") for line in answer.text.splitlines())
+    return {row[-2]: row[-1] for row in rows if row[0] != "lock" and row[0][1:2] == "i"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageSet(Resource):
+    """Packages by name, in any version, or `pinned` to one. Nothing is ever removed."""
+
+    kind: ClassVar[str] = "packages"
+    title: str
+    names: tuple[str, ...] = ()
+    pinned: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.title
+
+    def probe(self) -> Ask:
+        return PROBE
+
+    def read(self, answer: Answer) -> State | Waiting:
+        found = installed(answer)
+        state: dict[str, str | None] = {
+            name: "installed" if name in found else None for name in self.names
+        }
+        state |= {name: found.get(name) for name in self.pinned}
+        lines = answer.text.splitlines()
+        broken = [line.split(" ") for line in lines if line[1:2] in DAMAGED or line[2:3] == "R"]
+        state["dpkg"] = "half-done: " + ", ".join(row[-2] for row in broken) if broken else "sound"
+        holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
+        if holder and Diff(state, self.desired()):
+            return Waiting(f"the package system is locked by {holder}", LOCK_SECONDS)
+        return state
+
+    def desired(self) -> State:
+        return dict.fromkeys(self.names, "installed") | dict(self.pinned) | {"dpkg": "sound"}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.moved("dpkg"):
+            yield Do(
+                "finish what an interrupted dpkg left half-done",
+                "dpkg --configure -a --force-confdef --force-confold </dev/null",
+                timeout=INSTALL_SECONDS,
+            )
+        wanted = [key for key in diff.keys if key != "dpkg"]
+        if wanted:
+            words = sh(*(f"{n}={self.pinned[n]}" if n in self.pinned else n for n in wanted))
+            again = f'{{ [ -z "$updated" ] && update && install {words}; }}'
+            yield Do(
+                f"install {', '.join(wanted)}",
+                f"{_INSTALL}install {words} || {again}",
+                timeout=INSTALL_SECONDS,
+            )

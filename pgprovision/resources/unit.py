@@ -1,0 +1,87 @@
+"""A systemd unit as it is now: enabled, active, and whether its file is newer than what runs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Value, Waiting
+from pgprovision.quote import sh
+
+START_SECONDS = 120.0
+ENABLED = frozenset({"enabled", "enabled-runtime"})  # the latter: a generator's, made at each boot
+_KEYS = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Result"
+
+
+def last_lines(unit: str, count: int = 15) -> str:
+    """Shell text that prints what the unit said last."""
+    return sh("journalctl", "-q", "-u", unit, "-n", str(count), "-o", "cat", "--no-pager")
+
+
+def show(unit: str) -> Ask:
+    """How the unit is, in one call."""
+    return Ask(sh("systemctl", "show", "-p", _KEYS, "--", unit))
+
+
+def parse(answer: Answer) -> Mapping[str, str]:
+    """`systemctl show` as a mapping. Raises Refused where systemd does not answer."""
+    if answer.code:
+        said = answer.err.decode(errors="replace").strip()
+        raise Refused(f"systemd does not answer: {said}", next="systemctl is-system-running")
+    return dict(line.split("=", 1) for line in answer.text.splitlines() if "=" in line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit(Resource):
+    """A unit. `enabled` or `active` None: not ours to decide."""
+
+    kind: ClassVar[str] = "unit"
+    unit: str
+    enabled: bool | None = True
+    active: bool | None = True
+
+    @property
+    def name(self) -> str:
+        return self.unit
+
+    def probe(self) -> Ask:
+        return show(self.unit)
+
+    def read(self, answer: Answer) -> State | Waiting | None:
+        seen = parse(answer)
+        if seen["LoadState"] == "not-found":
+            return None if self.enabled or self.active else self.desired()
+        active = seen["ActiveState"]
+        if active in ("activating", "deactivating") and self.active is not None:
+            return Waiting(f"{self.unit} is {active} ({seen['SubState']})", START_SECONDS)
+        running: Value = active in ("active", "reloading")
+        file = seen["UnitFileState"]
+        return {
+            "needs_daemon_reload": seen["NeedDaemonReload"] == "yes",
+            "enabled": True if file in ENABLED else False if file == "disabled" else file,
+            "active": f"failed ({seen['Result']})" if active == "failed" else running,
+        }
+
+    def desired(self) -> State:
+        wish = {"needs_daemon_reload": False, "enabled": self.enabled, "active": self.active}
+        return {key: value for key, value in wish.items() if value is not None}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        unit = self.unit
+        before = diff.before or {}
+        if diff.moved("needs_daemon_reload"):
+            yield Do("let systemd read its unit files again", "systemctl daemon-reload")
+        if diff.moved("enabled"):
+            if before.get("enabled") == "masked":
+                yield Do(f"unmask {unit}", sh("systemctl", "unmask", unit))
+            verb = "enable" if self.enabled else "disable"
+            yield Do(f"{verb} {unit}", sh("systemctl", "--quiet", verb, unit))
+        if diff.moved("active"):
+            verb = "start" if self.active else "stop"
+            failed = str(before.get("active")).startswith("failed")
+            reset = sh("systemctl", "reset-failed", unit) + "; " if failed else ""
+            yield Do(
+                f"{verb} {unit}",
+                f"{reset}{sh('systemctl', verb, unit)} || {{ {last_lines(unit)} >&2; exit 1; }}",
+                timeout=START_SECONDS,
+            )
