@@ -62,9 +62,16 @@ class Network:
 
     # The lab's own side.
 
-    def up(self) -> None:
-        """Make the router and its link to the host, unless they stand."""
+    def up(self, owner: str) -> None:
+        """Make the router and its link to the host, unless they stand.
+
+        `owner`, the lab's folder, is noted on the link; raises LabError if it is another's.
+        """
         with locked(_HOST_LOCK):
+            if (other := self._owner()) not in (None, owner):
+                raise LabError(
+                    f"addresses {self.range} are in use by the lab in {other}; take that one down"
+                )
             if self.stands():
                 return
             self._clear()
@@ -72,6 +79,7 @@ class Network:
             _add_namespace(self.router)
             _ip(f"link add {host} type veth peer name host netns {self.router}")
             _ip(
+                f"link set {host} alias {owner}",
                 f"addr add {near} peer {far} dev {host}",
                 f"link set {host} up",
                 f"route add {self.range} via {far} src {near}",
@@ -86,12 +94,17 @@ class Network:
             )
 
     def stands(self) -> bool:
-        return self.router in namespaces() and attempt("ip", "link", "show", self.router)
+        return self.router in namespaces() and Path(f"/sys/class/net/{self.router}").exists()
 
-    def down(self) -> None:
+    def down(self, owner: str) -> None:
         """Remove every namespace, link and route of this lab."""
         with locked(_HOST_LOCK):
-            self._clear()
+            if self._owner() in (None, owner):
+                self._clear()
+
+    def _owner(self) -> str | None:
+        alias = Path(f"/sys/class/net/{self.router}/ifalias")
+        return alias.read_text().strip() or None if alias.exists() else None
 
     def _clear(self) -> None:
         for name in namespaces():

@@ -23,7 +23,7 @@ def make(name: str) -> list[Path]:
 
 def kill(name: str, seconds: float = 10) -> bool:
     """Kill whatever is in the machine's groups and remove them; whether they are gone."""
-    return wait_until(lambda: all([_remove(group) for group in _groups(name)]), seconds)
+    return wait_until(lambda: all(_remove(group) for group in _groups(name)), seconds)
 
 
 def _groups(name: str) -> list[Path]:

@@ -133,6 +133,11 @@ class NspawnHypervisor:
             folder.supervisor.stop(grace=_SHUTDOWN_SECONDS)
             clear(folder)
 
+    def delete_all(self) -> None:
+        """Cut the power of all machines and remove their disks."""
+        for folder in self._site.machines():
+            self.delete(folder.machine)
+
     def _power_on(self, folder: Folder) -> None:
         if leader(folder) is not None:
             return

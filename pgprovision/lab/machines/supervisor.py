@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from pgprovision.lab.command import LabError
 from pgprovision.lab.machines import cgroups, disk
 from pgprovision.lab.machines.folder import Folder, Site
 from pgprovision.lab.process import children
@@ -111,7 +112,8 @@ def leader(folder: Folder) -> int | None:
 
 def clear(folder: Folder) -> None:
     """Whatever an earlier boot left: processes and cards."""
-    cgroups.kill(folder.name)
+    if not cgroups.kill(folder.name):
+        raise LabError(f"processes of machine {folder.spec().name} ({folder.name}) do not end")
     folder.site.network.unplug(folder.machine)
 
 

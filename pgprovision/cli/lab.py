@@ -1,0 +1,145 @@
+"""`pgprovision lab`: the try-it-out world on this machine."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pgprovision.lab.manager import Lab
+
+app = typer.Typer(
+    name="lab",
+    help="Real machines behind a simulated Hetzner API, on this host.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Option("--name", help="Which lab; they stand side by side.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Install host packages without asking.")]
+
+_BAD_INPUT, _REFUSED, _FAILED = 2, 3, 5
+
+
+@app.command()
+def up(name: Name = "demo", yes: Yes = False) -> None:
+    """Make the lab, or start what of it does not run. Can be repeated."""
+    with _lab(name) as lab:
+        _install(yes)
+        lab.up(typer.echo)
+        typer.echo(f"lab {name} is up; its files are in {lab.home}")
+        for service in lab.services():
+            typer.echo(f"  {service.purpose:<40} {service.address}")
+        option = "" if name == "demo" else f" --name {name}"
+        typer.echo(f'use it:  eval "$(pgprovision lab env{option})"')
+
+
+@app.command()
+def status(name: Name = "demo") -> None:
+    """List the lab's processes and machines."""
+    with _existing(name) as lab:
+        network = lab.config.network
+        typer.echo(f"lab {name}: {'running' if lab.running else 'not running'}; {lab.home}")
+        typer.echo(f"network {network.range}, router in namespace {network.router}")
+        row = "{:<10} {:>8}  {:<44} {}"
+        typer.echo(row.format("SERVICE", "PID", "ADDRESS", "FOR"))
+        for s in lab.services():
+            typer.echo(row.format(s.name, s.pid or "stopped", s.address, s.purpose))
+        row = "{:<24} {:>8}  {:<16} {:<24} {}"
+        typer.echo(row.format("MACHINE", "PID", "PUBLIC", "PRIVATE", "IMAGE"))
+        for m in lab.machines():
+            private = ", ".join(m.private_ipv4) or "-"
+            typer.echo(row.format(m.name, m.pid or "off", m.public_ipv4, private, m.image))
+
+
+@app.command()
+def env(name: Name = "demo") -> None:
+    """Print shell exports for clients of the lab: API, storage."""
+    with _existing(name) as lab:
+        for key, value in lab.env().items():
+            typer.echo(f"export {key}={shlex.quote(value)}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def ssh(
+    server: Annotated[str, typer.Argument(help="The server's name.")],
+    command: Annotated[list[str] | None, typer.Argument(help="Instead of a shell.")] = None,
+    name: Name = "demo",
+) -> None:
+    """Enter a server as root, through its console: no key needed, no firewall in the way."""
+    with _existing(name) as lab:
+        words = lab.shell(server, _as_ssh(command))
+        sys.stdout.flush()
+        os.execvp(words[0], words)
+
+
+@app.command()
+def down(name: Name = "demo") -> None:
+    """Shut the machines down and stop every process; `up` resumes."""
+    with _existing(name) as lab:
+        lab.down(typer.echo)
+        typer.echo(f"lab {name} is down; `pgprovision lab up` resumes it")
+
+
+@app.command()
+def destroy(name: Name = "demo") -> None:
+    """Remove the lab: machines, networks, processes, files."""
+    with _lab(name) as lab:
+        from pgprovision.lab.images import cache_home
+
+        lab.destroy(typer.echo)
+        typer.echo(f"lab {name} is gone; images and packages stay in {cache_home()}")
+
+
+@contextmanager
+def _lab(name: str) -> "Iterator[Lab]":
+    """The lab, on a host that can run one; its errors become one line and an exit code."""
+    from pgprovision.lab import host
+    from pgprovision.lab.command import LabError, LabRefused
+    from pgprovision.lab.manager import Lab
+
+    try:
+        host.check()
+        yield Lab(name)
+    except LabRefused as refused:
+        typer.echo(f"{refused}", err=True)
+        raise typer.Exit(_REFUSED) from None
+    except LabError as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(_FAILED) from None
+
+
+@contextmanager
+def _existing(name: str) -> "Iterator[Lab]":
+    with _lab(name) as lab:
+        if not lab.exists:
+            typer.echo(f"there is no lab {name!r}; `pgprovision lab up` makes one", err=True)
+            raise typer.Exit(_BAD_INPUT)
+        yield lab
+
+
+def _install(yes: bool) -> None:
+    """Say what the host lacks and why, ask, and install it."""
+    from pgprovision.lab import host
+    from pgprovision.lab.command import LabRefused
+
+    lacking = host.missing()
+    if not lacking:
+        return
+    typer.echo("the lab installs these packages on this host with apt-get:")
+    for package in lacking:
+        typer.echo(f"  {package.name:<20} {package.why}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise LabRefused("nobody to ask; `pgprovision lab up --yes` installs them")
+        if not typer.confirm("install them?", default=True):
+            raise LabRefused("nothing was installed; the lab cannot run without")
+    host.install(lacking)
+
+
+def _as_ssh(command: list[str] | None) -> list[str]:
+    """As ssh(1) does it: the words joined, for the far side's shell to take apart."""
+    return ["sh", "-c", " ".join(command)] if command else []

@@ -1,0 +1,60 @@
+"""What the host must bring: Linux, root, and a few packages."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgprovision.lab.command import LabError, LabRefused
+
+
+@dataclass(frozen=True)
+class HostPackage:
+    """A Debian package, a program by which to tell that it is there, and why it is needed."""
+
+    name: str
+    program: str
+    why: str
+
+
+PACKAGES = (
+    HostPackage("systemd-container", "systemd-nspawn", "runs the lab's machines"),
+    HostPackage("mmdebstrap", "mmdebstrap", "builds their image"),
+    HostPackage("iproute2", "ip", "makes their networks"),
+    HostPackage("nftables", "nft", "enforces the cloud firewall"),
+    HostPackage("apt-cacher-ng", "apt-cacher-ng", "keeps their packages for the next time"),
+)
+
+
+def check() -> None:
+    """Raises LabRefused where no lab can run."""
+    if sys.platform != "linux":
+        raise LabRefused("the lab needs Linux: its machines are systemd-nspawn containers")
+    if os.geteuid() != 0:
+        raise LabRefused("the lab needs root: it makes network namespaces and mounts; use sudo")
+    if importlib.util.find_spec("uvicorn") is None:
+        raise LabRefused("the lab needs more Python packages: pip install 'pgprovision[lab]'")
+    # `su` without a login leaves these out, and `ip` and `nft` live there.
+    os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
+
+
+def missing() -> tuple[HostPackage, ...]:
+    """What is not installed yet."""
+    return tuple(package for package in PACKAGES if shutil.which(package.program) is None)
+
+
+def install(packages: Sequence[HostPackage]) -> None:
+    """Install with apt-get; raises LabError where there is none, or with apt's own words."""
+    names = [package.name for package in packages]
+    if shutil.which("apt-get") is None:
+        raise LabError(f"no apt-get here; install these by other means: {' '.join(names)}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # A foreign source that fails to update is no reason to stop: the install will tell.
+    subprocess.run(["apt-get", "update", "-q"], env=env, capture_output=True)
+    command = ["apt-get", "install", "-qy", "--no-install-recommends", *names]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-600:]}")
