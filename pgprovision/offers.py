@@ -1,12 +1,10 @@
 """What Hetzner sells now, read from its own lists: pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pgprovision.errors import CloudError
-
-Item = Mapping[str, Any]
+from pgprovision.owned import Item
 
 
 @dataclass(frozen=True)

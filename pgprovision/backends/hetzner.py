@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pgprovision.backends.hetzner_api import Api, Item, Lost, Refusal
+from pgprovision.backends.hetzner_api import Api, Lost, Refusal
 from pgprovision.backends.hetzner_words import CAPACITY, explained
 from pgprovision.errors import CloudError, Refused
 from pgprovision.model import Answer, Ask, Do, Ref, Sealed
 from pgprovision.offers import alternatives
+from pgprovision.owned import Item, is_ours
 
 _NAME_IN_PATH = re.compile(r"\{(\w+):([^}]+)\}")
 _CREATE = re.compile(r"POST /(\w+)")
@@ -24,24 +25,25 @@ RETRY_PAUSES = (1.0, 5.0, 0.0)  # seconds after each try of a write whose answer
 class Hetzner:
     """One project. Asks are list paths ("servers"); actions are calls with names for ids.
 
-    What a call changes (the names in its path) must wear `labels`; what it only uses (Refs in its
-    body) may be anybody's. A list is kept until the next act, as long as nothing in it is moving.
+    What a call changes (the names in its path) must be the cluster's by its labels; what it only
+    uses (Refs in its body) may be anybody's. A list is kept until the next act, as long as nothing
+    in it is moving.
     """
 
     def __init__(
         self,
+        name: str,
         token: Sealed,
         endpoint: str,
-        labels: Mapping[str, str],
+        cluster: str,
         *,
-        name: str = "hetzner",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
-        self.trips = 0
+        self.acted = False
         self._api = Api(token, endpoint, sleep=sleep, clock=clock)
-        self._labels = labels
+        self._cluster = cluster
         self._sleep = sleep
         self._lists: dict[str, tuple[Item, ...]] = {}
         self._looking = threading.RLock()
@@ -55,13 +57,12 @@ class Hetzner:
         """One list call per kind and page. Raises CloudError."""
         with self._looking:
             self._lists = {kind: items for kind, items in self._lists.items() if _still(items)}
-            self.trips += any(ask.text not in self._lists for ask in asks)
             return {ask: Answer(items=self._list(ask.text)) for ask in asks}
 
     def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
         """Call by call, each waited for. Raises CloudError, Refused."""
         ended: list[str] = []
-        self.trips += 1
+        self.acted = True
         try:
             for do in actions:
                 self._perform(do)
@@ -144,7 +145,7 @@ class Hetzner:
         raise CloudError(f"there is no {name} among this project's {kind} any more")
 
     def _check_ours(self, item: Item, kind: str) -> None:
-        if not self._labels.items() <= (item.get("labels") or {}).items():
+        if not is_ours(item, self._cluster):
             raise Refused(f"{item['name']} among {kind} does not carry this cluster's labels")
 
     def _resolved(self, value: object) -> Any:

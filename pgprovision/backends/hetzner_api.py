@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pgprovision import __version__
 from pgprovision.errors import CloudError
 from pgprovision.model import Sealed
+from pgprovision.owned import Item
 
 if TYPE_CHECKING:
     import hcloud
     import requests
 
-Item = Mapping[str, Any]
 READ_TIMEOUT = (5.0, 20.0)  # seconds to connect, to answer; the client repeats timeouts 5 times
 WRITE_TIMEOUT = (10.0, 60.0)
 READ_SECONDS = 20.0  # how long a read is repeated while the API is broken

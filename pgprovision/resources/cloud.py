@@ -7,24 +7,15 @@ or deleted.
 from abc import ABC
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Do, Resource
+from pgprovision.owned import Item, is_ours, labels
+
+__all__ = ["HETZNER", "CloudObject", "Item", "address_of", "is_ours", "labels"]
 
 HETZNER = "hetzner"  # the target's name
-Item = Mapping[str, Any]
-
-
-def labels(cluster: str, node: str | None = None) -> dict[str, str]:
-    """What everything of ours carries; servers name their node too."""
-    mine = {"managed-by": "pgprovision", "cluster": cluster}
-    return mine if node is None else {**mine, "node": node}
-
-
-def is_ours(item: Item, cluster: str) -> bool:
-    """Whether it carries the cluster's labels."""
-    return labels(cluster).items() <= (item.get("labels") or {}).items()
 
 
 def address_of(servers: Iterable[Item], cluster: str, node: str) -> str | None:

@@ -1,0 +1,119 @@
+"""The cloud around a cluster: network, placement, firewall, keys, a server per node."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pgprovision.inventory.model import Hetzner, Inventory, Node
+from pgprovision.model import Answer, Ask, Tier
+from pgprovision.offers import Shelf, Wish
+from pgprovision.resources.cloud import CloudObject
+from pgprovision.resources.firewall import Firewall, ssh_only
+from pgprovision.resources.host_key import HostKey
+from pgprovision.resources.network import Network
+from pgprovision.resources.placement_group import PlacementGroup
+from pgprovision.resources.server import Server
+from pgprovision.resources.ssh_key import SshKey, fingerprint
+
+
+class Looker(Protocol):
+    """The cloud, to look at."""
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]: ...
+
+
+def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]:
+    """What these nodes need at Hetzner; nothing for nodes that exist already."""
+    cloud = inventory.hetzner
+    ours = _made_by_us(nodes)
+    if cloud is None or not ours:
+        return ()
+    keys = {node.name: _host_key(inventory, node) for node in ours}
+    return (
+        Tier("host keys", tuple(keys.values())),
+        Tier(
+            "cloud",
+            (
+                *_surroundings(inventory, cloud),
+                *(_server(inventory, cloud, node, keys[node.name]) for node in ours),
+            ),
+        ),
+    )
+
+
+def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> tuple[str, ...]:
+    """What the servers that are still to be made will be, with prices; no call where none is.
+
+    Raises CloudError where one cannot be had now, before anything is made.
+    """
+    ours = _made_by_us(nodes)
+    if inventory.hetzner is None or not ours:
+        return ()
+    servers = Ask("servers")
+    there = {item["name"] for item in cloud.look((servers,))[servers].items}
+    missing = [node for node in ours if node.name not in there]
+    if not missing:
+        return ()
+    asks = Ask("server_types"), Ask("images?type=system"), Ask("locations")
+    seen = cloud.look(asks)
+    shelf = Shelf(*(seen[ask].items for ask in asks))
+    zone = inventory.hetzner.network.network_zone
+    return tuple(
+        shelf.check(Wish(node.name, node.server_type, node.location, node.image, zone))
+        for node in missing
+    )
+
+
+def _made_by_us(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    return tuple(node for node in nodes if node.address is None)
+
+
+def _host_key(inventory: Inventory, node: Node) -> HostKey:
+    secrets = inventory.secrets_folder
+    return HostKey(
+        node=node.name,
+        folder=str(secrets / "host_keys"),
+        known_hosts=str(secrets / "known_hosts"),
+    )
+
+
+def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ...]:
+    """What the servers share."""
+    cluster, network, firewall = inventory.cluster, cloud.network, cloud.firewall
+    ranges = tuple(map(str, firewall.ssh_source_ips))
+    return (
+        Network(
+            cluster=cluster,
+            called=network.name,
+            ip_range=str(network.ip_range),
+            subnet=str(network.subnet),
+            zone=network.network_zone,
+            existing=network.existing,
+        ),
+        PlacementGroup(
+            cluster=cluster,
+            called=cloud.placement_group,
+            size=len(_made_by_us(inventory.nodes)),
+        ),
+        Firewall(cluster=cluster, called=firewall.name, rules=ssh_only(ranges)),
+        *(
+            SshKey(cluster=cluster, called=key.name, public_key=key.public_key)
+            for key in cloud.ssh_keys
+        ),
+    )
+
+
+def _server(inventory: Inventory, cloud: Hetzner, node: Node, host_key: HostKey) -> Server:
+    return Server(
+        cluster=inventory.cluster,
+        called=node.name,
+        server_type=node.server_type,
+        image=node.image,
+        location=node.location,
+        network=cloud.network.name,
+        private_ip=str(node.private_ip),
+        placement_group=cloud.placement_group,
+        firewall=cloud.firewall.name,
+        ssh_keys=tuple(fingerprint(key.public_key) for key in cloud.ssh_keys),
+        protection=cloud.protection,
+        host_key=host_key,
+    )
