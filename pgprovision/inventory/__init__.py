@@ -1,0 +1,36 @@
+"""The inventory: a folder of YAML files that says what a cluster should be.
+
+`cluster.yml`, one file per node in `nodes/`, templates of one's own in `templates/`, secrets in
+`secrets/`. People's files are read, never rewritten.
+"""
+
+from pathlib import Path
+
+from pgprovision.inventory.adding import NewNode, add_node
+from pgprovision.inventory.complaint import BadInventory, Complaint
+from pgprovision.inventory.made import make_secrets, missing_secrets
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.reading import documents, validated
+from pgprovision.inventory.sources import MAKES, here
+
+__all__ = [
+    "BadInventory",
+    "Complaint",
+    "Inventory",
+    "NewNode",
+    "Node",
+    "add_node",
+    "load",
+    "make_secrets",
+    "missing_secrets",
+]
+
+
+def load(path: Path) -> Inventory:
+    """The inventory in this folder. Raises BadInventory, an InventoryError, with all complaints."""
+    try:
+        return validated(documents(path, here(path), {}))
+    except BadInventory as wrong:
+        if any(complaint.text.endswith(MAKES) for complaint in wrong.complaints):
+            wrong.next = f"pgprovision -i {path} secrets init"
+        raise

@@ -4,35 +4,18 @@ Names are the field's own: Hetzner's for servers, PostgreSQL's for databases, pg
 backups. `load` fills in what one part takes from another, so readers never merge defaults.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from pgprovision.inventory.names import (
-    Address,
-    Boolean,
-    Bytes,
-    CloudName,
-    DatabaseName,
-    HostLabel,
-    Integer,
-    LocalPath,
-    Network,
-    NetworkV4,
-    Port,
-    RoleName,
-    SecretText,
-    SizeText,
-    SqlName,
-    Text,
-    Url,
-    frozen_mapping,
-)
+from pgprovision.inventory import names as n
+from pgprovision.inventory.values import frozen_mapping
 
-Setting = Boolean | Integer | float | str
 Frozen = AfterValidator(frozen_mapping)
 
 
@@ -45,11 +28,11 @@ class Model(BaseModel):
 class PrivateNetwork(Model):
     """A Hetzner network and the subnet the nodes live in. `existing`: looked up, never made."""
 
-    name: CloudName
-    ip_range: NetworkV4 = IPv4Network("10.0.0.0/16")
-    subnet: NetworkV4 = IPv4Network("10.0.1.0/24")
-    network_zone: Text = "us-east"
-    existing: Boolean = False
+    name: n.CloudName
+    ip_range: n.PrivateRange = IPv4Network("10.0.0.0/16")
+    subnet: n.PrivateRange = IPv4Network("10.0.1.0/24")
+    network_zone: n.Word = "us-east"
+    existing: n.Boolean = False
 
     @property
     def gateway(self) -> IPv4Address:
@@ -60,85 +43,97 @@ class PrivateNetwork(Model):
 class CloudFirewall(Model):
     """SSH in from these ranges, everything else shut (on the public side only)."""
 
-    name: CloudName
-    ssh_source_ips: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    name: n.CloudName
+    ssh_source_ips: tuple[n.Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class SshKey(Model):
     """A public key as Hetzner registers it. Found again by fingerprint, whatever its name."""
 
-    name: CloudName
-    public_key: Text
+    public_key: n.PublicKey
+    name: n.CloudName
+
+    @model_validator(mode="before")
+    @classmethod
+    def named(cls, value: object) -> object:
+        """Given as a line of text (as `!file ID.pub` is), the key names itself."""
+        if not isinstance(value, str):
+            return value
+        _, _, comment = value.partition(" ")[2].partition(" ")
+        words = re.sub(r"[^A-Za-z0-9]+", "-", comment)[:40].strip("-") or "key"
+        digest = hashlib.sha256(value.encode()).hexdigest()[:8]
+        return {"public_key": str(value), "name": f"{words}-{digest}"}
 
 
 class Hetzner(Model):
     """A Hetzner Cloud project and what servers are made of unless a node says otherwise."""
 
-    token: SecretText
-    endpoint: Url = "https://api.hetzner.cloud/v1"
-    location: Text = "ash"
-    server_type: Text = "ccx13"
-    image: Text = "debian-12"
+    token: n.SecretText
+    endpoint: n.Url = "https://api.hetzner.cloud/v1"
+    location: n.Word = "ash"
+    server_type: n.Word = "ccx13"
+    image: n.Word = "debian-12"
     network: PrivateNetwork
-    placement_group: CloudName
+    placement_group: n.CloudName
     firewall: CloudFirewall
     ssh_keys: tuple[SshKey, ...] = Field(min_length=1)
-    protection: Boolean = True
+    protection: n.Boolean = True
 
 
 class Ssh(Model):
     """How to log in. `jump` is [user@]host[:port]; `config` an ssh_config file."""
 
-    user: Text = "root"
-    port: Port = 22
-    identity_file: LocalPath | None = None
-    jump: Text | None = None
-    known_hosts: LocalPath | None = None
-    config: LocalPath | None = None
+    user: n.UserName = "root"
+    port: n.Port = 22
+    identity_file: n.LocalPath | None = None
+    jump: n.JumpHost | None = None
+    known_hosts: n.LocalPath | None = None
+    config: n.LocalPath | None = None
 
 
 class Machine(Model):
     """What the machine has, where it should not be observed. Memory and disk in bytes."""
 
-    memory: Bytes | None = None
-    cores: Integer | None = Field(default=None, ge=1)
-    disk: Bytes | None = None
+    memory: n.Bytes | None = None
+    cores: n.Integer | None = Field(default=None, ge=1)
+    disk: n.Bytes | None = None
 
 
 class Apt(Model):
     """Where PostgreSQL's packages come from, and what else to install."""
 
     source: Literal["distribution", "pgdg"] = "distribution"
-    mirror: Url | None = None
-    extra_packages: tuple[Text, ...] = ()
+    mirror: n.Url | None = None
+    extra_packages: tuple[n.Package, ...] = ()
 
 
 class HbaRule(Model):
     """Who may connect over TLS with a SCRAM password: to which databases and from where."""
 
-    databases: tuple[DatabaseName, ...] = Field(min_length=1)
-    users: tuple[RoleName, ...] = Field(min_length=1)
-    addresses: tuple[Network, ...] = Field(min_length=1)
+    databases: tuple[n.DatabaseName, ...] = Field(min_length=1)
+    users: tuple[n.RoleName, ...] = Field(min_length=1)
+    addresses: tuple[n.Network, ...] = Field(min_length=1)
 
 
 class Replication(Model):
     """The role replicas stream with. `max_slot_wal_keep_size` caps what one slot may hold."""
 
-    role: RoleName = "replicator"
-    password: SecretText
-    connection_limit: Integer = Field(default=10, ge=1)
-    max_slot_wal_keep_size: SizeText = "16GB"
+    role: n.RoleName = "replicator"
+    password: n.SecretText
+    connection_limit: n.Integer = Field(default=10, ge=1)
+    max_slot_wal_keep_size: n.SizeText = "16GB"
 
 
 class Postgres(Model):
     """One PostgreSQL instance per node. `settings` override the computed ones."""
 
-    version: Integer = Field(default=15, ge=13, le=18)
-    port: Port = 5432
-    locale: Text = "C.UTF-8"
-    encoding: Text = "UTF8"
-    data_checksums: Boolean = True
-    settings: Annotated[Mapping[str, Setting], Frozen] = Field(default_factory=dict)
+    version: n.Integer = Field(default=15, ge=13, le=18)
+    port: n.Port = 5432
+    locale: n.Locale = "C.UTF-8"
+    encoding: n.Encoding = "UTF8"
+    data_checksums: n.Boolean = True
+    settings: Annotated[Mapping[n.SettingName, n.Setting], Frozen] = Field(default_factory=dict)
+    allow_dangerous_settings: tuple[Literal["fsync", "full_page_writes"], ...] = ()
     hba: tuple[HbaRule, ...] = ()
     replication: Replication
 
@@ -146,34 +141,34 @@ class Postgres(Model):
 class Role(Model):
     """A role. Connection limit -1: no limit. No password: no login over the network."""
 
-    name: RoleName
-    password: SecretText | None = None
-    login: Boolean = True
-    inherit: Boolean = True
-    connection_limit: Integer = Field(default=-1, ge=-1)
-    member_of: tuple[RoleName, ...] = ()
-    valid_until: Text | None = None
-    comment: Text | None = None
+    name: n.RoleName
+    password: n.SecretText | None = None
+    login: n.Boolean = True
+    inherit: n.Boolean = True
+    connection_limit: n.Integer = Field(default=-1, ge=-1)
+    member_of: tuple[n.RoleName, ...] = ()
+    valid_until: n.Moment | None = None
+    comment: n.Text | None = None
 
 
 class Grant(Model):
     """Privileges for one role. With `created_by`, on objects that role will create later."""
 
-    to: RoleName
-    privileges: tuple[Text, ...] = Field(min_length=1)
+    to: n.RoleName
+    privileges: tuple[n.Privilege, ...] = Field(min_length=1)
     on: Literal["database", "schema", "tables", "sequences", "functions"] = "database"
-    in_schema: Text = "public"
-    created_by: RoleName | None = None
+    in_schema: n.SchemaName = "public"
+    created_by: n.RoleName | None = None
 
 
 class Database(Model):
     """A database. Encoding and locale are the instance's unless given."""
 
-    name: DatabaseName
-    owner: RoleName
-    encoding: Text = ""
-    locale: Text = ""
-    extensions: tuple[SqlName, ...] = ()
+    name: n.DatabaseName
+    owner: n.RoleName
+    encoding: n.Encoding = ""
+    locale: n.Locale = ""
+    extensions: tuple[n.Extension, ...] = ()
     grants: tuple[Grant, ...] = ()
 
 
@@ -181,40 +176,50 @@ class S3Repository(Model):
     """A pgBackRest repository in an S3 bucket. `endpoint` may be given as host:port."""
 
     type: Literal["s3"] = "s3"
-    bucket: Text
-    endpoint: Text
-    port: Port = 443
-    region: Text
+    bucket: n.Bucket
+    endpoint: n.HostName
+    port: n.Port = 443
+    region: n.CloudName
     uri_style: Literal["host", "path"] = "host"
-    key: SecretText
-    key_secret: SecretText
-    ca_file: LocalPath | None = None
-    path: Text
+    key: n.SecretText
+    key_secret: n.SecretText
+    ca_file: n.LocalPath | None = None
+    path: n.RepositoryPath
     cipher_type: Literal["aes-256-cbc", "none"] = "aes-256-cbc"
-    cipher_pass: SecretText | None = None
-    bundle: Boolean = True
-    block: Boolean = True
+    cipher_pass: n.SecretText | None = None
+    bundle: n.Boolean = True
+    block: n.Boolean = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """An endpoint of host:port says the port."""
+        if isinstance(value, dict) and isinstance(value.get("endpoint"), str):
+            host, _, port = value["endpoint"].partition(":")
+            if port.isascii() and port.isdigit() and len(port) < 6:
+                return {"port": int(port)} | value | {"endpoint": host}
+        return value
 
 
 class Schedule(Model):
     """When backups run, as systemd's OnCalendar, and the random delay before them."""
 
-    full: Text = "Sun *-*-* 03:00:00"
-    differential: Text = "Mon..Sat *-*-* 03:00:00"
-    randomized_delay: Text = "15min"
+    full: n.OnCalendar = "Sun *-*-* 03:00:00"
+    differential: n.OnCalendar = "Mon..Sat *-*-* 03:00:00"
+    randomized_delay: n.Delay = "15min"
 
 
 class Backup(Model):
     """pgBackRest. Full backups (and the WAL they need) are kept for `retention_days`."""
 
-    stanza: HostLabel = "main"
+    stanza: n.HostLabel = "main"
     repository: S3Repository
-    retention_days: Integer = Field(default=30, ge=1)
-    start_fast: Boolean = True
+    retention_days: n.Integer = Field(default=30, ge=1)
+    start_fast: n.Boolean = True
     compress_type: Literal["zst", "lz4", "gz", "none"] = "zst"
-    process_max: Integer = Field(default=2, ge=1, le=64)
+    process_max: n.Integer = Field(default=2, ge=1, le=64)
     schedule: Schedule = Schedule()
-    archiving: Boolean = True
+    archiving: n.Boolean = True
 
 
 class Node(Model):
@@ -223,13 +228,13 @@ class Node(Model):
     `ssh`, `machine`, `server_type`, `location`, `image` are complete after `load`.
     """
 
-    name: HostLabel
+    name: n.HostLabel
     role: Literal["primary", "replica"]
-    private_ip: Address
-    address: Text | None = None
-    server_type: Text = ""
-    location: Text = ""
-    image: Text = ""
+    private_ip: n.Address
+    address: n.HostName | None = None
+    server_type: n.Word = ""
+    location: n.Word = ""
+    image: n.Word = ""
     ssh: Ssh = Ssh()
     machine: Machine = Machine()
 
@@ -242,15 +247,15 @@ class Inventory(Model):
     """A cluster: its settings, its nodes, the folder they were read from."""
 
     version: Literal[1] = 1
-    cluster: HostLabel
+    cluster: n.HostLabel
     folder: Path
     hetzner: Hetzner | None = None
     ssh: Ssh = Ssh()
     machine: Machine = Machine()
     apt: Apt = Apt()
     postgres: Postgres
-    roles: Annotated[Mapping[str, Role], Frozen] = Field(default_factory=dict)
-    databases: Annotated[Mapping[str, Database], Frozen] = Field(default_factory=dict)
+    roles: Annotated[Mapping[n.RoleName, Role], Frozen] = Field(default_factory=dict)
+    databases: Annotated[Mapping[n.DatabaseName, Database], Frozen] = Field(default_factory=dict)
     backup: Backup | None = None
     nodes: tuple[Node, ...] = Field(min_length=1)
 

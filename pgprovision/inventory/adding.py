@@ -1,0 +1,91 @@
+"""A node more: a file of its own, and no other file touched."""
+
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pgprovision.errors import InventoryError
+from pgprovision.inventory.disk import write_new
+from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.reading import NODES, documents, validated
+from pgprovision.inventory.sources import here
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewNode:
+    """What is asked for. None: left to the inventory; no private IP: the next free one."""
+
+    name: str
+    role: str = "replica"
+    private_ip: str | None = None
+    address: str | None = None
+    server_type: str | None = None
+    location: str | None = None
+    image: str | None = None
+    ssh: dict[str, object] = field(default_factory=dict)
+
+    def wishes(self) -> dict[str, Any]:
+        """What was really asked for, without the name."""
+        asked = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {key: value for key, value in asked.items() if value and key != "name"}
+
+
+def add_node(folder: Path, new: NewNode) -> Path:
+    """Writes nodes/NAME.yml and returns its path; the same node again changes nothing.
+
+    Raises InventoryError where the inventory with it would be wrong, or the name is another's.
+    """
+    path = folder / NODES / f"{new.name}.yml"
+    inventory = validated(documents(folder, here(folder), {}))
+    if any(node.name == new.name for node in inventory.nodes):
+        _same(inventory, new, path)
+        return path
+    wishes = new.wishes()
+    if "private_ip" not in wishes:
+        wishes["private_ip"] = str(free_private_ip(inventory))
+    content = (
+        "# Added by `pgprovision add-replica`. What is left out is taken from cluster.yml.\n"
+        + yaml.safe_dump(wishes, sort_keys=False, allow_unicode=True)
+    ).encode()
+    validated(documents(folder, here(folder), {path: content}))
+    try:
+        write_new(path, content, 0o644)
+    except FileExistsError:
+        raise InventoryError("was written by somebody else just now", where=str(path)) from None
+    return path
+
+
+def free_private_ip(inventory: Inventory) -> IPv4Address:
+    """The address after the highest one taken, else the lowest free one, of the subnet."""
+    if inventory.hetzner is None:
+        raise InventoryError(
+            "an existing host's private IP is not ours to choose",
+            where=str(inventory.folder),
+            next="the same with --private-ip ADDRESS",
+        )
+    network = inventory.hetzner.network
+    taken = {node.private_ip for node in inventory.nodes}
+    reserved = {network.gateway, network.ip_range.broadcast_address}
+    free = [ip for ip in network.subnet.hosts() if ip not in taken | reserved]
+    if not free:
+        raise InventoryError(f"no free address in {network.subnet}", where="hetzner.network.subnet")
+    return next((ip for ip in free if ip > max(taken)), free[0])
+
+
+def _same(inventory: Inventory, new: NewNode, path: Path) -> None:
+    node = inventory.node(new.name)
+    for key, value in new.wishes().items():
+        if key == "ssh":
+            found: object = {name: str(getattr(node.ssh, name)) for name in value}
+            value = {name: str(wish) for name, wish in value.items()}
+        else:
+            found = str(getattr(node, key))
+        if found != value:
+            raise InventoryError(
+                f"{new.name} is there already and its {key} is {found}, not {value}",
+                where=str(path),
+                next="choose another name, or edit the file",
+            )

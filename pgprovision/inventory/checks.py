@@ -1,0 +1,152 @@
+"""What no single key can know: names that refer to each other, addresses, counts, duties."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+
+from pgprovision.inventory.complaint import Found, Loc, nearest
+from pgprovision.inventory.model import Hetzner, Inventory
+from pgprovision.inventory.policy import secrets, settings
+
+SPREAD = 10  # servers in one spread placement group, by Hetzner's documentation
+GATEWAY = IPv4Address("172.31.1.1")  # Hetzner's gateway on the public side, reserved everywhere
+ZONES = {
+    "fsn1": "eu-central",
+    "nbg1": "eu-central",
+    "hel1": "eu-central",
+    "ash": "us-east",
+    "hil": "us-west",
+    "sin": "ap-southeast",
+}
+_PRIVILEGES = {
+    "database": {"CREATE", "CONNECT", "TEMPORARY", "TEMP"},
+    "schema": {"CREATE", "USAGE"},
+    "tables": {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"},
+    "sequences": {"SELECT", "USAGE", "UPDATE"},
+    "functions": {"EXECUTE"},
+}
+
+
+def checked(inventory: Inventory) -> Found:
+    """Everything wrong between the parts of a well-typed inventory, by key path."""
+    for check in (_nodes, _networks, _names, _references, settings, secrets):
+        yield from check(inventory)
+
+
+def _nodes(inventory: Inventory) -> Found:
+    nodes = inventory.nodes
+    primaries = [i for i, node in enumerate(nodes) if node.is_primary]
+    if not primaries:
+        yield ("nodes",), "no primary; expected `role: primary` in exactly one node file"
+    for index in primaries[1:]:
+        first = nodes[primaries[0]].name
+        yield (
+            ("nodes", index, "role"),
+            f"a second primary beside {first}; expected role: replica",
+        )
+    for name in ("private_ip", "address"):
+        seen: dict[object, str] = {}
+        for index, node in enumerate(nodes):
+            value = getattr(node, name)
+            if value is not None and value in seen:
+                yield ("nodes", index, name), f"{value} is already {seen[value]}'s"
+            seen.setdefault(value, node.name)
+        if name == "address" and not inventory.hetzner:
+            for index, node in enumerate(nodes):
+                if node.address is None:
+                    yield (
+                        ("nodes", index, "address"),
+                        "missing; expected the existing host's address (no hetzner: makes it)",
+                    )
+    made = [node for node in nodes if node.address is None]
+    if inventory.hetzner and len(made) > SPREAD:
+        yield (
+            ("hetzner", "placement_group"),
+            f"{len(made)} servers in one spread group; expected at most {SPREAD}",
+        )
+
+
+def _networks(inventory: Inventory) -> Found:
+    hetzner = inventory.hetzner
+    if hetzner is None:
+        return
+    yield from _subnet(hetzner)
+    network = hetzner.network
+    taken = {
+        network.ip_range.network_address: "the network's own",
+        network.gateway: "the gateway's",
+        network.ip_range.broadcast_address: "the range's broadcast",
+        network.subnet.network_address: "the subnet's own",
+        network.subnet.broadcast_address: "the subnet's broadcast",
+        GATEWAY: "reserved by Hetzner",
+    }
+    for index, node in enumerate(inventory.nodes):
+        at = ("nodes", index, "private_ip")
+        if node.address is not None:
+            continue
+        if node.private_ip not in network.subnet:
+            yield at, f"{node.private_ip}: expected an address inside {network.subnet}"
+        elif node.private_ip in taken:
+            yield (
+                at,
+                f"{node.private_ip} is {taken[node.private_ip]} address; expected another "
+                f"of {network.subnet}",
+            )
+
+
+def _subnet(hetzner: Hetzner) -> Found:
+    network = hetzner.network
+    at = ("hetzner", "network")
+    if not network.subnet.subnet_of(network.ip_range):
+        yield (*at, "subnet"), f"{network.subnet}: expected a part of {network.ip_range}"
+    for name in ("ip_range", "subnet"):
+        if getattr(network, name).prefixlen > 24:
+            yield (*at, name), "too small; expected a prefix length of at most 24"
+    zone = ZONES.get(hetzner.location, network.network_zone)
+    if zone != network.network_zone:
+        yield (*at, "network_zone"), f"expected {zone}, the zone of location {hetzner.location}"
+
+
+def _names(inventory: Inventory) -> Found:
+    for kind, names in (("roles", inventory.roles), ("databases", inventory.databases)):
+        seen: dict[str, str] = {}
+        for name in names:
+            if seen.setdefault(name.lower(), name) != name:
+                yield (kind, name), f"differs from {seen[name.lower()]} by case only"
+    replication = inventory.postgres.replication.role
+    if replication in inventory.roles:
+        yield (
+            ("roles", replication),
+            "is the replication role; expected it under postgres.replication only",
+        )
+
+
+def _references(inventory: Inventory) -> Found:
+    roles, databases = inventory.roles, inventory.databases
+
+    def missing(kind: str, name: str, at: Loc, known: Iterable[str]) -> Found:
+        if name not in known:
+            yield at, f"{kind} {name} is not declared under {kind}s{nearest(name, known)}"
+
+    for name, role in roles.items():
+        for i, group in enumerate(role.member_of):
+            yield from missing("role", group, ("roles", name, "member_of", i), roles)
+    for name, database in databases.items():
+        at: Loc = ("databases", name)
+        yield from missing("role", database.owner, (*at, "owner"), roles)
+        for i, grant in enumerate(database.grants):
+            here = (*at, "grants", i)
+            yield from missing("role", grant.to, (*here, "to"), roles)
+            if grant.created_by:
+                yield from missing("role", grant.created_by, (*here, "created_by"), roles)
+            known = _PRIVILEGES[grant.on] | {"ALL"}
+            for j, privilege in enumerate(grant.privileges):
+                if privilege not in known:
+                    yield (
+                        (*here, "privileges", j),
+                        f"{privilege}: {grant.on} has {', '.join(sorted(known))}",
+                    )
+    for i, rule in enumerate(inventory.postgres.hba):
+        for j, name in enumerate(rule.users):
+            yield from missing("role", name, ("postgres", "hba", i, "users", j), roles)
+        for j, name in enumerate(rule.databases):
+            yield from missing("database", name, ("postgres", "hba", i, "databases", j), databases)

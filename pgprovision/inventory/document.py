@@ -1,0 +1,210 @@
+"""One YAML file as plain values, with the place of each.
+
+Built from parser events, so depth, aliases and duplicates are judged before anything grows.
+Scalars are read by YAML 1.2's core rules; what YAML 1.1 would read otherwise is refused or,
+for yes, no, on and off, explained where text is wanted. Keys are always text.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pgprovision.inventory.complaint import Complaint, Loc, Place
+from pgprovision.inventory.sourced import Sourced
+
+BYTES = 4 << 20
+DEPTH = 32
+
+Resolve = Callable[[str, object, Loc], Sourced]  # tag, argument, key path
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNREADABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TRAP = re.compile(
+    r"[-+]?(0[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9][0-9_]*_[0-9_]*|[0-9]+(:[0-9]{1,2})+"
+    r"|\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
+)
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
+_WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None}
+_WORDS |= dict.fromkeys(("true", "yes", "on"), True) | dict.fromkeys(("false", "no", "off"), False)
+_CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
+
+
+@dataclass
+class Document:
+    """What a file says. `places` and `keys` tell where; `texts` what was written there."""
+
+    file: Path
+    value: Any = None
+    places: dict[Loc, Place] = field(default_factory=dict)
+    keys: dict[Loc, Place] = field(default_factory=dict)
+    texts: dict[Loc, str] = field(default_factory=dict)
+    complaints: list[Complaint] = field(default_factory=list)
+
+
+class _Stop(Exception):
+    """Reading on makes no sense; the complaint is already noted."""
+
+
+def read(file: Path, content: bytes, resolve: Resolve) -> Document:
+    """The file's document. Never raises for what the content is: it complains."""
+    reader = _Reader(Document(file), resolve)
+    try:
+        reader.read(content)
+    except _Stop:
+        pass
+    except yaml.YAMLError as wrong:
+        mark = getattr(wrong, "problem_mark", None)
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        problem = getattr(wrong, "problem", None) or "not YAML"
+        reader.syntax(line, column, str(problem))
+    return reader.document
+
+
+class _Reader:
+    def __init__(self, document: Document, resolve: Resolve) -> None:
+        self.document = document
+        self.resolve = resolve
+        self.events: Iterator[Any] = iter(())
+        self.lines: list[str] = []
+
+    def complain(self, event: Any, loc: Loc, text: str) -> None:
+        mark = event.start_mark
+        place = Place(self.document.file, mark.line + 1, mark.column + 1)
+        self.document.complaints.append(Complaint(place, loc, text))
+
+    def stop(self, line: int, column: int, text: str) -> None:
+        place = Place(self.document.file, line + 1, column + 1)
+        self.document.complaints.append(Complaint(place, (), text))
+        raise _Stop
+
+    def syntax(self, line: int, column: int, problem: str) -> None:
+        """A syntax error: what the parser says and where its caret points, the value masked."""
+        text = self.lines[line] if line < len(self.lines) else ""
+        if "\t" in text[: column + 1]:
+            problem = "a tab; expected spaces for indentation"
+        shown = re.sub(r"(:\s+)\S.*", r"\1...", text)[:80]
+        caret = f"\n    {shown}\n    {' ' * min(column, len(shown))}^" if text.strip() else ""
+        place = Place(self.document.file, line + 1, column + 1)
+        self.document.complaints.append(Complaint(place, (), f"not YAML: {problem}{caret}"))
+
+    def read(self, content: bytes) -> None:
+        if len(content) > BYTES:
+            self.stop(0, 0, f"{len(content)} bytes; at most {BYTES} are read")
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as wrong:
+            before = content[: wrong.start].decode("utf-8-sig", "replace")
+            self.stop(*_position(before), "not UTF-8; save the file as UTF-8")
+        self.lines = text.splitlines()
+        if bad := _UNREADABLE.search(text):
+            what = f"character U+{ord(bad[0]):04X} may not stand in YAML; remove it"
+            self.stop(*_position(text[: bad.start()]), what)
+        self.events = yaml.parse(text, Loader=_LOADER)
+        next(self.events)
+        start = next(self.events)
+        if isinstance(start, yaml.StreamEndEvent):
+            self.stop(0, 0, "empty; expected a mapping, for instance `cluster: hcb-lab`")
+        self.document.value = self.node(next(self.events), ())
+        next(self.events)
+        second = next(self.events)
+        if not isinstance(second, yaml.StreamEndEvent):
+            self.complain(second, (), "a second document; expected one per file, without `---`")
+
+    def node(self, event: Any, loc: Loc) -> Any:
+        mark = event.start_mark
+        self.document.places[loc] = Place(self.document.file, mark.line + 1, mark.column + 1)
+        if len(loc) > DEPTH:
+            self.stop(mark.line, mark.column, f"nested deeper than {DEPTH} levels")
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            self.stop(
+                mark.line, mark.column, "anchors and aliases are not read; write the value out"
+            )
+        tag = event.tag or ""
+        if isinstance(event, yaml.ScalarEvent):
+            value: Any = self.scalar(event, loc, quoted=not event.implicit[0])
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self.sequence(loc)
+        else:
+            value = self.mapping(loc)
+        if tag in ("!env", "!file", "!command"):
+            return self.reference(event, loc, tag, value)
+        if (tag.startswith("!") and tag != "!") or (
+            tag.startswith("tag:") and not tag.endswith(":str")
+        ):
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            self.complain(
+                event, loc, f"tag {shown} is not read; expected !env, !file, !command or none"
+            )
+        return value
+
+    def sequence(self, loc: Loc) -> list[Any]:
+        values: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            values.append(self.node(event, (*loc, len(values))))
+        return values
+
+    def mapping(self, loc: Loc) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                mark = event.start_mark
+                self.stop(mark.line, mark.column, "expected a word as key, not a list or mapping")
+            key = event.value
+            place = Place(
+                self.document.file, event.start_mark.line + 1, event.start_mark.column + 1
+            )
+            here = (*loc, key)
+            if key in values:
+                first = self.document.keys[here].line
+                self.complain(event, here, f"stands twice: also in line {first}; keep one")
+            else:
+                self.document.keys[here] = place
+            self.lookalikes(event, here)
+            value = self.node(next(self.events), here)
+            values.setdefault(key, value)
+        return values
+
+    def lookalikes(self, event: Any, loc: Loc) -> None:
+        if "\u00a0" in event.value:
+            self.complain(event, loc, "a non-breaking space (U+00A0); expected an ordinary one")
+        if event.value[:1] in _CURLY and event.value:
+            self.complain(event, loc, "curly quotes; expected straight ones: ' or \"")
+
+    def scalar(self, event: Any, loc: Loc, quoted: bool) -> str | int | float | bool | None:
+        text: str = event.value
+        self.document.texts[loc] = text
+        self.lookalikes(event, loc)
+        if quoted or event.tag:
+            return text
+        if text.lower() in _WORDS:
+            return _WORDS[text.lower()]
+        if _TRAP.fullmatch(text):
+            self.complain(
+                event, loc, f"YAML readers disagree on a bare {text}; write '{text}' in quotes "
+                "for text, or a plain decimal number"
+            )  # fmt: skip
+            return text
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+            return number
+        return text
+
+    def reference(self, event: Any, loc: Loc, tag: str, argument: object) -> Sourced:
+        self.document.texts.pop(loc, None)
+        try:
+            return self.resolve(tag, argument, loc)
+        except ValueError as wrong:
+            self.complain(event, loc, str(wrong))
+            return Sourced("unresolved", tag)
+
+
+def _position(before: str) -> tuple[int, int]:
+    """Line and column, from 0, of the end of this text."""
+    return before.count("\n"), len(before) - before.rfind("\n") - 1

@@ -1,0 +1,174 @@
+"""An inventory's files as one document, and the document as one Inventory."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from pgprovision.inventory.checks import checked
+from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
+from pgprovision.inventory.document import Document, Resolve, read
+from pgprovision.inventory.explain import complaint, explained
+from pgprovision.inventory.model import Inventory, Node
+
+CLUSTER_FILE = "cluster.yml"
+NODES = "nodes"
+# secrets with a file of their own unless the inventory says otherwise
+DEFAULT_FILES: dict[Loc, str] = {
+    ("postgres", "replication", "password"): "secrets/replicator.password",
+    ("backup", "repository", "cipher_pass"): "secrets/pgbackrest.passphrase",
+}
+
+
+def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
+    """All files of an inventory as one document; `extra` are files that are not written yet."""
+    whole = _file(folder / CLUSTER_FILE, resolve, extra)
+    for key in ("nodes", "folder"):
+        if isinstance(whole.value, dict) and key in whole.value:
+            del whole.value[key]
+            text = "unknown key; each node is a file of its own, nodes/NAME.yml"
+            whole.complaints.append(Complaint(whole.keys[(key,)], (key,), text))
+    nodes: list[Any] = []
+    names = {path for path in (folder / NODES).glob("*.yml") if path.name[0] != "."}
+    for path in sorted(names | extra.keys()):
+        part = _file(path, resolve, extra)
+        at: Loc = (NODES, len(nodes))
+        whole.places |= {(*at, *loc): place for loc, place in part.places.items()}
+        whole.keys |= {(*at, *loc): place for loc, place in part.keys.items()}
+        whole.texts |= {(*at, *loc): text for loc, text in part.texts.items()}
+        whole.complaints += [Complaint(c.place, (*at, *c.key), c.text) for c in part.complaints]
+        nodes.append(_named(part.value, path.stem, whole, at))
+    for stray in sorted((folder / NODES).glob("*.yaml")):
+        whole.complaints.append(
+            Complaint(Place(stray), (), f"not read; rename it {stray.stem}.yml")
+        )
+    if not nodes:
+        text = "no node; expected a file nodes/NAME.yml with `role: primary` and `private_ip:`"
+        whole.complaints.append(Complaint(Place(folder / NODES), (), text))
+    if isinstance(whole.value, dict):
+        whole.value[NODES] = nodes
+        whole.value["folder"] = folder
+        _complete(whole, resolve)
+    return whole
+
+
+def _file(path: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
+    try:
+        content = extra[path] if path in extra else path.read_bytes()
+    except OSError as wrong:
+        text = f"cannot be read: {wrong.strerror}"
+        return Document(
+            path, places={(): Place(path)}, complaints=[Complaint(Place(path), (), text)]
+        )
+    document = read(path, content, resolve)
+    document.places.setdefault((), Place(path))
+    if not isinstance(document.value, dict) and not document.complaints:
+        text = "expected a mapping of keys, for instance `cluster: hcb-lab`"
+        document.complaints.append(Complaint(document.places[()], (), text))
+    return document
+
+
+def _named(value: Any, name: str, document: Document, at: Loc) -> Any:
+    """A mapping with its name put in; a name of its own has to be the same."""
+    if isinstance(value, dict) and value.setdefault("name", name) != name:
+        text = f"expected {name}, as the file or key is called"
+        document.complaints.append(complaint(document, (*at, "name"), text))
+    return value
+
+
+def _complete(document: Document, resolve: Resolve) -> None:
+    """Puts in what a key's place already says: names, and the files of our own secrets."""
+    whole = document.value
+    for kind in ("roles", "databases"):
+        entries = whole.get(kind)
+        for name, value in entries.items() if isinstance(entries, dict) else ():
+            _named(value, name, document, (kind, name))
+    postgres = whole.setdefault("postgres", {})
+    if isinstance(postgres, dict):
+        postgres.setdefault("replication", {})
+    for loc, file in DEFAULT_FILES.items():
+        holder = whole
+        for part in loc[:-1]:
+            holder = holder.get(part) if isinstance(holder, dict) else None
+        if not isinstance(holder, dict) or loc[-1] in holder or holder.get("cipher_type") == "none":
+            continue
+        try:
+            holder[loc[-1]] = resolve("!file", file, loc)
+        except ValueError as wrong:
+            document.complaints.append(complaint(document, loc, str(wrong)))
+
+
+def validated(document: Document) -> Inventory:
+    """The typed inventory. Raises BadInventory with everything that is wrong."""
+    value = document.value
+    if not isinstance(value, dict):
+        raise BadInventory(document.complaints)
+    context = {"folder": value["folder"]}
+    inventory: Inventory | None = None
+    try:
+        inventory = Inventory.model_validate(value, context=context)
+    except ValidationError as wrong:
+        document.complaints += explained(wrong, document)
+        try:
+            inventory = Inventory.model_validate(_pruned(value, wrong), context=context)
+        except ValidationError:
+            inventory = None
+    if inventory is not None:
+        spoiled = {c.key for c in document.complaints}
+        document.complaints += [
+            complaint(document, loc, text) for loc, text in checked(inventory) if loc not in spoiled
+        ]
+    if document.complaints or inventory is None:
+        raise BadInventory(document.complaints)
+    return _filled(inventory)
+
+
+def _pruned(value: dict[str, Any], wrong: ValidationError) -> dict[str, Any]:
+    """The same without the keys that are wrong, so that the rest can still be judged."""
+    for error in wrong.errors(include_url=False, include_input=False):
+        *path, last = error["loc"]
+        holder: Any = value
+        for part in path:
+            try:
+                holder = holder[part]
+            except (KeyError, IndexError, TypeError):
+                holder = None
+        if isinstance(holder, dict):
+            holder.pop(last, None)
+    return value
+
+
+def _filled(inventory: Inventory) -> Inventory:
+    """Defaults handed down, so that nobody has to look in two places."""
+    ssh = inventory.ssh
+    if ssh.known_hosts is None:
+        ssh = ssh.model_copy(update={"known_hosts": inventory.secrets_folder / "known_hosts"})
+    databases = {
+        name: database.model_copy(
+            update={
+                "encoding": database.encoding or inventory.postgres.encoding,
+                "locale": database.locale or inventory.postgres.locale,
+            }
+        )
+        for name, database in inventory.databases.items()
+    }
+    inventory = inventory.model_copy(update={"ssh": ssh, "databases": MappingProxyType(databases)})
+    return inventory.model_copy(
+        update={"nodes": tuple(_filled_node(node, inventory) for node in inventory.nodes)}
+    )
+
+
+def _filled_node(node: Node, inventory: Inventory) -> Node:
+    def over(base: Any, own: Any) -> Any:
+        return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+
+    made: dict[str, Any] = {
+        "ssh": over(inventory.ssh, node.ssh),
+        "machine": over(inventory.machine, node.machine),
+    }
+    if inventory.hetzner and node.address is None:
+        for name in ("server_type", "location", "image"):
+            made[name] = getattr(node, name) or getattr(inventory.hetzner, name)
+    return node.model_copy(update=made)

@@ -1,0 +1,102 @@
+"""Where `!env`, `!file` and `!command` take their text from."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgprovision.inventory.complaint import Loc
+from pgprovision.inventory.made import is_ours
+from pgprovision.inventory.sourced import Sourced
+
+MAKES = "`secrets init` makes it"
+FILE_BYTES = 64 << 10
+COMMAND_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Resolves relative to one inventory's folder. Raises ValueError with what is missing."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def __call__(self, tag: str, argument: object, loc: Loc) -> Sourced:
+        if tag == "!env":
+            return self.env(argument)
+        return self.file(argument, loc) if tag == "!file" else self.command(argument)
+
+    def env(self, argument: object) -> Sourced:
+        """`!env NAME` or `!env {name: NAME, default: TEXT}`. Empty counts as unset."""
+        default: object = None
+        if isinstance(argument, dict) and argument.keys() <= {"name", "default"}:
+            default, argument = argument.get("default"), argument.get("name")
+        if not isinstance(argument, str) or not argument or "=" in argument or "\0" in argument:
+            raise ValueError("expected !env NAME or !env {name: NAME, default: TEXT}")
+        text = self.environment.get(argument) or ("" if default is None else str(default))
+        if not text:
+            raise ValueError(
+                f"the environment variable {argument} is not set (or empty); "
+                f"expected `export {argument}=...` before the command"
+            )
+        return Sourced(text, f"!env {argument}")
+
+    def path(self, argument: object) -> Path:
+        """The file an argument of `!file` means."""
+        if not isinstance(argument, str) or not argument or "\0" in argument:
+            raise ValueError("expected !file PATH, relative to the inventory's folder")
+        try:
+            return self.folder / Path(argument).expanduser()
+        except RuntimeError:
+            raise ValueError(f"{argument}: no such user's home directory") from None
+
+    def file(self, argument: object, loc: Loc = ()) -> Sourced:
+        """The file's text without its one trailing newline."""
+        path = self.path(argument)
+        try:
+            if not path.is_file():
+                raise FileNotFoundError
+            mode = path.stat().st_mode
+            content = path.open("rb").read(FILE_BYTES + 1)
+            text = content.decode()
+        except FileNotFoundError:
+            hint = f"; {MAKES}" if is_ours(loc, path, self.folder) else ""
+            raise ValueError(f"no file {path}{hint}") from None
+        except (OSError, UnicodeDecodeError) as wrong:
+            reason = wrong.strerror if isinstance(wrong, OSError) else "not UTF-8"
+            raise ValueError(f"cannot read {path}: {reason}") from None
+        if len(content) > FILE_BYTES:
+            raise ValueError(f"{path} is larger than {FILE_BYTES} bytes; expected one line")
+        text = text.removesuffix("\n").removesuffix("\r")
+        unfit = f"others can read {path}; run `chmod 600 {path}`" if mode & 0o077 else ""
+        return Sourced(text, f"!file {argument}", unfit)
+
+    def command(self, argument: object) -> Sourced:
+        """What a command prints, without its one trailing newline. No shell in between."""
+        if not isinstance(argument, list) or not argument:
+            raise ValueError("expected !command [PROGRAM, ARGUMENT, ...]")
+        words = [str(word) for word in argument]
+        try:
+            done = subprocess.run(
+                words,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+            text = done.stdout.decode().removesuffix("\n")
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"{words[0]} did not end in {COMMAND_SECONDS:.0f} s") from None
+        except (OSError, ValueError) as wrong:
+            reason = wrong.strerror if isinstance(wrong, OSError) else "did not print UTF-8 text"
+            raise ValueError(f"{words[0]}: {reason}") from None
+        if done.returncode:
+            raise ValueError(f"{words[0]} ended with exit code {done.returncode}; expected 0")
+        return Sourced(text, f"!command {words[0]}")
+
+
+def here(folder: Path) -> Sources:
+    """Sources with this process's environment."""
+    return Sources(folder, os.environ)
