@@ -50,7 +50,7 @@ def _environment(own: Path | None, reveal: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader([*([own] if own else []), shipped()]),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701: no HTML; each language has a quoting filter of its own
+        autoescape=False,  # no HTML here; each language has a quoting filter of its own
         finalize=show,
         keep_trailing_newline=True,
         trim_blocks=True,

@@ -20,7 +20,7 @@ _SHAPES = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
 }
-_SECRETS = frozenset({"token", "password", "key", "key_secret", "cipher_pass"})
+_SECRETS = frozenset({"token", "password", "key", "key_secret", "cipher_pass", "ca_key"})
 
 
 def explained(error: ValidationError, document: Document) -> Iterator[Complaint]:

@@ -2,18 +2,19 @@
 
 import secrets
 import string
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-
-from cryptography.hazmat.primitives import serialization as form
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.complaint import BadInventory, Loc
 from pgprovision.inventory.disk import write_new
 from pgprovision.inventory.reading import documents
 from pgprovision.inventory.sourced import Sourced
+from pgprovision.tls import new_authority
 
+_CA_KEY: Loc = ("tls", "ca_key")
+_CA_CERTIFICATE: Loc = ("tls", "ca_certificate")
+_KEYS = ("password", "cipher_pass", "ca_key", "ca_certificate")
 LENGTH = 43  # of 62 letters and digits: 256 bits
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -21,13 +22,13 @@ _ALPHABET = string.ascii_letters + string.digits
 def is_ours(loc: Loc, path: Path, folder: Path) -> bool:
     """Whether `make_secrets` can make the file this key names."""
     return path.parent == folder / "secrets" and (
-        loc[-1:] in (("password",), ("cipher_pass",)) or path.suffix == ".pub"
+        (bool(loc) and loc[-1] in _KEYS) or path.suffix == ".pub"
     )
 
 
 def missing_secrets(folder: Path) -> tuple[Path, ...]:
     """The files `make_secrets` would make. Raises BadInventory where the files are not YAML."""
-    return tuple(path for path, _ in _missing(folder))
+    return tuple(dict.fromkeys(_missing(folder)[0].values()))
 
 
 def make_secrets(folder: Path) -> tuple[Path, ...]:
@@ -38,44 +39,70 @@ def make_secrets(folder: Path) -> tuple[Path, ...]:
     keep.chmod(0o700)
     if not (keep / ".gitignore").exists():
         write_new(keep / ".gitignore", b"*\n", 0o600)
-    for path, cluster in _missing(folder):
+    missing, cluster = _missing(folder)
+    made += _authority(missing.get(_CA_KEY), missing.get(_CA_CERTIFICATE), cluster)
+    for loc, path in missing.items():
+        if loc[0] == "tls":
+            continue
         if path.suffix == ".pub":
-            private = path.with_suffix("")
-            if not private.exists():
-                write_new(private, _private_key(), 0o600)
-                made.append(private)
-            write_new(path, _public_key(private, cluster), 0o644)
-        else:
+            made += _pair(path, cluster)
+        elif not path.exists():
             text = "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
             write_new(path, f"{text}\n".encode(), 0o600)
-        made.append(path)
+            made.append(path)
     return tuple(made)
 
 
-def _missing(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Path and cluster name of each."""
-    wanted: dict[Path, None] = {}
+def _missing(folder: Path) -> tuple[dict[Loc, Path], str]:
+    """The file of each key that has none, and the cluster's name."""
+    wanted: dict[Loc, Path] = {}
 
     def note(tag: str, argument: object, loc: Loc) -> Sourced:
         if tag == "!file" and isinstance(argument, str):
             path = folder / argument
             if is_ours(loc, path, folder) and not path.exists():
-                wanted[path] = None
+                wanted[loc] = path
         return Sourced("unresolved", tag)
 
     document = documents(folder, note, {})
     if document.complaints:
         raise BadInventory(document.complaints)
-    cluster = str(document.value.get("cluster", "pgprovision"))
-    return ((path, cluster) for path in wanted)
+    return wanted, str(document.value.get("cluster", "pgprovision"))
 
 
-def _private_key() -> bytes:
-    key = Ed25519PrivateKey.generate()
-    return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+def _authority(key: Path | None, certificate: Path | None, cluster: str) -> list[Path]:
+    if key is None or certificate is None:
+        if key is certificate:
+            return []
+        raise InventoryError(
+            "the authority's key and certificate belong together, and one of them is missing",
+            where=str(key or certificate),
+            next="put it back from your copy; or move the other away, for a new authority",
+        )
+    secret, public = new_authority(cluster, datetime.now(UTC))
+    write_new(key, secret.reveal(), 0o600)
+    write_new(certificate, public.encode(), 0o644)
+    return [key, certificate]
 
 
-def _public_key(private: Path, comment: str) -> bytes:
+def _pair(public: Path, comment: str) -> list[Path]:
+    """The public key's file, and the private one's beside it where that is missing too."""
+    private, made = public.with_suffix(""), [public]
+    if not private.exists():
+        from cryptography.hazmat.primitives import serialization as form
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+        write_new(private, pem, 0o600)
+        made = [private, public]
+    write_new(public, _public_half(private, comment), 0o644)
+    return made
+
+
+def _public_half(private: Path, comment: str) -> bytes:
+    from cryptography.hazmat.primitives import serialization as form
+
     try:
         key = form.load_ssh_private_key(private.read_bytes(), None)
     except (ValueError, TypeError) as wrong:

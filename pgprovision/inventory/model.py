@@ -222,6 +222,13 @@ class Backup(Model):
     archiving: n.Boolean = True
 
 
+class Tls(Model):
+    """The cluster's certificate authority, PEM: its key signs every node's certificate."""
+
+    ca_key: n.PrivateKey
+    ca_certificate: n.Certificate
+
+
 class Node(Model):
     """One machine with one instance. `address`: an existing host; without it, Hetzner makes one.
 
@@ -257,6 +264,7 @@ class Inventory(Model):
     roles: Annotated[Mapping[n.RoleName, Role], Frozen] = Field(default_factory=dict)
     databases: Annotated[Mapping[n.DatabaseName, Database], Frozen] = Field(default_factory=dict)
     backup: Backup | None = None
+    tls: Tls
     nodes: tuple[Node, ...] = Field(min_length=1)
 
     @property

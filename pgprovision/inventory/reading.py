@@ -19,6 +19,8 @@ NODES = "nodes"
 DEFAULT_FILES: dict[Loc, str] = {
     ("postgres", "replication", "password"): "secrets/replicator.password",
     ("backup", "repository", "cipher_pass"): "secrets/pgbackrest.passphrase",
+    ("tls", "ca_key"): "secrets/ca.key",
+    ("tls", "ca_certificate"): "secrets/ca.crt",
 }
 
 
@@ -85,6 +87,7 @@ def _complete(document: Document, resolve: Resolve) -> None:
         entries = whole.get(kind)
         for name, value in entries.items() if isinstance(entries, dict) else ():
             _named(value, name, document, (kind, name))
+    whole.setdefault("tls", {})
     postgres = whole.setdefault("postgres", {})
     if isinstance(postgres, dict):
         postgres.setdefault("replication", {})

@@ -16,9 +16,18 @@ class Sourced(str):
         return made
 
     def secret(self) -> Secret:
-        """The same as a Secret. Raises ValueError where it may not be one."""
+        """The same as a Secret of one line. Raises ValueError where it may not be one."""
+        if not self or "\0" in self or "\n" in self or "\r" in self:
+            raise ValueError(f"{self.source}: expected a secret of one line, not empty")
+        return self._fit()
+
+    def private_key(self) -> Secret:
+        """The same as a private key in PEM."""
+        if not self.startswith("-----BEGIN ") or "PRIVATE KEY-----" not in self:
+            raise ValueError(f"{self.source}: expected a private key in PEM")
+        return self._fit()
+
+    def _fit(self) -> Secret:
         if self.unfit:
             raise ValueError(self.unfit)
-        if not self or "\0" in self or "\n" in self:
-            raise ValueError(f"{self.source} is no secret: expected one line of text, not empty")
         return Secret(str(self), self.source)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -116,13 +116,25 @@ def path(value: object, info: ValidationInfo) -> object:
 
 
 def secret(value: object) -> object:
-    if isinstance(value, Secret):
-        return value
+    return value if isinstance(value, Secret) else _sourced(value).secret()
+
+
+def private_key(value: object) -> object:
+    return value if isinstance(value, Secret) else _sourced(value).private_key()
+
+
+def _sourced(value: object) -> Sourced:
     if not isinstance(value, Sourced):
         raise ValueError(
             "a secret in clear text; expected !file secrets/NAME, !env NAME or !command [...]"
         )
-    return value.secret()
+    return value
+
+
+def certificate(text: str) -> str:
+    if not text.startswith("-----BEGIN CERTIFICATE-----"):
+        raise ValueError("expected a certificate in PEM")
+    return text.strip() + "\n"
 
 
 def integer(value: object) -> object:
@@ -140,7 +152,17 @@ def url(text: str) -> str:
         fine = False
     if not fine or not re.fullmatch(r"[!-~]+", text):
         raise ValueError("expected a URL, for instance https://api.hetzner.cloud/v1")
+    if parts.scheme == "http" and not _near(parts.hostname or ""):
+        raise ValueError("expected https: plain http shows the token to everyone on the way")
     return text.rstrip("/")
+
+
+def _near(host: str) -> bool:
+    """Whether a host is this machine or in a private network."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"
 
 
 def until(text: str) -> str:
