@@ -17,6 +17,7 @@ from pgprovision.lab.cloud.serve import server
 from pgprovision.lab.hypervisor import HypervisorError, MachineSpec, Rule, Seat
 
 TOKEN, READER, OTHER, LAB = "token-main", "token-reader", "token-other", "token-lab"
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVsT2MDFjFz1GsGZ8c1p1xFzGz3b8c0n1q5yqkq7n1v test"
 SETTINGS = Settings(
     tokens={
         TOKEN: Token("main"),
@@ -140,6 +141,8 @@ class Simulator:
 
     def finish(self, actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The actions as they are when all of them are over."""
+        if not actions:
+            return []
         query = "&".join(f"id={action['id']}" for action in actions)
         while True:
             found: list[dict[str, Any]] = self.call("GET", f"/actions?{query}").json()["actions"]

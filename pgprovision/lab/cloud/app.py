@@ -81,23 +81,25 @@ def create_app(store_dir: Path, hypervisor: Hypervisor, settings: Settings) -> S
         yield
         await run_sync(runner.stop)
 
+    api = [
+        Route(f"/v1{path}", _endpoint(gate, handlers), methods=_METHODS)
+        for path, handlers in api_paths().items()
+    ]
     return Starlette(
-        routes=[*_api_routes(gate), *control_routes(gate, settings.lab_token)],
+        routes=[*api, *control_routes(gate, settings.lab_token)],
         middleware=[Middleware(_SingleSlashes)],
         exception_handlers={404: _unknown},
         lifespan=lifespan,
     )
 
 
-def _api_routes(gate: Gate) -> list[Route]:
+def api_paths() -> dict[str, dict[str, Handler]]:
+    """Every path after /v1 that is known here, with its methods."""
     paths: dict[str, dict[str, Handler]] = {}
     for noun in _NOUNS:
         for (method, path), handler in noun.ROUTES.items():
             paths.setdefault(path, {})[method] = handler
-    return [
-        Route(f"/v1{path}", _endpoint(gate, handlers), methods=_METHODS)
-        for path, handlers in paths.items()
-    ]
+    return paths
 
 
 def _endpoint(

@@ -16,7 +16,7 @@ LOCATIONS: list[Doc] = [
     {
         "id": ident,
         "name": name,
-        "description": f"{city} DC Park 1",
+        "description": city,
         "country": country,
         "city": city,
         "latitude": latitude,

@@ -27,6 +27,7 @@ def allocate(world: World, kind: str, location: str, assignee: int | None, **fie
     return world.add(
         "primary_ip",
         **{"name": f"primary_ip-{ident}", "labels": {}, "auto_delete": True} | fields,
+        id=ident,
         type=kind,
         ip=_free_ipv4(world) if kind == "ipv4" else f"2001:db8:{ident:x}::/64",
         location=location,

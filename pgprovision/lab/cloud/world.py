@@ -48,8 +48,10 @@ class World:
         return doc
 
     def add(self, kind: str, **fields: Any) -> Doc:
+        """A new object; `fields` may bring an id. Raises uniqueness_error for a taken name."""
         self.check_unique(kind, "name", fields.get("name"))
-        doc = {"id": self.store.new_id(), "project": self.project, "created": now(), **fields}
+        ident = fields.pop("id", 0) or self.store.new_id()
+        doc = {"id": ident, "project": self.project, "created": now(), **fields}
         self.store.put(kind, doc)
         return doc
 

@@ -1,0 +1,84 @@
+"""Faults by rule, and what the unmodified client makes of them."""
+
+import pytest
+import requests
+from hcloud import APIException
+from hcloud.actions import ActionFailedException
+
+from tests.simulator import SSH_KEY, TOKEN, Simulator
+
+
+def test_fault_when_status_and_code_given_then_answered_and_nothing_done(sim: Simulator) -> None:
+    sim.fault(method="POST", path="/ssh_keys", status=503, code="unavailable", message="later")
+    with pytest.raises(APIException) as caught:
+        sim.client().ssh_keys.create("k", SSH_KEY)
+    assert (caught.value.code, caught.value.message) == ("unavailable", "later")
+    assert sim.client().ssh_keys.get_all() == []
+
+
+def test_fault_when_code_only_then_status_is_the_documented_one(sim: Simulator) -> None:
+    sim.fault(code="resource_unavailable")
+    assert sim.call("GET", "/servers").status_code == 412
+
+
+def test_fault_when_nth_and_count_then_only_those_calls(sim: Simulator) -> None:
+    sim.fault(method="GET", path="/serv*", nth=2, count=2, code="server_error")
+    sim.call("GET", "/locations")
+    found = [sim.call("GET", "/servers").status_code for _ in range(5)]
+    assert found == [200, 500, 500, 200, 200]
+
+
+def test_fault_when_count_is_zero_then_every_call_until_removed(sim: Simulator) -> None:
+    sim.fault(count=0, code="locked")
+    assert {sim.call("GET", "/servers").status_code for _ in range(4)} == {423}
+    sim.lab("DELETE", "/faults")
+    assert sim.call("GET", "/servers").status_code == 200
+
+
+def test_fault_when_dropped_before_then_nothing_is_done(sim: Simulator) -> None:
+    sim.fault(method="POST", path="/ssh_keys", drop="before")
+    with pytest.raises(requests.ConnectionError):
+        sim.client().ssh_keys.create("k", SSH_KEY)
+    assert sim.client().ssh_keys.get_all() == []
+
+
+def test_fault_when_dropped_after_then_it_is_done(sim: Simulator) -> None:
+    sim.fault(method="POST", path="/ssh_keys", drop="after")
+    with pytest.raises(requests.ConnectionError):
+        sim.client().ssh_keys.create("k", SSH_KEY)
+    assert [key.name for key in sim.client().ssh_keys.get_all()] == ["k"]
+    assert sim.lab("GET", "/requests")["requests"][0]["status"] == 0
+
+
+def test_fault_when_conflict_once_then_client_retries_by_itself(sim: Simulator) -> None:
+    sim.fault(method="POST", code="conflict")
+    assert sim.client().ssh_keys.create("k", SSH_KEY).name == "k"
+
+
+def test_fault_when_delay_beyond_the_timeout_then_client_gives_up(sim: Simulator) -> None:
+    sim.fault(path="/servers", delay=2)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(f"{sim.endpoint}/servers", headers=headers, timeout=0.2)
+
+
+def test_fault_when_action_then_call_works_and_action_fails(sim: Simulator) -> None:
+    client = sim.client()
+    network = client.networks.create("n", "10.0.0.0/16")
+    sim.fault(path="/networks/*/actions/*", action="server_error", message="no luck")
+    body = {"type": "cloud", "network_zone": "eu-central"}
+    answer = sim.call("POST", f"/networks/{network.id}/actions/add_subnet", body)
+    with pytest.raises(ActionFailedException) as caught:
+        client.actions.get_by_id(answer.json()["action"]["id"]).wait_until_finished()
+    assert dict(caught.value.action.error or {}) == {"code": "server_error", "message": "no luck"}
+
+
+def test_fault_when_malformed_then_refused(sim: Simulator) -> None:
+    with pytest.raises(requests.HTTPError):
+        sim.fault(drop="sometimes")
+
+
+def test_faults_when_listed_then_show_how_often_they_were_met(sim: Simulator) -> None:
+    sim.fault(path="/servers", nth=5, code="locked")
+    sim.call("GET", "/servers")
+    assert [fault["seen"] for fault in sim.lab("GET", "/faults")["faults"]] == [1]
