@@ -79,7 +79,7 @@ class File(Resource):
         path = PurePosixPath(self.path)
         new = str(path.parent / f".{path.name}.pgprovision-new")
         return (
-            f"set -e; umask 077; new={sh(new)}; rm -f \"$new\"; set -C; cat >\"$new\"; set +C\n"
+            f'set -e; umask 077; new={sh(new)}; rm -f "$new"; set -C; cat >"$new"; set +C\n'
             f"{_attributes(new, self.mode, self.owner, self.group)}\n{check}\n"
             f"{sh('sync', new)}; {sh('mv', '-fT', new, self.path)}; {sh('sync', str(path.parent))}"
         )

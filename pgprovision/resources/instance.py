@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgprovision.quote import sh
+from pgprovision.quote import conninfo, sh
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Instance:
 
         No password, no startup file, nothing but SQL results on stdout.
         """
-        return as_postgres(
-            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-p", str(self.port), "-d", database
-        )
+        psql = f"{self.bin}/psql"  # Debian's wrapper in /usr/bin costs 15 ms a call
+        options = ("-XAtq", "-v", "ON_ERROR_STOP=1", "-p", str(self.port))
+        return as_postgres(psql, *options, "-d", f"dbname={conninfo(database)}")
 
 
 def as_postgres(*words: str) -> str:

@@ -1,0 +1,63 @@
+"""What all resources inside PostgreSQL share: one way to look, one way to act."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pgprovision.model import Answer, Ask, Do, Impact, Resource, State, Waiting
+from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.secret import Secret
+
+# Ahead of every statement of ours. Verifiers stay out of the server log and the statistics; names
+# mean what PostgreSQL means by them, whatever a user has put in `public`; a busy table is an error
+# after 10 s instead of a queue of the application's own sessions behind us.
+SESSION = """\
+set client_encoding = 'UTF8';
+set search_path = pg_catalog;
+set log_statement = 'none';
+set log_min_duration_statement = -1;
+set log_min_duration_sample = -1;
+set log_min_error_statement = 'panic';
+set log_duration = off;
+set pg_stat_statements.track_utility = off;
+set default_transaction_read_only = off;
+set statement_timeout = 0;
+set lock_timeout = '10s';
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogObject(Resource):
+    """Something a server's catalogs hold. Absent while no server runs."""
+
+    snapshot: Snapshot
+
+    def probe(self) -> Ask:
+        return self.snapshot.ask()
+
+    def read(self, answer: Answer) -> State | Waiting | None:
+        server = self.snapshot.parse(answer)
+        return self.find(server) if isinstance(server, Server) else server
+
+    @abstractmethod
+    def find(self, server: Server) -> State | None:
+        """What is there. Raises Refused where going on would not be safe."""
+
+    def sql(
+        self,
+        why: str,
+        statements: Iterable[str],
+        *,
+        database: str = "postgres",
+        atomic: bool = True,
+        secret: bool = False,
+        impact: Impact = Impact.NONE,
+    ) -> Do:
+        """One psql call; all statements take effect or none (CREATE DATABASE cannot be so).
+        `secret`: the statements hold a verifier, which is shown as little as a password.
+        """
+        body = "".join(f"{statement};\n" for statement in statements)
+        script = f"{SESSION}begin;\n{body}commit;\n" if atomic else f"{SESSION}{body}"
+        text = f"{self.snapshot.instance.psql(database)} -o /dev/null"
+        stdin = Secret(script, "SQL") if secret else script.encode()
+        return Do(why, text, stdin, impact=impact)

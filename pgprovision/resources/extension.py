@@ -1,0 +1,49 @@
+"""Extensions in databases."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Diff, Do, State
+from pgprovision.quote import ident, literal
+from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.snapshot import Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension(CatalogObject):
+    """An extension in one database. `schema` and `version` are looked after only where given;
+    without a schema it is made in `public`, without a version in the packaged one."""
+
+    kind: ClassVar[str] = "extension"
+    database: str
+    extension: str
+    schema: str = ""
+    version: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.extension} in {self.database}"
+
+    def find(self, server: Server) -> State | None:
+        inside = server.inside.get(self.database)
+        found = inside.extensions.get(self.extension) if inside else None
+        return None if found is None else dict(found)
+
+    def desired(self) -> State:
+        wanted = {"schema": self.schema, "version": self.version}
+        return {key: value for key, value in wanted.items() if value}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        name, schema = ident(self.extension), self.schema or "public"
+        if diff.before is None:
+            made = f"create extension {name} with schema {ident(schema)}"
+            made += f" version {literal(self.version)}" if self.version else ""
+            yield self.sql(f"create extension {self.name}", [made], database=self.database)
+            return
+        statements = {
+            "schema": f"alter extension {name} set schema {ident(schema)}",
+            "version": f"alter extension {name} update to {literal(self.version)}",
+        }
+        why = f"alter extension {self.name}: {', '.join(diff.keys)}"
+        yield self.sql(why, [statements[key] for key in diff.keys], database=self.database)

@@ -1,0 +1,139 @@
+"""Privileges, compared one by one with the access lists in the catalogs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from pgprovision.errors import InventoryError
+from pgprovision.model import Diff, Do, State, Value
+from pgprovision.quote import ident
+from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.snapshot import Database, Server
+
+PUBLIC = "public"  # PostgreSQL lets no role have this name
+On = Literal["database", "schema", "tables", "sequences", "functions"]
+PRIVILEGES: Mapping[On, tuple[str, ...]] = {
+    "database": ("CONNECT", "CREATE", "TEMPORARY"),
+    "schema": ("CREATE", "USAGE"),
+    "tables": ("DELETE", "INSERT", "REFERENCES", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE"),
+    "sequences": ("SELECT", "UPDATE", "USAGE"),
+    "functions": ("EXECUTE",),
+}
+LATER = {"MAINTAIN"}  # on tables, since PostgreSQL 17: looked after only where declared
+OBJECT_TYPE = {"tables": "r", "sequences": "S", "functions": "f"}  # pg_default_acl.defaclobjtype
+DEFAULT_TO_PUBLIC = {("functions", "EXECUTE")}  # acldefault(), where pg_default_acl has no entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant(CatalogObject):
+    """All a role (or `public`, for everybody) holds on a database, a schema, or all tables,
+    sequences or functions of a schema. Privileges not named are revoked; naming none revokes all.
+
+    With `created_by`, the default privileges on what that role creates later, in `schema`, or in
+    every schema where `schema` is empty.
+    """
+
+    kind: ClassVar[str] = "grant"
+    database: str
+    to: str
+    privileges: tuple[str, ...]
+    privileges_on: On = "database"
+    schema: str = ""
+    created_by: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = self._wanted - {*PRIVILEGES[self.privileges_on], *LATER}
+        if unknown or (LATER & self._wanted and self.privileges_on != "tables"):
+            known = ", ".join(PRIVILEGES[self.privileges_on])
+            raise InventoryError(
+                f"no privilege on {self.privileges_on}: {', '.join(sorted(unknown or LATER))}"
+                f" (there are: {known})"
+            )
+        if not self.schema and not (self.privileges_on == "database" or self.created_by):
+            raise InventoryError(f"privileges on {self.privileges_on} need a schema")
+        if self.created_by and self.privileges_on not in OBJECT_TYPE:
+            raise InventoryError(f"no default privileges on a {self.privileges_on}")
+
+    @property
+    def name(self) -> str:
+        where = f"schema {self.schema} of {self.database}" if self.schema else self.database
+        what = self.privileges_on
+        if self.created_by:
+            return f"to {self.to} on {what} {self.created_by} creates in {where}"
+        return f"to {self.to} on {what}{'' if what == 'database' else ' in'} {where}".replace(
+            "schema in schema", "schema"
+        )
+
+    @property
+    def _wanted(self) -> set[str]:
+        words = {word.upper() for word in self.privileges}
+        if words & {"ALL", "ALL PRIVILEGES"}:
+            return set(PRIVILEGES[self.privileges_on])
+        return {"TEMPORARY" if word == "TEMP" else word for word in words}
+
+    def find(self, server: Server) -> State | None:
+        """Per privilege: True, False, or on how many of the objects it is held."""
+        inside = server.inside.get(self.database)
+        if inside is None or (self.schema and self.schema not in inside.schemas):
+            return None
+        return {privilege: self._held(inside, privilege) for privilege in self.desired()}
+
+    def desired(self) -> dict[str, Value]:
+        known = sorted({*PRIVILEGES[self.privileges_on], *self._wanted})
+        return {privilege: privilege in self._wanted for privilege in known}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        yield self.sql(
+            f"privileges {self.name}: {', '.join(diff.keys)}",
+            self._statements(diff),
+            database=self.database,
+        )
+
+    def _statements(self, diff: Diff) -> Iterator[str]:
+        give = [key for key in diff.keys if key in self._wanted]
+        # Where nothing was seen yet, PUBLIC may hold defaults: revoke all that is not wished for.
+        take = [key for key in diff.keys if key not in self._wanted]
+        who = "public" if self.to == PUBLIC else ident(self.to)
+        if give:
+            yield f"{self._lead}grant {', '.join(give)} {self._target} to {who}"
+        if take:
+            yield f"{self._lead}revoke {', '.join(take)} {self._target} from {who}"
+
+    @property
+    def _lead(self) -> str:
+        if not self.created_by:
+            return ""
+        where = f"in schema {ident(self.schema)} " if self.schema else ""
+        return f"alter default privileges for role {ident(self.created_by)} {where}"
+
+    @property
+    def _target(self) -> str:
+        if self.created_by:
+            return f"on {self.privileges_on}"
+        if self.privileges_on == "database":
+            return f"on database {ident(self.database)}"
+        if self.privileges_on == "schema":
+            return f"on schema {ident(self.schema)}"
+        return f"on all {self.privileges_on} in schema {ident(self.schema)}"
+
+    def _held(self, inside: Database, privilege: str) -> Value:
+        if self.created_by:
+            return self._held_by_default(inside, privilege)
+        if self.privileges_on == "database":
+            return (self.to, privilege) in inside.acl
+        if self.privileges_on == "schema":
+            return (self.to, privilege) in inside.schemas[self.schema]["acl"]
+        total = inside.totals.get((self.schema, self.privileges_on), 0)
+        number = inside.held.get((self.schema, self.privileges_on, self.to, privilege), 0)
+        if total == 0:
+            return privilege in self._wanted  # of no objects, all and none are the same
+        return {0: False, total: True}.get(number, f"on {number} of {total}")
+
+    def _held_by_default(self, inside: Database, privilege: str) -> bool:
+        kind = OBJECT_TYPE[self.privileges_on]
+        if (self.created_by, self.schema or None, kind, self.to, privilege) in inside.defaults:
+            return True
+        if self.schema or (self.created_by, kind) in inside.global_defaults:
+            return False
+        hardwired = self.to == PUBLIC and (self.privileges_on, privilege) in DEFAULT_TO_PUBLIC
+        return hardwired or self.to == self.created_by

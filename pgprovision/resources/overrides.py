@@ -1,0 +1,60 @@
+"""Settings that win over the rendered file without being seen in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Diff, Do, State
+from pgprovision.quote import ident
+from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.reload import reload
+from pgprovision.resources.snapshot import Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides(CatalogObject):
+    """None of the `managed` settings is overridden. ALTER SYSTEM is reset; what ALTER ROLE and
+    ALTER DATABASE have set is reported and left, since somebody meant one role or database by it.
+    """
+
+    kind: ClassVar[str] = "overrides"
+    managed: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.snapshot.instance.version}/{self.snapshot.instance.name}"
+
+    def find(self, server: Server) -> State:
+        return {
+            "system": tuple(name for name in server.auto_conf if self._ours(name)),
+            "roles_and_databases": tuple(
+                f"{_whose(role, database)}: {setting}"
+                for role, database, setting in server.overrides
+                if self._ours(setting.partition("=")[0])
+            ),
+        }
+
+    def desired(self) -> State:
+        return {"system": (), "roles_and_databases": ()}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        names = (diff.before or {}).get("system")
+        if not isinstance(names, tuple) or not names:
+            return
+        shown = ", ".join(map(str, names))
+        resets = [f"alter system reset {_quoted(str(name))}" for name in names]
+        yield self.sql(f"alter system reset {shown}", resets, atomic=False)
+        yield reload(self.snapshot.instance, f"{shown} reset")
+
+    def _ours(self, name: str) -> bool:
+        return name.lower() in {managed.lower() for managed in self.managed}
+
+
+def _whose(role: str | None, database: str | None) -> str:
+    parts = [f"role {role}"] if role else []
+    parts += [f"database {database}"] if database else []
+    return " in ".join(parts)
+
+
+def _quoted(name: str) -> str:
+    return ".".join(ident(part) for part in name.split("."))

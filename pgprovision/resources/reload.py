@@ -1,0 +1,49 @@
+"""Making a running server read its files: reload and restart, each seen through to its end."""
+
+from pgprovision.model import Do, Impact
+from pgprovision.quote import sh
+from pgprovision.resources.instance import Instance
+
+TIMEOUT = 330.0  # a fast shutdown writes a checkpoint first; the unit's own limit is below this
+
+
+def reload(instance: Instance, why: str) -> Do:
+    """Ends when new sessions have the new configuration; fails with PostgreSQL's words when it
+    could not be loaded (one bad line, and the server keeps all it had)."""
+    psql = instance.psql()
+    errors = "select sourcefile, sourceline, name, error from pg_file_settings where error <> ''"
+    return Do(
+        f"reload: {why}",
+        f"before=$({psql} -c 'select pg_conf_load_time(), pg_reload_conf()') || exit 1\n"
+        f"loaded=\"select pg_conf_load_time() > '${{before%|*}}'\"\n"
+        "for _ in 1 2 3 4 5 6 7 8 9 10; do\n"
+        f'  [ "$({psql} -c "$loaded")" = t ] && exit 0\n'
+        "  sleep 0.5\n"
+        "done\n"
+        f"echo 'the server did not load its configuration' >&2; {psql} -c {sh(errors)} >&2\n"
+        "exit 1",
+        impact=Impact.RELOAD,
+    )
+
+
+def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
+    """Restarts. `fall_back` is shell text that puts the previous files back: when the server does
+    not start, it is run and the server started again with them."""
+    ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
+    log = sh(f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log")
+    back = ""
+    if fall_back:
+        again = sh(ctl, *cluster, "start")
+        back = (
+            f"{fall_back}\nif {again} >&2; then\n"
+            "  echo 'the previous configuration is back and the server runs with it' >&2\n"
+            "else\n  echo 'the server did not start with the previous configuration either' >&2\n"
+            "fi\n"
+        )
+    return Do(
+        f"restart: {why}",
+        f"{sh(ctl, *cluster, 'restart')} && exit 0\n"
+        f"{{ echo 'the server did not start:'; tail -n 8 {log}; }} >&2\n{back}exit 1",
+        impact=Impact.RESTART,
+        timeout=TIMEOUT,
+    )

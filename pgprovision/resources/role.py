@@ -1,0 +1,138 @@
+"""Roles: what they may do, whom they belong to, and a password PostgreSQL never sees."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pgprovision.errors import InventoryError
+from pgprovision.model import Diff, Do, State
+from pgprovision.quote import ident, literal
+from pgprovision.resources import scram
+from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.snapshot import Server
+from pgprovision.secret import Secret
+
+ATTRIBUTES = {  # SQL words for true; false is the same with NO in front
+    "superuser": "SUPERUSER",
+    "createrole": "CREATEROLE",
+    "createdb": "CREATEDB",
+    "inherit": "INHERIT",
+    "login": "LOGIN",
+    "replication": "REPLICATION",
+    "bypassrls": "BYPASSRLS",
+}
+AS_DECLARED, ANOTHER, NONE = "as declared", "another", "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role(CatalogObject):
+    """A role; never a superuser. Without a password it has none. `valid_until` is ISO 8601 (UTC
+    where it names no zone). `present=False` declares it absent: PostgreSQL refuses to drop a role
+    that owns anything, and nothing is dropped along with it.
+    """
+
+    kind: ClassVar[str] = "role"
+    role: str
+    password: Secret | None = None
+    login: bool = True
+    inherit: bool = True
+    createdb: bool = False
+    createrole: bool = False
+    replication: bool = False
+    connection_limit: int = -1
+    valid_until: str | None = None
+    member_of: tuple[str, ...] = ()
+    comment: str | None = None
+    present: bool = True
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.role
+
+    def find(self, server: Server) -> State | None:
+        found = server.roles.get(self.role)
+        if found is None:
+            return None
+        stored = found["verifier"]
+        password = NONE
+        if stored is not None:
+            right = self.password is not None and scram.matches(self.password, stored)
+            password = AS_DECLARED if right else ANOTHER
+        return {
+            **{key: found[key] for key in ATTRIBUTES},
+            "connection_limit": found["connection_limit"],
+            "valid_until": found["valid_until"],
+            "password": password,
+            "member_of": tuple(sorted(found["member_of"])),
+            "comment": found["comment"],
+        }
+
+    def desired(self) -> State | None:
+        if not self.present:
+            return None
+        return {
+            "superuser": False,
+            "createrole": self.createrole,
+            "createdb": self.createdb,
+            "inherit": self.inherit,
+            "login": self.login,
+            "replication": self.replication,
+            "bypassrls": False,
+            "connection_limit": self.connection_limit,
+            "valid_until": _utc(self.valid_until),
+            "password": NONE if self.password is None else AS_DECLARED,
+            "member_of": tuple(sorted(set(self.member_of))),
+            "comment": self.comment or None,
+        }
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        role = ident(self.role)
+        if diff.after is None:
+            yield self.sql(f"drop role {self.role}", [f"drop role {role}"])
+            return
+        verb = "create" if diff.before is None else "alter"
+        why = f"{verb} role {self.role}" + (f": {', '.join(diff.keys)}" if diff.before else "")
+        yield self.sql(why, self._statements(diff), secret=diff.moved("password"))
+
+    def _statements(self, diff: Diff) -> Iterator[str]:
+        role = ident(self.role)
+        options = " ".join(self._options(diff))
+        if diff.before is None:
+            yield f"create role {role} {options}"
+        elif options:
+            yield f"alter role {role} {options}"
+        if diff.moved("member_of"):
+            before = (diff.before or {}).get("member_of") or ()
+            had = {str(name) for name in before} if isinstance(before, tuple) else set()
+            wanted = set(self.member_of)
+            yield from (f"grant {ident(name)} to {role}" for name in sorted(wanted - had))
+            yield from (f"revoke {ident(name)} from {role}" for name in sorted(had - wanted))
+        if diff.moved("comment") and (diff.before or self.comment):
+            yield f"comment on role {role} is {literal(self.comment) if self.comment else 'null'}"
+
+    def _options(self, diff: Diff) -> Iterator[str]:
+        wanted = self.desired() or {}
+        for key, word in ATTRIBUTES.items():
+            if diff.moved(key):
+                yield word if wanted[key] else f"NO{word}"
+        if diff.moved("connection_limit"):
+            yield f"CONNECTION LIMIT {self.connection_limit}"
+        if diff.moved("valid_until"):
+            yield f"VALID UNTIL {literal(_utc(self.valid_until) or 'infinity')}"
+        if diff.moved("password"):
+            stored = literal(scram.verifier(self.password, self.salt)) if self.password else "null"
+            yield f"PASSWORD {stored}"
+
+
+def _utc(text: str | None) -> str | None:
+    if not text or text == "infinity":
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InventoryError(f"valid_until is a moment like 2027-01-31T12:00:00Z: {text}") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,38 @@
+"""Reading postgresql.conf text: which settings it makes, and with what value."""
+
+import re
+from collections.abc import Mapping
+
+_INCLUDE = re.compile(r"\s*include(_if_exists|_dir)?\b", re.IGNORECASE)
+_LINE = re.compile(
+    r"\s*(?P<name>[A-Za-z_][\w$.]*)\s*(=\s*|\s+)(?P<value>'([^'\\]|\\.|'')*'|[^\s#']+)", re.ASCII
+)
+
+
+def settings_in(*texts: str) -> tuple[Mapping[str, object], ...]:
+    """The settings of each text, all read by the same reader.
+
+    pgtoolkit where it can read every side; it rejects capitals in names, `#` in quotes and relative
+    includes. Else line by line, which is enough to tell what moved.
+    """
+    bodies = [_without_includes(text) for text in texts]
+    try:
+        return tuple(_by_pgtoolkit(body) for body in bodies)
+    except ValueError:
+        return tuple(_by_line(body) for body in bodies)
+
+
+def _without_includes(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not _INCLUDE.match(line))
+
+
+def _by_pgtoolkit(text: str) -> Mapping[str, object]:
+    from pgtoolkit import conf  # late: only a difference needs it
+
+    return dict(conf.parse_string(text).as_dict())
+
+
+def _by_line(text: str) -> Mapping[str, object]:
+    found = (_LINE.match(line) for line in text.splitlines())
+    return {match["name"].lower(): match["value"] for match in found if match}

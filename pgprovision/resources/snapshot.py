@@ -1,0 +1,169 @@
+"""All that is to be known of a server's catalogs, from one psql call.
+
+Every resource that lives inside PostgreSQL asks the same `Snapshot`, so it is asked once per host
+and look. It also runs on a standby, and on PostgreSQL 13 to 18.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Waiting
+from pgprovision.quote import conninfo, literal, sh
+from pgprovision.resources.instance import Instance
+
+Row = Mapping[str, Any]
+NOT_THERE = (  # psql's words where no server listens, and runuser's where none is installed
+    "No such file or directory",
+    "Connection refused",
+    "user postgres does not exist",
+)
+ON_ITS_WAY = ("starting up", "shutting down", "not yet accepting connections")
+
+
+@dataclass(frozen=True)
+class Database:
+    """Inside one database: its ACL as (grantee, privilege) pairs, what it holds, who may what."""
+
+    acl: frozenset[tuple[str, str]]
+    extensions: Mapping[str, Row]
+    schemas: Mapping[str, Row]
+    totals: Mapping[tuple[str, str], int]
+    """Objects by (schema, kind); kind is tables, sequences or functions."""
+    held: Mapping[tuple[str, str, str, str], int]
+    """Objects on which a grantee holds a privilege: (schema, kind, grantee, privilege)."""
+    defaults: frozenset[tuple[str, str | None, str, str, str]]
+    """pg_default_acl: (creating role, schema or None, object type, grantee, privilege)."""
+    global_defaults: frozenset[tuple[str, str]]
+    """(creating role, object type) that have an entry for all schemas."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server as its catalogs and statistics show it."""
+
+    version: int
+    minor: str
+    in_recovery: bool
+    system_identifier: str
+    timeline: int
+    loaded: float
+    """When the configuration was last loaded, in seconds since 1970."""
+    lsn: Row
+    contexts: Mapping[str, str]
+    """Every setting's context: postmaster, sighup, user ..."""
+    settings: Mapping[str, Row]
+    """Settings that are not at their default: value, unit, source, file."""
+    pending_restart: tuple[str, ...]
+    auto_conf: tuple[str, ...]
+    """Names set by ALTER SYSTEM."""
+    file_errors: tuple[str, ...]
+    hba_errors: tuple[str, ...]
+    overrides: tuple[tuple[str | None, str | None, str], ...]
+    """ALTER ROLE/DATABASE SET: (role, database, "name=value")."""
+    roles: Mapping[str, Row]
+    databases: Mapping[str, Row]
+    slots: Mapping[str, Row]
+    replication: tuple[Row, ...]
+    receiver: Row | None
+    archiver: Row
+    inside: Mapping[str, Database] = field(default_factory=dict)
+    """The declared databases that exist."""
+    file_times: Mapping[str, float] = field(default_factory=dict)
+    """When each watched configuration file was last written, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What to look at: an instance, the declared databases, and files beside the usual ones
+    that the server reads only when it loads its configuration (certificates)."""
+
+    instance: Instance
+    databases: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+
+    def ask(self) -> Ask:
+        """One psql call for everything; a database that does not exist is passed over."""
+        config, data = self.instance.config_directory, self.instance.data_directory
+        names = [f"{config}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "local.conf")]
+        stat = sh("stat", "-L", "-c", "%.6Y %n", *names, f"{data}/postgresql.auto.conf")
+        stat += "".join(" " + sh(path) for path in self.watched)
+        script = _sql("server") + "".join(map(_inside, self.databases))
+        return Ask(
+            f"{stat} 2>/dev/null\n{self.instance.psql()} <<'PGPROVISION'\n{script}PGPROVISION"
+        )
+
+    def parse(self, answer: Answer) -> Server | Waiting | None:
+        """None: no server is running. Raises Refused where it runs and cannot be asked."""
+        if answer.code == 0:
+            return _parsed(answer.out)
+        said = answer.err.decode(errors="replace").strip()
+        if any(words in said for words in ON_ITS_WAY):
+            return Waiting(f"PostgreSQL {self.instance.version}/{self.instance.name}: {said}")
+        if answer.code == 127 or any(words in said for words in NOT_THERE):
+            return None
+        raise Refused(
+            f"PostgreSQL runs and cannot be asked: {said or f'exit {answer.code}'}",
+            next=f"on the host: {self.instance.psql()}",
+        )
+
+
+@cache
+def _sql(name: str) -> str:
+    return (files(__package__) / "sql" / f"{name}.sql").read_text()
+
+
+def _inside(database: str) -> str:
+    """psql script that looks inside a database, if it is there.
+
+    The connection string goes through a psql variable, which is taken as it is: a name may hold
+    quotes, spaces and `=`.
+    """
+    return (
+        f"select {literal(f'dbname={conninfo(database)}')} as target, exists (select from"
+        f" pg_database where datname = {literal(database)} and datallowconn) as present \\gset\n"
+        "\\if :present\n\\connect -reuse-previous=on :target\n"
+        f"{_sql('database')}\\endif\n"
+    )
+
+
+@lru_cache(maxsize=16)
+def _parsed(out: bytes) -> Server:
+    """Cached: each resource of a host reads the same answer."""
+    times: dict[str, float] = {}
+    documents: list[dict[str, Any]] = []
+    for line in out.decode("utf-8", "surrogateescape").splitlines():
+        if line.startswith("{"):
+            documents.append(json.loads(line))
+        else:
+            seconds, _, path = line.partition(" ")
+            times[path] = float(seconds)
+    server, *inside = documents
+    for key in ("pending_restart", "auto_conf", "file_errors", "hba_errors"):
+        server[key] = tuple(sorted(set(server[key])))
+    server["overrides"] = tuple(tuple(row) for row in server["overrides"])
+    server["replication"] = tuple(server["replication"])
+    databases = {document["database"]: _database(document) for document in inside}
+    return Server(**server, inside=databases, file_times=times)
+
+
+def _database(found: dict[str, Any]) -> Database:
+    def rows(key: str) -> Iterator[tuple[Any, ...]]:
+        return (tuple(row) for row in found[key])
+
+    return Database(
+        acl=frozenset(rows("acl")),
+        extensions=found["extensions"],
+        schemas={
+            name: row | {"acl": frozenset(map(tuple, row["acl"]))}
+            for name, row in found["schemas"].items()
+        },
+        totals={(schema, kind): number for schema, kind, number in rows("totals")},
+        held={tuple(row): number for *row, number in rows("held")},
+        defaults=frozenset(rows("defaults")),
+        global_defaults=frozenset(rows("global_defaults")),
+    )

@@ -1,0 +1,53 @@
+-- One line of JSON about the database psql is connected to.
+set client_encoding = 'UTF8';
+set search_path = pg_catalog;
+with grantee as (select oid, rolname::text as name from pg_authid union all select 0, 'public'),
+space as (
+    select * from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'),
+-- What GRANT ... ON ALL TABLES (SEQUENCES, FUNCTIONS) IN SCHEMA reaches; no ACL is the default.
+object as (
+    select n.nspname, 'tables' as kind, c.oid, coalesce(relacl, acldefault('r', relowner)) as acl
+    from pg_class c join space n on n.oid = relnamespace
+    where relkind in ('r', 'p', 'v', 'm', 'f')
+    union all
+    select n.nspname, 'sequences', c.oid, coalesce(relacl, acldefault('s', relowner))
+    from pg_class c join space n on n.oid = relnamespace where relkind = 'S'
+    union all
+    select n.nspname, 'functions', p.oid, coalesce(proacl, acldefault('f', proowner))
+    from pg_proc p join space n on n.oid = pronamespace where prokind <> 'p'),
+total as (
+    select nspname, kind, count(*) as number from object group by 1, 2),
+held as (
+    select nspname, kind, g.name, a.privilege_type, count(distinct o.oid) as number
+    from object o cross join aclexplode(o.acl) a join grantee g on g.oid = a.grantee
+    group by 1, 2, 3, 4)
+select jsonb_build_object(
+    'database', current_database(),
+    'acl', (select coalesce(jsonb_agg(distinct jsonb_build_array(g.name, a.privilege_type)), '[]')
+        from pg_database d cross join aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+        join grantee g on g.oid = a.grantee
+        where d.datname = current_database()),
+    'extensions', (select coalesce(jsonb_object_agg(e.extname, jsonb_build_object(
+            'schema', n.nspname, 'version', e.extversion)), '{}')
+        from pg_extension e join pg_namespace n on n.oid = e.extnamespace),
+    'schemas', (select coalesce(jsonb_object_agg(n.nspname, jsonb_build_object(
+            'owner', r.rolname,
+            'acl', (select coalesce(jsonb_agg(distinct jsonb_build_array(
+                    g.name, a.privilege_type)), '[]')
+                from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+                join grantee g on g.oid = a.grantee))), '{}')
+        from space n join pg_authid r on r.oid = n.nspowner),
+    'totals', (select coalesce(jsonb_agg(jsonb_build_array(nspname, kind, number)), '[]')
+        from total),
+    'held', (select coalesce(jsonb_agg(jsonb_build_array(
+            nspname, kind, name, privilege_type, number)), '[]')
+        from held),
+    'defaults', (select coalesce(jsonb_agg(distinct jsonb_build_array(
+            r.rolname, n.nspname, d.defaclobjtype, g.name, a.privilege_type)), '[]')
+        from pg_default_acl d join pg_authid r on r.oid = d.defaclrole
+        left join pg_namespace n on n.oid = d.defaclnamespace
+        cross join aclexplode(d.defaclacl) a join grantee g on g.oid = a.grantee),
+    'global_defaults', (select coalesce(jsonb_agg(jsonb_build_array(
+            r.rolname, d.defaclobjtype)), '[]')
+        from pg_default_acl d join pg_authid r on r.oid = d.defaclrole
+        where d.defaclnamespace = 0));

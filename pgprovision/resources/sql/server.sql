@@ -1,0 +1,75 @@
+-- One line of JSON about the whole server. Runs on a standby too, on PostgreSQL 13 to 18.
+-- to_jsonb(row) keeps columns that only some versions have.
+set client_encoding = 'UTF8';
+set search_path = pg_catalog;
+with line as materialized (select * from pg_file_settings),
+member as (
+    select m.member, jsonb_agg(distinct g.rolname) as of
+    from pg_auth_members m join pg_authid g on g.oid = m.roleid
+    group by m.member),
+role as (
+    select jsonb_object_agg(r.rolname, jsonb_build_object(
+        'superuser', rolsuper, 'inherit', rolinherit, 'createrole', rolcreaterole,
+        'createdb', rolcreatedb, 'login', rolcanlogin, 'replication', rolreplication,
+        'bypassrls', rolbypassrls, 'connection_limit', rolconnlimit, 'verifier', rolpassword,
+        'valid_until', case when isfinite(rolvaliduntil) then
+            to_char(rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end,
+        'member_of', coalesce(m.of, '[]'), 'comment', d.description)) as all
+    from pg_authid r
+    left join member m on m.member = r.oid
+    left join pg_shdescription d on d.objoid = r.oid and d.classoid = 'pg_authid'::regclass
+    where r.rolname !~ '^pg_'),
+database as (
+    select jsonb_object_agg(b.datname, jsonb_build_object(
+        'owner', r.rolname, 'encoding', pg_encoding_to_char(b.encoding),
+        'collate', b.datcollate, 'ctype', b.datctype, 'allow', b.datallowconn,
+        'connection_limit', b.datconnlimit, 'comment', d.description)) as all
+    from pg_database b join pg_authid r on r.oid = b.datdba
+    left join pg_shdescription d on d.objoid = b.oid and d.classoid = 'pg_database'::regclass),
+setting as (
+    select jsonb_object_agg(name, context) as contexts,
+        jsonb_object_agg(name, jsonb_build_object('value', setting, 'unit', unit,
+            'source', source, 'file', sourcefile)) filter (where source <> 'default') as changed,
+        jsonb_agg(name) filter (where pending_restart) as pending
+    from pg_settings)
+select jsonb_build_object(
+    'version', current_setting('server_version_num')::int / 10000,
+    'minor', current_setting('server_version'),
+    'in_recovery', pg_is_in_recovery(),
+    'system_identifier', (pg_control_system()).system_identifier::text,
+    'timeline', case when pg_is_in_recovery()
+        then coalesce((select received_tli from pg_stat_wal_receiver),
+                      (pg_control_checkpoint()).timeline_id)
+        else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
+    'loaded', extract(epoch from pg_conf_load_time()),
+    'lsn', jsonb_build_object(
+        'current', case when not pg_is_in_recovery() then pg_current_wal_lsn() end,
+        'received', pg_last_wal_receive_lsn(), 'replayed', pg_last_wal_replay_lsn(),
+        'replayed_at', pg_last_xact_replay_timestamp()),
+    'contexts', setting.contexts,
+    'settings', setting.changed,
+    'pending_restart', coalesce(setting.pending, '[]') || (
+        select coalesce(jsonb_agg(name), '[]') from line
+        where error = 'setting could not be applied'),
+    'auto_conf', (select coalesce(jsonb_agg(distinct name), '[]') from line
+        where sourcefile ~ '/postgresql\.auto\.conf$' and name is not null),
+    'file_errors', (select coalesce(jsonb_agg(format('%s:%s: %s%s',
+            sourcefile, sourceline, name || ': ', error)), '[]') from line
+        where error <> 'setting could not be applied'),
+    'hba_errors', (select coalesce(jsonb_agg(format('pg_hba.conf:%s: %s', line_number, error)
+            order by line_number), '[]')
+        from pg_hba_file_rules where error is not null),
+    'overrides', (select coalesce(jsonb_agg(jsonb_build_array(r.rolname, b.datname, o.setting)
+            order by r.rolname, b.datname, o.setting), '[]')
+        from pg_db_role_setting s cross join unnest(s.setconfig) as o(setting)
+        left join pg_authid r on r.oid = s.setrole
+        left join pg_database b on b.oid = s.setdatabase),
+    'roles', role.all,
+    'databases', database.all,
+    'slots', (select coalesce(jsonb_object_agg(slot_name, to_jsonb(s)), '{}')
+        from pg_replication_slots s),
+    'replication', (select coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('ssl', l.ssl)), '[]')
+        from pg_stat_replication r left join pg_stat_ssl l using (pid)),
+    'receiver', (select to_jsonb(w) from pg_stat_wal_receiver w),
+    'archiver', (select to_jsonb(a) from pg_stat_archiver a))
+from role, database, setting;
