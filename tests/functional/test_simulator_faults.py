@@ -21,6 +21,12 @@ def test_fault_when_code_only_then_status_is_the_documented_one(sim: Simulator) 
     assert sim.call("GET", "/servers").status_code == 412
 
 
+def test_fault_when_status_only_then_plain_text_as_from_a_proxy(sim: Simulator) -> None:
+    sim.fault(status=502, message="bad gateway")
+    answer = sim.call("GET", "/servers")
+    assert (answer.status_code, answer.text) == (502, "bad gateway")
+
+
 def test_fault_when_nth_and_count_then_only_those_calls(sim: Simulator) -> None:
     sim.fault(method="GET", path="/serv*", nth=2, count=2, code="server_error")
     sim.call("GET", "/locations")

@@ -79,6 +79,14 @@ def test_attach_when_two_networks_overlap_then_refused(sim: Simulator) -> None:
     assert _act(sim, server, "attach_to_network", network=other) == "networks_overlap"
 
 
+def test_reset_when_off_then_starts_with_the_cards_of_now(sim: Simulator) -> None:
+    server, network = _server(sim, start=True), _network(sim)
+    _act(sim, server, "poweroff")
+    _act(sim, server, "attach_to_network", network=network)
+    assert _act(sim, server, "reset") == "success"
+    assert list(sim.machines.seats[server]) == [network]
+
+
 def test_attach_when_network_is_busy_then_conflict(sim: Simulator) -> None:
     one, two, network = _server(sim, "one", start=True), _server(sim, "two"), _network(sim)
     sim.machines.pause.clear()

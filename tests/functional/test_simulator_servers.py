@@ -1,5 +1,6 @@
 """Servers from creation to deletion, through the unmodified Python client where it can."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,24 @@ def test_creation_when_machine_fails_then_actions_err_with_its_words(sim: Simula
     assert (first["status"], second["status"]) == ("error", "error")
     assert "the test says so" in first["error"]["message"]
     assert sim.client().servers.get_by_id(made["server"]["id"]).status == "off"
+
+
+def test_servers_when_created_in_parallel_then_each_has_its_own_addresses(sim: Simulator) -> None:
+    subnet = {"type": "cloud", "network_zone": "eu-central"}
+    body = {"name": "n", "ip_range": "10.0.0.0/16", "subnets": [subnet]}
+    network = sim.call("POST", "/networks", body).json()["network"]["id"]
+
+    def create(number: int) -> None:
+        wanted = _WANTED | {"name": f"s{number}", "networks": [network]}
+        made = sim.call("POST", "/servers", wanted).json()
+        sim.finish([made["action"], *made["next_actions"]])
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(create, range(8)))
+    servers = sim.call("GET", "/servers").json()["servers"]
+    assert [server["status"] for server in servers] == ["running"] * 8
+    assert len({server["public_net"]["ipv4"]["ip"] for server in servers}) == 8
+    assert len({server["private_net"][0]["ip"] for server in servers}) == 8
 
 
 def test_power_when_switched_then_status_follows_the_machine(sim: Simulator) -> None:

@@ -6,16 +6,17 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.errors import ApiError
 
 
 @dataclass
 class Fault:
     """From the `nth` matching call on, `count` of them (0: all) go wrong.
 
-    `path` is a shell pattern on the path after /v1. Either `status` and `code` are answered and
-    nothing is done, or the connection is dropped `before` or `after` the call is carried out, or
-    the call works and its actions end in error `action`. `delay` is in seconds, before any of it.
+    `path` is a shell pattern on the path after /v1. What happens: `code` is answered in the error
+    envelope (with `status`, else the code's own), or `status` alone in plain text as a proxy
+    would, and nothing is done; or the connection is cut, `drop` being `before` or `after` the call
+    is carried out; or the call works and its actions end in error `action`. `delay` is in
+    seconds, before any of it.
     """
 
     method: str = "*"
@@ -36,11 +37,6 @@ class Fault:
             return False
         self.seen += 1
         return self.seen >= self.nth and (self.count == 0 or self.seen < self.nth + self.count)
-
-    def error(self) -> ApiError | None:
-        if not (self.status or self.code):
-            return None
-        return ApiError(self.code or "server_error", self.message, status=self.status or None)
 
 
 def parse_fault(body: Body) -> Fault:

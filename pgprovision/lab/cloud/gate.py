@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from pgprovision.lab.cloud.body import Body
@@ -103,8 +103,10 @@ class Gate:
             raise ApiError("token_readonly", "the token is only allowed to read")
         fault = self.faults.strike(request.method, request.url.path.removeprefix("/v1"))
         await anyio.sleep(fault.delay)
-        if error := fault.error():
-            raise error
+        if fault.code:
+            raise ApiError(fault.code, fault.message, status=fault.status or None)
+        if fault.status:
+            return PlainTextResponse(fault.message, fault.status)
         if fault.drop == "before":
             return Dropped()
         body = await read_body(request)

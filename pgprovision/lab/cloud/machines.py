@@ -76,6 +76,15 @@ def _start(world: World, action: Doc) -> None:
     world.hypervisor.start(server["id"], tuple(sorted(cards, key=lambda seat: seat.index)))
 
 
+def _reset(world: World, action: Doc) -> None:
+    """A machine without power starts like any other: its cards may have changed meanwhile."""
+    server = _resource(action, "server")
+    if world.hypervisor.running(server):
+        world.hypervisor.reset(server)
+    else:
+        _start(world, action)
+
+
 def _rebuild(world: World, action: Doc) -> None:
     server = _server(world, action)
     world.hypervisor.power_off(server["id"])
@@ -132,7 +141,7 @@ COMMANDS = {
     "stop_server": _machine(lambda world, ident: world.hypervisor.power_off(ident)),
     "shutdown_server": _machine(lambda world, ident: world.hypervisor.shutdown(ident)),
     "reboot_server": _machine(lambda world, ident: world.hypervisor.reboot(ident)),
-    "reset_server": _machine(lambda world, ident: world.hypervisor.reset(ident)),
+    "reset_server": Command(_reset),
     "rebuild_server": Command(_rebuild),
     "delete_server": Command(
         lambda world, action: world.hypervisor.delete(_resource(action, "server")), _deleted

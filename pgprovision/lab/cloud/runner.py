@@ -28,16 +28,19 @@ class Runner:
         """See that every queue with unfinished actions has a thread."""
         with self._store.transaction():
             for queue in {action["queue"] for action in self._store.running_actions()}:
-                if queue not in self._threads and not self._stopped.is_set():
-                    thread = threading.Thread(target=self._drain, args=(queue,), daemon=True)
-                    self._threads[queue] = thread
-                    thread.start()
+                current = self._threads.get(queue)
+                if self._stopped.is_set() or (current and current.is_alive()):
+                    continue
+                thread = threading.Thread(target=self._drain, args=(queue,), daemon=True)
+                self._threads[queue] = thread
+                thread.start()
 
     def stop(self, patience: float = 10) -> None:
         """Leave unfinished actions for the next start; wait `patience` seconds for machines."""
         self._stopped.set()
+        deadline = time.monotonic() + patience
         for thread in list(self._threads.values()):
-            thread.join(patience)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _drain(self, queue: str) -> None:
         while action := self._next(queue):

@@ -139,6 +139,7 @@ _ACT = "/servers/{id:int}/actions/"
 ROUTES: Routes = {
     **NOUN.routes(),
     ("POST", "/servers"): create,
+    ("GET", "/servers/{id:int}/metrics"): _not_here,
     ("DELETE", "/servers/{id:int}"): delete,
     ("POST", _ACT + "poweron"): _power("start_server"),
     ("POST", _ACT + "poweroff"): _power("stop_server"),
