@@ -62,3 +62,12 @@ def conninfo(value: str) -> str:
     "'it\\\\'s a \\\\\\\\ path'"
     """
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def pgpass(value: str) -> str:
+    """One field of a libpq password file.
+
+    >>> pgpass("a:b\\\\c")
+    'a\\\\:b\\\\\\\\c'
+    """
+    return value.replace("\\", "\\\\").replace(":", "\\:")

@@ -5,7 +5,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pgprovision.model import Change, Do, Impact, Report, Resource, Value, Waiting
@@ -128,6 +129,80 @@ def _show(value: Value) -> str:
     return "(absent)" if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def exit_code(outcome: Report) -> int:
+    """0 nothing differs, 1 something does, 5 (or the error's own) where a host failed."""
+    codes = [getattr(error, "exit_code", 5) for error in outcome.failed.values()]
+    return max(codes) if codes else 1 if outcome.left or outcome.waiting else 0
+
+
+def show_outcome(outcome: Report, record: str | None) -> None:
+    """The end of `up`: what changed, what is left, where the record is."""
+    if outcome.left:
+        say("\nleft:")
+        show_changes(outcome.left)
+    _show_failed(outcome)
+    trips = ", ".join(f"{on} {n}" for on, n in outcome.trips.items())
+    if outcome.changed:
+        say(f"\n{len(outcome.changed)} changed in {elapsed(outcome.seconds)}; trips: {trips}")
+    else:
+        say(f"nothing differs ({elapsed(outcome.seconds)}; trips: {trips})")
+    if record:
+        say(f"record: {record}")
+
+
+def show_looked(outcome: Report) -> None:
+    """The end of `plan` and `drift`."""
+    for resource, waiting in outcome.waiting:
+        say(f"{resource.on}: {resource}: under way: {waiting.reason}")
+    _show_failed(outcome)
+    worst = max((c.impact for c in outcome.left), default=Impact.NONE)
+    impact = "" if worst is Impact.NONE else f", at worst a {worst.name.lower()}"
+    differs = f"{len(outcome.left)} differ{impact}" if outcome.left else "nothing differs"
+    say(f"{differs} ({elapsed(outcome.seconds)})")
+
+
+def show_status(cluster: str, found: Mapping[str, Any]) -> None:
+    """`status` for people, from the same document as its JSON."""
+    from rich.table import Table
+
+    table = Table(title=f"cluster {cluster}", title_justify="left", box=None, pad_edge=False)
+    for column in ("node", "role", "address", "private", "version", "lag", "slot", "drift"):
+        table.add_column(column)
+    for node in found["nodes"]:
+        lag = "-"
+        if node["lag_bytes"] is not None:
+            lag = f"{node['lag_bytes']} B, {node['lag_seconds']:.1f} s"
+        table.add_row(
+            node["name"],
+            node["role"] if node["reachable"] else f"{node['role']} (not reachable)",
+            node["address"] or "-",
+            node["private_ip"],
+            node["version"] or "-",
+            lag,
+            node["slot"] or "-",
+            f"{len(node['differs'])} differ" if node["differs"] else "none",
+        )
+    out = console()
+    out.print(table)
+    for backup in found["backups"][-3:]:
+        size = f"{backup['size'] / 1e6:.1f} MB"
+        say(f"backup  {backup['label']}  {backup['type']}  ended {backup['stop']}  {size}")
+    if not found["backups"]:
+        say("backup  none")
+    failing = {True: ", the last attempt FAILED", False: "", None: ", unknown"}
+    say(f"archive last WAL {found['archive']['last']}{failing[found['archive']['failing']]}")
+    for node in found["nodes"]:
+        for text in node["differs"]:
+            say(f"drift   {node['name']}: {text}")
+    for text in found["troubles"]:
+        say_error(text)
+
+
+def _show_failed(outcome: Report) -> None:
+    for error in outcome.failed.values():
+        say_error(str(error))
+
+
 def elapsed(seconds: float) -> str:
     """12.3s, 4m05s."""
     return f"{seconds:.1f}s" if seconds < 60 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
@@ -154,6 +229,17 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The terminal is somebody else's for a moment: a question is asked."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.start()
 
     def tier(self, title: str) -> None:
         self._line("", title, "bold")

@@ -1,10 +1,10 @@
 """A standby's data directory: a base backup through its slot, taken by a named transient unit.
 
-The unit outlives the connection: a rerun finds it by its name and waits for it instead of starting
-a twin. A note lies beside the directory from before the first byte until `standby.signal` is in
-place, so a copy that was cut off is recognised and set aside.
+A note lies beside the directory from before the first byte until `standby.signal` is in place, so
+a copy that was cut off is recognised and set aside.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -15,14 +15,14 @@ from pgprovision.quote import conninfo, sh
 from pgprovision.resources.cluster import note, set_aside
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.job import Job, JobState
 
-UNIT = "pgprovision-base-backup.service"
-HOURS = 24 * 3600.0  # a base backup may take long; progress is shown, the unit lives on its own
+DAY = 24 * 3600.0  # a base backup may take long; it lives on its own and shows how far it is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standby(Resource):
-    """A streaming standby of `primary` (the target name), reached as `conninfo` says."""
+    """The data directory of a streaming standby of `primary` (the target's name)."""
 
     kind: ClassVar[str] = "standby"
     instance: Instance
@@ -30,42 +30,51 @@ class Standby(Resource):
     primary_conninfo: str
     slot: str
     primary_identifier: str = ""
+    job_state: JobState = JobState("none")
 
     @property
     def name(self) -> str:
         return f"{self.instance.version}/{self.instance.name} of {self.primary}"
 
+    @property
+    def _progress(self) -> str:
+        return f"{self.instance.data_directory}.pgprovision-progress"
+
+    @property
+    def job(self) -> Job:
+        show = f"tail -c 200 {sh(self._progress)} 2>/dev/null | tr '\\r' '\\n' | tail -n 1"
+        return Job("pgprovision-base-backup.service", progress=show)
+
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.primary, system_identifier(self.instance)),)
+        control = system_identifier(self.instance)
+        return (Need(self.primary, control), Need(self.on, self.job.look()))
 
     def settled(self, facts: Facts) -> Self:
-        answer = facts.get(self.primary, system_identifier(self.instance))
-        return replace(self, primary_identifier=answer.text.strip() if answer else "")
+        control = facts.get(self.primary, system_identifier(self.instance))
+        job = facts.get(self.on, self.job.look())
+        return replace(
+            self,
+            primary_identifier=control.text.strip() if control else "",
+            job_state=self.job.read(job) if job else JobState("none"),
+        )
 
     def probe(self) -> Ask:
         data = sh(self.instance.data_directory)
-        log = sh(f"{self.instance.data_directory}.pgprovision-progress")
         control = sh(f"{self.instance.bin}/pg_controldata", "-D", self.instance.data_directory)
         return Ask(
-            f"state=$(systemctl show -P ActiveState {UNIT}); echo $state\n"
-            f'[ "$state" = failed ] && journalctl -u {UNIT} -n 4 -o cat && exit 5\n'
-            f"if [ -e {sh(note(self.instance))} ]; then\n"
-            f"  tail -c 200 {log} 2>/dev/null | tr '\\r' '\\n' | tail -n 1; exit 3\nfi\n"
-            f"[ -e {data}/PG_VERSION ] || exit 4\n"
+            f"[ -e {data}/PG_VERSION ] && [ ! -e {sh(note(self.instance))} ] || exit 4\n"
             f"[ -e {data}/standby.signal ] && echo standby || echo primary\n"
             f"LC_ALL=C {control} | sed -n 's/^Database system identifier: *//p'"
         )
 
     def read(self, answer: Answer) -> State | Waiting | None:
-        unit, *rest = answer.text.splitlines()
-        if answer.code == 5:
-            return {"role": "none", "failure": "; ".join(rest)}
-        if answer.code in (3, 4):
-            if unit in ("active", "activating"):
-                progress = rest[-1].strip() if rest else "waiting for the checkpoint"
-                return Waiting(f"base backup from {self.primary}: {progress}", limit=HOURS)
-            return {"role": "none"}
-        role, identifier = rest
+        if self.job_state.state == "running":
+            done = re.findall(r"\d+%", self.job_state.said)
+            progress = done[-1] if done else "waiting for a checkpoint"
+            return Waiting(f"base backup from {self.primary}: {progress}", limit=DAY)
+        if answer.code == 4:
+            return {"role": "base backup failed"} if self.job_state.state == "failed" else None
+        role, identifier = answer.text.split()
         if role != "standby":
             raise Refused(
                 "the inventory says replica, and the data directory is a primary's:"
@@ -88,42 +97,37 @@ class Standby(Resource):
         return {"role": "standby"}
 
     def change(self, diff: Diff) -> Iterable[Do]:
-        here, data = sh(note(self.instance)), sh(self.instance.data_directory)
-        log = sh(f"{self.instance.data_directory}.pgprovision-progress")
-        words = ["pg_basebackup", "-d", self.primary_conninfo, "-D", self.instance.data_directory]
-        words += ["-S", self.slot, "-X", "stream", "-c", "fast", "-P"]
-        identify = as_postgres(
-            "psql",
-            "-XAtq",
-            "-d",
-            f"{self.primary_conninfo} replication=true",
-            "-c",
-            "IDENTIFY_SYSTEM",
+        if diff.before is not None:
+            yield self.job.report_failure(f"the base backup from {self.primary}")
+            return
+        yield self.job.start(
+            f"start a base backup from {self.primary} through slot {self.slot}",
+            *("sh", "-c", self._script()),
+            user="root",
+            weight=50,
         )
-        script = (
-            f"set -e\nfound=$({identify} | cut -d'|' -f1)\n"
-            f'[ "$found" = {sh(self.primary_identifier)} ] || '
-            f'{{ echo "the server that answers is cluster $found, not the primary\'s" >&2;'
-            f" exit 1; }}\n"
+
+    def _script(self) -> str:
+        """The clone: whose data it is comes first, before the first byte."""
+        here, data = sh(note(self.instance)), sh(self.instance.data_directory)
+        identify = as_postgres(
+            *("psql", "-XAtq", "-d", f"{self.primary_conninfo} replication=true"),
+            *("-c", "IDENTIFY_SYSTEM"),
+        )
+        backup = as_postgres(
+            *("pg_basebackup", "-d", self.primary_conninfo, "-D", self.instance.data_directory),
+            *("-S", self.slot, "-X", "stream", "-c", "fast", "-P"),
+        )
+        signal = as_postgres("touch", f"{self.instance.data_directory}/standby.signal")
+        other = "the server that answers is cluster $found, not the primary's"
+        return (
+            f"set -e\nfound=$({identify})\nfound=${{found%%|*}}\n"
+            f'[ "$found" = {sh(self.primary_identifier)} ] || {{ echo "{other}" >&2; exit 1; }}\n'
             f"touch {here}; sync {here}\n{set_aside(self.instance)}\n"
             f"install -d -o postgres -g postgres -m 0700 {data}\n"
-            f"{as_postgres(*words)} 2>{log}\n"
-            f"{as_postgres('touch', f'{self.instance.data_directory}/standby.signal')}\n"
-            f"sync -f {data}\nrm -f {here} {log}\nsystemctl daemon-reload\n"
-        )
-        yield Do(
-            f"base backup from {self.primary} through slot {self.slot} (unit {UNIT})",
-            f"set -e\nsystemctl reset-failed {UNIT} 2>/dev/null || :\n"
-            + sh(
-                "systemd-run",
-                "--quiet",
-                f"--unit={UNIT}",
-                "--property=Type=exec",
-                "--property=CPUWeight=50",
-                "sh",
-                "-c",
-                script,
-            ),
+            f"{backup} 2>{sh(self._progress)} || {{ cat {sh(self._progress)} >&2; exit 1; }}\n"
+            f"{signal}\nsync -f {data}\nrm -f {here} {sh(self._progress)}\n"
+            f"systemctl daemon-reload\n"
         )
 
 

@@ -1,0 +1,54 @@
+"""What a cluster is made of, in order. `tiers` is the whole runbook as one list."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Resource, Tier
+from pgprovision.tasks import backup, cloud, configuration, host, postgres, replica
+
+Step = Callable[[Inventory, Node], Iterable[Resource]]
+
+
+def tiers(inventory: Inventory, nodes: Sequence[Node], now: datetime) -> tuple[Tier, ...]:
+    """Everything these nodes should be. A tier may assume the ones before it, on all nodes."""
+    primary = [node for node in nodes if node.is_primary]
+    replicas = [node for node in nodes if not node.is_primary]
+
+    def tier(title: str, on: Sequence[Node], *steps: Step) -> Tier:
+        return Tier(title, tuple(_resources(inventory, on, steps)))
+
+    signed = partial(host.signed, now=now)
+    whole = (
+        *cloud.cloud_tiers(inventory, nodes),
+        tier("first boot", nodes, host.first_boot),
+        tier("claim", nodes, host.claim),
+        tier("packages", nodes, host.packages),
+        tier("cluster", primary, postgres.cluster),
+        tier("replica's configuration directory", replicas, replica.config_directory),
+        tier("certificates", nodes, host.certificates, host.limits),
+        tier("signed certificates", nodes, signed),
+        tier("backup configuration", nodes, backup.configuration),
+        tier("configuration", nodes, configuration.conf, configuration.hba),
+        tier("service", primary, postgres.service, postgres.loaded),
+        tier("roles", primary, postgres.roles),
+        tier("databases", primary, postgres.databases),
+        tier("inside the databases", primary, postgres.inside, postgres.slots),
+        tier("stanza", primary, backup.first_backup),
+        tier("first backup", primary, backup.full_backup),
+        tier("standby", replicas, replica.passfile, replica.standby),
+        tier("standby's service", replicas, postgres.service, postgres.loaded),
+        tier("streaming", replicas, replica.streaming),
+        tier("backup schedule", nodes, backup.schedule),
+        tier("marker", nodes, host.marker),
+    )
+    return tuple(tier for tier in whole if tier.resources)
+
+
+def _resources(
+    inventory: Inventory, nodes: Sequence[Node], steps: Sequence[Step]
+) -> Iterator[Resource]:
+    for node in nodes:
+        for step in steps:
+            yield from step(inventory, node)

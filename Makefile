@@ -1,0 +1,23 @@
+.PHONY: setup demo test lint types unit functional
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: ## .venv with everything (called by the others)
+	@scripts/setup
+
+demo: setup ## a primary, a backup and a replica on real machines, from nothing
+	@scripts/demo
+
+test: setup ## everything: lint, types, unit, cases, laws, functional
+	@scripts/test
+
+lint: setup ## ruff
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: setup ## mypy, strict
+	.venv/bin/mypy
+
+unit: setup ## the quick tests: no root, no machines
+	.venv/bin/pytest -m "not lab"

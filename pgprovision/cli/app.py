@@ -1,0 +1,94 @@
+"""`pgprovision`: parses the global options, mounts the verbs, turns errors into exit codes."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgprovision.cli import converge, lab, replica, secrets, status
+from pgprovision.cli.options import Options
+
+app = typer.Typer(
+    name="pgprovision",
+    help="Provision PostgreSQL on your own servers, and rerun to repair drift.\n\n"
+    "Exit codes: 0 done or nothing differs, 1 something differs, 2 bad input, 3 refused for "
+    "safety, 4 locked by another run, 5 a host failed, 6 the cloud failed, 7 outcome unknown.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    inventory: Annotated[
+        Path,
+        typer.Option("-i", "--inventory", help="The folder that describes the cluster."),
+    ] = Path(),
+) -> None:
+    context.obj = Options(inventory=inventory)
+
+
+converge.register(app)
+replica.register(app)
+status.register(app)
+app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")
+app.add_typer(lab.app, name="lab", help="A world to try things in: real machines on this one.")
+
+
+def main() -> None:
+    """The console script. No traceback reaches a person."""
+    sys.exit(run())
+
+
+def run() -> int:
+    """Runs the command line; the exit code."""
+    from pgprovision import report
+    from pgprovision.errors import PgprovisionError
+
+    try:
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except PgprovisionError as error:
+        report.say_error(str(error))
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        report.say_error(
+            "interrupted; what had begun on a host goes on there\n"
+            "  next: run the same command again: it looks first and finishes what is left"
+        )
+        return 5
+    except typer.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    import click
+
+    from pgprovision import report
+
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    from tempfile import NamedTemporaryFile
+    from traceback import format_exception
+
+    with NamedTemporaryFile("w", prefix="pgprovision-crash-", suffix=".txt", delete=False) as crash:
+        crash.writelines(format_exception(error))
+    report.say_error(
+        f"a fault of pgprovision's own: {type(error).__name__}\n"
+        f"  the details are in {crash.name}\n"
+        f"  next: run the same command again; it looks first and does nothing twice"
+    )
+    return 5
+
+
+if __name__ == "__main__":
+    main()

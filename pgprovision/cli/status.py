@@ -1,0 +1,31 @@
+"""status: the cluster on one screen."""
+
+from datetime import UTC, datetime
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.options import Json, Options
+from pgprovision.inventory import load
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status")(status)
+
+
+def status(context: typer.Context, json: Json = False) -> int:
+    """Show nodes, live roles, lag, slots, backups and the WAL archive. Changes nothing."""
+    from pgprovision.cli.targets import Targets
+    from pgprovision.operations import status as operation
+    from pgprovision.tasks import tiers
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    with Targets(inventory) as targets:
+        found = operation.status(inventory, wishes, targets, targets.addresses())
+    if json:
+        report.emit(operation.as_json(inventory.cluster, found))
+    else:
+        report.show_status(inventory.cluster, operation.as_json(inventory.cluster, found))
+    return 0 if all(node.reachable for node in found.nodes) else 5

@@ -1,0 +1,105 @@
+"""What a run talks to: the controller, the cloud if there is one, and each node over SSH."""
+
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from pgprovision.backends.hetzner import Hetzner
+from pgprovision.backends.host import Host, Wire
+from pgprovision.backends.local import LocalWire
+from pgprovision.engine import CLOUD
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Ask, Report, Waiting
+from pgprovision.observe import Target
+from pgprovision.resources.cloud import address_of, is_ours
+
+HERE = "here"
+YOUNG = timedelta(minutes=15)  # a server this new may still be booting
+BOOT_SECONDS = 300.0
+
+
+class Targets(dict[str, Target]):
+    """Targets by name. Closes every connection at the end."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        super().__init__()
+        self._inventory = inventory
+        self[HERE] = Host(HERE, LocalWire)
+        self.cloud: Hetzner | None = None
+        if inventory.hetzner is not None:
+            self.cloud = Hetzner(
+                CLOUD, inventory.hetzner.token, inventory.hetzner.endpoint, inventory.cluster
+            )
+            self[CLOUD] = self.cloud
+        for node in inventory.nodes:
+            self[node.name] = Host(node.name, lambda node=node: self._connect(node))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for target in self.values():
+            if isinstance(target, Host):
+                target.close()
+
+    def count(self, report: Report) -> None:
+        """Trips per host and API calls, for the report."""
+        report.trips = {
+            name: target.trips
+            for name, target in self.items()
+            if isinstance(target, Host) and name != HERE
+        }
+        report.api_calls = self.cloud.api_calls if self.cloud else 0
+
+    def address(self, node: Node) -> str | None:
+        """Where a node answers SSH; None while its server does not exist. Raises CloudError."""
+        if node.address is not None or self.cloud is None:
+            return node.address
+        seen = self.cloud.look((Ask("servers"),))
+        return address_of(seen[Ask("servers")].items, self._inventory.cluster, node.name)
+
+    def addresses(self) -> dict[str, str | None]:
+        """Every node's address."""
+        return {node.name: self.address(node) for node in self._inventory.nodes}
+
+    def _connect(self, node: Node) -> Wire | Waiting | None:
+        from pgprovision.backends.ssh import NotAnswering, SshWire, Way
+
+        host = self.address(node)
+        if host is None:
+            return None
+        way = Way(
+            node=node.name,
+            host=host,
+            user=node.ssh.user,
+            port=node.ssh.port,
+            identity=node.ssh.identity_file,
+            jump=node.ssh.jump,
+            known_hosts=self._inventory.secrets_folder / "known_hosts",
+            config=node.ssh.config,
+        )
+        try:
+            return SshWire(way)
+        except NotAnswering as error:
+            if self._booting(node):
+                what = "a login" if "login" in error.what else "SSH"
+                return Waiting(f"{what} on {node.name} ({host})", limit=BOOT_SECONDS)
+            raise
+
+    def _booting(self, node: Node) -> bool:
+        if self.cloud is None or node.address is not None:
+            return False
+        if self.cloud.acted:
+            return True
+        servers = self.cloud.look((Ask("servers"),))[Ask("servers")].items
+        born = [
+            datetime.fromisoformat(str(server["created"]))
+            for server in servers
+            if server["name"] == node.name and is_ours(server, self._inventory.cluster)
+        ]
+        return any(datetime.now(UTC) - created < YOUNG for created in born)

@@ -1,0 +1,173 @@
+"""How a cluster is now: nodes with their live roles, lag, slots, backups, WAL archive."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pgprovision import observe
+from pgprovision.errors import PgprovisionError, Refused
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Tier, Waiting
+from pgprovision.observe import Look, Target
+from pgprovision.resources import pgbackrest
+from pgprovision.resources.pgbackrest import Backup
+from pgprovision.resources.snapshot import Server
+from pgprovision.resources.streaming import position
+from pgprovision.tasks.places import slot, snapshot
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node as it is, not as it was declared. `role` is `primary`, `replica`, `none` (no
+    PostgreSQL answers) or `unknown` (the host does not answer)."""
+
+    name: str
+    address: str | None
+    private_ip: str
+    role: str
+    reachable: bool
+    lag_bytes: int | None
+    lag_seconds: float | None
+    slot: str | None
+    version: str | None
+    differs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A cluster. `archive_last` is the last WAL segment archived."""
+
+    nodes: tuple[NodeStatus, ...]
+    backups: tuple[Backup, ...]
+    archive_last: str | None
+    archive_failing: bool | None
+    troubles: tuple[str, ...]
+
+
+def status(
+    inventory: Inventory,
+    tiers: Sequence[Tier],
+    targets: Mapping[str, Target],
+    addresses: Mapping[str, str | None],
+) -> Status:
+    """One look at everything, compared with the inventory. Changes nothing."""
+    seen = observe.look(tiers, targets)
+    differs, troubles = _compared(tiers, seen)
+    servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
+    primary = next((s for s in servers.values() if s and not s.in_recovery), None)
+    nodes = tuple(
+        NodeStatus(
+            name=node.name,
+            address=addresses.get(node.name),
+            private_ip=str(node.private_ip),
+            role=_role(servers[node.name], node.name in seen.failed),
+            reachable=node.name not in seen.failed and seen.seen.get(node.name) is not None,
+            **_lag(node, servers[node.name], primary),
+            version=found.minor if (found := servers[node.name]) else None,
+            differs=tuple(differs.get(node.name, ())),
+        )
+        for node in inventory.nodes
+    )
+    archiver = primary.archiver if primary else {}
+    return Status(
+        nodes=nodes,
+        backups=_backups(inventory, seen),
+        archive_last=archiver.get("last_archived_wal"),
+        archive_failing=_failing(archiver) if primary else None,
+        troubles=(*troubles, *map(str, seen.failed.values())),
+    )
+
+
+def _compared(tiers: Sequence[Tier], seen: Look) -> tuple[dict[str, list[str]], list[str]]:
+    differs: dict[str, list[str]] = {}
+    troubles: list[str] = []
+    for tier in tiers:
+        try:
+            view = observe.compare(tier, seen, seen.failed)
+        except Refused as error:
+            troubles.append(str(error))
+            continue
+        for change in view.changes:
+            text = f"{change.resource} ({', '.join(change.keys)})"
+            differs.setdefault(change.resource.on, []).append(text)
+        troubles += [f"{r.on}: {r}: under way: {w.reason}" for r, w in view.waiting]
+    return differs, troubles
+
+
+def _server(inventory: Inventory, node: Node, seen: Look) -> Server | None:
+    look = snapshot(inventory)
+    answer = seen.get(node.name, look.ask())
+    try:
+        server = look.parse(answer) if answer else None
+    except PgprovisionError:
+        return None
+    return None if isinstance(server, Waiting) else server
+
+
+def _role(server: Server | None, failed: bool) -> str:
+    if server is None:
+        return "unknown" if failed else "none"
+    return "replica" if server.in_recovery else "primary"
+
+
+def _lag(node: Node, server: Server | None, primary: Server | None) -> dict[str, Any]:
+    """Bytes and seconds behind the primary, as the primary sees it."""
+    held = primary.slots.get(slot(node)) if primary else None
+    found: dict[str, Any] = {
+        "lag_bytes": None,
+        "lag_seconds": None,
+        "slot": held["wal_status"] if held else None,
+    }
+    if server is None or primary is None or not server.in_recovery:
+        return found
+    walsender = next(
+        (row for row in primary.replication if row["application_name"] == node.name), None
+    )
+    if walsender and walsender["replay_lsn"]:
+        behind = position(primary.lsn["current"]) - position(walsender["replay_lsn"])
+        found["lag_bytes"] = max(0, behind)
+        found["lag_seconds"] = _seconds(walsender["replay_lag"]) if behind > 0 else 0.0
+    return found
+
+
+def _seconds(interval: str | None) -> float:
+    """00:00:01.5 as PostgreSQL writes it; None once a standby is idle and caught up."""
+    if not interval:
+        return 0.0
+    hours, minutes, seconds = interval.rpartition(" ")[2].split(":")
+    return timedelta(
+        hours=float(hours), minutes=float(minutes), seconds=float(seconds)
+    ).total_seconds()
+
+
+def _failing(archiver: Mapping[str, Any]) -> bool:
+    failed, good = archiver.get("last_failed_time"), archiver.get("last_archived_time")
+    return bool(failed) and (not good or str(failed) > str(good))
+
+
+def _backups(inventory: Inventory, seen: Look) -> tuple[Backup, ...]:
+    if inventory.backup is None:
+        return ()
+    answer = seen.get(inventory.primary.name, pgbackrest.info(inventory.backup.stanza))
+    return pgbackrest.parse(answer).backups if answer else ()
+
+
+def as_json(cluster: str, found: Status) -> dict[str, Any]:
+    """Version 1 of `status --json`."""
+    return {
+        "version": 1,
+        "cluster": cluster,
+        "nodes": [{**vars(node), "differs": list(node.differs)} for node in found.nodes],
+        "backups": [
+            {
+                "label": backup.label,
+                "type": backup.type,
+                "stop": datetime.fromtimestamp(backup.stop, UTC).isoformat(),
+                "size": backup.size,
+            }
+            for backup in found.backups
+        ],
+        "archive": {"last": found.archive_last, "failing": found.archive_failing},
+        "troubles": list(found.troubles),
+    }

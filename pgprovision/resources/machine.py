@@ -1,0 +1,73 @@
+"""A machine that is ready to be worked on: first boot over, private address on its card."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.quote import sh
+
+CLOUD_INIT_SECONDS = 900.0  # fifteen minutes have been seen at Hetzner
+CARD_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstBoot(Resource):
+    """cloud-init has ended. A machine without cloud-init is ready as it is."""
+
+    kind: ClassVar[str] = "first boot"
+
+    @property
+    def name(self) -> str:
+        return "cloud-init"
+
+    def probe(self) -> Ask:
+        return Ask(
+            "[ -d /run/cloud-init ] || exit 0\n"
+            "[ -e /run/cloud-init/disabled ] && exit 0\n"
+            "[ -e /run/cloud-init/result.json ] || exit 3"
+        )
+
+    def read(self, answer: Answer) -> State | Waiting:
+        if answer.code == 3:
+            return Waiting("cloud-init on its first boot", CLOUD_INIT_SECONDS)
+        return {"ended": True}
+
+    def desired(self) -> State:
+        return {"ended": True}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateAddress(Resource):
+    """The private address is really on a card of the machine.
+
+    PostgreSQL starts without a word when an address of `listen_addresses` is missing, so a card
+    that comes late would leave a database nobody reaches.
+    """
+
+    kind: ClassVar[str] = "private address"
+    address: str
+
+    @property
+    def name(self) -> str:
+        return self.address
+
+    def probe(self) -> Ask:
+        return Ask(f"ip -4 -o addr show | grep -qwF {sh(f'inet {self.address}')} || exit 3")
+
+    def read(self, answer: Answer) -> State | Waiting:
+        if answer.code == 3:
+            return Waiting(
+                f"private address {self.address} on a card of {self.on} (ip -4 addr shows them)",
+                CARD_SECONDS,
+            )
+        return {"present": True}
+
+    def desired(self) -> State:
+        return {"present": True}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()

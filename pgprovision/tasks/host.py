@@ -1,0 +1,97 @@
+"""A machine before PostgreSQL runs on it: ready, ours, with packages, certificates and limits."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Resource
+from pgprovision.render import render
+from pgprovision.resources.certificate import Certificate, ServerKey
+from pgprovision.resources.file import Directory, File
+from pgprovision.resources.identity import FOLDER, Claim, Marker
+from pgprovision.resources.machine import FirstBoot, PrivateAddress
+from pgprovision.resources.packages import PackageSet
+from pgprovision.resources.release import Release
+from pgprovision.tasks.places import (
+    CLUSTER_CA,
+    SERVER_CERTIFICATE,
+    SERVER_KEY,
+    TLS,
+    instance,
+)
+
+
+def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """A7, A3: the machine has booted to the end and has its private address."""
+    yield FirstBoot(on=node.name)
+    yield PrivateAddress(on=node.name, address=str(node.private_ip))
+
+
+def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """Whose machine this is, before anything is written to it."""
+    on = node.name
+    yield Claim(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
+    if not node.is_primary:
+        yield Release(on=on, instance=instance(inventory), primary=inventory.primary.name)
+
+
+def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B1, B2, D1: PostgreSQL without the package's automatic cluster, pgBackRest, openssl."""
+    on = node.name
+    yield Directory(on=on, path="/etc/postgresql-common")
+    yield File(
+        on=on,
+        path="/etc/postgresql-common/createcluster.conf",
+        content="# Written by pgprovision: clusters are made by name, never by a package.\n"
+        "create_main_cluster = false\n",
+    )
+    backup = ("pgbackrest",) if inventory.backup else ()
+    yield PackageSet(
+        on=on,
+        title="PostgreSQL and its tools",
+        names=(
+            f"postgresql-{inventory.postgres.version}",
+            *backup,
+            "openssl",
+            *inventory.apt.extra_packages,
+        ),
+    )
+
+
+def certificates(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """The node's key, and its certificate from the cluster's CA (C3's base)."""
+    on = node.name
+    yield Directory(on=on, path=FOLDER)
+    yield Directory(on=on, path=TLS)
+    yield File(on=on, path=CLUSTER_CA, content=inventory.tls.ca_certificate)
+    yield ServerKey(on=on, path=SERVER_KEY)
+
+
+def signed(inventory: Inventory, node: Node, now: datetime) -> Iterator[Resource]:
+    """The certificate, once the key is there to be certified."""
+    yield Certificate(
+        on=node.name,
+        path=SERVER_CERTIFICATE,
+        key_path=SERVER_KEY,
+        names=(node.name, str(node.private_ip)),
+        ca_key=inventory.tls.ca_key,
+        ca_certificate=inventory.tls.ca_certificate,
+        now=now,
+    )
+
+
+def limits(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B3: what systemd gives the instance."""
+    folder = f"/etc/systemd/system/{instance(inventory).unit}.d"
+    yield Directory(on=node.name, path=folder)
+    yield File(
+        on=node.name,
+        path=f"{folder}/pgprovision.conf",
+        content=render("postgresql-override.conf.j2", inventory.folder),
+    )
+
+
+def marker(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """Written last: this machine is finished, and which database it holds."""
+    on = node.name
+    yield Marker(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))

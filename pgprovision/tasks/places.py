@@ -1,0 +1,29 @@
+"""Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
+
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.snapshot import Snapshot
+
+TLS = "/etc/pgprovision/tls"
+SERVER_KEY = f"{TLS}/server.key"
+SERVER_CERTIFICATE = f"{TLS}/server.crt"
+CLUSTER_CA = f"{TLS}/ca.crt"
+REPOSITORY_CA = f"{TLS}/repository-ca.crt"
+REPLICATION_PASSFILE = "/etc/pgprovision/replication.pgpass"
+
+
+def instance(inventory: Inventory) -> Instance:
+    """The one instance every node runs."""
+    return Instance(version=inventory.postgres.version, port=inventory.postgres.port)
+
+
+def snapshot(inventory: Inventory) -> Snapshot:
+    """The one look at everything inside PostgreSQL."""
+    return Snapshot(
+        instance(inventory), tuple(inventory.databases), (SERVER_CERTIFICATE, CLUSTER_CA)
+    )
+
+
+def slot(node: Node) -> str:
+    """The physical slot of a replica: its name with what slots do not allow replaced."""
+    return node.name.replace("-", "_")

@@ -1,0 +1,118 @@
+"""PostgreSQL as the runbook has it: cluster, configuration, roles, databases, slots.
+
+Read it from top to bottom: each function is one step of the runbook, in the order it is done.
+"""
+
+from collections.abc import Iterator
+
+from pgprovision.inventory.model import Database, Inventory, Node
+from pgprovision.inventory.model import Role as RoleWish
+from pgprovision.model import Resource
+from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.database import Database as DatabaseResource
+from pgprovision.resources.extension import Extension
+from pgprovision.resources.grant import Grant
+from pgprovision.resources.loaded import Loaded
+from pgprovision.resources.role import Role
+from pgprovision.resources.slot import Slot
+from pgprovision.resources.unit import Unit
+from pgprovision.tasks.places import instance, slot, snapshot
+
+
+def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B2: ours, with checksums, encoding and a declared locale."""
+    postgres = inventory.postgres
+    yield PostgresCluster(
+        on=node.name,
+        instance=instance(inventory),
+        encoding=postgres.encoding,
+        locale=postgres.locale,
+        data_checksums=postgres.data_checksums,
+    )
+
+
+def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B3, C8: enabled and running, and running what the files say."""
+    yield Unit(on=node.name, unit=instance(inventory).unit)
+
+
+def loaded(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C8: what was written is loaded, also when a run was killed between the two."""
+    yield Loaded(on=node.name, snapshot=snapshot(inventory))
+
+
+def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C4, E1: the replication role and the inventory's own."""
+    look, replication = snapshot(inventory), inventory.postgres.replication
+    yield Role(
+        on=node.name,
+        snapshot=look,
+        role=replication.role,
+        password=replication.password,
+        replication=True,
+        connection_limit=replication.connection_limit,
+        comment="streams to the replicas",
+    )
+    for role in inventory.roles.values():
+        yield _role(inventory, node, role)
+
+
+def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C6: databases with their owners."""
+    for database in inventory.databases.values():
+        yield DatabaseResource(
+            on=node.name,
+            snapshot=snapshot(inventory),
+            database=database.name,
+            owner=database.owner,
+            encoding=database.encoding,
+            locale=database.locale,
+        )
+
+
+def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C6: extensions and privileges in each database."""
+    for database in inventory.databases.values():
+        for extension in database.extensions:
+            yield Extension(
+                on=node.name,
+                snapshot=snapshot(inventory),
+                database=database.name,
+                extension=extension,
+            )
+        yield from _grants(inventory, node, database)
+
+
+def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """E1: one physical slot for every replica."""
+    for replica in inventory.replicas:
+        yield Slot(on=node.name, snapshot=snapshot(inventory), slot=slot(replica))
+
+
+def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:
+    return Role(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        role=role.name,
+        password=role.password,
+        login=role.login,
+        inherit=role.inherit,
+        connection_limit=role.connection_limit,
+        member_of=role.member_of,
+        valid_until=role.valid_until,
+        comment=role.comment,
+    )
+
+
+def _grants(inventory: Inventory, node: Node, database: Database) -> Iterator[Resource]:
+    for grant in database.grants:
+        yield Grant(
+            on=node.name,
+            snapshot=snapshot(inventory),
+            database=database.name,
+            to=grant.to,
+            privileges=grant.privileges,
+            privileges_on=grant.on,
+            schema="" if grant.on == "database" else grant.in_schema,
+            created_by=grant.created_by or "",
+        )

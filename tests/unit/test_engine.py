@@ -1,0 +1,129 @@
+"""The loop, on worlds of plain values."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pgprovision.engine import converge, look_only
+from pgprovision.errors import NotConverged, Refused, Unreachable
+from pgprovision.model import Change, Impact, Report, Tier
+from tests.unit.world import Seen, Thing, World
+
+
+def everything(changes: Sequence[Change]) -> Impact:
+    return Impact.RESTART
+
+
+def run(worlds: Sequence[World], *tiers: Tier, ceiling: Impact | None = Impact.RESTART) -> Report:
+    clock = iter(range(10_000))
+    return converge(
+        tiers,
+        {world.name: world for world in worlds},
+        lambda changes: ceiling,
+        Seen(),
+        clock=lambda: next(clock),
+        sleep=lambda seconds: None,
+    )
+
+
+def thing(name: str, on: str = "h", **values: str) -> Thing:
+    return Thing(on=on, called=name, wish=tuple(values.items()) or (("a", "1"),))
+
+
+def test_converge_when_nothing_differs_then_one_look_and_no_act() -> None:
+    world = World("h", {"x": {"a": "1"}, "y": {"a": "1"}})
+    report = run([world], Tier("one", (thing("x"),)), Tier("two", (thing("y"),)))
+    assert (world.looks, world.acts, report.left, report.changed) == (1, [], [], [])
+
+
+def test_plan_when_something_differs_then_names_it_and_moves_nothing() -> None:
+    world = World("h")
+    targets = {"h": world}
+    report = converge([Tier("one", (thing("x"),))], targets, look_only, Seen())
+    assert [change.keys for change in report.left] == [("a",)]
+    assert (world.acts, world.things) == ([], {})
+
+
+def test_converge_when_run_twice_then_the_second_writes_nothing() -> None:
+    world = World("h")
+    tiers = (Tier("one", (thing("x"), thing("y", b="2"))), Tier("two", (thing("z"),)))
+    first, acts = run([world], *tiers), list(world.acts)
+    second = run([world], *tiers)
+    assert len(first.changed) == 3
+    assert (second.changed, second.left, world.acts) == ([], [], acts)
+
+
+def test_diff_when_one_key_is_broken_then_only_that_key_is_repaired() -> None:
+    world = World("h", {"x": {"a": "1", "b": "broken", "unmanaged": "kept"}})
+    run([world], Tier("one", (thing("x", a="1", b="2"),)))
+    assert world.acts == ["set x.b"]
+    assert world.things["x"] == {"a": "1", "b": "2", "unmanaged": "kept"}
+
+
+def test_converge_when_acting_shows_nothing_then_not_converged_names_it() -> None:
+    world = World("h")
+    stubborn = Thing(on="h", called="x", stubborn=True)
+    with pytest.raises(NotConverged, match=r"h: thing x \(a\)"):
+        run([world], Tier("one", (stubborn,)))
+    assert len(world.acts) <= 2  # absent, then empty: each state is tried once
+
+
+def test_converge_when_nothing_can_be_done_then_it_is_left_and_no_error() -> None:
+    world = World("h", {"x": {"a": "0"}})
+    report = run([world], Tier("one", (Thing(on="h", called="x", powerless=True),)))
+    assert [str(change.resource) for change in report.left] == ["thing x"]
+
+
+def test_converge_when_impact_is_above_the_ceiling_then_refused_before_acting() -> None:
+    world = World("h")
+    restart = Thing(on="h", called="x", impact=Impact.RESTART)
+    with pytest.raises(Refused, match="restart"):
+        run([world], Tier("one", (restart,)), ceiling=Impact.RELOAD)
+    assert world.acts == []
+
+
+def test_converge_when_the_answer_is_lost_then_it_looks_and_does_not_repeat() -> None:
+    world = World("h", lose_answer_of="set x.a")
+    report = run([world], Tier("one", (thing("x"),)), Tier("two", (thing("y"),)))
+    assert world.acts == ["set x.a", "set y.a"]
+    assert report.left == []
+
+
+def test_converge_when_a_host_cannot_be_reached_at_the_start_then_no_host_is_changed() -> None:
+    good, lost = World("h"), World("i", gone=Unreachable("no answer", where="i"))
+    report = run([good, lost], Tier("one", (thing("x"), thing("x", on="i"))))
+    assert (good.acts, list(report.failed)) == ([], ["i"])
+
+
+def test_converge_when_a_step_fails_then_the_other_host_still_converges() -> None:
+    good, bad = World("h"), World("i", break_on="set x.a")
+    tiers = (Tier("one", (thing("x"), thing("x", on="i"))), Tier("two", (thing("y"),)))
+    report = run([good, bad], *tiers)
+    assert good.acts == ["set x.a", "set y.a"]
+    assert list(report.failed) == ["i"]
+    assert [change.resource.on for change in report.left] == ["i"]
+
+
+def test_converge_when_a_machine_boots_then_it_waits_and_goes_on() -> None:
+    world = World("h", booting=3)
+    report = run([world], Tier("one", (thing("x"),)))
+    assert (world.acts, report.left, report.waiting) == (["set x.a"], [], [])
+
+
+def test_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -> None:
+    world = World("h", {"x": {"waiting": "paint to dry"}})
+    with pytest.raises(NotConverged, match="paint to dry"):
+        run([world], Tier("one", (thing("x"),)))
+
+
+def test_equal_asks_when_two_resources_share_one_then_it_is_asked_once() -> None:
+    asked: list[int] = []
+
+    class Counting(World):
+        def look(self, asks):  # type: ignore[no-untyped-def]
+            asked.append(len(asks))
+            return super().look(asks)
+
+    world = Counting("h", {"x": {"a": "1"}})
+    run([world], Tier("one", (thing("x"), thing("x"))))
+    assert asked == [1]

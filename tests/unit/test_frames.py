@@ -1,0 +1,88 @@
+"""Frames: any bytes, any exit codes, any cutting of the stream."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pgprovision.backends import frames
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.model import Ask, Do, Waiting
+from pgprovision.quote import sh
+
+MARK = "-=pgp-0123456789abcdef01234567=-"
+steps = st.lists(
+    st.tuples(st.binary(max_size=200), st.integers(0, 255), st.binary(max_size=50)), max_size=8
+)
+
+
+def stream(ended: list[tuple[bytes, int, bytes]]) -> tuple[bytes, bytes]:
+    """What the far side would print for these steps."""
+    out = b"".join(
+        text + f"{MARK} {index} {code}\n".encode() for index, (text, code, _) in enumerate(ended)
+    )
+    return out, b"".join(err + f"{MARK}\n".encode() for _, _, err in ended)
+
+
+@given(steps, st.integers(1, 7))
+def test_decoder_when_fed_in_any_pieces_then_gives_every_step_once(
+    ended: list[tuple[bytes, int, bytes]], size: int
+) -> None:
+    out, err = stream(ended)
+    decoder = frames.Decoder(MARK)
+    got: list[frames.Frame] = []
+    for at in range(0, max(len(out), len(err)), size):
+        got += decoder.feed(out[at : at + size], err[at : at + size])
+    assert got == [frames.Frame(i, code, o, e) for i, (o, code, e) in enumerate(ended)]
+    assert decoder.rest == b""
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.binary(max_size=300), st.integers(0, 125)), min_size=1, max_size=5))
+def test_shell_when_given_any_bytes_and_codes_then_returns_them(
+    wanted: list[tuple[bytes, int]],
+) -> None:
+    mark = frames.new_mark()
+    script = frames.encode([frames.Step(f"cat; exit {c}", data) for data, c in wanted], mark)
+    decoder = frames.Decoder(mark)
+    got: list[frames.Frame] = []
+    for out, err in LocalWire().run(script, lambda: 20.0):
+        got += decoder.feed(out, err)
+    assert [(f.out, f.code) for f in got] == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80))
+def test_step_text_when_any_unicode_then_reaches_the_shell_unchanged(text: str) -> None:
+    ask = Ask(sh("printf", "%s", text))
+    answers = Host("here", LocalWire).look([ask])
+    assert answers is not None and not isinstance(answers, Waiting)
+    assert answers[ask].text == text
+
+
+def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
+    mark = frames.new_mark()
+    steps = [frames.Step("echo a"), frames.Step("echo b; exit 9"), frames.Step("echo c")]
+    decoder = frames.Decoder(mark)
+    got: list[frames.Frame] = []
+    for out, err in LocalWire().run(frames.encode(steps, mark, stop=True), lambda: 20.0):
+        got += decoder.feed(out, err)
+    assert [(f.out, f.code) for f in got] == [(b"a\n", 0), (b"b\n", 9)]
+
+
+def test_step_when_its_shell_is_wrong_then_only_that_step_fails() -> None:
+    bad, good = Ask("if then ("), Ask("echo still here")
+    answers = Host("here", LocalWire).look([bad, good])
+    assert answers is not None and not isinstance(answers, Waiting)
+    assert answers[bad].code != 0
+    assert answers[good].text == "still here\n"
+
+
+def test_payload_when_sent_then_is_in_no_argument_list() -> None:
+    done: list[Do] = []
+    action = Do("look at myself", "cat /proc/$$/cmdline /proc/self/cmdline >&2", b"canary-5f3")
+    Host("here", LocalWire).act([action], done.append)
+    mark = frames.new_mark()
+    script = frames.encode([frames.Step(action.text, b"canary-5f3")], mark)
+    pieces = [err for _, err in LocalWire().run(script, lambda: 20.0)]
+    assert b"canary" not in b"".join(pieces)
+    assert done == [action]
