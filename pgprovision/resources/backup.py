@@ -78,6 +78,7 @@ class FirstBackup(Resource):
             yield Do("read the backup repository", pgbackrest.answers(self.stanza))
         yield self.job.start(
             "start the first full backup",
+            *("flock", "-F", "/var/lib/pgbackrest"),  # the timers' runs wait for it
             *("pgbackrest", f"--stanza={self.stanza}", "--type=full"),
             *("--log-level-console=off", "--log-level-stderr=warn", "backup"),
         )

@@ -9,7 +9,9 @@ from pgprovision.quote import sh
 
 LOCK_SECONDS = 600  # unattended-upgrades on a fresh machine takes minutes
 INSTALL_SECONDS = 1800.0
-DAMAGED = frozenset("HUFWt")  # half-installed, unpacked, half-configured, triggers (dpkg-query(1))
+# dpkg-query(1): half-installed, unpacked, half-configured, triggers awaited, triggers pending.
+DAMAGED = frozenset("HUFWt")
+PRESENT = frozenset("iUFWt")  # `dpkg --configure` makes the rest of it
 UPDATED = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
 
 # The kernel lists who holds which file by inode; `fuser` is not on a small image.
@@ -30,7 +32,7 @@ _APT = (
 _INSTALL = f"""set -e
 update() {{ mkdir -p {UPDATED.rpartition("/")[0]}; : >{UPDATED}.new
   apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; mv {UPDATED}.new {UPDATED}; }}
-install() {{ {_APT} install "$@" </dev/null; }}
+install() {{ {_APT} install "$@"; }}
 fresh=$(find {UPDATED} -mmin -1440 2>/dev/null) || :
 [ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {UPDATED} \
   2>/dev/null | grep -q . || echo yes)
@@ -62,14 +64,13 @@ class PackageSet(Resource):
         return PROBE
 
     def read(self, answer: Answer) -> State | Waiting:
-        found = installed(answer)
-        state: dict[str, str | None] = {
-            name: "installed" if name in found else None for name in self.names
-        }
-        state |= {name: found.get(name) for name in self.pinned}
         lines = answer.text.splitlines()
-        broken = [line.split(" ") for line in lines if line[1:2] in DAMAGED or line[2:3] == "R"]
-        state["dpkg"] = "half-done: " + ", ".join(row[-2] for row in broken) if broken else "sound"
+        rows = [line.split(" ") for line in lines if not line.startswith("lock ")]
+        found = {row[-2]: row[-1] for row in rows if row[0][1:2] in PRESENT}
+        broken = [row[-2] for row in rows if row[0][1:2] in DAMAGED or row[0][2:3] == "R"]
+        state: dict[str, str | None] = {n: "installed" if n in found else None for n in self.names}
+        state |= {name: found.get(name) for name in self.pinned}
+        state["dpkg"] = f"half-done: {', '.join(broken)}" if broken else "sound"
         holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
         if holder and Diff(state, self.desired()):
             return Waiting(f"the package system is locked by {holder}", LOCK_SECONDS)
@@ -82,7 +83,7 @@ class PackageSet(Resource):
         if diff.moved("dpkg"):
             yield Do(
                 "finish what an interrupted dpkg left half-done",
-                "dpkg --configure -a --force-confdef --force-confold </dev/null",
+                f"dpkg --configure -a --force-confdef --force-confold; {_APT} -f install",
                 timeout=INSTALL_SECONDS,
             )
         wanted = [key for key in diff.keys if key != "dpkg"]

@@ -14,6 +14,7 @@ CONFIG = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest
 LOG_DIRECTORY = "/var/log/pgbackrest"
 LOOK_SECONDS = 15  # by itself it tries a dead endpoint for minutes (241 s seen with 2.45)
 IO_SECONDS = 3  # one connection attempt; it makes three or more
+KILLED = 137  # by `timeout`
 ABSENT = 127  # pgBackRest is not installed
 OTHER = 99  # pgBackRest's status code for "could not tell", with the reason
 VERSION = Ask("pgbackrest version")
@@ -34,8 +35,8 @@ def pgbackrest(stanza: str, *words: str) -> str:
 
 def _bounded(stanza: str, *words: str) -> str:
     quick = (f"--io-timeout={IO_SECONDS}", "--log-level-console=off", "--log-level-stderr=warn")
-    limit = sh("timeout", "-k", "2", str(LOOK_SECONDS))
-    return f"{limit} {pgbackrest(stanza, *quick, *words)}"
+    limit = ("timeout", "-s", "KILL", str(LOOK_SECONDS))  # a look holds no lock
+    return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *words)
 
 
 def info(stanza: str) -> Ask:
@@ -49,12 +50,15 @@ def answers(stanza: str, *words: str) -> str:
     or the configuration holds an option that this version does not know."""
     return (
         f"out=$({_bounded(stanza, *words, 'info')} 2>&1) || {{ code=$?\n"
-        f"  [ $code != 124 ] || echo 'the backup repository gave no answer in {LOOK_SECONDS} s:"
+        f"  [ $code != {KILLED} ] || echo 'the backup repository gave no answer in {LOOK_SECONDS} s:"
         " wrong repo1-s3-endpoint or repo1-storage-port, or a firewall in between' >&2\n"
         "  printf '%s\\n' \"$out\" >&2; exit 1; }\n"
         'case "$out" in *"error (other)"*|*"invalid option"*) printf \'%s\\n\' "$out" |'
-        " LC_ALL=C tr -cd '[:print:]\\n' | grep -E 'Error|WARN|<Code>|<Message>|HINT' |"
-        " cut -c1-300 >&2; exit 1;; esac"
+        " LC_ALL=C tr -cd '[:print:]\\n' | grep -v 'key/value found outside' |"
+        " grep -E 'Error|WARN|<Code>|<Message>|HINT' | cut -c1-300 >&2\n"
+        '  case "$out" in *"unable to load info file"*)'
+        " echo 'repo1-cipher-pass is not the passphrase of this repository, or it is damaged' >&2;;"
+        " esac; exit 1;; esac"
     )
 
 
@@ -126,7 +130,7 @@ class Info:
 
 def parse(answer: Answer) -> Info:
     """The answer to `info(stanza)`."""
-    if answer.code in (124, 137):
+    if answer.code == KILLED:
         return Info(trouble=f"no answer in {LOOK_SECONDS} s")
     if answer.code == ABSENT:
         return Info()

@@ -139,7 +139,7 @@ class PgbackrestConf(Resource):
             self.content(),
         )
         yield Do(
-            f"let pgBackRest read the repository with it, then make it {CONFIG}",
+            f"read the repository with the new configuration, then make it {CONFIG}",
             f"trap 'rm -f {CANDIDATE}' EXIT\n"
             f"{answers(self.stanza, f'--config={CANDIDATE}')}\n"
             f"mv -fT {CANDIDATE} {CONFIG} && sync {sh(CONFIG.rpartition('/')[0])}",

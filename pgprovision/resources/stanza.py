@@ -9,6 +9,7 @@ from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, Stat
 from pgprovision.resources import pgbackrest
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 
 READABLE = "readable"
 CHECK_SECONDS = 150.0  # pgBackRest waits up to 60 s (archive-timeout) for a WAL segment
@@ -22,24 +23,32 @@ class Stanza(Resource):
     """
 
     kind: ClassVar[str] = "stanza"
-    stanza: str
+    conf: PgbackrestConf
     instance: Instance
     archiving: bool = True
     identifier: str = ""
+    configured: bool = False
 
     @property
     def name(self) -> str:
-        return self.stanza
+        return self.conf.stanza
 
     def probe(self) -> Ask:
-        return pgbackrest.info(self.stanza)
+        return pgbackrest.info(self.name)
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, system_identifier(self.instance)),)
+        asks = (system_identifier(self.instance), self.conf.probe())
+        return (*(Need(self.on, ask) for ask in asks), *self.conf.needs())
 
     def settled(self, facts: Facts) -> Self:
         answer = facts.get(self.on, system_identifier(self.instance))
-        return replace(self, identifier=answer.text.strip() if answer else "")
+        found = facts.get(self.on, self.conf.probe())
+        conf = self.conf.settled(facts)
+        return replace(
+            self,
+            identifier=answer.text.strip() if answer else "",
+            configured=found is not None and not Diff(conf.read(found), conf.desired()),
+        )
 
     def read(self, answer: Answer) -> State | None:
         info = pgbackrest.parse(answer)
@@ -48,9 +57,11 @@ class Stanza(Resource):
         if not info.system_identifier:
             return None
         if info.system_identifier != self.identifier:
+            if not self.configured:  # another repository may have been looked at
+                return {**self.desired(), "repository": "pgbackrest.conf is not as wished"}
             here = f"is {self.identifier}" if self.identifier else "does not exist yet"
             raise Refused(
-                f"stanza {self.stanza} in the repository belongs to another cluster, with system "
+                f"stanza {self.name} in the repository belongs to another cluster, with system "
                 f"identifier {info.system_identifier}; the one on this host {here}",
                 done="the repository was not written to",
                 next="give this cluster a repository path of its own (backup.repository.path), "
@@ -71,15 +82,15 @@ class Stanza(Resource):
 
     def change(self, diff: Diff) -> Iterable[Do]:
         if diff.before is not None and diff.moved("repository"):
-            yield Do("read the backup repository", pgbackrest.answers(self.stanza))
+            yield Do("read the backup repository", pgbackrest.answers(self.name))
         if diff.before is None:
             yield Do(
-                f"create stanza {self.stanza}",
-                pgbackrest.pgbackrest(self.stanza, "--log-level-stderr=warn", "stanza-create"),
+                f"create stanza {self.name}",
+                pgbackrest.pgbackrest(self.name, "--log-level-stderr=warn", "stanza-create"),
             )
         if self.archiving and (diff.before is None or diff.moved("archived")):
             yield Do(
                 "send a WAL segment to the repository and see it arrive",
-                pgbackrest.pgbackrest(self.stanza, "--log-level-stderr=warn", "check"),
+                pgbackrest.pgbackrest(self.name, "--log-level-stderr=warn", "check"),
                 timeout=CHECK_SECONDS,
             )
