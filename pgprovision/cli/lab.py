@@ -142,4 +142,4 @@ def _install(yes: bool) -> None:
 
 def _as_ssh(command: list[str] | None) -> list[str]:
     """As ssh(1) does it: the words joined, for the far side's shell to take apart."""
-    return ["sh", "-c", " ".join(command)] if command else []
+    return ["bash", "-c", " ".join(command)] if command else []

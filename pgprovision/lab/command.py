@@ -1,6 +1,7 @@
 """Run a host command and turn its failure into one sentence."""
 
 import fcntl
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,11 +43,24 @@ def _run(command: Sequence[str], stdin: str | None) -> subprocess.CompletedProce
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel frees it when the holder dies."""
+    """Hold an exclusive lock on `path`; the kernel frees it when the holder dies.
+
+    The holder may remove the file: who waited for it meanwhile locks the new one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    while True:
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _same(path, handle.fileno()):
+                yield
+                return
+
+
+def _same(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:

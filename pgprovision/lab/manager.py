@@ -4,21 +4,21 @@
 stopped, half up, or killed with the host. `down` keeps the state, `destroy` leaves nothing.
 """
 
-import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
-from pgprovision.lab import host, s3
+from pgprovision.lab import clients, console, host, listing, s3
 from pgprovision.lab.command import LabError, locked
 from pgprovision.lab.config import Config, known_labs, lab_home, labs_home
 from pgprovision.lab.images import ensure_image
-from pgprovision.lab.machines import supervisor
+from pgprovision.lab.listing import Machine, Service
 from pgprovision.lab.machines.folder import Folder, Site
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
-from pgprovision.lab.network import free_number
+from pgprovision.lab.network import HOST_LOCK, free_number
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.ports import free_port, wait_for_port
 from pgprovision.lab.process import Daemon, record_self, recorded, start_time
@@ -28,28 +28,6 @@ Say = Callable[[str], None]
 _API_PORT = 8080
 _S3_PORT = 9000
 _IMAGE = "debian-12"
-
-
-@dataclass(frozen=True)
-class Service:
-    """One process of a lab; no pid, not running."""
-
-    name: str
-    pid: int | None
-    address: str
-    purpose: str
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One server of a lab as the host sees it."""
-
-    id: int
-    name: str
-    image: str
-    pid: int | None
-    public_ipv4: str
-    private_ipv4: tuple[str, ...]
 
 
 class Lab:
@@ -83,61 +61,23 @@ class Lab:
 
     def services(self) -> list[Service]:
         """Everything it starts, machines apart."""
-        config = self.config
-        cache = PackageCache.of_user()
-        address = config.network.host_address
-        return [
-            Service(
-                "api",
-                self._api().pid(),
-                f"http://{address}:{config.api_port}/v1",
-                "Hetzner Cloud API simulator",
-            ),
-            Service(
-                "s3",
-                self._store().daemon.pid(),
-                f"https://{s3.NAME}:{config.s3_port} ({address})",
-                f"object storage, bucket {s3.BUCKET}",
-            ),
-            Service("packages", cache.daemon.pid(), cache.url, "package cache, for all labs"),
-        ]
+        return listing.services(self.config, self._api(), self._store())
 
     def machines(self) -> list[Machine]:
         """Its servers, running or not."""
-        if not (self.home / "site.json").exists():
-            return []
-        return [_describe(folder) for folder in Site.load(self.home).machines()]
+        return [listing.describe(folder) for folder in self._folders()]
 
     def env(self) -> dict[str, str]:
         """What clients of the API and the storage need in their environment."""
-        config, store = self.config, self._store()
-        pair = store.keys()
-        address = config.network.host_address
-        return {
-            "HCLOUD_ENDPOINT": f"http://{address}:{config.api_port}/v1",
-            "HCLOUD_TOKEN": config.token,
-            "PGPROVISION_LAB_S3_ENDPOINT": f"{s3.NAME}:{config.s3_port}",
-            "PGPROVISION_LAB_S3_REGION": s3.REGION,
-            "PGPROVISION_LAB_S3_BUCKET": s3.BUCKET,
-            "PGPROVISION_LAB_S3_KEY": pair.key,
-            "PGPROVISION_LAB_S3_SECRET": pair.secret,
-            "PGPROVISION_LAB_S3_CA": str(store.ca),
-            # The host does not know the storage's name; its certificate has the address, too.
-            "AWS_ENDPOINT_URL": f"https://{address}:{config.s3_port}",
-            "AWS_CA_BUNDLE": str(store.ca),
-            "AWS_ACCESS_KEY_ID": pair.key,
-            "AWS_SECRET_ACCESS_KEY": pair.secret,
-            "AWS_DEFAULT_REGION": s3.REGION,
-            **_no_proxy(address),
-        }
+        return clients.environment(self.config, self._store())
 
-    def shell(self, machine: str, command: Sequence[str] = ()) -> list[str]:
-        """The command that enters a running machine by its name, past network and sshd."""
-        for folder in Site.load(self.home).machines() if self.exists else ():
-            if folder.spec().name == machine:
-                return _enter(folder, command)
-        known = ", ".join(m.name for m in self.machines()) or "none yet"
-        raise LabError(f"lab {self.name!r} has no server {machine!r}; it has: {known}")
+    def shell(self, server: str, command: Sequence[str] = ()) -> list[str]:
+        """The command that enters a running server by its name, past network and sshd."""
+        for folder in self._folders():
+            if folder.spec().name == server:
+                return console.enter(folder, command)
+        known = ", ".join(machine.name for machine in self.machines()) or "none yet"
+        raise LabError(f"lab {self.name!r} has no server {server!r}; it has: {known}")
 
     # What it does.
 
@@ -150,6 +90,8 @@ class Lab:
         with self._lock():
             self._configure()
             network = self.config.network
+            if not network.stands() and self._folders():
+                self._hypervisor(say).lose_power()  # what runs on has lost its wires
             network.up(owner=str(self.home))
             config = self._choose_ports()
             cache = PackageCache.of_user()
@@ -178,28 +120,27 @@ class Lab:
                 self._stop(say, keep=False)
             if self.home.exists():
                 shutil.rmtree(self.home)
+            self._lock_file.unlink()
 
     def _stop(self, say: Say, *, keep: bool) -> None:
         network = self.config.network
         self._api().stop(grace=15)
-        if (self.home / "site.json").exists():
-            if keep:
-                self._hypervisor(say).suspend()
-            else:
-                self._hypervisor(say).delete_all()
+        if self._folders():
+            hypervisor = self._hypervisor(say)
+            hypervisor.suspend() if keep else hypervisor.delete_all()
         self._store().daemon.stop()
         network.down(owner=str(self.home))
         PackageCache.of_user().release(network.router)
 
     def _configure(self) -> None:
-        if not self.exists:
-            with locked(labs_home() / ".numbers.lock"):
-                others = (lab_home(name) for name in known_labs())
-                taken = [Config.load(h).number for h in others if (h / "lab.json").exists()]
-                self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-                Config.new(free_number(self.name, taken)).save(self.home)
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._temporary:
             record_self(self.home / "owner.pid")
+        if not self.exists:
+            with locked(HOST_LOCK):
+                others = (lab_home(name) for name in known_labs())
+                taken = [Config.load(h).number for h in others if (h / "lab.json").exists()]
+                Config.new(free_number(self.name, taken)).save(self.home)
 
     def _choose_ports(self) -> Config:
         config = self.config
@@ -210,9 +151,17 @@ class Lab:
             config.save(self.home)
         return config
 
-    def _lock(self) -> AbstractContextManager[None]:
+    @property
+    def _lock_file(self) -> Path:
         # Beside the folder, which `destroy` removes.
-        return locked(labs_home() / f".{self.name}.lock")
+        return labs_home() / f".{self.name}.lock"
+
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(self._lock_file)
+
+    def _folders(self) -> list[Folder]:
+        """Its machines' folders; none before it was up for the first time."""
+        return Site.load(self.home).machines() if (self.home / "site.json").exists() else []
 
     def _hypervisor(self, say: Say) -> NspawnHypervisor:
         return NspawnHypervisor(Site.load(self.home), say)
@@ -237,34 +186,3 @@ def clear_abandoned(say: Say) -> None:
 
 def _alive(known: tuple[int, int] | None) -> bool:
     return known is not None and start_time(known[0]) == known[1]
-
-
-def _describe(folder: Folder) -> Machine:
-    spec = folder.spec()
-    private = tuple(seat.ip for seat in folder.seats())
-    pid = supervisor.leader(folder)
-    return Machine(spec.id, spec.name, spec.image, pid, spec.public_ipv4, private)
-
-
-def _enter(folder: Folder, command: Sequence[str]) -> list[str]:
-    pid = supervisor.leader(folder)
-    if pid is None:
-        raise LabError(f"server {folder.spec().name} is off; power it on through the API")
-    # A shell as after a login as root, with a clean environment.
-    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    term = f"TERM={os.environ.get('TERM', 'dumb')}"
-    enter = ["nsenter", f"--target={pid}", "--all", "--wd=/root"]
-    clean = ["env", "-i", path, term, "HOME=/root", "USER=root", "LANG=C.UTF-8"]
-    if command:
-        return [*enter, *clean, *command]
-    # `script` gives the shell a terminal of the machine's own.
-    return [*enter, *clean, "script", "--quiet", "--command", "bash --login", "/dev/null"]
-
-
-def _no_proxy(address: str, env: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Where this host talks through a proxy: not to the lab."""
-    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in env):
-        return {}
-    kept = env.get("NO_PROXY") or env.get("no_proxy") or ""
-    merged = ",".join([*filter(None, kept.split(",")), address])
-    return {"NO_PROXY": merged, "no_proxy": merged}

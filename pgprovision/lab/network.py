@@ -19,12 +19,13 @@ from pathlib import Path
 
 from pgprovision.lab.command import LabError, attempt, locked, run
 from pgprovision.lab.hypervisor import Seat
+from pgprovision.lab.links import add_namespace, ip, namespaces, veth
 
 NUMBERS = range(1, 255)
 CACHE_ADDRESS = "198.18.0.1"  # the package cache, the same for all labs: N is never 0
 _GATEWAY = "172.31.1.1"  # what a Hetzner server's default route points at
 _LAST_METRIC = 4278198272  # only where no other route is left
-_HOST_LOCK = Path("/run/lock/pgprovision-lab")
+HOST_LOCK = Path("/run/lock/pgprovision-lab")  # whoever changes networks or takes a number
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Network:
 
         `owner`, the lab's folder, is noted on the link; raises LabError if it is another's.
         """
-        with locked(_HOST_LOCK):
+        with locked(HOST_LOCK):
             if (other := self._owner()) not in (None, owner):
                 raise LabError(
                     f"addresses {self.range} are in use by the lab in {other}; take that one down"
@@ -76,9 +77,9 @@ class Network:
                 return
             self._clear()
             host, near, far = self.router, self.host_address, self.router_address
-            _add_namespace(self.router)
-            _ip(f"link add {host} type veth peer name host netns {self.router}")
-            _ip(
+            add_namespace(self.router)
+            ip(f"link add {host} type veth peer name host netns {self.router}")
+            ip(
                 f"link set {host} alias {owner}",
                 f"addr add {near} peer {far} dev {host}",
                 f"link set {host} up",
@@ -86,7 +87,7 @@ class Network:
                 # Without the link above, nothing meant for a machine may leave by another.
                 f"route add unreachable {self.range} metric {_LAST_METRIC}",
             )
-            _ip(
+            ip(
                 f"addr add {far} peer {near} dev host",
                 "link set host up",
                 f"route add {CACHE_ADDRESS} via {near}",
@@ -98,7 +99,7 @@ class Network:
 
     def down(self, owner: str) -> None:
         """Remove every namespace, link and route of this lab."""
-        with locked(_HOST_LOCK):
+        with locked(HOST_LOCK):
             if self._owner() in (None, owner):
                 self._clear()
 
@@ -121,17 +122,17 @@ class Network:
         `seats` is asked under the lock, so a card attached meanwhile is in or comes after.
         """
         inside, card = self.machine(machine), f"m{machine}"
-        with locked(_HOST_LOCK):
+        with locked(HOST_LOCK):
             self._unplug(machine)
-            _add_namespace(inside, forward=False)
-            _veth(card, self.router, "eth0", inside, mac=_public_mac(machine), mtu=1500)
-            _ip(
+            add_namespace(inside, forward=False)
+            veth(card, self.router, "eth0", inside, mac=_public_mac(machine), mtu=1500)
+            ip(
                 f"addr add {_GATEWAY}/32 dev {card}",
                 f"link set {card} up",
                 f"route add {public_ipv4}/32 dev {card}",
                 namespace=self.router,
             )
-            _ip(
+            ip(
                 f"addr add {public_ipv4}/32 dev eth0",
                 "link set eth0 up",
                 f"route add {_GATEWAY} dev eth0 scope link",
@@ -144,33 +145,33 @@ class Network:
 
     def plug_private(self, machine: int, seat: Seat) -> None:
         """One more card for a machine that runs."""
-        with locked(_HOST_LOCK):
+        with locked(HOST_LOCK):
             if self.machine(machine) in namespaces():
                 self._unplug_private(machine, seat.network_id)
                 self._plug_private(machine, seat)
 
     def unplug_private(self, machine: int, network_id: int) -> None:
-        with locked(_HOST_LOCK):
+        with locked(HOST_LOCK):
             self._unplug_private(machine, network_id)
 
     def unplug(self, machine: int) -> None:
         """Take all cards out and drop the machine's namespace."""
-        with locked(_HOST_LOCK):
+        with locked(HOST_LOCK):
             self._unplug(machine)
 
     def _plug_private(self, machine: int, seat: Seat) -> None:
         inside, outside = self.machine(machine), self.private(seat.network_id)
         card, name = f"m{machine}", private_card(seat)
         if outside not in namespaces():
-            _add_namespace(outside)
-        _veth(card, outside, name, inside, mac=seat.mac, mtu=1450)
-        _ip(
+            add_namespace(outside)
+        veth(card, outside, name, inside, mac=seat.mac, mtu=1450)
+        ip(
             f"addr add {seat.gateway}/32 dev {card}",
             f"link set {card} up",
-            *(f"route add {ip}/32 dev {card}" for ip in (seat.ip, *seat.alias_ips)),
+            *(f"route add {own}/32 dev {card}" for own in (seat.ip, *seat.alias_ips)),
             namespace=outside,
         )
-        _ip(
+        ip(
             f"addr add {seat.ip}/32 dev {name}",
             f"link set {name} up",
             f"route append {seat.gateway} dev {name} scope link",
@@ -212,32 +213,6 @@ def numbers_in_use() -> set[int]:
     return {int(n) for n in re.findall(r"\b198\.18\.(\d+)\.\d+", run("ip", "-4", "route"))}
 
 
-def namespaces() -> set[str]:
-    return {path.name for path in Path("/run/netns").glob("pglab*")}
-
-
 def _public_mac(machine: int) -> str:
     octets = machine.to_bytes(4, "big")
     return "96:00:" + ":".join(f"{octet:02x}" for octet in octets)
-
-
-def _add_namespace(name: str, *, forward: bool = True) -> None:
-    run("ip", "netns", "add", name)
-    _ip("link set lo up", namespace=name)
-    if forward:
-        switches = "echo 1 >/proc/sys/net/ipv4/ip_forward; cd /proc/sys/net/ipv6/conf"
-        no_ipv6 = "echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6"
-        run("ip", "netns", "exec", name, "sh", "-c", f"{switches} && {no_ipv6}")
-
-
-def _veth(near: str, near_ns: str, far: str, far_ns: str, *, mac: str, mtu: int) -> None:
-    _ip(
-        f"link add name {near} netns {near_ns} mtu {mtu} type veth"
-        f" peer name {far} netns {far_ns} address {mac} mtu {mtu}"
-    )
-
-
-def _ip(*commands: str, namespace: str | None = None) -> None:
-    """Several `ip` commands in one go; the first that fails is named."""
-    where = ("-n", namespace) if namespace else ()
-    run("ip", *where, "-batch", "-", stdin="\n".join(commands) + "\n")

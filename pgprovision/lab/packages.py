@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pgprovision.lab.command import attempt, locked, write
 from pgprovision.lab.images import cache_home
-from pgprovision.lab.network import CACHE_ADDRESS, namespaces
+from pgprovision.lab.links import namespaces
+from pgprovision.lab.network import CACHE_ADDRESS
 from pgprovision.lab.ports import free_port, wait_for_port
 from pgprovision.lab.process import Daemon
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.lab.manager import Lab
+from tests.lab import Login, temporary_lab, why_not
 from tests.simulator import Simulator, simulator
 
 
@@ -13,3 +15,20 @@ def sim(tmp_path: Path) -> Iterator[Simulator]:
     """A Hetzner API of the test's own, with machines that exist only in memory."""
     with simulator(tmp_path / "cloud") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab with real machines, one per test process."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with temporary_lab() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def login(tmp_path_factory: pytest.TempPathFactory) -> Login:
+    """The key pair the tests' machines know."""
+    made = Login(tmp_path_factory.mktemp("login"))
+    made.public_key()
+    return made

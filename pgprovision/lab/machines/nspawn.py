@@ -133,6 +133,11 @@ class NspawnHypervisor:
             folder.supervisor.stop(grace=_SHUTDOWN_SECONDS)
             clear(folder)
 
+    def lose_power(self) -> None:
+        """Cut the power of all machines; `resume` starts them again."""
+        for folder in self._site.machines():
+            self._cut_power(folder)
+
     def delete_all(self) -> None:
         """Cut the power of all machines and remove their disks."""
         for folder in self._site.machines():
@@ -157,6 +162,8 @@ class NspawnHypervisor:
         clear(folder)
 
     def _apply_firewalls(self) -> None:
+        if not self._site.network.stands():
+            return  # nothing can be reached; `resume` comes by here once it stands again
         machines = self._site.machines()
         wanted = {f.spec().public_ipv4: r for f in machines if (r := f.rules()) is not None}
         firewall.apply(self._site.network.router, wanted)

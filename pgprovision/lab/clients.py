@@ -1,0 +1,39 @@
+"""What other programs need in their environment to use a lab."""
+
+import os
+from collections.abc import Mapping
+
+from pgprovision.lab import s3
+from pgprovision.lab.config import Config
+
+
+def environment(config: Config, store: s3.Store) -> dict[str, str]:
+    """API and storage, for our own command line, hcloud clients and S3 clients."""
+    pair = store.keys()
+    address = config.network.host_address
+    return {
+        "HCLOUD_ENDPOINT": f"http://{address}:{config.api_port}/v1",
+        "HCLOUD_TOKEN": config.token,
+        "PGPROVISION_LAB_S3_ENDPOINT": f"{s3.NAME}:{config.s3_port}",
+        "PGPROVISION_LAB_S3_REGION": s3.REGION,
+        "PGPROVISION_LAB_S3_BUCKET": s3.BUCKET,
+        "PGPROVISION_LAB_S3_KEY": pair.key,
+        "PGPROVISION_LAB_S3_SECRET": pair.secret,
+        "PGPROVISION_LAB_S3_CA": str(store.ca),
+        # The host does not know the storage's name; its certificate has the address, too.
+        "AWS_ENDPOINT_URL": f"https://{address}:{config.s3_port}",
+        "AWS_CA_BUNDLE": str(store.ca),
+        "AWS_ACCESS_KEY_ID": pair.key,
+        "AWS_SECRET_ACCESS_KEY": pair.secret,
+        "AWS_DEFAULT_REGION": s3.REGION,
+        **_no_proxy(address),
+    }
+
+
+def _no_proxy(address: str, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Where this host talks through a proxy: not to the lab."""
+    if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in env):
+        return {}
+    kept = env.get("NO_PROXY") or env.get("no_proxy") or ""
+    merged = ",".join([*filter(None, kept.split(",")), address])
+    return {"NO_PROXY": merged, "no_proxy": merged}

@@ -1,0 +1,31 @@
+"""Network namespaces and virtual cards, by ip(8)."""
+
+from pathlib import Path
+
+from pgprovision.lab.command import run
+
+
+def namespaces() -> set[str]:
+    return {path.name for path in Path("/run/netns").glob("pglab*")}
+
+
+def add_namespace(name: str, *, forward: bool = True) -> None:
+    run("ip", "netns", "add", name)
+    ip("link set lo up", namespace=name)
+    if forward:
+        switches = "echo 1 >/proc/sys/net/ipv4/ip_forward; cd /proc/sys/net/ipv6/conf"
+        no_ipv6 = "echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6"
+        run("ip", "netns", "exec", name, "sh", "-c", f"{switches} && {no_ipv6}")
+
+
+def veth(near: str, near_ns: str, far: str, far_ns: str, *, mac: str, mtu: int) -> None:
+    ip(
+        f"link add name {near} netns {near_ns} mtu {mtu} type veth"
+        f" peer name {far} netns {far_ns} address {mac} mtu {mtu}"
+    )
+
+
+def ip(*commands: str, namespace: str | None = None) -> None:
+    """Several `ip` commands in one go; the first that fails is named."""
+    where = ("-n", namespace) if namespace else ()
+    run("ip", *where, "-batch", "-", stdin="\n".join(commands) + "\n")
