@@ -56,6 +56,13 @@ def test_fault_when_dropped_after_then_it_is_done(sim: Simulator) -> None:
     assert sim.lab("GET", "/requests")["requests"][0]["status"] == 0
 
 
+def test_fault_when_dropped_after_a_refusal_then_dropped_too(sim: Simulator) -> None:
+    sim.fault(method="POST", drop="after", count=0)
+    for _ in range(2):
+        with pytest.raises(requests.ConnectionError):
+            sim.call("POST", "/ssh_keys", {"name": "k", "public_key": SSH_KEY})
+
+
 def test_fault_when_conflict_once_then_client_retries_by_itself(sim: Simulator) -> None:
     sim.fault(method="POST", code="conflict")
     assert sim.client().ssh_keys.create("k", SSH_KEY).name == "k"

@@ -110,7 +110,11 @@ class Gate:
         if fault.drop == "before":
             return Dropped()
         body = await read_body(request)
-        answer = await run_sync(self._carry_out, request, token, handler, body, fault)
+        try:
+            answer = await run_sync(self._carry_out, request, token, handler, body, fault)
+        except ApiError:
+            if fault.drop != "after":
+                raise
         if fault.drop == "after":
             return Dropped()
         if answer.body is None:

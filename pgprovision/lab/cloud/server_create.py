@@ -50,6 +50,7 @@ def create(call: Call) -> Answer:
         firewall["applied_to"].append({"type": "server", "server": {"id": server["id"]}})
         world.save("firewall", firewall)
     first, rest = _begin(world, server, networks, body.flag("start_after_create", True))
+    # Without keys there is a password, as the API has it; the lab's machines take keys only.
     return created(
         server=view(world, server),
         action=actions.view(first),
