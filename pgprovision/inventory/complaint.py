@@ -32,7 +32,7 @@ class Complaint:
     text: str
 
     def __str__(self) -> str:
-        key = dotted(self.key)
+        key = dotted(self.key[2:] if self.key[:1] == ("nodes",) else self.key)
         return f"{self.place}: {key}: {self.text}" if key else f"{self.place}: {self.text}"
 
 
@@ -61,7 +61,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("work_memm", ["work_mem", "port"])
     ' (did you mean work_mem?)'
     """
-    found = get_close_matches(name.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
+    found = get_close_matches(name.lower().replace("-", "_"), list(known), n=1, cutoff=0.7)
     return f" (did you mean {found[0]}?)" if found else ""
 
 

@@ -86,7 +86,9 @@ class _Reader:
     def syntax(self, line: int, column: int, problem: str) -> None:
         """A syntax error: what the parser says and where its caret points, the value masked."""
         text = self.lines[line] if line < len(self.lines) else ""
-        if "\t" in text[: column + 1]:
+        if any("\u00a0" in near for near in self.lines[max(line - 1, 0) : line + 1]):
+            problem = "a non-breaking space (U+00A0); expected an ordinary one"
+        elif "\t" in text[: column + 1]:
             problem = "a tab; expected spaces for indentation"
         shown = re.sub(r"(:\s+)\S.*", r"\1...", text)[:80]
         caret = f"\n    {shown}\n    {' ' * min(column, len(shown))}^" if text.strip() else ""

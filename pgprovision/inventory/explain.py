@@ -1,7 +1,7 @@
 """pydantic's errors as complaints a person can act on."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,22 +25,29 @@ _SECRETS = frozenset({"token", "password", "key", "key_secret", "cipher_pass", "
 
 def explained(error: ValidationError, document: Document) -> Iterator[Complaint]:
     """One complaint for each error, without those at places that already have one."""
-    spoiled = {complaint.key for complaint in document.complaints}
-    for wrong in error.errors(include_url=False):
-        loc = tuple(part for part in wrong["loc"] if part != "[key]")
-        if not any(loc[: len(s)] == s or s[: len(loc)] == loc for s in spoiled if s):
-            yield complaint(document, loc, _text(wrong, loc, document))
+    spoiled = {complaint.key for complaint in document.complaints if complaint.key}
+    found = [(_written(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)]
+    around = {loc[:n] for loc in [*spoiled, *(loc for loc, _ in found)] for n in range(len(loc))}
+    for loc, wrong in found:
+        if loc not in around and not any(loc[:n] in spoiled for n in range(len(loc) + 1)):
+            text = _text(wrong, loc, document)
+            yield complaint(document, loc, text, at_key=wrong["type"] == "extra_forbidden")
 
 
-def complaint(document: Document, loc: Loc, text: str) -> Complaint:
-    """A complaint at a key path: at its value, else its key, else what should have held it."""
+def _written(loc: Loc, document: Document) -> Loc:
+    """The key path as it stands in the file: a name may be the key itself, or the file's."""
+    loc = tuple(part for part in loc if part != "[key]")
+    return loc[:-1] if loc[-1:] == ("name",) and len(loc) == 3 and loc not in document.keys else loc
+
+
+def complaint(document: Document, loc: Loc, text: str, at_key: bool = False) -> Complaint:
+    """A complaint at a key path: at a scalar itself, else at its key, else at what is around."""
     held = loc
-    while held and held not in document.places and held not in document.keys:
+    while held and held not in document.places:
         held = held[:-1]
-    place = document.places.get(held) or document.keys[held]
-    if held in document.keys and not isinstance(document.texts.get(held), str):
-        place = document.keys[held]
-    return Complaint(place, loc, text)
+    if held in document.keys and (at_key or held not in document.texts):
+        return Complaint(document.keys[held], loc, text)
+    return Complaint(document.places[held], loc, text)
 
 
 def shown(document: Document, loc: Loc) -> str:
@@ -137,7 +144,8 @@ def _homes(name: str, annotation: Any = Inventory, at: Loc = ()) -> Iterator[Loc
     if model is None:
         inner = [a for a in get_args(annotation) if isinstance(_model(a), type)]
         if inner and at:
-            yield from _homes(name, inner[-1], (*at[:-1], f"{at[-1]}.*"))
+            many = ".NAME" if get_origin(annotation) is Mapping else ""
+            yield from _homes(name, inner[-1], (*at[:-1], f"{at[-1]}{many}"))
         return
     if name in model.model_fields and at:
         yield at

@@ -1,6 +1,7 @@
 """An inventory's files as one document, and the document as one Inventory."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,6 +34,7 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
             text = "unknown key; each node is a file of its own, nodes/NAME.yml"
             whole.complaints.append(Complaint(whole.keys[(key,)], (key,), text))
     nodes: list[Any] = []
+    whole.places[(NODES,)] = Place(folder / NODES)
     names = {path for path in (folder / NODES).glob("*.yml") if path.name[0] != "."}
     for path in sorted(names | extra.keys()):
         part = _file(path, resolve, extra)
@@ -47,8 +49,8 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
             Complaint(Place(stray), (), f"not read; rename it {stray.stem}.yml")
         )
     if not nodes:
-        text = "no node; expected a file nodes/NAME.yml with `role: primary` and `private_ip:`"
-        whole.complaints.append(Complaint(Place(folder / NODES), (), text))
+        text = "missing; expected a file nodes/NAME.yml with `role: primary` and `private_ip:`"
+        whole.complaints.append(Complaint(Place(folder / NODES), (NODES,), text))
     if isinstance(whole.value, dict):
         whole.value[NODES] = nodes
         whole.value["folder"] = folder
@@ -110,20 +112,20 @@ def validated(document: Document) -> Inventory:
         raise BadInventory(document.complaints)
     context = {"folder": value["folder"]}
     inventory: Inventory | None = None
+    failed = False
     try:
         inventory = Inventory.model_validate(value, context=context)
     except ValidationError as wrong:
         document.complaints += explained(wrong, document)
-        try:
+        with suppress(ValidationError):
             inventory = Inventory.model_validate(_pruned(value, wrong), context=context)
-        except ValidationError:
-            inventory = None
+        failed = True
     if inventory is not None:
         spoiled = {c.key for c in document.complaints}
         document.complaints += [
             complaint(document, loc, text) for loc, text in checked(inventory) if loc not in spoiled
         ]
-    if document.complaints or inventory is None:
+    if document.complaints or failed or inventory is None:
         raise BadInventory(document.complaints)
     return _filled(inventory)
 

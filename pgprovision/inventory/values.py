@@ -50,7 +50,7 @@ def sql_name(reserved: frozenset[str]) -> Callable[[str], str]:
             )
         if text.lower().startswith("pg_") or text.lower() in reserved:
             raise ValueError(
-                "reserved: it has a meaning of its own in PostgreSQL; expected another"
+                "reserved by PostgreSQL; expected another name"
             )
         return text
 

@@ -1,0 +1,77 @@
+"""Inventories as folders, for tests: a small right one, and what is changed about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgprovision.inventory import BadInventory, Inventory, load, make_secrets
+
+CLUSTER = """\
+cluster: hcb-lab
+roles:
+  rails: {password: !file secrets/rails.password}
+databases:
+  hcb_production: {owner: rails}
+"""
+PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\naddress: 192.0.2.2\n"
+HETZNER = """\
+cluster: hcb-lab
+hetzner:
+  token: !file token
+  network: {name: hcb-network}
+  placement_group: hcb-postgres-placement
+  firewall: {name: hcb-ssh-only}
+  ssh_keys: [!file secrets/id_ed25519.pub]
+"""
+CLOUD_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\n"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An inventory's folder."""
+
+    path: Path
+
+    def write(self, name: str, content: str | bytes, mode: int = 0o600) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path.chmod(mode)
+        return path
+
+    def load(self) -> Inventory:
+        return load(self.path)
+
+    def complaints(self) -> list[str]:
+        """What is wrong, without the folder in front."""
+        try:
+            self.load()
+        except BadInventory as wrong:
+            return [str(c).removeprefix(f"{self.path}/") for c in wrong.complaints]
+        return []
+
+    def complaint(self) -> str:
+        """The one thing that is wrong."""
+        (only,) = self.complaints()
+        return only
+
+
+def static(path: Path, cluster: str = CLUSTER, primary: str = PRIMARY) -> Folder:
+    """One existing host, its secrets made."""
+    return _folder(path, CLUSTER, cluster, primary)
+
+
+def cloud(path: Path, cluster: str = HETZNER, primary: str = CLOUD_PRIMARY) -> Folder:
+    """One server of Hetzner's, its secrets made."""
+    folder = Folder(path)
+    folder.write("token", "token-of-the-test\n")
+    return _folder(path, HETZNER, cluster, primary)
+
+
+def _folder(path: Path, base: str, cluster: str, primary: str) -> Folder:
+    folder = Folder(path)
+    folder.write("cluster.yml", base)
+    folder.write("nodes/db-1.yml", PRIMARY)
+    make_secrets(path)
+    folder.write("cluster.yml", cluster)
+    folder.write("nodes/db-1.yml", primary)
+    return folder
