@@ -37,6 +37,7 @@ class HostKey(Resource):
     node: str
     folder: str
     known_hosts: str
+    absent: bool = False
 
     @property
     def name(self) -> str:
@@ -70,10 +71,13 @@ class HostKey(Resource):
             return None
         return {"mode": pair.mode or "0600", "pinned": bool(pair.pinned)}
 
-    def desired(self) -> State:
-        return {"mode": "0600", "pinned": True}
+    def desired(self) -> State | None:
+        return None if self.absent else {"mode": "0600", "pinned": True}
 
     def change(self, diff: Diff) -> Iterable[Do]:
+        if self.absent:
+            yield Do(f"forget {self}", self._forget())
+            return
         if diff.before is None:
             yield Do(f"make {self}", self._make())
         elif diff.moved("mode"):
@@ -88,6 +92,13 @@ class HostKey(Resource):
             f"set -e; umask 077; mkdir -p {sh(self.folder)}; rm -f {new} {new}.pub\n"
             f"ssh-keygen -q -t ed25519 -N '' {remark} -f {new}\n"
             f"rm {new}.pub; sync {new}; mv -fT {new} {sh(self.file)}"
+        )
+
+    def _forget(self) -> str:
+        name, hosts = sh(self.node), sh(self.known_hosts)
+        return (
+            f"set -e; rm -f {sh(self.file)}; [ -f {hosts} ] || exit 0\n"
+            f"ssh-keygen -q -R {name} -f {hosts}; rm -f {hosts}.old"
         )
 
     def _pin(self) -> str:

@@ -27,7 +27,7 @@ def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]
     ours = _made_by_us(nodes)
     if cloud is None or not ours:
         return ()
-    keys = {node.name: _host_key(inventory, node) for node in ours}
+    keys = {node.name: host_key(inventory, node) for node in ours}
     return (
         Tier("host keys", tuple(keys.values())),
         Tier(
@@ -67,7 +67,8 @@ def _made_by_us(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(node for node in nodes if node.address is None)
 
 
-def _host_key(inventory: Inventory, node: Node) -> HostKey:
+def host_key(inventory: Inventory, node: Node) -> HostKey:
+    """The key a node's server is born with."""
     secrets = inventory.secrets_folder
     return HostKey(
         node=node.name,
@@ -102,7 +103,7 @@ def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ..
     )
 
 
-def _server(inventory: Inventory, cloud: Hetzner, node: Node, host_key: HostKey) -> Server:
+def _server(inventory: Inventory, cloud: Hetzner, node: Node, key: HostKey) -> Server:
     return Server(
         cluster=inventory.cluster,
         called=node.name,
@@ -115,5 +116,5 @@ def _server(inventory: Inventory, cloud: Hetzner, node: Node, host_key: HostKey)
         firewall=cloud.firewall.name,
         ssh_keys=tuple(fingerprint(key.public_key) for key in cloud.ssh_keys),
         protection=cloud.protection,
-        host_key=host_key,
+        host_key=key,
     )

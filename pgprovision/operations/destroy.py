@@ -1,0 +1,82 @@
+"""Removing a cluster's servers and what was made around them. Never its backups.
+
+Only what carries the cluster's labels goes; of that, what others use stays. It is the loop with
+everything declared absent, so a run that was cut off is finished by the next.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pgprovision.engine import Watcher, converge
+from pgprovision.errors import Refused
+from pgprovision.inventory.model import Inventory
+from pgprovision.model import Ask, Change, Impact, Report, Tier
+from pgprovision.observe import Target
+from pgprovision.owned import Item, is_ours
+from pgprovision.resources.removal import Removal
+from pgprovision.tasks.cloud import Looker, host_key
+
+KINDS = ("servers", "firewalls", "placement_groups", "networks", "ssh_keys")  # in this order
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """What is to go, and what of ours stays because others use it."""
+
+    tiers: tuple[Tier, ...]
+    kept: tuple[str, ...]
+
+
+def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
+    """What `destroy` would remove. Raises CloudError."""
+    asks = {kind: Ask(kind) for kind in KINDS}
+    seen = cloud.look(tuple(asks.values()))
+    ours = {
+        kind: [item for item in seen[ask].items if is_ours(item, inventory.cluster)]
+        for kind, ask in asks.items()
+    }
+    servers = {int(item["id"]) for item in ours["servers"]}
+    going, kept = [], []
+    for kind, items in ours.items():
+        for item in items:
+            if _users(item) <= servers:
+                name = str(item["name"])
+                going.append(Removal(cluster=inventory.cluster, collection=kind, called=name))
+            else:
+                kept.append(f"{kind}/{item['name']} (others use it)")
+    made = [node for node in inventory.nodes if node.address is None]
+    keys = tuple(replace(host_key(inventory, node), absent=True) for node in made)
+    return Doomed((Tier("removal", tuple(going)), Tier("host keys", keys)), tuple(kept))
+
+
+def destroy(
+    plan: Doomed,
+    cluster: str,
+    targets: Mapping[str, Target],
+    typed: Callable[[Sequence[str]], str],
+    watcher: Watcher,
+) -> Report:
+    """Carry the plan out. `typed` shows the names and returns what a person typed.
+
+    Raises Refused unless that is the cluster's name.
+    """
+
+    def approve(changes: Sequence[Change]) -> Impact:
+        if typed([str(change.resource) for change in changes]) != cluster:
+            raise Refused(
+                "the name typed is not the cluster's",
+                done="nothing was touched",
+                next=f"to remove it for good, type its name in full: {cluster}",
+            )
+        return Impact.DESTROY
+
+    return converge(plan.tiers, targets, approve, watcher)
+
+
+def _users(item: Item) -> set[int]:
+    """Ids of servers that an object is used by; -1 stands for a label selector's."""
+    applied = {
+        int(target["server"]["id"]) if target["type"] == "server" else -1
+        for target in item.get("applied_to") or ()
+    }
+    return applied | {int(server) for server in item.get("servers") or ()}

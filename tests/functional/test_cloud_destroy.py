@@ -1,0 +1,166 @@
+"""destroy: only what is ours, only after the typed name, whatever interrupts it."""
+
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.errors import CloudError, Refused
+from pgprovision.inventory.model import Inventory
+from pgprovision.model import Do, Report
+from pgprovision.observe import Target
+from pgprovision.operations.destroy import destroy, doomed
+from pgprovision.secret import Secret
+from pgprovision.tasks.cloud import cloud_tiers, preflight
+from tests.cloud import Notebook, do, listed, one, project, run
+from tests.simulator import SSH_KEY, TOKEN, Simulator, simulator
+
+KINDS = ("servers", "firewalls", "placement_groups", "networks", "ssh_keys")
+
+
+class Killed(BaseException):
+    """The controller dies."""
+
+
+def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> Inventory:
+    """As `load` would give it."""
+    return Inventory.model_validate(
+        {
+            "cluster": "lab",
+            "folder": folder,
+            "hetzner": {
+                "token": Secret(TOKEN, "test"),
+                "endpoint": sim.endpoint,
+                "network": {"name": "net"},
+                "placement_group": "group",
+                "firewall": {"name": "ssh-only"},
+                "ssh_keys": [{"name": "me", "public_key": SSH_KEY}],
+                **cloud,
+            },
+            "postgres": {"replication": {"password": Secret("a secret of the test", "test")}},
+            "nodes": [
+                {
+                    "name": f"db-{n}",
+                    "role": "primary" if n == 1 else "replica",
+                    "private_ip": f"10.0.1.{10 + n}",
+                    "server_type": "ccx13",
+                    "location": "ash",
+                    "image": "debian-12",
+                }
+                for n in range(1, nodes + 1)
+            ],
+        }
+    )
+
+
+def up(folder: Path, sim: Simulator) -> None:
+    wishes = inventory(folder, sim)
+    assert run(sim, cloud_tiers(wishes, wishes.nodes)).left == []
+
+
+def remove(
+    folder: Path, sim: Simulator, typed: str = "lab", watcher: Notebook | None = None
+) -> Report:
+    cloud = project(sim)
+    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    plan = doomed(cloud, inventory(folder, sim))
+    return destroy(plan, "lab", targets, lambda names: typed, watcher or Notebook())
+
+
+def test_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    up(tmp_path, sim)
+    remove(tmp_path, sim)
+    assert [listed(sim, kind) for kind in KINDS] == [[], [], [], [], []]
+    assert not any((tmp_path / "secrets" / "host_keys").iterdir())
+    assert (tmp_path / "secrets" / "known_hosts").read_text() == ""
+    up(tmp_path, sim)
+    assert len(listed(sim, "servers")) == 2
+
+
+def test_F50_destroy_with_a_wrong_name_typed_touches_nothing(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    up(tmp_path, sim)
+    sim.lab("DELETE", "/requests")
+    with pytest.raises(Refused, match="the name typed is not the cluster's"):
+        remove(tmp_path, sim, typed="lob")
+    assert sim.lab("GET", "/requests")["writes"] == 0
+
+
+@pytest.mark.parametrize("last", range(8))
+def test_F50_destroy_killed_after_any_action_is_finished_by_the_next(
+    sim: Simulator, tmp_path: Path, last: int
+) -> None:
+    up(tmp_path, sim)
+    seen: list[str] = []
+
+    def stop(action: Do) -> None:
+        seen.append(action.why)
+        if len(seen) > last:
+            raise Killed
+
+    with pytest.raises(Killed):
+        remove(tmp_path, sim, watcher=Notebook(stop))
+    assert remove(tmp_path, sim).left == []
+    assert [listed(sim, kind) for kind in KINDS] == [[], [], [], [], []]
+
+
+def test_F50_destroy_leaves_strangers_and_what_they_use(sim: Simulator, tmp_path: Path) -> None:
+    up(tmp_path, sim)
+    server = {"name": "theirs", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
+    network, wall = one(sim, "networks")["id"], one(sim, "firewalls")["id"]
+    do(
+        sim,
+        "POST",
+        "/servers",
+        {**server, "networks": [network], "firewalls": [{"firewall": wall}]},
+    )
+    plan = doomed(project(sim), inventory(tmp_path, sim))
+    assert plan.kept == ("firewalls/ssh-only (others use it)", "networks/net (others use it)")
+    remove(tmp_path, sim)
+    assert [len(listed(sim, kind)) for kind in KINDS] == [1, 1, 0, 1, 0]
+    assert one(sim, "servers")["name"] == "theirs"
+    assert one(sim, "servers")["private_net"][0]["network"] == network
+
+
+def test_destroy_leaves_a_key_that_somebody_else_registered(sim: Simulator, tmp_path: Path) -> None:
+    do(sim, "POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+    up(tmp_path, sim)
+    remove(tmp_path, sim)
+    assert one(sim, "ssh_keys")["name"] == "laptop"
+
+
+def test_destroy_leaves_an_existing_network(sim: Simulator, tmp_path: Path) -> None:
+    subnet = {"type": "cloud", "ip_range": "10.0.1.0/24", "network_zone": "us-east"}
+    body = {"name": "office", "ip_range": "10.0.0.0/16", "subnets": [subnet]}
+    do(sim, "POST", "/networks", body)
+    wishes = inventory(tmp_path, sim, network={"name": "office", "existing": True})
+    assert run(sim, cloud_tiers(wishes, wishes.nodes)).left == []
+    remove(tmp_path, sim)
+    assert one(sim, "networks")["name"] == "office"
+
+
+def test_preflight_names_the_price_and_asks_nothing_where_all_is_there(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    wishes = inventory(tmp_path, sim)
+    notes = preflight(project(sim), wishes, wishes.nodes)
+    size = "2 vCPU, 8 GB, 80 GB disk, debian-12"
+    assert notes[0] == f"db-1: ccx13 in ash, {size}, 43.00 EUR a month without VAT"
+    up(tmp_path, sim)
+    cloud = project(sim)
+    assert preflight(cloud, wishes, wishes.nodes) == ()
+    assert cloud.api_calls == 1
+
+
+def test_preflight_before_anything_is_made_says_what_can_be_had(tmp_path: Path) -> None:
+    with simulator(tmp_path / "cloud", sold_out=frozenset({("ccx13", "ash")})) as sim:
+        wishes = inventory(tmp_path, sim)
+        with pytest.raises(
+            CloudError, match="ccx13 is sold out in ash; available now in ash:"
+        ):
+            preflight(project(sim), wishes, wishes.nodes)
+        assert sim.lab("GET", "/requests")["writes"] == 0

@@ -1,0 +1,182 @@
+"""The cloud when it answers badly, late or not at all."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends.hetzner import Hetzner
+from pgprovision.engine import look_only
+from pgprovision.errors import CloudError, Refused
+from pgprovision.model import Ask, Diff, Do, Tier
+from pgprovision.secret import Secret
+from tests.cloud import listed, one, project, run, server, tiers
+from tests.simulator import READER, TOKEN, Simulator, simulator
+
+CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/servers")
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+@pytest.mark.parametrize("path", CREATES)
+def test_F33_create_whose_answer_is_lost_makes_exactly_one(
+    sim: Simulator, tmp_path: Path, path: str, drop: str
+) -> None:
+    sim.fault(method="POST", path=path, drop=drop)
+    report = run(sim, tiers(tmp_path))
+    assert report.left == []
+    one(sim, path.removeprefix("/"))
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+@pytest.mark.parametrize("verb", ["attach_to_network", "poweron", "change_protection"])
+def test_F32_server_call_whose_answer_is_lost_is_carried_out_once(
+    sim: Simulator, tmp_path: Path, verb: str, drop: str
+) -> None:
+    sim.fault(method="POST", path=f"*/actions/{verb}", drop=drop)
+    assert run(sim, tiers(tmp_path)).left == []
+    assert [call for call, _ in sim.machines.log] == ["create", "firewall", "start"]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_F32_broken_api_is_ridden_out(
+    sim: Simulator, tmp_path: Path, method: str, status: int
+) -> None:
+    code = {500: "server_error", 503: "unavailable"}[status]
+    sim.fault(method=method, path="/servers", status=status, code=code)
+    assert run(sim, tiers(tmp_path)).left == []
+    one(sim, "servers")
+
+
+def test_F41_busy_server_is_waited_for(sim: Simulator, tmp_path: Path) -> None:
+    sim.fault(method="POST", path="*/actions/poweron", status=423, code="locked", count=3)
+    assert run(sim, tiers(tmp_path)).left == []
+
+
+def test_F31_rate_limit_is_sat_out(sim: Simulator, tmp_path: Path) -> None:
+    sim.fault(method="POST", path="/servers", status=429, code="rate_limit_exceeded", count=2)
+    report = run(sim, tiers(tmp_path))
+    assert report.left == []
+    assert report.api_calls < 40
+
+
+def test_F36_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
+    sold_out = frozenset({("ccx13", "ash"), ("ccx13", "hel1")})
+    with simulator(tmp_path / "cloud", sold_out=sold_out) as sim:
+        with pytest.raises(CloudError) as caught:
+            run(sim, tiers(tmp_path))
+        said = str(caught.value)
+        assert "no capacity" in said
+        assert "available now in ash: ccx23, ccx33" in said
+        assert "ccx13 available now in: fsn1, nbg1, hil, sin" in said
+        assert "create network net" in caught.value.done
+        assert len(listed(sim, "networks")) == 1
+        keys, cloud = tiers(tmp_path)
+        *rest, wanted = cloud.resources
+        larger = replace(wanted, server_type="ccx23")  # type: ignore[call-arg]
+        assert run(sim, (keys, Tier("cloud", (*rest, larger)))).left == []
+
+
+def test_F38_action_that_fails_is_named_with_id_and_code(sim: Simulator, tmp_path: Path) -> None:
+    sim.fault(method="POST", path="*/actions/attach_to_network", action="action_failed")
+    with pytest.raises(CloudError) as caught:
+        run(sim, tiers(tmp_path))
+    assert "attach_to_network (action " in caught.value.what
+    assert "(action_failed)" in caught.value.what
+    assert "create server db-1" in caught.value.done
+    assert run(sim, tiers(tmp_path)).left == []
+
+
+def test_F39_action_that_never_ends_is_bounded_and_not_begun_twice(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    keys, cloud = tiers(tmp_path)
+    *rest, _ = cloud.resources
+    run(sim, (keys, Tier("cloud", tuple(rest))))
+    wanted = server("db-1", "10.0.1.11")
+    create, *_ = wanted.change(Diff(None, wanted.desired()))
+    sim.machines.pause.clear()
+    with pytest.raises(CloudError, match=r"create_server \(action \d+\) is still running after"):
+        project(sim).act([replace(create, timeout=0.5)], lambda action: None)
+    sim.machines.pause.set()
+    assert run(sim, tiers(tmp_path)).left == []
+    one(sim, "servers")
+
+
+def test_F42_token_revoked_says_so(sim: Simulator, tmp_path: Path) -> None:
+    with pytest.raises(CloudError, match="rejects the API token"):
+        run(sim, tiers(tmp_path), token="revoked")
+
+
+def test_F42_readonly_token_can_plan_and_not_act(sim: Simulator, tmp_path: Path) -> None:
+    assert len(run(sim, tiers(tmp_path), look_only, token=READER).left) == 6
+    with pytest.raises(CloudError, match="may only read"):
+        run(sim, tiers(tmp_path), token=READER)
+
+
+def test_F43_quota_is_named(tmp_path: Path) -> None:
+    with simulator(tmp_path / "cloud", server_limit=1) as sim:
+        with pytest.raises(CloudError, match=r"quota is used up.*server_limit"):
+            run(sim, tiers(tmp_path, nodes=2))
+        one(sim, "servers")
+
+
+@dataclass
+class Clock:
+    """Time that passes only in sleep."""
+
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def patient(endpoint: str) -> tuple[Hetzner, Clock]:
+    clock = Clock()
+    token = Secret(TOKEN, "test")
+    return Hetzner("hetzner", token, endpoint, "lab", sleep=clock.sleep, clock=clock), clock
+
+
+def test_F31_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
+    tmp_path: Path,
+) -> None:
+    with simulator(tmp_path / "cloud", rate_limit=1) as sim:
+        cloud, clock = patient(sim.endpoint)
+        with pytest.raises(CloudError, match=r"whole again at \d\d:\d\d:\d\d UTC"):
+            cloud.look((Ask("servers"), Ask("networks")))
+        assert 200 < clock.now < 300
+        assert cloud.api_calls == len(clock.pauses) + 2
+        assert cloud.api_calls < 20
+
+
+def test_F51_api_that_is_down_says_so_within_its_budget(tmp_path: Path) -> None:
+    with simulator(tmp_path / "cloud") as sim:
+        gone = sim.endpoint
+    cloud, clock = patient(gone)
+    with pytest.raises(CloudError, match="the API does not answer"):
+        cloud.look((Ask("servers"),))
+    assert clock.now < 30
+
+
+def test_F32_write_that_is_never_answered_ends_after_three_tries(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    sim.fault(method="POST", path="/networks", drop="before", count=0)
+    cloud, _ = patient(sim.endpoint)
+    create = Do("create it", "POST /networks", body={"name": "net"})
+    with pytest.raises(CloudError, match="no answer 3 times, the outcome is unknown"):
+        cloud.act([create], lambda action: None)
+    tried = [r for r in sim.lab("GET", "/requests")["requests"] if r["method"] == "POST"]
+    assert len(tried) == 3
+
+
+def test_name_of_a_stranger_in_a_path_is_refused_before_the_call(sim: Simulator) -> None:
+    sim.call("POST", "/networks", {"name": "theirs", "ip_range": "10.0.0.0/16"})
+    with pytest.raises(Refused, match="does not carry this cluster's labels"):
+        project(sim).act([Do("delete it", "DELETE /networks/{networks:theirs}")], lambda _: None)
+    assert len(listed(sim, "networks")) == 1

@@ -1,0 +1,181 @@
+"""The cloud half of a cluster against the API's simulator: made, found equal, repaired."""
+
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from pgprovision.engine import look_only
+from pgprovision.errors import Refused
+from pgprovision.model import Do
+from tests.cloud import Notebook, allowed, do, keys, listed, one, run, tiers
+from tests.simulator import SSH_KEY, Simulator
+
+KINDS = ("networks", "placement_groups", "firewalls", "ssh_keys", "servers")
+
+
+class Killed(BaseException):
+    """The controller dies."""
+
+
+def writes(sim: Simulator) -> int:
+    count: int = sim.lab("GET", "/requests")["writes"]
+    return count
+
+
+def test_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> None:
+    report = run(sim, tiers(tmp_path, nodes=2))
+    assert report.left == []
+    first, second = listed(sim, "servers")
+    assert first["status"] == second["status"] == "running"
+    assert first["labels"] == {"managed-by": "pgprovision", "cluster": "lab", "node": "db-1"}
+    assert first["protection"] == {"delete": True, "rebuild": True}
+    assert first["private_net"][0]["ip"] == "10.0.1.11"
+    assert second["private_net"][0]["ip"] == "10.0.1.12"
+    assert one(sim, "placement_groups")["servers"] == [first["id"], second["id"]]
+    machine = sim.machines.specs[first["id"]]
+    assert machine.authorized_keys == (SSH_KEY,)
+    assert "ssh_deletekeys: true" in machine.user_data
+    pinned = (tmp_path / "known_hosts").read_text().splitlines()[0].split()
+    assert pinned[0] == "db-1"
+    assert f"ed25519_public: {pinned[1]} {pinned[2]}" in machine.user_data
+
+
+def test_server_when_started_has_its_firewall_and_private_card(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    run(sim, tiers(tmp_path))
+    machine = one(sim, "servers")["id"]
+    calls = [call for call, ident in sim.machines.log if ident == machine]
+    assert calls == ["create", "firewall", "start"]
+    assert [seat.ip for seat in sim.machines.seats[machine].values()] == ["10.0.1.11"]
+
+
+def test_second_run_is_five_reads_and_no_write(sim: Simulator, tmp_path: Path) -> None:
+    run(sim, tiers(tmp_path))
+    before = writes(sim)
+    report = run(sim, tiers(tmp_path))
+    assert (report.changed, report.left, report.api_calls) == ([], [], 5)
+    assert writes(sim) == before
+
+
+def test_plan_changes_nothing(sim: Simulator, tmp_path: Path) -> None:
+    report = run(sim, tiers(tmp_path), look_only)
+    assert len(report.left) == 6
+    assert writes(sim) == 0
+    assert not (tmp_path / "host_keys").exists()
+
+
+def test_more_than_a_page_of_strangers_is_no_obstacle(sim: Simulator, tmp_path: Path) -> None:
+    for number in range(51):
+        blob = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes([number]) * 32
+        key = {"name": f"key-{number}", "public_key": f"ssh-ed25519 {b64encode(blob).decode()}"}
+        do(sim, "POST", "/ssh_keys", key)
+    run(sim, tiers(tmp_path))
+    assert run(sim, tiers(tmp_path), look_only).left == []
+
+
+@pytest.mark.parametrize("last", range(9))
+def test_run_killed_after_any_action_is_finished_by_the_next(
+    sim: Simulator, tmp_path: Path, last: int
+) -> None:
+    seen: list[str] = []
+
+    def stop(action: Do) -> None:
+        seen.append(action.why)
+        if len(seen) > last:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(sim, tiers(tmp_path), watcher=Notebook(stop))
+    assert run(sim, tiers(tmp_path)).left == []
+    assert [len(listed(sim, kind)) for kind in KINDS] == [1, 1, 1, 1, 1]
+    assert one(sim, "servers")["private_net"][0]["ip"] == "10.0.1.11"
+
+
+def test_key_registered_by_someone_else_is_used_as_it_is(sim: Simulator, tmp_path: Path) -> None:
+    do(sim, "POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+    run(sim, tiers(tmp_path))
+    assert one(sim, "ssh_keys")["name"] == "laptop"
+    assert sim.machines.specs[one(sim, "servers")["id"]].authorized_keys == (SSH_KEY,)
+
+
+def test_F35_server_of_a_stranger_is_refused_and_nothing_is_made(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    theirs = {"name": "db-1", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
+    do(sim, "POST", "/servers", theirs)
+    before, requests = one(sim, "servers"), writes(sim)
+    with pytest.raises(Refused, match="not ours"):
+        run(sim, tiers(tmp_path))
+    assert one(sim, "servers") == before
+    assert writes(sim) == requests
+
+
+def test_F47_firewall_opened_by_hand_is_named_and_shut(sim: Simulator, tmp_path: Path) -> None:
+    run(sim, tiers(tmp_path))
+    wall = one(sim, "firewalls")
+    postgres = {
+        "direction": "in",
+        "protocol": "tcp",
+        "port": "5432",
+        "source_ips": ["0.0.0.0/0"],
+    }
+    rules = {"rules": [*wall["rules"], postgres]}
+    do(sim, "POST", f"/firewalls/{wall['id']}/actions/set_rules", rules)
+    assert keys(run(sim, tiers(tmp_path), look_only)) == {"firewall ssh-only": ("rules",)}
+    assert run(sim, tiers(tmp_path)).left == []
+    rules_now = sim.machines.rules[one(sim, "servers")["id"]]
+    assert rules_now is not None
+    assert {rule.port for rule in rules_now if rule.direction == "in"} == {"22"}
+
+
+def test_F47_firewall_detached_by_hand_is_put_back(sim: Simulator, tmp_path: Path) -> None:
+    run(sim, tiers(tmp_path))
+    wall, server = one(sim, "firewalls"), one(sim, "servers")
+    target = {"type": "server", "server": {"id": server["id"]}}
+    path = f"/firewalls/{wall['id']}/actions/remove_from_resources"
+    do(sim, "POST", path, {"remove_from": [target]})
+    assert sim.machines.rules[server["id"]] is None
+    assert keys(run(sim, tiers(tmp_path), look_only)) == {"server db-1": ("firewall",)}
+    assert run(sim, tiers(tmp_path)).left == []
+    assert sim.machines.rules[server["id"]] is not None
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "key"),
+    [
+        ("poweroff", {}, "power"),
+        ("change_protection", {"delete": False, "rebuild": False}, "protection"),
+    ],
+)
+def test_server_changed_by_hand_is_named_and_repaired(
+    sim: Simulator, tmp_path: Path, verb: str, body: dict[str, bool], key: str
+) -> None:
+    run(sim, tiers(tmp_path))
+    do(sim, "POST", f"/servers/{one(sim, 'servers')['id']}/actions/{verb}", body)
+    assert keys(run(sim, tiers(tmp_path), look_only)) == {"server db-1": (key,)}
+    assert run(sim, tiers(tmp_path)).left == []
+
+
+def test_server_detached_by_hand_gets_its_address_back(sim: Simulator, tmp_path: Path) -> None:
+    run(sim, tiers(tmp_path))
+    server, network = one(sim, "servers"), one(sim, "networks")
+    path = f"/servers/{server['id']}/actions/detach_from_network"
+    do(sim, "POST", path, {"network": network["id"]})
+    assert keys(run(sim, tiers(tmp_path), look_only)) == {"server db-1": ("private_ip",)}
+    assert run(sim, tiers(tmp_path), allowed).left == []
+
+
+def test_server_taken_out_of_its_group_goes_back_through_a_shutdown(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    run(sim, tiers(tmp_path))
+    path = f"/servers/{one(sim, 'servers')['id']}/actions/remove_from_placement_group"
+    do(sim, "POST", path)
+    report = run(sim, tiers(tmp_path))
+    assert report.left == []
+    assert one(sim, "servers")["placement_group"]["name"] == "group"
+    assert one(sim, "servers")["status"] == "running"
+    power = [call for call, _ in sim.machines.log if call != "firewall"]
+    assert power == ["create", "start", "shutdown", "start"]
