@@ -7,7 +7,7 @@ import pytest
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.errors import CloudError, Refused
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.model import Hetzner, Inventory, Node
 from pgprovision.model import Do, Report
 from pgprovision.observe import Target
 from pgprovision.operations.destroy import destroy, doomed
@@ -24,33 +24,32 @@ class Killed(BaseException):
 
 
 def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> Inventory:
-    """As `load` would give it."""
-    return Inventory.model_validate(
+    """The cloud's part of one, as `load` would give it."""
+    project = {
+        "token": Secret(TOKEN, "test"),
+        "endpoint": sim.endpoint,
+        "network": {"name": "net"},
+        "placement_group": "group",
+        "firewall": {"name": "ssh-only"},
+        "ssh_keys": [{"name": "me", "public_key": SSH_KEY}],
+        **cloud,
+    }
+    made = [
         {
-            "cluster": "lab",
-            "folder": folder,
-            "hetzner": {
-                "token": Secret(TOKEN, "test"),
-                "endpoint": sim.endpoint,
-                "network": {"name": "net"},
-                "placement_group": "group",
-                "firewall": {"name": "ssh-only"},
-                "ssh_keys": [{"name": "me", "public_key": SSH_KEY}],
-                **cloud,
-            },
-            "postgres": {"replication": {"password": Secret("a secret of the test", "test")}},
-            "nodes": [
-                {
-                    "name": f"db-{n}",
-                    "role": "primary" if n == 1 else "replica",
-                    "private_ip": f"10.0.1.{10 + n}",
-                    "server_type": "ccx13",
-                    "location": "ash",
-                    "image": "debian-12",
-                }
-                for n in range(1, nodes + 1)
-            ],
+            "name": f"db-{n}",
+            "role": "primary" if n == 1 else "replica",
+            "private_ip": f"10.0.1.{10 + n}",
+            "server_type": "ccx13",
+            "location": "ash",
+            "image": "debian-12",
         }
+        for n in range(1, nodes + 1)
+    ]
+    return Inventory.model_construct(
+        cluster="lab",
+        folder=folder,
+        hetzner=Hetzner.model_validate(project),
+        nodes=tuple(map(Node.model_validate, made)),
     )
 
 
@@ -159,8 +158,6 @@ def test_preflight_names_the_price_and_asks_nothing_where_all_is_there(
 def test_preflight_before_anything_is_made_says_what_can_be_had(tmp_path: Path) -> None:
     with simulator(tmp_path / "cloud", sold_out=frozenset({("ccx13", "ash")})) as sim:
         wishes = inventory(tmp_path, sim)
-        with pytest.raises(
-            CloudError, match="ccx13 is sold out in ash; available now in ash:"
-        ):
+        with pytest.raises(CloudError, match="ccx13 is sold out in ash; available now in ash:"):
             preflight(project(sim), wishes, wishes.nodes)
         assert sim.lab("GET", "/requests")["writes"] == 0
