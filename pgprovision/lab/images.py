@@ -9,6 +9,7 @@ import hashlib
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,19 +70,21 @@ def ensure_image(image: str, say: Callable[[str], None]) -> Path:
     with locked(final.with_name(f".{final.name}.lock")):
         if final.is_dir():  # another builder was quicker
             return final
-        building = final.with_name(f".{final.name}.building")
-        _remove(building)
+        for left in final.parent.glob(f".{final.name}.building-*"):
+            shutil.rmtree(left, ignore_errors=True)
         say(f"building image {image} in {final} (once, about a minute)")
+        building = Path(tempfile.mkdtemp(prefix=f".{final.name}.building-", dir=final.parent))
+        building.chmod(0o755)  # it becomes the machine's /
         _build(SUITES[image], building)
         building.rename(final)
     return final
 
 
 def _build(suite: str, target: Path) -> None:
-    target.mkdir(parents=True)
-    # A mount namespace of its own: whatever a killed build had mounted goes with it.
+    # Namespaces of its own: all processes and mounts of the build go when this process does.
     run(
-        *("unshare", "--mount", "--", "mmdebstrap", "--quiet", "--variant=minbase"),
+        *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"),
+        *("--kill-child", "--mount-proc", "mmdebstrap", "--quiet", "--variant=minbase"),
         *("--skip=cleanup/apt/lists", f"--include={_PACKAGES}", suite, str(target)),
     )
     units = target / "etc/systemd/system"
@@ -96,7 +99,3 @@ def _build(suite: str, target: Path) -> None:
     for key in (target / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
 
-
-def _remove(path: Path) -> None:
-    if path.exists():
-        shutil.rmtree(path)
