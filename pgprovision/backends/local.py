@@ -2,15 +2,18 @@
 
 import selectors
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 
 class LocalWire:
-    """A `sh` on this machine."""
+    """A `sh` on this machine, or whatever `command` says reads a script from its stdin."""
+
+    def __init__(self, command: Sequence[str] = ("sh", "-s")) -> None:
+        self._command = command
 
     def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
         pipe = subprocess.PIPE
-        with subprocess.Popen(["sh", "-s"], stdin=pipe, stdout=pipe, stderr=pipe) as shell:
+        with subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe) as shell:
             assert shell.stdin and shell.stdout and shell.stderr
             try:
                 with selectors.DefaultSelector() as ready:

@@ -1,4 +1,4 @@
-"""The first full backup, and whether WAL archiving works."""
+"""The first full backup of a cluster."""
 
 import re
 from collections.abc import Iterable
@@ -82,30 +82,3 @@ class FirstBackup(Resource):
             *("pgbackrest", f"--stanza={self.stanza}", "--type=full"),
             *("--log-level-console=off", "--log-level-stderr=warn", "backup"),
         )
-
-
-@dataclass(frozen=True)
-class Archiver:
-    """pg_stat_archiver, as `SQL` gives it. Times are seconds since 1970, None where there is none.
-
-    Counters say how often, the newer of the two times says how it is now.
-    """
-
-    archived: int
-    failed: int
-    last_archived: str | None
-    last_failed: str | None
-    archived_at: float | None
-    failed_at: float | None
-
-    SQL: ClassVar[str] = (
-        "SELECT archived_count AS archived, failed_count AS failed,"
-        " last_archived_wal AS last_archived, last_failed_wal AS last_failed,"
-        " extract(epoch FROM last_archived_time)::float8 AS archived_at,"
-        " extract(epoch FROM last_failed_time)::float8 AS failed_at FROM pg_stat_archiver"
-    )
-
-    @property
-    def failing(self) -> bool:
-        """The last attempt failed."""
-        return self.failed_at is not None and self.failed_at > (self.archived_at or 0.0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from pgprovision.model import Answer, Ask
-from pgprovision.quote import sh
 from pgprovision.resources.instance import as_postgres
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest.conf
@@ -50,7 +49,7 @@ def answers(stanza: str, *words: str) -> str:
     or the configuration holds an option that this version does not know."""
     return (
         f"out=$({_bounded(stanza, *words, 'info')} 2>&1) || {{ code=$?\n"
-        f"  [ $code != {KILLED} ] || echo 'the backup repository gave no answer in {LOOK_SECONDS} s:"
+        f"  [ $code != {KILLED} ] || echo 'no answer from the repository in {LOOK_SECONDS} s:"
         " wrong repo1-s3-endpoint or repo1-storage-port, or a firewall in between' >&2\n"
         "  printf '%s\\n' \"$out\" >&2; exit 1; }\n"
         'case "$out" in *"error (other)"*|*"invalid option"*) printf \'%s\\n\' "$out" |'
