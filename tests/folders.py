@@ -1,5 +1,7 @@
 """Inventories as folders, for tests: a small right one, and what is changed about it."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,17 @@ hetzner:
   ssh_keys: [!file secrets/id_ed25519.pub]
 """
 CLOUD_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\n"
+LAB = Path(__file__).parent.parent / "inventories" / "lab"
+LAB_ENVIRONMENT = {
+    "HCLOUD_TOKEN": "token",
+    "HCLOUD_ENDPOINT": "http://127.0.0.1:8080/v1",
+    "PGPROVISION_LAB_S3_ENDPOINT": "s3.lab:9000",
+    "PGPROVISION_LAB_S3_REGION": "lab",
+    "PGPROVISION_LAB_S3_BUCKET": "backups",
+    "PGPROVISION_LAB_S3_KEY": "key",
+    "PGPROVISION_LAB_S3_SECRET": "secret",
+    "PGPROVISION_LAB_S3_CA": str(Path(__file__)),  # any file: only read
+}
 
 
 @dataclass(frozen=True)
@@ -75,3 +88,12 @@ def _folder(path: Path, base: str, cluster: str, primary: str) -> Folder:
     folder.write("cluster.yml", cluster)
     folder.write("nodes/db-1.yml", primary)
     return folder
+
+
+def lab(path: Path, setenv: Callable[[str, str], None]) -> Path:
+    """A copy of the lab's inventory with its secrets made and its environment set."""
+    shutil.copytree(LAB, path, ignore=shutil.ignore_patterns("secrets"))
+    for name, value in LAB_ENVIRONMENT.items():
+        setenv(name, value)
+    make_secrets(path)
+    return path

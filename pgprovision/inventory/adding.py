@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.disk import write_new
 from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.names import HostLabel
 from pgprovision.inventory.reading import NODES, documents, validated
 from pgprovision.inventory.sources import here
 
@@ -38,6 +40,11 @@ def add_node(folder: Path, new: NewNode) -> Path:
 
     Raises InventoryError where the inventory with it would be wrong, or the name is another's.
     """
+    try:
+        TypeAdapter(HostLabel).validate_python(new.name)
+    except ValidationError as wrong:
+        reason = wrong.errors()[0]["ctx"]["error"]
+        raise InventoryError(f"{new.name!r} is no node's name: {reason}") from None
     path = folder / NODES / f"{new.name}.yml"
     inventory = validated(documents(folder, here(folder), {}))
     if any(node.name == new.name for node in inventory.nodes):

@@ -1,10 +1,12 @@
 """What no single key can know: names that refer to each other, addresses, counts, duties."""
 
+import os
 from collections.abc import Iterable
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from pgprovision.inventory.complaint import Found, Loc, nearest
-from pgprovision.inventory.model import Hetzner, Inventory
+from pgprovision.inventory.model import Hetzner, Inventory, Ssh
 from pgprovision.inventory.policy import secrets, settings
 
 SPREAD = 10  # servers in one spread placement group, by Hetzner's documentation
@@ -28,7 +30,7 @@ _PRIVILEGES = {
 
 def checked(inventory: Inventory) -> Found:
     """Everything wrong between the parts of a well-typed inventory, by key path."""
-    for check in (_nodes, _networks, _names, _references, settings, secrets):
+    for check in (_nodes, _networks, _names, _references, _files, settings, secrets):
         yield from check(inventory)
 
 
@@ -150,3 +152,17 @@ def _references(inventory: Inventory) -> Found:
             yield from missing("role", name, ("postgres", "hba", i, "users", j), roles)
         for j, name in enumerate(rule.databases):
             yield from missing("database", name, ("postgres", "hba", i, "databases", j), databases)
+
+
+def _files(inventory: Inventory) -> Found:
+    named: dict[Loc, Path | None] = {}
+    places: list[tuple[Loc, Ssh]] = [(("ssh",), inventory.ssh)]
+    places += [(("nodes", i, "ssh"), node.ssh) for i, node in enumerate(inventory.nodes)]
+    for at, ssh in places:
+        named[(*at, "identity_file")] = ssh.identity_file
+        named[(*at, "config")] = ssh.config
+    if inventory.backup:
+        named[("backup", "repository", "ca_file")] = inventory.backup.repository.ca_file
+    for at, path in named.items():
+        if path is not None and not os.access(path, os.R_OK):
+            yield at, f"no readable file {path}"

@@ -37,13 +37,16 @@ _CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 @dataclass
 class Document:
-    """What a file says. `places` and `keys` tell where; `texts` what was written there."""
+    """What a file says. `places` and `keys` tell where; `texts` what was written at each scalar,
+
+    None where it came from elsewhere and is not to be shown.
+    """
 
     file: Path
     value: Any = None
     places: dict[Loc, Place] = field(default_factory=dict)
     keys: dict[Loc, Place] = field(default_factory=dict)
-    texts: dict[Loc, str] = field(default_factory=dict)
+    texts: dict[Loc, str | None] = field(default_factory=dict)
     complaints: list[Complaint] = field(default_factory=list)
 
 
@@ -199,12 +202,21 @@ class _Reader:
         return text
 
     def reference(self, event: Any, loc: Loc, tag: str, argument: object) -> Sourced:
-        self.document.texts.pop(loc, None)
         try:
-            return self.resolve(tag, argument, loc)
+            return self.resolve(tag, self.written(loc, argument), loc)
         except ValueError as wrong:
             self.complain(event, loc, str(wrong))
             return Sourced("unresolved", tag)
+        finally:
+            self.document.texts[loc] = None
+
+    def written(self, loc: Loc, value: object) -> object:
+        """The same with scalars as they were written: a program may be called `false`."""
+        if isinstance(value, list):
+            return [self.written((*loc, index), item) for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: self.written((*loc, key), item) for key, item in value.items()}
+        return self.document.texts.get(loc, value)
 
 
 def _position(before: str) -> tuple[int, int]:

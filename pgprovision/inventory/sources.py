@@ -34,7 +34,7 @@ class Sources:
             default, argument = argument.get("default"), argument.get("name")
         if not isinstance(argument, str) or not argument or "=" in argument or "\0" in argument:
             raise ValueError("expected !env NAME or !env {name: NAME, default: TEXT}")
-        text = self.environment.get(argument) or ("" if default is None else str(default))
+        text = self.environment.get(argument) or (default if isinstance(default, str) else "")
         if not text:
             raise ValueError(
                 f"the environment variable {argument} is not set (or empty); "
@@ -74,9 +74,9 @@ class Sources:
 
     def command(self, argument: object) -> Sourced:
         """What a command prints, without its one trailing newline. No shell in between."""
-        if not isinstance(argument, list) or not argument:
+        words = argument if isinstance(argument, list) else []
+        if not words or not all(isinstance(word, str) for word in words):
             raise ValueError("expected !command [PROGRAM, ARGUMENT, ...]")
-        words = [str(word) for word in argument]
         try:
             done = subprocess.run(
                 words,

@@ -49,9 +49,7 @@ def sql_name(reserved: frozenset[str]) -> Callable[[str], str]:
                 "or underscore: such names mean the same in SQL, shells, files and URLs"
             )
         if text.lower().startswith("pg_") or text.lower() in reserved:
-            raise ValueError(
-                "reserved by PostgreSQL; expected another name"
-            )
+            raise ValueError("reserved by PostgreSQL; expected another name")
         return text
 
     return check

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tests.folders import CLUSTER, PRIMARY, cloud, static
+from pgprovision.inventory import load
+from pgprovision.secret import Secret
+from tests.folders import CLUSTER, PRIMARY, cloud, lab, static
 
 
 def test_static_inventory_loads_with_every_default(tmp_path: Path) -> None:
@@ -55,9 +57,11 @@ def test_endpoint_when_host_and_port_is_split(tmp_path: Path) -> None:
     folder.write("k", "key")
     folder.write("s", "secret")
     folder.write("secrets/pgbackrest.passphrase", "p" * 40)
-    repository = getattr(folder.load().backup, "repository", None)
+    found = folder.load().backup
+    assert found is not None
+    repository = found.repository
     assert (repository.endpoint, repository.port) == ("s3.lab", 9000)
-    assert repository.cipher_pass.reveal() == b"p" * 40
+    assert repository.cipher_pass == Secret("p" * 40)
 
 
 def test_models_are_frozen_through_and_through(tmp_path: Path) -> None:
@@ -72,3 +76,18 @@ def test_repr_of_an_inventory_shows_no_secret(tmp_path: Path) -> None:
     folder = static(tmp_path)
     password = folder.path.joinpath("secrets/rails.password").read_text().strip()
     assert password not in repr(folder.load())
+
+
+def test_lab_inventory_loads_with_the_lab_s_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lab(tmp_path / "lab", monkeypatch.setenv)
+    inventory = load(path)
+    assert inventory.primary.name == "server-postgres-1"
+    assert inventory.roles["rails"].connection_limit == 500
+    assert inventory.databases["hcb_production"].owner == "rails"
+    assert inventory.hetzner is not None
+    assert inventory.hetzner.placement_group == "hcb-postgres-placement"
+    assert inventory.backup is not None
+    assert inventory.backup.repository.port == 9000
+    assert inventory.backup.retention_days == 30

@@ -1,0 +1,79 @@
+"""The wheel, installed elsewhere, renders every template it ships."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.folders import LAB_ENVIRONMENT
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SCRIPT = """
+import json, shutil, sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pgprovision.render as rendering
+from pgprovision.inventory import NewNode, add_node, load, make_secrets
+from pgprovision.tasks import tiers
+
+rendered = set()
+inner = rendering._render
+
+def noted(template, folder, values, reveal):
+    rendered.add(template)
+    return inner(template, folder, values, reveal)
+
+class Nothing:
+    def get(self, on, ask):
+        return None
+
+rendering._render = noted
+package = Path(rendering.__file__).parent
+shutil.copytree(package / "_inventories" / "lab", "lab")
+folder = Path("lab")
+make_secrets(folder)
+add_node(folder, NewNode(name="server-postgres-2"))
+inventory = load(folder)
+for tier in tiers(inventory, inventory.nodes, datetime.now(UTC)):
+    for resource in tier.resources:
+        resource.settled(Nothing()).desired()
+print(json.dumps({
+    "package": str(package),
+    "shipped": sorted(path.name for path in rendering.shipped().iterdir()),
+    "rendered": sorted(rendered),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the built wheel's content, and nothing of the checkout."""
+    dist, target = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
+    run = [sys.executable, "-m"]
+    build = [*run, "build", "--no-isolation", "--wheel", "--outdir", str(dist), str(CHECKOUT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = dist.glob("*.whl")
+    install = [*run, "pip", "install", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    return target
+
+
+def test_wheel_installed_elsewhere_renders_every_template(installed: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, **LAB_ENVIRONMENT, "PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["package"] == str(installed / "pgprovision")
+    checkout = sorted(path.name for path in (CHECKOUT / "templates").iterdir())
+    assert found["shipped"] == checkout
+    assert found["rendered"] == checkout

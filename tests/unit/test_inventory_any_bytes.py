@@ -1,0 +1,62 @@
+"""Whatever stands in the files, the end is an Inventory or a BadInventory that says why."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgprovision.inventory import BadInventory, load
+from tests.folders import CLUSTER, HETZNER, static
+
+PIECES = [
+    *"\n\t :-[]{},#&*!|>'\"%@`?",
+    "\n  ", ": ", "- ", "---\n", "...\n", "!!binary ", "!env ", "!file ", "<<: ", "&a ", "*a",
+    "\u00a0", "\u201c", "\x85", "\u2028", "\ufeff", "null", "~", "yes", "010", "1e999", "9" * 5000,
+    "cluster", "roles", "postgres", "hba", "settings", "databases", "nodes", "name", "password",
+    "secrets/rails.password", "/", ".", "~nobody", "[key]",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    path = Path(tempfile.mkdtemp())
+    static(path)
+    return path
+
+
+def _ends_well(folder: Path, content: bytes) -> None:
+    (folder / "cluster.yml").write_bytes(content)
+    try:
+        assert load(folder).cluster
+    except BadInventory as wrong:
+        assert wrong.complaints
+        assert all(str(complaint).startswith(str(folder)) for complaint in wrong.complaints)
+
+
+@given(content=st.binary(max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_end_in_an_inventory_or_complaints(folder: Path, content: bytes) -> None:
+    _ends_well(folder, content)
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=30))
+@settings(max_examples=700, deadline=None)
+def test_any_yaml_like_text_ends_in_an_inventory_or_complaints(
+    folder: Path, pieces: list[str]
+) -> None:
+    _ends_well(folder, "".join(pieces).encode())
+
+
+@given(
+    at=st.integers(0, len(HETZNER)),
+    cut=st.integers(0, 12),
+    pieces=st.lists(st.sampled_from(PIECES), max_size=4),
+    base=st.sampled_from([CLUSTER, HETZNER]),
+)
+@settings(max_examples=700, deadline=None)
+def test_right_inventory_with_any_damage_ends_in_an_inventory_or_complaints(
+    folder: Path, at: int, cut: int, pieces: list[str], base: str
+) -> None:
+    _ends_well(folder, (base[:at] + "".join(pieces) + base[at + cut :]).encode())
