@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pgprovision import observe
 from pgprovision.errors import NotConverged, OutcomeUnknown, PgprovisionError, Refused
-from pgprovision.model import Change, Diff, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.observe import Look, Target, View
 
 CLOUD = "hetzner"  # everything else hangs on it: when it fails, the run ends
@@ -67,7 +67,7 @@ def converge(
         try:
             for position in range(len(tiers)):
                 run.settle(tiers[position:], ceiling)
-            run.last_look(tiers)
+            run.last_look(tiers, planned)
         except PgprovisionError as error:
             error.done = error.done or _summary(report.changed)
             raise
@@ -141,14 +141,18 @@ class _Run:
                 except PgprovisionError as error:
                     self._lost(on, error)
 
-    def last_look(self, tiers: Sequence[Tier]) -> None:
+    def last_look(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
         """The verification: what still differs now is what is left. Differences that nothing
-        can be done about from here (no actions) are left without being an error."""
+        can be done about from here (no actions) are left without being an error. Of a host that
+        was lost, what was planned and not done is left."""
         self.look(tiers)
+        done = {_key(change.resource) for change in self.report.changed}
+        undone_of = {_key(c.resource): c for c in planned if _key(c.resource) not in done}
         for tier in tiers:
             view = observe.compare(tier, self.seen, self.failed)
             self.report.left += view.changes
-            self.report.left += [Change(r, Diff(None, None), ()) for r in view.cut_off]
+            keys = [_key(resource) for resource in view.cut_off]
+            self.report.left += [undone_of[key] for key in keys if key in undone_of]
             self.report.waiting += view.waiting
         undone = [change for change in self.report.left if change.actions]
         if undone and not self.failed:

@@ -34,6 +34,11 @@ def say(text: str) -> None:
     console().print(text, markup=False)
 
 
+def say_aside(text: str) -> None:
+    """A line for people that is not the answer."""
+    console(sys.stderr).print(text, markup=False, style="dim")
+
+
 def say_error(text: str) -> None:
     console(sys.stderr).print(text, markup=False, style="red")
 
@@ -258,7 +263,7 @@ class Progress:
     def failed(self, target: str, error: Exception) -> None:
         with self._lock:
             self._now.pop(target, None)
-        self._line(target, f"FAILED: {error}", "red")
+        self._line(target, f"FAILED: {str(error).partition(chr(10))[0]}", "red")
 
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
         with self._lock:

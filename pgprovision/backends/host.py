@@ -64,7 +64,11 @@ class Host:
                 if frame.code:
                     said = (frame.err or frame.out).decode(errors="replace").strip()
                     what = f"{actions[frame.index].why} failed (exit {frame.code})"
-                    raise StepFailed(f"{what}\n{_indent(said)}", where=self.name)
+                    raise StepFailed(
+                        f"{what}\n{_indent(said)}",
+                        where=self.name,
+                        next="mend the cause and run the same command again: it goes on from here",
+                    )
                 done(actions[frame.index])
         except (ConnectionError, TimeoutError, OSError) as error:
             self.close()

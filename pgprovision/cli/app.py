@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli import converge, lab, replica, secrets, status
+from pgprovision.cli import converge, destroy, lab, replica, secrets, status
 from pgprovision.cli.options import Options
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def options(
 converge.register(app)
 replica.register(app)
 status.register(app)
+destroy.register(app)
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")
 app.add_typer(lab.app, name="lab", help="A world to try things in: real machines on this one.")
 

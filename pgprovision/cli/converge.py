@@ -1,10 +1,10 @@
 """plan, drift, up: one call with three approvals."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,11 @@ from pgprovision.engine import Approve, converge, look_only
 from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Change, Impact, Report
+from pgprovision.model import Change, Impact, Report, Tier
 from pgprovision.record import Record
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
 
 Scope = Annotated[
     str,
@@ -109,8 +112,28 @@ def run_up(
     command: str, inventory: Inventory, nodes: Sequence[Node], approve: Approve, *, json: bool
 ) -> int:
     """Converge these nodes, with a record; prints the outcome; the exit code."""
-    from pgprovision.cli.targets import Targets
     from pgprovision.tasks import tiers
+    from pgprovision.tasks.cloud import preflight
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        if targets.cloud is not None:
+            for note in preflight(targets.cloud, inventory, nodes):
+                report.say_aside(note)
+        return tiers(inventory, nodes, datetime.now(UTC))
+
+    return run_tiers(command, inventory, wishes, approve, json=json)
+
+
+def run_tiers(
+    command: str,
+    inventory: Inventory,
+    wishes: "Callable[[Targets], Sequence[Tier]]",
+    approve: Approve,
+    *,
+    json: bool,
+) -> int:
+    """Converge what is wished, with a record; prints the outcome; the exit code."""
+    from pgprovision.cli.targets import Targets
 
     progress = report.Progress(quiet=json)
     watchers = Watchers([progress])
@@ -128,8 +151,7 @@ def run_up(
     outcome, result = Report(), "failed"
     try:
         with Targets(inventory) as targets:
-            wishes = tiers(inventory, nodes, datetime.now(UTC))
-            outcome = converge(wishes, targets, asked, watchers)
+            outcome = converge(wishes(targets), targets, asked, watchers)
             targets.count(outcome)
         result = "left" if outcome.left or outcome.failed else "done"
     except PgprovisionError as error:

@@ -1,6 +1,5 @@
 """add-replica: a file in the inventory, then the one loop."""
 
-from ipaddress import IPv4Address
 from typing import Annotated
 
 import typer
@@ -40,7 +39,7 @@ def add_replica(
     options: Options = context.obj
     node = NewNode(
         name=name,
-        private_ip=IPv4Address(private_ip) if private_ip else None,
+        private_ip=private_ip or None,
         address=address or None,
         server_type=server_type or None,
         location=location or None,

@@ -1,6 +1,7 @@
 """What a run talks to: the controller, the cloud if there is one, and each node over SSH."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -32,7 +33,7 @@ class Targets(dict[str, Target]):
             )
             self[CLOUD] = self.cloud
         for node in inventory.nodes:
-            self[node.name] = Host(node.name, lambda node=node: self._connect(node))
+            self[node.name] = Host(node.name, partial(self._connect, node))
 
     def __enter__(self) -> Self:
         return self

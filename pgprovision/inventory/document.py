@@ -28,6 +28,7 @@ _TRAP = re.compile(
     r"[-+]?(0[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9][0-9_]*_[0-9_]*|[0-9]+(:[0-9]{1,2})+"
     r"|\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
 )
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None}
@@ -185,6 +186,8 @@ class _Reader:
         text: str = event.value
         self.document.texts[loc] = text
         self.lookalikes(event, loc)
+        if variable := _VARIABLE.fullmatch(text):
+            self.complain(event, loc, f"not expanded; expected !env {variable[1]}")
         if quoted or event.tag:
             return text
         if text.lower() in _WORDS:

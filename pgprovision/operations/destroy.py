@@ -4,14 +4,13 @@ Only what carries the cluster's labels goes; of that, what others use stays. It 
 everything declared absent, so a run that was cut off is finished by the next.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from pgprovision.engine import Watcher, converge
+from pgprovision.engine import Approve
 from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Ask, Change, Impact, Report, Tier
-from pgprovision.observe import Target
+from pgprovision.model import Ask, Change, Impact, Tier
 from pgprovision.owned import Item, is_ours
 from pgprovision.resources.removal import Removal
 from pgprovision.tasks.cloud import Looker, host_key
@@ -49,14 +48,8 @@ def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
     return Doomed((Tier("removal", tuple(going)), Tier("host keys", keys)), tuple(kept))
 
 
-def destroy(
-    plan: Doomed,
-    cluster: str,
-    targets: Mapping[str, Target],
-    typed: Callable[[Sequence[str]], str],
-    watcher: Watcher,
-) -> Report:
-    """Carry the plan out. `typed` shows the names and returns what a person typed.
+def confirmed(cluster: str, typed: Callable[[Sequence[str]], str]) -> Approve:
+    """The approval: `typed` shows what goes and returns what a person typed.
 
     Raises Refused unless that is the cluster's name.
     """
@@ -70,7 +63,7 @@ def destroy(
             )
         return Impact.DESTROY
 
-    return converge(plan.tiers, targets, approve, watcher)
+    return approve
 
 
 def _users(item: Item) -> set[int]:

@@ -28,7 +28,7 @@ set lock_timeout = '10s';
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogObject(Resource):
-    """Something a server's catalogs hold. Absent while no server runs."""
+    """Something a running server tells about itself."""
 
     snapshot: Snapshot
 
@@ -37,7 +37,13 @@ class CatalogObject(Resource):
 
     def read(self, answer: Answer) -> State | Waiting | None:
         server = self.snapshot.parse(answer)
+        if server is None:
+            return self.while_down()
         return self.find(server) if isinstance(server, Server) else server
+
+    def while_down(self) -> State | None:
+        """What is there while no server runs: nothing."""
+        return None
 
     @abstractmethod
     def find(self, server: Server) -> State | None:

@@ -20,6 +20,12 @@ def note(instance: Instance) -> str:
     return f"{instance.data_directory}.pgprovision-making"
 
 
+def make_parent(instance: Instance) -> str:
+    """Shell text for the directory of this version's clusters, as Debian's wrappers make it."""
+    parent = instance.data_directory.rpartition("/")[0]
+    return sh("install", "-d", "-o", "postgres", "-g", "postgres", parent)
+
+
 def set_aside(instance: Instance) -> str:
     """Shell text that renames an unfinished data directory; nothing is ever deleted."""
     data = sh(instance.data_directory)
@@ -94,7 +100,7 @@ class PostgresCluster(Resource):
         yield Do(
             f"make the cluster {self.name} ({self.encoding}, {self.locale}"
             f"{', checksums' if self.data_checksums else ''})",
-            f"set -e\ntouch {sh(here)}; sync {sh(here)}\n{set_aside(self.instance)}\n"
+            f"set -e\n{make_parent(self.instance)}\ntouch {sh(here)}; sync {sh(here)}\n{set_aside(self.instance)}\n"
             f"rm -rf {sh(config)}\n{sh(*words)}\nsync -f {sh(self.instance.data_directory)}\n"
             f"rm {sh(here)}",
             timeout=300,

@@ -69,7 +69,7 @@ def rules(
     yield HbaSection(
         "The superuser: only here, only as the system's own user of that name",
         (
-            HbaRule("local", (ALL,), (superuser,), "peer"),
+            HbaRule("local", (ALL, REPLICATION), (superuser,), "peer"),
             HbaRule(host, (ALL, REPLICATION), (superuser,), "reject", ALL),
         ),
     )
@@ -115,7 +115,7 @@ class Hba(Resource):
         return File(on=self.on, path=path, content=self.text(), **attributes)
 
     def text(self) -> str:
-        """The whole file. Raises InventoryError where pgtoolkit reads other rules in it."""
+        """The whole file. Raises InventoryError where other rules would be read in it."""
         text = self.render(sections=self.sections)
         _judge(text, [rule for section in self.sections for rule in section.rules])
         return text
@@ -181,6 +181,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _judge(text: str, wished: Sequence[HbaRule]) -> None:
+    if any('"' in name for rule in wished for name in (*rule.databases, *rule.users)):
+        return  # pgtoolkit does not know doubled quotes; PostgreSQL judges on the host
     from pgtoolkit import hba  # late: only a rendered file needs it
     from pgtoolkit.errors import ParseError
 

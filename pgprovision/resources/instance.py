@@ -40,5 +40,9 @@ class Instance:
 
 
 def as_postgres(*words: str) -> str:
-    """Shell text that runs these words as the operating system's postgres user."""
-    return sh("runuser", "-u", "postgres", "--", *words)
+    """Shell text that runs these words as the operating system's postgres user.
+
+    setpriv, as runuser opens a PAM session: slower, and two lines of journal each time.
+    """
+    become = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups")
+    return sh(*become, "env", "HOME=/var/lib/postgresql", *words)

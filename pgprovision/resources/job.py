@@ -43,9 +43,10 @@ class Job:
 
     def start(self, why: str, *words: str, user: str = "postgres", weight: int = 25) -> Do:
         """Start it, unless it runs already. `weight`: its share of the processor, 100 is usual."""
+        plain = [word.replace("$", "$$") for word in words]  # systemd expands $ in any word
         run = sh(
             *("systemd-run", "--quiet", f"--unit={self.unit}", f"--uid={user}", f"--gid={user}"),
-            *("--property=Type=exec", f"--property=CPUWeight={weight}", "--", *words),
+            *("--property=Type=exec", f"--property=CPUWeight={weight}", "--", *plain),
         )
         runs = f"systemctl is-active {sh(self.unit)}"
         return Do(why, f"case $({runs}) in active|activating) exit 0;; esac\n{run}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from pgprovision.model import Answer, Diff, Do, State, Waiting
+from pgprovision.model import Diff, Do, State
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.reload import reload, restart
 from pgprovision.resources.snapshot import Server
@@ -24,9 +24,8 @@ class Loaded(CatalogObject):
     def name(self) -> str:
         return f"{self.snapshot.instance.version}/{self.snapshot.instance.name}"
 
-    def read(self, answer: Answer) -> State | Waiting | None:
-        seen = super().read(answer)
-        return self.desired() if seen is None else seen  # a server that is down reads all at start
+    def while_down(self) -> State:
+        return self.desired()  # it reads everything when it starts
 
     def find(self, server: Server) -> State:
         newer = [path for path, time in server.file_times.items() if time > server.loaded]
@@ -40,8 +39,8 @@ class Loaded(CatalogObject):
         return {"reload_pending": (), "restart_pending": (), "errors": ()}
 
     def change(self, diff: Diff) -> Iterable[Do]:
-        before = diff.before or {}
-        if before.get("errors"):
+        before = diff.before
+        if before is None or before["errors"]:
             return  # a reload would apply nothing, a restart might not come back
         instance = self.snapshot.instance
         if diff.moved("restart_pending"):

@@ -24,6 +24,9 @@ class Overrides(CatalogObject):
     def name(self) -> str:
         return f"{self.snapshot.instance.version}/{self.snapshot.instance.name}"
 
+    def while_down(self) -> State:
+        return self.desired()  # nothing to be seen, and nothing to be done about it
+
     def find(self, server: Server) -> State:
         return {
             "system": tuple(name for name in server.auto_conf if self._ours(name)),

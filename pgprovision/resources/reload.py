@@ -2,7 +2,7 @@
 
 from pgprovision.model import Do, Impact
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.instance import Instance, as_postgres
 
 TIMEOUT = 330.0  # a fast shutdown writes a checkpoint first; the unit's own limit is below this
 
@@ -27,9 +27,11 @@ def reload(instance: Instance, why: str) -> Do:
 
 
 def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
-    """Restarts. `fall_back` is shell text that puts the previous files back: when the server does
+    """Restarts, unless PostgreSQL would not accept its files. `fall_back` is shell text that puts the previous files back: when the server does
     not start, it is run and the server started again with them."""
     ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
+    config = f"config_file={instance.config_directory}/postgresql.conf"
+    judge = as_postgres(f"{instance.bin}/postgres", "-C", "data_directory", "-c", config)
     log = sh(f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log")
     back = ""
     if fall_back:
@@ -42,8 +44,10 @@ def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
         )
     return Do(
         f"restart: {why}",
-        f"{sh(ctl, *cluster, 'restart')} && exit 0\n"
-        f"{{ echo 'the server did not start:'; tail -n 8 {log}; }} >&2\n{back}exit 1",
+        f"{judge} >/dev/null || exit 1\n"
+        f"said=$({sh(ctl, *cluster, 'restart')} 2>&1) && exit 0\n"
+        f'case $said in *FATAL*) ;; *) said="$said $(tail -n 8 {log})" ;; esac\n'
+        f'echo "the server did not start: $said" >&2\n{back}exit 1',
         impact=Impact.RESTART,
         timeout=TIMEOUT,
     )

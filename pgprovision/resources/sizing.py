@@ -66,12 +66,10 @@ def sized(machine: Machine, *, max_connections: int = 200, version: int = 15) ->
 
 def _memory(machine: Machine, connections: int) -> Iterator[Setting]:
     ram = machine.memory
-    per_core = connections / machine.cores
-    pooler = f", {per_core:.0f} per core: above {CONNECTIONS_PER_CORE} put a pooler in front"
+    per_core = connections // machine.cores
+    crowded = f"{per_core} per core: above {CONNECTIONS_PER_CORE} put a pooler in front"
     yield Setting(
-        "max_connections",
-        connections,
-        "100 behind a pooler" + (pooler if per_core > CONNECTIONS_PER_CORE else ""),
+        "max_connections", connections, crowded if per_core > CONNECTIONS_PER_CORE else ""
     )
     yield Setting("shared_buffers", _size(ram // 4), f"a quarter of {_size(ram)}")
     yield Setting("huge_pages", "try", "used where the kernel has reserved them")

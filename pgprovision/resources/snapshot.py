@@ -17,10 +17,10 @@ from pgprovision.quote import conninfo, literal, sh
 from pgprovision.resources.instance import Instance
 
 Row = Mapping[str, Any]
-NOT_THERE = (  # psql's words where no server listens, and runuser's where none is installed
+NOT_THERE = (  # psql's words where no server listens, and setpriv's where none is installed
     "No such file or directory",
     "Connection refused",
-    "user postgres does not exist",
+    "failed to parse reuid",
 )
 ON_ITS_WAY = ("starting up", "shutting down", "not yet accepting connections")
 
@@ -120,11 +120,12 @@ def _sql(name: str) -> str:
 def _inside(database: str) -> str:
     """psql script that looks inside a database, if it is there.
 
-    The connection string goes through a psql variable, which is taken as it is: a name may hold
-    quotes, spaces and `=`.
+    The connection string goes through a psql variable, so a name may hold spaces and `=`; \\connect
+    takes one pair of double quotes off it.
     """
+    target = '"' + f"dbname={conninfo(database)}".replace('"', '""') + '"'
     return (
-        f"select {literal(f'dbname={conninfo(database)}')} as target, exists (select from"
+        f"select {literal(target)} as target, exists (select from"
         f" pg_database where datname = {literal(database)} and datallowconn) as present \\gset\n"
         "\\if :present\n\\connect -reuse-previous=on :target\n"
         f"{_sql('database')}\\endif\n"

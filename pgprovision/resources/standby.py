@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.cluster import note, set_aside
+from pgprovision.resources.cluster import make_parent, note, set_aside
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance, as_postgres
 from pgprovision.resources.job import Job, JobState
@@ -123,7 +123,7 @@ class Standby(Resource):
         return (
             f"set -e\nfound=$({identify})\nfound=${{found%%|*}}\n"
             f'[ "$found" = {sh(self.primary_identifier)} ] || {{ echo "{other}" >&2; exit 1; }}\n'
-            f"touch {here}; sync {here}\n{set_aside(self.instance)}\n"
+            f"{make_parent(self.instance)}\ntouch {here}; sync {here}\n{set_aside(self.instance)}\n"
             f"install -d -o postgres -g postgres -m 0700 {data}\n"
             f"{backup} 2>{sh(self._progress)} || {{ cat {sh(self._progress)} >&2; exit 1; }}\n"
             f"{signal}\nsync -f {data}\nrm -f {here} {sh(self._progress)}\n"

@@ -2,7 +2,13 @@
 -- to_jsonb(row) keeps columns that only some versions have.
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;
-with line as materialized (select * from pg_file_settings),
+with line as materialized (
+    select f.sourcefile, f.sourceline, f.name, f.error, case
+            when f.error = 'setting could not be applied' and s.context = 'postmaster' then f.name
+            else substring(f.error from
+                '^parameter "(.*)" cannot be changed without restarting the server$')
+        end as waits_for_restart
+    from pg_file_settings f left join pg_settings s on lower(s.name) = lower(f.name)),
 member as (
     select m.member, jsonb_agg(distinct g.rolname) as of
     from pg_auth_members m join pg_authid g on g.oid = m.roleid
@@ -49,13 +55,13 @@ select jsonb_build_object(
     'contexts', setting.contexts,
     'settings', setting.changed,
     'pending_restart', coalesce(setting.pending, '[]') || (
-        select coalesce(jsonb_agg(name), '[]') from line
-        where error = 'setting could not be applied'),
+        select coalesce(jsonb_agg(waits_for_restart), '[]') from line
+        where waits_for_restart is not null),
     'auto_conf', (select coalesce(jsonb_agg(distinct name), '[]') from line
         where sourcefile ~ '/postgresql\.auto\.conf$' and name is not null),
     'file_errors', (select coalesce(jsonb_agg(format('%s:%s: %s%s',
             sourcefile, sourceline, name || ': ', error)), '[]') from line
-        where error <> 'setting could not be applied'),
+        where error <> '' and waits_for_restart is null),
     'hba_errors', (select coalesce(jsonb_agg(format('pg_hba.conf:%s: %s', line_number, error)
             order by line_number), '[]')
         from pg_hba_file_rules where error is not null),

@@ -1,0 +1,55 @@
+"""destroy: the cluster's servers and what was made around them, after its name was typed."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.converge import run_tiers
+from pgprovision.cli.options import Json, Options
+from pgprovision.errors import Refused
+from pgprovision.inventory import load
+from pgprovision.model import Tier
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
+
+
+def register(app: typer.Typer) -> None:
+    app.command("destroy")(destroy)
+
+
+def destroy(
+    context: typer.Context,
+    confirm: Annotated[
+        str, typer.Option(help="The cluster's name, typed beforehand.", metavar="CLUSTER")
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Remove the cluster's servers and their data for good. Backups and strangers' things stay.
+
+    Only what carries the cluster's labels goes. Run again, it finishes what is left.
+    """
+    from pgprovision.operations.destroy import confirmed, doomed
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        if targets.cloud is None:
+            raise Refused("this cluster's hosts were not made by pgprovision; it removes none")
+        plan = doomed(targets.cloud, inventory)
+        for name in plan.kept:
+            report.say_aside(f"stays: {name}")
+        return plan.tiers
+
+    def typed(names: Sequence[str]) -> str:
+        for name in names:
+            report.say_aside(name)
+        if confirm or not sys.stdin.isatty():
+            return confirm
+        return str(typer.prompt("Type the cluster's name to remove all this for good", err=True))
+
+    return run_tiers("destroy", inventory, wishes, confirmed(inventory.cluster, typed), json=json)

@@ -1,0 +1,80 @@
+"""C1, C2, D3, E2: postgresql.conf and pg_hba.conf of a node, whole."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Resource
+from pgprovision.quote import sh
+from pgprovision.render import render
+from pgprovision.resources.conf import Conf, Tls, Upstream
+from pgprovision.resources.hba import SCRAM, Hba, HbaRule, rules
+from pgprovision.resources.overrides import Overrides
+from pgprovision.tasks import replica
+from pgprovision.tasks.places import (
+    CLUSTER_CA,
+    SERVER_CERTIFICATE,
+    SERVER_KEY,
+    slot,
+    snapshot,
+)
+
+
+def conf(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C1: rendered whole, sized from the machine, overridden setting by setting."""
+    yield _conf(inventory, node)
+
+
+def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C2: the superuser by peer, named roles over TLS, replication from the other nodes."""
+    others = [f"{other.private_ip}/32" for other in inventory.nodes if other.name != node.name]
+    access = [
+        HbaRule("hostssl", rule.databases, rule.users, SCRAM, str(address))
+        for rule in inventory.postgres.hba
+        for address in rule.addresses
+    ]
+    yield Hba(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        render=partial(render, "pg_hba.conf.j2", inventory.folder),
+        sections=tuple(
+            rules(
+                replication_role=inventory.postgres.replication.role,
+                replicas=others,
+                access=access,
+            )
+        ),
+    )
+
+
+def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """What ALTER SYSTEM set over the file is put back."""
+    managed = frozenset(_conf(inventory, node).settings())
+    yield Overrides(on=node.name, snapshot=snapshot(inventory), managed=managed)
+
+
+def _conf(inventory: Inventory, node: Node) -> Conf:
+    backup, postgres = inventory.backup, inventory.postgres
+    archive = ""
+    if backup is not None and backup.archiving:
+        archive = sh("pgbackrest", f"--stanza={backup.stanza}", "archive-push") + " %p"
+    upstream = None
+    if not node.is_primary:
+        upstream = Upstream(replica.conninfo(inventory, node), slot(node))
+    return Conf(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        render=partial(render, "postgresql.conf.j2", inventory.folder),
+        node=node.name,
+        addresses=(str(node.private_ip),),
+        tls=Tls(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
+        archive_command=archive,
+        upstream=upstream,
+        overrides={
+            "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
+            **postgres.settings,
+        },
+        memory=node.machine.memory,
+        cores=node.machine.cores,
+        disk=node.machine.disk,
+    )
