@@ -27,8 +27,9 @@ def reload(instance: Instance, why: str) -> Do:
 
 
 def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
-    """Restarts, unless PostgreSQL would not accept its files. `fall_back` is shell text that puts the previous files back: when the server does
-    not start, it is run and the server started again with them."""
+    """Restarts, unless PostgreSQL would not accept its files. `fall_back` is shell text that puts
+    the previous ones back: when the server does not start, it is run, and the server started again.
+    """
     ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
     config = f"config_file={instance.config_directory}/postgresql.conf"
     judge = as_postgres(f"{instance.bin}/postgres", "-C", "data_directory", "-c", config)

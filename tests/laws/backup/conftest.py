@@ -1,0 +1,138 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pgprovision.inventory.model import S3Repository
+from pgprovision.lab import s3
+from pgprovision.lab.hypervisor import MachineSpec
+from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.nspawn import NspawnHypervisor
+from pgprovision.lab.manager import Lab
+from pgprovision.lab.process import wait_until
+from pgprovision.render import render
+from pgprovision.resources.backup import FirstBackup
+from pgprovision.resources.file import File
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.packages import PackageSet
+from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.stanza import Stanza
+from pgprovision.resources.unit import Unit
+from pgprovision.secret import Secret
+from tests.lab import temporary_lab, why_not
+from tests.laws.backup.machine import NAME, Machine
+
+CA = "/etc/pgbackrest-ca.crt"
+INSTANCE = Instance()
+UNITS = "/etc/systemd/system"
+ARCHIVING = """\
+archive_mode = on
+archive_command = 'pgbackrest --stanza=main archive-push %p'
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """A machine, the lab's storage, and the wishes that follow each other."""
+
+    machine: Machine
+    lab: Lab
+
+    packages = PackageSet(on=NAME, title="backup", names=("postgresql-15", "pgbackrest", "less"))
+    first_backup = FirstBackup(on=NAME, stanza="main", instance=INSTANCE)
+    timer = Unit(on=NAME, unit="pgbackrest-full.timer")
+
+    def conf(self, path: str = "/laws", **secrets: str) -> PgbackrestConf:
+        """The repository at `path` of the bucket."""
+        env = self.lab.env()
+        endpoint, _, port = env["PGPROVISION_LAB_S3_ENDPOINT"].partition(":")
+        key = {"key": env["PGPROVISION_LAB_S3_KEY"], "secret": env["PGPROVISION_LAB_S3_SECRET"]}
+        held = {**key, "passphrase": "correct horse", **secrets}
+        repository = S3Repository(
+            bucket=s3.BUCKET,
+            endpoint=endpoint,
+            port=int(held.get("port", port)),
+            region=s3.REGION,
+            uri_style="path",
+            key=Secret(held["key"]),
+            key_secret=Secret(held["secret"]),
+            path=path,
+        )
+        text = render(
+            "pgbackrest.conf.j2",
+            repository=repository,
+            repository_ca=CA,
+            stanza="main",
+            instance=INSTANCE,
+            retention_days=30,
+            start_fast=True,
+            compress_type="zst",
+            process_max=2,
+        )
+        named = {"s3-key": "key", "s3-key-secret": "secret", "cipher-pass": "passphrase"}
+        return PgbackrestConf(
+            on=NAME,
+            stanza="main",
+            text=text,
+            secrets=tuple((f"repo1-{o}", Secret(held[name])) for o, name in named.items()),
+        )
+
+    def stanza(self, path: str = "/laws", instance: Instance = INSTANCE) -> Stanza:
+        return Stanza(on=NAME, conf=self.conf(path), instance=instance)
+
+    def authority(self) -> File:
+        return File(on=NAME, path=CA, content=Path(self.lab.env()["AWS_CA_BUNDLE"]).read_text())
+
+    def unit_files(self) -> tuple[File, ...]:
+        values = {"stanza": "main", "instance": INSTANCE, "randomized_delay": "15min"}
+        service = render("pgbackrest-backup@.service.j2", **values)
+        timer = render(
+            "pgbackrest-backup.timer.j2", **values, type="full", calendar="Sun *-*-* 03:00:00"
+        )
+        return (
+            File(on=NAME, path=f"{UNITS}/pgbackrest-backup@.service", content=service),
+            File(on=NAME, path=f"{UNITS}/pgbackrest-full.timer", content=timer),
+        )
+
+
+@pytest.fixture(scope="session")
+def booted() -> Iterator[World]:
+    """A machine of the test's own, as its image left it."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with temporary_lab("-backup") as lab:
+        site = Site.load(lab.home)
+        hypervisor = NspawnHypervisor(site, print)
+        address = hypervisor.public_addresses()[-1]
+        hypervisor.create(MachineSpec(911, NAME, "debian-12", address, ()))
+        hypervisor.start(911, ())
+        machine = Machine(site.machine(911))
+        done = "cloud-init status --wait >/dev/null; echo up"
+        assert wait_until(lambda: "up" in machine.shell(done, fails=True), seconds=60)
+        yield World(machine, lab)
+
+
+@pytest.fixture(scope="session")
+def world(booted: World) -> World:
+    """With PostgreSQL that archives, a stanza, a full backup and a timer."""
+    machine = booted.machine
+    machine.shell("mkdir -p /etc/postgresql-common")
+    common = "/etc/postgresql-common/createcluster.conf"
+    machine.run(File(on=NAME, path=common, content="create_main_cluster = false\n"))
+    machine.run(booted.packages)
+    machine.shell("pg_createcluster 15 main && mkdir -p /etc/postgresql/15/main/conf.d")
+    configuration = f"{INSTANCE.config_directory}/postgresql.conf"
+    machine.shell(f"echo \"include_dir = 'conf.d'\" >>{configuration}")
+    archiving = f"{INSTANCE.config_directory}/conf.d/archiving.conf"
+    machine.run(
+        File(on=NAME, path=archiving, content=ARCHIVING),
+        Unit(on=NAME, unit=INSTANCE.unit),
+        booted.authority(),
+        booted.conf(),
+        booted.stanza(),
+        booted.first_backup,
+        *booted.unit_files(),
+        booted.timer,
+    )
+    return booted

@@ -1,0 +1,45 @@
+"""One real machine with systemd, and the loop around it."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.engine import Approve, converge, look_only
+from pgprovision.lab.console import enter
+from pgprovision.lab.machines.folder import Folder
+from pgprovision.model import Change, Impact, Report, Resource, Tier
+from tests.laws.postgres.server import Silent
+
+NAME = "machine"
+
+
+def yes(changes: Sequence[Change]) -> Impact:
+    return Impact.RESTART
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A lab machine, entered as through a console: what is under test is not the network."""
+
+    folder: Folder
+
+    def shell(self, text: str, *, fails: bool = False) -> str:
+        """Runs shell text as root; what it printed."""
+        done = subprocess.run(enter(self.folder, ["sh", "-c", text]), capture_output=True)
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()
+        assert fails or done.returncode == 0, said
+        return said
+
+    def run(
+        self, *resources: Resource, approve: Approve = yes, watcher: Silent | None = None
+    ) -> Report:
+        """`up`: each resource in a tier of its own."""
+        tiers = [Tier(str(resource), (resource,)) for resource in resources]
+        host = Host(NAME, lambda: LocalWire(enter(self.folder, ["sh", "-s"])))
+        return converge(tiers, {NAME: host}, approve, watcher or Silent())
+
+    def plan(self, *resources: Resource) -> list[Change]:
+        """What differs, by the same loop that would repair it."""
+        return self.run(*resources, approve=look_only).left

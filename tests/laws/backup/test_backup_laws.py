@@ -1,0 +1,203 @@
+"""The laws of the loop over packages, units and backups, on a real machine with a real store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from pgprovision.errors import PgprovisionError, Refused, StepFailed
+from pgprovision.model import Resource, Waiting
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.pgbackrest import CONFIG
+from pgprovision.resources.unit import Unit
+from tests.laws.backup.conftest import NAME, World
+from tests.laws.postgres.server import Silent
+
+pytestmark = pytest.mark.lab
+
+JOB = "pgprovision-backup-full.service"
+
+
+def edit(old: str, new: str) -> str:
+    return f"sed -i 's|{old}|{new}|' {CONFIG}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wish, and for each key the shell text that breaks it behind our back."""
+
+    wish: Callable[[World], Resource]
+    breaks: Mapping[str, str]
+
+
+CASES: Mapping[str, Case] = {
+    "packages": Case(
+        lambda world: world.packages,
+        {
+            "less": "apt-get -q -y remove less",
+            "dpkg": "cd /tmp && apt-get -q download less && dpkg --unpack less_*.deb",
+        },
+    ),
+    "timer": Case(
+        lambda world: world.timer,
+        {
+            "active": "systemctl stop pgbackrest-full.timer",
+            "enabled": "systemctl disable pgbackrest-full.timer",
+            "needs_daemon_reload": "touch -d +1min /etc/systemd/system/pgbackrest-full.timer",
+        },
+    ),
+    "pgbackrest.conf": Case(
+        lambda world: world.conf(),
+        {
+            "process-max": edit("process-max=2", "process-max=3"),
+            "repo1-cipher-pass": edit("correct horse", "other"),
+            "repo1-s3-key-secret": edit("^repo1-s3-key-secret=.*", "repo1-s3-key-secret=x"),
+            "[main] pg1-port": edit("^pg1-port=.*", "pg1-port=1"),
+            "start-fast": edit("^start-fast=y$", ""),
+            "foreign options": f"echo pg1-database=x >>{CONFIG}",
+            "mode": f"chmod 0644 {CONFIG}",
+            "owner": f"chown root:postgres {CONFIG}",
+        },
+    ),
+    "stanza": Case(lambda world: world.stanza(), {}),
+    "first backup": Case(lambda world: world.first_backup, {}),
+}
+BREAKS = [(name, key) for name, case in CASES.items() for key in case.breaks]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_look_after_apply_finds_nothing_and_apply_writes_nothing(world: World, name: str) -> None:
+    resource = CASES[name].wish(world)
+    assert not world.machine.plan(resource)
+    assert not world.machine.run(resource).changed
+
+
+@pytest.mark.parametrize(("name", "key"), BREAKS)
+def test_one_key_when_broken_is_named_alone_and_repaired(world: World, name: str, key: str) -> None:
+    resource = CASES[name].wish(world)
+    world.machine.shell(CASES[name].breaks[key])
+    left = world.machine.plan(resource)
+    assert [change.keys for change in left] == [(key,)]
+    assert [change.keys for change in world.machine.plan(resource)] == [(key,)]
+    world.machine.run(resource)
+    assert not world.machine.plan(resource)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"secret": "wrong"}, "SignatureDoesNotMatch"),
+        ({"passphrase": "wrong"}, "repo1-cipher-pass is not the passphrase of this repository"),
+        ({"port": "1"}, "unable to connect to 's3.lab.internal:1'"),
+    ],
+)
+def test_conf_when_the_repository_cannot_be_read_with_it_stays_as_it_was(
+    world: World, given: dict[str, str], said: str
+) -> None:
+    before = world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest")
+    with pytest.raises(StepFailed) as caught:
+        world.machine.run(world.conf(**given))
+    assert said in str(caught.value)
+    assert world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest") == before
+
+
+def test_stanza_of_another_cluster_when_met_is_refused_and_left_alone(world: World) -> None:
+    world.machine.shell("pg_createcluster 15 other")
+    with pytest.raises(Refused, match="belongs to another cluster"):
+        world.machine.plan(world.stanza(instance=Instance(name="other")))
+    world.machine.shell("pg_dropcluster 15 other")
+    assert not world.machine.plan(world.stanza())
+
+
+class Killed(Exception):
+    """The controller goes away."""
+
+
+class Deserter(Silent):
+    """Goes away at the first sign of long work."""
+
+    def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
+        raise Killed
+
+
+def test_first_backup_when_the_controller_is_killed_is_attached_to(world: World) -> None:
+    machine, path = world.machine, "/attached"
+    machine.run(world.conf(path), world.stanza(path))
+    with pytest.raises(Killed):
+        machine.run(world.first_backup, watcher=Deserter())
+    first = machine.shell(f"systemctl show -p InvocationID --value {JOB}")
+    report = machine.run(world.first_backup)
+    assert first
+    assert not report.changed
+    full = "runuser -u postgres -- pgbackrest info | grep -c 'full backup:'"
+    assert machine.shell(full) == "1"
+    machine.run(world.conf())
+
+
+def test_first_backup_when_it_fails_says_why_and_is_started_anew_by_the_next_run(
+    world: World,
+) -> None:
+    machine, path = world.machine, "/failing"
+    machine.run(world.conf(path), world.stanza(path))
+    machine.shell(f"systemctl stop {INSTANCE_UNIT}")
+    with pytest.raises(StepFailed) as caught:
+        machine.run(world.first_backup)
+    assert "unable to find primary cluster" in str(caught.value)
+    machine.shell(f"systemctl start {INSTANCE_UNIT}")
+    assert machine.run(world.first_backup).changed
+    machine.run(world.conf())
+
+
+INSTANCE_UNIT = Instance().unit
+RUN = "systemctl start pgbackrest-backup@diff; echo $?; systemctl show -p Result --value "
+
+
+def test_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
+    signal = f"{Instance().data_directory}/standby.signal"
+    world.machine.shell(f"touch {signal}; systemctl restart {INSTANCE_UNIT}")
+    assert world.machine.shell(RUN + "pgbackrest-backup@diff", fails=True).endswith(
+        "0\nexec-condition"
+    )
+    said = world.machine.shell("journalctl -u pgbackrest-backup@diff -o cat")
+    assert "skipped: not the primary" in said
+    world.machine.shell(f"rm {signal}; systemctl restart {INSTANCE_UNIT}")
+
+
+def test_scheduled_backup_when_it_cannot_tell_the_role_fails(world: World) -> None:
+    world.machine.shell(f"systemctl stop {INSTANCE_UNIT}")
+    said = world.machine.shell(RUN + "pgbackrest-backup@diff", fails=True)
+    assert "exit-code" in said
+    assert "cannot tell" in world.machine.shell("journalctl -u pgbackrest-backup@diff -o cat")
+    world.machine.shell(f"systemctl reset-failed; systemctl start {INSTANCE_UNIT}")
+
+
+def test_scheduled_backup_on_the_primary_takes_one(world: World) -> None:
+    world.machine.shell("systemctl start pgbackrest-backup@diff")
+    assert "diff backup:" in world.machine.shell("runuser -u postgres -- pgbackrest info")
+
+
+def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
+    text = "[Service]\\nType=oneshot\\nExecStart=/bin/sh -c 'echo on fire; exit 3'\\n"
+    world.machine.shell(f'printf "{text}" >/etc/systemd/system/fire.service')
+    with pytest.raises(PgprovisionError, match="on fire"):
+        world.machine.run(Unit(on=NAME, unit="fire.service", enabled=None))
+    world.machine.shell("rm /etc/systemd/system/fire.service; systemctl reset-failed")
+
+
+def test_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
+    world.machine.shell("apt-get -q -y remove less")
+    hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w')"
+    hold += "; fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(3)"
+    world.machine.shell(
+        f'setsid python3 -c "{hold}" >/tmp/held 2>&1 </dev/null &'
+        " until grep -q held /tmp/held; do sleep 0.1; done"
+    )
+    seen: list[str] = []
+
+    class Listener(Silent):
+        def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
+            seen.append(waiting.reason)
+
+    world.machine.run(world.packages, watcher=Listener())
+    assert "locked by python3" in seen[0]
+    assert not world.machine.plan(world.packages)

@@ -1,0 +1,15 @@
+from collections.abc import Iterator
+
+import pytest
+
+from pgprovision.resources.instance import Instance
+from tests.laws.postgres import server
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    """A real PostgreSQL for this run."""
+    if reason := server.missing():
+        pytest.skip(f"no PostgreSQL to test with: {reason}")
+    with server.running() as instance:
+        yield instance

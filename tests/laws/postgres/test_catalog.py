@@ -1,0 +1,207 @@
+"""The laws of the loop, over everything that lives in the catalogs, on a real server."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pgprovision.quote import ident
+from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.database import Database, Schema
+from pgprovision.resources.extension import Extension
+from pgprovision.resources.grant import Grant
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.role import Role
+from pgprovision.resources.slot import Slot
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.secret import Secret
+from tests.laws.postgres.server import HERE, plan, run, sql
+
+Wishes = Mapping[str, CatalogObject]
+
+OWNER, APP, GROUP, READER = "owner", 'it\'s "app"', "group\\1", "lecteur-été"
+SALES = "Sales 'n' \"co\""
+BOOKS = "books \"of\" 'all' = 1"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wish, and for each key the SQL that breaks it behind our back."""
+
+    wish: Callable[[Snapshot], CatalogObject]
+    breaks: Mapping[str, str]
+
+
+def role(name: str, **wish: Any) -> Callable[[Snapshot], CatalogObject]:
+    return lambda snapshot: Role(on=HERE, snapshot=snapshot, role=name, **wish)
+
+
+def grant(to: str, *privileges: str, **wish: Any) -> Callable[[Snapshot], CatalogObject]:
+    def wished(snapshot: Snapshot) -> CatalogObject:
+        place: dict[str, Any] = {"on": HERE, "snapshot": snapshot, "database": BOOKS}
+        return Grant(**place, to=to, privileges=privileges, **wish)
+
+    return wished
+
+
+CASES: Mapping[str, Case] = {
+    "owner": Case(role(OWNER, login=False), {"login": "alter role owner login"}),
+    "group": Case(role(GROUP, login=False), {"comment": "comment on role :group is 'x'"}),
+    "login role": Case(
+        role(
+            APP,
+            password=Secret("  l\u00adö\u2168ng 'pass\\word\"  "),
+            connection_limit=500,
+            valid_until="2031-02-03T04:05:06+02:00",
+            member_of=(GROUP, OWNER),
+            comment="the 'web' \\ app",
+            createdb=True,
+        ),
+        {
+            "superuser": "alter role :app superuser",
+            "createdb": "alter role :app nocreatedb",
+            "replication": "alter role :app replication",
+            "connection_limit": "alter role :app connection limit 3",
+            "valid_until": "alter role :app valid until 'infinity'",
+            "password": "alter role :app password 'other'",
+            "member_of": "revoke owner from :app",
+            "comment": "comment on role :app is null",
+        },
+    ),
+    "reader": Case(role(READER), {"password": "alter role :reader password 'x'"}),
+    "database": Case(
+        lambda snapshot: Database(
+            on=HERE,
+            snapshot=snapshot,
+            database=BOOKS,
+            owner=OWNER,
+            encoding="UTF8",
+            locale="C.UTF-8",
+            connection_limit=50,
+            comment="all of 'em",
+        ),
+        {
+            "owner": "alter database :name owner to postgres",
+            "connection_limit": "alter database :name connection limit -1",
+            "comment": "comment on database :name is 'other'",
+        },
+    ),
+    "schema": Case(
+        lambda snapshot: Schema(
+            on=HERE, snapshot=snapshot, database=BOOKS, schema=SALES, owner=OWNER
+        ),
+        {"owner": "alter schema :schema owner to postgres"},
+    ),
+    "extension": Case(
+        lambda snapshot: Extension(
+            on=HERE, snapshot=snapshot, database=BOOKS, extension="pg_trgm", schema="public"
+        ),
+        {"schema": "create schema aside; alter extension pg_trgm set schema aside"},
+    ),
+    "public on database": Case(
+        grant("public"), {"CONNECT": "grant connect on database :name to public"}
+    ),
+    "public on schema": Case(
+        grant("public", privileges_on="schema", schema="public"),
+        {"CREATE": "grant create on schema public to public"},
+    ),
+    "app on database": Case(
+        grant(APP, "connect", "temp"),
+        {
+            "CONNECT": "revoke connect on database :name from :app",
+            "CREATE": "grant create on database :name to :app",
+        },
+    ),
+    "reader on tables": Case(
+        grant(READER, "select", privileges_on="tables", schema="public"),
+        {
+            "SELECT": "revoke select on t2 from :reader",
+            "UPDATE": "grant update on t1 to :reader",
+        },
+    ),
+    "group on sequences": Case(
+        grant(GROUP, "all", privileges_on="sequences", schema="public"),
+        {"USAGE": "revoke usage on s1 from :group"},
+    ),
+    "public on functions": Case(
+        grant("public", privileges_on="functions", schema=SALES),
+        {"EXECUTE": "grant execute on function :schema.f() to public"},
+    ),
+    "reader on later tables": Case(
+        grant(READER, "select", privileges_on="tables", schema="public", created_by=OWNER),
+        {
+            "SELECT": "alter default privileges for role owner in schema public"
+            " revoke select on tables from :reader",
+            "INSERT": "alter default privileges for role owner in schema public"
+            " grant insert on tables to :reader",
+        },
+    ),
+    "public on later functions": Case(
+        grant("public", privileges_on="functions", created_by=OWNER),
+        {"EXECUTE": "alter default privileges for role owner grant execute on functions to public"},
+    ),
+    "slot": Case(
+        lambda snapshot: Slot(on=HERE, snapshot=snapshot, slot="replica_2"),
+        {
+            "reserved": "select pg_drop_replication_slot('replica_2'),"
+            " pg_create_physical_replication_slot('replica_2')"
+        },
+    ),
+}
+NAMES = {":app": APP, ":group": GROUP, ":reader": READER, ":schema": SALES, ":name": BOOKS}
+OBJECTS = """
+create table t1 (); create table t2 (); create view v as select 1 as one; create sequence s1;
+create function :schema.f() returns int language sql as 'select 1';
+"""
+
+
+def named(text: str) -> str:
+    """The SQL with our names in it, quoted."""
+    for word, name in NAMES.items():
+        text = text.replace(word, ident(name))
+    return text
+
+
+@pytest.fixture(scope="module")
+def snapshot(instance: Instance) -> Snapshot:
+    return Snapshot(instance, ("postgres", "not there", BOOKS))
+
+
+@pytest.fixture(scope="module")
+def wishes(instance: Instance, snapshot: Snapshot) -> Wishes:
+    """Everything, made on an empty server in one run; then objects as an application has them."""
+    wishes = {name: case.wish(snapshot) for name, case in CASES.items()}
+    run(*wishes.values())
+    sql(instance, named(OBJECTS), BOOKS)
+    run(*wishes.values())
+    return wishes
+
+
+def test_catalog_when_applied_then_a_look_finds_nothing(
+    wishes: Wishes,
+) -> None:
+    assert plan(*wishes.values()) == []
+
+
+def test_catalog_when_applied_again_then_nothing_is_written(
+    instance: Instance, wishes: Wishes
+) -> None:
+    before = sql(instance, "select pg_current_wal_insert_lsn()")
+    report = run(*wishes.values())
+    assert report.changed == []
+    assert report.trips == {} or set(report.trips.values()) == {1}
+    assert sql(instance, "select pg_current_wal_insert_lsn()") == before
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [(name, key) for name, case in CASES.items() for key in case.breaks]
+)
+def test_resource_when_one_key_is_broken_then_it_alone_is_named_and_repaired(
+    instance: Instance, wishes: Wishes, name: str, key: str
+) -> None:
+    sql(instance, named(CASES[name].breaks[key]), BOOKS)
+    (change,) = plan(*wishes.values())
+    assert (change.resource, change.keys) == (wishes[name], (key,))
+    assert [done.resource for done in run(*wishes.values()).changed] == [wishes[name]]
+    assert plan(*wishes.values()) == []

@@ -1,0 +1,278 @@
+"""The laws over the two configuration files and what the server has loaded, on a real server."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pgprovision.errors import StepFailed
+from pgprovision.model import Impact, Resource
+from pgprovision.quote import sh
+from pgprovision.render import render
+from pgprovision.resources.conf import Conf, Tls
+from pgprovision.resources.hba import ALL, SCRAM, Hba, HbaRule, HbaSection, rules
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.loaded import Loaded
+from pgprovision.resources.overrides import Overrides
+from pgprovision.resources.reload import reload
+from pgprovision.resources.snapshot import Snapshot
+from tests.laws.postgres.server import HERE, plan, run, shell, sql
+
+GB = 1 << 30
+HOSTILE = ("it's", 'a"b', "with space", "a,b", "a#b", "+plus", "@at", "all", "ünï", "back\\slash")
+
+
+@pytest.fixture(scope="module")
+def snapshot(instance: Instance) -> Snapshot:
+    return Snapshot(instance)
+
+
+@pytest.fixture(scope="module")
+def tls(instance: Instance) -> Tls:
+    key, certificate = (f"{instance.config_directory}/server.{part}" for part in ("key", "crt"))
+    words = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=node-1")
+    shell(sh(*words, "-keyout", key, "-out", certificate) + f" && chown postgres {sh(key)}")
+    return Tls(certificate, key, certificate)
+
+
+@pytest.fixture(scope="module")
+def conf(snapshot: Snapshot, tls: Tls) -> Conf:
+    return Conf(
+        on=HERE,
+        snapshot=snapshot,
+        render=partial(render, "postgresql.conf.j2"),
+        node="node-1",
+        tls=tls,
+        memory=GB,
+        cores=2,
+        disk=20 * GB,
+        overrides={"DateStyle": "ISO, MDY", "log_line_prefix": "%m # 'it''s' \\ ", "fsync": False},
+    )
+
+
+@pytest.fixture(scope="module")
+def hba(snapshot: Snapshot) -> Hba:
+    access = [HbaRule("hostssl", (name,), (name,), SCRAM, "10.1.0.0/16") for name in HOSTILE]
+    sections = rules(replication_role="replicator", replicas=["10.0.1.2"], access=access)
+    template = partial(render, "pg_hba.conf.j2")
+    return Hba(on=HERE, snapshot=snapshot, render=template, sections=tuple(sections))
+
+
+@pytest.fixture(scope="module")
+def wishes(conf: Conf, hba: Hba, snapshot: Snapshot) -> tuple[Resource, ...]:
+    """Everything, applied once."""
+    wishes = (
+        conf,
+        hba,
+        Overrides(on=HERE, snapshot=snapshot, managed=frozenset(conf.settings())),
+        Loaded(on=HERE, snapshot=snapshot),
+    )
+    run(*wishes)
+    return wishes
+
+
+def edit(path: str, sed: str) -> None:
+    shell(sh("sed", "-i", sed, path))
+
+
+def contexts(instance: Instance) -> Mapping[str, str]:
+    rows = sql(instance, "select name, setting from pg_settings").splitlines()
+    return dict(row.split("|", 1) for row in rows if "|" in row)
+
+
+def test_files_when_applied_then_nothing_differs_and_nothing_is_written(
+    wishes: tuple[Resource, ...],
+) -> None:
+    assert plan(*wishes) == []
+    assert run(*wishes).changed == []
+
+
+def test_conf_when_applied_then_the_server_says_the_same(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    files = "select name, applied, sourceline from pg_file_settings where not applied"
+    assert sql(instance, files) == ""
+    shown = contexts(instance)
+    assert shown["cluster_name"] == "node-1"
+    assert shown["log_line_prefix"] == "%m # 'it''s' \\ "
+    assert set(conf.settings()) <= {name.lower() for name in shown}
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "impact"),
+    [
+        ("s/^work_mem = .*/work_mem = 9MB/", "work_mem", Impact.RELOAD),
+        ("s/^DateStyle = .*/DateStyle = 'ISO, DMY'/", "DateStyle", Impact.RELOAD),
+        ("/^random_page_cost/d", "random_page_cost", Impact.RELOAD),
+        ("s/^max_wal_senders = .*/max_wal_senders = 11/", "max_wal_senders", Impact.RESTART),
+        ("2s/$/ !/", "comments", Impact.RELOAD),
+    ],
+)
+def test_conf_when_a_line_is_broken_then_that_setting_is_named_and_repaired(
+    conf: Conf, wishes: tuple[Resource, ...], line: str, name: str, impact: Impact
+) -> None:
+    edit(conf.name, line)
+    found = {change.resource.kind: change for change in plan(*wishes)}
+    assert [key.lower() for key in found["postgresql.conf"].keys] == [name.lower()]
+    assert found["postgresql.conf"].impact == impact
+    run(*wishes)
+    assert plan(*wishes) == []
+
+
+def test_conf_when_its_mode_is_broken_then_it_alone_is_repaired(
+    conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    Path(conf.name).chmod(0o666)
+    (change,) = plan(*wishes)
+    assert (change.keys, change.impact) == (("mode",), Impact.NONE)
+    run(*wishes)
+    assert plan(*wishes) == []
+
+
+def test_conf_when_a_setting_is_unknown_then_the_old_file_stays(
+    conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    wrong = replace(conf, overrides={**conf.overrides, "shared_bufers": "1GB"})
+    with pytest.raises(StepFailed, match='unrecognized configuration parameter "shared_bufers"'):
+        run(wrong)
+    assert plan(*wishes) == []
+
+
+def test_conf_when_the_restart_fails_then_the_previous_file_is_back_and_the_server_runs(
+    conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    wrong = replace(conf, overrides={**conf.overrides, "shared_preload_libraries": "not_there"})
+    with pytest.raises(StepFailed, match="not_there") as failure:
+        run(wrong)
+    assert "the previous configuration is back" in str(failure.value)
+    assert plan(*wishes) == []
+
+
+def test_conf_when_no_server_runs_then_it_is_only_written(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    cluster = sh("pg_ctlcluster", str(instance.version), instance.name)
+    shell(f"{cluster} stop")
+    try:
+        edit(conf.name, "s/^max_wal_senders = .*/max_wal_senders = 11/")
+        (change,) = plan(*wishes)
+        assert change.impact == Impact.NONE
+        run(*wishes)
+    finally:
+        shell(f"{cluster} start")
+    assert plan(*wishes) == []
+
+
+def test_loaded_when_a_run_was_killed_after_the_write_then_the_next_one_loads(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    edit(conf.name, "s/^work_mem = .*/work_mem = 12MB/")
+    shell(reload(instance, "by hand").text)
+    Path(conf.name).write_text(conf.text())  # all that the write alone would leave
+    (change,) = plan(*wishes)
+    assert (change.keys, change.impact) == (("reload_pending",), Impact.RELOAD)
+    assert change.diff.before is not None
+    assert change.diff.before["reload_pending"] == ("postgresql.conf",)
+    run(*wishes)
+    assert plan(*wishes) == []
+    assert contexts(instance)["work_mem"] != "12288"
+
+
+def test_loaded_when_a_restart_is_pending_then_it_is_named_and_done(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    local = Path(conf.name).with_name("local.conf")
+    local.write_text("max_prepared_transactions = 5\n")
+    try:
+        (change,) = plan(*wishes)
+        assert change.diff.before is not None
+        assert change.diff.before["restart_pending"] == ("max_prepared_transactions",)
+        assert change.impact == Impact.RESTART
+        run(*wishes)
+        assert contexts(instance)["max_prepared_transactions"] == "5"
+    finally:
+        local.unlink()
+    run(*wishes)
+
+
+def test_loaded_when_local_conf_has_an_error_then_it_is_named_and_left(
+    conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    local = Path(conf.name).with_name("local.conf")
+    local.write_text("no_such_setting = 5\n")
+    try:
+        (left,) = run(*wishes).left
+        assert left.diff.before is not None
+        assert "local.conf:1: no_such_setting" in str(left.diff.before["errors"])
+        assert left.actions == ()
+    finally:
+        local.unlink()
+    assert plan(*wishes) == []
+
+
+def test_loaded_when_local_conf_would_not_start_then_the_server_is_not_restarted(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    local = Path(conf.name).with_name("local.conf")
+    local.write_text("max_prepared_transactions = many\n")
+    started = sql(instance, "select pg_postmaster_start_time()")
+    try:
+        with pytest.raises(StepFailed, match='"max_prepared_transactions": "many"'):
+            run(*wishes)
+        assert sql(instance, "select pg_postmaster_start_time()") == started
+    finally:
+        local.unlink()
+    assert plan(*wishes) == []
+
+
+def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
+    instance: Instance, wishes: tuple[Resource, ...]
+) -> None:
+    sql(instance, "alter system set work_mem = '1MB'; alter system set \"DateStyle\" = 'German'")
+    sql(instance, "alter system set geqo = off")  # not ours
+    (change, *_) = plan(*wishes)
+    assert change.diff.before is not None
+    assert change.diff.before["system"] == ("DateStyle", "work_mem")
+    run(*wishes)
+    assert plan(*wishes) == []
+    assert contexts(instance)["geqo"] == "off"
+
+
+def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
+    instance: Instance, wishes: tuple[Resource, ...]
+) -> None:
+    sql(instance, "alter role postgres in database postgres set work_mem = '7MB'")
+    (left,) = run(*wishes).left
+    assert left.diff.before is not None
+    shown = left.diff.before["roles_and_databases"]
+    sql(instance, "alter role postgres in database postgres reset work_mem")
+    assert shown == ("role postgres in database postgres: work_mem=7MB",)
+
+
+def test_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
+    hba: Hba, wishes: tuple[Resource, ...]
+) -> None:
+    edit(hba.name, "s/^local .*peer$/local all all trust/")
+    (change, *_) = plan(*wishes)
+    assert change.keys == ("- local all all trust", '+ local all,replication "postgres" peer')
+    assert change.impact == Impact.RELOAD
+    run(*wishes)
+    assert plan(*wishes) == []
+
+
+def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
+    instance: Instance, wishes: tuple[Resource, ...]
+) -> None:
+    rows = "select unnest(user_name) from pg_hba_file_rules where address = '10.1.0.0'"
+    assert tuple(sql(instance, rows).splitlines()) == HOSTILE
+
+
+def test_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
+    hba: Hba, wishes: tuple[Resource, ...]
+) -> None:
+    peer = HbaRule("host", (ALL,), (ALL,), "peer", "10.0.0.0/8")
+    with pytest.raises(StepFailed, match="the previous file is back"):
+        run(replace(hba, sections=(HbaSection("wrong", (peer,)),)))
+    assert plan(*wishes) == []
