@@ -6,11 +6,12 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.engine import converge
 from pgprovision.errors import CloudError, Refused
 from pgprovision.inventory.model import Hetzner, Inventory, Node
 from pgprovision.model import Do, Report
 from pgprovision.observe import Target
-from pgprovision.operations.destroy import destroy, doomed
+from pgprovision.operations.destroy import confirmed, doomed
 from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import cloud_tiers, preflight
 from tests.cloud import Notebook, do, listed, one, project, run
@@ -64,7 +65,8 @@ def remove(
     cloud = project(sim)
     targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
     plan = doomed(cloud, inventory(folder, sim))
-    return destroy(plan, "lab", targets, lambda names: typed, watcher or Notebook())
+    approve = confirmed("lab", lambda names: typed)
+    return converge(plan.tiers, targets, approve, watcher or Notebook())
 
 
 def test_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
