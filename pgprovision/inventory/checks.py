@@ -164,5 +164,5 @@ def _files(inventory: Inventory) -> Found:
     if inventory.backup:
         named[("backup", "repository", "ca_file")] = inventory.backup.repository.ca_file
     for at, path in named.items():
-        if path is not None and not os.access(path, os.R_OK):
+        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
             yield at, f"no readable file {path}"

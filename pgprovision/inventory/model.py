@@ -2,6 +2,7 @@
 
 Names are the field's own: Hetzner's for servers, PostgreSQL's for databases, pgBackRest's for
 backups. `load` fills in what one part takes from another, so readers never merge defaults.
+One file on purpose: all that can be written into an inventory, on one page.
 """
 
 import hashlib

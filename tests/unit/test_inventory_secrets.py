@@ -41,6 +41,13 @@ def test_environment_when_unset_or_empty_is_named(
     assert folder.complaint() == expected
 
 
+@pytest.mark.parametrize("text", ["$CLUSTER", "${CLUSTER}", "'${CLUSTER}'"])
+def test_variable_of_a_shell_s_is_not_expanded_but_explained(tmp_path: Path, text: str) -> None:
+    assert static(tmp_path, CLUSTER.replace("hcb-lab", text)).complaint() == (
+        "cluster.yml:1:10: cluster: not expanded; expected !env CLUSTER"
+    )
+
+
 def test_environment_when_unset_takes_the_default(tmp_path: Path) -> None:
     default = "!env {name: TEST_NONE_SUCH, default: hcb-default}"
     assert static(tmp_path, CLUSTER.replace("hcb-lab", default)).load().cluster == "hcb-default"
