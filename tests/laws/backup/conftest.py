@@ -85,10 +85,13 @@ class World:
         return File(on=NAME, path=CA, content=Path(self.lab.env()["AWS_CA_BUNDLE"]).read_text())
 
     def unit_files(self) -> tuple[File, ...]:
-        values = {"stanza": "main", "instance": INSTANCE, "randomized_delay": "15min"}
-        service = render("pgbackrest-backup@.service.j2", **values)
+        service = render("pgbackrest-backup@.service.j2", stanza="main", instance=INSTANCE)
         timer = render(
-            "pgbackrest-backup.timer.j2", **values, type="full", calendar="Sun *-*-* 03:00:00"
+            "pgbackrest-backup.timer.j2",
+            stanza="main",
+            type="full",
+            calendar="Sun *-*-* 03:00:00",
+            randomized_delay="15min",
         )
         return (
             File(on=NAME, path=f"{UNITS}/pgbackrest-backup@.service", content=service),

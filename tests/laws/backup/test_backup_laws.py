@@ -10,12 +10,15 @@ from pgprovision.model import Resource, Waiting
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest import CONFIG
 from pgprovision.resources.unit import Unit
-from tests.laws.backup.conftest import NAME, World
+from tests.laws.backup.conftest import World
+from tests.laws.backup.machine import NAME
 from tests.laws.postgres.server import Silent
 
 pytestmark = pytest.mark.lab
 
 JOB = "pgprovision-backup-full.service"
+DIFFERENTIAL = "pgbackrest-backup@diff.service"
+INSTANCE_UNIT = Instance().unit
 
 
 def edit(old: str, new: str) -> str:
@@ -148,31 +151,26 @@ def test_first_backup_when_it_fails_says_why_and_is_started_anew_by_the_next_run
     machine.run(world.conf())
 
 
-INSTANCE_UNIT = Instance().unit
-RUN = "systemctl start pgbackrest-backup@diff; echo $?; systemctl show -p Result --value "
-
-
 def test_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
     signal = f"{Instance().data_directory}/standby.signal"
     world.machine.shell(f"touch {signal}; systemctl restart {INSTANCE_UNIT}")
-    assert world.machine.shell(RUN + "pgbackrest-backup@diff", fails=True).endswith(
-        "0\nexec-condition"
-    )
-    said = world.machine.shell("journalctl -u pgbackrest-backup@diff -o cat")
+    world.machine.shell(f"systemctl start {DIFFERENTIAL}")
+    said = world.machine.shell(f"journalctl -u {DIFFERENTIAL} -o cat")
     assert "skipped: not the primary" in said
+    assert "Skipped due to 'exec-condition'" in said
     world.machine.shell(f"rm {signal}; systemctl restart {INSTANCE_UNIT}")
 
 
 def test_scheduled_backup_when_it_cannot_tell_the_role_fails(world: World) -> None:
     world.machine.shell(f"systemctl stop {INSTANCE_UNIT}")
-    said = world.machine.shell(RUN + "pgbackrest-backup@diff", fails=True)
-    assert "exit-code" in said
-    assert "cannot tell" in world.machine.shell("journalctl -u pgbackrest-backup@diff -o cat")
+    world.machine.shell(f"systemctl start {DIFFERENTIAL}", fails=True)
+    assert world.machine.shell(f"systemctl is-failed {DIFFERENTIAL}") == "failed"
+    assert "cannot tell" in world.machine.shell(f"journalctl -u {DIFFERENTIAL} -o cat")
     world.machine.shell(f"systemctl reset-failed; systemctl start {INSTANCE_UNIT}")
 
 
 def test_scheduled_backup_on_the_primary_takes_one(world: World) -> None:
-    world.machine.shell("systemctl start pgbackrest-backup@diff")
+    world.machine.shell(f"systemctl start {DIFFERENTIAL}")
     assert "diff backup:" in world.machine.shell("runuser -u postgres -- pgbackrest info")
 
 
