@@ -43,6 +43,7 @@ def converge(
     approve: Approve,
     watcher: Watcher,
     *,
+    report: Report | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
@@ -51,13 +52,14 @@ def converge(
     `approve` is asked once, with everything the first look found; it answers with the highest
     impact it allows. Raises Refused where a look or the approval forbids going on, NotConverged
     when everything was done and something still differs, CloudError. Failures of single hosts
-    are in the report.
+    are in the report. A report that is given is filled as the run goes, so that it tells what
+    was done also where this raises.
     """
     began = clock()
-    run = _Run(targets, watcher, clock, sleep)
+    report = Report() if report is None else report
+    run = _Run(targets, watcher, clock, sleep, report)
     run.look(tiers)
     views = [observe.compare(tier, run.seen, run.failed) for tier in tiers]
-    report = run.report
     planned = [change for view in views for change in view.changes]
     waiting = [pair for view in views for pair in view.waiting]
     ceiling = approve(planned) if (planned or waiting) and not run.failed else None
@@ -71,6 +73,8 @@ def converge(
         except PgprovisionError as error:
             error.done = error.done or _summary(report.changed)
             raise
+        finally:
+            report.seconds = clock() - began
     report.seconds = clock() - began
     return report
 
@@ -81,7 +85,7 @@ class _Run:
     watcher: Watcher
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    report: Report = field(default_factory=Report)
+    report: Report
     seen: Look = field(default_factory=Look)
     unknown: dict[str, OutcomeUnknown] = field(default_factory=dict)
 

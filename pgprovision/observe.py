@@ -92,7 +92,7 @@ def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
                 view.waiting.append((resource, before))
             elif diff := Diff(before, resource.desired()):
                 change = Change(resource, diff, tuple(resource.change(diff)))
-                if change.actions or answer is not None:  # nothing to say of what is not there
+                if change.actions or before is not None:  # nothing to say of what is not there
                     view.changes.append(change)
         except Refused as error:
             error.where = error.where or f"{wish.on}: {wish}"

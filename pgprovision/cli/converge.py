@@ -1,25 +1,22 @@
 """plan, drift, up: one call with three approvals."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import Approve, converge, look_only
-from pgprovision.errors import InventoryError, PgprovisionError, Refused
+from pgprovision.cli.run import run
+from pgprovision.cli.targets import Targets
+from pgprovision.engine import Approve, look_only
+from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Change, Impact, Report, Tier
-from pgprovision.record import Record
-
-if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
+from pgprovision.model import Change, Impact, Tier
 
 Scope = Annotated[
     str,
@@ -66,9 +63,8 @@ def up(
     options: Options = context.obj
     inventory = load(options.inventory)
     ceiling = Impact[allow.value.upper()]
-    return run_up(
-        "up", inventory, select(inventory, scope), approval(ceiling, yes=yes, quiet=json), json=json
-    )
+    nodes = select(inventory, scope)
+    return run_nodes("up", inventory, nodes, approval(ceiling, yes=yes, quiet=json), json=json)
 
 
 def select(inventory: Inventory, scope: str) -> tuple[Node, ...]:
@@ -108,86 +104,23 @@ def approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
     return approve
 
 
-def run_up(
+def run_nodes(
     command: str, inventory: Inventory, nodes: Sequence[Node], approve: Approve, *, json: bool
 ) -> int:
-    """Converge these nodes, with a record; prints the outcome; the exit code."""
+    """Converge these nodes as far as `approve` allows; the exit code."""
     from pgprovision.tasks import tiers
     from pgprovision.tasks.cloud import preflight
 
-    def wishes(targets: "Targets") -> Sequence[Tier]:
+    def wishes(targets: Targets) -> Sequence[Tier]:
         if targets.cloud is not None:
             for note in preflight(targets.cloud, inventory, nodes):
                 report.say_aside(note)
         return tiers(inventory, nodes, datetime.now(UTC))
 
-    return run_tiers(command, inventory, wishes, approve, json=json)
-
-
-def run_tiers(
-    command: str,
-    inventory: Inventory,
-    wishes: "Callable[[Targets], Sequence[Tier]]",
-    approve: Approve,
-    *,
-    json: bool,
-) -> int:
-    """Converge what is wished, with a record; prints the outcome; the exit code."""
-    from pgprovision.cli.targets import Targets
-
-    progress = report.Progress(quiet=json)
-    watchers = Watchers([progress])
-    record: Record | None = None
-
-    def asked(changes: Sequence[Change]) -> Impact | None:
-        nonlocal record
-        with progress.paused():
-            answer = approve(changes)
-        if answer is not None:
-            record = Record(inventory.cluster, command)
-            watchers.insert(0, record)  # before anything is sent, it is written
-        return answer
-
-    outcome, result = Report(), "failed"
-    try:
-        with Targets(inventory) as targets:
-            outcome = converge(wishes(targets), targets, asked, watchers)
-            targets.count(outcome)
-        result = "left" if outcome.left or outcome.failed else "done"
-    except PgprovisionError as error:
-        result = type(error).__name__
-        raise
-    finally:
-        progress.close()
-        if record is not None:
-            record.end(result, outcome.seconds)
-    path = str(record.path) if record else None
-    if json:
-        done = outcome.changed
-        document = report.document(command, inventory.cluster, outcome, planned=done, record=path)
-        report.emit(document)
-    else:
-        report.show_outcome(outcome, path)
-    return report.exit_code(outcome)
+    return run(command, inventory, wishes, approve, json=json)
 
 
 def _look(context: typer.Context, command: str, scope: str, json: bool) -> int:
-    from pgprovision.cli.targets import Targets
-    from pgprovision.tasks import tiers
-
     options: Options = context.obj
     inventory = load(options.inventory)
-    nodes = select(inventory, scope)
-    progress = report.Progress(quiet=True)
-    with Targets(inventory) as targets:
-        outcome = converge(tiers(inventory, nodes, datetime.now(UTC)), targets, look_only, progress)
-        targets.count(outcome)
-    if json:
-        document = report.document(
-            command, inventory.cluster, outcome, planned=outcome.left, record=None
-        )
-        report.emit(document)
-    else:
-        report.show_changes(outcome.left)
-        report.show_looked(outcome)
-    return report.exit_code(outcome)
+    return run_nodes(command, inventory, select(inventory, scope), look_only, json=json)

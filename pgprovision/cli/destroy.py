@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import run_tiers
 from pgprovision.cli.options import Json, Options
+from pgprovision.cli.run import run
 from pgprovision.errors import Refused
 from pgprovision.inventory import load
 from pgprovision.model import Tier
@@ -52,4 +52,4 @@ def destroy(
             return confirm
         return str(typer.prompt("Type the cluster's name to remove all this for good", err=True))
 
-    return run_tiers("destroy", inventory, wishes, confirmed(inventory.cluster, typed), json=json)
+    return run("destroy", inventory, wishes, confirmed(inventory.cluster, typed), json=json)

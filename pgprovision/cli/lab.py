@@ -40,7 +40,7 @@ def up(name: Name = "demo", yes: Yes = False) -> None:
 @app.command()
 def status(name: Name = "demo") -> None:
     """List the lab's processes and machines."""
-    with _existing(name) as lab:
+    with _lab(name) as lab:
         network = lab.config.network
         typer.echo(f"lab {name}: {'running' if lab.running else 'not running'}; {lab.home}")
         typer.echo(f"network {network.range}, router in namespace {network.router}")
@@ -58,7 +58,7 @@ def status(name: Name = "demo") -> None:
 @app.command()
 def env(name: Name = "demo") -> None:
     """Print shell exports for clients of the lab: API, storage."""
-    with _existing(name) as lab:
+    with _lab(name) as lab:
         for key, value in lab.env().items():
             typer.echo(f"export {key}={shlex.quote(value)}")
 
@@ -70,7 +70,7 @@ def ssh(
     name: Name = "demo",
 ) -> None:
     """Enter a server as root, through its console: no key needed, no firewall in the way."""
-    with _existing(name) as lab:
+    with _lab(name) as lab:
         words = lab.shell(server, _as_ssh(command))
         sys.stdout.flush()
         os.execvp(words[0], words)
@@ -79,7 +79,7 @@ def ssh(
 @app.command()
 def down(name: Name = "demo") -> None:
     """Shut the machines down and stop every process; `up` resumes."""
-    with _existing(name) as lab:
+    with _lab(name) as lab:
         lab.down(typer.echo)
         typer.echo(f"lab {name} is down; `pgprovision lab up` resumes it")
 
@@ -98,27 +98,16 @@ def destroy(name: Name = "demo") -> None:
 def _lab(name: str) -> "Iterator[Lab]":
     """The lab, on a host that can run one; its errors become one line and an exit code."""
     from pgprovision.lab import host
-    from pgprovision.lab.command import LabError, LabRefused
+    from pgprovision.lab.command import LabError, LabRefused, LabUnknown
     from pgprovision.lab.manager import Lab
 
+    codes = {LabUnknown: _BAD_INPUT, LabRefused: _REFUSED}
     try:
         host.check()
         yield Lab(name)
-    except LabRefused as refused:
-        typer.echo(f"{refused}", err=True)
-        raise typer.Exit(_REFUSED) from None
     except LabError as error:
         typer.echo(f"{error}", err=True)
-        raise typer.Exit(_FAILED) from None
-
-
-@contextmanager
-def _existing(name: str) -> "Iterator[Lab]":
-    with _lab(name) as lab:
-        if not lab.exists:
-            typer.echo(f"there is no lab {name!r}; `pgprovision lab up` makes one", err=True)
-            raise typer.Exit(_BAD_INPUT)
-        yield lab
+        raise typer.Exit(codes.get(type(error), _FAILED)) from None
 
 
 def _install(yes: bool) -> None:

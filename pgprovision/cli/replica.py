@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import Allow, AllowOption, approval, run_up
+from pgprovision.cli.converge import Allow, AllowOption, approval, run_nodes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.model import Impact
@@ -50,4 +50,4 @@ def add_replica(
     inventory = load(options.inventory)
     approve = approval(Impact[allow.value.upper()], yes=yes, quiet=json)
     nodes = (inventory.primary, inventory.node(name))
-    return run_up("add-replica", inventory, nodes, approve, json=json)
+    return run_nodes("add-replica", inventory, nodes, approve, json=json)

@@ -14,6 +14,10 @@ class LabError(HypervisorError):
     """The lab could not do what was asked; the text says what, where and what to do next."""
 
 
+class LabUnknown(LabError):
+    """A lab, a server or an image that is not there, or a name that cannot be one."""
+
+
 class LabRefused(LabError):
     """This host, or this user, cannot run a lab at all."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pgprovision.lab.command import LabError, write
+from pgprovision.lab.command import LabUnknown, write
 from pgprovision.lab.network import Network
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
@@ -50,9 +50,9 @@ def labs_home() -> Path:
 
 
 def lab_home(name: str) -> Path:
-    """One lab's folder; raises LabError for what cannot be a name."""
+    """One lab's folder; raises LabUnknown for what cannot be a name."""
     if not _NAME.fullmatch(name):
-        raise LabError(f"{name!r} cannot be a lab's name: use a-z, 0-9 and hyphens, at most 31")
+        raise LabUnknown(f"{name!r} cannot be a lab's name: use a-z, 0-9 and hyphens, at most 31")
     return labs_home() / name
 
 

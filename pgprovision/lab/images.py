@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pgprovision.lab.command import LabError, locked, run, write
+from pgprovision.lab.command import LabUnknown, locked, run, write
 
 SUITES = {"debian-12": "bookworm", "debian-13": "trixie"}
 
@@ -53,10 +53,10 @@ def cache_home() -> Path:
 
 
 def image_path(image: str) -> Path:
-    """Where the image is or will be; raises LabError for a name nobody builds."""
+    """Where the image is or will be; raises LabUnknown for a name nobody builds."""
     if image not in SUITES:
         known = ", ".join(SUITES)
-        raise LabError(f"the lab has no image {image!r}; it builds {known}")
+        raise LabUnknown(f"the lab has no image {image!r}; it builds {known}")
     recipe = [image, platform.machine(), _PACKAGES, _CLOUD_CONFIG, *_MASKED]
     key = hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:12]
     return cache_home() / "images" / f"{image}-{key}"

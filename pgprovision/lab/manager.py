@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgprovision.lab import clients, console, host, listing, s3
-from pgprovision.lab.command import LabError, locked
+from pgprovision.lab.command import LabError, LabUnknown, locked
 from pgprovision.lab.config import Config, known_labs, lab_home, labs_home
 from pgprovision.lab.images import ensure_image
 from pgprovision.lab.listing import Machine, Service
@@ -54,9 +54,9 @@ class Lab:
 
     @property
     def config(self) -> Config:
-        """Raises LabError where there is no such lab."""
+        """Raises LabUnknown where there is no such lab."""
         if not self.exists:
-            raise LabError(f"there is no lab {self.name!r}; `pgprovision lab up` makes one")
+            raise LabUnknown(f"there is no lab {self.name!r}; `pgprovision lab up` makes one")
         return Config.load(self.home)
 
     def services(self) -> list[Service]:
@@ -77,7 +77,7 @@ class Lab:
             if folder.spec().name == server:
                 return console.enter(folder, command)
         known = ", ".join(machine.name for machine in self.machines()) or "none yet"
-        raise LabError(f"lab {self.name!r} has no server {server!r}; it has: {known}")
+        raise LabUnknown(f"lab {self.name!r} has no server {server!r}; it has: {known}")
 
     # What it does.
 
@@ -110,8 +110,7 @@ class Lab:
     def down(self, say: Say) -> None:
         """Shut machines down and stop every process; `up` resumes where this left."""
         with self._lock():
-            if self.exists:
-                self._stop(say, keep=True)
+            self._stop(say, keep=True)
 
     def destroy(self, say: Say) -> None:
         """Stop everything and remove the lab's folder. Also clears what a killed lab left."""

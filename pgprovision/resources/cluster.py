@@ -26,13 +26,13 @@ def make_parent(instance: Instance) -> str:
     return sh("install", "-d", "-o", "postgres", "-g", "postgres", parent)
 
 
-def set_aside(instance: Instance) -> str:
-    """Shell text that renames an unfinished data directory; nothing is ever deleted."""
-    data = sh(instance.data_directory)
+def set_aside(directory: str) -> str:
+    """Shell text that renames a directory that is in the way; nothing is ever deleted."""
+    here = sh(directory)
     return (
-        f'if [ -d {data} ] && [ -n "$(ls -A {data})" ]; then\n'
-        f"  aside={data}.aside-$(date -u +%Y%m%dT%H%M%SZ)-$$\n"
-        f'  mv -T {data} "$aside"\n'
+        f'if [ -d {here} ] && [ -n "$(ls -A {here})" ]; then\n'
+        f"  aside={here}.aside-$(date -u +%Y%m%dT%H%M%SZ)-$$\n"
+        f'  mv -T {here} "$aside"\n'
         f'  echo "set aside; to remove it: rm -r $aside" >&2\n'
         f"fi"
     )
@@ -92,7 +92,8 @@ class PostgresCluster(Resource):
     def change(self, diff: Diff) -> Iterable[Do]:
         if diff.before is not None:
             return  # checksums of a live cluster: shown; pg_checksums needs it stopped
-        here, config = note(self.instance), self.instance.config_directory
+        here, data = note(self.instance), self.instance.data_directory
+        config = self.instance.config_directory
         words = ["pg_createcluster", "--start-conf", "auto", "--port", str(self.instance.port)]
         words += ["--encoding", self.encoding, "--locale", self.locale]
         words += [str(self.instance.version), self.instance.name]
@@ -100,8 +101,8 @@ class PostgresCluster(Resource):
         yield Do(
             f"make the cluster {self.name} ({self.encoding}, {self.locale}"
             f"{', checksums' if self.data_checksums else ''})",
-            f"set -e\n{make_parent(self.instance)}\ntouch {sh(here)}; sync {sh(here)}\n{set_aside(self.instance)}\n"
-            f"rm -rf {sh(config)}\n{sh(*words)}\nsync -f {sh(self.instance.data_directory)}\n"
-            f"rm {sh(here)}",
+            f"set -e\n{make_parent(self.instance)}\ntouch {sh(here)}; sync {sh(here)}\n"
+            f"{set_aside(data)}\n{set_aside(config)}\n{sh(*words)}\n"
+            f"sync -f {sh(data)}\nrm {sh(here)}",
             timeout=300,
         )

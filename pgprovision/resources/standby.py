@@ -15,7 +15,7 @@ from pgprovision.quote import conninfo, sh
 from pgprovision.resources.cluster import make_parent, note, set_aside
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance, as_postgres
-from pgprovision.resources.job import Job, JobState
+from pgprovision.resources.job import IDLE, Job, JobState
 
 DAY = 24 * 3600.0  # a base backup may take long; it lives on its own and shows how far it is
 
@@ -30,7 +30,7 @@ class Standby(Resource):
     primary_conninfo: str
     slot: str
     primary_identifier: str = ""
-    job_state: JobState = JobState("none")
+    job_state: JobState = IDLE
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class Standby(Resource):
         return replace(
             self,
             primary_identifier=control.text.strip() if control else "",
-            job_state=self.job.read(job) if job else JobState("none"),
+            job_state=self.job.read(job) if job else IDLE,
         )
 
     def probe(self) -> Ask:
@@ -123,7 +123,7 @@ class Standby(Resource):
         return (
             f"set -e\nfound=$({identify})\nfound=${{found%%|*}}\n"
             f'[ "$found" = {sh(self.primary_identifier)} ] || {{ echo "{other}" >&2; exit 1; }}\n'
-            f"{make_parent(self.instance)}\ntouch {here}; sync {here}\n{set_aside(self.instance)}\n"
+            f"{make_parent(self.instance)}\ntouch {here}; sync {here}\n{set_aside(self.instance.data_directory)}\n"
             f"install -d -o postgres -g postgres -m 0700 {data}\n"
             f"{backup} 2>{sh(self._progress)} || {{ cat {sh(self._progress)} >&2; exit 1; }}\n"
             f"{signal}\nsync -f {data}\nrm -f {here} {sh(self._progress)}\n"

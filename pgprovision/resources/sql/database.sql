@@ -1,6 +1,7 @@
 -- One line of JSON about the database psql is connected to.
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;
+set jit = off;
 with grantee as (select oid, rolname::text as name from pg_authid union all select 0, 'public'),
 space as (
     select * from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'),

@@ -2,6 +2,7 @@
 -- to_jsonb(row) keeps columns that only some versions have.
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;
+set jit = off;
 with line as materialized (
     select f.sourcefile, f.sourceline, f.name, f.error, case
             when f.error = 'setting could not be applied' and s.context = 'postmaster' then f.name

@@ -1,0 +1,69 @@
+"""One run of the loop from the command line: watched, recorded, reported."""
+
+from collections.abc import Callable, Sequence
+
+from pgprovision import report
+from pgprovision.cli.targets import Targets
+from pgprovision.cli.watchers import Watchers
+from pgprovision.engine import Approve, converge
+from pgprovision.errors import PgprovisionError
+from pgprovision.inventory.model import Inventory
+from pgprovision.model import Change, Impact, Report, Tier
+from pgprovision.record import Record
+
+
+def run(
+    command: str,
+    inventory: Inventory,
+    wishes: Callable[[Targets], Sequence[Tier]],
+    approve: Approve,
+    *,
+    json: bool,
+) -> int:
+    """Converge what is wished as far as `approve` allows, tell the outcome; the exit code.
+
+    A run that was approved has a record; one that only looks has none.
+    """
+    progress = report.Progress(quiet=json)
+    watchers = Watchers([progress])
+    record: Record | None = None
+
+    def asked(changes: Sequence[Change]) -> Impact | None:
+        nonlocal record
+        with progress.paused():
+            answer = approve(changes)
+        if answer is not None:
+            record = Record(inventory.cluster, command)
+            watchers.insert(0, record)  # before anything is sent, it is written
+        return answer
+
+    outcome, result = Report(), "failed"
+    failure: PgprovisionError | None = None
+    try:
+        with Targets(inventory) as targets:
+            try:
+                converge(wishes(targets), targets, asked, watchers, report=outcome)
+            finally:
+                targets.count(outcome)
+        result = "left" if outcome.left or outcome.failed else "done"
+    except PgprovisionError as error:
+        failure, result = error, type(error).__name__
+    finally:
+        progress.close()
+        if record is not None:
+            record.end(result, outcome.seconds)
+    changes = outcome.left if record is None else outcome.changed
+    path = str(record.path) if record else None
+    if json:
+        report.emit(
+            report.document(
+                command, inventory.cluster, outcome, changes=changes, record=path, failure=failure
+            )
+        )
+    if failure is not None:
+        raise failure
+    if not json and record is None:
+        report.show_looked(outcome)
+    elif not json:
+        report.show_outcome(outcome, path)
+    return report.exit_code(outcome)

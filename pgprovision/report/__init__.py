@@ -1,0 +1,30 @@
+"""Everything a person or a program reads. The only room that prints."""
+
+from pgprovision.report.changes import show_changes
+from pgprovision.report.outcome import (
+    as_json,
+    document,
+    exit_code,
+    show_looked,
+    show_outcome,
+    show_status,
+)
+from pgprovision.report.printing import console, elapsed, emit, say, say_aside, say_error
+from pgprovision.report.progress import Progress
+
+__all__ = [
+    "Progress",
+    "as_json",
+    "console",
+    "document",
+    "elapsed",
+    "emit",
+    "exit_code",
+    "say",
+    "say_aside",
+    "say_error",
+    "show_changes",
+    "show_looked",
+    "show_outcome",
+    "show_status",
+]

@@ -1,0 +1,42 @@
+"""Where text leaves the program."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(stream: TextIO | None = None) -> "Console":
+    """Colours and width as the terminal has them; none in a pipe or with NO_COLOR."""
+    from rich.console import Console
+
+    stream = stream or sys.stdout
+    width = None if stream.isatty() else 10_000
+    return Console(file=stream, highlight=False, soft_wrap=True, width=width)
+
+
+def say(text: str) -> None:
+    """One plain line for people."""
+    console().print(text, markup=False)
+
+
+def say_aside(text: str) -> None:
+    """A line for people that is not the answer."""
+    console(sys.stderr).print(text, markup=False, style="dim")
+
+
+def say_error(text: str) -> None:
+    console(sys.stderr).print(text, markup=False, style="red")
+
+
+def emit(document: Mapping[str, Any]) -> None:
+    """A JSON document, alone on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def elapsed(seconds: float) -> str:
+    """12.3s, 4m05s."""
+    return f"{seconds:.1f}s" if seconds < 60 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"

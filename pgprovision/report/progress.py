@@ -1,0 +1,83 @@
+"""Live steps: one line per finished action, and on a terminal one moving line per target."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pgprovision.model import Change, Do, Resource, Waiting
+from pgprovision.report.printing import console, elapsed
+
+
+class Progress:
+    """Live steps: one line per finished action, and on a terminal one moving line per target."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._out = console(sys.stderr)
+        self._quiet = quiet
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._now: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        self._live: Any = None
+        if self._out.is_terminal and not quiet:
+            from rich.live import Live
+
+            self._live = Live("", console=self._out, transient=True, get_renderable=self._moving)
+            self._live.start()
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The terminal is somebody else's for a moment: a question is asked."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.start()
+
+    def tier(self, title: str) -> None:
+        self._line("", title, "bold")
+
+    def acting(self, changes: Sequence[Change]) -> None:
+        with self._lock:
+            for change in reversed(changes):
+                if change.actions:
+                    self._now[change.resource.on] = change.actions[0].why
+
+    def done(self, change: Change, action: Do) -> None:
+        with self._lock:
+            self._now.pop(change.resource.on, None)
+        self._line(change.resource.on, action.why, "green")
+
+    def failed(self, target: str, error: Exception) -> None:
+        with self._lock:
+            self._now.pop(target, None)
+        self._line(target, f"FAILED: {str(error).partition(chr(10))[0]}", "red")
+
+    def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
+        with self._lock:
+            self._now[resource.on] = f"waiting: {waiting.reason} ({elapsed(seconds)})"
+            new = self._said.get(resource.on) != waiting.reason
+            self._said[resource.on] = waiting.reason
+        if new and self._live is None:
+            self._line(resource.on, f"waiting: {waiting.reason}", "")
+
+    def _line(self, target: str, text: str, style: str) -> None:
+        if self._quiet:
+            return
+        since = elapsed(time.monotonic() - self._began)
+        self._out.print(f"{since:>7}  {target:<20} {text}", markup=False, style=style)
+
+    def _moving(self) -> str:
+        since = elapsed(time.monotonic() - self._began)
+        with self._lock:
+            return "\n".join(f"{since:>7}  {on:<20} {why} ..." for on, why in self._now.items())
