@@ -59,6 +59,8 @@ def status(name: Name = "demo") -> None:
 def env(name: Name = "demo") -> None:
     """Print shell exports for clients of the lab: API, storage."""
     with _lab(name) as lab:
+        if not lab.running:
+            typer.echo(f"lab {name} is not running; `pgprovision lab up` resumes it", err=True)
         for key, value in lab.env().items():
             typer.echo(f"export {key}={shlex.quote(value)}")
 

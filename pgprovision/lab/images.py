@@ -98,4 +98,3 @@ def _build(suite: str, target: Path) -> None:
     write(target / "etc/machine-id", "")
     for key in (target / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
-

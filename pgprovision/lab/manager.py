@@ -28,12 +28,13 @@ Say = Callable[[str], None]
 _API_PORT = 8080
 _S3_PORT = 9000
 _IMAGE = "debian-12"
+DEFAULT_NAME = "demo"
 
 
 class Lab:
     """The lab called `name`. A temporary one may be destroyed once this process has ended."""
 
-    def __init__(self, name: str = "demo", *, temporary: bool = False) -> None:
+    def __init__(self, name: str = DEFAULT_NAME, *, temporary: bool = False) -> None:
         self.name = name
         self.home = lab_home(name)
         self._temporary = temporary
@@ -55,8 +56,7 @@ class Lab:
     @property
     def config(self) -> Config:
         """Raises LabUnknown where there is no such lab."""
-        if not self.exists:
-            raise LabUnknown(f"there is no lab {self.name!r}; `pgprovision lab up` makes one")
+        self._must_exist()
         return Config.load(self.home)
 
     def services(self) -> list[Service]:
@@ -109,6 +109,7 @@ class Lab:
 
     def down(self, say: Say) -> None:
         """Shut machines down and stop every process; `up` resumes where this left."""
+        self._must_exist()
         with self._lock():
             self._stop(say, keep=True)
 
@@ -158,8 +159,16 @@ class Lab:
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self._lock_file)
 
+    def _must_exist(self) -> None:
+        if not self.exists:
+            option = "" if self.name == DEFAULT_NAME else f" --name {self.name}"
+            raise LabUnknown(
+                f"there is no lab {self.name!r}; `pgprovision lab up{option}` makes it"
+            )
+
     def _folders(self) -> list[Folder]:
         """Its machines' folders; none before it was up for the first time."""
+        self._must_exist()
         return Site.load(self.home).machines() if (self.home / "site.json").exists() else []
 
     def _hypervisor(self, say: Say) -> NspawnHypervisor:

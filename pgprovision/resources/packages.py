@@ -11,7 +11,6 @@ LOCK_SECONDS = 600  # unattended-upgrades on a fresh machine takes minutes
 INSTALL_SECONDS = 1800.0
 # dpkg-query(1): half-installed, unpacked, half-configured, triggers awaited, triggers pending.
 DAMAGED = frozenset("HUFWt")
-PRESENT = frozenset("iUFWt")  # `dpkg --configure` makes the rest of it
 UPDATED = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
 
 # The kernel lists who holds which file by inode; `fuser` is not on a small image.
@@ -40,6 +39,13 @@ updated=
 [ -n "$fresh" ] || {{ update; updated=yes; }}
 """
 
+# What was interrupted while it was unpacked has to be unpacked again.
+_REPAIR = f"""dpkg --configure -a --force-confdef --force-confold
+{_APT} -f install
+again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..R //p; s/^.H  *//p')
+[ -z "$again" ] || {_APT} --reinstall install $again
+"""
+
 
 def installed(answer: Answer) -> Mapping[str, str]:
     """Name to version of what is installed and healthy, from the answer to PROBE."""
@@ -66,7 +72,7 @@ class PackageSet(Resource):
     def read(self, answer: Answer) -> State | Waiting:
         lines = answer.text.splitlines()
         rows = [line.split(" ") for line in lines if not line.startswith("lock ")]
-        found = {row[-2]: row[-1] for row in rows if row[0][1:2] in PRESENT}
+        found = {row[-2]: row[-1] for row in rows if row[0][1:2] in DAMAGED | {"i"}}
         broken = [row[-2] for row in rows if row[0][1:2] in DAMAGED or row[0][2:3] == "R"]
         state: dict[str, str | None] = {n: "installed" if n in found else None for n in self.names}
         state |= {name: found.get(name) for name in self.pinned}
@@ -83,7 +89,7 @@ class PackageSet(Resource):
         if diff.moved("dpkg"):
             yield Do(
                 "finish what an interrupted dpkg left half-done",
-                f"dpkg --configure -a --force-confdef --force-confold; {_APT} -f install",
+                _REPAIR,
                 timeout=INSTALL_SECONDS,
             )
         wanted = [key for key in diff.keys if key != "dpkg"]

@@ -123,7 +123,8 @@ class Standby(Resource):
         return (
             f"set -e\nfound=$({identify})\nfound=${{found%%|*}}\n"
             f'[ "$found" = {sh(self.primary_identifier)} ] || {{ echo "{other}" >&2; exit 1; }}\n'
-            f"{make_parent(self.instance)}\ntouch {here}; sync {here}\n{set_aside(self.instance.data_directory)}\n"
+            f"{make_parent(self.instance)}\ntouch {here}; sync {here}\n"
+            f"{set_aside(self.instance.data_directory)}\n"
             f"install -d -o postgres -g postgres -m 0700 {data}\n"
             f"{backup} 2>{sh(self._progress)} || {{ cat {sh(self._progress)} >&2; exit 1; }}\n"
             f"{signal}\nsync -f {data}\nrm -f {here} {sh(self._progress)}\n"
