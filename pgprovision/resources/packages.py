@@ -47,12 +47,6 @@ again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..
 """
 
 
-def installed(answer: Answer) -> Mapping[str, str]:
-    """Name to version of what is installed and healthy, from the answer to PROBE."""
-    rows = (line.split(" ") for line in answer.text.splitlines())
-    return {row[-2]: row[-1] for row in rows if row[0] != "lock" and row[0][1:2] == "i"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class PackageSet(Resource):
     """Packages by name, in any version, or `pinned` to one. Nothing is ever removed."""
