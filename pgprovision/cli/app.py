@@ -71,12 +71,11 @@ def run() -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    import click
-
     from pgprovision import report
 
-    if isinstance(error, click.ClickException):
-        error.show()
+    show = getattr(error, "show", None)  # a usage error: typer keeps its click to itself
+    if show is not None:
+        show()
         return 2
     from tempfile import NamedTemporaryFile
     from traceback import format_exception
