@@ -95,7 +95,8 @@ class Role(CatalogObject):
             return
         verb = "create" if diff.before is None else "alter"
         why = f"{verb} role {self.role}" + (f": {', '.join(diff.keys)}" if diff.before else "")
-        yield self.sql(why, self._statements(diff), secret=diff.moved("password"))
+        secret = self.password is not None and diff.moved("password")
+        yield self.sql(why, self._statements(diff), secret=secret)
 
     def _statements(self, diff: Diff) -> Iterator[str]:
         role = ident(self.role)

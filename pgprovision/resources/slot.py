@@ -49,8 +49,9 @@ class Slot(CatalogObject):
         return {"reserved": True, "lost": False} if self.present else None
 
     def explain(self, diff: Diff) -> tuple[str, ...]:
-        lost = "lost: the replica must be cloned again"
-        return tuple(lost if key == "lost" and diff.before else key for key in diff.keys)
+        if self.present and diff.before is not None and diff.moved("lost"):
+            return ("lost: the replica must be cloned again",)
+        return diff.keys
 
     def change(self, diff: Diff) -> Iterable[Do]:
         name = literal(self.slot)

@@ -44,14 +44,14 @@ def _versions() -> list[int]:
 
 
 @contextmanager
-def running() -> Iterator[Instance]:
+def running(name: str = "law") -> Iterator[Instance]:
     """A cluster of its own name and port, gone afterwards."""
     versions = _versions()
     version = 15 if 15 in versions else versions[-1]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    instance = Instance(version, f"law{os.getpid()}", port)
+    instance = Instance(version, f"{name}{os.getpid()}", port)
     cluster = (str(instance.version), instance.name)
     words = ["pg_createcluster", "--port", str(port), "--locale", "C.UTF-8", "--start", *cluster]
     subprocess.run([*words, "--", "--no-sync"], check=True, capture_output=True)

@@ -1,0 +1,107 @@
+"""Verifiers of ours and of PostgreSQL's are the same thing: judged by logging in."""
+
+import random
+from collections.abc import Sequence
+
+from pgprovision.quote import conninfo, literal
+from pgprovision.resources import scram
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.role import Role
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.secret import Secret
+from tests.laws.postgres.server import HERE, plan, run, shell, sql
+
+NUMBER = 1000
+ALPHABETS = (  # what a person's keyboard gives, what SASLprep maps, forbids, and what it never saw
+    [chr(n) for n in range(1, 127)],
+    [chr(n) for n in range(0x20, 0x250)],
+    list("\u00ad\u034f\u200b\u2060\ufeff\u00a0\u2003\u3000 aå"),
+    list("Ⅷ①ﬁ㎏Ａ½ａ\u0301e\u0327\u0323\u1e9b"),
+    list("אבגשلمпи12 -\u0660\ufb1d"),
+    ["\u0080", "\ue000", "\ufffd", "\u2028", "\U000e0041", "x", "é"],
+    ["\U0001f40e", "\u20ac", "\u0237", "字", "ｶﾞ", "한", "\u1100\u1161"],
+    [chr(n) for n in range(0x300, 0xD7FF)],
+    [chr(n) for n in range(0x10000, 0x20000)],
+)
+
+
+def passwords() -> list[str]:
+    dice = random.Random(15)
+    return [
+        "".join(dice.choices(dice.choice(ALPHABETS), k=dice.randint(1, 12))) for _ in range(NUMBER)
+    ]
+
+
+def logins(instance: Instance, secrets: Sequence[str]) -> list[str]:
+    """Logs in over TCP as u0, u1 ... with these passwords, all from one psql; who got in."""
+    script = "set client_encoding = 'UTF8';\n"
+    for number, secret in enumerate(secrets):
+        where = f"host=127.0.0.1 user=u{number} dbname=postgres password={conninfo(secret)}"
+        target = '"' + where.replace('"', '""') + '"'
+        script += f"select {literal(target)} as target \\gset\n"
+        script += "\\connect -reuse-previous=on :target\nset client_encoding = 'UTF8';\n"
+        script += "select current_user;\n"
+    return sql(instance, script).splitlines()
+
+
+def test_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in(
+    instance: Instance,
+) -> None:
+    secrets = passwords()
+    sql(
+        instance,
+        "".join(
+            f"create role u{number} login password"
+            f" {literal(scram.verifier(Secret(secret), number.to_bytes(16, 'big')))};\n"
+            for number, secret in enumerate(secrets)
+        ),
+    )
+    try:
+        assert logins(instance, secrets) == [f"u{number}" for number in range(NUMBER)]
+    finally:
+        sql(instance, "".join(f"drop role u{number};\n" for number in range(NUMBER)))
+
+
+def test_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
+    instance: Instance,
+) -> None:
+    secrets = passwords()
+    statements = [
+        f"alter role tester password {literal(secret)};\n"
+        "select rolpassword from pg_authid where rolname = 'tester';\n"
+        for secret in secrets
+    ]
+    stored = sql(instance, "create role tester;\n" + "".join(statements)).splitlines()
+    sql(instance, "drop role tester")
+    pairs = zip(secrets, stored, strict=True)
+    wrong = [secret for secret, text in pairs if not scram.matches(Secret(secret), text)]
+    assert wrong == []
+
+
+def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
+    instance: Instance,
+) -> None:
+    names = ["it's", 'a"b', "two words", "back\\slash", "a=b", "ünï\u00ad", "\n$(id)`id`", "x" * 63]
+    snapshot = Snapshot(instance)
+    secret = Secret('\'; drop role "x" \\ --\n')
+    wishes = [Role(on=HERE, snapshot=snapshot, role=name, password=secret) for name in names]
+    run(*wishes)
+    assert plan(*wishes) == []
+    found = sql(instance, "select jsonb_agg(rolname) from pg_roles where rolname !~ '^pg_'")
+    assert sorted({*names, "postgres"}) == sorted(__import__("json").loads(found))
+    gone = [Role(on=HERE, snapshot=snapshot, role=name, present=False) for name in names]
+    run(*gone)
+    assert plan(*gone) == []
+
+
+def test_role_when_its_password_is_set_then_no_log_and_no_statistics_hold_the_verifier(
+    instance: Instance,
+) -> None:
+    sql(instance, "alter role postgres set log_statement = 'all'")
+    wish = Role(on=HERE, snapshot=Snapshot(instance), role="quiet", password=Secret("hush"))
+    try:
+        run(wish)
+    finally:
+        sql(instance, "alter role postgres reset log_statement")
+    log = f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log"
+    assert shell(f"grep -c 'SCRAM-SHA-256[$]' {log} || true") == "0"

@@ -1,0 +1,131 @@
+"""Cases of things inside PostgreSQL: a wish, what the snapshot shows, the SQL that follows.
+
+One file, one case. What a case leaves out of the snapshot is filled in from SERVER, INSIDE and ROW.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Change, Diff, Impact, Waiting
+from pgprovision.resources.catalog import SESSION, CatalogObject
+from pgprovision.resources.database import Database, Schema
+from pgprovision.resources.extension import Extension
+from pgprovision.resources.grant import Grant
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.loaded import Loaded
+from pgprovision.resources.overrides import Overrides
+from pgprovision.resources.role import Role
+from pgprovision.resources.slot import Slot
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.secret import Secret
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "postgres").glob("*.yaml"))
+CLASSES: Mapping[str, type[CatalogObject]] = {
+    kind.__name__: kind
+    for kind in (Database, Extension, Grant, Loaded, Overrides, Role, Schema, Slot)
+}
+SNAPSHOT = Snapshot(Instance(), ("books",))
+SERVER: Mapping[str, Any] = {
+    "version": 15,
+    "minor": "15.20",
+    "in_recovery": False,
+    "system_identifier": "71",
+    "timeline": 1,
+    "loaded": 1000.0,
+    "contexts": {},
+    "settings": {},
+    "receiver": None,
+    "archiver": {},
+    **{key: {} for key in ("lsn", "roles", "databases", "slots")},
+    **{key: [] for key in ("pending_restart", "auto_conf", "file_errors", "hba_errors")},
+    **{key: [] for key in ("overrides", "replication")},
+}
+INSIDE: Mapping[str, Any] = {
+    "acl": [],
+    "extensions": {},
+    "schemas": {"public": {"owner": "pg_database_owner", "acl": []}},
+    **{key: [] for key in ("totals", "held", "defaults", "global_defaults")},
+}
+ROW: Mapping[str, Mapping[str, Any]] = {
+    "roles": {
+        **dict.fromkeys(("superuser", "createrole", "createdb", "replication"), False),
+        "inherit": True,
+        "login": True,
+        "bypassrls": False,
+        "connection_limit": -1,
+        "verifier": None,
+        "valid_until": None,
+        "member_of": [],
+        "comment": None,
+    },
+    "databases": {
+        "owner": "postgres",
+        "encoding": "UTF8",
+        "collate": "C.UTF-8",
+        "ctype": "C.UTF-8",
+        "allow": True,
+        "connection_limit": -1,
+        "comment": None,
+    },
+}
+
+
+def answer(case: Mapping[str, Any]) -> Answer:
+    """The snapshot as psql would print it."""
+    server = {**SERVER, **case.get("server", {})}
+    for kind, base in ROW.items():
+        server[kind] = {name: {**base, **row} for name, row in server[kind].items()}
+    lines = [f"{time} {path}" for path, time in case.get("file_times", {}).items()]
+    lines.append(json.dumps(server))
+    for database, found in case.get("inside", {}).items():
+        lines.append(json.dumps({"database": database, **INSIDE, **found}))
+    return Answer(out="\n".join(lines).encode())
+
+
+def wish(case: Mapping[str, Any]) -> CatalogObject:
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in case.get("wish", {}).items()}
+    if "password" in given:
+        given["password"] = Secret(given["password"])
+    if "managed" in given:
+        given["managed"] = frozenset(given["managed"])
+    return CLASSES[case["resource"]](on="db-1", snapshot=SNAPSHOT, **given)
+
+
+def statements(stdin: bytes) -> list[str]:
+    """The SQL of a script, without what every script begins with."""
+    script = stdin.decode().removeprefix(SESSION)
+    lines = script.removeprefix("begin;\n").removesuffix("commit;\n").splitlines()
+    return [line.removesuffix(";") for line in lines]
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case_when_compared_then_exactly_these_statements_follow(path: Path) -> None:
+    case = yaml.safe_load(path.read_text())
+    resource = wish(case)
+    if "refused" in case:
+        with pytest.raises(Refused, match=case["refused"]):
+            resource.read(answer(case))
+        return
+    before = resource.read(answer(case))
+    assert not isinstance(before, Waiting)
+    diff = Diff(before, resource.desired())
+    assert list(resource.explain(diff)) == case["differs"]
+    if not diff:
+        return
+    change = Change(resource, diff, tuple(resource.change(diff)))
+    if case.get("nothing_done"):
+        assert change.actions == ()
+        return
+    assert change.impact == Impact[case.get("impact", "NONE")]
+    action = change.actions[0]
+    assert action.why == case.get("why", action.why)
+    assert isinstance(action.stdin, Secret) == case.get("secret", False)
+    if "sql" in case:
+        stdin = action.stdin if isinstance(action.stdin, bytes) else action.stdin.reveal()
+        assert statements(stdin) == case["sql"]

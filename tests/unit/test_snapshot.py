@@ -1,0 +1,40 @@
+"""What psql's end says about the server."""
+
+import pytest
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Waiting
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.snapshot import Snapshot
+
+SNAPSHOT = Snapshot(Instance(15))
+SOCKET = 'connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: '
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(127, err=b"env: '/usr/lib/postgresql/15/bin/psql': No such file or directory"),
+        Answer(1, err=b"setpriv: failed to parse reuid: 'postgres'"),
+        Answer(2, err=(SOCKET + "No such file or directory").encode()),
+        Answer(2, err=(SOCKET + "Connection refused").encode()),
+        Answer(2, err=b"psql: error: could not connect to server: No such file or directory"),
+    ],
+)
+def test_snapshot_when_no_server_runs_then_none(answer: Answer) -> None:
+    assert SNAPSHOT.parse(answer) is None
+
+
+def test_snapshot_when_the_server_is_starting_then_waiting() -> None:
+    said = f"{SOCKET}FATAL:  the database system is starting up"
+    assert isinstance(SNAPSHOT.parse(Answer(2, err=said.encode())), Waiting)
+
+
+def test_snapshot_when_the_server_turns_us_away_then_refused_with_its_words() -> None:
+    said = f"{SOCKET}FATAL:  sorry, too many clients already"
+    with pytest.raises(Refused, match="too many clients"):
+        SNAPSHOT.parse(Answer(2, err=said.encode()))
+
+
+def test_snapshot_when_asked_by_two_then_the_asks_are_equal() -> None:
+    assert Snapshot(Instance(15), ("a",)).ask() == Snapshot(Instance(15), ("a",)).ask()
