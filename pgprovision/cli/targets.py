@@ -81,7 +81,7 @@ class Targets(dict[str, Target]):
             port=node.ssh.port,
             identity=node.ssh.identity_file,
             jump=node.ssh.jump,
-            known_hosts=self._inventory.secrets_folder / "known_hosts",
+            known_hosts=node.ssh.known_hosts,
             config=node.ssh.config,
         )
         try:

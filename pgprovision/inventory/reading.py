@@ -53,7 +53,7 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
         whole.complaints.append(Complaint(Place(folder / NODES), (NODES,), text))
     if isinstance(whole.value, dict):
         whole.value[NODES] = nodes
-        whole.value["folder"] = folder
+        whole.value["folder"] = folder.absolute()
         _complete(whole, resolve)
     return whole
 

@@ -111,6 +111,10 @@ class Folder:
     def want(self, power: str) -> None:
         write(self.path / "power", power)
 
+    @property
+    def halting(self) -> Path:
+        return self.path / "halting"
+
     def _read(self, name: str, otherwise: Any = ...) -> Any:
         try:
             return json.loads((self.path / name).read_text())

@@ -120,6 +120,8 @@ class NspawnHypervisor:
         with self._lock():
             self._apply_firewalls()
             for folder in self._site.machines():
+                if folder.halting.exists():  # a `suspend` that was killed half-way
+                    self._suspend(folder)
                 if folder.wanted_on and leader(folder) is None:
                     self._say(f"starting machine {folder.spec().name}")
                     self._power_on(folder)
@@ -130,8 +132,12 @@ class NspawnHypervisor:
         for folder in machines:
             folder.supervisor.signal(signal.SIGTERM)
         for folder in machines:
-            folder.supervisor.stop(grace=_SHUTDOWN_SECONDS)
-            clear(folder)
+            self._suspend(folder)
+
+    def _suspend(self, folder: Folder) -> None:
+        folder.supervisor.stop(grace=_SHUTDOWN_SECONDS)
+        self._cut_power(folder)
+        folder.halting.unlink(missing_ok=True)
 
     def lose_power(self) -> None:
         """Cut the power of all machines; `resume` starts them again."""

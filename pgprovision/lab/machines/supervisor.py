@@ -49,6 +49,7 @@ class Supervisor:
                 pass
         finally:
             clear(self.folder)
+            self.folder.halting.unlink(missing_ok=True)
         if not self.host_goes_down:
             self.folder.want("off")
         return status
@@ -85,6 +86,7 @@ class Supervisor:
 
     def _go_down(self, _signal: int, _frame: FrameType | None) -> None:
         self.host_goes_down = True
+        self.folder.halting.touch()
         signal_machine(self.folder, POWEROFF)
 
 
