@@ -15,7 +15,8 @@ from pgprovision.errors import InventoryError
 from pgprovision.secret import Secret
 
 ITERATIONS = 4096  # PostgreSQL's default, and RFC 7677's minimum
-_VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+")
+_BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_VERIFIER = re.compile(rf"SCRAM-SHA-256\$([1-9]\d{{0,6}}):({_BASE64})\${_BASE64}:{_BASE64}")
 _PROHIBITED = (
     stringprep.in_table_c12,
     stringprep.in_table_c21_c22,

@@ -89,7 +89,8 @@ def answer(case: Mapping[str, Any]) -> Answer:
 
 
 def wish(case: Mapping[str, Any]) -> CatalogObject:
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in case.get("wish", {}).items()}
+    given: dict[str, Any] = dict(case.get("wish", {}))
+    given |= {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
     if "password" in given:
         given["password"] = Secret(given["password"])
     if "managed" in given:

@@ -68,9 +68,9 @@ def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> 
 def test_conf_when_the_machine_is_seen_then_sized_from_it() -> None:
     size = CONF.needs()[1].ask
     seen = Seen({size: Answer(out=b"8039000\n2\n85899345920\n")})
-    assert settings(CONF.settled(seen))["shared_buffers"] == "'2GB'"
+    assert settings(CONF.settled(seen))["shared_buffers"] == "2GB"
     given = replace(CONF, memory=4 * GB)
-    assert settings(given.settled(seen))["shared_buffers"] == "'1GB'"
+    assert settings(given.settled(seen))["shared_buffers"] == "1GB"
 
 
 def test_conf_when_the_size_is_given_then_the_machine_is_not_asked() -> None:
@@ -90,8 +90,8 @@ def test_conf_when_overridden_then_once_and_in_its_place() -> None:
 def test_conf_when_a_replica_then_it_knows_its_upstream() -> None:
     replica = replace(CONF, upstream=Upstream("host=db-1 user='replicator'", "db_2"))
     found = settings(replica)
-    assert found["primary_conninfo"] == "'host=db-1 user=''replicator'''"
-    assert found["primary_slot_name"] == "'db_2'"
+    assert found["primary_conninfo"] == "host=db-1 user='replicator'"
+    assert found["primary_slot_name"] == "db_2"
 
 
 def test_conf_when_archiving_is_off_then_a_reload_can_switch_it_on() -> None:
@@ -117,7 +117,6 @@ def test_conf_when_only_words_moved_then_comments_are_named() -> None:
         ("a 'it''s' # x", "a", "'it''s'"),
         ("a = 'x # \\' y'", "a", "'x # \\' y'"),
         ("a.b = off", "a.b", "off"),
-        ("a = '''", "a", None),
         ("# a = 1", "a", None),
         ("include 'a'", "include", None),
     ],
