@@ -90,11 +90,16 @@ class Daemon:
     def _gone(self) -> bool:
         return self.pid() is None
 
-    def last_words(self, lines: int = 5) -> str:
+    def last_words(self) -> str:
         """The end of its log."""
-        if not self.log.exists():
-            return "(no log)"
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return tail(self.log)
+
+
+def tail(path: Path, lines: int = 5) -> str:
+    """The last lines of a log, on one."""
+    if not path.exists():
+        return "(no log)"
+    return " / ".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
 def recorded(record: Path) -> tuple[int, int] | None:

@@ -55,3 +55,10 @@ def test_lab_when_not_root_refuses_in_one_line(lab: Lab) -> None:
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert "needs root" in done.stderr
+
+
+def test_packages_when_missing_and_nobody_to_ask_are_named_and_not_installed(lab: Lab) -> None:
+    done = run("up", "--name", "never", before=("env", "PATH=/nonexistent"))
+    assert done.returncode == 3
+    assert "mmdebstrap           builds their image" in done.stdout
+    assert "--yes" in done.stderr

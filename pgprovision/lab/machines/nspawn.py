@@ -17,7 +17,7 @@ from pgprovision.lab.images import ensure_image
 from pgprovision.lab.machines import disk
 from pgprovision.lab.machines.folder import Folder, Site
 from pgprovision.lab.machines.supervisor import POWEROFF, clear, leader, signal_machine
-from pgprovision.lab.process import wait_until
+from pgprovision.lab.process import tail, wait_until
 
 _REBOOT = signal.SIGRTMIN + 5  # systemd(1), signals: starts reboot.target
 _START_SECONDS = 20
@@ -157,10 +157,10 @@ class NspawnHypervisor:
         daemon.start([*command, str(folder.site.home), str(folder.machine)])
         wait_until(lambda: leader(folder) is not None or daemon.pid() is None, _START_SECONDS)
         if leader(folder) is None:
-            console = (folder.path / "console.log").read_text(errors="replace").splitlines()
+            console = folder.path / "console.log"
             raise LabError(
-                f"machine {folder.spec().name} did not start: {' / '.join(console[-3:])}"
-                f" {daemon.last_words()}; see {folder.path}/console.log"
+                f"machine {folder.spec().name} did not start: {tail(console)} "
+                f"{daemon.last_words()}; see {console}"
             )
 
     def _cut_power(self, folder: Folder) -> None:
