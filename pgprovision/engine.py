@@ -65,6 +65,7 @@ def converge(
     ceiling = approve(planned) if (planned or waiting) and not run.failed else None
     if ceiling is None:
         report.left, report.waiting = planned, waiting
+        report.remarks = [pair for view in views for pair in view.remarks]
     else:
         try:
             for position in range(len(tiers)):
@@ -158,6 +159,7 @@ class _Run:
             keys = [_key(resource) for resource in view.cut_off]
             self.report.left += [undone_of[key] for key in keys if key in undone_of]
             self.report.waiting += view.waiting
+            self.report.remarks += view.remarks
         undone = [change for change in self.report.left if change.actions]
         if undone and not self.failed:
             raise _not_converged(undone)

@@ -62,7 +62,8 @@ class Ref:
 class Do:
     """One action. On a host `text` is shell and `stdin` its input; on the cloud `text` is
     method and path (`POST /servers/{servers:db-1}/actions/poweron`) and `body` what is sent.
-    `timeout` in seconds."""
+    `timeout` in seconds. `reconnects`: it touches the way in, so the next look goes over a
+    connection made anew."""
 
     why: str
     text: str
@@ -70,6 +71,7 @@ class Do:
     body: Mapping[str, object] | None = None
     impact: Impact = Impact.NONE
     timeout: float = 120.0
+    reconnects: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,10 @@ class Resource(ABC):
         """The same wish with what only the machines know filled in."""
         return self
 
+    def remarks(self, state: State) -> tuple[str, ...]:
+        """What people should know of what is there, though nothing is to be done about it."""
+        return ()
+
     @property
     def secret_keys(self) -> frozenset[str]:
         """Keys whose values no report and no record may show."""
@@ -209,6 +215,7 @@ class Report:
     changed: list[Change] = field(default_factory=list)
     left: list[Change] = field(default_factory=list)
     waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
+    remarks: list[tuple[Resource, str]] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
     trips: dict[str, int] = field(default_factory=dict)
     api_calls: int = 0

@@ -43,6 +43,7 @@ class View:
 
     changes: list[Change] = field(default_factory=list)
     waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
+    remarks: list[tuple[Resource, str]] = field(default_factory=list)
     cut_off: list[Resource] = field(default_factory=list)  # they need a target that failed
 
 
@@ -90,7 +91,10 @@ def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
             before = None if answer is None else resource.read(answer)
             if isinstance(before, Waiting):
                 view.waiting.append((resource, before))
-            elif diff := Diff(before, resource.desired()):
+                continue
+            if before is not None:
+                view.remarks += [(resource, text) for text in resource.remarks(before)]
+            if diff := Diff(before, resource.desired()):
                 change = Change(resource, diff, tuple(resource.change(diff)))
                 if change.actions or before is not None:  # nothing to say of what is not there
                     view.changes.append(change)

@@ -32,6 +32,7 @@ class NodeStatus:
     slot: str | None
     version: str | None
     differs: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def status(
 ) -> Status:
     """One look at everything, compared with the inventory. Changes nothing."""
     seen = observe.look(tiers, targets)
-    differs, troubles = _compared(tiers, seen)
+    differs, remarks, troubles = _compared(tiers, seen)
     servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
     primary = next((s for s in servers.values() if s and not s.in_recovery), None)
     nodes = tuple(
@@ -66,6 +67,7 @@ def status(
             **_lag(node, servers[node.name], primary),
             version=found.minor if (found := servers[node.name]) else None,
             differs=tuple(differs.get(node.name, ())),
+            remarks=tuple(remarks.get(node.name, ())),
         )
         for node in inventory.nodes
     )
@@ -79,8 +81,11 @@ def status(
     )
 
 
-def _compared(tiers: Sequence[Tier], seen: Look) -> tuple[dict[str, list[str]], list[str]]:
+def _compared(
+    tiers: Sequence[Tier], seen: Look
+) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
     differs: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     troubles: list[str] = []
     for tier in tiers:
         try:
@@ -91,8 +96,10 @@ def _compared(tiers: Sequence[Tier], seen: Look) -> tuple[dict[str, list[str]], 
         for change in view.changes:
             text = f"{change.resource} ({', '.join(change.keys)})"
             differs.setdefault(change.resource.on, []).append(text)
+        for resource, text in view.remarks:
+            remarks.setdefault(resource.on, []).append(text)
         troubles += [f"{r.on}: {r}: under way: {w.reason}" for r, w in view.waiting]
-    return differs, troubles
+    return differs, remarks, troubles
 
 
 def _server(inventory: Inventory, node: Node, seen: Look) -> Server | None:
@@ -158,7 +165,10 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
     return {
         "version": 1,
         "cluster": cluster,
-        "nodes": [{**vars(node), "differs": list(node.differs)} for node in found.nodes],
+        "nodes": [
+            {**vars(node), "differs": list(node.differs), "remarks": list(node.remarks)}
+            for node in found.nodes
+        ],
         "backups": [
             {
                 "label": backup.label,

@@ -5,7 +5,7 @@ from typing import Any
 
 from pgprovision.model import Change, Impact, Report
 from pgprovision.report.changes import show_changes
-from pgprovision.report.printing import console, elapsed, say, say_error
+from pgprovision.report.printing import console, elapsed, say, say_aside, say_error
 
 JSON_VERSION = 1
 
@@ -44,6 +44,9 @@ def document(
             {"on": r.on, "kind": r.kind, "name": r.name, "reason": w.reason}
             for r, w in report.waiting
         ],
+        "remarks": [
+            {"on": r.on, "kind": r.kind, "name": r.name, "text": text} for r, text in report.remarks
+        ],
         "failed": [{"on": on, "error": type(e).__name__, "message": str(e)} for on, e in failed],
         "trips": dict(report.trips),
         "api_calls": report.api_calls,
@@ -63,6 +66,7 @@ def show_outcome(outcome: Report, record: str | None) -> None:
     if outcome.left:
         say("\nleft:")
         show_changes(outcome.left)
+    _show_remarks(outcome)
     _show_failed(outcome)
     trips = ", ".join(f"{on} {n}" for on, n in outcome.trips.items())
     say(f"\n{len(outcome.changed)} changed in {elapsed(outcome.seconds)}; trips: {trips}")
@@ -74,11 +78,17 @@ def show_looked(outcome: Report) -> None:
     show_changes(outcome.left)
     for resource, waiting in outcome.waiting:
         say(f"{resource.on}: {resource}: under way: {waiting.reason}")
+    _show_remarks(outcome)
     _show_failed(outcome)
     worst = max((c.impact for c in outcome.left), default=Impact.NONE)
     impact = "" if worst is Impact.NONE else f", at worst a {worst.name.lower()}"
     differs = f"{len(outcome.left)} differ{impact}" if outcome.left else "nothing differs"
     say(f"{differs} ({elapsed(outcome.seconds)})")
+
+
+def _show_remarks(outcome: Report) -> None:
+    for resource, text in outcome.remarks:
+        say_aside(f"{resource.on}: {text}")
 
 
 def _show_failed(outcome: Report) -> None:
@@ -119,5 +129,8 @@ def show_status(cluster: str, found: Mapping[str, Any]) -> None:
     for node in found["nodes"]:
         for text in node["differs"]:
             say(f"drift   {node['name']}: {text}")
+    for node in found["nodes"]:
+        for text in node["remarks"]:
+            say_aside(f"note    {node['name']}: {text}")
     for text in found["troubles"]:
         say_error(text)

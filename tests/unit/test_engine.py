@@ -74,6 +74,15 @@ def test_converge_when_nothing_can_be_done_then_it_is_left_and_no_error() -> Non
     assert [str(change.resource) for change in report.left] == ["thing x"]
 
 
+def test_converge_when_something_is_worth_knowing_then_it_is_told_and_no_difference() -> None:
+    world = World("h", {"x": {"a": "1", "remark": "a minor release is there"}})
+    report = run([world], Tier("one", (thing("x"), thing("y"))))
+    assert [(str(r), text) for r, text in report.remarks] == [
+        ("thing x", "a minor release is there")
+    ]
+    assert report.left == []
+
+
 def test_converge_when_impact_is_above_the_ceiling_then_refused_before_acting() -> None:
     world = World("h")
     restart = Thing(on="h", called="x", impact=Impact.RESTART)

@@ -82,6 +82,9 @@ class Thing(Resource):
         found: dict[str, str] = json.loads(answer.text)
         return Waiting(found["waiting"], 5) if "waiting" in found else found
 
+    def remarks(self, state: State) -> tuple[str, ...]:
+        return (str(state["remark"]),) if "remark" in state else ()
+
     def desired(self) -> State:
         return dict(self.wish)
 
