@@ -14,7 +14,7 @@ from pgprovision.resources.file import File
 from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.reload import reload, restart
 from pgprovision.resources.settings import settings_in
-from pgprovision.resources.sizing import Machine, Section, Setting, habits, sized
+from pgprovision.resources.sizing import GB, Machine, Section, Setting, habits, sized
 from pgprovision.resources.snapshot import Server, Snapshot
 
 Render = Callable[..., str]
@@ -108,9 +108,10 @@ class Conf(Resource):
         """The whole file."""
         return self.render(sections=tuple(self._overridden()))
 
-    def settings(self) -> dict[str, Setting]:
-        """Every setting we manage, by name in lower case."""
-        return {s.name.lower(): s for section in self._overridden() for s in section.settings}
+    def managed(self) -> frozenset[str]:
+        """The name of every setting we look after, whatever the machine's size."""
+        whole = replace(self, memory=GB, cores=1, disk=GB)
+        return frozenset(s.name for section in whole._overridden() for s in section.settings)
 
     def explain(self, diff: Diff) -> tuple[str, ...]:
         if diff.before is None or not diff.moved("content"):

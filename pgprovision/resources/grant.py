@@ -56,13 +56,13 @@ class Grant(CatalogObject):
 
     @property
     def name(self) -> str:
-        where = f"schema {self.schema} of {self.database}" if self.schema else self.database
-        what = self.privileges_on
+        where = f"schema {self.schema} of {self.database}"
+        where = where if self.schema else f"database {self.database}"
         if self.created_by:
-            return f"to {self.to} on {what} {self.created_by} creates in {where}"
-        return f"to {self.to} on {what}{'' if what == 'database' else ' in'} {where}".replace(
-            "schema in schema", "schema"
-        )
+            return f"to {self.to} on {self.privileges_on} {self.created_by} creates in {where}"
+        if self.privileges_on in ("database", "schema"):
+            return f"to {self.to} on {where}"
+        return f"to {self.to} on {self.privileges_on} in {where}"
 
     @property
     def _wanted(self) -> set[str]:
@@ -91,7 +91,6 @@ class Grant(CatalogObject):
 
     def _statements(self, diff: Diff) -> Iterator[str]:
         give = [key for key in diff.keys if key in self._wanted]
-        # Where nothing was seen yet, PUBLIC may hold defaults: revoke all that is not wished for.
         take = [key for key in diff.keys if key not in self._wanted]
         who = "public" if self.to == PUBLIC else ident(self.to)
         if give:

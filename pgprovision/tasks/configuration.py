@@ -49,7 +49,7 @@ def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What ALTER SYSTEM set over the file is put back."""
-    managed = frozenset(_conf(inventory, node).settings())
+    managed = _conf(inventory, node).managed()
     yield Overrides(on=node.name, snapshot=snapshot(inventory), managed=managed)
 
 

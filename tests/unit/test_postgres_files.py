@@ -84,7 +84,11 @@ def test_conf_when_overridden_then_once_and_in_its_place() -> None:
         "Random_Page_Cost = 4"
     ]
     assert "foo.bar = 'it''s'  # set in the inventory" in lines
-    assert conf.settings()["jit"].value is True
+    assert "jit = on  # set in the inventory" in lines
+
+
+def test_conf_when_the_machine_is_not_seen_yet_then_its_sizes_are_managed_all_the_same() -> None:
+    assert {"shared_buffers", "max_wal_size", "jit", "port"} <= CONF.managed()
 
 
 def test_conf_when_a_replica_then_it_knows_its_upstream() -> None:

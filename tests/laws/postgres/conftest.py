@@ -6,9 +6,9 @@ from pgprovision.resources.instance import Instance
 from tests.laws.postgres import server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def instance() -> Iterator[Instance]:
-    """A real PostgreSQL for this run."""
+    """A real PostgreSQL for this file."""
     if reason := server.missing():
         pytest.skip(f"no PostgreSQL to test with: {reason}")
     with server.running() as instance:

@@ -66,7 +66,7 @@ def wishes(conf: Conf, hba: Hba, snapshot: Snapshot) -> tuple[Resource, ...]:
     wishes = (
         conf,
         hba,
-        Overrides(on=HERE, snapshot=snapshot, managed=frozenset(conf.settings())),
+        Overrides(on=HERE, snapshot=snapshot, managed=conf.managed()),
         Loaded(on=HERE, snapshot=snapshot),
     )
     run(*wishes)
@@ -97,7 +97,7 @@ def test_conf_when_applied_then_the_server_says_the_same(
     shown = contexts(instance)
     assert shown["cluster_name"] == "node-1"
     assert shown["log_line_prefix"] == "%m # 'it''s' \\ "
-    assert set(conf.settings()) <= {name.lower() for name in shown}
+    assert {name.lower() for name in conf.managed()} <= {name.lower() for name in shown}
 
 
 @pytest.mark.parametrize(
