@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pgprovision import __version__
+from pgprovision.backends import faults
 from pgprovision.errors import CloudError
 from pgprovision.model import Sealed
 from pgprovision.owned import Item
@@ -97,11 +98,15 @@ class Api:
         CloudError."""
         budget = self._budget(limit)
         while True:
+            change = faults.begin()
             try:
-                return self._send(method, path, body, WRITE_TIMEOUT)
+                answer = self._send(method, path, body, WRITE_TIMEOUT)
             except Refusal as error:
                 if error.code not in _BUSY or not budget.rest():
                     raise
+            else:
+                faults.end(change)
+                return answer
 
     def finish(self, actions: Iterable[Item], limit: float) -> None:
         """Wait for all of them, one call a round. Raises Refusal for one that failed, CloudError

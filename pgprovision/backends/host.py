@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from pgprovision.backends import frames
+from pgprovision.backends import faults, frames
 from pgprovision.errors import OutcomeUnknown, StepFailed, Unreachable
 from pgprovision.model import Answer, Ask, Do, Waiting
 
@@ -57,7 +57,7 @@ class Host:
             frames.Step(a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal())
             for a in actions
         ]
-        ended = 0
+        ended, change = 0, faults.begin()
         try:
             for frame in self._frames(wire, steps, lambda i: actions[i].timeout, stop=True):
                 ended = frame.index + 1
@@ -69,13 +69,18 @@ class Host:
                         where=self.name,
                         next="mend the cause and run the same command again: it goes on from here",
                     )
+                faults.end(change)
                 done(actions[frame.index])
+                if ended < len(actions):
+                    change = faults.begin()
         except (ConnectionError, TimeoutError, OSError) as error:
             self.close()
             raise OutcomeUnknown(
                 f"connection lost during: {actions[min(ended, len(actions) - 1)].why} ({error})",
                 where=self.name,
             ) from error
+        if any(action.reconnects for action in actions):
+            self.close()
 
     def close(self) -> None:
         if self._wire is not None:

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 
 from pgprovision.lab import s3
 from pgprovision.lab.config import Config
+from pgprovision.lab.packages import PackageCache
 
 
 def environment(config: Config, store: s3.Store) -> dict[str, str]:
-    """API and storage, for our own command line, hcloud clients and S3 clients."""
+    """API and storage, for our own command line, hcloud clients and S3 clients.
+
+    The last three are for machines of others, as Vagrant's, that are brought up in its router.
+    """
     pair = store.keys()
     address = config.network.host_address
     return {
@@ -26,6 +30,9 @@ def environment(config: Config, store: s3.Store) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": pair.key,
         "AWS_SECRET_ACCESS_KEY": pair.secret,
         "AWS_DEFAULT_REGION": s3.REGION,
+        "PGPROVISION_LAB_ADDRESS": address,
+        "PGPROVISION_LAB_PACKAGES": PackageCache.of_user().url,
+        "PGPROVISION_LAB_ROUTER": config.network.router,
         **_no_proxy(address),
     }
 

@@ -1,14 +1,20 @@
 """What the host must bring: Linux, root, and a few packages."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pgprovision.lab.command import LabError, LabRefused
+
+
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_ENOUGH = 1024
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,19 @@ def check() -> None:
         raise LabRefused("the lab needs more Python packages: pip install 'pgprovision[lab]'")
     # `su` without a login leaves these out, and `ip` and `nft` live there.
     os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
+
+
+def raise_limits(say: Callable[[str], None]) -> None:
+    """All machines are the host's root to the kernel and share its limit on inotify instances.
+
+    Each machine's services take about nine; with the usual limit of 128 the thirteenth machine
+    boots and never answers.
+    """
+    before = int(_INOTIFY.read_text())
+    if before < _ENOUGH:
+        with contextlib.suppress(OSError):  # read-only where the host is a container itself
+            _INOTIFY.write_text(str(_ENOUGH))
+            say(f"raised fs.inotify.max_user_instances from {before} to {_ENOUGH} until a reboot")
 
 
 def missing() -> tuple[HostPackage, ...]:

@@ -87,6 +87,7 @@ class Lab:
         if lacking := host.missing():
             names = " ".join(package.name for package in lacking)
             raise LabError(f"the lab needs these packages: apt-get install {names}")
+        host.raise_limits(say)
         with self._lock():
             self._configure()
             network = self.config.network

@@ -22,7 +22,10 @@ class Progress:
         self._now: dict[str, str] = {}
         self._said: dict[str, str] = {}
         self._live: Any = None
-        if self._out.is_terminal and not quiet:
+        self._start()
+
+    def _start(self) -> None:
+        if self._out.is_terminal and not self._quiet:
             from rich.live import Live
 
             self._live = Live("", console=self._out, transient=True, get_renderable=self._moving)
@@ -36,13 +39,11 @@ class Progress:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The terminal is somebody else's for a moment: a question is asked."""
-        if self._live is not None:
-            self._live.stop()
+        self.close()
         try:
             yield
         finally:
-            if self._live is not None:
-                self._live.start()
+            self._start()
 
     def tier(self, title: str) -> None:
         self._line("", title, "bold")
