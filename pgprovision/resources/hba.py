@@ -159,7 +159,8 @@ class Hba(Resource):
             return
         errors = "select line_number, error from pg_hba_file_rules where error is not null"
         text += (
-            f"\nerrors=$({self.snapshot.instance.psql()} -c {sh(errors)}) || errors='it cannot be asked'\n"
+            f"\nerrors=$({self.snapshot.instance.psql()} -c {sh(errors)})"
+            " || errors='it cannot be asked'\n"
             f'[ -n "$errors" ] || exit 0\nmv -fT {path}.previous {path}\n'
             'echo "PostgreSQL cannot read it; the previous file is back: $errors" >&2; exit 1'
         )

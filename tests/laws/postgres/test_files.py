@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
 from pgprovision.errors import StepFailed
 from pgprovision.model import Impact, Resource
 from pgprovision.quote import sh
@@ -77,7 +79,7 @@ def edit(path: str, sed: str) -> None:
     shell(sh("sed", "-i", sed, path))
 
 
-def contexts(instance: Instance) -> Mapping[str, str]:
+def shown(instance: Instance) -> Mapping[str, str]:
     rows = sql(instance, "select name, setting from pg_settings").splitlines()
     return dict(row.split("|", 1) for row in rows if "|" in row)
 
@@ -94,10 +96,10 @@ def test_conf_when_applied_then_the_server_says_the_same(
 ) -> None:
     files = "select name, applied, sourceline from pg_file_settings where not applied"
     assert sql(instance, files) == ""
-    shown = contexts(instance)
-    assert shown["cluster_name"] == "node-1"
-    assert shown["log_line_prefix"] == "%m # 'it''s' \\ "
-    assert {name.lower() for name in conf.managed()} <= {name.lower() for name in shown}
+    said = shown(instance)
+    assert said["cluster_name"] == "node-1"
+    assert said["log_line_prefix"] == "%m # 'it''s' \\ "
+    assert {name.lower() for name in conf.managed()} <= {name.lower() for name in said}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,19 @@ def test_conf_when_the_restart_fails_then_the_previous_file_is_back_and_the_serv
     assert plan(*wishes) == []
 
 
+def test_conf_when_the_run_is_killed_between_write_and_restart_then_the_next_one_finishes(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    wish = replace(conf, overrides={**conf.overrides, "max_wal_senders": 12})
+    (change,) = plan(wish)
+    Host(HERE, LocalWire).act(change.actions[:1], print)
+    assert shown(instance)["max_wal_senders"] == "10"
+    run(wish, *wishes[1:])
+    assert shown(instance)["max_wal_senders"] == "12"
+    run(*wishes)
+    assert plan(*wishes) == []
+
+
 def test_conf_when_no_server_runs_then_it_is_only_written(
     instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
 ) -> None:
@@ -177,7 +192,7 @@ def test_loaded_when_a_run_was_killed_after_the_write_then_the_next_one_loads(
     assert change.diff.before["reload_pending"] == ("postgresql.conf",)
     run(*wishes)
     assert plan(*wishes) == []
-    assert contexts(instance)["work_mem"] != "12288"
+    assert shown(instance)["work_mem"] != "12288"
 
 
 def test_loaded_when_a_restart_is_pending_then_it_is_named_and_done(
@@ -191,7 +206,7 @@ def test_loaded_when_a_restart_is_pending_then_it_is_named_and_done(
         assert change.diff.before["restart_pending"] == ("max_prepared_transactions",)
         assert change.impact == Impact.RESTART
         run(*wishes)
-        assert contexts(instance)["max_prepared_transactions"] == "5"
+        assert shown(instance)["max_prepared_transactions"] == "5"
     finally:
         local.unlink()
     run(*wishes)
@@ -237,7 +252,7 @@ def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
     assert change.diff.before["system"] == ("DateStyle", "work_mem")
     run(*wishes)
     assert plan(*wishes) == []
-    assert contexts(instance)["geqo"] == "off"
+    assert shown(instance)["geqo"] == "off"
 
 
 def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
@@ -246,9 +261,9 @@ def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
     sql(instance, "alter role postgres in database postgres set work_mem = '7MB'")
     (left,) = run(*wishes).left
     assert left.diff.before is not None
-    shown = left.diff.before["roles_and_databases"]
+    listed = left.diff.before["roles_and_databases"]
     sql(instance, "alter role postgres in database postgres reset work_mem")
-    assert shown == ("role postgres in database postgres: work_mem=7MB",)
+    assert listed == ("role postgres in database postgres: work_mem=7MB",)
 
 
 def test_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
