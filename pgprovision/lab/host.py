@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pgprovision.lab.command import LabError, LabRefused
 
-
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _ENOUGH = 1024
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.lab.command import LabError
+from pgprovision.lab.command import LabError, write
 
 _PACKAGES = Path(__file__).parents[2]  # `python -m` finds this very pgprovision from there
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -124,8 +124,7 @@ def start_time(pid: int) -> int | None:
 
 def record_self(record: Path) -> None:
     """Write the record of the calling process."""
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(_BOOT_ID.read_text() + Path(f"/proc/{os.getpid()}/stat").read_text())
+    write(record, _BOOT_ID.read_text() + Path(f"/proc/{os.getpid()}/stat").read_text())
 
 
 def children(pid: int) -> list[int]:
