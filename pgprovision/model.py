@@ -24,8 +24,10 @@ class Impact(IntEnum):
 
 
 class Sealed(Protocol):
-    """Bytes that no report may show."""
+    """Bytes that no report may show. `shown` is the same with the secrets in it left out."""
 
+    @property
+    def shown(self) -> str: ...
     def reveal(self) -> bytes: ...
 
 

@@ -9,13 +9,16 @@ from typing import NoReturn
 
 
 class Secret:
-    """Text nobody may see, and where it came from (`source`, for messages)."""
+    """Text nobody may see, where it came from (`source`, for messages), and the same text as
+    people may see it: `shown`, with `<secret: SOURCE>` in each secret's place.
+    """
 
-    __slots__ = ("__text", "source")
+    __slots__ = ("__text", "shown", "source")
 
-    def __init__(self, text: str, source: str = "") -> None:
+    def __init__(self, text: str, source: str = "", shown: str = "") -> None:
         self.__text = text
         self.source = source
+        self.shown = shown or f"<secret: {source}>"
 
     def reveal(self) -> bytes:
         """The bytes themselves. Only for a host's stdin or a derived verifier."""
@@ -27,7 +30,8 @@ class Secret:
 
     def map(self, template: str) -> "Secret":
         """A secret text that holds this one, at `{}`."""
-        return Secret(template.replace("{}", self.__text), self.source)
+        shown = template.replace("{}", self.shown)
+        return Secret(template.replace("{}", self.__text), self.source, shown)
 
     def __repr__(self) -> str:
         return "***"

@@ -52,18 +52,24 @@ class CatalogObject(Resource):
     def sql(
         self,
         why: str,
-        statements: Iterable[str],
+        statements: Iterable[str | Secret],
         *,
         database: str = "postgres",
         atomic: bool = True,
-        secret: bool = False,
         impact: Impact = Impact.NONE,
     ) -> Do:
         """One psql call; all statements take effect or none (CREATE DATABASE cannot be so).
-        `secret`: the statements hold a verifier, which is shown as little as a password.
+        A statement that holds a verifier is a Secret: it is shown as little as a password.
         """
-        body = "".join(f"{statement};\n" for statement in statements)
-        script = f"{SESSION}begin;\n{body}commit;\n" if atomic else f"{SESSION}{body}"
+        whole = list(statements)
+        begin, end = (f"{SESSION}begin;\n", "commit;\n") if atomic else (SESSION, "")
+
+        def script(texts: Iterable[str]) -> str:
+            return begin + "".join(f"{text};\n" for text in texts) + end
+
+        plain = script(s.text() if isinstance(s, Secret) else s for s in whole)
+        shown = script(s.shown if isinstance(s, Secret) else s for s in whole)
+        secret = any(isinstance(s, Secret) for s in whole)
         text = f"{self.snapshot.instance.psql(database)} -o /dev/null"
-        stdin = Secret(script, "SQL") if secret else script.encode()
+        stdin = Secret(plain, "SQL", shown) if secret else plain.encode()
         return Do(why, text, stdin, impact=impact)

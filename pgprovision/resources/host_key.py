@@ -112,9 +112,8 @@ class HostKey(Resource):
 
 def user_data(pair: Pair) -> Secret:
     """cloud-config that gives a new server this host key and no other."""
-    private = "".join(f"    {line}\n" for line in pair.private.text().splitlines())
-    return Secret(
+    lines = "\n    ".join(pair.private.text().splitlines())
+    return Secret(lines, pair.private.source).map(
         "#cloud-config\nssh_deletekeys: true\nssh_keys:\n"
-        f"  ed25519_private: |\n{private}  ed25519_public: {pair.public}\n",
-        pair.private.source,
+        f"  ed25519_private: |\n    {{}}\n  ed25519_public: {pair.public}\n"
     )

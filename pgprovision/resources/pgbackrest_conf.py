@@ -121,7 +121,9 @@ class PgbackrestConf(Resource):
         """The whole file."""
         head, _, rest = fitting(self.text, self.version).partition("[global]\n")
         joined = "".join(f"{option}={_line(option, value)}\n" for option, value in self.secrets)
-        return Secret(f"{head}[global]\n{joined}{rest}", "pgbackrest.conf")
+        shown = "".join(f"{option}={value.shown}\n" for option, value in self.secrets)
+        start = f"{head}[global]\n"
+        return Secret(f"{start}{joined}{rest}", "pgbackrest.conf", f"{start}{shown}{rest}")
 
     def change(self, diff: Diff) -> Iterable[Do]:
         if set(diff.keys) <= {"mode", "owner"} and diff.before is not None:

@@ -95,16 +95,20 @@ class Role(CatalogObject):
             return
         verb = "create" if diff.before is None else "alter"
         why = f"{verb} role {self.role}" + (f": {', '.join(diff.keys)}" if diff.before else "")
-        secret = self.password is not None and diff.moved("password")
-        yield self.sql(why, self._statements(diff), secret=secret)
+        yield self.sql(why, self._statements(diff))
 
-    def _statements(self, diff: Diff) -> Iterator[str]:
+    def _statements(self, diff: Diff) -> Iterator[str | Secret]:
         role = ident(self.role)
-        options = " ".join(self._options(diff))
-        if diff.before is None:
-            yield f"create role {role} {options}"
-        elif options:
-            yield f"alter role {role} {options}"
+        verb = "create" if diff.before is None else "alter"
+        options = tuple(self._options(diff))
+        statement = " ".join((verb, "role", role, *options))
+        if self.password and diff.moved("password"):
+            stored = literal(scram.verifier(self.password, self.salt))
+            hint = f"-- its password, by hand: \\password {role}   ({self.password.source})\n"
+            shown = hint + (statement if options or diff.before is None else "")
+            yield Secret(f"{statement} PASSWORD {stored}", self.password.source, shown)
+        elif options or diff.before is None:
+            yield statement
         if diff.moved("member_of"):
             before = (diff.before or {}).get("member_of") or ()
             had = {str(name) for name in before} if isinstance(before, tuple) else set()
@@ -123,9 +127,8 @@ class Role(CatalogObject):
             yield f"CONNECTION LIMIT {self.connection_limit}"
         if diff.moved("valid_until"):
             yield f"VALID UNTIL {literal(_utc(self.valid_until) or 'infinity')}"
-        if diff.moved("password"):
-            stored = literal(scram.verifier(self.password, self.salt)) if self.password else "null"
-            yield f"PASSWORD {stored}"
+        if diff.moved("password") and not self.password:
+            yield "PASSWORD null"
 
 
 def _utc(text: str | None) -> str | None:

@@ -43,12 +43,14 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """E2: the replication password, for libpq alone (PostgreSQL manual, The Password File)."""
     replication, primary = inventory.postgres.replication, inventory.primary
-    password = pgpass(replication.password.text())
-    line = f"{primary.name}:{inventory.postgres.port}:*:{replication.role}:{password}\n"
+    password = replication.password
+    line = f"{primary.name}:{inventory.postgres.port}:*:{replication.role}:"
     yield File(
         on=node.name,
         path=REPLICATION_PASSFILE,
-        content=Secret(line, replication.password.source),
+        content=Secret(
+            f"{line}{pgpass(password.text())}\n", password.source, f"{line}{password.shown}\n"
+        ),
         mode="0600",
         owner="postgres",
         group="postgres",
