@@ -1,0 +1,199 @@
+"""The main job on real machines: a plan, a primary with its backup, a replica that streams."""
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pgprovision.lab.process import wait_until
+from tests.conftest import PRIMARY, REPLICA, Step
+from tests.person import Person
+
+pytestmark = pytest.mark.lab
+
+
+def recorded(step: Step) -> list[dict[str, object]]:
+    """The lines of the record that a run kept."""
+    lines = Path(step.document["record"]).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: Step) -> None:
+    changes = planned.document["changes"]
+    assert planned.run.code == 1
+    assert [c["name"] for c in changes if c["before"] is not None] == []
+    assert {c["on"] for c in changes} == {"here", "hetzner", PRIMARY}
+    kinds = {c["kind"] for c in changes}
+    assert kinds >= {"network", "server", "packages", "role", "first backup", "marker"}
+
+
+def test_plan_when_nothing_is_there_moves_nothing(planned: Step) -> None:
+    assert (planned.api_writes, planned.written_here) == (0, [])
+
+
+def test_up_primary_when_nothing_is_there_makes_what_was_planned(
+    planned: Step, primary: Step
+) -> None:
+    assert primary.run.code == 0, primary.run.err
+    made = {(c["on"], c["kind"], c["name"]) for c in primary.document["changes"]}
+    wished = {(c["on"], c["kind"], c["name"]) for c in planned.document["changes"]}
+    assert made <= wished
+    assert primary.document["left"] == []
+    # What is not among the changes came with another: a package's directory, a file's unit.
+    assert {kind for _, kind, _ in wished - made} <= {"directory", "unit", "file"}
+
+
+def test_A1_A3_server_when_made_is_of_the_type_and_has_its_private_address(
+    person: Person, primary: Step
+) -> None:
+    server = person.cloud().servers.get_by_name(PRIMARY)
+    assert server is not None
+    assert server.status == "running"
+    assert server.server_type is not None
+    assert server.server_type.name == "ccx13"
+    assert [network.ip for network in server.private_net or ()] == ["10.0.1.2"]
+    assert server.protection == {"delete": True, "rebuild": True}
+    assert "10.0.1.2/32" in person.shell(PRIMARY, "ip -4 -br addr")
+
+
+def test_B2_cluster_when_made_has_checksums_and_the_declared_locale(
+    person: Person, primary: Step
+) -> None:
+    assert person.sql(PRIMARY, "show data_checksums; show server_version_num").split()[0] == "on"
+    collations = "select distinct pg_encoding_to_char(encoding), datcollate from pg_database"
+    assert person.sql(PRIMARY, collations) == "UTF8|C.UTF-8"
+
+
+def test_C4_C6_roles_and_database_when_made_are_as_wished(person: Person, primary: Step) -> None:
+    limit = "select rolconnlimit, rolcanlogin, rolsuper from pg_roles where rolname = 'rails'"
+    assert person.sql(PRIMARY, limit) == "500|t|f"
+    owner = "select datdba::regrole from pg_database where datname = 'hcb_production'"
+    assert person.sql(PRIMARY, owner) == "rails"
+    extensions = "select extname from pg_extension order by 1"
+    names = person.sql(PRIMARY, extensions, "hcb_production").split()
+    assert names == ["pg_stat_statements", "pgcrypto", "plpgsql"]
+
+
+def test_D4_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
+    person: Person, primary: Step
+) -> None:
+    bucket = person.lab.home / "s3/data" / person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
+    (backup,) = (bucket / "hcb-lab/backup/main").glob("*F")
+    objects = [path for path in backup.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in objects) > 1_000_000
+    assert all(path.read_bytes().startswith(b"Salted__") for path in objects)
+    assert list((bucket / "hcb-lab/archive/main").rglob("0000000100000000*"))
+
+
+def test_D5_timers_when_up_ends_wait_for_their_hour(person: Person, primary: Step) -> None:
+    timers = person.shell(PRIMARY, "systemctl list-timers --no-legend 'pgbackrest-*'")
+    assert [kind in timers for kind in ("backup-full.timer", "backup-diff.timer")] == [True, True]
+
+
+def test_marker_when_up_ends_was_written_last_and_names_the_database(
+    person: Person, primary: Step
+) -> None:
+    acts = [line for line in recorded(primary) if line["event"] == "done"]
+    assert str(acts[-1]["resource"]).startswith("marker ")
+    marker = json.loads(person.shell(PRIMARY, "cat /etc/pgprovision/marker.json"))
+    system = person.sql(PRIMARY, "select system_identifier from pg_control_system()")
+    assert marker["system_identifier"] == system
+
+
+def test_record_when_up_ends_names_each_act_before_it_was_done(primary: Step) -> None:
+    begun: set[object] = set()
+    for line in recorded(primary):
+        if line["event"] == "acting":
+            begun.add((line["on"], line["resource"]))
+        elif line["event"] == "done":
+            assert (line["on"], line["resource"]) in begun
+    assert recorded(primary)[-1]["result"] == "done"
+
+
+def test_up_when_everything_is_there_finds_nothing_in_one_trip(primary_again: Step) -> None:
+    found = primary_again.document
+    assert primary_again.run.code == 0
+    assert (found["changes"], found["left"], found["waiting"]) == ([], [], [])
+    assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1}, 5)
+
+
+def test_up_when_everything_is_there_writes_nowhere(primary_again: Step) -> None:
+    assert primary_again.api_writes == 0
+    assert primary_again.written_here == []
+    assert primary_again.written_there == ""
+
+
+def test_E2_E4_add_replica_when_done_streams_and_has_caught_up(cluster: Person) -> None:
+    receiver = "select status, slot_name from pg_stat_wal_receiver"
+    assert cluster.sql(REPLICA, receiver) == "streaming|server_postgres_2"
+    assert cluster.sql(REPLICA, "select pg_is_in_recovery()") == "t"
+    cluster.sql(PRIMARY, "create table seen as select 42 as answer", "hcb_production")
+    there = "select to_regclass('seen') is not null"
+    assert wait_until(lambda: cluster.sql(REPLICA, there, "hcb_production") == "t", seconds=10)
+    assert cluster.sql(REPLICA, "select answer from seen", "hcb_production") == "42"
+    cluster.sql(PRIMARY, "drop table seen", "hcb_production")
+
+
+def test_E1_slot_when_the_replica_streams_is_one_and_capped(cluster: Person) -> None:
+    slots = "select slot_name, slot_type, active, wal_status from pg_replication_slots"
+    assert cluster.sql(PRIMARY, slots) == "server_postgres_2|physical|t|reserved"
+    assert cluster.sql(PRIMARY, "show max_slot_wal_keep_size") == "2GB"
+
+
+def test_E2_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: Person) -> None:
+    data = "/var/lib/postgresql/15/main"
+    assert cluster.shell(REPLICA, f"grep -v '^#' {data}/postgresql.auto.conf", fails=True) == ""
+    assert cluster.shell(REPLICA, f"stat -c %a {data}") == "700"
+    assert cluster.sql(REPLICA, "show cluster_name") == REPLICA
+    assert "verify-full" in cluster.sql(REPLICA, "show primary_conninfo")
+
+
+def test_up_when_the_replica_streams_finds_nothing_in_one_trip_each(cluster: Person) -> None:
+    found = cluster.done("up")
+    assert (found["changes"], found["left"]) == ([], [])
+    assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1, REPLICA: 1}, 5)
+
+
+def test_status_when_the_replica_streams_shows_both_and_the_backup(cluster: Person) -> None:
+    found = cluster.done("status")
+    assert set(found) >= {"version", "cluster", "nodes", "backups", "archive"}
+    first, second = found["nodes"]
+    keys = "name address private_ip role reachable lag_bytes lag_seconds slot version differs"
+    assert set(first) >= set(keys.split())
+    assert (first["name"], first["role"], first["private_ip"]) == (PRIMARY, "primary", "10.0.1.2")
+    assert (second["name"], second["role"], second["slot"]) == (REPLICA, "replica", "reserved")
+    assert first["reachable"]
+    assert second["reachable"]
+    assert (first["differs"], second["differs"]) == ([], [])
+    assert second["lag_bytes"] <= 16 * 1024 * 1024
+    assert 0 <= second["lag_seconds"] < 60
+    assert second["version"].startswith("15.")
+    (backup,) = found["backups"]
+    assert (backup["type"], backup["size"] > 1_000_000) == ("full", True)
+    age = datetime.now(UTC) - datetime.fromisoformat(backup["stop"])
+    assert timedelta(0) <= age < timedelta(hours=1)
+    assert not found["archive"]["failing"]
+    assert found["archive"]["last"].startswith("00000001")
+
+
+def test_hcloud_when_it_lists_servers_shows_labels_and_private_addresses(cluster: Person) -> None:
+    hcloud = shutil.which("hcloud")
+    if hcloud is None:
+        pytest.skip("no hcloud command: apt-get install hcloud-cli")
+    columns = ["-o", "columns=name,status,private_net,labels", "-o", "noheader"]
+    listed = subprocess.run(
+        [hcloud, "server", "list", *columns],
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = sorted(" ".join(line.split()) for line in listed.stdout.splitlines())
+    for line, name, address in zip(
+        lines, (PRIMARY, REPLICA), ("10.0.1.2", "10.0.1.3"), strict=True
+    ):
+        ours = f"cluster=hcb-lab, managed-by=pgprovision, node={name}"
+        assert line == f"{name} running {address} (hcb-network) {ours}"
