@@ -63,6 +63,7 @@ class PackageCache:
             (self.home / "users" / router).unlink(missing_ok=True)
             if not list(self._users()):
                 self.daemon.stop()
+            if not namespaces():  # nor a lab with a cache folder of another user's
                 attempt("ip", "addr", "delete", f"{CACHE_ADDRESS}/32", "dev", "lo")
 
     def _users(self) -> Iterable[str]:
