@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint types unit functional
+.PHONY: setup demo vagrant test lint types unit functional
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -9,6 +9,9 @@ setup: ## .venv with everything (called by the others)
 
 demo: setup ## a primary, a backup and a replica on real machines, from nothing
 	@scripts/demo
+
+vagrant: setup ## the main job on two machines of Vagrant's; PROVIDER=lxc (default) or libvirt
+	@PROVIDER=$(or $(PROVIDER),lxc) scripts/vagrant
 
 test: setup ## everything: lint, types, unit, cases, laws, functional
 	@scripts/test
