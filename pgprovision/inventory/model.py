@@ -18,6 +18,7 @@ from pgprovision.inventory import names as n
 from pgprovision.inventory.values import frozen_mapping
 
 Frozen = AfterValidator(frozen_mapping)
+ANYONE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class Model(BaseModel):
@@ -45,7 +46,7 @@ class CloudFirewall(Model):
     """SSH in from these ranges, everything else shut (on the public side only)."""
 
     name: n.CloudName
-    ssh_source_ips: tuple[n.Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    ssh_source_ips: tuple[n.Network, ...] = ANYONE
 
 
 class SshKey(Model):
@@ -106,6 +107,26 @@ class Apt(Model):
     source: Literal["distribution", "pgdg"] = "distribution"
     mirror: n.Url | None = None
     extra_packages: tuple[n.Package, ...] = ()
+
+
+class OpenPort(Model):
+    """A port of the host that is open to some networks, besides SSH and PostgreSQL."""
+
+    port: n.Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    source_ips: tuple[n.Network, ...] = Field(min_length=1)
+    purpose: n.Purpose
+
+
+class Host(Model):
+    """The operating system under PostgreSQL. What is false is left as it is.
+
+    `ssh_source_ips`: who may reach SSH; as Hetzner's firewall has it, or anyone, if not given.
+    """
+
+    firewall: n.Boolean = True
+    ssh_source_ips: tuple[n.Network, ...] = ()
+    open_ports: tuple[OpenPort, ...] = ()
 
 
 class HbaRule(Model):
@@ -261,6 +282,7 @@ class Inventory(Model):
     ssh: Ssh = Ssh()
     machine: Machine = Machine()
     apt: Apt = Apt()
+    host: Host = Host()
     postgres: Postgres
     roles: Annotated[Mapping[n.RoleName, Role], Frozen] = Field(default_factory=dict)
     databases: Annotated[Mapping[n.DatabaseName, Database], Frozen] = Field(default_factory=dict)

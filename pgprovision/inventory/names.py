@@ -48,6 +48,9 @@ JumpHost = Annotated[
     str,
     _matching(rf"([a-z_][a-z0-9_.-]*@)?{_HOST}(:[0-9]{{1,5}})?", "[USER@]HOST[:PORT] to jump over"),
 ]
+Purpose = Annotated[
+    str, _matching(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}", "a few plain words, as node exporter")
+]
 Package = Annotated[
     str, _matching(r"[a-z0-9][a-z0-9+.-]+", "a Debian package's name, for instance tmux")
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +13,7 @@ from pgprovision.inventory.checks import checked
 from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.document import Document, Resolve, read
 from pgprovision.inventory.explain import complaint, explained
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.model import ANYONE, Host, Inventory, Node
 
 CLUSTER_FILE = "cluster.yml"
 NODES = "nodes"
@@ -161,8 +162,19 @@ def _filled(inventory: Inventory) -> Inventory:
     }
     inventory = inventory.model_copy(update={"ssh": ssh, "databases": MappingProxyType(databases)})
     return inventory.model_copy(
-        update={"nodes": tuple(_filled_node(node, inventory) for node in inventory.nodes)}
+        update={"host": _filled_host(inventory)}
+        | {"nodes": tuple(_filled_node(node, inventory) for node in inventory.nodes)}
     )
+
+
+def _filled_host(inventory: Inventory) -> Host:
+    """SSH on the host is open to whom the cloud's firewall lets through; without one, to anyone."""
+    if inventory.host.ssh_source_ips:
+        return inventory.host
+    ranges: tuple[IPv4Network | IPv6Network, ...] = ANYONE
+    if inventory.hetzner:
+        ranges = inventory.hetzner.firewall.ssh_source_ips
+    return inventory.host.model_copy(update={"ssh_source_ips": ranges})
 
 
 def _filled_node(node: Node, inventory: Inventory) -> Node:

@@ -6,7 +6,7 @@ from functools import partial
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
-from pgprovision.tasks import backup, cloud, configuration, host, postgres, replica
+from pgprovision.tasks import backup, cloud, configuration, host, postgres, replica, system
 
 Step = Callable[[Inventory, Node], Iterable[Resource]]
 
@@ -24,6 +24,9 @@ def tiers(inventory: Inventory, nodes: Sequence[Node], now: datetime) -> tuple[T
         *cloud.cloud_tiers(inventory, nodes),
         tier("first boot", nodes, host.first_boot),
         tier("claim", nodes, host.claim),
+        tier("host packages", nodes, system.packages),
+        tier("host firewall", nodes, system.firewall),
+        tier("host", nodes, system.firewall_at_boot),
         tier("packages", nodes, host.packages),
         tier("cluster", primary, postgres.cluster),
         tier("replica's configuration directory", replicas, replica.config_directory),

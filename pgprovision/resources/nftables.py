@@ -1,0 +1,151 @@
+"""The firewall of the host itself: the cloud's does not see the private network.
+
+A table of our own; other tables stay as they are. nft itself says what the wished text means: it
+is loaded in an empty network namespace and listed from there, and the two listings are compared,
+so a rule that was added, taken away or changed by hand differs, whatever the template looks like.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
+from typing import ClassVar, Self
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.quote import sh
+from pgprovision.resources.file import File
+from pgprovision.resources.way_in import SESSION, Session, Undo, session
+
+RULES = "/etc/pgprovision/nftables.conf"
+TABLE = "inet pgprovision"
+_LIST = f"nft -s list table {TABLE}"
+_UNDO = Undo("firewall")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Ports that are open to some networks, and for whom."""
+
+    purpose: str
+    ports: tuple[int, ...]
+    sources: tuple[IPv4Network | IPv6Network, ...]
+    protocol: str = "tcp"
+
+    @property
+    def matches(self) -> tuple[str, ...]:
+        """The sources as nftables matches; one per family, overlaps joined."""
+        v4 = collapse_addresses(n for n in self.sources if isinstance(n, IPv4Network))
+        v6 = collapse_addresses(n for n in self.sources if isinstance(n, IPv6Network))
+        families = (("ip", "ipv4", list(v4)), ("ip6", "ipv6", list(v6)))
+        return tuple(_match(*family) for family in families if family[2])
+
+
+def _match(family: str, protocol: str, networks: Iterable[IPv4Network | IPv6Network]) -> str:
+    networks = list(networks)
+    if any(network.prefixlen == 0 for network in networks):
+        return f"meta nfproto {protocol}"
+    return f"{family} saddr {{ {', '.join(map(str, networks))} }}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFirewall(Resource):
+    """Our table as it is in the kernel, proven, and as it will be after a reboot.
+
+    `text` is what nft reads. `ssh` is its opening for SSH: refused where this very session would
+    not come in by it.
+    """
+
+    kind: ClassVar[str] = "host firewall"
+    text: str
+    ssh: Opening
+    meant: str = ""
+    session: Session | None = None
+
+    @property
+    def name(self) -> str:
+        return TABLE
+
+    def probe(self) -> Ask:
+        return Ask(f"{_UNDO.look()}\n[ ! -e {RULES} ] || cat {RULES}\necho; echo ===\n{_LIST}")
+
+    @property
+    def _meaning(self) -> Ask:
+        inside = sh("unshare", "-n", "sh", "-c", f"nft -f - && {_LIST}")
+        return Ask(f"command -v nft >/dev/null || exit 0\nprintf %s {sh(self.text)} | {inside}")
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(self.on, self._meaning), Need(self.on, SESSION))
+
+    def settled(self, facts: Facts) -> Self:
+        meaning, came = facts.get(self.on, self._meaning), facts.get(self.on, SESSION)
+        if meaning is not None and meaning.code:
+            said = meaning.err.decode(errors="replace").strip()
+            raise Refused(
+                f"nft does not accept the rules: {said}",
+                done="nothing was changed",
+                next="correct nftables.conf.j2 in the inventory's templates/",
+            )
+        return replace(
+            self,
+            meant=meaning.text.strip() if meaning else "",
+            session=session(came.text) if came else None,
+        )
+
+    def read(self, answer: Answer) -> State | None:
+        self._refuse_to_lock_out()
+        head, _, live = answer.text.partition("\n===\n")
+        proof, _, saved = head.partition("\n")
+        if not live.strip() and not saved.strip():
+            return None
+        return {
+            "rules": live.strip(),
+            "proven": proof == "proven",
+            "after a reboot": saved or None,
+        }
+
+    def desired(self) -> State:
+        return {"rules": self.meant or self.text, "proven": True, "after a reboot": self.text}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        before = diff.before or {}
+        if diff.moved("rules"):
+            yield Do("load the host firewall", self._load(), self.text.encode(), reconnects=True)
+            return  # saved once it is proven
+        if diff.moved("proven"):
+            yield _UNDO.disarm()
+        if diff.moved("after a reboot"):
+            saved = File(on=self.on, path=RULES, content=self.text)
+            verb = "keep" if before.get("after a reboot") is None else "correct"
+            yield Do(f"{verb} the rules for the next boot", saved.write_text(), self.text.encode())
+
+    def _load(self) -> str:
+        return (
+            "set -e; rules=$(cat)\n"
+            "printf '%s\\n' \"$rules\" | nft -c -f -\n"
+            "undo() {\n"
+            f"  echo \"nft -f - <<'END'\"; echo 'table {TABLE}'; echo 'delete table {TABLE}'\n"
+            f"  {_LIST} 2>/dev/null || :; echo END\n"
+            "}\n"
+            f"{_UNDO.arm()}\n"
+            "printf '%s\\n' \"$rules\" | nft -f -"
+        )
+
+    def _refuse_to_lock_out(self) -> None:
+        here = self.session
+        if here is None:
+            return
+        address = ip_address(here.address)
+        wrong = ""
+        if not any(address in network for network in self.ssh.sources):
+            ranges = ", ".join(map(str, self.ssh.sources))
+            wrong = f"it comes from {address}, and SSH is open to {ranges}"
+            cure = f"add {address}/{address.max_prefixlen} to host.ssh_source_ips"
+        elif here.port not in self.ssh.ports:
+            wrong = f"it came in by port {here.port}, and SSH is open on {self.ssh.ports}"
+            cure = f"set ssh.port, or open port {here.port} under host.open_ports"
+        if wrong:
+            raise Refused(
+                f"the host firewall as declared would shut out this very session: {wrong}",
+                done="nothing was changed",
+                next=cure,
+            )
