@@ -38,6 +38,16 @@ def up(name: Name = "demo", yes: Yes = False) -> None:
 
 
 @app.command()
+def prepare(yes: Yes = False) -> None:
+    """Install what a lab needs on this host and build its image; start nothing."""
+    with _lab("demo"):
+        from pgprovision.lab.images import ensure_image
+
+        _install(yes)
+        typer.echo(f"image: {ensure_image('debian-12', typer.echo)}")
+
+
+@app.command()
 def status(name: Name = "demo") -> None:
     """List the lab's processes and machines."""
     with _lab(name) as lab:
