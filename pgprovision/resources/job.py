@@ -10,7 +10,7 @@ from pgprovision.resources.unit import last_lines, parse, show
 
 @dataclass(frozen=True)
 class JobState:
-    """`none`: never started, or ended well (systemd forgets it). `said`: its progress or error."""
+    """`none`: never started, or ended well (systemd forgets it). `said`: its progress."""
 
     state: Literal["none", "running", "failed"]
     said: str = ""
@@ -27,11 +27,10 @@ class Job:
     progress: str = ":"
 
     def look(self) -> Ask:
-        """How it is; what it says is asked only while it runs or when it has failed."""
+        """How it is; how far is asked only while it runs, and may not be known yet."""
         return Ask(
             f"s=$({show(self.unit).text}) || exit; printf '%s\\n\\n' \"$s\"\n"
-            f"case $s in *ActiveState=acti*) {self.progress};;\n"
-            f"*ActiveState=failed*) {last_lines(self.unit, 8)};; esac"
+            f"case $s in *ActiveState=acti*) {self.progress};; esac; true"
         )
 
     def read(self, answer: Answer) -> JobState:
@@ -39,7 +38,7 @@ class Job:
         active = parse(Answer(answer.code, head.encode(), answer.err))["ActiveState"]
         if active in ("active", "activating", "deactivating"):
             return JobState("running", said.strip())
-        return JobState("failed", said.strip()) if active == "failed" else IDLE
+        return JobState("failed") if active == "failed" else IDLE
 
     def start(self, why: str, *words: str, user: str = "postgres", weight: int = 25) -> Do:
         """Start it, unless it runs already. `weight`: its share of the processor, 100 is usual."""

@@ -17,7 +17,7 @@ def last_lines(unit: str, count: int = 15) -> str:
     """Shell text that prints what the unit, and systemd about it, said in its latest run."""
     run = f"$({sh('systemctl', 'show', '-p', 'InvocationID', '--value', '--', unit)})"
     both = f'"_SYSTEMD_INVOCATION_ID={run}" + "INVOCATION_ID={run}"'
-    return f"journalctl -q -n {count} -o cat --no-pager {both}"
+    return f"journalctl --sync; journalctl -q -n {count} -o cat --no-pager {both}"
 
 
 def show(unit: str) -> Ask:
