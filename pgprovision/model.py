@@ -65,7 +65,8 @@ class Do:
     """One action. On a host `text` is shell and `stdin` its input; on the cloud `text` is
     method and path (`POST /servers/{servers:db-1}/actions/poweron`) and `body` what is sent.
     `timeout` in seconds. `reconnects`: it touches the way in, so the next look goes over a
-    connection made anew."""
+    connection made anew. `until`: shell text that ends when the work this began has ended; the
+    loop looks instead, a person who acts by hand waits with it."""
 
     why: str
     text: str
@@ -74,6 +75,7 @@ class Do:
     impact: Impact = Impact.NONE
     timeout: float = 120.0
     reconnects: bool = False
+    until: str = ""
 
 
 @dataclass(frozen=True)

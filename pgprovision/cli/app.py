@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli import converge, destroy, lab, replica, secrets, status
+from pgprovision.cli import converge, destroy, explain, lab, replica, secrets, status
 from pgprovision.cli.options import Options
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ def options(
 
 
 converge.register(app)
+explain.register(app)
 replica.register(app)
 status.register(app)
 destroy.register(app)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -108,16 +109,18 @@ def run_nodes(
     command: str, inventory: Inventory, nodes: Sequence[Node], approve: Approve, *, json: bool
 ) -> int:
     """Converge these nodes as far as `approve` allows; the exit code."""
+    return run(command, inventory, partial(wishes, inventory, nodes), approve, json=json)
+
+
+def wishes(inventory: Inventory, nodes: Sequence[Node], targets: Targets) -> Sequence[Tier]:
+    """What these nodes should be; first whether what is missing can be had, and for what price."""
     from pgprovision.tasks import tiers
     from pgprovision.tasks.cloud import preflight
 
-    def wishes(targets: Targets) -> Sequence[Tier]:
-        if targets.cloud is not None:
-            for note in preflight(targets.cloud, inventory, nodes):
-                report.say_aside(note)
-        return tiers(inventory, nodes, datetime.now(UTC))
-
-    return run(command, inventory, wishes, approve, json=json)
+    if targets.cloud is not None:
+        for note in preflight(targets.cloud, inventory, nodes):
+            report.say_aside(note)
+    return tiers(inventory, nodes, datetime.now(UTC))
 
 
 def _look(context: typer.Context, command: str, scope: str, json: bool) -> int:

@@ -9,7 +9,7 @@ from pgprovision.report.outcome import (
     show_outcome,
     show_status,
 )
-from pgprovision.report.printing import console, elapsed, emit, say, say_aside, say_error
+from pgprovision.report.printing import console, elapsed, emit, say, say_aside, say_error, verbatim
 from pgprovision.report.progress import Progress
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "show_looked",
     "show_outcome",
     "show_status",
+    "verbatim",
 ]

@@ -15,7 +15,7 @@ def console(stream: TextIO | None = None) -> "Console":
 
     stream = stream or sys.stdout
     width = None if stream.isatty() else 10_000
-    return Console(file=stream, highlight=False, soft_wrap=True, width=width)
+    return Console(file=stream, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def say(text: str) -> None:
@@ -30,6 +30,11 @@ def say_aside(text: str) -> None:
 
 def say_error(text: str) -> None:
     console(sys.stderr).print(text, markup=False, style="red")
+
+
+def verbatim(text: str) -> None:
+    """Text for a shell or an editor, alone on stdout and byte for byte."""
+    sys.stdout.write(text)
 
 
 def emit(document: Mapping[str, Any]) -> None:

@@ -65,6 +65,11 @@ class HostKey(Resource):
         public, _, private = rest.partition("\n")
         return Pair(mode, " ".join(public.split()[:2]), pinned, Secret(private, self.file))
 
+    @property
+    def unmade(self) -> Pair:
+        """What the controller holds before the pair is made."""
+        return Pair("", "", "", Secret("", self.file))
+
     def read(self, answer: Answer) -> State | None:
         pair = self.pair(answer)
         if not pair.pinned and not pair.public:
@@ -112,8 +117,14 @@ class HostKey(Resource):
 
 def user_data(pair: Pair) -> Secret:
     """cloud-config that gives a new server this host key and no other."""
+    file = pair.private.source
+    public = Secret(pair.public, f"!command {sh('ssh-keygen', '-y', '-f', file)}")
     lines = "\n    ".join(pair.private.text().splitlines())
-    return Secret(lines, pair.private.source).map(
-        "#cloud-config\nssh_deletekeys: true\nssh_keys:\n"
-        f"  ed25519_private: |\n    {{}}\n  ed25519_public: {pair.public}\n"
-    )
+
+    def text(private: str, public: str) -> str:
+        return (
+            "#cloud-config\nssh_deletekeys: true\nssh_keys:\n"
+            f"  ed25519_private: |\n    {private}\n  ed25519_public: {public}\n"
+        )
+
+    return Secret(text(lines, pair.public), file, text(pair.private.shown, public.shown))

@@ -48,7 +48,9 @@ class Job:
             *("--property=Type=exec", f"--property=CPUWeight={weight}", "--", *plain),
         )
         runs = f"systemctl is-active {sh(self.unit)}"
-        return Do(why, f"case $({runs}) in active|activating) exit 0;; esac\n{run}")
+        text = f"case $({runs}) in active|activating) exit 0;; esac\n{run}"
+        ended = f"! {sh('systemctl', '--quiet', 'is-failed', self.unit)}"
+        return Do(why, text, until=f"while {runs} >/dev/null; do sleep 2; done; {ended}")
 
     def report_failure(self, why: str) -> Do:
         """Fails with what it said last, and clears the failure: the next run starts it anew."""

@@ -165,8 +165,8 @@ class Server(CloudObject):
             "placement_group": Ref("placement_groups", self.placement_group),
             "start_after_create": False,
         }
-        if pair and pair.public:
-            body["user_data"] = user_data(pair)
+        if self.host_key:  # where the pair is not made yet, this is only planned
+            body["user_data"] = user_data(pair or self.host_key.unmade)
         return self.create(body, CREATE_SECONDS)
 
     def _repair(self, diff: Diff, before: State) -> Iterable[Do]:

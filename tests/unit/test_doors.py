@@ -22,6 +22,7 @@ ALLOWED = {
     "resources": RESOURCES,
     "render": {"quote", "errors", "secret"},
     "report": {"model", "report"},
+    "runbook": {"model", "quote", "runbook"},
     "record": {"model", "errors"},
     "inventory": BASE | {"inventory", "tls"},
     "tasks": RESOURCES | {"inventory", "render", "tasks", "offers"},

@@ -1,0 +1,116 @@
+"""The whole runbook: blocks in the plan's order, each for one place."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from pgprovision.model import Change, Impact, Report, Tier
+from pgprovision.runbook import calls, steps
+from pgprovision.runbook.text import comment
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a block is pasted. `login` is the command to get there; empty: the machine is not
+    there yet."""
+
+    login: str
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """An API that is called from here; `endpoint` is its address."""
+
+    endpoint: str
+
+
+Places = Mapping[str, Machine | Cloud]
+Titled = tuple[str, Change]  # the tier's title, and what differs in it
+
+
+def runbook(cluster: str, tiers: Sequence[Tier], outcome: Report, places: Places) -> str:
+    """What the look found, as text that a shell runs. `outcome` is of a run that only looked."""
+    changes = tuple(_titled(tiers, outcome.left))
+    blocks = (
+        block(on, [pair for _, pair in mine], places[on])
+        for on, mine in groupby(((c.resource.on, (t, c)) for t, c in changes), lambda p: p[0])
+    )
+    return "\n".join([*_head(cluster, outcome), *blocks])
+
+
+def block(on: str, changes: Sequence[Titled], place: Machine | Cloud) -> str:
+    """Everything that is to be done at one place before another's turn, as one subshell: it stops
+    at the first failure and leaves the shell it was pasted into as it was."""
+    doable = [change for _, change in changes if change.actions]
+    body = list(_body(changes, place))
+    if not doable:
+        return "\n".join([f"#### {on}", *body, ""])
+    head, start = _opening(on, doable, place)
+    return "\n".join([*head, "(", *start, steps.OK, *body, ")", ""])
+
+
+def _opening(
+    on: str, changes: Sequence[Change], place: Machine | Cloud
+) -> tuple[list[str], list[str]]:
+    """The comment above a block, and its first lines."""
+    if isinstance(place, Cloud):
+        title = f"#### {on}: from here, with curl, jq and the project's token in HCLOUD_TOKEN"
+        return [title], calls.opening(place.endpoint)
+    title = f"#### {on}, as root:  {place.login}"
+    if not place.login:
+        title = (
+            f"#### {on}, as root\n# It does not exist yet, so this is to be read: what depends on "
+            "the machine is missing. Once it\n# is there, explain again."
+        )
+    start = steps.START if place.login else steps.NOT_YET
+    return [title, *steps.secrets_needed(changes)], [start]
+
+
+def _body(changes: Iterable[Titled], place: Machine | Cloud) -> Iterator[str]:
+    lines = calls.lines if isinstance(place, Cloud) else steps.lines
+    for title, mine in groupby(changes, lambda pair: pair[0]):
+        yield f"\n# ---- {title}"
+        for _, change in mine:
+            if not change.actions:
+                keys = ", ".join(change.keys)
+                yield comment(f"{change.resource}: {keys} differs; nothing is done about it")
+            for action in change.actions:
+                worst = action.impact
+                impact = "" if worst is Impact.NONE else f"  [{worst.name.lower()}]"
+                yield f"\n{comment(action.why + impact)}"
+                yield from lines(action)
+
+
+def _titled(tiers: Sequence[Tier], changes: Iterable[Change]) -> Iterator[Titled]:
+    """Each change with its tier's title; both are in the plan's order."""
+    ahead = iter(tiers)
+    title, held = "", frozenset[tuple[str, str]]()
+    for change in changes:
+        key = (change.resource.on, str(change.resource))
+        while key not in held:
+            tier = next(ahead)
+            title, held = tier.title, frozenset((r.on, str(r)) for r in tier.resources)
+        yield title, change
+
+
+def _head(cluster: str, outcome: Report) -> Iterator[str]:
+    if not outcome.left and not outcome.waiting and not outcome.failed:
+        yield f"# Cluster {cluster}: nothing differs, so there is nothing to do.\n"
+        return
+    yield f"# Cluster {cluster}: what `pgprovision up` would do now, by hand ({_count(outcome)})."
+    if any(change.actions for change in outcome.left):
+        yield (
+            "# Block after block from the top, each pasted whole at the place it names. A block "
+            "stops at its\n# first failure. Afterwards, and after a stop, explain again: it looks, "
+            "and prints what is left."
+        )
+    for resource, waiting in outcome.waiting:
+        yield comment(f"under way on {resource.on}: {resource}: {waiting.reason}")
+    for on in outcome.failed:
+        yield comment(f"{on} could not be looked at; nothing is said about it here")
+    yield ""
+
+
+def _count(outcome: Report) -> str:
+    number = len(outcome.left)
+    return f"{number} difference{'' if number == 1 else 's'}"
