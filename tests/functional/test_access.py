@@ -1,0 +1,147 @@
+"""Who gets into the database and who does not, and that no secret lies where it should not."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PRIMARY, REPLICA
+from tests.person import Person
+
+pytestmark = pytest.mark.lab
+
+RAILS = "host=server-postgres-1 hostaddr=10.0.1.2 dbname=hcb_production user=rails"
+VERIFIED = "sslmode=verify-full sslrootcert=/etc/pgprovision/tls/ca.crt channel_binding=require"
+RULES = "select count(*) from pg_hba_file_rules where"
+
+
+def psql(person: Person, conninfo: str, password: str) -> str:
+    """What psql on the replica's machine answers, with the password in no argument."""
+    query = "select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()"
+    command = f'read -r PGPASSWORD; export PGPASSWORD; psql -XAtwc "{query}" "{conninfo}"'
+    return person.shell(REPLICA, command, f"{password}\n", fails=True)
+
+
+def test_S25_rails_when_it_verifies_the_server_gets_in(cluster: Person) -> None:
+    password = cluster.secrets()["rails.password"]
+    assert psql(cluster, f"{RAILS} {VERIFIED}", password) == "rails|t"
+
+
+@pytest.mark.parametrize(
+    "conninfo",
+    [
+        pytest.param(f"{RAILS} sslmode=disable", id="S24 clear text"),
+        pytest.param(f"{RAILS} {VERIFIED} user=postgres dbname=postgres", id="S23 superuser"),
+        pytest.param(f"{RAILS} {VERIFIED} user=stranger", id="stranger"),
+        pytest.param(f"{RAILS} {VERIFIED} user=replicator", id="role of another duty"),
+        pytest.param(f"{RAILS} {VERIFIED} dbname=postgres", id="database of another"),
+    ],
+)
+def test_login_when_nobody_declared_it_is_rejected(cluster: Person, conninfo: str) -> None:
+    said = psql(cluster, conninfo, cluster.secrets()["rails.password"])
+    assert "pg_hba.conf rejects connection" in said
+
+
+def test_rails_when_the_password_is_wrong_is_refused(cluster: Person) -> None:
+    said = psql(cluster, f"{RAILS} {VERIFIED}", "wrong")
+    assert "password authentication failed" in said
+
+
+def test_S23_port_when_tried_from_outside_does_not_answer(cluster: Person) -> None:
+    server = cluster.cloud().servers.get_by_name(PRIMARY)
+    assert server
+    assert server.public_net
+    assert server.public_net.ipv4
+    with pytest.raises(TimeoutError):
+        socket.create_connection((str(server.public_net.ipv4.ip), 5432), timeout=0.5)
+
+
+@pytest.mark.parametrize("node", [PRIMARY, REPLICA])
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        pytest.param(
+            "select count(*) from pg_authid"
+            r" where rolpassword is not null and rolpassword !~ '^SCRAM-SHA-256\$'",
+            "0",
+            id="S16",
+        ),
+        pytest.param(
+            "select rolpassword is null from pg_authid where rolname = 'postgres'", "t", id="S17"
+        ),
+        pytest.param(
+            f"{RULES} type <> 'local' and auth_method in ('trust', 'password', 'md5', 'ident')",
+            "0",
+            id="S18",
+        ),
+        pytest.param(f"{RULES} type = 'local' and auth_method = 'trust'", "0", id="S19"),
+        pytest.param(
+            f"{RULES} type = 'host' and auth_method <> 'reject'"
+            " and address not in ('127.0.0.1', '::1')",
+            "0",
+            id="S20",
+        ),
+        pytest.param(
+            f"{RULES} auth_method <> 'reject' and address in ('0.0.0.0', '::', 'all')",
+            "0",
+            id="S21",
+        ),
+        pytest.param(f"{RULES} error is not null", "0", id="S22"),
+        pytest.param(
+            "select count(*) from pg_stat_replication join pg_stat_ssl using (pid) where not ssl",
+            "0",
+            id="S27",
+        ),
+        pytest.param(
+            "select rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles"
+            " where rolname = 'replicator'",
+            "f",
+            id="S28",
+        ),
+        pytest.param("show password_encryption", "scram-sha-256", id="S31"),
+    ],
+)
+def test_server_when_asked_about_its_doors_has_none_open(
+    cluster: Person, node: str, query: str, answer: str
+) -> None:
+    assert cluster.sql(node, query) == answer
+
+
+@pytest.mark.parametrize(("node", "address"), [(PRIMARY, "10.0.1.2"), (REPLICA, "10.0.1.3")])
+def test_S34_server_when_it_listens_does_so_on_loopback_and_privately(
+    cluster: Person, node: str, address: str
+) -> None:
+    listening = cluster.shell(node, "ss -Hltn 'sport = :5432' | awk '{ print $4 }'")
+    assert set(listening.split()) - {"[::1]:5432"} == {"127.0.0.1:5432", f"{address}:5432"}
+
+
+@pytest.mark.parametrize(
+    ("node", "published"),
+    [
+        (PRIMARY, {"/etc/pgbackrest/pgbackrest.conf"}),
+        (REPLICA, {"/etc/pgbackrest/pgbackrest.conf", "/etc/pgprovision/replication.pgpass"}),
+    ],
+)
+def test_S6_secret_when_everything_is_done_lies_only_where_it_is_used(
+    cluster: Person, node: str, published: set[str]
+) -> None:
+    search = "grep -rlaFf - / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"
+    found = cluster.shell(node, search, "\n".join(_secrets(cluster)) + "\n", fails=True)
+    assert {line for line in found.splitlines() if line.startswith("/")} == published
+
+
+def test_S3_secret_when_everything_is_done_is_not_in_the_journal(cluster: Person) -> None:
+    search = "journalctl -a -o cat | grep -caFf - || true"
+    assert cluster.shell(PRIMARY, search, "\n".join(_secrets(cluster)) + "\n") == "0"
+
+
+def test_S7_secret_when_everything_is_done_is_in_no_record(cluster: Person) -> None:
+    records = list(Path(cluster.home, ".local/state").rglob("*.jsonl"))
+    texts = [record.read_text() for record in records]
+    assert len(texts) > 1
+    assert [s for s in _secrets(cluster) for text in texts if s in text] == []
+
+
+def _secrets(person: Person) -> list[str]:
+    env = person.lab.env()
+    return [*person.secrets().values(), env["PGPROVISION_LAB_S3_SECRET"], env["HCLOUD_TOKEN"]]
