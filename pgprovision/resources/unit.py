@@ -14,10 +14,13 @@ _KEYS = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Result"
 
 
 def last_lines(unit: str, count: int = 15) -> str:
-    """Shell text that prints what the unit, and systemd about it, said in its latest run."""
-    run = f"$({sh('systemctl', 'show', '-p', 'InvocationID', '--value', '--', unit)})"
-    both = f'"_SYSTEMD_INVOCATION_ID={run}" + "INVOCATION_ID={run}"'
-    return f"journalctl --sync; journalctl -q -n {count} -o cat --no-pager {both}"
+    """Shell text that prints what the unit, and systemd about it, said in its latest run.
+
+    By time: journald cannot tell the run of a process that ends at once (it loses its cgroup).
+    """
+    stamp = ("systemctl", "show", "--timestamp=unix", "-p", "InactiveExitTimestamp", "--value")
+    lines = sh("journalctl", "-q", "-u", unit, "-n", str(count), "-o", "cat", "--no-pager")
+    return f'journalctl --sync; {lines} --since "$({sh(*stamp, "--", unit)})"'
 
 
 def show(unit: str) -> Ask:
