@@ -56,10 +56,12 @@ class CatalogObject(Resource):
         *,
         database: str = "postgres",
         atomic: bool = True,
+        by_hand: str = "",
         impact: Impact = Impact.NONE,
     ) -> Do:
         """One psql call; all statements take effect or none (CREATE DATABASE cannot be so).
         A statement that holds a verifier is a Secret: it is shown as little as a password.
+        `by_hand` is what a person gives psql instead.
         """
         whole = list(statements)
         begin, end = (f"{SESSION}begin;\n", "commit;\n") if atomic else (SESSION, "")
@@ -71,5 +73,5 @@ class CatalogObject(Resource):
         shown = script(s.shown if isinstance(s, Secret) else s for s in whole)
         secret = any(isinstance(s, Secret) for s in whole)
         text = f"{self.snapshot.instance.psql(database)} -o /dev/null"
-        stdin = Secret(plain, "SQL", shown) if secret else plain.encode()
+        stdin = Secret(plain, "SQL", shown + by_hand) if secret else plain.encode()
         return Do(why, text, stdin, impact=impact)

@@ -95,7 +95,9 @@ class Role(CatalogObject):
             return
         verb = "create" if diff.before is None else "alter"
         why = f"{verb} role {self.role}" + (f": {', '.join(diff.keys)}" if diff.before else "")
-        yield self.sql(why, self._statements(diff))
+        source = self.password.source if self.password else ""
+        ask = f"-- asks for it: {source}\n\\password {role}\n"
+        yield self.sql(why, self._statements(diff), by_hand=ask)
 
     def _statements(self, diff: Diff) -> Iterator[str | Secret]:
         role = ident(self.role)
@@ -104,8 +106,7 @@ class Role(CatalogObject):
         statement = " ".join((verb, "role", role, *options))
         if self.password and diff.moved("password"):
             stored = literal(scram.verifier(self.password, self.salt))
-            hint = f"-- its password, by hand: \\password {role}   ({self.password.source})\n"
-            shown = hint + (statement if options or diff.before is None else "")
+            shown = statement if options or diff.before is None else "-- the password follows"
             yield Secret(f"{statement} PASSWORD {stored}", self.password.source, shown)
         elif options or diff.before is None:
             yield statement
