@@ -5,6 +5,7 @@ is pinned under the node's name in the cluster's `known_hosts`; hosts that the c
 may be in the user's own `known_hosts` instead.
 """
 
+import re
 import select
 import threading
 import time
@@ -46,25 +47,41 @@ class SshWire:
 
     def __init__(self, way: Way) -> None:
         self._connection = _connect(way)
-        self._command = "exec sh -s" if self._connection.user == "root" else "exec sudo -n sh -s"
+        self._where = _where(way)
+        self._sudo = self._connection.user != "root"
 
     def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
         import paramiko
 
         try:
             channel = self._transport().open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command(self._command)
+            channel.exec_command("exec sudo -n sh -s" if self._sudo else "exec sh -s")
         except paramiko.SSHException as error:
             raise ConnectionError(str(error)) from error
         sender = threading.Thread(target=_send, args=(channel, script), daemon=True)
         sender.start()
+        heard, said = False, b""
         try:
-            yield from _pieces(channel, patience)
+            for out, err in _pieces(channel, patience):
+                heard, said = heard or bool(out), (said + err)[-500:]
+                yield out, err
+            if self._sudo and not heard and channel.exit_status > 0:
+                raise self._no_root(said)
         finally:
             channel.close()
 
     def close(self) -> None:
         self._connection.close()
+
+    def _no_root(self, said: bytes) -> Unreachable:
+        user = self._connection.user
+        return Unreachable(
+            f"{user} does not become root: {said.decode(errors='replace').strip()}",
+            where=self._where,
+            done="nothing was written",
+            next=f"let sudo ask {user} for no password, as root on that host: "
+            f"echo '{user} ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/{user}",
+        )
 
     def _transport(self) -> "paramiko.Transport":
         transport: paramiko.Transport | None = self._connection.client.get_transport()
@@ -104,8 +121,8 @@ def _connect(way: Way) -> "fabric.Connection":
     import paramiko
 
     connection = _route(way)
+    _accept_nothing_new(connection)
     client = connection.client
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
     if way.known_hosts is not None and way.known_hosts.exists():
         pins = paramiko.HostKeys(str(way.known_hosts)).lookup(way.node)
         if pins:
@@ -116,28 +133,30 @@ def _connect(way: Way) -> "fabric.Connection":
     try:
         connection.open()
     except paramiko.BadHostKeyException as error:
+        pin = _pin(way, error.hostname)
         raise Refused(
-            f"the host key changed: expected {error.expected_key.fingerprint}, "
+            f"the host key of {pin} changed: expected {error.expected_key.fingerprint}, "
             f"got {error.key.fingerprint}",
-            where=f"{way.node} ({way.host})",
+            where=_where(way),
             done="nothing: stopped before authentication",
             next=f"find out who answers there; after a known rebuild remove the line of "
-            f"{way.node} from {way.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
+            f"{pin} from {way.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
         ) from error
     except paramiko.AuthenticationException as error:
         raise NotAnswering(
             f"login as {way.user} was refused: {error}",
-            where=f"{way.node} ({way.host})",
+            where=_where(way),
             next=f"try it by hand: ssh -p {way.port} {way.user}@{way.host}",
         ) from error
     except paramiko.SSHException as error:
-        if "not found in known_hosts" in str(error):
+        if unknown := re.search(r"Server '(.+)' not found in known_hosts", str(error)):
+            pin = _pin(way, unknown[1])
             raise Refused(
-                "its host key is not known, and an unknown key is never accepted",
-                where=f"{way.node} ({way.host})",
+                f"the host key of {pin} is not known, and an unknown key is never accepted",
+                where=_where(way),
                 done="nothing: stopped before authentication",
                 next=f"compare the fingerprint on the machine's console, then add a line "
-                f"`{way.node} ssh-ed25519 AAAA...` to {way.known_hosts}",
+                f"`{pin} ssh-ed25519 AAAA...` to {way.known_hosts}",
             ) from error
         raise NotAnswering(f"SSH does not answer: {error}", where=_where(way)) from error
     except (OSError, EOFError) as error:
@@ -152,10 +171,24 @@ def _where(way: Way) -> str:
     return f"{way.node} ({way.host}:{way.port})"
 
 
+def _pin(way: Way, host: str) -> str:
+    """The name a host's key stands under: the node's own, or a jump host's address."""
+    return way.node if host in (way.host, f"[{way.host}]:{way.port}") else host
+
+
+def _accept_nothing_new(connection: "fabric.Connection | str | None") -> None:
+    """On every hop, also those that ssh_config names: Fabric's own policy is to accept."""
+    import paramiko
+
+    hop = connection
+    while hop is not None and not isinstance(hop, str):
+        hop.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        hop = hop.gateway
+
+
 def _route(way: Way) -> "fabric.Connection":
     """The connection, not yet open, with everything ssh_config says about it."""
     import fabric
-    import paramiko
 
     config = fabric.Config(runtime_ssh_path=str(way.config) if way.config else None)
     keys: dict[str, object] = {"banner_timeout": 15, "auth_timeout": 15}
@@ -166,7 +199,6 @@ def _route(way: Way) -> "fabric.Connection":
         gateway = fabric.Connection(
             way.jump, config=config, connect_timeout=CONNECT_SECONDS, connect_kwargs=dict(keys)
         )
-        gateway.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         if way.known_hosts is not None and way.known_hosts.exists():
             gateway.client.load_system_host_keys(str(way.known_hosts))
     return fabric.Connection(

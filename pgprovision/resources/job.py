@@ -44,8 +44,10 @@ class Job:
         """Start it, unless it runs already. `weight`: its share of the processor, 100 is usual."""
         plain = [word.replace("$", "$$") for word in words]  # systemd expands $ in any word
         run = sh(
-            *("systemd-run", "--quiet", f"--unit={self.unit}", f"--uid={user}", f"--gid={user}"),
-            *("--property=Type=exec", f"--property=CPUWeight={weight}", "--", *plain),
+            # Its own description would be the words, and newlines in them end up as unit settings.
+            *("systemd-run", "--quiet", f"--unit={self.unit}", f"--description=pgprovision: {why}"),
+            *(f"--uid={user}", f"--gid={user}", "--property=Type=exec"),
+            *(f"--property=CPUWeight={weight}", "--", *plain),
         )
         runs = f"systemctl is-active {sh(self.unit)}"
         text = f"case $({runs}) in active|activating) exit 0;; esac\n{run}"
