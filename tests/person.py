@@ -18,7 +18,7 @@ from pgprovision.lab.manager import Lab
 
 CHECKOUT = Path(__file__).parent.parent
 LAB_INVENTORY = CHECKOUT / "inventories" / "lab"
-BLOCK = r"(?m)^{}:\n(?:[ #\n].*\n?|\n)*"  # a top-level key of the inventory and all below it
+BLOCK = r"(?m)^{}:\n(?:[ #].*\n|\n)*"  # a top-level key of the inventory and all below it
 
 
 @dataclass(frozen=True)

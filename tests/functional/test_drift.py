@@ -11,6 +11,7 @@ from tests.person import Person
 pytestmark = pytest.mark.lab
 
 CONF = "/etc/postgresql/15/main"
+BACKUP_CONF = "/etc/pgbackrest/pgbackrest.conf"
 SERVICE = "postgresql@15-main.service"
 RELOADED = "; sleep 1; systemctl reload postgresql@15-main"  # file times have whole seconds
 Hand = Callable[[Person], object]
@@ -112,9 +113,8 @@ def on(node: str, kind: str, name: str, *keys: str) -> Named:
             id="a file's mode",
         ),
         pytest.param(
-            shell("sed -i 's/^repo1-retention-full=.*/repo1-retention-full=1/' "
-                  "/etc/pgbackrest/pgbackrest.conf"),
-            on(PRIMARY, "pgbackrest.conf", "/etc/pgbackrest/pgbackrest.conf", "repo1-retention-full"),
+            shell(f"sed -i 's/^repo1-retention-full=.*/repo1-retention-full=1/' {BACKUP_CONF}"),
+            on(PRIMARY, "pgbackrest.conf", BACKUP_CONF, "repo1-retention-full"),
             id="a line in pgbackrest.conf",
         ),
         pytest.param(
