@@ -122,11 +122,20 @@ class Host(Model):
     """The operating system under PostgreSQL. What is false is left as it is.
 
     `ssh_source_ips`: who may reach SSH; as Hetzner's firewall has it, or anyone, if not given.
+    `sysctl` wins over the computed kernel settings. `journal_limit` in bytes.
     """
 
     firewall: n.Boolean = True
     ssh_source_ips: tuple[n.Network, ...] = ()
     open_ports: tuple[OpenPort, ...] = ()
+    harden_sshd: n.Boolean = True
+    tune_kernel: n.Boolean = True
+    sysctl: Annotated[Mapping[n.SysctlName, n.Integer], Frozen] = Field(default_factory=dict)
+    huge_pages: n.Boolean = True
+    unattended_upgrades: n.Boolean = True
+    synchronise_clock: n.Boolean = True
+    journal_limit: n.Bytes = 4 << 30
+    banner: n.Boolean = True
 
 
 class HbaRule(Model):

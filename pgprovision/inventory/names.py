@@ -90,6 +90,13 @@ SettingName = Annotated[
     ),
 ]
 Setting = Annotated[bool | int | float | str, BeforeValidator(v.setting)]
+SysctlName = Annotated[
+    str,
+    _matching(
+        r"(vm|net|kernel|fs)(\.[a-z0-9][a-z0-9_-]*)+",
+        "a kernel setting, for instance vm.swappiness",
+    ),
+]
 Integer = Annotated[int, Strict(), BeforeValidator(v.integer)]
 Port = Annotated[Integer, Field(ge=1, le=65535)]
 Boolean = Annotated[bool, Strict()]

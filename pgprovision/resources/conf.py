@@ -64,7 +64,9 @@ class Conf(Resource):
     @property
     def _file(self) -> File:
         path = f"{self.snapshot.instance.config_directory}/postgresql.conf"
-        return File(on=self.on, path=path, content="", owner="postgres", group="postgres")
+        return File(
+            on=self.on, path=path, content="", mode="0640", owner="postgres", group="postgres"
+        )
 
     def probe(self) -> Ask:
         return self._file.probe()

@@ -18,7 +18,7 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
     here = instance(inventory)
     postgres = {"owner": "postgres", "group": "postgres"}
     for path in (f"/etc/postgresql/{here.version}", here.config_directory):
-        yield Directory(on=node.name, path=path, **postgres)
+        yield Directory(on=node.name, path=path, mode="0750", **postgres)
     contents = {
         "start.conf": "# Written by pgprovision.\nauto\n",
         "environment": "# Written by pgprovision.\n",
@@ -29,6 +29,7 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
             on=node.name,
             path=f"{here.config_directory}/{name}",
             content=content,
+            mode="0640",
             **postgres,
         )
     yield File(

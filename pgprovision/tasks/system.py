@@ -1,5 +1,5 @@
-"""The operating system under PostgreSQL, as the runbook has it: who may reach it, kernel, SSH,
-upgrades, clock, journal, comforts.
+"""The operating system under PostgreSQL, as the runbook has it: who may reach it, SSH, upgrades,
+clock, journal, kernel, comforts.
 
 Read it from top to bottom: each function is one step, in the order it is done.
 """
@@ -10,17 +10,43 @@ from ipaddress import ip_network
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.render import render
-from pgprovision.resources.file import File
+from pgprovision.resources.clock import Clock
+from pgprovision.resources.closed import Closed
+from pgprovision.resources.file import Directory, File
+from pgprovision.resources.huge_pages import HugePages
+from pgprovision.resources.kernel import KernelSettings, TransparentHugePages
 from pgprovision.resources.nftables import HostFirewall, Opening
 from pgprovision.resources.packages import PackageSet
+from pgprovision.resources.postmaster import Postmaster
+from pgprovision.resources.reread import Reread
+from pgprovision.resources.sshd import SshDaemon
 from pgprovision.resources.unit import Unit
+from pgprovision.resources.upgrades import Held, Upgrades
+from pgprovision.tasks.places import instance
 
 UNITS = "/etc/systemd/system"
 
 
+def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B5: security updates by themselves, but never PostgreSQL. Said before anything is there."""
+    if not inventory.host.unattended_upgrades:
+        return
+    on, folder = node.name, inventory.folder
+    unattended = render("unattended-upgrades.conf.j2", folder)
+    yield File(on=on, path="/etc/apt/apt.conf.d/52pgprovision", content=unattended)
+    for path in ("/etc/needrestart", "/etc/needrestart/conf.d"):
+        yield Directory(on=on, path=path)
+    quiet = render("needrestart.conf.j2", folder)
+    yield File(on=on, path="/etc/needrestart/conf.d/pgprovision.conf", content=quiet)
+
+
 def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What the steps below need."""
-    names = ("nftables",) if inventory.host.firewall else ()
+    wanted = {
+        "nftables": inventory.host.firewall,
+        "unattended-upgrades": inventory.host.unattended_upgrades,
+    }
+    names = tuple(name for name, needed in wanted.items() if needed)
     yield PackageSet(on=node.name, title="what the host needs", names=names)
 
 
@@ -32,13 +58,69 @@ def firewall(inventory: Inventory, node: Node) -> Iterator[Resource]:
         yield HostFirewall(on=node.name, text=text, ssh=openings[0])
 
 
-def firewall_at_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B7: up before the network is, at every boot."""
-    if inventory.host.firewall:
+def sshd(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B6: keys only. Root may log in only where this very tool does, and never by password."""
+    if inventory.host.harden_sshd:
+        root = "prohibit-password" if node.ssh.user == "root" else "no"
+        text = render("sshd.conf.j2", inventory.folder, root_login=root)
+        yield SshDaemon(on=node.name, text=text)
+
+
+def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B7, B6, B3: the firewall up before the network is, at every boot; clock, journal, login."""
+    on, host, folder = node.name, inventory.host, inventory.folder
+    if host.firewall:
         unit = "pgprovision-firewall.service"
-        text = render(f"{unit}.j2", inventory.folder)
-        yield File(on=node.name, path=f"{UNITS}/{unit}", content=text)
-        yield Unit(on=node.name, unit=unit)
+        yield File(on=on, path=f"{UNITS}/{unit}", content=render(f"{unit}.j2", folder))
+        yield Unit(on=on, unit=unit)
+    if host.synchronise_clock:
+        yield Clock(on=on)
+    limit = render("journald.conf.j2", folder, journal_limit=host.journal_limit)
+    yield from _configured(on, "journald", limit)
+    yield from _configured(on, "logind", render("logind.conf.j2", folder))
+    if host.banner:
+        here = instance(inventory)
+        text = render("motd.j2", folder, cluster=inventory.cluster, node=on, psql=here.psql())
+        yield Directory(on=on, path="/etc/update-motd.d")
+        yield File(on=on, path="/etc/update-motd.d/50-pgprovision", content=text, mode="0755")
+
+
+def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B4: once the configuration says how much memory PostgreSQL takes, and before it starts."""
+    on, host = node.name, inventory.host
+    huge = HugePages(on=on, instance=instance(inventory)) if host.huge_pages else None
+    if huge:
+        yield huge
+    if host.tune_kernel:
+        yield KernelSettings(on=on, given=host.sysctl, memory=node.machine.memory, huge=huge)
+        text = render("tmpfiles.conf.j2", inventory.folder)
+        yield File(on=on, path="/etc/tmpfiles.d/pgprovision.conf", content=text)
+        yield TransparentHugePages(on=on)
+
+
+def held(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B5: what apt must not touch unasked; what waits is reported."""
+    if inventory.host.unattended_upgrades:
+        backup = ("pgbackrest",) if inventory.backup else ()
+        names = (f"postgresql-{inventory.postgres.version}", *backup)
+        yield Held(on=node.name, names=names)
+        yield Upgrades(on=node.name, names=names)
+
+
+def closed(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """Configuration and logs are nobody else's business; and what runs is as it was started."""
+    here = instance(inventory)
+    yield Closed(on=node.name, folders=(here.config_directory, "/var/log/postgresql"))
+    yield Postmaster(on=node.name, instance=here)
+
+
+def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
+    """A file of ours among a systemd daemon's, and the daemon started since."""
+    folder = f"/etc/systemd/{daemon}.conf.d"
+    path = f"{folder}/pgprovision.conf"
+    yield Directory(on=on, path=folder)
+    yield File(on=on, path=path, content=content)
+    yield Reread(on=on, unit=f"systemd-{daemon}.service", path=path)
 
 
 def _openings(inventory: Inventory, node: Node) -> Iterator[Opening]:

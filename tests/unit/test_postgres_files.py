@@ -50,7 +50,7 @@ class Seen:
 
 
 def state(content: str) -> State:
-    return {"content": content, "mode": "0644", "owner": "postgres", "group": "postgres"}
+    return {"content": content, "mode": "0640", "owner": "postgres", "group": "postgres"}
 
 
 def settings(conf: Conf) -> Mapping[str, object]:

@@ -1,0 +1,66 @@
+"""A clock that somebody keeps: whichever time daemon is there, or systemd-timesyncd."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.quote import sh
+from pgprovision.resources.packages import PackageSet
+
+OURS = "systemd-timesyncd"
+DAEMONS = ("chrony", "ntpsec", "ntp", "openntpd", OURS)
+_SHOW = sh(
+    *("systemctl", "show", "-p", "Id,LoadState,UnitFileState,ActiveState", "--"),
+    *(f"{name}.service" for name in DAEMONS),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock(Resource):
+    """Synchronised over the network. A container has the clock of the machine around it."""
+
+    kind: ClassVar[str] = "clock"
+
+    @property
+    def name(self) -> str:
+        return "synchronised"
+
+    def probe(self) -> Ask:
+        return Ask(
+            "systemd-detect-virt -q -c && exit 3\n"
+            f"timedatectl show -p NTPSynchronized; echo; {_SHOW}"
+        )
+
+    def read(self, answer: Answer) -> State:
+        if answer.code == 3:
+            return {"kept by": "a daemon that runs", "container": True}
+        first, *blocks = answer.text.strip().split("\n\n")
+        units = [dict(line.split("=", 1) for line in b.splitlines()) for b in blocks]
+        there = [unit for unit in units if unit["LoadState"] == "loaded"]
+        good = [
+            u for u in there if u["ActiveState"] == "active" and u["UnitFileState"] == "enabled"
+        ]
+        found = there[0]["Id"] if there else "nobody"
+        return {
+            "kept by": "a daemon that runs" if good else found,
+            "synchronised": first == "NTPSynchronized=yes",
+        }
+
+    def desired(self) -> State:
+        return {"kept by": "a daemon that runs"}
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        if state.get("container"):
+            return ("a container: its clock is kept by the machine around it",)
+        return () if state["synchronised"] else ("the clock is not synchronised yet",)
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.before is None:
+            return  # a new machine's daemon is not known yet
+        daemon = str(diff.before["kept by"])
+        if daemon == "nobody":
+            daemon = f"{OURS}.service"
+            wish = PackageSet(on=self.on, title="clock", names=(OURS,))
+            yield from wish.change(Diff({"dpkg": "sound"}, wish.desired()))
+        yield Do(f"start {daemon}", sh("systemctl", "enable", "--quiet", "--now", daemon))

@@ -1,0 +1,59 @@
+"""The process that runs, against what it was started from and what it was promised."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.resources.instance import Instance
+
+OOM_SCORE = -900  # as postgresql-override.conf has it
+
+
+def pid(instance: Instance) -> str:
+    """Shell text that sets $p to the postmaster's process id, or to nothing."""
+    file = f"{instance.data_directory}/postmaster.pid"
+    return f'p=; [ ! -r {file} ] || read -r p <{file}; [ -d "/proc/$p" ] || p='
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postmaster(Resource):
+    """Nothing to converge, two things to know: a program on disk that is not the one that runs
+    (only a restart brings it in), and a kernel that may kill it first."""
+
+    kind: ClassVar[str] = "postmaster"
+    instance: Instance
+
+    @property
+    def name(self) -> str:
+        return self.instance.unit
+
+    def probe(self) -> Ask:
+        return Ask(
+            f'{pid(self.instance)}; [ -n "$p" ] || exit 0\n'
+            'cat "/proc/$p/oom_score_adj"; readlink "/proc/$p/exe"'
+        )
+
+    def read(self, answer: Answer) -> State:
+        score, _, program = answer.text.strip().partition("\n")
+        if not score:
+            return {}
+        return {"oom_score": int(score), "replaced": program.endswith(" (deleted)")}
+
+    def desired(self) -> State:
+        return {}
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        said = []
+        if state.get("replaced"):
+            said.append("binary newer than process: PostgreSQL runs as before its upgrade")
+        score = state.get("oom_score", OOM_SCORE)
+        if isinstance(score, int) and score > OOM_SCORE:
+            said.append(
+                f"cannot be set in here (a container): the postmaster's OOM score is {score},"
+                f" wished {OOM_SCORE}"
+            )
+        return tuple(said)
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()

@@ -1,0 +1,103 @@
+"""The SSH daemon, judged by what it says of itself (`sshd -T`), not by what its files look like.
+
+sshd takes the first value it reads, so the file here sorts before all others of its folder.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.quote import sh
+from pgprovision.resources.file import File
+from pgprovision.resources.way_in import Undo
+
+PATH = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
+_UNDO = Undo("sshd")
+_RELOAD = "systemctl try-reload-or-restart ssh.service"
+# sshd writes its pid file whenever it has read its configuration and listens.
+_UNREAD = '[ -n "$(find /etc/ssh/sshd_config* -newer /run/sshd.pid 2>/dev/null)" ]'
+_LISTENS = f"for _ in 1 2 3 4 5 6 7 8 9; do {_UNREAD} || exit 0; sleep 0.2; done; exit 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshDaemon(Resource):
+    """Directives in a file of ours, in force, and proven by a connection made after them."""
+
+    kind: ClassVar[str] = "SSH daemon"
+    text: str
+    meant: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return PATH
+
+    @property
+    def _names(self) -> frozenset[str]:
+        words = (line.split() for line in self.text.splitlines())
+        return frozenset(w[0].lower() for w in words if w and not w[0].startswith("#"))
+
+    def probe(self) -> Ask:
+        return Ask(
+            f"{_UNDO.look()}\n{_UNREAD} && echo unread || echo read\n"
+            f"sshd -T || exit\necho ===\n[ ! -f {PATH} ] || cat {PATH}"
+        )
+
+    @property
+    def _meaning(self) -> Ask:
+        return Ask(f"printf %s {sh(self.text)} | sshd -T -f /dev/stdin")
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(self.on, self._meaning),)
+
+    def settled(self, facts: Facts) -> Self:
+        meaning = facts.get(self.on, self._meaning)
+        if meaning is None:
+            return self
+        if meaning.code:
+            said = meaning.err.decode(errors="replace").strip()
+            raise Refused(
+                f"sshd does not accept its configuration: {said}",
+                done="nothing was changed",
+                next="correct sshd.conf.j2 in the inventory's templates/",
+            )
+        return replace(self, meant=tuple(self._directives(meaning.text).items()))
+
+    def read(self, answer: Answer) -> State | None:
+        if answer.code:
+            said = answer.err.decode(errors="replace").strip()
+            raise Refused(f"sshd cannot read its own files: {said}", next="sshd -t")
+        head, _, content = answer.text.partition("===\n")
+        proof, reading, directives = head.split("\n", 2)
+        return {
+            **self._directives(directives),
+            "content": content,
+            "loaded": reading == "read",
+            "proven": proof == "proven",
+        }
+
+    def _directives(self, text: str) -> dict[str, str]:
+        pairs = (line.partition(" ") for line in text.splitlines())
+        return {name: value for name, _, value in pairs if name in self._names}
+
+    def desired(self) -> State:
+        return {**dict(self.meant), "content": self.text, "loaded": True, "proven": True}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        """Where another file of theirs wins over ours, there is nothing to do: it is reported."""
+        if diff.moved("content", "loaded"):
+            write = File(on=self.on, path=PATH, content=self.text).write_text()
+            undo = (
+                f"undo() {{ if [ -f {PATH} ]; then\n"
+                f"  echo \"cat >{PATH} <<'END'\"; cat {PATH}; echo END\n"
+                f"else echo 'rm -f {PATH}'; fi; echo '{_RELOAD}'; }}"
+            )
+            yield Do(
+                "harden the SSH daemon" if diff.moved("content") else "reload the SSH daemon",
+                f"set -e\n{undo}\n{_UNDO.arm()}\n{write}\nsshd -t\n{_RELOAD}\n{_LISTENS}",
+                self.text.encode(),
+                reconnects=True,
+            )
+        elif diff.moved("proven"):
+            yield _UNDO.disarm()
