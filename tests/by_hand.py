@@ -1,0 +1,192 @@
+"""What people change by hand: how, and what it must be called."""
+
+from collections.abc import Callable
+
+import pytest
+from hcloud.firewalls import FirewallRule
+
+from tests.conftest import PRIMARY, REPLICA
+from tests.person import Person
+
+CONF = "/etc/postgresql/15/main"
+BACKUP_CONF = "/etc/pgbackrest/pgbackrest.conf"
+SERVICE = "postgresql@15-main.service"
+RELOADED = "; sleep 1; systemctl reload postgresql@15-main"  # file times have whole seconds
+Hand = Callable[[Person], object]
+Named = dict[tuple[str, str, str], list[str]]
+
+
+def shell(text: str, node: str = PRIMARY) -> Hand:
+    return lambda person: person.shell(node, text)
+
+
+def sql(query: str, database: str = "postgres") -> Hand:
+    return lambda person: person.sql(PRIMARY, query, database)
+
+
+def open_the_firewall(person: Person) -> None:
+    firewall = person.cloud().firewalls.get_by_name("hcb-ssh-only")
+    assert firewall
+    more = FirewallRule(direction="in", protocol="tcp", port="5432", source_ips=["0.0.0.0/0"])
+    for action in person.cloud().firewalls.set_rules(firewall, [*(firewall.rules or []), more]):
+        action.wait_until_finished()
+
+
+def unprotect(person: Person) -> None:
+    server = person.cloud().servers.get_by_name(REPLICA)
+    assert server
+    server.change_protection(delete=False, rebuild=False).wait_until_finished()
+
+
+def drop_the_slot(person: Person) -> None:
+    person.shell(REPLICA, f"systemctl stop {SERVICE}")
+    person.sql(PRIMARY, "select pg_drop_replication_slot('server_postgres_2')")
+    person.shell(REPLICA, f"systemctl start {SERVICE}")
+
+
+def on(node: str, kind: str, name: str, *keys: str) -> Named:
+    return {(node, kind, name): list(keys)}
+
+
+# What people do change.
+BY_HAND = (
+    pytest.param(
+        shell(f"echo 'work_mem = 1MB' >>{CONF}/postgresql.conf{RELOADED}"),
+        on(PRIMARY, "postgresql.conf", f"{CONF}/postgresql.conf", "work_mem"),
+        id="a line in postgresql.conf",
+    ),
+    pytest.param(
+        lambda person: (
+            person.sql(PRIMARY, "alter system set work_mem = '1MB'"),
+            shell(f"true{RELOADED}")(person),
+        ),
+        on(PRIMARY, "overrides", "15/main", "system"),
+        id="ALTER SYSTEM",
+    ),
+    pytest.param(
+        shell(f"sed -i '1i host all all 0.0.0.0/0 trust' {CONF}/pg_hba.conf{RELOADED}"),
+        on(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust"),
+        id="a line in pg_hba.conf",
+    ),
+    pytest.param(
+        sql("alter role rails connection limit 7"),
+        on(PRIMARY, "role", "rails", "connection_limit"),
+        id="a role's connection limit",
+    ),
+    pytest.param(
+        sql("alter role rails password 'another'"),
+        on(PRIMARY, "role", "rails", "password"),
+        id="a role's password",
+    ),
+    pytest.param(
+        sql("revoke create on database hcb_production from rails"),
+        on(PRIMARY, "grant", "to rails on database hcb_production", "CREATE"),
+        id="a grant",
+    ),
+    pytest.param(
+        sql("drop extension pgcrypto", "hcb_production"),
+        on(PRIMARY, "extension", "pgcrypto in hcb_production"),
+        id="an extension",
+    ),
+    pytest.param(
+        shell("systemctl stop pgbackrest-backup-full.timer"),
+        on(PRIMARY, "unit", "pgbackrest-backup-full.timer", "active"),
+        id="a stopped timer",
+    ),
+    pytest.param(
+        shell(f"systemctl stop {SERVICE}", REPLICA),
+        on(REPLICA, "unit", SERVICE, "active"),
+        id="a stopped service",
+    ),
+    pytest.param(
+        drop_the_slot,
+        on(PRIMARY, "slot", "server_postgres_2", "reserved", "lost")
+        | on(REPLICA, "streaming", f"from {PRIMARY}", "waiting"),
+        id="a dropped slot",
+    ),
+    pytest.param(
+        shell("chmod 0600 /etc/pgprovision/tls/ca.crt", REPLICA),
+        on(REPLICA, "file", "/etc/pgprovision/tls/ca.crt", "mode"),
+        id="a file's mode",
+    ),
+    pytest.param(
+        shell(f"sed -i 's/^repo1-retention-full=.*/repo1-retention-full=1/' {BACKUP_CONF}"),
+        on(PRIMARY, "pgbackrest.conf", BACKUP_CONF, "repo1-retention-full"),
+        id="a line in pgbackrest.conf",
+    ),
+    pytest.param(
+        open_the_firewall,
+        on("hetzner", "firewall", "hcb-ssh-only", "rules"),
+        id="a firewall rule in the API",
+    ),
+    pytest.param(
+        unprotect,
+        on("hetzner", "server", REPLICA, "protection"),
+        id="a server's protection in the API",
+    ),
+)
+
+# The rest of what there is.
+SELDOM = (
+    pytest.param(
+        shell("apt-get -qq remove -y tmux >/dev/null"),
+        on(PRIMARY, "packages", "PostgreSQL and its tools", "tmux"),
+        id="a package",
+    ),
+    pytest.param(
+        shell("chmod 0711 /var/log/pgbackrest"),
+        on(PRIMARY, "directory", "/var/log/pgbackrest", "mode"),
+        id="a directory's mode",
+    ),
+    pytest.param(
+        shell("chmod 0640 /etc/pgprovision/tls/server.key"),
+        on(PRIMARY, "server key", "/etc/pgprovision/tls/server.key", "mode"),
+        id="the server key's mode",
+    ),
+    pytest.param(
+        shell(f"cd /etc/pgprovision/tls; cp ca.crt server.crt{RELOADED}; true"),
+        on(PRIMARY, "certificate", "/etc/pgprovision/tls/server.crt", "names", "for_this_key"),
+        id="the certificate",
+    ),
+    pytest.param(
+        shell("rm /etc/pgprovision/marker.json"),
+        on(PRIMARY, "marker", f"hcb-lab/{PRIMARY}", "cluster", "node", "system_identifier"),
+        id="the marker",
+    ),
+    pytest.param(
+        shell("systemctl -q disable pgbackrest-backup-diff.timer"),
+        on(PRIMARY, "unit", "pgbackrest-backup-diff.timer", "enabled"),
+        id="a disabled timer",
+    ),
+    pytest.param(
+        sql("alter database hcb_production connection limit 3"),
+        on(PRIMARY, "database", "hcb_production", "connection_limit"),
+        id="a database",
+    ),
+    pytest.param(
+        shell("nft add rule inet pgprovision input tcp dport 9 accept"),
+        on(PRIMARY, "host firewall", "inet pgprovision", "rules"),
+        id="a rule of the host's firewall",
+    ),
+    pytest.param(
+        lambda person: (person.inventory / "secrets/host_keys" / PRIMARY).chmod(0o644),
+        on("here", "host key", PRIMARY, "mode"),
+        id="the mode of a host key kept here",
+    ),
+)
+# What no hand can break so that a run may repair it: `up` refuses, or it is what people or machines
+# are like. Shown elsewhere.
+APART = {
+    "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
+    "first backup": "tests/laws/backup",
+    "first boot": "never undone",
+    "loaded configuration": "tests/laws/postgres",
+    "network": "tests/functional/test_cloud_loop.py",
+    "placement group": "tests/functional/test_cloud_loop.py",
+    "postgres cluster": "refused: data is never made anew",
+    "private address": "waited for, never made",
+    "release": "refused: another release needs another machine",
+    "ssh key": "tests/functional/test_cloud_loop.py",
+    "standby": "refused: the live role wins",
+    "stanza": "tests/laws/backup",
+}

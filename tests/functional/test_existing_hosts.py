@@ -1,0 +1,196 @@
+"""Hosts that exist already: given by address, through a sudo user and a jump host, without a cloud.
+
+`old-1` is reached directly, `old-2` only by its private address, over `old-1`.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from ipaddress import ip_network
+
+import pytest
+from hcloud.images import Image
+from hcloud.networks import NetworkSubnet
+from hcloud.server_types import ServerType
+
+from pgprovision.lab.manager import Lab
+from pgprovision.lab.process import wait_until
+from tests.person import BLOCK, Person, newcomer
+
+pytestmark = pytest.mark.lab
+
+PRIMARY, REPLICA = "old-1", "old-2"
+PRIVATE = {PRIMARY: "10.0.7.11", REPLICA: "10.0.7.12"}
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+USERS = """\
+#cloud-config
+users:
+- {{name: deploy, shell: /bin/bash, ssh_authorized_keys: ["{key}"], sudo: "ALL=(ALL) NOPASSWD:ALL"}}
+- {{name: asked, shell: /bin/bash, ssh_authorized_keys: ["{key}"], sudo: "ALL=(ALL) ALL"}}
+"""
+SSH = """\
+ssh:
+  user: deploy
+  identity_file: secrets/id_ed25519
+
+"""
+
+
+@dataclass(frozen=True)
+class Old:
+    """Two hosts somebody else made, and a person who was given their addresses."""
+
+    person: Person
+    public: dict[str, str]
+
+    def pin(self, node: str, key: str = "") -> None:
+        """Writes a host key down, as a person does who has read it on the console."""
+        key = key or " ".join(self.person.shell(node, f"cat {HOST_KEY}.pub").split()[:2])
+        names = f"{node},{self.public[node]}" if node == PRIMARY else node
+        file = self.person.inventory / "secrets/known_hosts"
+        others = file.read_text().splitlines() if file.exists() else []
+        kept = [line for line in others if not line.startswith(node)]
+        file.write_text("".join(f"{line}\n" for line in [*kept, f"{names} {key}"]))
+
+    def describe(self, node: str, text: str) -> None:
+        (self.person.inventory / "nodes" / f"{node}.yml").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def old(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Old:
+    person = newcomer(job_lab, tmp_path_factory.mktemp("old"), "old")
+    person.rewrite("cluster.yml", {BLOCK.format("hetzner"): "", BLOCK.format("ssh"): SSH})
+    made = Old(person, _servers(person))
+    made.describe(PRIMARY, _node(made, "primary", PRIMARY, made.public[PRIMARY]))
+    return made
+
+
+@pytest.fixture(scope="module")
+def primary(old: Old) -> Old:
+    """With PostgreSQL on the first."""
+    old.pin(PRIMARY)
+    old.person.done("up", "--yes")
+    return old
+
+
+@pytest.fixture(scope="module")
+def cluster(primary: Old) -> Old:
+    """With a replica on the second."""
+    jump = f"ssh: {{jump: deploy@{primary.public[PRIMARY]}}}\n"
+    primary.describe(REPLICA, _node(primary, "replica", REPLICA, PRIVATE[REPLICA]) + jump)
+    primary.pin(REPLICA)
+    primary.person.done("add-replica", REPLICA, "--yes")
+    return primary
+
+
+def test_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
+    run = old.person.run("up", "--yes")
+    assert run.code == 3, run.err
+    assert "the host key of old-1 is not known" in run.err
+    assert f"{PRIMARY} ssh-ed25519" in run.err
+    assert "Accepted publickey" not in old.person.shell(PRIMARY, "journalctl -u ssh -o cat")
+
+
+def test_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
+    old.pin(PRIMARY)
+    old.describe(
+        PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + "ssh: {user: asked}\n"
+    )
+    run = old.person.run("up", "--yes")
+    old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]))
+    assert run.code == 5
+    assert "asked does not become root: sudo: a password is required" in run.err
+    assert "NOPASSWD" in run.err
+
+
+def test_A9_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
+    found = primary.person.done("up")
+    assert (found["changes"], found["trips"], found["api_calls"]) == ([], {PRIMARY: 1}, 0)
+
+
+def test_A9_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> None:
+    receiver = "select status, slot_name from pg_stat_wal_receiver"
+    assert cluster.person.sql(REPLICA, receiver) == "streaming|old_2"
+    logins = cluster.person.shell(REPLICA, "journalctl -u ssh -o cat | grep 'Accepted publickey'")
+    assert set(re.findall(r"for (\w+) from (\S+)", logins)) == {("deploy", PRIVATE[PRIMARY])}
+
+
+def test_A9_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> None:
+    found = cluster.person.done("up")
+    assert (found["changes"], found["left"]) == ([], [])
+    assert found["trips"] == {PRIMARY: 1, REPLICA: 1}
+
+
+def test_F22_host_key_when_changed_is_refused_with_both_fingerprints(cluster: Old) -> None:
+    person = cluster.person
+    fingerprint = f"ssh-keygen -lf {HOST_KEY}.pub | cut -d' ' -f2"
+    expected = person.shell(PRIMARY, fingerprint)
+    keys = f"{HOST_KEY} {HOST_KEY}.pub"
+    person.shell(
+        PRIMARY, f"mkdir /root/k; mv {keys} /root/k; ssh-keygen -qt ed25519 -N '' -f {HOST_KEY}"
+    )
+    person.shell(PRIMARY, "systemctl restart ssh")
+    got = person.shell(PRIMARY, fingerprint)
+    run = person.run("up", "--yes")
+    person.shell(PRIMARY, "mv /root/k/* /etc/ssh/; rmdir /root/k; systemctl restart ssh")
+    assert run.code == 3
+    assert expected in run.err
+    assert got in run.err
+
+
+def test_F23_host_when_it_is_another_node_is_refused_and_not_written_to(cluster: Old) -> None:
+    person = cluster.person
+    stranger = replace(cluster, person=newcomer(person.lab, person.home / "stranger", "stranger"))
+    stranger.person.rewrite("cluster.yml", {BLOCK.format("hetzner"): "", BLOCK.format("ssh"): SSH})
+    (stranger.person.inventory / "nodes/stranger-1.yml").unlink()
+    secrets = stranger.person.inventory / "secrets"
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        (secrets / name).write_bytes((person.inventory / "secrets" / name).read_bytes())
+    stranger.describe(PRIMARY, _node(cluster, "primary", PRIMARY, cluster.public[PRIMARY]))
+    stranger.pin(PRIMARY)
+    person.shell(PRIMARY, "touch /run/before")
+    run = stranger.person.run("up", "--yes")
+    written = person.shell(
+        PRIMARY, "find /etc /usr /opt /root /home /var/lib/dpkg -newer /run/before"
+    )
+    assert run.code == 3
+    assert "this machine is old-1 of cluster old, not old-1 of stranger" in run.err
+    assert written == ""
+
+
+def _node(old: Old, role: str, node: str, address: str) -> str:
+    return f"role: {role}\nprivate_ip: {PRIVATE[node]}\naddress: {address}\n"
+
+
+def _servers(person: Person) -> dict[str, str]:
+    """Two machines in a network, made by another tool; their public addresses."""
+    client = person.cloud()
+    key = (person.inventory / "secrets/id_ed25519.pub").read_text().strip()
+    subnet = NetworkSubnet(type="cloud", ip_range="10.0.7.0/24", network_zone="us-east")
+    network = client.networks.create("old", str(ip_network("10.0.0.0/16")), subnets=[subnet])
+    public = {}
+    for name, address in PRIVATE.items():
+        made = client.servers.create(
+            name,
+            ServerType(name="ccx13"),
+            Image(name="debian-12"),
+            user_data=USERS.format(key=key),
+            start_after_create=False,
+        )
+        for action in (made.action, *made.next_actions):
+            action.wait_until_finished()
+        made.server.attach_to_network(network, ip=address).wait_until_finished()
+        made.server.power_on().wait_until_finished()
+        found = client.servers.get_by_name(name)
+        assert found
+        assert found.public_net
+        assert found.public_net.ipv4
+        public[name] = str(found.public_net.ipv4.ip)
+    for name in PRIVATE:
+        assert wait_until(partial(_ready, person, name), seconds=60)
+    return public
+
+
+def _ready(person: Person, node: str) -> bool:
+    done = "cloud-init status --wait >/dev/null; test -d /home/deploy"
+    return person.console(node, done).returncode == 0

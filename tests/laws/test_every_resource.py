@@ -1,0 +1,85 @@
+"""The laws over every resource of a cluster that was brought up on real machines."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from pgprovision import observe
+from pgprovision.cli.targets import Targets
+from pgprovision.engine import converge
+from pgprovision.inventory import load
+from pgprovision.model import Report, Tier
+from pgprovision.tasks import tiers
+from tests.by_hand import APART, BY_HAND, SELDOM, Hand, Named
+from tests.laws.backup.machine import yes
+from tests.laws.postgres.server import Silent
+from tests.person import Person
+
+pytestmark = pytest.mark.lab
+
+
+class World:
+    """The cluster's wishes and targets, as a run has them."""
+
+    def __init__(self, person: Person, targets: Targets) -> None:
+        self.person = person
+        self.targets = targets
+        inventory = load(person.inventory)
+        self.tiers: tuple[Tier, ...] = tiers(inventory, inventory.nodes, datetime.now(UTC))
+
+    def differs(self) -> Named:
+        """What one look finds: the differing keys by target, kind and name."""
+        seen = observe.look(self.tiers, self.targets)
+        assert seen.failed == {}
+        views = [observe.compare(tier, seen) for tier in self.tiers]
+        changes = [change for view in views for change in view.changes]
+        waiting = [resource for view in views for resource, _ in view.waiting]
+        named = {(c.resource.on, c.resource.kind, c.resource.name): list(c.keys) for c in changes}
+        return named | {(r.on, r.kind, r.name): ["waiting"] for r in waiting}
+
+    def up(self) -> Report:
+        return converge(self.tiers, self.targets, yes, Silent())
+
+
+@pytest.fixture(scope="module")
+def world(cluster: Person) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        with Targets(load(cluster.inventory)) as targets:
+            yield World(cluster, targets)
+
+
+def test_every_resource_when_everything_is_done_reads_as_wished(world: World) -> None:
+    assert world.differs() == {}
+
+
+def test_every_resource_when_everything_is_done_has_no_action(world: World) -> None:
+    report = world.up()
+    assert (report.changed, report.left, report.failed) == ([], [], {})
+
+
+def test_every_kind_when_wished_for_has_been_broken_or_says_why_not(world: World) -> None:
+    wished = {resource.kind for tier in world.tiers for resource in tier.resources}
+    broken = {kind for case in (*BY_HAND, *SELDOM) for _, kind, _ in _named(case.values)}
+    unproven = wished - broken - set(APART)
+    assert not unproven, f"say in tests/by_hand.py how a hand breaks it: {unproven}"
+
+
+@pytest.mark.parametrize(("hand", "named"), SELDOM)
+def test_resource_when_one_key_is_broken_is_named_alone_and_repaired(
+    world: World, hand: Hand, named: Named
+) -> None:
+    hand(world.person)
+    found = world.differs()
+    report = world.up()
+    assert found == named
+    assert report.left == []
+    assert world.differs() == {}
+
+
+def _named(values: Sequence[object]) -> Named:
+    _, named = values
+    assert isinstance(named, dict)
+    return named
