@@ -11,7 +11,7 @@ from pgprovision.engine import CLOUD, converge, look_only
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.quote import sh
-from pgprovision.runbook import Cloud, Machine, runbook
+from pgprovision.runbook import Cloud, Machine, Places, runbook
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def explain(context: typer.Context, scope: Scope = "all") -> int:
     return report.exit_code(outcome)
 
 
-def _places(inventory: Inventory, targets: Targets) -> dict[str, Machine | Cloud]:
+def _places(inventory: Inventory, targets: Targets) -> Places:
     """Where each target's block is to be pasted."""
     places: dict[str, Machine | Cloud] = {HERE: Machine("on this machine")}
     if inventory.hetzner is not None:

@@ -3,6 +3,6 @@
 `explain` prints it. It is made from the very actions `up` would send, so the two cannot disagree.
 """
 
-from pgprovision.runbook.pages import Cloud, Machine, runbook
+from pgprovision.runbook.pages import Cloud, Machine, Places, runbook
 
-__all__ = ["Cloud", "Machine", "runbook"]
+__all__ = ["Cloud", "Machine", "Places", "runbook"]

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
 from pgprovision.model import Do, Ref
@@ -64,7 +63,7 @@ def lines(action: Do) -> Iterator[str]:
         yield " ".join(["jq -n", *options, sh(body), f"|\n  {call}; ok"])
 
 
-def _body(body: object, variable: Any) -> tuple[str, list[str]]:
+def _body(body: object, variable: Callable[[str, str], str]) -> tuple[str, list[str]]:
     """The body as a program of jq's, and the options that fill its variables."""
     holes: dict[str, str] = {}
     options: list[str] = []

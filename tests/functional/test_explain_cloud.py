@@ -1,0 +1,53 @@
+"""What `explain` prints for the cloud makes the cloud: sh, curl and jq against the simulator."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pgprovision.engine import look_only
+from pgprovision.runbook import Cloud, Machine, Places, runbook
+from tests.cloud import listed, one, run, tiers
+from tests.simulator import TOKEN, Simulator
+
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, ("curl", "jq", "ssh-keygen"))), reason="needs curl, jq, ssh-keygen"
+)
+
+
+def paste(sim: Simulator, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """The runbook of what differs now, run by sh."""
+    outcome = run(sim, tiers(folder), look_only)
+    places: Places = {"here": Machine("on this machine"), "hetzner": Cloud(sim.endpoint)}
+    text = runbook("lab", tiers(folder), outcome, places)
+    environment = {**os.environ, "HCLOUD_TOKEN": TOKEN, **variables}
+    return subprocess.run(["sh"], input=text, env=environment, text=True, capture_output=True)
+
+
+def test_runbook_when_pasted_then_the_cloud_is_made_and_its_host_key_pinned(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    done = paste(sim, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run(sim, tiers(tmp_path), look_only).left == []
+    given = sim.machines.specs[one(sim, "servers")["id"]].user_data
+    pinned = (tmp_path / "known_hosts").read_text().split()
+    assert f"ed25519_public: {pinned[1]} {pinned[2]}" in given
+    private = (tmp_path / "host_keys/db-1").read_text().splitlines()
+    assert "\n".join(f"    {line}" for line in private) in given
+
+
+def test_runbook_when_a_call_is_refused_then_it_stops_there(sim: Simulator, tmp_path: Path) -> None:
+    sim.fault(method="POST", path="/firewalls", status=403, code="forbidden")
+    done = paste(sim, tmp_path)
+    assert done.returncode == 1
+    assert "forbidden" in done.stderr and "stopped here" in done.stderr
+    assert listed(sim, "placement_groups") and not listed(sim, "servers")
+
+
+def test_token_when_missing_then_nothing_is_called(sim: Simulator, tmp_path: Path) -> None:
+    done = paste(sim, tmp_path, HCLOUD_TOKEN="")
+    assert done.returncode != 0 and "HCLOUD_TOKEN" in done.stderr
+    assert not listed(sim, "networks")

@@ -1,0 +1,186 @@
+"""The runbook that `explain` prints: it is run here with the shells a person may paste it into."""
+
+import grp
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.cli.watchers import Watchers
+from pgprovision.engine import converge, look_only
+from pgprovision.inventory import NewNode, add_node, load
+from pgprovision.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
+from pgprovision.quote import sh
+from pgprovision.resources.file import Directory, File
+from pgprovision.runbook import Cloud, Machine, runbook
+from pgprovision.secret import Secret
+from pgprovision.tasks import tiers
+from tests import folders
+
+SHELLS = ("sh", "bash")
+ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+gnu = pytest.mark.skipif(sys.platform != "linux", reason="resources speak GNU coreutils")
+CONTENTS: Mapping[str, str | Secret] = {
+    "plain": "one line\n",
+    "several lines": "first\n\n  second\n",
+    "no newline at the end": "# said\nno newline",
+    "empty": "",
+    "ends like a here-document": "EOF\nEOF_\nEOFF\n",
+    "shell's characters": "$HOME `id` $(id) \\ \\\\ ! \"'\n",
+    "a tab": "a\tb\n",
+    "carriage returns": "a\r\nb\r\n",
+    "control characters": "\0\x01\x1b[31m",
+    "other scripts": "Füße, 数据库\n",
+    "a secret": Secret("s3cr$et`'\"\\", "!file secrets/plain").map("key={}\nhome=$HOME \\\n"),
+    "a secret alone": Secret("alone", "!env ALONE"),
+}
+SECRETS = {"secret_plain": "s3cr$et`'\"\\", "secret_ALONE": "alone"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
+@gnu
+def test_runbook_when_run_as_printed_then_nothing_differs(
+    tmp_path: Path, content: str | Secret, shell: str
+) -> None:
+    wishes = (
+        Tier("folders", (Directory(on="here", path=f"{tmp_path}/a b", mode="0750", **ME),)),
+        Tier("files", (File(on="here", path=f"{tmp_path}/a b/it's", content=content, **ME),)),
+    )
+    outcome = look(wishes)
+    assert len(outcome.left) == 2
+    done = paste(shell, text_of(wishes, outcome), SECRETS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert look(wishes).left == []
+
+
+@gnu
+def test_secret_when_not_given_then_the_block_stops_and_the_rest_stays(tmp_path: Path) -> None:
+    paths = [f"{tmp_path}/first", f"{tmp_path}/second"]
+    contents = [CONTENTS["a secret"], "x\n"]
+    files = (File(on="here", path=p, content=c, **ME) for p, c in zip(paths, contents, strict=True))
+    wishes = (Tier("files", tuple(files)),)
+    done = paste("sh", text_of(wishes, look(wishes)), {})
+    assert done.returncode == 1 and "secret_plain" in done.stderr and "stopped" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_block_when_a_step_fails_then_the_shell_it_was_pasted_into_goes_on(tmp_path: Path) -> None:
+    never = tmp_path / "never"
+    wishes = (Tier("one", (Shell(texts=("cd /; umask 0; exit 7", f"touch {never}")),)),)
+    done = paste("bash", f"{text_of(wishes, look(wishes))}\necho $?; umask; pwd", {})
+    assert done.stdout.splitlines() == ["1", "0022", str(Path.cwd())]
+    assert not never.exists()
+
+
+def test_work_in_the_background_when_begun_then_its_end_is_awaited(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    begin = f"(sleep 0.2; echo > {file}) >/dev/null &"
+    until = f"until [ -e {file} ]; do sleep 0.05; done"
+    wishes = (Tier("one", (Shell(texts=(begin,), until=until),)),)
+    assert paste("sh", text_of(wishes, look(wishes)), {}).returncode == 0
+    assert file.exists()
+
+
+def test_runbook_when_nothing_differs_then_it_says_so() -> None:
+    text = runbook("prod", (), Report(), {})
+    assert text.strip() == "# Cluster prod: nothing differs, so there is nothing to do."
+
+
+def test_runbook_when_a_host_failed_then_it_does_not_claim_that_nothing_differs() -> None:
+    text = runbook("prod", (), Report(failed={"db-1": OSError("gone")}), {})
+    assert "db-1 could not be looked at" in text and "nothing differs" not in text
+
+
+def test_difference_when_nothing_can_be_done_then_it_is_a_comment() -> None:
+    wishes = (Tier("one", (Shell(texts=(), there=True),)),)
+    text = text_of(wishes, look(wishes))
+    assert all(line.startswith("#") or not line for line in text.splitlines())
+    assert "nothing is done about it" in text
+
+
+def test_inventory_when_explained_whole_then_it_is_shell_without_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"HCLOUD_TOKEN": "canary-token", "PGPROVISION_LAB_S3_SECRET": "canary-s3"}
+    folder = folders.lab(tmp_path / "inventory", monkeypatch.setenv)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    add_node(folder, NewNode(name="server-postgres-2"))
+    inventory = load(folder)
+    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    names = {resource.on for tier in wishes for resource in tier.resources}
+    targets = {name: Nowhere(name) for name in names}
+    outcome = converge(wishes, targets, look_only, Watchers())
+    places = {name: Cloud("http://x") if name == "hetzner" else Machine("ssh") for name in names}
+    text = runbook("hcb-lab", wishes, outcome, places)
+    kept = [path for path in (folder / "secrets").iterdir() if path.suffix not in (".pub", ".crt")]
+    secrets = [path.read_text().strip() for path in kept if path.is_file()]
+    assert len(secrets) > 4
+    assert [s for s in [*secrets, *environment.values()] if s in text and s != "*"] == []
+    assert "SCRAM-SHA-256$" not in text
+    for shell in SHELLS:
+        assert subprocess.run([shell, "-n"], input=text.encode()).returncode == 0
+
+
+class Nowhere:
+    """A target that does not exist yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+        return {ask: Answer() for ask in asks} if self.name == "hetzner" else None
+
+    def act(self, actions: Sequence[Do], done: object) -> None:
+        raise AssertionError("explain changes nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell(Resource):
+    """Differs always; its actions are these texts."""
+
+    kind: ClassVar[str] = "shell"
+    on: str = "here"
+    texts: tuple[str, ...]
+    until: str = ""
+    there: bool = False
+
+    @property
+    def name(self) -> str:
+        return "text"
+
+    def probe(self) -> Ask:
+        return Ask(":")
+
+    def read(self, answer: Answer) -> State | None:
+        return {"done": False} if self.there else None
+
+    def desired(self) -> State:
+        return {"done": True}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return (Do("do it", text, until=self.until) for text in self.texts)
+
+
+def look(wishes: Sequence[Tier]) -> Report:
+    return converge(wishes, {"here": Host("here", LocalWire)}, look_only, Watchers())
+
+
+def text_of(wishes: Sequence[Tier], outcome: Report) -> str:
+    return runbook("prod", wishes, outcome, {"here": Machine("on this machine")})
+
+
+def paste(shell: str, text: str, secrets: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """The text given to a shell that holds these variables, none of them exported."""
+    given = "".join(f"{name}={sh(value)}\n" for name, value in secrets.items())
+    return subprocess.run([shell, "-s"], input=given + text, text=True, capture_output=True)
