@@ -94,7 +94,7 @@ class HugePages(Resource):
     def remarks(self, state: State) -> tuple[str, ...]:
         if self.fixed:
             return ("cannot be set in here (a container): huge pages",)
-        if self.wish is None:
+        if self.wish is None or state["reserved"] != self.wish:
             return ()
         if int(str(state["live"])) < self.wish:
             return (f"{state['live']} of {self.wish} huge pages: the rest comes with a reboot",)
