@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced: `step TITLE` starts a step and says when, `durations` says how long each took. Both count
 # from $STEPS_BEGAN and write to $STEPS_FILE, which scripts share by exporting them.
 

@@ -25,7 +25,7 @@ hetzner:
   ssh_keys: [!file secrets/id_ed25519.pub]
 """
 CLOUD_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\n"
-LAB = Path(__file__).parent.parent / "inventories" / "lab"
+INVENTORIES = Path(__file__).parent.parent / "inventories"
 LAB_ENVIRONMENT = {
     "HCLOUD_TOKEN": "token",
     "HCLOUD_ENDPOINT": "http://127.0.0.1:8080/v1",
@@ -92,7 +92,12 @@ def _folder(path: Path, base: str, cluster: str, primary: str) -> Folder:
 
 def lab(path: Path, setenv: Callable[[str, str], None]) -> Path:
     """A copy of the lab's inventory with its secrets made and its environment set."""
-    shutil.copytree(LAB, path, ignore=shutil.ignore_patterns("secrets"))
+    return copied("lab", path, setenv)
+
+
+def copied(name: str, path: Path, setenv: Callable[[str, str], None]) -> Path:
+    """A copy of a shipped inventory, with its secrets made and the lab's environment set."""
+    shutil.copytree(INVENTORIES / name, path, ignore=shutil.ignore_patterns("secrets"))
     for name, value in LAB_ENVIRONMENT.items():
         setenv(name, value)
     make_secrets(path)

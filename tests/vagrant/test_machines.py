@@ -2,13 +2,24 @@
 
 import pytest
 
+from pgprovision.resources import huge_pages, kernel
 from tests.vagrant.conftest import PRIMARY, REPLICA, Cluster, eventually
+
+NODES = (PRIMARY, REPLICA)
 
 pytestmark = pytest.mark.vagrant
 
 
+@pytest.fixture
+def own_kernel(cluster: Cluster) -> Cluster:
+    """The machines, where they have a kernel to set."""
+    if cluster.shell(PRIMARY, "systemd-detect-virt --container || :") != "none":
+        pytest.skip("a container has its host's kernel; `make vagrant PROVIDER=libvirt` shows this")
+    return cluster
+
+
 def test_boot_when_provisioned_ends_with_no_failed_unit(cluster: Cluster) -> None:
-    for node in (PRIMARY, REPLICA):
+    for node in NODES:
         assert cluster.shell(node, "systemctl --failed --no-legend --plain") == ""
 
 
@@ -41,6 +52,32 @@ def test_status_when_provisioned_shows_roles_slot_and_backup(cluster: Cluster) -
 
 
 def test_B7_D5_timers_and_firewall_when_provisioned_are_there(cluster: Cluster) -> None:
-    for node in (PRIMARY, REPLICA):
+    for node in NODES:
         assert cluster.shell(node, "systemctl is-active pgbackrest-backup-full.timer") == "active"
         assert "5432" in cluster.shell(node, "nft list table inet pgprovision")
+
+
+def test_B4_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
+    own_kernel: Cluster,
+) -> None:
+    for node in NODES:
+        kept = own_kernel.shell(node, f"sed -n 's/^-//p' {kernel.SYSCTL} {huge_pages.SYSCTL}")
+        wished = dict(line.split(" = ") for line in kept.splitlines())
+        live = own_kernel.shell(node, f"sysctl --ignore {' '.join(wished)}").splitlines()
+        assert dict(line.split(" = ") for line in live).items() <= wished.items()
+        for name in ("vm.swappiness", "vm.dirty_bytes", "vm.overcommit_memory", "vm.nr_hugepages"):
+            assert f"{name} = {wished[name]}" in live
+
+
+def test_B4_transparent_huge_pages_when_provisioned_are_off(own_kernel: Cluster) -> None:
+    for node in NODES:
+        assert "[never]" in own_kernel.shell(node, f"cat {kernel.THP}")
+
+
+def test_B4_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: Cluster) -> None:
+    for node in NODES:
+        pages = own_kernel.shell(node, "sed -n 's/^HugePages_[TF].*: *//p' /proc/meminfo")
+        total, free = map(int, pages.split())
+        assert 0 <= free < total
+        maps = "/proc/$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid)/maps"
+        assert own_kernel.shell(node, f"grep -c anon_hugepage {maps}") != "0"
