@@ -9,6 +9,7 @@ from pgprovision.backends.hetzner import Hetzner
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.engine import Approve, converge
+from pgprovision.inventory import model
 from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.observe import Target
 from pgprovision.resources.firewall import Firewall, ssh_only
@@ -86,6 +87,36 @@ def tiers(folder: Path, nodes: int = 1) -> tuple[Tier, ...]:
         for n, name in enumerate(names, start=1)
     )
     return Tier("host keys", tuple(keys)), Tier("cloud", (*surroundings, *servers))
+
+
+def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> model.Inventory:
+    """The cloud's part of one, as `load` would give it."""
+    settings = {
+        "token": Secret(TOKEN, "test"),
+        "endpoint": sim.endpoint,
+        "network": {"name": "net"},
+        "placement_group": "group",
+        "firewall": {"name": "ssh-only"},
+        "ssh_keys": [{"name": "me", "public_key": SSH_KEY}],
+        **cloud,
+    }
+    made = [
+        {
+            "name": f"db-{n}",
+            "role": "primary" if n == 1 else "replica",
+            "private_ip": f"10.0.1.{10 + n}",
+            "server_type": "ccx13",
+            "location": "ash",
+            "image": "debian-12",
+        }
+        for n in range(1, nodes + 1)
+    ]
+    return model.Inventory.model_construct(
+        cluster="lab",
+        folder=folder,
+        hetzner=model.Hetzner.model_validate(settings),
+        nodes=tuple(map(model.Node.model_validate, made)),
+    )
 
 
 def project(sim: Simulator, token: str = TOKEN) -> Hetzner:

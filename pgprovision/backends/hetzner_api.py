@@ -84,11 +84,13 @@ class Api:
                     ) from error
 
     def listed(self, path: str) -> tuple[Item, ...]:
-        """All pages of a list."""
+        """All pages of a list; the one thing where a path holds no list (`pricing`)."""
         kind, page, items = path.partition("?")[0], 1, list[Item]()
         glue = "&" if "?" in path else "?"
         while page:
             answer = self.get(f"/{path}{glue}page={page}&per_page={PER_PAGE}")
+            if "meta" not in answer:
+                return (answer[kind],)
             items += answer[kind]
             page = answer["meta"]["pagination"]["next_page"]
         return tuple(items)

@@ -3,6 +3,7 @@
 from pgprovision.backends.hetzner_api import Refusal
 from pgprovision.errors import CloudError
 from pgprovision.model import Do
+from pgprovision.offers import AGAIN
 
 CAPACITY = frozenset({"resource_unavailable", "placement_error", "no_space_left_in_location"})
 _AGAIN = "run the same command again: it goes on from here"
@@ -36,6 +37,6 @@ def explained(error: Refusal, do: Do, instead: str = "") -> CloudError:
     )
     said = f"{error}{f': {limits or fields}' if limits or fields else ''}"
     if error.code in CAPACITY:
-        what, turn = "no capacity", "change the node's server_type or location, then run again"
+        what, turn = "no capacity", AGAIN
         said += f"; {instead}" if instead else ""
     return CloudError(f"{do.why}: {f'{what}: ' if what else ''}{said}", next=turn)

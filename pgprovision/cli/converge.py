@@ -18,6 +18,7 @@ from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Change, Impact, Tier
+from pgprovision.offers import Quote
 
 Scope = Annotated[
     str,
@@ -109,17 +110,19 @@ def run_nodes(
     command: str, inventory: Inventory, nodes: Sequence[Node], approve: Approve, *, json: bool
 ) -> int:
     """Converge these nodes as far as `approve` allows; the exit code."""
-    return run(command, inventory, partial(wishes, inventory, nodes), approve, json=json)
+    from pgprovision.tasks.cloud import preflight
+
+    def quote(targets: Targets) -> Quote:
+        return preflight(targets.cloud, inventory, nodes) if targets.cloud else Quote()
+
+    wanted = partial(wishes, inventory, nodes)
+    return run(command, inventory, wanted, approve, json=json, quote=quote)
 
 
 def wishes(inventory: Inventory, nodes: Sequence[Node], targets: Targets) -> Sequence[Tier]:
-    """What these nodes should be; first whether what is missing can be had, and for what price."""
+    """What these nodes should be."""
     from pgprovision.tasks import tiers
-    from pgprovision.tasks.cloud import preflight
 
-    if targets.cloud is not None:
-        for note in preflight(targets.cloud, inventory, nodes):
-            report.say_aside(note)
     return tiers(inventory, nodes, datetime.now(UTC))
 
 

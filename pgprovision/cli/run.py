@@ -1,14 +1,16 @@
 """One run of the loop from the command line: watched, recorded, reported."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 from pgprovision import report
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import Approve, converge
+from pgprovision.engine import Approve, converge, look_only
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.model import Inventory
 from pgprovision.model import Change, Impact, Report, Tier
+from pgprovision.offers import Quote
 from pgprovision.record import Record
 
 
@@ -19,10 +21,12 @@ def run(
     approve: Approve,
     *,
     json: bool,
+    quote: Callable[[Targets], Quote] = lambda targets: Quote(),
 ) -> int:
     """Converge what is wished as far as `approve` allows, tell the outcome; the exit code.
 
-    A run that was approved has a record; one that only looks has none.
+    `quote` says what servers cost that are to be made: a run that only looks shows what cannot be
+    had, any other ends there. A run that was approved has a record; one that only looks has none.
     """
     progress = report.Progress(quiet=json)
     watchers = Watchers([progress])
@@ -37,11 +41,16 @@ def run(
             watchers.insert(0, record)  # before anything is sent, it is written
         return answer
 
-    outcome, result = Report(), "failed"
+    outcome, result, offered = Report(), "failed", Quote()
     failure: PgprovisionError | None = None
     try:
         with Targets(inventory) as targets:
             try:
+                offered = quote(targets)
+                if not json:
+                    report.show_offers(offered, sys.stdout if approve is look_only else sys.stderr)
+                if approve is not look_only:
+                    offered.check()
                 converge(wishes(targets), targets, asked, watchers, report=outcome)
             finally:
                 targets.count(outcome)
@@ -57,7 +66,13 @@ def run(
     if json:
         report.emit(
             report.document(
-                command, inventory.cluster, outcome, changes=changes, record=path, failure=failure
+                command,
+                inventory.cluster,
+                outcome,
+                changes=changes,
+                record=path,
+                failure=failure,
+                offers=offered.as_json(),
             )
         )
     if failure is not None:

@@ -1,6 +1,6 @@
 """Everything a person or a program reads. The only room that prints."""
 
-from pgprovision.report.changes import show_changes
+from pgprovision.report.changes import show_changes, show_offers
 from pgprovision.report.outcome import (
     as_json,
     document,
@@ -25,6 +25,7 @@ __all__ = [
     "say_error",
     "show_changes",
     "show_looked",
+    "show_offers",
     "show_outcome",
     "show_status",
     "verbatim",

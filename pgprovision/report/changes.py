@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from pgprovision.model import Change, Impact, Value
+from pgprovision.offers import Quote
 from pgprovision.report.printing import console
 
 DIFF_LINES = 40
@@ -24,6 +25,19 @@ def show_changes(changes: Iterable[Change], stream: TextIO | None = None) -> Non
         for change in mine:
             for line in _lines(change):
                 out.print(f"  {line}", markup=False, style=_STYLES.get(change.impact, ""))
+
+
+def show_offers(quote: Quote, stream: TextIO | None = None) -> None:
+    """What the servers to be made cost, and which of them cannot be had."""
+    out = console(stream)
+    if quote.offers or quote.refusals:
+        out.print("\nservers to be made, prices without VAT", markup=False, style="bold")
+    for offer in quote.offers:
+        out.print(f"  + {offer}", markup=False)
+    if quote.offers:
+        out.print(f"  total: {quote.total}", markup=False)
+    for refusal in quote.refusals:
+        out.print(f"  ! {refusal}", markup=False, style="red")
 
 
 def _lines(change: Change) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgprovision.model import Change, Impact, Report
+from pgprovision.model import Change, Impact, Report, State
 from pgprovision.report.changes import show_changes
 from pgprovision.report.printing import console, elapsed, say, say_aside, say_error
 
@@ -31,6 +31,7 @@ def document(
     changes: Sequence[Change],
     record: str | None,
     failure: Exception | None = None,
+    offers: Sequence[State] = (),
 ) -> dict[str, Any]:
     """The answer of plan, drift and up: see docs/json.md. `failure` is what ended the run."""
     failed = [*report.failed.items(), *([("run", failure)] if failure else [])]
@@ -48,6 +49,7 @@ def document(
             {"on": r.on, "kind": r.kind, "name": r.name, "text": text} for r, text in report.remarks
         ],
         "failed": [{"on": on, "error": type(e).__name__, "message": str(e)} for on, e in failed],
+        "offers": list(offers),
         "trips": dict(report.trips),
         "api_calls": report.api_calls,
         "seconds": round(report.seconds, 3),

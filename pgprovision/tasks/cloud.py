@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pgprovision.inventory.model import Hetzner, Inventory, Node
 from pgprovision.model import Answer, Ask, Tier
-from pgprovision.offers import Shelf, Wish
+from pgprovision.offers import Quote, Shelf, Wish
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.firewall import Firewall, ssh_only
 from pgprovision.resources.host_key import HostKey
@@ -40,26 +40,25 @@ def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]
     )
 
 
-def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> tuple[str, ...]:
-    """What the servers that are still to be made will be, with prices; no call where none is.
+def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
+    """A8: what the servers that are still to be made will be, with prices; no call where none is.
 
-    Raises CloudError where one cannot be had now, before anything is made.
+    Raises CloudError where Hetzner does not answer.
     """
     ours = _made_by_us(nodes)
     if inventory.hetzner is None or not ours:
-        return ()
+        return Quote()
     servers = Ask("servers")
     there = {item["name"] for item in cloud.look((servers,))[servers].items}
     missing = [node for node in ours if node.name not in there]
     if not missing:
-        return ()
-    asks = Ask("server_types"), Ask("images?type=system"), Ask("locations")
+        return Quote()
+    asks = Ask("server_types"), Ask("images?type=system"), Ask("locations"), Ask("pricing")
     seen = cloud.look(asks)
-    shelf = Shelf(*(seen[ask].items for ask in asks))
+    types, images, locations, (pricing,) = (seen[ask].items for ask in asks)
     zone = inventory.hetzner.network.network_zone
-    return tuple(
-        shelf.check(Wish(node.name, node.server_type, node.location, node.image, zone))
-        for node in missing
+    return Shelf(types, images, locations, pricing).quote(
+        Wish(node.name, node.server_type, node.location, node.image, zone) for node in missing
     )
 
 

@@ -7,51 +7,19 @@ import pytest
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.engine import converge
-from pgprovision.errors import CloudError, Refused
-from pgprovision.inventory.model import Hetzner, Inventory, Node
+from pgprovision.errors import Refused
 from pgprovision.model import Do, Report
 from pgprovision.observe import Target
 from pgprovision.operations.destroy import confirmed, doomed
-from pgprovision.secret import Secret
-from pgprovision.tasks.cloud import cloud_tiers, preflight
-from tests.cloud import Notebook, do, listed, one, project, run
-from tests.simulator import SSH_KEY, TOKEN, Simulator, simulator
+from pgprovision.tasks.cloud import cloud_tiers
+from tests.cloud import Notebook, do, inventory, listed, one, project, run
+from tests.simulator import SSH_KEY, Simulator
 
 KINDS = ("servers", "firewalls", "placement_groups", "networks", "ssh_keys")
 
 
 class Killed(BaseException):
     """The controller dies."""
-
-
-def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> Inventory:
-    """The cloud's part of one, as `load` would give it."""
-    project = {
-        "token": Secret(TOKEN, "test"),
-        "endpoint": sim.endpoint,
-        "network": {"name": "net"},
-        "placement_group": "group",
-        "firewall": {"name": "ssh-only"},
-        "ssh_keys": [{"name": "me", "public_key": SSH_KEY}],
-        **cloud,
-    }
-    made = [
-        {
-            "name": f"db-{n}",
-            "role": "primary" if n == 1 else "replica",
-            "private_ip": f"10.0.1.{10 + n}",
-            "server_type": "ccx13",
-            "location": "ash",
-            "image": "debian-12",
-        }
-        for n in range(1, nodes + 1)
-    ]
-    return Inventory.model_construct(
-        cluster="lab",
-        folder=folder,
-        hetzner=Hetzner.model_validate(project),
-        nodes=tuple(map(Node.model_validate, made)),
-    )
 
 
 def up(folder: Path, sim: Simulator) -> None:
@@ -142,24 +110,3 @@ def test_destroy_leaves_an_existing_network(sim: Simulator, tmp_path: Path) -> N
     assert run(sim, cloud_tiers(wishes, wishes.nodes)).left == []
     remove(tmp_path, sim)
     assert one(sim, "networks")["name"] == "office"
-
-
-def test_preflight_names_the_price_and_asks_nothing_where_all_is_there(
-    sim: Simulator, tmp_path: Path
-) -> None:
-    wishes = inventory(tmp_path, sim)
-    notes = preflight(project(sim), wishes, wishes.nodes)
-    size = "2 vCPU, 8 GB, 80 GB disk, debian-12"
-    assert notes[0] == f"db-1: ccx13 in ash, {size}, 43.00 EUR a month without VAT"
-    up(tmp_path, sim)
-    cloud = project(sim)
-    assert preflight(cloud, wishes, wishes.nodes) == ()
-    assert cloud.api_calls == 1
-
-
-def test_preflight_before_anything_is_made_says_what_can_be_had(tmp_path: Path) -> None:
-    with simulator(tmp_path / "cloud", sold_out=frozenset({("ccx13", "ash")})) as sim:
-        wishes = inventory(tmp_path, sim)
-        with pytest.raises(CloudError, match="ccx13 is sold out in ash; available now in ash:"):
-            preflight(project(sim), wishes, wishes.nodes)
-        assert sim.lab("GET", "/requests")["writes"] == 0

@@ -1,0 +1,108 @@
+"""A8: what servers cost and whether they can be had, asked before anything is made."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pgprovision.cli.app import app
+from pgprovision.errors import CloudError
+from pgprovision.tasks.cloud import cloud_tiers, preflight
+from tests import folders
+from tests.cloud import inventory, listed, project, run
+from tests.simulator import TOKEN, Simulator, simulator
+
+SOLD_OUT = frozenset({("ccx13", "ash")})
+REPLICA = "role: replica\nprivate_ip: 10.0.1.3\nserver_type: ccx23\n"
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Iterator[Simulator]:
+    """An API without a ccx13 in ash."""
+    with simulator(tmp_path / "cloud", sold_out=SOLD_OUT) as running:
+        yield running
+
+
+def person(sim: Simulator, path: Path, *words: str) -> Result:
+    """One command over an inventory of a ccx13 and a ccx23."""
+    folder = folders.Folder(path)
+    if not path.exists():
+        cluster = folders.HETZNER.replace("token:", f"endpoint: {sim.endpoint}\n  token:")
+        folder = folders.cloud(path, cluster)
+        folder.write("token", f"{TOKEN}\n")
+        folder.write("nodes/db-2.yml", REPLICA)
+    return CliRunner().invoke(app, ["-i", str(path), *words], standalone_mode=False)
+
+
+def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    said = person(sim, tmp_path / "inventory", "plan")
+    assert said.return_value == 1
+    assert (
+        "servers to be made, prices without VAT\n"
+        "  + db-1: ccx13 in ash, 2 vCPU, 8 GB, 80 GB disk, debian-12: 43.50 EUR a month\n"
+        "  + db-2: ccx23 in ash, 4 vCPU, 16 GB, 160 GB disk, debian-12: 86.50 EUR a month\n"
+        "  total: 130.00 EUR a month\n"
+    ) in said.stdout
+    assert sim.lab("GET", "/requests")["writes"] == 0
+
+
+def test_plan_when_a_type_is_sold_out_then_says_so_and_shows_the_rest(
+    short: Simulator, tmp_path: Path
+) -> None:
+    said = person(short, tmp_path / "inventory", "plan")
+    assert said.return_value == 1
+    assert "  + db-2: ccx23 in ash" in said.stdout
+    assert "! db-1: ccx13 is sold out in ash; available now in ash: ccx23, ccx33" in said.stdout
+    assert "+ server db-1" in said.stdout
+
+
+def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
+    short: Simulator, tmp_path: Path
+) -> None:
+    offers = json.loads(person(short, tmp_path / "inventory", "plan", "--json").stdout)["offers"]
+    assert [offer["node"] for offer in offers] == ["db-2", "db-1"]
+    assert (offers[0]["price"], offers[0]["currency"]) == (86.5, "EUR")
+    assert offers[1]["refused"].startswith("ccx13 is sold out in ash")
+
+
+def test_F36_up_when_a_type_is_sold_out_then_ends_before_anything_is_made(
+    short: Simulator, tmp_path: Path
+) -> None:
+    said = person(short, tmp_path / "inventory", "up", "--yes")
+    assert isinstance(said.exception, CloudError)
+    assert said.exception.exit_code == 6
+    assert "ccx13 is sold out in ash" in said.exception.what
+    assert "change server_type" in said.exception.next
+    assert short.lab("GET", "/requests")["writes"] == 0
+
+
+def test_preflight_when_all_is_there_then_asks_nothing(sim: Simulator, tmp_path: Path) -> None:
+    wishes = inventory(tmp_path, sim)
+    assert len(preflight(project(sim), wishes, wishes.nodes).offers) == 2
+    run(sim, cloud_tiers(wishes, wishes.nodes))
+    cloud = project(sim)
+    assert preflight(cloud, wishes, wishes.nodes).offers == ()
+    assert cloud.api_calls == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ({"server_type": "ccx12"}, "there is no server type ccx12"),
+        ({"location": "ams1"}, "there is no location ams1; in us-east: ash"),
+        ({"location": "hel1"}, "hel1 is in zone eu-central, its network in us-east"),
+        ({"image": "debian-7"}, "there is no image debian-7 for x86; debian-12, debian-13"),
+    ],
+)
+def test_preflight_when_something_does_not_exist_then_names_what_does(
+    sim: Simulator, tmp_path: Path, wish: dict[str, str], reason: str
+) -> None:
+    wishes = inventory(tmp_path, sim)
+    node = wishes.nodes[0].model_copy(update=wish)
+    (refusal,) = preflight(project(sim), wishes, (node,)).refusals
+    assert refusal.what.startswith(reason)
+    assert listed(sim, "servers") == []
