@@ -31,10 +31,15 @@ class PrivateNetwork(Model):
     """A Hetzner network and the subnet the nodes live in. `existing`: looked up, never made."""
 
     name: n.CloudName
+    """What it is called in the project."""
     ip_range: n.PrivateRange = IPv4Network("10.0.0.0/16")
+    """All of its addresses; the first one is Hetzner's gateway."""
     subnet: n.PrivateRange = IPv4Network("10.0.1.0/24")
+    """The part of it the nodes live in."""
     network_zone: n.Word = "us-east"
+    """Hetzner's zone; it has to be the one the location lies in."""
     existing: n.Boolean = False
+    """It is somebody else's: looked up, never made, changed or removed."""
 
     @property
     def gateway(self) -> IPv4Address:
@@ -46,14 +51,18 @@ class CloudFirewall(Model):
     """SSH in from these ranges, everything else shut (on the public side only)."""
 
     name: n.CloudName
+    """What it is called in the project."""
     ssh_source_ips: tuple[n.Network, ...] = ANYONE
+    """Networks from which SSH is let in."""
 
 
 class SshKey(Model):
     """A public key as Hetzner registers it. Found again by fingerprint, whatever its name."""
 
     public_key: n.PublicKey
+    """The key, in one line."""
     name: n.CloudName
+    """What it is called in the project; if not given, made from the key and its comment."""
 
     @model_validator(mode="before")
     @classmethod
@@ -71,51 +80,77 @@ class Hetzner(Model):
     """A Hetzner Cloud project and what servers are made of unless a node says otherwise."""
 
     token: n.SecretText
+    """The project's API token, with read and write."""
     endpoint: n.Url = "https://api.hetzner.cloud/v1"
+    """Where the API answers."""
     location: n.Word = "ash"
+    """Where servers are made, for instance ash, fsn1 or hel1."""
     server_type: n.Word = "ccx13"
+    """What servers are made, for instance ccx13: 2 dedicated vCPUs, 8 GB."""
     image: n.Word = "debian-12"
+    """What new servers are installed with."""
     network: PrivateNetwork
+    """The private network of the nodes."""
     placement_group: n.CloudName
+    """Name of the spread group: no two nodes on one machine of Hetzner's."""
     firewall: CloudFirewall
+    """Hetzner's firewall, on the public side from a server's first second."""
     ssh_keys: tuple[SshKey, ...] = Field(min_length=1)
+    """Public keys that new servers let in, for root."""
     protection: n.Boolean = True
+    """Protects servers against deletion and rebuild, also by hand in the console."""
 
 
 class Ssh(Model):
     """How to log in. `jump` is [user@]host[:port]; `config` an ssh_config file."""
 
     user: n.UserName = "root"
+    """Who logs in; anybody but root needs sudo without a password."""
     port: n.Port = 22
+    """Where sshd listens."""
     identity_file: n.LocalPath | None = None
+    """The private key; if not given, the agent's keys and ssh's own defaults."""
     jump: n.JumpHost | None = None
+    """A host to jump over."""
     known_hosts: n.LocalPath | None = None
+    """The file that pins host keys by node name; if not given, secrets/known_hosts."""
     config: n.LocalPath | None = None
+    """An ssh_config file to read."""
 
 
 class Machine(Model):
     """What the machine has, where it should not be observed. Memory and disk in bytes."""
 
     memory: n.Bytes | None = None
+    """Main memory."""
     cores: n.Integer | None = Field(default=None, ge=1)
+    """Processors."""
     disk: n.Bytes | None = None
+    """The disk that holds the data directory."""
 
 
 class Apt(Model):
     """Where PostgreSQL's packages come from, and what else to install."""
 
     source: Literal["distribution", "pgdg"] = "distribution"
+    """Whose PostgreSQL: the distribution's, or the PostgreSQL project's own repository."""
     mirror: n.Url | None = None
+    """Another address of that repository."""
     extra_packages: tuple[n.Package, ...] = ()
+    """Packages to install besides."""
 
 
 class OpenPort(Model):
     """A port of the host that is open to some networks, besides SSH and PostgreSQL."""
 
     port: n.Port
+    """The port."""
     protocol: Literal["tcp", "udp"] = "tcp"
+    """Its transport."""
     source_ips: tuple[n.Network, ...] = Field(min_length=1)
+    """Networks that may reach it."""
     purpose: n.Purpose
+    """What for; stands beside the rule."""
 
 
 class Host(Model):
@@ -126,100 +161,204 @@ class Host(Model):
     """
 
     firewall: n.Boolean = True
+    """A table of our own in nftables: SSH and PostgreSQL for those named, nothing else in."""
     ssh_source_ips: tuple[n.Network, ...] = ()
+    """Networks that may reach SSH; if none, as Hetzner's firewall has it, or anybody."""
     open_ports: tuple[OpenPort, ...] = ()
+    """What else is open."""
     harden_sshd: n.Boolean = True
+    """Keys only, no forwarding of what is not needed."""
     tune_kernel: n.Boolean = True
+    """Kernel settings for a machine that PostgreSQL has to itself."""
     sysctl: Annotated[Mapping[n.SysctlName, n.Integer], Frozen] = Field(default_factory=dict)
+    """Kernel settings of your own, by name; they win over the computed ones."""
     huge_pages: n.Boolean = True
+    """Reserves as many as PostgreSQL asks for."""
     unattended_upgrades: n.Boolean = True
+    """Security updates by themselves, PostgreSQL's own left to people."""
     synchronise_clock: n.Boolean = True
+    """Sees that a time service runs."""
     journal_limit: n.Bytes = 4 << 30
+    """What systemd's journal may take on disk."""
     banner: n.Boolean = True
+    """Tells whoever logs in which machine of which cluster this is."""
 
 
 class HbaRule(Model):
     """Who may connect over TLS with a SCRAM password: to which databases and from where."""
 
     databases: tuple[n.DatabaseName, ...] = Field(min_length=1)
+    """Databases of this inventory."""
     users: tuple[n.RoleName, ...] = Field(min_length=1)
+    """Roles of this inventory."""
     addresses: tuple[n.Network, ...] = Field(min_length=1)
+    """Networks they come from."""
 
 
 class Replication(Model):
     """The role replicas stream with. `max_slot_wal_keep_size` caps what one slot may hold."""
 
     role: n.RoleName = "replicator"
+    """Its name."""
     password: n.SecretText
+    """Its password; if not given, from secrets/replicator.password."""
     connection_limit: n.Integer = Field(default=10, ge=1)
+    """How many connections it may have."""
     max_slot_wal_keep_size: n.SizeText = "16GB"
+    """What a lost replica may hold back on the primary's disk before its slot is given up."""
 
 
 class Postgres(Model):
     """One PostgreSQL instance per node. `settings` override the computed ones."""
 
     version: n.Integer = Field(default=15, ge=13, le=18)
+    """The major version."""
     port: n.Port = 5432
+    """Where it listens, on loopback and the private address."""
     locale: n.Locale = "C.UTF-8"
+    """Of new clusters and databases. C.UTF-8 sorts by code point, on every release alike."""
     encoding: n.Encoding = "UTF8"
+    """Of new clusters and databases."""
     data_checksums: n.Boolean = True
+    """Detects pages that the disk changed."""
     settings: Annotated[Mapping[n.SettingName, n.Setting], Frozen] = Field(default_factory=dict)
+    """Settings of postgresql.conf by name, over the computed ones."""
     allow_dangerous_settings: tuple[Literal["fsync", "full_page_writes"], ...] = ()
+    """Which of these may be off; without them a crash loses data."""
     hba: tuple[HbaRule, ...] = ()
+    """Who may connect over the network; the first rule that fits decides."""
     replication: Replication
+    """How replicas log in."""
 
 
 class Role(Model):
-    """A role. Connection limit -1: no limit. No password: no login over the network."""
+    """A role. Connection limit -1: no limit. No password: no login over the network.
+
+    `settings`: what its sessions start with. `present` false: it shall be gone, and it is dropped
+    once it owns nothing and holds no privilege.
+    """
 
     name: n.RoleName
+    """Its name; the key it stands under says it."""
     password: n.SecretText | None = None
+    """Its password; PostgreSQL gets a SCRAM verifier of it."""
     login: n.Boolean = True
+    """Whether it may log in."""
     inherit: n.Boolean = True
+    """Whether it has the privileges of the roles it belongs to at once."""
     connection_limit: n.Integer = Field(default=-1, ge=-1)
+    """How many connections it may have; -1: any number."""
     member_of: tuple[n.RoleName, ...] = ()
+    """Roles of this inventory it belongs to."""
     valid_until: n.Moment | None = None
+    """When its password ends."""
     comment: n.Text | None = None
+    """A remark that PostgreSQL keeps with it."""
+    settings: Annotated[Mapping[n.SettingName, n.Setting], Frozen] = Field(default_factory=dict)
+    """Settings its sessions start with, by name."""
+    present: n.Boolean = True
+    """False: it shall be gone. It is dropped once it owns nothing."""
 
 
 class Grant(Model):
     """Privileges for one role. With `created_by`, on objects that role will create later."""
 
     to: n.RoleName
+    """A role of this inventory."""
     privileges: tuple[n.Privilege, ...] = Field(min_length=1)
+    """In capitals, as SQL has them, or ALL."""
     on: Literal["database", "schema", "tables", "sequences", "functions"] = "database"
+    """On what."""
     in_schema: n.SchemaName = "public"
+    """In which schema, where it is not the database itself."""
     created_by: n.RoleName | None = None
+    """With it: default privileges, on what this role creates from now on."""
+
+
+class Group(Model):
+    """A role that holds privileges and that nobody logs in as; its logins inherit them.
+
+    Two logins, used in turns, let a password be changed while everybody keeps working.
+    """
+
+    group: n.RoleName
+    """The role that holds the privileges; nobody logs in as it."""
+    logins: tuple[n.RoleName, ...] = ()
+    """Roles of this inventory that belong to it."""
+
+
+class Access(Model):
+    """Who may do what in a database and in these schemas, now and with all that is made later.
+
+    `migration`: logins that change the schema, each acting as the database's owner. `application`
+    reads and writes, `read_only` reads; neither can run DDL.
+    """
+
+    migration: tuple[n.RoleName, ...] = ()
+    """Logins that may change the schema."""
+    application: Group | None = None
+    """Logins that read and write."""
+    read_only: Group | None = None
+    """Logins that read."""
+    schemas: tuple[n.SchemaName, ...] = Field(default=("public",), min_length=1)
+    """In which schemas."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return tuple(group for group in (self.application, self.read_only) if group)
 
 
 class Database(Model):
     """A database. Encoding and locale are the instance's unless given."""
 
     name: n.DatabaseName
+    """Its name; the key it stands under says it."""
     owner: n.RoleName
+    """A role of this inventory."""
     encoding: n.Encoding = ""
+    """If not given, as postgres.encoding."""
     locale: n.Locale = ""
+    """If not given, as postgres.locale."""
     extensions: tuple[n.Extension, ...] = ()
+    """Extensions to have in it."""
     grants: tuple[Grant, ...] = ()
+    """Single privileges."""
+    access: Access | None = None
+    """Privileges by duty: who migrates, who reads and writes, who only reads."""
 
 
 class S3Repository(Model):
     """A pgBackRest repository in an S3 bucket. `endpoint` may be given as host:port."""
 
     type: Literal["s3"] = "s3"
+    """What kind of store."""
     bucket: n.Bucket
+    """The bucket."""
     endpoint: n.HostName
+    """The store's host name, or host:port."""
     port: n.Port = 443
+    """The store's port."""
     region: n.CloudName
+    """The store's region."""
     uri_style: Literal["host", "path"] = "host"
+    """Whether the bucket's name is part of the host name or of the path."""
     key: n.SecretText
+    """The access key."""
     key_secret: n.SecretText
+    """The secret access key."""
     ca_file: n.LocalPath | None = None
+    """The certificate of a private authority that signed the store's; copied to the nodes."""
     path: n.RepositoryPath
+    """Where in the bucket; of this cluster alone."""
     cipher_type: Literal["aes-256-cbc", "none"] = "aes-256-cbc"
+    """How backups are encrypted before they leave the host."""
     cipher_pass: n.SecretText | None = None
+    """The passphrase; if not given, from secrets/pgbackrest.passphrase. Without it no backup can
+    be read."""
     bundle: n.Boolean = True
+    """Stores small files together."""
     block: n.Boolean = True
+    """Stores only the changed parts of big files, where pgBackRest knows it (2.46)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -236,45 +375,69 @@ class Schedule(Model):
     """When backups run, as systemd's OnCalendar, and the random delay before them."""
 
     full: n.OnCalendar = "Sun *-*-* 03:00:00"
+    """When full backups begin."""
     differential: n.OnCalendar = "Mon..Sat *-*-* 03:00:00"
+    """When differential ones begin."""
     randomized_delay: n.Delay = "15min"
+    """Up to this much later, at random."""
 
 
 class Backup(Model):
     """pgBackRest. Full backups (and the WAL they need) are kept for `retention_days`."""
 
     stanza: n.HostLabel = "main"
+    """pgBackRest's name for this cluster."""
     repository: S3Repository
+    """Where backups and WAL are kept."""
     retention_days: n.Integer = Field(default=30, ge=1)
+    """How long full backups are kept, with the WAL they need."""
     start_fast: n.Boolean = True
+    """Begins with an immediate checkpoint."""
     compress_type: Literal["zst", "lz4", "gz", "none"] = "zst"
+    """How files are compressed."""
     process_max: n.Integer = Field(default=2, ge=1, le=64)
+    """How many processes compress and send."""
     schedule: Schedule = Schedule()
+    """When backups run, as OnCalendar of systemd."""
     archiving: n.Boolean = True
+    """Whether WAL is archived and a first backup taken."""
 
 
 class Tls(Model):
     """The cluster's certificate authority, PEM: its key signs every node's certificate."""
 
     ca_key: n.PrivateKey
+    """Its private key, which never leaves this machine; if not given, from secrets/ca.key."""
     ca_certificate: n.Certificate
+    """Its certificate; if not given, from secrets/ca.crt."""
 
 
 class Node(Model):
     """One machine with one instance. `address`: an existing host; without it, Hetzner makes one.
 
-    `ssh`, `machine`, `server_type`, `location`, `image` are complete after `load`.
+    `ssh`, `machine`, `server_type`, `location`, `image` are complete after `load`. `seed`: where a
+    replica's first data come from, its primary or the backup repository.
     """
 
     name: n.HostLabel
+    """Its name, which is the file's: nodes/NAME.yml."""
     role: Literal["primary", "replica"]
+    """What it begins as. The live role wins over it."""
     private_ip: n.Address
+    """Its address in the private network."""
     address: n.HostName | None = None
+    """Where an existing host answers SSH, by name or IP; without it Hetzner makes the server."""
     server_type: n.Word = ""
+    """If not given, as hetzner.server_type."""
     location: n.Word = ""
+    """If not given, as hetzner.location."""
     image: n.Word = ""
+    """If not given, as hetzner.image."""
+    seed: Literal["primary", "backup"] = "primary"
     ssh: Ssh = Ssh()
+    """What is different from the cluster's ssh."""
     machine: Machine = Machine()
+    """What is different from the cluster's machine."""
 
     @property
     def is_primary(self) -> bool:
@@ -285,18 +448,30 @@ class Inventory(Model):
     """A cluster: its settings, its nodes, the folder they were read from."""
 
     version: Literal[1] = 1
+    """The inventory's own format."""
     cluster: n.HostLabel
+    """The cluster's name: the label that marks what is ours."""
     folder: Path
     hetzner: Hetzner | None = None
+    """Servers to make. Left out where all hosts exist already."""
     ssh: Ssh = Ssh()
+    """How to log in to the nodes."""
     machine: Machine = Machine()
+    """The machines' size, where it should not be observed."""
     apt: Apt = Apt()
+    """Packages."""
     host: Host = Host()
+    """The operating system under PostgreSQL."""
     postgres: Postgres
+    """PostgreSQL itself."""
     roles: Annotated[Mapping[n.RoleName, Role], Frozen] = Field(default_factory=dict)
+    """Roles by name."""
     databases: Annotated[Mapping[n.DatabaseName, Database], Frozen] = Field(default_factory=dict)
+    """Databases by name."""
     backup: Backup | None = None
+    """Backups. Without it there are none."""
     tls: Tls
+    """The cluster's certificate authority; `secrets init` makes it."""
     nodes: tuple[Node, ...] = Field(min_length=1)
 
     @property
