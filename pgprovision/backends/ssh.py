@@ -120,8 +120,7 @@ def _pieces(
 def _connect(way: Way) -> "fabric.Connection":
     import paramiko
 
-    connection = _route(way)
-    _accept_nothing_new(connection)
+    connection = route(way)
     client = connection.client
     if way.known_hosts is not None and way.known_hosts.exists():
         pins = paramiko.HostKeys(str(way.known_hosts)).lookup(way.node)
@@ -186,7 +185,7 @@ def _accept_nothing_new(connection: "fabric.Connection | str | None") -> None:
         hop = hop.gateway
 
 
-def _route(way: Way) -> "fabric.Connection":
+def route(way: Way) -> "fabric.Connection":
     """The connection, not yet open, with everything ssh_config says about it."""
     import fabric
 
@@ -201,7 +200,7 @@ def _route(way: Way) -> "fabric.Connection":
         )
         if way.known_hosts is not None and way.known_hosts.exists():
             gateway.client.load_system_host_keys(str(way.known_hosts))
-    return fabric.Connection(
+    connection = fabric.Connection(
         way.host,
         user=way.user,
         port=way.port,
@@ -210,3 +209,5 @@ def _route(way: Way) -> "fabric.Connection":
         connect_timeout=CONNECT_SECONDS,
         connect_kwargs=keys,
     )
+    _accept_nothing_new(connection)
+    return connection
