@@ -1,9 +1,19 @@
 """What is ours in a cloud project: it carries the cluster's labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Item = Mapping[str, Any]
+
+
+def named(items: Iterable[Item], name: str) -> Item | None:
+    """The one of this name; else the key of this fingerprint, or what has this id."""
+    listed = tuple(items)
+    for mark in ("name", "fingerprint", "id"):
+        for item in listed:
+            if str(item.get(mark)) == name:
+                return item
+    return None
 
 
 def labels(cluster: str, node: str | None = None) -> dict[str, str]:

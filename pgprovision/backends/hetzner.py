@@ -11,7 +11,7 @@ from pgprovision.backends.hetzner_words import CAPACITY, explained
 from pgprovision.errors import CloudError, Refused
 from pgprovision.model import Answer, Ask, Do, Ref, Sealed
 from pgprovision.offers import alternatives
-from pgprovision.owned import Item, is_ours
+from pgprovision.owned import Item, is_ours, named
 
 _NAME_IN_PATH = re.compile(r"\{(\w+):([^}]+)\}")
 _CREATE = re.compile(r"POST /(\w+)")
@@ -137,12 +137,12 @@ class Hetzner:
         return False
 
     def _id(self, kind: str, name: str, *, own: bool = False) -> int:
-        for item in self._list(kind):
-            if name in (item.get("fingerprint"), item["name"]):
-                if own:
-                    self._check_ours(item, kind)
-                return int(item["id"])
-        raise CloudError(f"there is no {name} among this project's {kind} any more")
+        item = named(self._list(kind), name)
+        if item is None:
+            raise CloudError(f"there is no {name} among this project's {kind} any more")
+        if own:
+            self._check_ours(item, kind)
+        return int(item["id"])
 
     def _check_ours(self, item: Item, kind: str) -> None:
         if not is_ours(item, self._cluster):

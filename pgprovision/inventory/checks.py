@@ -82,9 +82,17 @@ def _networks(inventory: Inventory) -> Found:
         GATEWAY: "reserved by Hetzner",
     }
     for index, node in enumerate(inventory.nodes):
-        at = ("nodes", index, "private_ip")
+        at: Loc = ("nodes", index, "private_ip")
         if node.address is not None:
             continue
+        zone = ZONES.get(node.location, network.network_zone)
+        if node.location != hetzner.location and zone != network.network_zone:
+            yield (
+                ("nodes", index, "location"),
+                f"{node.location} is in zone {zone}, the cluster's network in "
+                f"{network.network_zone}: a private network never spans zones, and every commit "
+                f"and backup would cross a continent; expected {_places(network.network_zone)}",
+            )
         if node.private_ip not in network.subnet:
             yield at, f"{node.private_ip}: expected an address inside {network.subnet}"
         elif node.private_ip in taken:
@@ -93,6 +101,10 @@ def _networks(inventory: Inventory) -> Found:
                 f"{node.private_ip} is {taken[node.private_ip]} address; expected another "
                 f"of {network.subnet}",
             )
+
+
+def _places(zone: str) -> str:
+    return " or ".join(sorted(place for place, where in ZONES.items() if where == zone))
 
 
 def _subnet(hetzner: Hetzner) -> Found:

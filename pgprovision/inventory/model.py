@@ -28,7 +28,8 @@ class Model(BaseModel):
 
 
 class PrivateNetwork(Model):
-    """A Hetzner network and the subnet the nodes live in. `existing`: looked up, never made."""
+    """A Hetzner network and the subnet the nodes live in. `existing`: looked up by name or id,
+    never made, changed or deleted."""
 
     name: n.CloudName
     """What it is called in the project."""

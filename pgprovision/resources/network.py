@@ -7,14 +7,15 @@ from typing import ClassVar
 
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Diff, Do, State
-from pgprovision.resources.cloud import CloudObject, Item
+from pgprovision.owned import Item, named
+from pgprovision.resources.cloud import CloudObject
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network(CloudObject):
     """A network with the subnet our nodes live in. Never deleted, shrunk or moved.
 
-    `existing`: somebody else's; only looked up, and it must have room for the subnet.
+    `existing`: somebody else's, by name or id; only looked up, and it must hold the subnet.
     """
 
     kind: ClassVar[str] = "network"
@@ -25,7 +26,7 @@ class Network(CloudObject):
     existing: bool = False
 
     def read(self, answer: Answer) -> State | None:
-        item = self.find(answer, foreign=self.existing)
+        item = named(answer.items, self.called) if self.existing else self.find(answer)
         if item is None:
             if self.existing:
                 raise Refused(
@@ -34,11 +35,12 @@ class Network(CloudObject):
                     next="correct hetzner.network.name, or take `existing` out and it is made",
                 )
             return None
-        if not self.existing and item["ip_range"] != self.ip_range:
+        if item["ip_range"] != self.ip_range:
             raise Refused(
                 f"the network's range is {item['ip_range']}, the inventory says {self.ip_range}; "
                 "a network in use is not moved",
-                next=f"put ip_range: {item['ip_range']} into the inventory",
+                done="it was not touched",
+                next=f"put ip_range: {item['ip_range']} under hetzner.network in the inventory",
             )
         return {"subnet": self._home(item)}
 

@@ -25,6 +25,7 @@ from pgprovision.model import (
     State,
     Waiting,
 )
+from pgprovision.owned import named
 from pgprovision.resources.cloud import CloudObject, Item, labels
 from pgprovision.resources.host_key import HostKey, Pair, user_data
 
@@ -66,8 +67,8 @@ class Server(CloudObject):
     def settled(self, facts: Facts) -> Self:
         def ident(kind: str, name: str) -> int | None:
             answer = facts.get(self.on, Ask(kind))
-            found = answer.items if answer else ()
-            return next((int(item["id"]) for item in found if item["name"] == name), None)
+            item = named(answer.items, name) if answer else None
+            return int(item["id"]) if item else None
 
         key = self.host_key
         held = facts.get(key.on, key.probe()) if key else None

@@ -105,8 +105,10 @@ def test_destroy_leaves_a_key_that_somebody_else_registered(sim: Simulator, tmp_
 def test_destroy_leaves_an_existing_network(sim: Simulator, tmp_path: Path) -> None:
     subnet = {"type": "cloud", "ip_range": "10.0.1.0/24", "network_zone": "us-east"}
     body = {"name": "office", "ip_range": "10.0.0.0/16", "subnets": [subnet]}
-    do(sim, "POST", "/networks", body)
-    wishes = inventory(tmp_path, sim, network={"name": "office", "existing": True})
-    assert run(sim, cloud_tiers(wishes, wishes.nodes)).left == []
+    before = do(sim, "POST", "/networks", body)["network"]
+    for name in ("office", str(before["id"])):
+        wishes = inventory(tmp_path, sim, network={"name": name, "existing": True})
+        assert run(sim, cloud_tiers(wishes, wishes.nodes)).left == []
+        assert one(sim, "networks")["servers"]
     remove(tmp_path, sim)
-    assert one(sim, "networks")["name"] == "office"
+    assert one(sim, "networks") == before

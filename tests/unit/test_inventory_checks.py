@@ -154,3 +154,24 @@ def test_replication_with_another_role_s_password_is_refused(tmp_path: Path) -> 
     folder.write("secrets/rails.password", "the-very-same-password")
     folder.write("secrets/replicator.password", "the-very-same-password")
     assert "the same as another role's" in folder.complaint()
+
+
+def test_node_when_its_location_is_in_another_zone_then_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    folder = cloud(tmp_path)
+    folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\nlocation: hel1\n")
+    assert folder.complaint() == (
+        "nodes/db-2.yml:3:11: location: hel1 is in zone eu-central, the cluster's network in "
+        "us-east: a private network never spans zones, and every commit and backup would cross a "
+        "continent; expected ash"
+    )
+
+
+def test_nodes_when_in_several_locations_of_one_zone_then_are_accepted(tmp_path: Path) -> None:
+    europe = HETZNER.replace("token:", "location: fsn1\n  token:").replace(
+        "{name: hcb-network}", "{name: hcb-network, network_zone: eu-central}"
+    )
+    folder = cloud(tmp_path, europe)
+    folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\nlocation: hel1\n")
+    assert folder.complaints() == []
