@@ -1,25 +1,60 @@
 """The small types of an inventory."""
 
 import re
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from pgprovision.inventory import values as v
 from pgprovision.secret import Secret
 
 
-def _matching(pattern: str, expected: str) -> AfterValidator:
-    compiled = re.compile(pattern)
+@dataclass(frozen=True)
+class Words:
+    """What a value looks like, in words for the schema. `written` is its type in YAML, where Python
+    makes something else of it."""
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(f"expected {expected}")
+    text: str
+    written: str = ""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, object]:
+        found = {"type": self.written} if self.written else handler(schema)
+        return {**found, "title": self.text}
+
+
+@dataclass(frozen=True)
+class Matching(Words):
+    """Text that the pattern fits as a whole."""
+
+    pattern: str = ""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"expected {self.text}")
         return text
 
-    return AfterValidator(check)
+
+def _matching(pattern: str, expected: str) -> Matching:
+    return Matching(expected, pattern=pattern)
 
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -58,7 +93,9 @@ Extension = Annotated[
     str, _matching(r"[a-z][a-z0-9_-]{0,62}", "an extension's name, for instance pgcrypto")
 ]
 Locale = Annotated[str, _matching(r"[A-Za-z0-9_.@-]{1,63}", "a locale, for instance C.UTF-8")]
-Encoding = Annotated[str, AfterValidator(v.encoding)]
+Encoding = Annotated[
+    str, AfterValidator(v.encoding), Words("an encoding of PostgreSQL's, for instance UTF8")
+]
 Privilege = Annotated[str, _matching(r"[A-Z]+( [A-Z]+)?", "a privilege in capitals, as SELECT")]
 Bucket = Annotated[
     str, _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name, 3 to 63 characters")
@@ -89,7 +126,11 @@ SettingName = Annotated[
         "the name of a setting, for instance work_mem",
     ),
 ]
-Setting = Annotated[bool | int | float | str, BeforeValidator(v.setting)]
+Setting = Annotated[
+    bool | int | float | str,
+    BeforeValidator(v.setting),
+    Words("a number, true, false or one line of text"),
+]
 SysctlName = Annotated[
     str,
     _matching(
@@ -100,17 +141,45 @@ SysctlName = Annotated[
 Integer = Annotated[int, Strict(), BeforeValidator(v.integer)]
 Port = Annotated[Integer, Field(ge=1, le=65535)]
 Boolean = Annotated[bool, Strict()]
-RoleName = Annotated[str, AfterValidator(v.sql_name(v.RESERVED | {"postgres"}))]
-DatabaseName = Annotated[str, AfterValidator(v.sql_name(v.RESERVED | v.TEMPLATES))]
-SchemaName = Annotated[str, AfterValidator(v.sql_name(v.RESERVED - {"public"}))]
-Bytes = Annotated[int, BeforeValidator(v.size)]
-SizeText = Annotated[str, AfterValidator(v.size_text)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(v.network)]
-PrivateRange = Annotated[IPv4Network, BeforeValidator(v.private_range)]
-Address = Annotated[IPv4Address, BeforeValidator(v.private_address)]
-LocalPath = Annotated[Path, BeforeValidator(v.path)]
-PrivateKey = Annotated[Secret, BeforeValidator(v.private_key)]
-Certificate = Annotated[str, AfterValidator(v.certificate)]
-SecretText = Annotated[Secret, BeforeValidator(v.secret)]
-Url = Annotated[str, AfterValidator(v.url)]
-Moment = Annotated[str, AfterValidator(v.until)]
+RoleName = Annotated[
+    str, AfterValidator(v.sql_name(v.RESERVED | {"postgres"})), Words("a role's name")
+]
+DatabaseName = Annotated[
+    str, AfterValidator(v.sql_name(v.RESERVED | v.TEMPLATES)), Words("a database's name")
+]
+SchemaName = Annotated[
+    str, AfterValidator(v.sql_name(v.RESERVED - {"public"})), Words("a schema's name")
+]
+Bytes = Annotated[
+    int, BeforeValidator(v.size), Words("a size, for instance 512MB or 2GB", "string")
+]
+SizeText = Annotated[str, AfterValidator(v.size_text), Words("a size, for instance 512MB or 2GB")]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    BeforeValidator(v.network),
+    Words("a network, for instance 10.0.0.0/16", "string"),
+]
+PrivateRange = Annotated[
+    IPv4Network,
+    BeforeValidator(v.private_range),
+    Words("a private network, for instance 10.0.0.0/16", "string"),
+]
+Address = Annotated[
+    IPv4Address,
+    BeforeValidator(v.private_address),
+    Words("a private IPv4 address, for instance 10.0.1.2", "string"),
+]
+LocalPath = Annotated[
+    Path, BeforeValidator(v.path), Words("a file, relative to the inventory's folder", "string")
+]
+PrivateKey = Annotated[
+    Secret, BeforeValidator(v.private_key), Words("a private key in PEM, by !file", "string")
+]
+Certificate = Annotated[str, AfterValidator(v.certificate), Words("a certificate in PEM, by !file")]
+SecretText = Annotated[
+    Secret, BeforeValidator(v.secret), Words("a secret, by !file, !env or !command", "string")
+]
+Url = Annotated[str, AfterValidator(v.url), Words("a URL")]
+Moment = Annotated[
+    str, AfterValidator(v.until), Words("a time such as 2027-01-31 00:00:00+00, or infinity")
+]
