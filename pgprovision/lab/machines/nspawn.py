@@ -47,6 +47,7 @@ class NspawnHypervisor:
     def start(self, machine: int, seats: tuple[Seat, ...]) -> None:
         folder = self._known(machine)
         with self._lock():
+            self._let_it_end(folder)
             folder.save_seats(seats)
             folder.want("on")
             self._power_on(folder)
@@ -162,6 +163,12 @@ class NspawnHypervisor:
                 f"machine {folder.spec().name} did not start: {tail(console)} "
                 f"{daemon.last_words()}; see {console}"
             )
+
+    def _let_it_end(self, folder: Folder) -> None:
+        """A machine that has just gone off is still being cleared away by its supervisor."""
+        wait_until(
+            lambda: leader(folder) is not None or folder.supervisor.pid() is None, _START_SECONDS
+        )
 
     def _cut_power(self, folder: Folder) -> None:
         folder.supervisor.kill()
