@@ -12,7 +12,7 @@ from pgprovision.engine import Approve, converge
 from pgprovision.inventory import model
 from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.observe import Target
-from pgprovision.resources.firewall import Firewall, ssh_only
+from pgprovision.resources.firewall import Firewall, ssh
 from pgprovision.resources.host_key import HostKey
 from pgprovision.resources.network import Network
 from pgprovision.resources.placement_group import PlacementGroup
@@ -79,7 +79,7 @@ def tiers(folder: Path, nodes: int = 1) -> tuple[Tier, ...]:
             zone="us-east",
         ),
         PlacementGroup(cluster=CLUSTER, called="group", size=nodes),
-        Firewall(cluster=CLUSTER, called="ssh-only", rules=ssh_only(["192.0.2.0/24"])),
+        Firewall(cluster=CLUSTER, called="ssh-only", rules=(ssh(["192.0.2.0/24"]),)),
         SshKey(cluster=CLUSTER, called="me", public_key=SSH_KEY),
     )
     servers = (

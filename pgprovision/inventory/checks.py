@@ -30,7 +30,19 @@ _PRIVILEGES = {
 
 def checked(inventory: Inventory) -> Found:
     """Everything wrong between the parts of a well-typed inventory, by key path."""
-    for check in (_nodes, _networks, _names, _references, _files, settings, secrets):
+    checks = (
+        _nodes,
+        _replicas,
+        _networks,
+        _rules,
+        _names,
+        _references,
+        access.checked,
+        _files,
+        settings,
+        secrets,
+    )
+    for check in checks:
         yield from check(inventory)
 
 
@@ -100,6 +112,19 @@ def _networks(inventory: Inventory) -> Found:
                 at,
                 f"{node.private_ip} is {taken[node.private_ip]} address; expected another "
                 f"of {network.subnet}",
+            )
+
+
+def _rules(inventory: Inventory) -> Found:
+    """Two firewalls stand before a port: what one lets in, the other has to as well."""
+    host = inventory.host
+    open_there = {(extra.protocol, extra.port) for extra in host.open_ports}
+    for index, rule in enumerate(inventory.hetzner.firewall.rules if inventory.hetzner else ()):
+        if host.firewall and rule.port and (rule.protocol, rule.port) not in open_there:
+            yield (
+                ("hetzner", "firewall", "rules", index, "port"),
+                f"{rule.port}/{rule.protocol} is shut by the host's own firewall; expected it "
+                "under host.open_ports too",
             )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -48,13 +48,36 @@ class PrivateNetwork(Model):
         return self.ip_range.network_address + 1
 
 
+class CloudRule(Model):
+    """Traffic that the cloud firewall lets in besides SSH; the host's own lets it in by
+    `host.open_ports`."""
+
+    protocol: Literal["tcp", "udp", "icmp", "esp", "gre"] = "tcp"
+    """What it is."""
+    port: n.Port | None = None
+    """Its port: tcp and udp have one, the others none."""
+    source_ips: tuple[n.Network, ...] = Field(min_length=1, max_length=100)
+    """Networks from which it is let in."""
+    purpose: n.Purpose
+    """What for, in a few words: the rule's description at Hetzner."""
+
+    @model_validator(mode="after")
+    def ported(self) -> Self:
+        if (self.protocol in ("tcp", "udp")) != (self.port is not None):
+            raise ValueError("expected a port for tcp and udp, and none for the others")
+        return self
+
+
 class CloudFirewall(Model):
-    """SSH in from these ranges, everything else shut (on the public side only)."""
+    """SSH and what the rules say in from these ranges, everything else shut (on the public side
+    only: Hetzner's firewall does not see the private network)."""
 
     name: n.CloudName
     """What it is called in the project."""
     ssh_source_ips: tuple[n.Network, ...] = ANYONE
     """Networks from which SSH is let in."""
+    rules: tuple[CloudRule, ...] = Field(default=(), max_length=49)
+    """What else is let in."""
 
 
 class SshKey(Model):

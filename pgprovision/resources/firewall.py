@@ -30,9 +30,9 @@ class Rule:
         }
 
 
-def ssh_only(ranges: Iterable[str]) -> tuple[Rule, ...]:
-    """SSH from these ranges, nothing else in."""
-    return (Rule("in", "tcp", tuple(ranges), "22", "SSH"),)
+def ssh(ranges: Iterable[str]) -> Rule:
+    """SSH from these ranges."""
+    return Rule("in", "tcp", tuple(ranges), "22", "SSH")
 
 
 def _effective(rules: Iterable[Rule]) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from pgprovision.inventory.model import Hetzner, Inventory, Node
+from pgprovision.inventory.model import CloudFirewall, Hetzner, Inventory, Node
 from pgprovision.model import Answer, Ask, Tier
 from pgprovision.offers import Quote, Shelf, Wish
 from pgprovision.resources.cloud import CloudObject
-from pgprovision.resources.firewall import Firewall, ssh_only
+from pgprovision.resources.firewall import Firewall, Rule, ssh
 from pgprovision.resources.host_key import HostKey
 from pgprovision.resources.network import Network
 from pgprovision.resources.placement_group import PlacementGroup
@@ -79,7 +79,6 @@ def host_key(inventory: Inventory, node: Node) -> HostKey:
 def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ...]:
     """What the servers share."""
     cluster, network, firewall = inventory.cluster, cloud.network, cloud.firewall
-    ranges = tuple(map(str, firewall.ssh_source_ips))
     return (
         Network(
             cluster=cluster,
@@ -94,12 +93,27 @@ def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ..
             called=cloud.placement_group,
             size=len(_made_by_us(inventory.nodes)),
         ),
-        Firewall(cluster=cluster, called=firewall.name, rules=ssh_only(ranges)),
+        Firewall(cluster=cluster, called=firewall.name, rules=_rules(firewall)),
         *(
             SshKey(cluster=cluster, called=key.name, public_key=key.public_key)
             for key in cloud.ssh_keys
         ),
     )
+
+
+def _rules(firewall: CloudFirewall) -> tuple[Rule, ...]:
+    """A5: SSH first, then what the inventory lets in besides."""
+    extra = (
+        Rule(
+            "in",
+            rule.protocol,
+            tuple(map(str, rule.source_ips)),
+            str(rule.port) if rule.port else None,
+            rule.purpose,
+        )
+        for rule in firewall.rules
+    )
+    return ssh(map(str, firewall.ssh_source_ips)), *extra
 
 
 def _server(inventory: Inventory, cloud: Hetzner, node: Node, key: HostKey) -> Server:

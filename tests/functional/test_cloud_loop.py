@@ -8,7 +8,8 @@ import pytest
 from pgprovision.engine import look_only
 from pgprovision.errors import Refused
 from pgprovision.model import Do
-from tests.cloud import Notebook, allowed, do, keys, listed, one, run, tiers
+from pgprovision.tasks.cloud import cloud_tiers
+from tests.cloud import Notebook, allowed, do, inventory, keys, listed, one, run, tiers
 from tests.simulator import SSH_KEY, Simulator
 
 KINDS = ("networks", "placement_groups", "firewalls", "ssh_keys", "servers")
@@ -179,3 +180,30 @@ def test_server_taken_out_of_its_group_goes_back_through_a_shutdown(
     assert one(sim, "servers")["status"] == "running"
     power = [call for call, _ in sim.machines.log if call != "firewall"]
     assert power == ["create", "start", "shutdown", "start"]
+
+
+def test_S40_firewall_rules_of_the_inventory_are_set_and_one_more_by_api_is_named(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    ping = {"protocol": "icmp", "source_ips": ["0.0.0.0/0", "::/0"], "purpose": "ping"}
+    metrics = {"port": 9100, "source_ips": ["198.51.100.7/32"], "purpose": "node exporter"}
+    firewall = {"name": "wall", "ssh_source_ips": ["192.0.2.0/24"], "rules": [ping, metrics]}
+    wishes = inventory(tmp_path, sim, nodes=1, firewall=firewall)
+    tiers = cloud_tiers(wishes, wishes.nodes)
+    assert run(sim, tiers).left == []
+    wall = one(sim, "firewalls")
+    rules = [(r["protocol"], r["port"], r["source_ips"], r["description"]) for r in wall["rules"]]
+    assert rules == [
+        ("tcp", "22", ["192.0.2.0/24"], "SSH"),
+        ("icmp", None, ["0.0.0.0/0", "::/0"], "ping"),
+        ("tcp", "9100", ["198.51.100.7/32"], "node exporter"),
+    ]
+    extra = {"direction": "in", "protocol": "udp", "port": "53", "source_ips": ["0.0.0.0/0"]}
+    path = f"/firewalls/{wall['id']}/actions/set_rules"
+    do(sim, "POST", path, {"rules": [*wall["rules"], extra]})
+    (change,) = run(sim, tiers, look_only).left
+    assert change.keys == ("rules",)
+    before, after = (change.diff.before or {})["rules"], (change.diff.after or {})["rules"]
+    assert isinstance(before, tuple) and isinstance(after, tuple)
+    assert set(before) - set(after) == {"in udp 53 from 0.0.0.0/0"}
+    assert run(sim, tiers).left == []

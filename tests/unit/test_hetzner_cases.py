@@ -12,7 +12,7 @@ import yaml
 
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Change, Diff, Do, Impact, Ref, Resource, Waiting
-from pgprovision.resources.firewall import Firewall, ssh_only
+from pgprovision.resources.firewall import Firewall, ssh
 from pgprovision.resources.network import Network
 from pgprovision.resources.placement_group import PlacementGroup
 from pgprovision.resources.removal import Removal
@@ -60,7 +60,7 @@ WISHES: dict[str, tuple[Callable[..., Resource], dict[str, Any]]] = {
     "PlacementGroup": (PlacementGroup, {"called": "group", "size": 2}),
     "Firewall": (
         Firewall,
-        {"called": "ssh-only", "rules": ssh_only(["192.0.2.0/24", "2001:db8::/32"])},
+        {"called": "ssh-only", "rules": (ssh(["192.0.2.0/24", "2001:db8::/32"]),)},
     ),
     "SshKey": (SshKey, {"called": "me", "public_key": KEY}),
     "Server": (

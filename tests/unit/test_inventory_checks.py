@@ -175,3 +175,23 @@ def test_nodes_when_in_several_locations_of_one_zone_then_are_accepted(tmp_path:
     folder = cloud(tmp_path, europe)
     folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\nlocation: hel1\n")
     assert folder.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("{source_ips: [10.0.0.0/8], purpose: x}", "expected a port for tcp and udp, and none"),
+        (
+            "{protocol: icmp, port: 8, source_ips: [10.0.0.0/8], purpose: x}",
+            "expected a port for tcp and udp, and none",
+        ),
+        (
+            "{port: 443, source_ips: [10.0.0.0/8], purpose: x}",
+            "port: 443/tcp is shut by the host's own firewall; expected it under host.open_ports",
+        ),
+    ],
+)
+def test_cloud_rule_that_cannot_work_is_refused(tmp_path: Path, rule: str, expected: str) -> None:
+    wall = f"firewall: {{name: hcb-ssh-only, rules: [{rule}]}}"
+    text = HETZNER.replace("firewall: {name: hcb-ssh-only}", wall)
+    assert expected in cloud(tmp_path, text).complaint()
