@@ -30,6 +30,7 @@ PACKAGES = (
     HostPackage("mmdebstrap", "mmdebstrap", "builds their image"),
     HostPackage("iproute2", "ip", "makes their networks"),
     HostPackage("nftables", "nft", "enforces the cloud firewall"),
+    HostPackage("openssh-client", "ssh-keygen", "makes host keys, and is how people log in"),
     HostPackage("apt-cacher-ng", "apt-cacher-ng", "keeps their packages for the next time"),
 )
 
