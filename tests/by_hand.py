@@ -10,6 +10,7 @@ from tests.person import Person
 
 CONF = "/etc/postgresql/15/main"
 BACKUP_CONF = "/etc/pgbackrest/pgbackrest.conf"
+SSHD_CONF = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
 SERVICE = "postgresql@15-main.service"
 RELOADED = "; sleep 1; systemctl reload postgresql@15-main"  # file times have whole seconds
 Hand = Callable[[Person], object]
@@ -173,20 +174,50 @@ SELDOM = (
         on("here", "host key", PRIMARY, "mode"),
         id="the mode of a host key kept here",
     ),
+    pytest.param(
+        shell("chmod o+rx /var/log/postgresql"),
+        on(PRIMARY, "closed to others", "/var/log/postgresql", "open"),
+        id="a folder opened to others",
+    ),
+    pytest.param(
+        shell(f"echo '# x' >>{SSHD_CONF}; sleep 1; systemctl reload ssh; sleep 1"),
+        on(PRIMARY, "SSH daemon", SSHD_CONF, "content"),
+        id="a line of the SSH daemon's",
+    ),
+    pytest.param(
+        shell("echo '# x' >>/etc/sysctl.d/99-zz-pgprovision.conf"),
+        on(PRIMARY, "kernel settings", "sysctl", "after a reboot"),
+        id="a kernel setting kept for the next boot",
+    ),
+    pytest.param(
+        shell("touch /etc/systemd/journald.conf.d/pgprovision.conf"),
+        on(PRIMARY, "configuration read", "systemd-journald.service", "configuration"),
+        id="a configuration newer than its daemon",
+    ),
+    pytest.param(
+        shell("apt-mark -q unhold pgbackrest"),
+        on(PRIMARY, "held packages", "postgresql-15, pgbackrest", "pgbackrest"),
+        id="a package that apt may upgrade",
+    ),
 )
 # What no hand can break so that a run may repair it: `up` refuses, or it is what people or machines
 # are like. Shown elsewhere.
 APART = {
+    "clock": "a container has its machine's; tests/vagrant",
     "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
     "first backup": "tests/laws/backup",
     "first boot": "never undone",
+    "huge pages": "a container has its machine's; tests/vagrant",
     "loaded configuration": "tests/laws/postgres",
     "network": "tests/functional/test_cloud_loop.py",
     "placement group": "tests/functional/test_cloud_loop.py",
+    "postmaster": "only reported",
     "postgres cluster": "refused: data is never made anew",
     "private address": "waited for, never made",
     "release": "refused: another release needs another machine",
     "ssh key": "tests/functional/test_cloud_loop.py",
     "standby": "refused: the live role wins",
     "stanza": "tests/laws/backup",
+    "transparent huge pages": "a container has its machine's; tests/vagrant",
+    "upgrades": "only reported",
 }

@@ -14,16 +14,19 @@ def test_drift_when_a_hand_changed_something_names_just_that_and_up_repairs_it(
     cluster: Person, hand: Hand, named: Named
 ) -> None:
     hand(cluster)
-    found = cluster.drift()
-    repaired = cluster.run("up", "--yes")
+    found = cluster.drift()  # also proves that the case before was repaired whole
+    repaired = cluster.done("up", "--yes")
     assert found == named
-    assert repaired.code == 0, repaired.err
-    assert cluster.drift() == {}
+    assert repaired["left"] == []
+
+
+def test_drift_when_all_was_repaired_ends_with_0(cluster: Person) -> None:
+    assert cluster.run("drift").code == 0
 
 
 def test_things_of_others_when_up_repairs_survive_byte_for_byte(cluster: Person) -> None:
     theirs = "/etc/pgprovision/theirs /etc/postgresql/15/main/local.conf /etc/cron.d/theirs"
-    cluster.shell(PRIMARY, f"for f in {theirs}; do echo \"log_checkpoints = 'off' # x\" >$f; done")
+    cluster.shell(PRIMARY, f"umask 022; echo 'log_checkpoints = off # x' | tee {theirs}")
     cluster.sql(PRIMARY, "create role metabase connection limit 3; create database theirs")
     cluster.sql(PRIMARY, "create table kept as select 1", "theirs")
     cluster.sql(PRIMARY, "alter role rails connection limit 7")
