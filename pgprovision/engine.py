@@ -166,10 +166,10 @@ class _Run:
 
     def _act_on(self, on: str, changes: Sequence[Change]) -> None:
         pairs = [(change, action) for change in changes for action in change.actions]
-        ahead = iter(pairs)
+        whose = {id(action): change for change, action in pairs}
 
         def done(action: Do) -> None:
-            change, _ = next(ahead)
+            change = whose[id(action)]
             self.watcher.done(change, action)
             if action is change.actions[-1]:
                 self.report.changed.append(change)

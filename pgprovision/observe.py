@@ -20,8 +20,9 @@ class Target(Protocol):
         ...
 
     def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
-        """Carries out actions in order, up to the first that fails. Raises StepFailed,
-        OutcomeUnknown, CloudError."""
+        """Carries out actions, up to the first that fails: in order, or side by side where they
+        are of things that do not depend on each other. `done` is told one at a time. Raises
+        StepFailed, OutcomeUnknown, CloudError."""
         ...
 
 

@@ -3,7 +3,9 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from pgprovision.backends.hetzner_api import Api, Lost, Refusal
@@ -19,6 +21,7 @@ _ALREADY = frozenset(
     {"server_already_attached", "firewall_already_applied", "server_already_added"}
 )
 _SETTLED = frozenset({"running", "off", "available", None})
+SIDE_BY_SIDE = 3  # servers; more at once has cost people their account
 RETRY_PAUSES = (1.0, 5.0, 0.0)  # seconds after each try of a write whose answer was lost
 
 
@@ -47,6 +50,7 @@ class Hetzner:
         self._sleep = sleep
         self._lists: dict[str, tuple[Item, ...]] = {}
         self._looking = threading.RLock()
+        self._attaching = threading.Lock()  # the API refuses two changes to one network at once
 
     @property
     def api_calls(self) -> int:
@@ -60,14 +64,28 @@ class Hetzner:
             return {ask: Answer(items=self._list(ask.text)) for ask in asks}
 
     def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
-        """Call by call, each waited for. Raises CloudError, Refused."""
+        """Call by call, each waited for; servers side by side. After a failure nothing more is
+        begun. Raises CloudError, Refused."""
         ended: list[str] = []
+        telling, stopped = threading.Lock(), threading.Event()
         self.acted = True
+
+        def carry_out(lane: Sequence[Do]) -> None:
+            for do in lane:
+                if stopped.is_set():
+                    return
+                with _setting(stopped):
+                    self._perform(do)
+                    with telling:
+                        ended.append(do.why)
+                        done(do)
+
         try:
-            for do in actions:
-                self._perform(do)
-                ended.append(do.why)
-                done(do)
+            for lanes in stages(actions):
+                pool = ThreadPoolExecutor(min(SIDE_BY_SIDE, len(lanes)))
+                with pool, _setting(stopped):
+                    for job in [pool.submit(carry_out, lane) for lane in lanes]:
+                        job.result()
         except (CloudError, Refused) as error:
             error.where = error.where or self.name
             error.done = error.done or "; ".join(ended)
@@ -88,13 +106,14 @@ class Hetzner:
             return self._lists[path]
 
     def _perform(self, do: Do) -> None:
-        try:
-            answer = self._call(do)
-            single, many = answer.get("action"), [*answer.get("actions", ())]
-            begun = [*([single] if single else []), *many, *answer.get("next_actions", ())]
-            self._api.finish(begun, do.timeout)
-        except Refusal as error:
-            raise explained(error, do, self._instead(error, do)) from error
+        with self._attaching if do.text.endswith("/attach_to_network") else nullcontext():
+            try:
+                answer = self._call(do)
+                single, many = answer.get("action"), [*answer.get("actions", ())]
+                begun = [*([single] if single else []), *many, *answer.get("next_actions", ())]
+                self._api.finish(begun, do.timeout)
+            except Refusal as error:
+                raise explained(error, do, self._instead(error, do)) from error
 
     def _call(self, do: Do) -> dict[str, Any]:
         """The answer; where it was lost or comes too late, what a look says instead."""
@@ -118,18 +137,24 @@ class Hetzner:
                     return {}
                 raise
             else:
-                if create and create[1] in self._lists:
-                    self._lists[create[1]] += (answer[create[1].removesuffix("s")],)
+                if create:
+                    self._remember(create[1], answer[create[1].removesuffix("s")])
                 return answer
         raise CloudError(
             f"{do.why}: no answer {len(RETRY_PAUSES)} times, the outcome is unknown ({lost})",
             next="run the same command again: it looks first",
         )
 
+    def _remember(self, kind: str, item: Item) -> None:
+        with self._looking:
+            if kind in self._lists:
+                self._lists[kind] += (item,)
+
     def _adopt(self, kind: str, name: str) -> bool:
         """Whether a create made it although nobody heard the answer. Raises Refused for a
         stranger. What the create began keeps its object locked, and the next call waits for it."""
-        self._lists.pop(kind, None)
+        with self._looking:
+            self._lists.pop(kind, None)
         for item in self._list(kind):
             if item["name"] == name:
                 self._check_ours(item, kind)
@@ -167,6 +192,36 @@ class Hetzner:
             return ""
         types = self._list("server_types")
         return alternatives(types, str(wanted["server_type"]), str(wanted["location"]))
+
+
+@contextmanager
+def _setting(stopped: threading.Event) -> Iterator[None]:
+    """Says so to all lanes when one ends early, or a person interrupts."""
+    try:
+        yield
+    except BaseException:
+        stopped.set()
+        raise
+
+
+def stages(actions: Sequence[Do]) -> list[list[list[Do]]]:
+    """Actions in the order they depend on each other: the lanes of a stage may be carried out side
+    by side. A lane is what happens to one server; anything else is a stage of its own."""
+    made: list[dict[str, list[Do]]] = []
+    for do in actions:
+        server = _server(do)
+        if not server or not made or "" in made[-1]:
+            made.append({})
+        made[-1].setdefault(server, []).append(do)
+    return [list(lanes.values()) for lanes in made]
+
+
+def _server(do: Do) -> str:
+    """The server that an action is about; empty where it is about something else."""
+    if do.text == "POST /servers":
+        return str((do.body or {})["name"])
+    found = _NAME_IN_PATH.search(do.text)
+    return found[2] if found and found[1] == "servers" else ""
 
 
 def _still(items: Sequence[Item]) -> bool:

@@ -63,6 +63,7 @@ class Api:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.calls = 0
+        self._counting = threading.Lock()
         self._token = token
         self._endpoint = endpoint.rstrip("/")
         self._sleep = sleep
@@ -167,7 +168,7 @@ class Api:
                     next="find out who answers there; there is no way to skip this check",
                 ) from error
             except requests.RequestException as error:
-                self.calls += 1
+                self._count()
                 raise Lost(str(error)) from error
 
     def _client(self) -> "hcloud.Client":
@@ -191,8 +192,12 @@ class Api:
             options["proxies"] = {"http": "", "all": ""}
         return options
 
+    def _count(self) -> None:
+        with self._counting:
+            self.calls += 1
+
     def _heard(self, response: "requests.Response", *_: object, **__: object) -> None:
-        self.calls += 1
+        self._count()
         if response.status_code == 429:
             response.close()
             raise _Throttled(float(response.headers.get("RateLimit-Reset", 0)))

@@ -1,0 +1,85 @@
+"""Servers are made side by side: a few at once, each in its own order, and what happens when one
+of them fails."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends.hetzner import SIDE_BY_SIDE, stages
+from pgprovision.errors import CloudError
+from pgprovision.lab.hypervisor import MachineSpec
+from pgprovision.model import Do
+from tests.cloud import Notebook, listed, run, tiers
+from tests.simulator import PaperMachines, Simulator, simulator
+
+
+@dataclass
+class Meeting(PaperMachines):
+    """Machines whose making ends when `expected` of them are being made at once."""
+
+    expected: int = SIDE_BY_SIDE
+    most: int = 0
+    making: set[int] = field(default_factory=set)
+    met: threading.Condition = field(default_factory=threading.Condition)
+
+    def create(self, spec: MachineSpec) -> None:
+        with self.met:
+            self.making.add(spec.id)
+            self.most = max(self.most, len(self.making))
+            self.met.notify_all()
+            self.met.wait_for(lambda: self.most >= self.expected, timeout=30)
+        super().create(spec)
+        with self.met:
+            self.making.discard(spec.id)
+
+
+def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: Path) -> None:
+    machines = Meeting()
+    with simulator(tmp_path / "cloud", machines) as sim:
+        notebook = Notebook()
+        assert run(sim, tiers(tmp_path, nodes=5), watcher=notebook).left == []
+        assert machines.most == SIDE_BY_SIDE
+        assert [server["status"] for server in listed(sim, "servers")] == ["running"] * 5
+    for node in range(1, 6):
+        mine = [why.split()[0] for why in notebook.actions if f"server db-{node}" in why]
+        assert mine == ["create", "attach", "start", "protect"]
+
+
+def test_F36_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goes_on(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    sim.fault(
+        method="POST", path="/servers", nth=2, count=1, code="resource_unavailable", status=412
+    )
+    with pytest.raises(CloudError, match="no capacity") as caught:
+        run(sim, tiers(tmp_path, nodes=3))
+    assert "it goes on from what exists" in caught.value.next
+    made = {server["id"] for server in listed(sim, "servers")}
+    assert 1 <= len(made) <= 2
+    assert run(sim, tiers(tmp_path, nodes=3)).left == []
+    assert made < {server["id"] for server in listed(sim, "servers")}
+    assert len(listed(sim, "servers")) == 3
+
+
+def test_F41_network_that_is_changed_by_several_at_once_is_not_fought_over(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    run(sim, tiers(tmp_path, nodes=3))
+    codes = [r["status"] for r in sim.lab("GET", "/requests")["requests"]]
+    assert 409 not in codes
+    assert 423 not in codes
+
+
+def test_stages_when_servers_need_what_comes_before_then_it_is_a_stage_of_its_own() -> None:
+    network = Do("net", "POST /networks", body={"name": "net"})
+    first, second = (Do(n, "POST /servers", body={"name": n}) for n in ("db-1", "db-2"))
+    start = Do("start", "POST /servers/{servers:db-1}/actions/poweron")
+    wall = Do("wall", "POST /firewalls/{firewalls:w}/actions/apply_to_resources")
+    assert stages([network, first, start, second, wall, start]) == [
+        [[network]],
+        [[first, start], [second]],
+        [[wall]],
+        [[start]],
+    ]
