@@ -14,15 +14,12 @@ from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from pgprovision import quote
 from pgprovision.errors import InventoryError
 from pgprovision.secret import Secret
-
-_PACKAGE = Path(__file__).parent
-PACKAGED = _PACKAGE / "_templates"
-CHECKOUT = _PACKAGE.parent / "templates"  # an editable install has no packaged copy
+from pgprovision.shipped import folder_of
 
 
 def shipped() -> Path:
     """The folder of our own templates."""
-    return PACKAGED if PACKAGED.is_dir() else CHECKOUT
+    return folder_of("templates")
 
 
 def render(template: str, folder: Path | None = None, **values: object) -> str:

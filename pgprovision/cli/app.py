@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli import converge, destroy, explain, lab, replica, secrets, status
+from pgprovision.cli import converge, destroy, explain, init, lab, replica, schema, secrets, status
 from pgprovision.cli.options import Options
 
 app = typer.Typer(
@@ -32,11 +32,13 @@ def options(
     context.obj = Options(inventory=inventory)
 
 
+init.register(app)
 converge.register(app)
 explain.register(app)
 replica.register(app)
 status.register(app)
 destroy.register(app)
+schema.register(app)
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")
 app.add_typer(lab.app, name="lab", help="A world to try things in: real machines on this one.")
 

@@ -34,11 +34,7 @@ def missing_secrets(folder: Path) -> tuple[Path, ...]:
 def make_secrets(folder: Path) -> tuple[Path, ...]:
     """Makes the missing ones, for nobody else to read, and never touches one that exists."""
     made: list[Path] = []
-    keep = folder / "secrets"
-    keep.mkdir(mode=0o700, exist_ok=True)
-    keep.chmod(0o700)
-    if not (keep / ".gitignore").exists():
-        write_new(keep / ".gitignore", b"*\n", 0o600)
+    keep_out(folder)
     missing, cluster = _missing(folder)
     made += _authority(missing.get(_CA_KEY), missing.get(_CA_CERTIFICATE), cluster)
     for loc, path in missing.items():
@@ -51,6 +47,15 @@ def make_secrets(folder: Path) -> tuple[Path, ...]:
             write_new(path, f"{text}\n".encode(), 0o600)
             made.append(path)
     return tuple(made)
+
+
+def keep_out(folder: Path) -> None:
+    """The inventory's folder of secrets: for nobody else to read, and in no repository."""
+    keep = folder / "secrets"
+    keep.mkdir(mode=0o700, exist_ok=True)
+    keep.chmod(0o700)
+    if not (keep / ".gitignore").exists():
+        write_new(keep / ".gitignore", b"*\n", 0o600)
 
 
 def _missing(folder: Path) -> tuple[dict[Loc, Path], str]:

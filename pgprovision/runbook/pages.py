@@ -32,8 +32,8 @@ def runbook(cluster: str, tiers: Sequence[Tier], outcome: Report, places: Places
     """What the look found, as text that a shell runs. `outcome` is of a run that only looked."""
     changes = tuple(_titled(tiers, outcome.left))
     blocks = (
-        block(on, [pair for _, pair in mine], places[on])
-        for on, mine in groupby(((c.resource.on, (t, c)) for t, c in changes), lambda p: p[0])
+        block(on, tuple(mine), places[on])
+        for on, mine in groupby(changes, lambda pair: pair[1].resource.on)
     )
     return "\n".join([*_head(cluster, outcome), *blocks])
 

@@ -1,0 +1,35 @@
+"""init: a new inventory to fill in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgprovision import report
+from pgprovision.inventory.starting import Kind, start
+
+
+def register(app: typer.Typer) -> None:
+    app.command("init")(init)
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="NAME", help="The folder to make; the cluster is called so.")
+    ],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--for",
+            help="The machines: made at Hetzner, existing hosts, Vagrant's, or the lab's.",
+        ),
+    ] = Kind.hetzner,
+) -> None:
+    """Write an inventory to fill in: every key explained, checked as you type by editors.
+
+    Nothing that exists is touched, and nothing is asked.
+    """
+    commands = start(folder, kind)
+    report.say(f"{folder}: read cluster.yml and nodes/ once from top to bottom. Then:")
+    for command in commands:
+        report.say(f"  {command}")

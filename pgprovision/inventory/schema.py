@@ -1,0 +1,139 @@
+"""The inventory as a JSON Schema, for editors: made from the models, so that it cannot disagree.
+
+The root describes cluster.yml, `#/$defs/Node` a file in nodes/. Draft 7, as YAML language servers
+read it. To them `!env NAME` and `!file PATH` are text, `!env {...}` is a mapping, `!command [...]`
+a list: wherever text or a number may stand, those may stand too.
+"""
+
+import ast
+import inspect
+import json
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from pgprovision.inventory import model
+from pgprovision.inventory.reading import DEFAULT_FILES
+
+Schema = dict[str, Any]
+FILE = "inventory.schema.json"  # what it is called beside an inventory
+TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
+# what the reader puts in where it is left out, or knows from the name of a file or key
+_OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_FILES)}
+_NAMED = {"Role", "Database", "Node"}
+_NOT_WRITTEN = ("folder", "nodes")
+_ELSEWHERE: Schema = {
+    "elsewhere": {
+        "title": "from elsewhere: !env NAME, !env {name: NAME, default: TEXT}, !command [...]",
+        "anyOf": [
+            {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "default": {"type": "string"}},
+                "required": ["name"],
+                "additionalProperties": False,
+            },
+            {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        ],
+    },
+    "text": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/elsewhere"}]},
+}
+
+
+def schema() -> Schema:
+    """The whole schema."""
+    whole = model.Inventory.model_json_schema(schema_generator=_Generator)
+    models: dict[str, Schema] = {**whole.pop("$defs"), "Inventory": whole}
+    meanings = _meanings()
+    for name, found in models.items():
+        keys: Schema = found["properties"]
+        for key in _NOT_WRITTEN:
+            keys.pop(key, None)
+        for key, value in keys.items():
+            keys[key] = {**_written(value), "description": meanings.get((name, key), "")}
+        optional = _OPTIONAL | ({"name"} if name in _NAMED else set())
+        required = [key for key in found.get("required", ()) if key in keys.keys() - optional]
+        about = " ".join(str(getattr(model, name).__doc__).split("\n\n")[0].split())
+        found |= {"title": name, "description": about, "required": required}
+    root = models.pop("Inventory")
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        **root,
+        "$defs": {**models, **_ELSEWHERE},
+    }
+
+
+def text() -> str:
+    """The same as a file."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+class _Generator(GenerateJsonSchema):
+    def is_instance_schema(self, schema: CoreSchema) -> JsonSchemaValue:
+        return {"type": "string"}  # a Secret
+
+    def get_title_from_name(self, name: str) -> str:
+        return ""  # only words of ours
+
+    def get_flattened_anyof(self, schemas: list[JsonSchemaValue]) -> JsonSchemaValue:
+        """Without null: a key that is not wanted is left out."""
+        return super().get_flattened_anyof([s for s in schemas if s.get("type") != "null"])
+
+
+def _meanings() -> dict[tuple[str, str], str]:
+    """The text below each key of the models, by class and key."""
+    found = {}
+    for made in ast.parse(inspect.getsource(model)).body:
+        if isinstance(made, ast.ClassDef):
+            for key, text in zip(made.body, made.body[1:], strict=False):
+                if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    meaning = " ".join(str(ast.literal_eval(text.value)).split())
+                    found[made.name, ast.unparse(key.target)] = meaning
+    return found
+
+
+def _written(value: Schema) -> Schema:
+    """A key's value as it stands in YAML: what may come from elsewhere, defaults as people write
+    them, no default where there is none to write."""
+    title = {"title": value["title"]} if value.get("title") else {}
+    default = value.get("default")
+    plain = isinstance(default, str | int | float) and default != ""
+    kept = {**title, **({"default": default} if plain else {})}
+    match value:
+        case {"enum": _} | {"const": _}:
+            return {**kept, "enum": value.get("enum", [value.get("const")])}
+        case {"type": "string"}:
+            if isinstance(default, int):
+                kept["default"] = size(default)
+            return {**kept, "$ref": "#/$defs/text"}
+        case {"type": "integer"}:
+            limits = {"minimum": ("minimum", "ge"), "maximum": ("maximum", "le")}
+            found = {
+                k: value[name] for k, names in limits.items() for name in names if name in value
+            }
+            return {**kept, "anyOf": [{"type": "integer", **found}, {"$ref": "#/$defs/elsewhere"}]}
+        case {"type": "array", "items": items}:
+            least = {"minItems": value["minItems"]} if "minItems" in value else {}
+            return {**kept, "type": "array", "items": _written(items), **least}
+        case {"type": "object", "additionalProperties": inner}:
+            return {**kept, "type": "object", "additionalProperties": _written(inner)}
+        case {"anyOf": _}:
+            return {**kept, "type": ["boolean", "number", "string"]}
+        case {"$ref": "#/$defs/SshKey"}:
+            return {"anyOf": [{"$ref": "#/$defs/text"}, {"$ref": value["$ref"]}]}
+        case {"$ref": reference}:
+            return {"$ref": reference}
+    return {**kept, "type": value["type"]}
+
+
+def size(number: int) -> str:
+    """Bytes as an inventory writes them.
+
+    >>> size(4 << 30)
+    '4GB'
+    """
+    for unit, shift in (("GB", 30), ("MB", 20), ("kB", 10)):
+        if number and number % (1 << shift) == 0:
+            return f"{number >> shift}{unit}"
+    return f"{number}B"

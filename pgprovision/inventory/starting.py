@@ -1,0 +1,94 @@
+"""A new inventory: a copy of one that comes with pgprovision, with a name of its own."""
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.inventory import schema
+from pgprovision.inventory.made import keep_out
+from pgprovision.inventory.names import HostLabel
+from pgprovision.inventory.reading import CLUSTER_FILE, NODES
+from pgprovision.shipped import folder_of
+
+_PLACE = "my-cluster"  # what the inventories that come with pgprovision call their own folder
+_SERVER = "# yaml-language-server: $schema="
+_COMMAND = "#   "  # how a line of the head begins that is a command to type
+
+
+class Kind(Enum):
+    """What machines it is for."""
+
+    hetzner = "hetzner"
+    static = "static"
+    vagrant = "vagrant"
+    lab = "lab"
+
+
+_COPIED = {Kind.hetzner: "hetzner-example", Kind.static: "static-example"}  # else of that name
+
+
+def start(folder: Path, kind: Kind) -> tuple[str, ...]:
+    """Writes a new inventory, whole or not at all, for a cluster called as the folder is. The
+    commands to type next. Raises Refused where something is in the way, InventoryError."""
+    name = folder.resolve().name
+    try:
+        TypeAdapter(HostLabel).validate_python(name)
+    except ValidationError as wrong:
+        reason = wrong.errors()[0]["ctx"]["error"]
+        raise InventoryError(
+            f"a cluster cannot be called {name!r}, as the folder is: {reason}",
+            next="the same with another NAME",
+        ) from None
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise Refused(
+            "something is there already",
+            where=str(folder),
+            done="nothing was written",
+            next="the same with another NAME",
+        )
+    texts = dict(_texts(kind, name, folder))
+    new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        for path, text in texts.items():
+            file = new / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        keep_out(new)
+        new.rename(folder)  # onto an empty folder, or none
+    except OSError as wrong:
+        shutil.rmtree(new, ignore_errors=True)
+        raise InventoryError(f"cannot be written: {wrong.strerror}", where=str(folder)) from None
+    return tuple(_commands(texts[Path(CLUSTER_FILE)]))
+
+
+def _texts(kind: Kind, name: str, folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files of a new inventory."""
+    source = folder_of("inventories") / _COPIED.get(kind, kind.value)
+    cluster = (source / CLUSTER_FILE).read_text()
+    found = re.search(r"^cluster: (\S+)", cluster, re.MULTILINE)
+    assert found, source
+    old = re.compile(rf"(?<![\w.-]){re.escape(found[1])}(?![\w])")
+    here = shlex.quote(os.fspath(folder))
+    for path in (source / CLUSTER_FILE, *sorted((source / NODES).glob("*.yml"))):
+        own = path.relative_to(source)
+        points = schema.FILE if own.parent == Path() else f"../{schema.FILE}#/$defs/Node"
+        text = path.read_text().replace(_PLACE, here)
+        yield own, f"{_SERVER}{points}\n{old.sub(name, text)}"
+    yield Path(schema.FILE), schema.text()
+
+
+def _commands(text: str) -> Iterator[str]:
+    """What the head of an inventory says to type, once it is there."""
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            return
+        if line.startswith(_COMMAND) and "pgprovision init " not in line:
+            yield line.removeprefix(_COMMAND)
