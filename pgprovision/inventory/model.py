@@ -458,6 +458,7 @@ class Node(Model):
     image: n.Word = ""
     """If not given, as hetzner.image."""
     seed: Literal["primary", "backup"] = "primary"
+    """Where a replica takes its first data from: its primary, or the backup repository."""
     ssh: Ssh = Ssh()
     """What is different from the cluster's ssh."""
     machine: Machine = Machine()
