@@ -162,8 +162,7 @@ def alternatives(types: Iterable[Item], server_type: str, location: str) -> str:
         if t["name"] != server_type
         and (wished is None or t["cpu_type"] == wished["cpu_type"])
         and (wished is None or t["architecture"] == wished["architecture"])
-        and (stock := _stock(t, location)) is not None
-        and stock["available"]
+        and available(t, location)
     ]
     return (
         f"available now in {location}: {', '.join(here) or 'nothing like it'}; "
@@ -183,6 +182,12 @@ def monthly(prices: Iterable[Item], location: str) -> Decimal:
 def money(amount: Decimal | int, currency: str) -> str:
     """43.50 EUR a month."""
     return f"{amount:.2f} {currency} a month"
+
+
+def available(kind: Item, location: str) -> bool:
+    """Whether a server type can be had there now."""
+    stock = _stock(kind, location)
+    return stock is not None and bool(stock["available"])
 
 
 def _stock(kind: Item, location: str) -> Item | None:

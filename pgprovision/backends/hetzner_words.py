@@ -23,6 +23,10 @@ _TURN = {
         "only `pgprovision destroy` takes protection away, after a typed name",
     ),
     "uniqueness_error": ("something of that name or key is there already", _AGAIN),
+    "server_not_stopped": (
+        "it does not shut down",
+        "see what keeps it on its console; shut down by hand, run the same command again",
+    ),
     "locked": ("it stays busy with something else", _AGAIN),
 }
 

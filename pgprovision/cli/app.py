@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli import converge, destroy, explain, init, lab, replica, schema, secrets, status
+from pgprovision.cli import (
+    converge,
+    destroy,
+    explain,
+    init,
+    lab,
+    replica,
+    resize,
+    schema,
+    secrets,
+    status,
+)
 from pgprovision.cli.options import Options
 
 app = typer.Typer(
@@ -37,6 +48,7 @@ converge.register(app)
 explain.register(app)
 replica.register(app)
 status.register(app)
+resize.register(app)
 destroy.register(app)
 schema.register(app)
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")

@@ -5,7 +5,8 @@ private address, and a server started first may boot without its private card. E
 of its own, so a run that was cut off is finished by the next.
 
 `image` counts only at birth: a server is upgraded in place, and images are withdrawn. Type and
-location are shown when they differ and never changed: that would stop or replace a server.
+location are shown when they differ and not changed by a converge: that would stop or replace a
+server. A `resizable` one gets its type: the verb `resize` wishes for that.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,8 +35,8 @@ ATTACH_SECONDS = 300.0
 SHUTDOWN_SECONDS = 600.0  # PostgreSQL's own stop takes its time
 _ON_ITS_WAY = frozenset({"initializing", "starting", "stopping", "migrating", "rebuilding"})
 _KEPT = {
-    "server_type": "up never resizes a server",
-    "location": "up never moves a server",
+    "server_type": "pgprovision resize carries it out",
+    "location": "a server is never moved",
 }
 
 
@@ -54,6 +55,7 @@ class Server(CloudObject):
     firewall: str
     ssh_keys: tuple[str, ...]
     protection: bool = True
+    resizable: bool = False
     host_key: HostKey | None = None
     pair: Pair | None = None
     network_id: int | None = None
@@ -126,8 +128,16 @@ class Server(CloudObject):
             "protection": self.protection,
         }
 
+    def remarks(self, state: State) -> tuple[str, ...]:
+        if self.resizable or state["server_type"] == self.server_type:
+            return ()
+        return (
+            f"{self} is a {state['server_type']}, the inventory says {self.server_type}: "
+            f"pgprovision resize {self.called} carries it out, with a restart",
+        )
+
     def explain(self, diff: Diff) -> tuple[str, ...]:
-        if diff.before is None:
+        if diff.before is None or self.resizable:
             return diff.keys
         return tuple(f"{key} ({_KEPT[key]})" if key in _KEPT else key for key in diff.keys)
 
@@ -183,20 +193,28 @@ class Server(CloudObject):
                 f"POST /firewalls/{{firewalls:{self.firewall}}}/actions/apply_to_resources",
                 body={"apply_to": [{"type": "server", "server": {"id": self._ref}}]},
             )
-        if diff.moved("placement_group"):
-            yield from self._regroup(before)
-
-    def _regroup(self, before: State) -> Iterable[Do]:
-        """A server joins a group only while it is off."""
-        down = Impact.RESTART if before["power"] == "on" else Impact.NONE
-        if before["placement_group"]:
+        if diff.moved("placement_group") and before["placement_group"]:
             yield self._do(f"take {self} out of its group", "remove_from_placement_group")
-        if down:
-            yield self._do(f"shut {self} down", "shutdown", impact=down)
-        group = {"placement_group": Ref("placement_groups", self.placement_group)}
-        yield self._do(f"put {self} into its group", "add_to_placement_group", group, down)
-        if down:
-            yield self._do(f"start {self}", "poweron", impact=down)
+        yield from self._while_off(before, tuple(self._when_off(diff)))
+
+    def _when_off(self, diff: Diff) -> Iterable[Do]:
+        """What Hetzner does only to a server that is off."""
+        if diff.moved("placement_group"):
+            group = {"placement_group": Ref("placement_groups", self.placement_group)}
+            yield self._do(f"put {self} into its group", "add_to_placement_group", group)
+        if self.resizable and diff.moved("server_type"):
+            size = {"server_type": self.server_type, "upgrade_disk": False}
+            yield self._do(f"make {self} a {self.server_type}", "change_type", size)
+
+    def _while_off(self, before: State, steps: tuple[Do, ...]) -> Iterable[Do]:
+        """Shut down, never cut off: the first step is tried until the server is off."""
+        if not steps or before["power"] == "off":
+            yield from steps
+            return
+        yield self._do(f"shut {self} down", "shutdown", impact=Impact.RESTART)
+        for step in steps:
+            yield replace(step, impact=Impact.RESTART, timeout=SHUTDOWN_SECONDS)
+        yield self._do(f"start {self}", "poweron", impact=Impact.RESTART)
 
     @property
     def _ref(self) -> Ref:

@@ -27,7 +27,7 @@ ALLOWED = {
     "record": {"model", "errors"},
     "inventory": BASE | {"inventory", "tls", "shipped"},
     "tasks": RESOURCES | {"inventory", "render", "tasks", "offers"},
-    "operations": RESOURCES | {"inventory", "tasks", "engine", "observe", "operations"},
+    "operations": RESOURCES | {"offers", "inventory", "tasks", "engine", "observe", "operations"},
     "lab": {"lab"},
 }
 

@@ -1,0 +1,57 @@
+"""resize: another server type, the one verb that stops a server for its size."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.converge import approval
+from pgprovision.cli.options import Json, Options, Yes
+from pgprovision.cli.run import run
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.inventory import load
+from pgprovision.model import Impact, Tier
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
+
+
+def register(app: typer.Typer) -> None:
+    app.command("resize")(resize)
+
+
+def resize(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The node's name.")],
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Give a node's server the server_type that its inventory file says: it restarts.
+
+    Edit server_type first; `plan` shows the difference. The disk keeps its size. Afterwards `up`
+    sizes PostgreSQL and the kernel for the new machine.
+    """
+    from pgprovision.operations import resize as operation
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    node = next((node for node in inventory.nodes if node.name == name), None)
+    if node is None:
+        names = ", ".join(node.name for node in inventory.nodes)
+        raise InventoryError(f"no node is called {name!r}", next=f"one of: {names}")
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        if targets.cloud is None:
+            raise Refused("this cluster's hosts were not made by pgprovision; it resizes none")
+        wanted = operation.resize(targets.cloud, inventory, node)
+        for note in wanted.notes:
+            report.say_aside(note)
+        return wanted.tiers
+
+    code = run(
+        "resize", inventory, wishes, approval(Impact.RESTART, yes=yes, quiet=json), json=json
+    )
+    if not json:
+        report.say(f"next: pgprovision up {name} --allow restart sizes PostgreSQL for it")
+    return code

@@ -1,0 +1,127 @@
+"""resize: checked before anything stops, then shut down, changed and started."""
+
+from pathlib import Path
+
+import pytest
+
+from pgprovision.engine import look_only
+from pgprovision.errors import CloudError, Refused
+from pgprovision.inventory.model import Inventory
+from pgprovision.model import Do
+from pgprovision.operations.resize import Resize, resize
+from pgprovision.tasks.cloud import cloud_tiers
+from tests.cloud import Notebook, inventory, listed, project, run
+from tests.simulator import Simulator, simulator
+
+
+class Killed(BaseException):
+    """The controller dies."""
+
+
+def wishing(folder: Path, sim: Simulator, server_type: str, node: int = 0) -> Inventory:
+    """Two nodes, one of them of this type."""
+    wishes = inventory(folder, sim)
+    nodes = list(wishes.nodes)
+    nodes[node] = nodes[node].model_copy(update={"server_type": server_type})
+    return wishes.model_copy(update={"nodes": tuple(nodes)})
+
+
+def made(folder: Path, sim: Simulator) -> None:
+    wishes = inventory(folder, sim)
+    run(sim, cloud_tiers(wishes, wishes.nodes))
+
+
+def wanted(folder: Path, sim: Simulator, server_type: str, node: int = 0) -> Resize:
+    wishes = wishing(folder, sim, server_type, node)
+    return resize(project(sim), wishes, wishes.nodes[node])
+
+
+def sizes(sim: Simulator) -> list[tuple[str, int, str]]:
+    return [
+        (s["server_type"]["name"], s["primary_disk_size"], s["status"])
+        for s in listed(sim, "servers")
+    ]
+
+
+def test_resize_to_more_keeps_the_disk_and_starts_again(sim: Simulator, tmp_path: Path) -> None:
+    made(tmp_path, sim)
+    sim.machines.log.clear()
+    notebook = Notebook()
+    (cloud, _) = wanted(tmp_path, sim, "ccx23").tiers
+    run(sim, (cloud,), watcher=notebook)
+    assert sizes(sim) == [("ccx23", 80, "running"), ("ccx13", 80, "running")]
+    assert notebook.actions == [
+        "shut server db-1 down",
+        "make server db-1 a ccx23",
+        "start server db-1",
+    ]
+    wishes = wishing(tmp_path, sim, "ccx23")
+    assert run(sim, cloud_tiers(wishes, wishes.nodes), look_only).left == []
+
+
+def test_resize_says_what_it_costs_and_that_replicas_come_first(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    made(tmp_path, sim)
+    assert wanted(tmp_path, sim, "ccx23").notes == (
+        "db-1: ccx13 (2 vCPU, 8 GB, 43.00 EUR a month without VAT) -> "
+        "ccx23 (4 vCPU, 16 GB, 86.00 EUR a month without VAT)",
+        "the primary is not there while it is resized: choose a quiet moment",
+        "replicas first, so that none is smaller: db-2",
+    )
+    assert len(wanted(tmp_path, sim, "ccx23", node=1).notes) == 1
+
+
+@pytest.mark.parametrize("last", range(3))
+def test_resize_killed_after_any_action_is_finished_by_the_next(
+    sim: Simulator, tmp_path: Path, last: int
+) -> None:
+    made(tmp_path, sim)
+    seen: list[str] = []
+
+    def stop(action: Do) -> None:
+        seen.append(action.why)
+        if len(seen) > last:
+            raise Killed
+
+    cloud = wanted(tmp_path, sim, "ccx23").tiers[:1]
+    with pytest.raises(Killed):
+        run(sim, cloud, watcher=Notebook(stop))
+    assert run(sim, cloud).left == []
+    assert sizes(sim)[0] == ("ccx23", 80, "running")
+
+
+def test_resize_below_the_disk_is_refused_and_says_what_fits(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    made(tmp_path, sim)
+    with pytest.raises(Refused, match="80 GB, a cx23 only 40 GB: a disk never shrinks") as caught:
+        wanted(tmp_path, sim, "cx23")
+    assert "choose one of ccx13, ccx23, ccx33" in caught.value.next
+
+
+def test_resize_to_what_is_sold_out_ends_before_anything_stops(tmp_path: Path) -> None:
+    with simulator(tmp_path / "cloud", sold_out=frozenset({("ccx23", "ash")})) as sim:
+        made(tmp_path, sim)
+        with pytest.raises(CloudError, match="ccx23 cannot be had in ash now; available now in"):
+            wanted(tmp_path, sim, "ccx23")
+        assert [status for *_, status in sizes(sim)] == ["running", "running"]
+
+
+def test_resize_of_a_server_that_is_not_there_is_refused(sim: Simulator, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="db-1 has no server of ours"):
+        wanted(tmp_path, sim, "ccx23")
+
+
+def test_plan_when_another_type_is_wished_names_the_verb(sim: Simulator, tmp_path: Path) -> None:
+    made(tmp_path, sim)
+    wishes = wishing(tmp_path, sim, "ccx23")
+    report = run(sim, cloud_tiers(wishes, wishes.nodes))
+    assert [change.keys for change in report.left] == [
+        ("server_type (pgprovision resize carries it out)",)
+    ]
+    assert [text for _, text in report.remarks] == [
+        "server db-1 is a ccx13, the inventory says ccx23: pgprovision resize db-1 carries it "
+        "out, with a restart"
+    ]
+    assert [status for *_, status in sizes(sim)] == ["running", "running"]
