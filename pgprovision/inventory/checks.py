@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from pgprovision.inventory import access
 from pgprovision.inventory.complaint import Found, Loc, nearest
 from pgprovision.inventory.model import Hetzner, Inventory, Ssh
 from pgprovision.inventory.policy import secrets, settings
@@ -160,13 +161,13 @@ def _names(inventory: Inventory) -> Found:
 
 
 def _references(inventory: Inventory) -> Found:
-    roles, databases = inventory.roles, inventory.databases
+    roles, databases = access.roles(inventory), inventory.databases
 
     def missing(kind: str, name: str, at: Loc, known: Iterable[str]) -> Found:
         if name not in known:
             yield at, f"{kind} {name} is not declared under {kind}s{nearest(name, known)}"
 
-    for name, role in roles.items():
+    for name, role in inventory.roles.items():
         for i, group in enumerate(role.member_of):
             yield from missing("role", group, ("roles", name, "member_of", i), roles)
     for name, database in databases.items():

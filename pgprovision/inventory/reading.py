@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pgprovision.inventory import access
 from pgprovision.inventory.checks import checked
 from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.document import Document, Resolve, read
@@ -160,7 +161,9 @@ def _filled(inventory: Inventory) -> Inventory:
         )
         for name, database in inventory.databases.items()
     }
-    inventory = inventory.model_copy(update={"ssh": ssh, "databases": MappingProxyType(databases)})
+    roles = MappingProxyType(dict(access.roles(inventory)))
+    made = {"ssh": ssh, "roles": roles, "databases": MappingProxyType(databases)}
+    inventory = inventory.model_copy(update=made)
     return inventory.model_copy(
         update={"host": _filled_host(inventory)}
         | {"nodes": tuple(_filled_node(node, inventory) for node in inventory.nodes)}

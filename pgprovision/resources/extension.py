@@ -13,13 +13,18 @@ from pgprovision.resources.snapshot import Server
 @dataclass(frozen=True, kw_only=True)
 class Extension(CatalogObject):
     """An extension in one database. `schema` and `version` are looked after only where given;
-    without a schema it is made in `public`, without a version in the packaged one."""
+    without a schema it is made in `public`, without a version in the packaged one.
+
+    `delegate` is made its owner where PostgreSQL trusts the extension: who owns it may update and
+    drop it. Others stay with the superuser.
+    """
 
     kind: ClassVar[str] = "extension"
     database: str
     extension: str
     schema: str = ""
     version: str = ""
+    delegate: str = ""
 
     @property
     def name(self) -> str:
@@ -39,7 +44,9 @@ class Extension(CatalogObject):
         if diff.before is None:
             made = f"create extension {name} with schema {ident(schema)}"
             made += f" version {literal(self.version)}" if self.version else ""
-            yield self.sql(f"create extension {self.name}", [made], database=self.database)
+            become = [self._become_delegate()] if self.delegate else []
+            why = f"create extension {self.name}"
+            yield self.sql(why, [*become, made], database=self.database)
             return
         statements = {
             "schema": f"alter extension {name} set schema {ident(schema)}",
@@ -47,3 +54,11 @@ class Extension(CatalogObject):
         }
         why = f"alter extension {self.name}: {', '.join(diff.keys)}"
         yield self.sql(why, [statements[key] for key in diff.keys], database=self.database)
+
+    def _become_delegate(self) -> str:
+        """For the rest of the transaction, where the extension is trusted."""
+        return (
+            "select set_config('role', case when exists (select from"
+            f" pg_available_extension_versions where name = {literal(self.extension)} and trusted)"
+            f" then {literal(self.delegate)} else 'none' end, true)"
+        )

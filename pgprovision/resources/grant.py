@@ -73,6 +73,9 @@ class Grant(CatalogObject):
 
     def find(self, server: Server) -> State | None:
         """Per privilege: True, False, or on how many of the objects it is held."""
+        if self.privileges_on == "database":
+            database = server.databases.get(self.database)
+            return database and {key: (self.to, key) in database["acl"] for key in self.desired()}
         inside = server.inside.get(self.database)
         if inside is None or (self.schema and self.schema not in inside.schemas):
             return None
@@ -118,8 +121,6 @@ class Grant(CatalogObject):
     def _held(self, inside: Database, privilege: str) -> Value:
         if self.created_by:
             return self._held_by_default(inside, privilege)
-        if self.privileges_on == "database":
-            return (self.to, privilege) in inside.acl
         if self.privileges_on == "schema":
             return (self.to, privilege) in inside.schemas[self.schema]["acl"]
         total = inside.totals.get((self.schema, self.privileges_on), 0)

@@ -27,9 +27,8 @@ ON_ITS_WAY = ("starting up", "shutting down", "not yet accepting connections")
 
 @dataclass(frozen=True)
 class Database:
-    """Inside one database: its ACL as (grantee, privilege) pairs, what it holds, who may what."""
+    """Inside one database: what it holds, and who may what. ACLs are (grantee, privilege) pairs."""
 
-    acl: frozenset[tuple[str, str]]
     extensions: Mapping[str, Row]
     schemas: Mapping[str, Row]
     totals: Mapping[tuple[str, str], int]
@@ -67,6 +66,7 @@ class Server:
     """ALTER ROLE/DATABASE SET: (role, database, "name=value")."""
     roles: Mapping[str, Row]
     databases: Mapping[str, Row]
+    """All of them, with their ACLs as (grantee, privilege) pairs."""
     slots: Mapping[str, Row]
     replication: tuple[Row, ...]
     receiver: Row | None
@@ -148,6 +148,8 @@ def _parsed(out: bytes) -> Server:
         server[key] = tuple(sorted(set(server[key])))
     server["overrides"] = tuple(tuple(row) for row in server["overrides"])
     server["replication"] = tuple(server["replication"])
+    for row in server["databases"].values():
+        row["acl"] = frozenset(map(tuple, row["acl"]))
     databases = {document["database"]: _database(document) for document in inside}
     return Server(**server, inside=databases, file_times=times)
 
@@ -157,7 +159,6 @@ def _database(found: dict[str, Any]) -> Database:
         return (tuple(row) for row in found[key])
 
     return Database(
-        acl=frozenset(rows("acl")),
         extensions=found["extensions"],
         schemas={
             name: row | {"acl": frozenset(map(tuple, row["acl"]))}

@@ -14,8 +14,10 @@ from pgprovision.resources.extension import Extension
 from pgprovision.resources.grant import Grant
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.role import Role
+from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import Slot
 from pgprovision.resources.unit import Unit
+from pgprovision.tasks import access
 from pgprovision.tasks.places import instance, slot, snapshot
 
 
@@ -53,6 +55,7 @@ def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
         connection_limit=replication.connection_limit,
         comment="streams to the replicas",
     )
+
     for role in inventory.roles.values():
         yield _role(inventory, node, role)
 
@@ -71,7 +74,9 @@ def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C6: extensions and privileges in each database."""
+    """C5, C6: schemas, extensions and privileges in each database; what sessions start with."""
+    yield from access.maintenance(inventory, node)
+    yield from access.schemas(inventory, node)
     for database in inventory.databases.values():
         for extension in database.extensions:
             yield Extension(
@@ -79,8 +84,18 @@ def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
                 snapshot=snapshot(inventory),
                 database=database.name,
                 extension=extension,
+                delegate=database.owner,
             )
         yield from _grants(inventory, node, database)
+    yield from access.privileges(inventory, node)
+    for role in inventory.roles.values():
+        if role.settings and role.present:
+            yield RoleSettings(
+                on=node.name,
+                snapshot=snapshot(inventory),
+                role=role.name,
+                settings=role.settings,
+            )
 
 
 def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -101,6 +116,7 @@ def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:
         member_of=role.member_of,
         valid_until=role.valid_until,
         comment=role.comment,
+        present=role.present,
     )
 
 

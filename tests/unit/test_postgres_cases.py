@@ -47,7 +47,6 @@ SERVER: Mapping[str, Any] = {
     **{key: [] for key in ("overrides", "replication")},
 }
 INSIDE: Mapping[str, Any] = {
-    "acl": [],
     "extensions": {},
     "schemas": {"public": {"owner": "pg_database_owner", "acl": []}},
     **{key: [] for key in ("totals", "held", "defaults", "global_defaults")},
@@ -72,6 +71,7 @@ ROW: Mapping[str, Mapping[str, Any]] = {
         "allow": True,
         "connection_limit": -1,
         "comment": None,
+        "acl": [],
     },
 }
 

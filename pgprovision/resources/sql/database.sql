@@ -24,10 +24,6 @@ held as (
     group by 1, 2, 3, 4)
 select jsonb_build_object(
     'database', current_database(),
-    'acl', (select coalesce(jsonb_agg(distinct jsonb_build_array(g.name, a.privilege_type)), '[]')
-        from pg_database d cross join aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
-        join grantee g on g.oid = a.grantee
-        where d.datname = current_database()),
     'extensions', (select coalesce(jsonb_object_agg(e.extname, jsonb_build_object(
             'schema', n.nspname, 'version', e.extversion)), '{}')
         from pg_extension e join pg_namespace n on n.oid = e.extnamespace),

@@ -3,7 +3,8 @@
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;
 set jit = off;
-with line as materialized (
+with grantee as (select oid, rolname::text as name from pg_authid union all select 0, 'public'),
+line as materialized (
     select f.sourcefile, f.sourceline, f.name, f.error, case
             when f.error = 'setting could not be applied' and s.context = 'postmaster' then f.name
             else substring(f.error from
@@ -30,7 +31,10 @@ database as (
     select jsonb_object_agg(b.datname, jsonb_build_object(
         'owner', r.rolname, 'encoding', pg_encoding_to_char(b.encoding),
         'collate', b.datcollate, 'ctype', b.datctype, 'allow', b.datallowconn,
-        'connection_limit', b.datconnlimit, 'comment', d.description)) as all
+        'connection_limit', b.datconnlimit, 'comment', d.description,
+        'acl', (select coalesce(jsonb_agg(distinct jsonb_build_array(g.name, a.privilege_type)), '[]')
+            from aclexplode(coalesce(b.datacl, acldefault('d', b.datdba))) a
+            join grantee g on g.oid = a.grantee))) as all
     from pg_database b join pg_authid r on r.oid = b.datdba
     left join pg_shdescription d on d.objoid = b.oid and d.classoid = 'pg_database'::regclass),
 setting as (
@@ -52,7 +56,9 @@ select jsonb_build_object(
     'lsn', jsonb_build_object(
         'current', case when not pg_is_in_recovery() then pg_current_wal_lsn() end,
         'received', pg_last_wal_receive_lsn(), 'replayed', pg_last_wal_replay_lsn(),
-        'replayed_at', pg_last_xact_replay_timestamp()),
+        'replayed_at', pg_last_xact_replay_timestamp(),
+        'written_at', case when not pg_is_in_recovery()
+            then (select date_trunc('second', max(modification)) from pg_ls_waldir()) end),
     'contexts', setting.contexts,
     'settings', setting.changed,
     'pending_restart', coalesce(setting.pending, '[]') || (

@@ -13,6 +13,7 @@ from pgprovision.resources.extension import Extension
 from pgprovision.resources.grant import Grant
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.role import Role
+from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
@@ -92,6 +93,29 @@ CASES: Mapping[str, Case] = {
             on=HERE, snapshot=snapshot, database=BOOKS, schema=SALES, owner=OWNER
         ),
         {"owner": "alter schema :schema owner to postgres"},
+    ),
+    "role settings": Case(
+        lambda snapshot: RoleSettings(
+            on=HERE,
+            snapshot=snapshot,
+            role=APP,
+            settings={"work_mem": "64MB", "search_path": '"$user", Sales', "jit": True},
+        ),
+        {
+            "work_mem": "alter role :app set work_mem = '1MB'",
+            "search_path": "alter role :app set search_path = 'public'",
+            "jit": "alter role :app reset jit",
+        },
+    ),
+    "role settings in a database": Case(
+        lambda snapshot: RoleSettings(
+            on=HERE,
+            snapshot=snapshot,
+            role=READER,
+            database=BOOKS,
+            settings={"role": OWNER, "books.motto": "it's"},
+        ),
+        {"role": "alter role :reader in database :name reset role"},
     ),
     "extension": Case(
         lambda snapshot: Extension(

@@ -1,0 +1,103 @@
+"""C5, C6: who may do what in a database. PUBLIC may do nothing; an owner, logins that act as it to
+change the schema, a group that reads and writes, a group that reads."""
+
+from collections.abc import Iterator, Mapping
+
+from pgprovision.inventory.model import Access, Database, Inventory, Node
+from pgprovision.model import Resource
+from pgprovision.resources.database import Schema
+from pgprovision.resources.grant import PUBLIC, Grant, On
+from pgprovision.resources.role_settings import RoleSettings
+from pgprovision.tasks.places import snapshot
+
+READ: Mapping[On, tuple[str, ...]] = {"tables": ("SELECT",), "sequences": ("SELECT",)}
+READ_AND_WRITE: Mapping[On, tuple[str, ...]] = {
+    "tables": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "sequences": ("USAGE", "SELECT"),
+}
+OWNED_BY_DATABASE_OWNER = 15  # from here on schema public belongs to whoever owns the database
+
+
+def maintenance(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """The databases every server has: the superuser's alone."""
+    for database in ("postgres", "template1"):
+        yield _grant(inventory, node, database, PUBLIC)
+
+
+def schemas(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """The schemas of every database, and PUBLIC shut out of it (CREATE in `public`, too)."""
+    for database in inventory.databases.values():
+        access = database.access or Access()
+        yield _grant(inventory, node, database.name, PUBLIC)
+        for name in access.schemas:
+            if name != "public" or inventory.postgres.version < OWNED_BY_DATABASE_OWNER:
+                yield Schema(
+                    on=node.name,
+                    snapshot=snapshot(inventory),
+                    database=database.name,
+                    schema=name,
+                    owner=database.owner,
+                )
+        yield _grant(inventory, node, database.name, PUBLIC, "USAGE", on="schema", schema="public")
+
+
+def privileges(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """What migrations, the application and readers hold, on what is there and on what comes."""
+    for database in inventory.databases.values():
+        if (access := database.access) is None:
+            continue
+        for login in access.migration:
+            yield RoleSettings(
+                on=node.name,
+                snapshot=snapshot(inventory),
+                role=login,
+                database=database.name,
+                settings={"role": database.owner},
+            )
+        if access.application:
+            group = access.application.group
+            yield _grant(inventory, node, database.name, group, "CONNECT", "TEMPORARY")
+            yield from _objects(inventory, node, database, group, READ_AND_WRITE)
+        if access.read_only:
+            group = access.read_only.group
+            yield _grant(inventory, node, database.name, group, "CONNECT")
+            yield from _objects(inventory, node, database, group, READ)
+
+
+def _objects(
+    inventory: Inventory,
+    node: Node,
+    database: Database,
+    group: str,
+    held: Mapping[On, tuple[str, ...]],
+) -> Iterator[Resource]:
+    access = database.access or Access()
+    for schema in access.schemas:
+        place = (inventory, node, database.name, group)
+        yield _grant(*place, "USAGE", on="schema", schema=schema)
+        for kind, names in held.items():
+            yield _grant(*place, *names, on=kind, schema=schema)
+            for creator in (database.owner, *access.migration):
+                yield _grant(*place, *names, on=kind, schema=schema, created_by=creator)
+
+
+def _grant(
+    inventory: Inventory,
+    node: Node,
+    database: str,
+    to: str,
+    *names: str,
+    on: On = "database",
+    schema: str = "",
+    created_by: str = "",
+) -> Grant:
+    return Grant(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        database=database,
+        to=to,
+        privileges=names,
+        privileges_on=on,
+        schema=schema,
+        created_by=created_by,
+    )

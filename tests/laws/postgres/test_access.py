@@ -1,0 +1,174 @@
+"""C5, C6: the split of duties, told as a day with an application, on a real server."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgprovision.inventory.model import Inventory
+from pgprovision.model import Resource
+from pgprovision.quote import sh
+from pgprovision.resources.instance import Instance
+from pgprovision.tasks import postgres
+from tests.folders import PRIMARY, Folder, static
+from tests.laws.postgres.server import HERE, plan, run, sql
+
+CLUSTER = """\
+cluster: books
+postgres: {{version: {version}, port: {port}}}
+roles:
+  owner: {{login: false}}
+  migrate: {{password: !file secrets/migrate.password}}
+  app_a: {{password: !file secrets/app_a.password, settings: {{statement_timeout: 30s}}}}
+  app_b: {{password: !file secrets/app_b.password}}
+  metabase: {{password: !file secrets/metabase.password, connection_limit: 3}}
+databases:
+  books:
+    owner: owner
+    extensions: [pgcrypto, pg_stat_statements]
+    access:
+      migration: [migrate]
+      application: {{group: app, logins: [app_a, app_b]}}
+      read_only: {{group: readers, logins: [metabase]}}
+      schemas: [public, sales]
+"""
+
+
+def wishes(inventory: Inventory) -> list[Resource]:
+    node = inventory.primary
+    steps = (postgres.roles, postgres.databases, postgres.inside)
+    return [resource for step in steps for resource in step(inventory, node)]
+
+
+@pytest.fixture(scope="module")
+def folder(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    """An inventory whose primary is this very machine."""
+    cluster = CLUSTER.format(version=instance.version, port=instance.port)
+    folder = static(tmp_path_factory.mktemp("inventory"), cluster, PRIMARY)
+    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{HERE}.yml")
+    yield folder
+
+
+@pytest.fixture(scope="module")
+def inventory(instance: Instance, folder: Folder) -> Inventory:
+    """Applied once."""
+    from pgprovision.inventory import make_secrets
+
+    make_secrets(folder.path)
+    inventory = folder.load()
+    run(*wishes(inventory))
+    return inventory
+
+
+@pytest.fixture
+def say(instance: Instance, folder: Folder, inventory: Inventory) -> "Say":
+    return Say(instance, folder.path / "secrets")
+
+
+class Say:
+    """A session of a role's own, with its password."""
+
+    def __init__(self, instance: Instance, secrets: Path) -> None:
+        self.instance, self.secrets = instance, secrets
+
+    def __call__(self, role: str, query: str, database: str = "books") -> str:
+        """What came back, or PostgreSQL's complaint."""
+        password = (self.secrets / f"{role}.password").read_text().strip()
+        where = f"host=127.0.0.1 port={self.instance.port} user={role} dbname={database}"
+        text = f"psql -XAtqw -v ON_ERROR_STOP=1 -d {sh(where)}"
+        done = subprocess.run(
+            ["sh", "-c", text],
+            input=query,
+            env={"PGPASSWORD": password, "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+        )
+        return (done.stdout + done.stderr).strip()
+
+
+def test_C5_access_when_applied_then_nothing_differs(inventory: Inventory) -> None:
+    assert plan(*wishes(inventory)) == []
+    assert run(*wishes(inventory)).changed == []
+
+
+@pytest.mark.parametrize("schema", ["public", "sales"])
+def test_C5_table_when_migrated_then_is_readable_by_those_it_is_for_at_once(
+    say: Say, schema: str
+) -> None:
+    made = f"create table {schema}.t (id int generated always as identity, n int); "
+    assert say("migrate", f"{made} create table {schema}.u (id serial, n int)") == ""
+    for login in ("app_a", "app_b"):
+        write = f"insert into {schema}.t (n) values (1); insert into {schema}.u (n) values (1); "
+        assert say(login, f"{write} update {schema}.t set n = 2; delete from {schema}.u") == ""
+    assert say("metabase", f"select count(*) from {schema}.t") == "2"
+    assert "permission denied for table t" in say(
+        "metabase", f"insert into {schema}.t (n) values (1)"
+    )
+    assert say("migrate", f"drop table {schema}.t, {schema}.u") == ""
+
+
+def test_C5_table_when_made_by_a_migration_then_is_the_owner_s(
+    instance: Instance, say: Say
+) -> None:
+    say("migrate", "create table t ()")
+    owner = sql(instance, "select relowner::regrole from pg_class where relname = 't'", "books")
+    say("migrate", "drop table t")
+    assert owner == "owner"
+
+
+def test_C5_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all_the_same(
+    instance: Instance, say: Say
+) -> None:
+    assert say("migrate", "set role none; create table t as select 7") == ""
+    seen = [say(login, "select * from t") for login in ("app_a", "metabase")]
+    sql(instance, "drop table t", "books")
+    assert seen == ["7", "7"]
+
+
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        "create table t ()",
+        "create table sales.t ()",
+        "create schema mine",
+        "create extension hstore",
+        "create view v as select 1",
+        "create function f() returns int language sql as 'select 1'",
+        "alter table kept add column x int",
+        "truncate kept",
+        "drop table kept",
+        "set role owner",
+    ],
+)
+@pytest.mark.parametrize("login", ["app_a", "metabase"])
+def test_C5_application_when_it_tries_ddl_then_is_refused(say: Say, login: str, ddl: str) -> None:
+    say("migrate", "create table if not exists kept ()")
+    said = say(login, ddl)
+    assert "permission denied" in said or "must be owner" in said
+
+
+@pytest.mark.parametrize("database", ["books", "postgres", "template1"])
+def test_S30_public_when_everything_is_done_may_do_nothing(
+    instance: Instance, inventory: Inventory, database: str
+) -> None:
+    query = """select has_schema_privilege('public', 'public', 'create'),
+        has_database_privilege('public', current_database(), 'connect,temp')"""
+    assert sql(instance, query, database) == "f|f"
+
+
+def test_C5_login_of_another_database_when_it_comes_then_is_refused(say: Say) -> None:
+    assert 'permission denied for database "postgres"' in say("app_a", "select 1", "postgres")
+
+
+def test_C6_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
+    instance: Instance, inventory: Inventory
+) -> None:
+    query = "select extname, extowner::regrole from pg_extension where extname <> 'plpgsql'"
+    found = sorted(sql(instance, query, "books").splitlines())
+    assert found == ["pg_stat_statements|postgres", "pgcrypto|owner"]
+
+
+def test_C7_setting_of_a_role_when_declared_then_its_sessions_have_it(say: Say) -> None:
+    assert say("app_a", "show statement_timeout") == "30s"
+    assert say("app_b", "show statement_timeout") == "0"
