@@ -41,7 +41,7 @@ def unprotect(person: Person) -> None:
 
 def drop_the_slot(person: Person) -> None:
     person.shell(REPLICA, f"systemctl stop {SERVICE}")
-    person.sql(PRIMARY, "select pg_drop_replication_slot('server_postgres_2')")
+    person.sql(PRIMARY, "select pg_drop_replication_slot('pgprovision_server_postgres_2')")
     person.shell(REPLICA, f"systemctl start {SERVICE}")
 
 
@@ -101,7 +101,7 @@ BY_HAND = (
     ),
     pytest.param(
         drop_the_slot,
-        on(PRIMARY, "slot", "server_postgres_2", "reserved", "lost")
+        on(PRIMARY, "slot", "pgprovision_server_postgres_2", "reserved", "lost")
         | on(REPLICA, "streaming", f"from {PRIMARY}", "waiting"),
         id="a dropped slot",
     ),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pgprovision.backends import faults, frames
-from pgprovision.errors import OutcomeUnknown, StepFailed, Unreachable
+from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed, Unreachable
 from pgprovision.model import Answer, Ask, Do, Waiting
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
@@ -23,16 +23,30 @@ class Wire(Protocol):
 
 
 class Host:
-    """One machine. `connect` gives its wire, Waiting while it boots, None while there is none."""
+    """One machine. `connect` gives its wire, Waiting while it boots, None while there is none.
+
+    `needed` false: it is only glanced at, and where it does not answer it is as good as absent.
+    """
 
     def __init__(self, name: str, connect: Callable[[], Wire | Waiting | None]) -> None:
         self.name = name
+        self.needed = True
         self.trips = 0
+        self._given_up = False
         self._connect = connect
         self._wire: Wire | None = None
 
     def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
         """Answers to all asks in one trip. Raises Unreachable."""
+        try:
+            return None if self._given_up else self._look(asks)
+        except PgprovisionError:
+            if self.needed:
+                raise
+            self._given_up = True
+            return None
+
+    def _look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
         wire = self._open()
         if wire is None or isinstance(wire, Waiting):
             return wire

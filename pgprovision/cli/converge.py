@@ -1,10 +1,9 @@
 """plan, drift, up: one call with three approvals."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -107,23 +106,34 @@ def approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
 
 
 def run_nodes(
-    command: str, inventory: Inventory, nodes: Sequence[Node], approve: Approve, *, json: bool
+    command: str,
+    inventory: Inventory,
+    nodes: Sequence[Node],
+    approve: Approve,
+    *,
+    json: bool,
+    peers: Callable[[Targets], Sequence[Node]] = lambda targets: (),
 ) -> int:
-    """Converge these nodes as far as `approve` allows; the exit code."""
+    """Converge these nodes as far as `approve` allows, and the ways in of their `peers`; the exit
+    code."""
     from pgprovision.tasks.cloud import preflight
 
     def quote(targets: Targets) -> Quote:
         return preflight(targets.cloud, inventory, nodes) if targets.cloud else Quote()
 
-    wanted = partial(wishes, inventory, nodes)
+    def wanted(targets: Targets) -> Sequence[Tier]:
+        return wishes(inventory, nodes, peers(targets))
+
     return run(command, inventory, wanted, approve, json=json, quote=quote)
 
 
-def wishes(inventory: Inventory, nodes: Sequence[Node], targets: Targets) -> Sequence[Tier]:
-    """What these nodes should be."""
+def wishes(
+    inventory: Inventory, nodes: Sequence[Node], peers: Sequence[Node] = ()
+) -> Sequence[Tier]:
+    """What these nodes should be, and the ways in of their peers."""
     from pgprovision.tasks import tiers
 
-    return tiers(inventory, nodes, datetime.now(UTC))
+    return tiers(inventory, nodes, datetime.now(UTC), peers)
 
 
 def _look(context: typer.Context, command: str, scope: str, json: bool) -> int:

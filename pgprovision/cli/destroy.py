@@ -32,7 +32,8 @@ def destroy(
 
     Only what carries the cluster's labels goes. Run again, it finishes what is left.
     """
-    from pgprovision.operations.destroy import confirmed, doomed
+    from pgprovision.operations.destroy import doomed
+    from pgprovision.operations.typed import confirmed
 
     options: Options = context.obj
     inventory = load(options.inventory)

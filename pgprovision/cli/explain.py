@@ -28,7 +28,8 @@ def explain(context: typer.Context, scope: Scope = "all") -> int:
     inventory = load(options.inventory)
     nodes = select(inventory, scope)
     with Targets(inventory) as targets:
-        tiers = wishes(inventory, nodes, targets)
+        tiers = wishes(inventory, nodes)
+        targets.only(tiers)
         outcome = converge(tiers, targets, look_only, Watchers())
         places = _places(inventory, targets)
     report.verbatim(runbook(inventory.cluster, tiers, outcome, places))

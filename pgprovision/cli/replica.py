@@ -1,18 +1,41 @@
-"""add-replica: a file in the inventory, then the one loop."""
+"""add-replica, re-clone, remove-replica: the life of a replica, each the one loop."""
 
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pgprovision import report
 from pgprovision.cli.converge import Allow, AllowOption, approval, run_nodes
 from pgprovision.cli.options import Json, Options, Yes
+from pgprovision.cli.run import run
+from pgprovision.errors import InventoryError
 from pgprovision.inventory import NewNode, add_node, load
-from pgprovision.model import Impact
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Impact, Tier
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
+
+Name = Annotated[str, typer.Argument(help="The replica's name.")]
+Confirm = Annotated[str, typer.Option(help="The replica's name, typed beforehand.", metavar="NAME")]
+
+
+class Seed(Enum):
+    """Where a replica's first data come from."""
+
+    primary = "primary"
+    backup = "backup"
 
 
 def register(app: typer.Typer) -> None:
     app.command("add-replica")(add_replica)
+    app.command("re-clone")(re_clone)
+    app.command("remove-replica")(remove_replica)
 
 
 def add_replica(
@@ -28,6 +51,9 @@ def add_replica(
     location: Annotated[
         str, typer.Option(help="Hetzner's name; the inventory's if not given.")
     ] = "",
+    seed: Annotated[
+        Seed | None, typer.Option(help="A base backup of the primary, or the newest backup.")
+    ] = None,
     yes: Yes = False,
     allow: AllowOption = Allow.reload,
     json: Json = False,
@@ -43,6 +69,7 @@ def add_replica(
         address=address or None,
         server_type=server_type or None,
         location=location or None,
+        seed=seed.value if seed else None,
     )
     path = add_node(options.inventory, node)
     if not json:
@@ -50,4 +77,114 @@ def add_replica(
     inventory = load(options.inventory)
     approve = approval(Impact[allow.value.upper()], yes=yes, quiet=json)
     nodes = (inventory.primary, inventory.node(name))
-    return run_nodes("add-replica", inventory, nodes, approve, json=json)
+    return run_nodes(
+        "add-replica", inventory, nodes, approve, json=json, peers=partial(_peers, inventory, name)
+    )
+
+
+def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Json = False) -> int:
+    """Make a replica anew: stop it, rename its data aside, seed it again, see it stream.
+
+    Refused for a node that accepts writes or that others stream from. Cut off before the copy
+    was complete, `up NAME` goes on with it.
+    """
+    from pgprovision.operations import re_clone as operation
+    from pgprovision.operations.typed import confirmed
+    from pgprovision.tasks.places import instance, snapshot
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    node = _declared(inventory, name)
+    primary, catalog = inventory.primary, snapshot(inventory)
+    disk = operation.look(instance(inventory))
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        here = targets[name].look((disk, catalog.ask())) if not node.is_primary else {}
+        there = targets[primary.name].look((catalog.ask(),))
+        mine = here if isinstance(here, dict) else {}
+        theirs = there if isinstance(there, dict) else {}
+        former = operation.read(mine[disk]) if mine else operation.Former()
+        servers = [catalog.running(seen.get(catalog.ask())) for seen in (mine, theirs)]
+        operation.check(node, former, servers[0], primary.name, servers[1])
+        return operation.tiers(inventory, node, former, datetime.now(UTC))
+
+    typed = _typing(f"Type {name} to rename its data aside and clone it again", confirm)
+    approve = confirmed(name, typed, "the replica's")
+    return run("re-clone", inventory, wishes, approve, json=json)
+
+
+def remove_replica(
+    context: typer.Context,
+    name: Name,
+    delete_server: Annotated[
+        bool, typer.Option("--delete-server", help="Also delete its server, if it is ours.")
+    ] = False,
+    confirm: Confirm = "",
+    json: Json = False,
+) -> int:
+    """Take a replica out: stop it, drop its slot and hba line, rename nodes/NAME.yml.
+
+    Its host and data stay, unless --delete-server is given. Run again, it finishes what is left;
+    it also drops the slot of a replica whose file was removed by hand.
+    """
+    from pgprovision.operations import remove_replica as operation
+    from pgprovision.operations.typed import confirmed
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    node = operation.node_of(inventory, name)
+    if node is None:
+        report.say_aside(f"{name} is not in the inventory: looking for what is left of it")
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        leaving = operation.Leaving(
+            name=name,
+            node=node,
+            running=node is not None and targets.has(node, operation.installed(inventory)),
+            peers=_peers(inventory, name, targets),
+            delete_server=delete_server,
+        )
+        if node is not None and not leaving.running:
+            report.say_aside(f"{name} does not answer or has no PostgreSQL: nothing to stop there")
+        return operation.tiers(inventory, leaving)
+
+    typed = _typing(f"Type {name} to take it out of the cluster", confirm)
+    approve = confirmed(name, typed, "the replica's")
+    code = run("remove-replica", inventory, wishes, approve, json=json)
+    if not delete_server and node is not None and node.address is None and not json:
+        report.say(f"its server stays: pgprovision remove-replica {name} --delete-server")
+    return code
+
+
+def _declared(inventory: Inventory, name: str) -> Node:
+    for node in inventory.nodes:
+        if node.name == name:
+            return node
+    names = ", ".join(node.name for node in inventory.replicas)
+    raise InventoryError(f"no replica is called {name!r}", next=f"one of: {names}")
+
+
+def _peers(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, ...]:
+    """The other replicas that are finished and answer: they shall know of `name`, too."""
+    from pgprovision.model import Ask
+    from pgprovision.resources.identity import MARKER
+
+    others = [node for node in inventory.replicas if node.name != name]
+    found = tuple(node for node in others if targets.has(node, Ask(f"[ -s {MARKER} ]")))
+    for node in others:
+        if node not in found:
+            report.say_aside(f"{node.name} does not answer or is not finished: left as it is")
+    return found
+
+
+def _typing(question: str, confirm: str) -> "partial[str]":
+    return partial(_typed, question, confirm)
+
+
+def _typed(question: str, confirm: str, names: Sequence[str]) -> str:
+    """What was given beforehand, or what a person types now."""
+    for name in names:
+        report.say_aside(name)
+    if confirm or not sys.stdin.isatty():
+        return confirm
+    return str(typer.prompt(question, err=True))

@@ -51,7 +51,9 @@ def run(
                     report.show_offers(offered, sys.stdout if approve is look_only else sys.stderr)
                 if approve is not look_only:
                     offered.check()
-                converge(wishes(targets), targets, asked, watchers, report=outcome)
+                tiers = wishes(targets)
+                targets.only(tiers)
+                converge(tiers, targets, asked, watchers, report=outcome)
             finally:
                 targets.count(outcome)
         result = "left" if outcome.left or outcome.failed else "done"

@@ -1,5 +1,6 @@
 """What a run talks to: the controller, the cloud if there is one, and each node over SSH."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -9,8 +10,9 @@ from pgprovision.backends.hetzner import Hetzner
 from pgprovision.backends.host import Host, Wire
 from pgprovision.backends.local import LocalWire
 from pgprovision.engine import CLOUD
+from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Ask, Report, Waiting
+from pgprovision.model import Ask, Report, Tier, Waiting
 from pgprovision.observe import Target
 from pgprovision.resources.cloud import address_of, is_ours
 
@@ -47,6 +49,21 @@ class Targets(dict[str, Target]):
         for target in self.values():
             if isinstance(target, Host):
                 target.close()
+
+    def only(self, tiers: Sequence[Tier]) -> None:
+        """Hosts that none of these resources is on are glanced at, for what others ask of them."""
+        on = {resource.on for tier in tiers for resource in tier.resources}
+        for name, target in self.items():
+            if isinstance(target, Host):
+                target.needed = name in on
+
+    def has(self, node: Node, ask: Ask) -> bool:
+        """Whether a node answers now and this holds there."""
+        try:
+            seen = self[node.name].look((ask,))
+        except PgprovisionError:
+            return False
+        return isinstance(seen, dict) and seen[ask].code == 0
 
     def count(self, report: Report) -> None:
         """Trips per host and API calls, for the report."""

@@ -27,6 +27,7 @@ class NewNode:
     server_type: str | None = None
     location: str | None = None
     image: str | None = None
+    seed: str | None = None
     ssh: dict[str, object] = field(default_factory=dict)
 
     def wishes(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pgprovision.inventory.policy import secrets, settings
 
 SPREAD = 10  # servers in one spread placement group, by Hetzner's documentation
 GATEWAY = IPv4Address("172.31.1.1")  # Hetzner's gateway on the public side, reserved everywhere
+SLOT_NAME = 51  # of the 63 characters of a slot's name, pgprovision_ takes 12
 ZONES = {
     "fsn1": "eu-central",
     "nbg1": "eu-central",
@@ -78,6 +79,17 @@ def _nodes(inventory: Inventory) -> Found:
             ("hetzner", "placement_group"),
             f"{len(made)} servers in one spread group; expected at most {SPREAD}",
         )
+
+
+def _replicas(inventory: Inventory) -> Found:
+    backup = inventory.backup
+    for index, node in enumerate(inventory.nodes):
+        if len(node.name) > SLOT_NAME:
+            text = f"expected at most {SLOT_NAME} characters: its slot is named after it"
+            yield ("nodes", index, "name"), text
+        if node.seed == "backup" and not (backup and backup.archiving):
+            text = "there is no backup to seed from; expected a backup: that archives, or primary"
+            yield ("nodes", index, "seed"), text
 
 
 def _networks(inventory: Inventory) -> Found:

@@ -4,13 +4,10 @@ Only what carries the cluster's labels goes; of that, what others use stays. It 
 everything declared absent, so a run that was cut off is finished by the next.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from pgprovision.engine import Approve
-from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Ask, Change, Impact, Tier
+from pgprovision.model import Ask, Tier
 from pgprovision.owned import Item, is_ours
 from pgprovision.resources.removal import Removal
 from pgprovision.tasks.cloud import Looker, host_key
@@ -46,24 +43,6 @@ def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
     made = [node for node in inventory.nodes if node.address is None]
     keys = tuple(replace(host_key(inventory, node), absent=True) for node in made)
     return Doomed((Tier("removal", tuple(going)), Tier("host keys", keys)), tuple(kept))
-
-
-def confirmed(cluster: str, typed: Callable[[Sequence[str]], str]) -> Approve:
-    """The approval: `typed` shows what goes and returns what a person typed.
-
-    Raises Refused unless that is the cluster's name.
-    """
-
-    def approve(changes: Sequence[Change]) -> Impact:
-        if typed([str(change.resource) for change in changes]) != cluster:
-            raise Refused(
-                "the name typed is not the cluster's",
-                done="nothing was touched",
-                next=f"to remove it for good, type its name in full: {cluster}",
-            )
-        return Impact.DESTROY
-
-    return approve
 
 
 def _users(item: Item) -> set[int]:

@@ -10,10 +10,11 @@ from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Tier, Waiting
 from pgprovision.observe import Look, Target
+from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
 from pgprovision.resources import pgbackrest
+from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import Backup
 from pgprovision.resources.snapshot import Server
-from pgprovision.resources.streaming import position
 from pgprovision.tasks.places import slot, snapshot
 
 
@@ -31,6 +32,8 @@ class NodeStatus:
     lag_seconds: float | None
     slot: str | None
     version: str | None
+    timeline: int | None
+    last_write: str | None
     differs: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -40,6 +43,7 @@ class Status:
     """A cluster. `archive_last` is the last WAL segment archived."""
 
     nodes: tuple[NodeStatus, ...]
+    slots: tuple[SlotStatus, ...]
     backups: tuple[Backup, ...]
     archive_last: str | None
     archive_failing: bool | None
@@ -56,7 +60,9 @@ def status(
     seen = observe.look(tiers, targets)
     differs, remarks, troubles = _compared(tiers, seen)
     servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
-    primary = next((s for s in servers.values() if s and not s.in_recovery), None)
+    writable = {name: s for name, s in servers.items() if s and not s.in_recovery}
+    primary = writable.get(inventory.primary.name) or next(iter(writable.values()), None)
+    slots = tuple(slots_of(writable, {slot(node) for node in inventory.replicas}))
     nodes = tuple(
         NodeStatus(
             name=node.name,
@@ -66,6 +72,8 @@ def status(
             reachable=node.name not in seen.failed and seen.seen.get(node.name) is not None,
             **_lag(node, servers[node.name], primary),
             version=found.minor if (found := servers[node.name]) else None,
+            timeline=found.timeline if found else None,
+            last_write=found.lsn.get("written_at") if found else None,
             differs=tuple(differs.get(node.name, ())),
             remarks=tuple(remarks.get(node.name, ())),
         )
@@ -74,10 +82,11 @@ def status(
     archiver = primary.archiver if primary else {}
     return Status(
         nodes=nodes,
+        slots=slots,
         backups=_backups(inventory, seen),
         archive_last=archiver.get("last_archived_wal"),
         archive_failing=_failing(archiver) if primary else None,
-        troubles=(*troubles, *map(str, seen.failed.values())),
+        troubles=(*troubles, *slot_troubles(slots), *map(str, seen.failed.values())),
     )
 
 
@@ -169,6 +178,7 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
             {**vars(node), "differs": list(node.differs), "remarks": list(node.remarks)}
             for node in found.nodes
         ],
+        "slots": [vars(found) for found in found.slots],
         "backups": [
             {
                 "label": backup.label,

@@ -103,7 +103,7 @@ def show_status(cluster: str, found: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"cluster {cluster}", title_justify="left", box=None, pad_edge=False)
-    for column in ("node", "role", "address", "private", "version", "lag", "slot", "drift"):
+    for column in "node role address private version timeline lag slot drift".split():
         table.add_column(column)
     for node in found["nodes"]:
         lag = "-"
@@ -115,6 +115,7 @@ def show_status(cluster: str, found: Mapping[str, Any]) -> None:
             node["address"] or "-",
             node["private_ip"],
             node["version"] or "-",
+            str(node["timeline"] or "-"),
             lag,
             node["slot"] or "-",
             f"{len(node['differs'])} differ" if node["differs"] else "none",

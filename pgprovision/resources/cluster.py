@@ -12,12 +12,7 @@ from typing import ClassVar
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
-
-
-def note(instance: Instance) -> str:
-    """The file that says: this data directory is being made."""
-    return f"{instance.data_directory}.pgprovision-making"
+from pgprovision.resources.instance import Instance, note
 
 
 def make_parent(instance: Instance) -> str:

@@ -32,10 +32,12 @@ class Tls:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where a standby streams from. The connection string names a passfile, never a password."""
+    """Where a standby streams from. The connection string names a passfile, never a password.
+    `restore_command` fetches WAL that the primary has no more; without it, there is no archive."""
 
     conninfo: str
     slot: str
+    restore_command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,3 +215,6 @@ class Conf(Resource):
         if self.upstream:
             yield Setting("primary_conninfo", self.upstream.conninfo)
             yield Setting("primary_slot_name", self.upstream.slot)
+            if self.upstream.restore_command:
+                why = "what the primary does not have any more comes from the archive"
+                yield Setting("restore_command", self.upstream.restore_command, why)

@@ -13,7 +13,7 @@ from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.instance import Instance, note
 
 FOLDER = "/etc/pgprovision"
 CLAIM = f"{FOLDER}/claim.json"
@@ -90,12 +90,16 @@ class Claim(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Marker(Resource):
-    """Cluster, node and system identifier, written when everything before it is true."""
+    """Cluster, node and system identifier, written when everything before it is true.
+
+    `remade`: the data are about to be made anew, so other ones on the disk are no reason to stop.
+    """
 
     kind: ClassVar[str] = "marker"
     cluster: str
     node: str
     instance: Instance
+    remade: bool = False
     identifier: str = ""
 
     @property
@@ -103,7 +107,8 @@ class Marker(Resource):
         return f"{self.cluster}/{self.node}"
 
     def probe(self) -> Ask:
-        return Ask(f"[ -s {MARKER} ] && cat {MARKER} || exit 4")
+        making = sh(note(self.instance))
+        return Ask(f"[ -s {MARKER} ] && [ ! -e {making} ] && cat {MARKER} || exit 4")
 
     def needs(self) -> tuple[Need, ...]:
         return (Need(self.on, system_identifier(self.instance)),)
@@ -121,7 +126,7 @@ class Marker(Resource):
         except (ValueError, KeyError, TypeError):
             return None
         known = state["system_identifier"]
-        if known != self.identifier:
+        if known != self.identifier and not self.remade:
             found_now = f"has system identifier {self.identifier}" if self.identifier else "is gone"
             raise Refused(
                 f"the marker says system identifier {known}, and the cluster on disk {found_now}:"

@@ -39,6 +39,11 @@ class Instance:
         return as_postgres(psql, *options, "-d", f"dbname={conninfo(database)}")
 
 
+def note(instance: Instance) -> str:
+    """The file beside a data directory that says: it is being made."""
+    return f"{instance.data_directory}.pgprovision-making"
+
+
 def as_postgres(*words: str) -> str:
     """Shell text that runs these words as the operating system's postgres user.
 

@@ -1,4 +1,8 @@
-"""Physical replication slots: the primary keeps WAL for a replica until it has it."""
+"""Physical replication slots: the primary keeps WAL for a replica until it has it.
+
+A slot of ours is recognised by its name, which says whose it is: `pgprovision_` and the node's
+name with what slots do not allow replaced. Node names hold no `_`, so the way back is exact.
+"""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +13,26 @@ from pgprovision.errors import InventoryError, Refused
 from pgprovision.model import Diff, Do, State
 from pgprovision.quote import literal
 from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.lsn import position
+from pgprovision.resources.snapshot import Row, Server
+
+PREFIX = "pgprovision_"
+
+
+def slot_of(node: str) -> str:
+    """The slot of a node."""
+    return PREFIX + node.replace("-", "_")
+
+
+def node_of(slot: str) -> str | None:
+    """Whose slot it is; None where it is not one of ours."""
+    return slot.removeprefix(PREFIX).replace("_", "-") if slot.startswith(PREFIX) else None
+
+
+def retained(slot: Row, server: Server) -> int | None:
+    """Bytes of WAL that a slot holds back; None where it holds none any more."""
+    current, oldest = server.lsn["current"], slot["restart_lsn"]
+    return position(current) - position(oldest) if current and oldest else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +40,14 @@ class Slot(CatalogObject):
     """A physical slot that reserves WAL from the moment it is made.
 
     A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica has
-    to be cloned again. An active slot is never dropped: PostgreSQL refuses.
+    to be cloned again, and `renew` says that it is being so. An active slot is never dropped:
+    PostgreSQL refuses.
     """
 
     kind: ClassVar[str] = "slot"
     slot: str
     present: bool = True
+    renew: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]{1,63}", self.slot):
@@ -49,8 +74,9 @@ class Slot(CatalogObject):
         return {"reserved": True, "lost": False} if self.present else None
 
     def explain(self, diff: Diff) -> tuple[str, ...]:
-        if self.present and diff.before is not None and diff.moved("lost"):
-            return ("lost: the replica must be cloned again",)
+        if self.present and not self.renew and diff.before is not None and diff.moved("lost"):
+            node = node_of(self.slot) or "NODE"
+            return (f"lost: the replica must be cloned again: pgprovision re-clone {node}",)
         return diff.keys
 
     def change(self, diff: Diff) -> Iterable[Do]:
@@ -63,3 +89,33 @@ class Slot(CatalogObject):
             yield self.sql(f"create slot {self.slot}", [make])
         elif diff.moved("reserved"):  # never used: it holds no position yet
             yield self.sql(f"make slot {self.slot} again, reserved", [drop, make])
+        elif self.renew:
+            yield self.sql(f"make the lost slot {self.slot} again", [drop, make])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbandonedSlots(CatalogObject):
+    """Slots of ours for nodes that are in the inventory no more. They hold WAL back until the disk
+    is full or their cap is reached; to drop one takes `remove-replica` and the node's name."""
+
+    kind: ClassVar[str] = "abandoned slots"
+    declared: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return "of nodes no longer declared"
+
+    def find(self, server: Server) -> State:
+        ours = [name for name in sorted(server.slots) if node_of(name)]
+        return {"slots": tuple(name for name in ours if name not in self.declared)}
+
+    def desired(self) -> State:
+        return {"slots": ()}
+
+    def explain(self, diff: Diff) -> tuple[str, ...]:
+        slots = (diff.before or {}).get("slots")
+        names = slots if isinstance(slots, tuple) else ()
+        return tuple(f"{s}: pgprovision remove-replica {node_of(str(s))}" for s in names)
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()

@@ -111,6 +111,14 @@ class Snapshot:
             next=f"on the host: {self.instance.psql()}",
         )
 
+    def running(self, answer: Answer | None) -> Server | None:
+        """The server, if one runs and can be asked."""
+        try:
+            found = self.parse(answer) if answer else None
+        except Refused:
+            return None
+        return found if isinstance(found, Server) else None
+
 
 @cache
 def _sql(name: str) -> str:

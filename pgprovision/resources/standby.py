@@ -1,34 +1,39 @@
-"""A standby's data directory: a base backup through its slot, taken by a named transient unit.
+"""A standby's data directory, seeded by a named transient unit.
 
 A note lies beside the directory from before the first byte until `standby.signal` is in place, so
-a copy that was cut off is recognised and set aside.
+a copy that was cut off is recognised and set aside, and is never started.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Impact, Need, Resource, State, Waiting
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.cluster import make_parent, note, set_aside
+from pgprovision.resources.cluster import make_parent, set_aside
 from pgprovision.resources.identity import system_identifier
-from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.instance import Instance, as_postgres, note
 from pgprovision.resources.job import IDLE, Job, JobState
+from pgprovision.resources.seed import Seed
 
-DAY = 24 * 3600.0  # a base backup may take long; it lives on its own and shows how far it is
+JOB = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
+DAY = 24 * 3600.0  # a copy may take long; it lives on its own and shows how far it is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standby(Resource):
-    """The data directory of a streaming standby of `primary` (the target's name)."""
+    """The data directory of a streaming standby of `primary` (the target's name).
+
+    `former`: the inode of a data directory that is to be made anew, whatever it holds.
+    """
 
     kind: ClassVar[str] = "standby"
     instance: Instance
     primary: str
-    primary_conninfo: str
-    slot: str
+    seed: Seed
+    former: str = ""
     primary_identifier: str = ""
     job_state: JobState = IDLE
 
@@ -42,8 +47,8 @@ class Standby(Resource):
 
     @property
     def job(self) -> Job:
-        show = f"tail -c 200 {sh(self._progress)} 2>/dev/null | tr '\\r' '\\n' | tail -n 1"
-        return Job("pgprovision-base-backup.service", progress=show)
+        show = f"tail -c 400 {sh(self._progress)} 2>/dev/null | tr '\\r' '\\n'"
+        return Job(JOB, progress=show)
 
     def needs(self) -> tuple[Need, ...]:
         control = system_identifier(self.instance)
@@ -60,28 +65,31 @@ class Standby(Resource):
 
     def probe(self) -> Ask:
         data = sh(self.instance.data_directory)
-        control = sh(f"{self.instance.bin}/pg_controldata", "-D", self.instance.data_directory)
         return Ask(
             f"[ -e {data}/PG_VERSION ] && [ ! -e {sh(note(self.instance))} ] || exit 4\n"
             f"[ -e {data}/standby.signal ] && echo standby || echo primary\n"
-            f"LC_ALL=C {control} | sed -n 's/^Database system identifier: *//p'"
+            f'stat -c %i {data}; echo "$({system_identifier(self.instance).text})"\n'
+            f'for d in {data}.aside-*; do [ ! -d "$d" ] || echo "$d"; done'
         )
 
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":
-            done = re.findall(r"\d+%", self.job_state.said)
-            progress = done[-1] if done else "waiting for a checkpoint"
-            return Waiting(f"base backup from {self.primary}: {progress}", limit=DAY)
+            done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
+            return Waiting(f"{self.seed.what}: {done[-1] if done else 'begun'}", limit=DAY)
         if answer.code == 4:
-            return {"role": "base backup failed"} if self.job_state.state == "failed" else None
-        role, identifier = answer.text.split()
+            return {"role": "seeding failed"} if self.job_state.state == "failed" else None
+        role, inode, identifier, *aside = answer.text.splitlines()
+        if inode == self.former:
+            return {"role": "seeding failed"} if self.job_state.state == "failed" else None
         if role != "standby":
             raise Refused(
                 "the inventory says replica, and the data directory is a primary's:"
                 " the live role wins, and data is never overwritten",
                 where=self.on,
                 done="nothing was written",
-                next="pgprovision status shows who is primary; correct the roles in nodes/*.yml",
+                next="pgprovision status shows who is primary; correct the roles in nodes/*.yml, "
+                "or, where this is a former primary that has been stopped for good: "
+                f"pgprovision re-clone {self.on}",
             )
         if self.primary_identifier and identifier != self.primary_identifier:
             raise Refused(
@@ -89,47 +97,54 @@ class Standby(Resource):
                 f" the primary has {self.primary_identifier})",
                 where=self.on,
                 done="nothing was written",
-                next="check the addresses of both nodes in nodes/*.yml",
+                next="check the addresses of both nodes in nodes/*.yml; where it is this node's "
+                f"own data from before the cluster was made anew: pgprovision re-clone {self.on}",
             )
-        return {"role": "standby"}
+        return {"role": "standby", "aside": tuple(aside)}
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        aside = state.get("aside")
+        paths = aside if isinstance(aside, tuple) else ()
+        return tuple(f"set aside; to remove it: rm -r {sh(str(path))}" for path in paths)
 
     def desired(self) -> State:
         return {"role": "standby"}
 
     def change(self, diff: Diff) -> Iterable[Do]:
         if diff.before is not None:
-            yield self.job.report_failure(f"the base backup from {self.primary}")
+            yield self.job.report_failure(f"the {self.seed.what}")
             return
-        yield self.job.start(
-            f"start a base backup from {self.primary} through slot {self.slot}",
-            *("sh", "-c", self._script()),
-            user="root",
-            weight=50,
-        )
+        why, impact = f"start a {self.seed.what}", Impact.NONE
+        if self.former:
+            why, impact = f"stop PostgreSQL, set its data aside, {why}", Impact.DESTROY
+        words = ("sh", "-c", self._script())
+        yield replace(self.job.start(why, *words, user="root", weight=50), impact=impact)
 
     def _script(self) -> str:
-        """The clone: whose data it is comes first, before the first byte."""
-        here, data = sh(note(self.instance)), sh(self.instance.data_directory)
-        identify = as_postgres(
-            *("psql", "-XAtq", "-d", f"{self.primary_conninfo} replication=true"),
-            *("-c", "IDENTIFY_SYSTEM"),
+        return "\n".join(self._steps())
+
+    def _steps(self) -> Iterator[str]:
+        """Whose data it would be comes first, before the first byte and before anything moves."""
+        directory = self.instance.data_directory
+        here, data, progress = map(sh, (note(self.instance), directory, self._progress))
+        wanted = sh(self.primary_identifier)
+        yield f"set -e\nfound=$({self.seed.identify()})\nfound=${{found%%|*}}"
+        yield (
+            f'[ -n "$found" ] && [ "$found" = {wanted} ] || {{ echo "this would be a copy of '
+            f'cluster ${{found:-(none)}}, and the primary is" {wanted} >&2; exit 1; }}'
         )
-        backup = as_postgres(
-            *("pg_basebackup", "-d", self.primary_conninfo, "-D", self.instance.data_directory),
-            *("-S", self.slot, "-X", "stream", "-c", "fast", "-P"),
+        yield f"{make_parent(self.instance)}\ntouch {here}; sync {here}"
+        yield f"{sh('systemctl', 'stop', self.instance.unit)}\n{set_aside(directory)}"
+        yield f"install -d -o postgres -g postgres -m 0700 {data}"
+        yield f"{self.seed.copy(self.instance)} >{progress} 2>&1 ||"
+        yield f"  {{ tail -n 12 {progress} >&2; exit 1; }}"
+        yield (
+            f"copied=$({system_identifier(self.instance).text})\n"
+            f'[ "$copied" = {wanted} ] || {{ echo "a copy of cluster $copied" >&2; exit 1; }}'
         )
-        signal = as_postgres("touch", f"{self.instance.data_directory}/standby.signal")
-        other = "the server that answers is cluster $found, not the primary's"
-        return (
-            f"set -e\nfound=$({identify})\nfound=${{found%%|*}}\n"
-            f'[ "$found" = {sh(self.primary_identifier)} ] || {{ echo "{other}" >&2; exit 1; }}\n'
-            f"{make_parent(self.instance)}\ntouch {here}; sync {here}\n"
-            f"{set_aside(self.instance.data_directory)}\n"
-            f"install -d -o postgres -g postgres -m 0700 {data}\n"
-            f"{backup} 2>{sh(self._progress)} || {{ cat {sh(self._progress)} >&2; exit 1; }}\n"
-            f"{signal}\nsync -f {data}\nrm -f {here} {sh(self._progress)}\n"
-            f"systemctl daemon-reload\n"
-        )
+        yield as_postgres("touch", f"{directory}/standby.signal")
+        yield f"rm -f {sh(directory)}/recovery.signal"  # pgBackRest's; the other one counts
+        yield f"sync -f {data}\nrm -f {here} {progress}\nsystemctl daemon-reload\n"
 
 
 def primary_conninfo(

@@ -1,21 +1,16 @@
 """A standby that streams and has caught up: what `add-replica` ends with."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
+from pgprovision.resources.lsn import position
 from pgprovision.resources.snapshot import Server, Snapshot
 
 CAUGHT_UP_BYTES = 16 * 1024 * 1024  # one WAL segment
 CATCH_UP_SECONDS = 6 * 3600.0
 CONNECT_SECONDS = 60.0
-
-
-def position(lsn: str) -> int:
-    """A log sequence number in bytes: 0/3000060 is 50331744."""
-    high, low = lsn.split("/")
-    return (int(high, 16) << 32) + int(low, 16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +20,21 @@ class Streaming(Resource):
     kind: ClassVar[str] = "streaming"
     snapshot: Snapshot
     primary: str
+    slot: str
+    slot_lost: bool = False
 
     @property
     def name(self) -> str:
         return f"from {self.primary}"
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(self.primary, self.snapshot.ask()),)
+
+    def settled(self, facts: Facts) -> Self:
+        answer = facts.get(self.primary, self.snapshot.ask())
+        server = self.snapshot.parse(answer) if answer else None
+        slots = server.slots if isinstance(server, Server) else {}
+        return replace(self, slot_lost=slots.get(self.slot, {}).get("wal_status") == "lost")
 
     def probe(self) -> Ask:
         return self.snapshot.ask()
@@ -38,6 +44,8 @@ class Streaming(Resource):
         if not isinstance(server, Server):
             return server
         if server.receiver is None or server.receiver.get("status") != "streaming":
+            if self.slot_lost:
+                return {"streaming": False}
             return Waiting(
                 f"replication from {self.primary} to begin (on {self.on}: "
                 f"journalctl -u {self.snapshot.instance.unit} and the log say why not)",
@@ -51,6 +59,10 @@ class Streaming(Resource):
 
     def desired(self) -> State:
         return {"streaming": True}
+
+    def explain(self, diff: Diff) -> tuple[str, ...]:
+        lost = f"slot {self.slot} is lost: pgprovision re-clone {self.on}"
+        return (lost,) if self.slot_lost and diff.moved("streaming") else diff.keys
 
     def change(self, diff: Diff) -> Iterable[Do]:
         return ()

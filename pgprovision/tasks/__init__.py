@@ -11,22 +11,32 @@ from pgprovision.tasks import backup, cloud, configuration, host, postgres, repl
 Step = Callable[[Inventory, Node], Iterable[Resource]]
 
 
-def tiers(inventory: Inventory, nodes: Sequence[Node], now: datetime) -> tuple[Tier, ...]:
-    """Everything these nodes should be. A tier may assume the ones before it, on all nodes."""
+def tiers(
+    inventory: Inventory, nodes: Sequence[Node], now: datetime, peers: Sequence[Node] = ()
+) -> tuple[Tier, ...]:
+    """Everything these nodes should be. A tier may assume the ones before it, on all nodes.
+
+    Replicas bring their primary's part with them: the way in, the role, the slots. `peers` are
+    other nodes whose ways in are brought up to date.
+    """
     primary = [node for node in nodes if node.is_primary]
     replicas = [node for node in nodes if not node.is_primary]
+    upstream = [inventory.primary] if replicas and not primary else []
+    beside = [*upstream, *peers]
 
     def tier(title: str, on: Sequence[Node], *steps: Step) -> Tier:
         return Tier(title, tuple(_resources(inventory, on, steps)))
 
     signed = partial(host.signed, now=now)
+    live_roles = partial(host.live_roles, needed=bool(upstream))
     whole = (
         *cloud.cloud_tiers(inventory, nodes),
+        tier("live roles", [inventory.primary], live_roles),
         tier("first boot", nodes, host.first_boot),
         tier("claim", nodes, host.claim),
         tier("upgrades", nodes, system.upgrades),
         tier("host packages", nodes, system.packages),
-        tier("host firewall", nodes, system.firewall),
+        tier("host firewall", [*nodes, *beside], system.firewall),
         tier("SSH daemon", nodes, system.sshd),
         tier("host services", nodes, system.services),
         tier("packages", nodes, host.packages),
@@ -37,12 +47,15 @@ def tiers(inventory: Inventory, nodes: Sequence[Node], now: datetime) -> tuple[T
         tier("signed certificates", nodes, signed),
         tier("backup configuration", nodes, backup.configuration),
         tier("configuration", nodes, configuration.conf, configuration.hba),
+        tier("ways in", beside, configuration.hba),
         tier("kernel", primary, system.kernel),
         tier("service", primary, postgres.service),
         tier("loaded configuration", primary, configuration.overrides, postgres.loaded),
         tier("roles", primary, postgres.roles),
+        tier("replication role", upstream, postgres.replication_role),
         tier("databases", primary, postgres.databases),
         tier("inside the databases", primary, postgres.inside, postgres.slots),
+        tier("slots", upstream, postgres.slots),
         tier("stanza", primary, backup.first_backup),
         tier("first backup", primary, backup.full_backup),
         tier("standby", replicas, replica.passfile, replica.standby),

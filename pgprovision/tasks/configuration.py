@@ -10,6 +10,7 @@ from pgprovision.render import render
 from pgprovision.resources.conf import Conf, Tls, Upstream
 from pgprovision.resources.hba import SCRAM, Hba, HbaRule, rules
 from pgprovision.resources.overrides import Overrides
+from pgprovision.resources.seed import restore_command
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import (
     CLUSTER_CA,
@@ -55,12 +56,13 @@ def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def _conf(inventory: Inventory, node: Node) -> Conf:
     backup, postgres = inventory.backup, inventory.postgres
-    archive = ""
+    archive = restore = ""
     if backup is not None and backup.archiving:
         archive = sh("pgbackrest", f"--stanza={backup.stanza}", "archive-push") + " %p"
+        restore = restore_command(backup.stanza)
     upstream = None
     if not node.is_primary:
-        upstream = Upstream(replica.conninfo(inventory, node), slot(node))
+        upstream = Upstream(replica.conninfo(inventory, node), slot(node), restore)
     return Conf(
         on=node.name,
         snapshot=snapshot(inventory),

@@ -9,6 +9,8 @@ from pgprovision.render import render
 from pgprovision.resources.certificate import Certificate, ServerKey
 from pgprovision.resources.file import Directory, File
 from pgprovision.resources.identity import FOLDER, Claim, Marker
+from pgprovision.resources.instance import note
+from pgprovision.resources.live_roles import LiveRoles
 from pgprovision.resources.machine import FirstBoot, PrivateAddress
 from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.release import Release
@@ -18,7 +20,19 @@ from pgprovision.tasks.places import (
     SERVER_KEY,
     TLS,
     instance,
+    snapshot,
 )
+
+
+def live_roles(inventory: Inventory, node: Node, needed: bool = False) -> Iterator[Resource]:
+    """Nothing is done to a cluster that has two histories; `node` is the declared primary."""
+    yield LiveRoles(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        primary=node.name,
+        replicas=tuple(replica.name for replica in inventory.replicas),
+        needed=needed,
+    )
 
 
 def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -87,7 +101,9 @@ def limits(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield File(
         on=node.name,
         path=f"{folder}/pgprovision.conf",
-        content=render("postgresql-override.conf.j2", inventory.folder),
+        content=render(
+            "postgresql-override.conf.j2", inventory.folder, making=note(instance(inventory))
+        ),
     )
 
 

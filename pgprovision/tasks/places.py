@@ -2,6 +2,7 @@
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.slot import slot_of
 from pgprovision.resources.snapshot import Snapshot
 
 TLS = "/etc/pgprovision/tls"
@@ -25,5 +26,5 @@ def snapshot(inventory: Inventory) -> Snapshot:
 
 
 def slot(node: Node) -> str:
-    """The physical slot of a replica: its name with what slots do not allow replaced."""
-    return node.name.replace("-", "_")
+    """The physical slot of a replica on its primary."""
+    return slot_of(node.name)

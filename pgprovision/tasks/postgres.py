@@ -15,7 +15,7 @@ from pgprovision.resources.grant import Grant
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.role import Role
 from pgprovision.resources.role_settings import RoleSettings
-from pgprovision.resources.slot import Slot
+from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.unit import Unit
 from pgprovision.tasks import access
 from pgprovision.tasks.places import instance, slot, snapshot
@@ -43,8 +43,8 @@ def loaded(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield Loaded(on=node.name, snapshot=snapshot(inventory))
 
 
-def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C4, E1: the replication role and the inventory's own."""
+def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """E1: whom the replicas log in as."""
     look, replication = snapshot(inventory), inventory.postgres.replication
     yield Role(
         on=node.name,
@@ -55,6 +55,11 @@ def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
         connection_limit=replication.connection_limit,
         comment="streams to the replicas",
     )
+
+
+def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """C4, E1: the replication role and the inventory's own."""
+    yield from replication_role(inventory, node)
 
     for role in inventory.roles.values():
         yield _role(inventory, node, role)
@@ -99,9 +104,11 @@ def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E1: one physical slot for every replica."""
-    for replica in inventory.replicas:
-        yield Slot(on=node.name, snapshot=snapshot(inventory), slot=slot(replica))
+    """E1, E5: one physical slot for every replica, and none of ours for anybody else."""
+    on, look, replicas = node.name, snapshot(inventory), inventory.replicas
+    for replica in replicas:
+        yield Slot(on=on, snapshot=look, slot=slot(replica))
+    yield AbandonedSlots(on=on, snapshot=look, declared=tuple(map(slot, replicas)))
 
 
 def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:

@@ -1,4 +1,4 @@
-"""A streaming replica: seeded through its slot, verified, caught up."""
+"""A streaming replica: seeded from its primary or from a backup, verified, caught up."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,12 @@ from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.quote import pgpass
 from pgprovision.resources.file import Directory, File
+from pgprovision.resources.instance import Instance
 from pgprovision.resources.release import Release
-from pgprovision.resources.standby import Standby, primary_conninfo
+from pgprovision.resources.seed import BaseBackup, Restore, Seed
+from pgprovision.resources.standby import JOB, Standby, primary_conninfo
 from pgprovision.resources.streaming import Streaming
+from pgprovision.resources.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.places import CLUSTER_CA, REPLICATION_PASSFILE, instance, slot, snapshot
 
@@ -16,29 +19,16 @@ from pgprovision.tasks.places import CLUSTER_CA, REPLICATION_PASSFILE, instance,
 def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What pg_createcluster would lay out: Debian's wrappers find the cluster by it."""
     here = instance(inventory)
-    postgres = {"owner": "postgres", "group": "postgres"}
     for path in (f"/etc/postgresql/{here.version}", here.config_directory):
-        yield Directory(on=node.name, path=path, mode="0750", **postgres)
+        yield Directory(on=node.name, path=path, mode="0750", owner="postgres", group="postgres")
     contents = {
-        "start.conf": "# Written by pgprovision.\nauto\n",
-        "environment": "# Written by pgprovision.\n",
-        "pg_ctl.conf": "# Written by pgprovision.\npg_ctl_options = ''\n",
+        "start.conf": "auto\n",
+        "environment": "",
+        "pg_ctl.conf": "pg_ctl_options = ''\n",
+        "pg_ident.conf": "",
     }
     for name, content in contents.items():
-        yield File(
-            on=node.name,
-            path=f"{here.config_directory}/{name}",
-            content=content,
-            mode="0640",
-            **postgres,
-        )
-    yield File(
-        on=node.name,
-        path=f"{here.config_directory}/pg_ident.conf",
-        content="# Written by pgprovision.\n",
-        mode="0640",
-        **postgres,
-    )
+        yield _config_file(here, node, name, content)
 
 
 def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -60,20 +50,43 @@ def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def standby(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """E2, E3: the same release as the primary, its data through this node's slot."""
-    here, primary = instance(inventory), inventory.primary
-    yield Release(on=node.name, instance=here, primary=primary.name)
-    yield Standby(
-        on=node.name,
-        instance=here,
-        primary=primary.name,
-        primary_conninfo=conninfo(inventory, node),
-        slot=slot(node),
-    )
+    here, primary = instance(inventory), inventory.primary.name
+    seed: Seed = BaseBackup(primary, conninfo(inventory, node), slot(node))
+    if inventory.backup and node.seed == "backup":
+        seed = Restore(inventory.backup.stanza)
+    yield Release(on=node.name, instance=here, primary=primary)
+    yield Standby(on=node.name, instance=here, primary=primary, seed=seed)
 
 
 def streaming(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """E4: it streams and has caught up."""
-    yield Streaming(on=node.name, snapshot=snapshot(inventory), primary=inventory.primary.name)
+    yield Streaming(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        primary=inventory.primary.name,
+        slot=slot(node),
+    )
+
+
+def stopped(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """E5: it follows nobody any more, also after a reboot. Its data stay."""
+    here, on = instance(inventory), node.name
+    yield Unit(on=on, unit=JOB, enabled=None, active=False)
+    yield _config_file(here, node, "start.conf", "manual\n")
+    for kind in ("full", "diff") if inventory.backup else ():
+        yield Unit(on=on, unit=f"pgbackrest-backup-{kind}.timer", enabled=False, active=False)
+    yield Unit(on=on, unit=here.unit, enabled=False, active=False)
+
+
+def _config_file(here: Instance, node: Node, name: str, content: str) -> File:
+    return File(
+        on=node.name,
+        path=f"{here.config_directory}/{name}",
+        content=f"# Written by pgprovision.\n{content}",
+        mode="0640",
+        owner="postgres",
+        group="postgres",
+    )
 
 
 def conninfo(inventory: Inventory, node: Node) -> str:

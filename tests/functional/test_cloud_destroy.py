@@ -10,7 +10,8 @@ from pgprovision.engine import converge
 from pgprovision.errors import Refused
 from pgprovision.model import Do, Report
 from pgprovision.observe import Target
-from pgprovision.operations.destroy import confirmed, doomed
+from pgprovision.operations.destroy import doomed
+from pgprovision.operations.typed import confirmed
 from pgprovision.tasks.cloud import cloud_tiers
 from tests.cloud import Notebook, do, inventory, listed, one, project, run
 from tests.simulator import SSH_KEY, Simulator

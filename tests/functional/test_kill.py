@@ -88,7 +88,7 @@ def test_F1_slot_and_server_when_add_replica_was_killed_are_one(
     servers = person.cloud().servers.get_all(label_selector="cluster=mortal")
     assert [server.name for server in servers] == [FIRST, SECOND]
     slots = "select slot_name, active from pg_replication_slots"
-    assert person.sql(FIRST, slots) == "mortal_2|t"
+    assert person.sql(FIRST, slots) == "pgprovision_mortal_2|t"
     assert sorted(path.name for path in (person.inventory / "nodes").iterdir()) == [
         f"{FIRST}.yml",
         f"{SECOND}.yml",
@@ -96,7 +96,7 @@ def test_F1_slot_and_server_when_add_replica_was_killed_are_one(
 
 
 def test_F5_base_backup_when_add_replica_was_killed_is_one(person: Person, replica: Deaths) -> None:
-    began = "journalctl -o cat -u pgprovision-base-backup.service | grep -c '^Started'"
+    began = "journalctl -o cat -u pgprovision-seed.service | grep -c '^Started'"
     assert person.shell(SECOND, began) == "1"
     assert person.shell(SECOND, "ls /var/lib/postgresql/15") == "main"
 

@@ -130,7 +130,7 @@ def test_up_when_everything_is_there_writes_nowhere(primary_again: Step) -> None
 
 def test_E2_E4_add_replica_when_done_streams_and_has_caught_up(cluster: Person) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
-    assert cluster.sql(REPLICA, receiver) == "streaming|server_postgres_2"
+    assert cluster.sql(REPLICA, receiver) == "streaming|pgprovision_server_postgres_2"
     assert cluster.sql(REPLICA, "select pg_is_in_recovery()") == "t"
     cluster.sql(PRIMARY, "create table seen as select 42 as answer", "hcb_production")
     there = "select to_regclass('seen') is not null"
@@ -141,7 +141,7 @@ def test_E2_E4_add_replica_when_done_streams_and_has_caught_up(cluster: Person) 
 
 def test_E1_slot_when_the_replica_streams_is_one_and_capped(cluster: Person) -> None:
     slots = "select slot_name, slot_type, active, wal_status from pg_replication_slots"
-    assert cluster.sql(PRIMARY, slots) == "server_postgres_2|physical|t|reserved"
+    assert cluster.sql(PRIMARY, slots) == "pgprovision_server_postgres_2|physical|t|reserved"
     assert cluster.sql(PRIMARY, "show max_slot_wal_keep_size") == "2GB"
 
 

@@ -26,7 +26,7 @@ def test_own_template_goes_before_the_shipped_one(folder: Path) -> None:
 
 
 def test_shipped_template_is_found_without_an_inventory() -> None:
-    assert "[Service]" in render("postgresql-override.conf.j2")
+    assert "[Service]" in render("postgresql-override.conf.j2", making="/data/note")
 
 
 def test_value_is_inert_and_quoted_by_its_language(folder: Path) -> None:

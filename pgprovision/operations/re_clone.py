@@ -1,0 +1,105 @@
+"""Making a replica anew from its primary or a backup: its data are renamed aside first.
+
+For one whose slot is lost, whose data are damaged, or a former primary that was stopped for good.
+Never for a node that accepts writes, or that others stream from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pgprovision import tasks
+from pgprovision.errors import Refused
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Answer, Ask, Resource, Tier
+from pgprovision.quote import sh
+from pgprovision.resources.identity import Marker
+from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.live_roles import described
+from pgprovision.resources.slot import Slot, slot_of
+from pgprovision.resources.snapshot import Server
+from pgprovision.resources.standby import Standby
+
+
+@dataclass(frozen=True)
+class Former:
+    """The data directory a node has now. No `inode`: none, or one that is being made already."""
+
+    inode: str = ""
+    standby: bool = True
+    timeline: int = 0
+
+
+def look(instance: Instance) -> Ask:
+    """How the data directory of a node is, running or not."""
+    data = sh(instance.data_directory)
+    control = sh(f"{instance.bin}/pg_controldata", "-D", instance.data_directory)
+    return Ask(
+        f"[ -d {data} ] && [ ! -e {sh(note(instance))} ] || exit 4; stat -c %i {data}\n"
+        f"[ ! -e {data}/PG_VERSION ] || [ -e {data}/standby.signal ]\n"
+        "[ $? = 0 ] && echo standby || echo primary\n"
+        f'LC_ALL=C {control} 2>/dev/null | sed -n "s/^Latest checkpoint\'s TimeLineID: *//p"'
+    )
+
+
+def read(answer: Answer) -> Former:
+    if answer.code:
+        return Former()
+    inode, role, *timeline = answer.text.split()
+    return Former(inode, role == "standby", int(timeline[0]) if timeline else 0)
+
+
+def check(
+    node: Node, former: Former, server: Server | None, primary: str, upstream: Server | None
+) -> None:
+    """Raises Refused where there are, or may be, writes on this node that nobody else has."""
+    name, done = node.name, "nothing was touched"
+    if node.is_primary:
+        raise Refused(
+            f"{name} is the primary by the inventory, and is never cloned over",
+            done=done,
+            next="pgprovision status shows who is primary",
+        )
+    if server is not None and not server.in_recovery:
+        raise Refused(
+            f"{described(name, server)} accepts writes, and is never cloned over",
+            done=done,
+            next="if its writes do not count, stop PostgreSQL there first, then the same again",
+        )
+    if server is not None and server.replication:
+        whose = ", ".join(sorted(str(row["application_name"]) for row in server.replication))
+        raise Refused(
+            f"others stream from {name}: {whose}",
+            done=done,
+            next="let them follow another server first",
+        )
+    if upstream is None or upstream.in_recovery:
+        raise Refused(
+            f"there is nothing to clone from: {primary} is not a running primary",
+            done=done,
+            next="pgprovision status shows who is primary",
+        )
+    if not former.standby and former.timeline >= upstream.timeline:
+        raise Refused(
+            f"the data on {name} are a primary's of timeline {former.timeline}, and {primary} is on"
+            f" timeline {upstream.timeline}: they may hold writes that nobody else has",
+            done=done,
+            next=f"if {name} is the primary, correct the roles in nodes/*.yml and start it; if its"
+            f" writes do not count, rename its data directory by hand, then the same again",
+        )
+
+
+def tiers(inventory: Inventory, node: Node, former: Former, now: datetime) -> tuple[Tier, ...]:
+    """Everything the node should be, with the data directory it has now counted as absent."""
+
+    def anew(wish: Resource) -> Resource:
+        if isinstance(wish, Standby) and wish.on == node.name:
+            return replace(wish, former=former.inode)
+        if isinstance(wish, Marker) and wish.on == node.name:
+            return replace(wish, remade=True)
+        if isinstance(wish, Slot) and wish.slot == slot_of(node.name):
+            return replace(wish, renew=True)
+        return wish
+
+    whole: Sequence[Tier] = tasks.tiers(inventory, (node,), now)
+    return tuple(Tier(tier.title, tuple(map(anew, tier.resources))) for tier in whole)

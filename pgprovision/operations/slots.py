@@ -1,0 +1,52 @@
+"""The replication slots of a cluster, as `status` shows them."""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pgprovision.resources.slot import node_of, retained
+from pgprovision.resources.snapshot import Server
+
+
+@dataclass(frozen=True)
+class SlotStatus:
+    """A slot on a writable node. `node`: whose it is, None where it is not one of ours; one of
+    ours that nobody declares is `abandoned`."""
+
+    name: str
+    on: str
+    node: str | None
+    active: bool
+    wal_status: str | None
+    retained_bytes: int | None
+    abandoned: bool
+
+
+def slots_of(writable: Mapping[str, Server], declared: Container[str]) -> Iterator[SlotStatus]:
+    """Every slot on these nodes."""
+    for on, server in writable.items():
+        for name, row in sorted(server.slots.items()):
+            yield SlotStatus(
+                name=name,
+                on=on,
+                node=node_of(name),
+                active=bool(row["active"]),
+                wal_status=row["wal_status"],
+                retained_bytes=retained(row, server),
+                abandoned=node_of(name) is not None and name not in declared,
+            )
+
+
+def slot_troubles(slots: Iterable[SlotStatus]) -> Iterator[str]:
+    """What somebody has to decide, and the command for it."""
+    for slot in slots:
+        if slot.abandoned:
+            kept = f"{slot.retained_bytes / 1e6:.0f} MB" if slot.retained_bytes else "no WAL"
+            yield (
+                f"{slot.on}: slot {slot.name} is of a node that is not in the inventory, and holds"
+                f" {kept} back\n  next: pgprovision remove-replica {slot.node}"
+            )
+        elif slot.node and slot.wal_status == "lost":
+            yield (
+                f"{slot.on}: slot {slot.name} is lost: {slot.node} was away for longer than"
+                f" max_slot_wal_keep_size holds\n  next: pgprovision re-clone {slot.node}"
+            )

@@ -1,0 +1,37 @@
+"""A node's file in the inventory, once the node is no more: renamed, never rewritten or deleted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.quote import sh
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovedNodeFile(Resource):
+    """nodes/NAME.yml is NAME.yml.removed, or NAME.yml.removed-TIME where there is one already."""
+
+    kind: ClassVar[str] = "inventory file"
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    def probe(self) -> Ask:
+        return Ask(f"[ -e {sh(self.path)} ] || exit 4")
+
+    def read(self, answer: Answer) -> State | None:
+        return None if answer.code == 4 else {"declared": True}
+
+    def desired(self) -> None:
+        return None
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        new = sh(f"{self.path}.removed")
+        yield Do(
+            f"rename {self.path} to .removed",
+            f'new={new}; [ ! -e "$new" ] || new=$new-$(date -u +%Y%m%dT%H%M%SZ)\n'
+            f'mv {sh(self.path)} "$new"',
+        )

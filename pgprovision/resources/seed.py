@@ -1,0 +1,73 @@
+"""Where a standby's first data come from: the primary itself, or the backup repository."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pgprovision.quote import sh
+from pgprovision.resources import pgbackrest
+from pgprovision.resources.instance import Instance, as_postgres
+
+
+class Seed(Protocol):
+    """A source, as shell text run by root on the standby."""
+
+    @property
+    def what(self) -> str: ...
+
+    def identify(self) -> str:
+        """Prints the system identifier of what would be copied, up to a `|`."""
+        ...
+
+    def copy(self, instance: Instance) -> str:
+        """Fills the empty data directory; says on either stream how far it is, in per cent."""
+        ...
+
+
+@dataclass(frozen=True)
+class BaseBackup:
+    """pg_basebackup over a replication connection, through the standby's own slot."""
+
+    primary: str
+    conninfo: str
+    slot: str
+
+    @property
+    def what(self) -> str:
+        return f"base backup from {self.primary} through slot {self.slot}"
+
+    def identify(self) -> str:
+        connection = f"{self.conninfo} replication=true"
+        return as_postgres("psql", "-XAtq", "-d", connection, "-c", "IDENTIFY_SYSTEM")
+
+    def copy(self, instance: Instance) -> str:
+        return as_postgres(
+            *("pg_basebackup", "-d", self.conninfo, "-D", instance.data_directory),
+            *("-S", self.slot, "-X", "stream", "-c", "fast", "-P"),
+        )
+
+
+@dataclass(frozen=True)
+class Restore:
+    """The newest backup in the repository; WAL since then comes from the archive, then through
+    the slot. It takes nothing from the primary's disk and network but that."""
+
+    stanza: str
+
+    @property
+    def what(self) -> str:
+        return f"restore of stanza {self.stanza} from the backup repository"
+
+    def identify(self) -> str:
+        info = pgbackrest.pgbackrest(self.stanza, "--output=json", "info")
+        return f"{info} | grep -o '\"system-id\":[0-9]*' | tail -n 1 | cut -d : -f 2"
+
+    def copy(self, instance: Instance) -> str:
+        """`none`: no recovery settings are written. In postgresql.auto.conf they would win over
+        the rendered file; `restore_command` and `standby.signal` are ours to make."""
+        words = ("--type=none", "--log-level-console=detail", "restore")
+        return pgbackrest.pgbackrest(self.stanza, *words)
+
+
+def restore_command(stanza: str) -> str:
+    """For postgresql.conf: one WAL segment from the archive."""
+    return sh("pgbackrest", f"--stanza={stanza}", "archive-get") + ' %f "%p"'
