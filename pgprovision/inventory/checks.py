@@ -97,6 +97,12 @@ def _networks(inventory: Inventory) -> Found:
     if hetzner is None:
         return
     yield from _subnet(hetzner)
+    if not hetzner.ipv4:
+        yield (
+            ("hetzner", "ipv4"),
+            "not supported: package archives and object storage do not all answer over IPv6, and "
+            "cloud-init waits minutes for those that do not; expected true",
+        )
     network = hetzner.network
     taken = {
         network.ip_range.network_address: "the network's own",

@@ -123,6 +123,8 @@ class Hetzner(Model):
     """Public keys that new servers let in, for root."""
     protection: n.Boolean = True
     """Protects servers against deletion and rebuild, also by hand in the console."""
+    ipv4: n.Boolean = True
+    """A public IPv4 address each, beside IPv6. Servers without are not supported."""
 
 
 class Ssh(Model):

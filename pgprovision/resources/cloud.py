@@ -7,6 +7,7 @@ or deleted.
 from abc import ABC
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import ClassVar
 
 from pgprovision.errors import Refused
@@ -19,10 +20,15 @@ HETZNER = "hetzner"  # the target's name
 
 
 def address_of(servers: Iterable[Item], cluster: str, node: str) -> str | None:
-    """The public IPv4 address of a node's server; None while there is none."""
+    """The public address of a node's server, IPv6 where it has no IPv4 (any more); None while
+    there is none. Of the /64 that Hetzner gives, a server has the first address."""
     for server in servers:
         if server["name"] == node and is_ours(server, cluster):
-            return (server["public_net"].get("ipv4") or {}).get("ip")
+            public = server["public_net"]
+            if ipv4 := public.get("ipv4"):
+                return str(ipv4["ip"])
+            if ipv6 := public.get("ipv6"):
+                return str(ip_network(ipv6["ip"])[1])
     return None
 
 

@@ -195,3 +195,9 @@ def test_cloud_rule_that_cannot_work_is_refused(tmp_path: Path, rule: str, expec
     wall = f"firewall: {{name: hcb-ssh-only, rules: [{rule}]}}"
     text = HETZNER.replace("firewall: {name: hcb-ssh-only}", wall)
     assert expected in cloud(tmp_path, text).complaint()
+
+
+def test_servers_without_a_public_ipv4_address_are_refused_with_the_reason(tmp_path: Path) -> None:
+    text = HETZNER.replace("token:", "ipv4: false\n  token:")
+    complaint = cloud(tmp_path, text).complaint()
+    assert complaint.startswith("cluster.yml:3:9: hetzner.ipv4: not supported: package archives")
