@@ -16,9 +16,14 @@ from pgprovision.resources.way_in import Undo
 PATH = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
 _UNDO = Undo("sshd")
 _RELOAD = "systemctl try-reload-or-restart ssh.service"
-# sshd writes its pid file whenever it has read its configuration and listens.
+# sshd writes its pid file whenever it has read its configuration and listens; told to read it
+# again it removes the file first.
 _UNREAD = '[ -n "$(find /etc/ssh/sshd_config* -newer /run/sshd.pid 2>/dev/null)" ]'
-_LISTENS = f"for _ in 1 2 3 4 5 6 7 8 9; do {_UNREAD} || exit 0; sleep 0.2; done; exit 1"
+_HAD = "had=; [ ! -e /run/sshd.pid ] || had=/run/sshd.pid"
+_LISTENS = (
+    '[ -z "$had" ] || for _ in $(seq 50); do\n'
+    f'  [ ! -e "$had" ] || {_UNREAD} || exit 0; sleep 0.2\ndone; [ -z "$had" ]'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ class SshDaemon(Resource):
             )
             yield Do(
                 "harden the SSH daemon" if diff.moved("content") else "reload the SSH daemon",
-                f"set -e\n{undo}\n{_UNDO.arm()}\n{write}\nsshd -t\n{_RELOAD}\n{_LISTENS}",
+                f"set -e\n{undo}\n{_UNDO.arm()}\n{write}\nsshd -t\n{_HAD}\n{_RELOAD}\n{_LISTENS}",
                 self.text.encode(),
                 reconnects=True,
             )
