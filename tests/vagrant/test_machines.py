@@ -35,11 +35,11 @@ def test_E4_replica_when_provisioned_streams_what_the_primary_writes(cluster: Cl
 
 
 def test_up_when_nothing_differs_is_one_trip_per_machine(cluster: Cluster) -> None:
-    found = cluster.run("up", "--json")
+    found = cluster.run("up", "--yes", "--json")
     document = found.document
     assert (document["changes"], document["left"], document["waiting"]) == ([], [], [])
     assert document["trips"] == {PRIMARY: 1, REPLICA: 1}
-    assert found.code == 0
+    assert found.code == 0, found.err
 
 
 def test_status_when_provisioned_shows_roles_slot_and_backup(cluster: Cluster) -> None:
