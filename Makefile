@@ -1,4 +1,4 @@
-.PHONY: setup demo vagrant test lint types unit functional
+.PHONY: setup demo vagrant test lint types unit functional docs
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -24,3 +24,6 @@ types: setup ## mypy, strict
 
 unit: setup ## the quick tests: no root, no machines
 	.venv/bin/pytest -m "not lab"
+
+docs: setup ## the pages that are made from the program: commands, inventory keys, JSON Schema
+	@scripts/docs

@@ -126,11 +126,7 @@ SettingName = Annotated[
         "the name of a setting, for instance work_mem",
     ),
 ]
-Setting = Annotated[
-    bool | int | float | str,
-    BeforeValidator(v.setting),
-    Words("a number, true, false or one line of text"),
-]
+Setting = Annotated[bool | int | float | str, BeforeValidator(v.setting)]
 SysctlName = Annotated[
     str,
     _matching(

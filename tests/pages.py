@@ -1,0 +1,178 @@
+"""The pages of docs/ that are made from the program: `make docs` writes them, a test compares."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from pathlib import Path
+from textwrap import fill
+from typing import Any, get_args
+
+from typer import Typer
+from typer.models import ArgumentInfo, ParameterInfo
+
+from pgprovision.cli.app import app, options
+from pgprovision.inventory import schema
+
+Command = Callable[..., object]
+DOCS = Path(__file__).parent.parent / "docs"
+WIDTH = 100
+MADE = "<!-- Made by `make docs` from the program itself: edit the texts there. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Every such page by its name in docs/."""
+    return {
+        "commands.md": MADE + "".join(_commands()),
+        "inventory.md": MADE + "".join(_keys()),
+        schema.FILE: schema.text(),
+    }
+
+
+def commands(group: Typer = app, words: str = "pgprovision") -> Iterator[tuple[str, Command]]:
+    """Every command with the words that call it: `pgprovision secrets init`."""
+    for one in group.registered_commands:
+        assert one.callback
+        name = one.name or one.callback.__name__.replace("_", "-")
+        yield f"{words} {name}", one.callback
+    for inner in group.registered_groups:
+        assert inner.typer_instance
+        yield from commands(inner.typer_instance, f"{words} {inner.name}")
+
+
+def _commands() -> Iterator[str]:
+    yield f"# Commands\n\n`pgprovision [-i FOLDER] COMMAND ...`\n\n{_filled(app.info.help)}\n"
+    yield from _table(parameters(options))
+    yield "\nEvery command also has `--help`.\n"
+    for words, command in commands():
+        given = list(parameters(command))
+        usage = [words, *(name for name, _, _ in given if not name.startswith("-"))]
+        yield f"\n## {words.partition(' ')[2]}\n\n`{' '.join(usage)}`\n\n"
+        yield f"{_filled(command.__doc__)}\n"
+        yield from _table(given)
+
+
+def parameters(command: Command) -> Iterator[tuple[str, str, object]]:
+    """Name, meaning and default of each argument and option, as they are declared."""
+    for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+        kind, *declared = get_args(parameter.annotation) or [None]
+        infos = [info for info in declared if isinstance(info, ParameterInfo)]
+        for info in infos:
+            default = getattr(parameter.default, "value", parameter.default)
+            shown = "" if default in (inspect.Parameter.empty, None, False, "") else f"`{default}`"
+            if isinstance(info, ArgumentInfo):
+                plain = (info.metavar or name.upper()).strip("[]")
+                word = f"[{plain}]" if parameter.default is not inspect.Parameter.empty else plain
+            else:
+                takes = "" if kind is bool else f" {info.metavar or _choices(kind)}"
+                given = [info.default] if isinstance(info.default, str) else []
+                flags = [*given, *(info.param_decls or ())] or [f"--{name.replace('_', '-')}"]
+                word = ", ".join(flags) + takes
+            yield word, str(info.help), shown
+
+
+def _choices(kind: object) -> str:
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type) and issubclass(one, Enum):
+            return "|".join(choice.value for choice in one)
+    return "VALUE"
+
+
+def _table(rows: Iterable[tuple[str, str, object]]) -> Iterator[str]:
+    lines = [f"| `{_cell(name)}` | {_cell(text)} | {default} |\n" for name, text, default in rows]
+    if lines:
+        yield "\n| | | default |\n|---|---|---|\n" + "".join(lines)
+
+
+def _filled(text: object) -> str:
+    """A help text, its paragraphs filled."""
+    paragraphs = inspect.cleandoc(str(text)).split("\n\n")
+    return "\n\n".join(fill(" ".join(one.split()), WIDTH) for one in paragraphs)
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def _keys() -> Iterator[str]:
+    whole = schema.schema()
+    tags = ", ".join(f'"{tag}"' for tag in schema.TAGS)
+    yield (
+        "# The inventory\n\n"
+        "A folder: `cluster.yml`, a file per node in `nodes/`, `secrets/`, and `templates/` for "
+        "templates of\nyour own. `pgprovision init NAME` writes one. Keys in bold have to be "
+        "there; the others have the\ndefault that is shown.\n\n"
+        "Any text or number may come from elsewhere; secrets have to:\n\n"
+        "| tag | gives |\n|---|---|\n"
+        "| `!env NAME` | an environment variable |\n"
+        "| `!env {name: NAME, default: TEXT}` | the same, or the text where it is not set |\n"
+        "| `!file PATH` | a file's text; the path is relative to the folder |\n"
+        "| `!command [PROGRAM, ARGUMENT, ...]` | what a program prints |\n\n"
+        "Editors complete and check these files with the JSON Schema that `init` puts beside them\n"
+        "(`pgprovision schema` prints it). VS Code's YAML extension has to know the tags:\n\n"
+        f'```json\n"yaml.customTags": [{tags}]\n```\n'
+    )
+    yield from _model("cluster.yml", whole)
+    models = {name: model for name, model in whole["$defs"].items() if "properties" in model}
+    yield from _model("nodes/NAME.yml", models.pop("Node"), "Node")
+    for name, model in models.items():
+        yield from _model(name, model)
+
+
+def _model(title: str, model: schema.Schema, anchor: str = "") -> Iterator[str]:
+    mark = f'<a id="{anchor.lower()}"></a>\n\n' if anchor else ""
+    yield f"\n## {title}\n\n{mark}{model['description']}\n\n"
+    yield "| key | value | default | |\n|---|---|---|---|\n"
+    for key, value in model["properties"].items():
+        name = f"**`{key}`**" if key in model["required"] else f"`{key}`"
+        default = f"`{_plain(value['default'])}`" if "default" in value else ""
+        yield f"| {name} | {_value(value)} | {default} | {value['description']} |\n"
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _value(value: schema.Schema) -> str:
+    """What may stand at a key, in words."""
+    match value:
+        case {"enum": words}:
+            return ", ".join(f"`{word}`" for word in words)
+        case {"type": "array", "items": items}:
+            return f"list of: {_value(items)}"
+        case {"type": "object", "additionalProperties": inner}:
+            return f"by name: {_value(inner)}"
+        case {"title": title}:
+            return _cell(title)
+        case {"anyOf": [{"type": "integer"} as number, *_]}:
+            return _number(number)
+        case {"anyOf": [{"$ref": _}, {"$ref": model}]}:
+            return f"the line itself, or {_value({'$ref': model})}"
+        case {"$ref": "#/$defs/text"}:
+            return "text"
+        case {"$ref": model}:
+            name = model.rpartition("/")[2]
+            return f"[{name}](#{name.lower()})"
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"type": [*_]}:
+            return "a number, true, false or text"
+    raise AssertionError(value)
+
+
+def _number(limits: dict[str, Any]) -> str:
+    match limits:
+        case {"minimum": least, "maximum": most}:
+            return f"a whole number, {least} to {most}"
+        case {"minimum": least}:
+            return f"a whole number from {least}"
+    return "a whole number"
+
+
+def write() -> None:
+    """All of them, into docs/."""
+    for name, text in pages().items():
+        (DOCS / name).write_text(text)
+
+
+if __name__ == "__main__":
+    write()

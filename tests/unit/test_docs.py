@@ -1,0 +1,87 @@
+"""What the program can do is in its documentation, and what the documentation says is current."""
+
+import re
+
+import pytest
+
+from pgprovision import errors
+from pgprovision.inventory import schema
+from pgprovision.shipped import folder_of
+from tests import pages
+
+README = pages.DOCS.parent / "README.md"
+
+
+def subclasses(kind: type[errors.PgprovisionError]) -> set[type[errors.PgprovisionError]]:
+    return {kind}.union(*(subclasses(one) for one in kind.__subclasses__()))
+
+
+@pytest.mark.parametrize("name", pages.pages())
+def test_page_when_the_program_changed_then_make_docs_was_run(name: str) -> None:
+    assert (pages.DOCS / name).read_text() == pages.pages()[name], "run `make docs`"
+
+
+def test_exit_codes_when_read_in_the_readme_then_all_of_them_are_there() -> None:
+    codes = {0, 1} | {kind.exit_code for kind in subclasses(errors.PgprovisionError)}
+    written = re.findall(r"^\| (\d+) \| .", README.read_text(), re.MULTILINE)
+    assert sorted(codes) == [int(code) for code in written]
+    commands = (pages.DOCS / "commands.md").read_text()
+    said = " ".join(commands.partition("Exit codes: ")[2].split())
+    assert re.findall(r"(?:^|, )(\d) [a-z]", said[:300]) == [str(code) for code in sorted(codes)]
+
+
+def test_template_when_shipped_then_it_is_in_the_documentation() -> None:
+    written = re.findall(r"^\| `([^`]+\.j2)` \|", (pages.DOCS / "templates.md").read_text(), re.M)
+    assert sorted(written) == sorted(path.name for path in folder_of("templates").iterdir())
+
+
+def test_command_when_shipped_then_it_says_what_it_does() -> None:
+    said = {words: command.__doc__ or "" for words, command in pages.commands()}
+    assert "pgprovision explain" in said and "pgprovision secrets init" in said
+    assert [words for words, text in said.items() if len(text) < 20] == []
+    unsaid = [
+        f"{words} {name}"
+        for words, command in pages.commands()
+        for name, meaning, _ in pages.parameters(command)
+        if len(meaning) < 10
+    ]
+    assert unsaid == []
+
+
+def test_inventory_key_when_it_can_be_written_then_it_says_what_it_means() -> None:
+    models = schema.schema()
+    whole = {"cluster.yml": models, **models["$defs"]}
+    silent = [
+        f"{name}.{key}"
+        for name, model in whole.items()
+        for key, value in model.get("properties", {}).items()
+        if "required" in model and "description" in model and not value.get("description")
+    ]
+    assert silent == []
+
+
+def test_inventory_key_when_it_can_be_written_then_an_example_shows_it() -> None:
+    """In one of the two inventories that `init` copies for servers, commented where optional."""
+    inventories = folder_of("inventories")
+    text = "".join(
+        path.read_text()
+        for kind in ("hetzner-example", "static-example")
+        for path in (inventories / kind).rglob("*.yml")
+    )
+    models = schema.schema()
+    keys = {
+        key
+        for model in [models, *models["$defs"].values()]
+        for key in (model.get("properties", {}) if "description" in model else {})
+    }
+    by_place = {"name", "type", "public_key"}  # the file's or key's own; given as a line of text
+    missing = {key for key in keys - by_place if not re.search(rf"\b{key}:", text)}
+    assert missing == set()
+
+
+def test_manual_when_it_links_to_a_page_then_the_page_is_there() -> None:
+    """Links between our own pages."""
+    for page in [README, *pages.DOCS.glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+\.md)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
