@@ -1,4 +1,4 @@
-"""Folders whose files are nobody else's business."""
+"""Files and folders that are nobody else's business."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,24 +10,31 @@ from pgprovision.quote import sh
 
 @dataclass(frozen=True, kw_only=True)
 class Closed(Resource):
-    """Nothing in here, the folders themselves included, is open to others than owner and group."""
+    """None of these, as far as they exist, is open to others than owner and group. What else lies
+    in a folder is not touched."""
 
     kind: ClassVar[str] = "closed to others"
-    folders: tuple[str, ...]
+    folder: str
+    files: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return ", ".join(self.folders)
+        return self.folder
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        return (self.folder, *(f"{self.folder}/{file}" for file in self.files))
 
     def probe(self) -> Ask:
-        return Ask(f"find {sh(*self.folders)} ! -type l -perm /o=rwx 2>/dev/null")
+        return Ask(f"find {sh(*self._paths)} -maxdepth 0 -perm /o=rwx 2>/dev/null")
 
     def read(self, answer: Answer) -> State:
-        return {"open": tuple(sorted(answer.text.splitlines()))}
+        return {"open": tuple(answer.text.splitlines())}
 
     def desired(self) -> State:
         return {"open": ()}
 
     def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.before is not None:
-            yield Do(f"close {self.name} to others", f"chmod -R o= {sh(*self.folders)}")
+        found = (diff.before or {}).get("open")
+        if isinstance(found, tuple):
+            yield Do(f"close {self.name} to others", sh("chmod", "o=", *map(str, found)))

@@ -41,19 +41,25 @@ class HugePages(Resource):
         )
 
     @property
-    def _need(self) -> Ask:
-        """A server that runs does not answer this for its own directory: it gets an empty one
-        with the same control file."""
+    def question(self) -> str:
+        """Shell text that prints how many PostgreSQL needs. A server that runs does not answer
+        this for its own directory: it gets an empty one with the same control file."""
         data, config = self.instance.data_directory, self.instance.config_directory
         ask = as_postgres(f"{self.instance.bin}/postgres", "-C", "shared_memory_size_in_huge_pages")
-        return Ask(
-            f"[ -w {_LIVE} ] && [ -s {config}/postgresql.conf ] && [ -s {data}/global/pg_control ]"
-            " || exit 0\n"
+        return (
             "d=$(mktemp -d /run/pgprovision-ask.XXXXXX) && trap 'rm -rf \"$d\"' EXIT || exit\n"
             f'mkdir "$d/global"; cp {data}/PG_VERSION "$d/"\n'
             f'cp {data}/global/pg_control "$d/global/"\n'
             f'chown -R postgres: "$d"; {ask} -D "$d" -c data_directory="$d"'
             f" -c config_file={config}/postgresql.conf"
+        )
+
+    @property
+    def _need(self) -> Ask:
+        data, config = self.instance.data_directory, self.instance.config_directory
+        return Ask(
+            f"[ -w {_LIVE} ] && [ -s {config}/postgresql.conf ] && [ -s {data}/global/pg_control ]"
+            f" || exit 0\n{self.question}"
         )
 
     def needs(self) -> tuple[Need, ...]:

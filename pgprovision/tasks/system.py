@@ -110,7 +110,10 @@ def held(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def closed(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Configuration and logs are nobody else's business; and what runs is as it was started."""
     here = instance(inventory)
-    yield Closed(on=node.name, folders=(here.config_directory, "/var/log/postgresql"))
+    # pg_createcluster's own; the others have a mode of their own.
+    files = ("start.conf", "environment", "pg_ctl.conf", "postgresql.conf.previous")
+    yield Closed(on=node.name, folder=here.config_directory, files=files)
+    yield Closed(on=node.name, folder="/var/log/postgresql")
     yield Postmaster(on=node.name, instance=here)
 
 

@@ -38,7 +38,7 @@ WISHES: Mapping[str, Resource] = {
     "Held": Held(on="db", names=NAMES),
     "Upgrades": Upgrades(on="db", names=NAMES),
     "Postmaster": Postmaster(on="db", instance=Instance()),
-    "Closed": Closed(on="db", folders=("/etc/postgresql/15/main",)),
+    "Closed": Closed(on="db", folder="/etc/postgresql/15/main", files=("start.conf",)),
 }
 
 
