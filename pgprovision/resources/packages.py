@@ -47,6 +47,15 @@ again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..
 """
 
 
+def unless_locked(answer: Answer, state: State, desired: State) -> State | Waiting:
+    """The state, unless something differs that cannot be changed before the lock is free."""
+    lines = answer.text.splitlines()
+    holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
+    if holder and Diff(state, desired):
+        return Waiting(f"the package system is locked by {holder}", LOCK_SECONDS)
+    return state
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackageSet(Resource):
     """Packages by name, in any version, or `pinned` to one. Nothing is ever removed."""
@@ -71,10 +80,7 @@ class PackageSet(Resource):
         state: dict[str, str | None] = {n: "installed" if n in found else None for n in self.names}
         state |= {name: found.get(name) for name in self.pinned}
         state["dpkg"] = f"half-done: {', '.join(broken)}" if broken else "sound"
-        holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
-        if holder and Diff(state, self.desired()):
-            return Waiting(f"the package system is locked by {holder}", LOCK_SECONDS)
-        return state
+        return unless_locked(answer, state, self.desired())
 
     def desired(self) -> State:
         return dict.fromkeys(self.names, "installed") | dict(self.pinned) | {"dpkg": "sound"}

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.packages import PROBE
+from pgprovision.resources.packages import PROBE, unless_locked
 
 _POLICY = re.compile(r"^(\S+):\n +Installed: (\S+)\n +Candidate: (\S+)", re.MULTILINE)
 
@@ -27,10 +27,11 @@ class Held(Resource):
     def probe(self) -> Ask:
         return PROBE
 
-    def read(self, answer: Answer) -> State:
+    def read(self, answer: Answer) -> State | Waiting:
         rows = (line.split() for line in answer.text.splitlines())
         seen = {row[1]: row[0] for row in rows if len(row) == 3}
-        return {name: seen.get(name, "").startswith("h") for name in self.names}
+        state = {name: seen.get(name, "").startswith("h") for name in self.names}
+        return unless_locked(answer, state, self.desired())
 
     def desired(self) -> State:
         return dict.fromkeys(self.names, True)
