@@ -195,6 +195,11 @@ SELDOM = (
         id="a configuration newer than its daemon",
     ),
     pytest.param(
+        sql("alter role reporting set statement_timeout = '1h'"),
+        on(PRIMARY, "role settings", "reporting", "statement_timeout"),
+        id="a setting of a role",
+    ),
+    pytest.param(
         shell("apt-mark -q unhold pgbackrest"),
         on(PRIMARY, "held packages", "postgresql-15, pgbackrest", "pgbackrest"),
         id="a package that apt may upgrade",
@@ -203,11 +208,13 @@ SELDOM = (
 # What no hand can break so that a run may repair it: `up` refuses, or it is what people or machines
 # are like. Shown elsewhere.
 APART = {
+    "abandoned slots": "only reported",
     "clock": "a container has its machine's; tests/vagrant",
     "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
     "first backup": "tests/laws/backup",
     "first boot": "never undone",
     "huge pages": "a container has its machine's; tests/vagrant",
+    "live roles": "refused: two that accept writes are for people to judge",
     "loaded configuration": "tests/laws/postgres",
     "network": "tests/functional/test_cloud_loop.py",
     "placement group": "tests/functional/test_cloud_loop.py",

@@ -17,6 +17,14 @@ PRIMARY, REPLICA = "server-postgres-1", "server-postgres-2"
 FOLDERS = "/etc /usr /opt /root /home /var/lib/pgbackrest /var/lib/dpkg /var/lib/pgprovision"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: what shares the main job's cluster runs in one process, everything
+    else file by file."""
+    for item in items:
+        shares = "planned" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("main job" if shares else str(item.path)))
+
+
 @dataclass(frozen=True)
 class Step:
     """One command: how it ended, what it asked of the API, which files it wrote."""

@@ -75,7 +75,7 @@ class Person:
     def done(self, *words: str) -> dict[str, Any]:
         """One command that must end well; its JSON."""
         run = self.run(*words, "--json")
-        assert run.code == 0, run.out + run.err
+        assert run.code == 0, f"exit {run.code}: {run.err or run.document['failed']}"
         return run.document
 
     def drift(self) -> dict[tuple[str, str, str], list[str]]:

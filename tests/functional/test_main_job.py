@@ -40,7 +40,8 @@ def test_up_primary_when_nothing_is_there_makes_what_was_planned(
     assert primary.run.code == 0, primary.run.err
     made = {(c["on"], c["kind"], c["name"]) for c in primary.document["changes"]}
     wished = {(c["on"], c["kind"], c["name"]) for c in planned.document["changes"]}
-    assert made <= wished
+    # What only a machine that is there can tell: who has not read its configuration yet.
+    assert {kind for _, kind, _ in made - wished} <= {"configuration read", "closed to others"}
     assert primary.document["left"] == []
     kinds = {kind for _, kind, _ in made}
     assert kinds >= {"network", "placement group", "firewall", "ssh key", "server"}
