@@ -3,12 +3,15 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pgprovision.cli.app import run as command_line
 from pgprovision.engine import look_only
 from pgprovision.runbook import Cloud, Machine, Places, runbook
+from tests import folders
 from tests.cloud import listed, one, run, tiers
 from tests.simulator import TOKEN, Simulator
 
@@ -51,3 +54,22 @@ def test_token_when_missing_then_nothing_is_called(sim: Simulator, tmp_path: Pat
     done = paste(sim, tmp_path, HCLOUD_TOKEN="")
     assert done.returncode != 0 and "HCLOUD_TOKEN" in done.stderr
     assert not listed(sim, "networks")
+
+
+def test_explain_when_called_then_it_prints_the_plan_and_writes_nothing(
+    sim: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cluster = folders.HETZNER.replace("hetzner:\n", f"hetzner:\n  endpoint: {sim.endpoint}\n")
+    folder = folders.cloud(tmp_path, cluster)
+    folder.write("token", TOKEN)
+    monkeypatch.setattr(sys, "argv", ["pgprovision", "-i", str(tmp_path), "explain"])
+    before = sorted(path for path in tmp_path.rglob("*"))
+    assert command_line() == 1
+    printed = capsys.readouterr().out
+    assert "# create server db-1\n" in printed and f"api={sim.endpoint}\n" in printed
+    assert TOKEN not in printed
+    assert sim.lab("GET", "/requests")["writes"] == 0
+    assert sorted(path for path in tmp_path.rglob("*")) == before

@@ -62,6 +62,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def test_wheel_installed_elsewhere_begins_inventories(installed: Path, tmp_path: Path) -> None:
+    for kind in ("hetzner", "static", "vagrant", "lab"):
+        words = ["-m", "pgprovision.cli.app", "init", f"for-{kind}", "--for", kind]
+        environment = {**os.environ, "PYTHONPATH": str(installed)}
+        subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, check=True)
+        assert f"cluster: for-{kind}" in (tmp_path / f"for-{kind}/cluster.yml").read_text()
+
+
 def test_wheel_installed_elsewhere_renders_every_template(installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, **LAB_ENVIRONMENT, "PYTHONPATH": str(installed)}
     done = subprocess.run(
