@@ -48,5 +48,6 @@ def slot_troubles(slots: Iterable[SlotStatus]) -> Iterator[str]:
         elif slot.node and slot.wal_status == "lost":
             yield (
                 f"{slot.on}: slot {slot.name} is lost: {slot.node} was away for longer than"
-                f" max_slot_wal_keep_size holds\n  next: pgprovision re-clone {slot.node}"
+                " max_slot_wal_keep_size holds\n  next: start it; unless it catches up from the"
+                f" archive: pgprovision re-clone {slot.node}"
             )

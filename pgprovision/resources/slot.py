@@ -39,8 +39,8 @@ def retained(slot: Row, server: Server) -> int | None:
 class Slot(CatalogObject):
     """A physical slot that reserves WAL from the moment it is made.
 
-    A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica has
-    to be cloned again, and `renew` says that it is being so. An active slot is never dropped:
+    A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica
+    catches up from the archive or is cloned again, and `renew` says that it is being so. An active slot is never dropped:
     PostgreSQL refuses.
     """
 
@@ -76,7 +76,7 @@ class Slot(CatalogObject):
     def explain(self, diff: Diff) -> tuple[str, ...]:
         if self.present and not self.renew and diff.before is not None and diff.moved("lost"):
             node = node_of(self.slot) or "NODE"
-            return (f"lost: the replica must be cloned again: pgprovision re-clone {node}",)
+            return (f"lost: unless the archive helps, pgprovision re-clone {node}",)
         return diff.keys
 
     def change(self, diff: Diff) -> Iterable[Do]:

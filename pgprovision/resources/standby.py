@@ -75,7 +75,8 @@ class Standby(Resource):
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            return Waiting(f"{self.seed.what}: {done[-1] if done else 'begun'}", limit=DAY)
+            now = done[-1] if done else "under way" if self.job_state.said else "begun"
+            return Waiting(f"{self.seed.what}: {now}", limit=DAY)
         if answer.code == 4:
             return {"role": "seeding failed"} if self.job_state.state == "failed" else None
         role, inode, identifier, *aside = answer.text.splitlines()

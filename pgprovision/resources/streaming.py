@@ -15,12 +15,16 @@ CONNECT_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Streaming(Resource):
-    """The walreceiver streams from the primary and replay is within one WAL segment of it."""
+    """The walreceiver streams from the primary and replay is within one WAL segment of it.
+
+    One whose slot is lost catches up from the `archive`, where there is one, and streams again.
+    """
 
     kind: ClassVar[str] = "streaming"
     snapshot: Snapshot
     primary: str
     slot: str
+    archive: bool = False
     slot_lost: bool = False
 
     @property
@@ -44,11 +48,11 @@ class Streaming(Resource):
         if not isinstance(server, Server):
             return server
         if server.receiver is None or server.receiver.get("status") != "streaming":
-            if self.slot_lost:
+            if self.slot_lost and not self.archive:
                 return {"streaming": False}
-            return Waiting(
-                f"replication from {self.primary} to begin (on {self.on}: "
-                f"journalctl -u {self.snapshot.instance.unit} and the log say why not)",
+            return Waiting(  # as long as it replays, the reason is a new one and the limit, too
+                f"replication from {self.primary} to begin, replayed to {server.lsn['replayed']}"
+                f" ({self._hint})",
                 CONNECT_SECONDS,
             )
         sent = server.receiver.get("latest_end_lsn") or server.lsn["received"]
@@ -56,6 +60,13 @@ class Streaming(Resource):
         if behind > CAUGHT_UP_BYTES:
             return Waiting(f"replay is {behind / 1e6:.0f} MB behind", CATCH_UP_SECONDS)
         return {"streaming": True}
+
+    @property
+    def _hint(self) -> str:
+        if self.slot_lost:
+            return f"its slot is lost; if the archive does not help: pgprovision re-clone {self.on}"
+        unit = self.snapshot.instance.unit
+        return f"on {self.on}: journalctl -u {unit} and the log say why not"
 
     def desired(self) -> State:
         return {"streaming": True}

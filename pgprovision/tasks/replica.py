@@ -65,6 +65,7 @@ def streaming(inventory: Inventory, node: Node) -> Iterator[Resource]:
         snapshot=snapshot(inventory),
         primary=inventory.primary.name,
         slot=slot(node),
+        archive=inventory.backup is not None and inventory.backup.archiving,
     )
 
 

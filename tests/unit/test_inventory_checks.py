@@ -201,3 +201,17 @@ def test_servers_without_a_public_ipv4_address_are_refused_with_the_reason(tmp_p
     text = HETZNER.replace("token:", "ipv4: false\n  token:")
     complaint = cloud(tmp_path, text).complaint()
     assert complaint.startswith("cluster.yml:3:9: hetzner.ipv4: not supported: package archives")
+
+
+def test_seed_when_there_is_no_backup_to_take_it_from_is_refused(tmp_path: Path) -> None:
+    folder = static(tmp_path)
+    folder.write("nodes/db-2.yml", REPLICA + "seed: backup\n")
+    assert folder.complaint().startswith(
+        "nodes/db-2.yml:4:7: seed: there is no backup to seed from"
+    )
+
+
+def test_node_when_its_name_is_too_long_for_a_slots_is_refused(tmp_path: Path) -> None:
+    folder = static(tmp_path)
+    folder.write(f"nodes/{'d' * 52}.yml", REPLICA)
+    assert "expected at most 51 characters" in folder.complaint()

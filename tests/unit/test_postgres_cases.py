@@ -21,15 +21,13 @@ from pgprovision.resources.instance import Instance
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.overrides import Overrides
 from pgprovision.resources.role import Role
-from pgprovision.resources.slot import Slot
+from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "postgres").glob("*.yaml"))
-CLASSES: Mapping[str, type[CatalogObject]] = {
-    kind.__name__: kind
-    for kind in (Database, Extension, Grant, Loaded, Overrides, Role, Schema, Slot)
-}
+KINDS = (Database, Extension, Grant, Loaded, Overrides, Role, Schema, Slot, AbandonedSlots)
+CLASSES: Mapping[str, type[CatalogObject]] = {kind.__name__: kind for kind in KINDS}
 SNAPSHOT = Snapshot(Instance(), ("books",))
 SERVER: Mapping[str, Any] = {
     "version": 15,

@@ -1,0 +1,388 @@
+"""Replicas: who accepts writes, what may be cloned over, what a seed is asked, what stays."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.model import Answer, Ask, Diff, Impact, Waiting
+from pgprovision.operations import re_clone, remove_replica
+from pgprovision.operations.re_clone import Former
+from pgprovision.operations.slots import slot_troubles, slots_of
+from pgprovision.resources.identity import Marker
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.job import JobState
+from pgprovision.resources.live_roles import LiveRoles, judge
+from pgprovision.resources.seed import BaseBackup, Restore
+from pgprovision.resources.slot import node_of, slot_of
+from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.standby import Standby
+from pgprovision.resources.streaming import Streaming
+from pgprovision.tasks import tiers
+from tests.folders import lab
+from tests.unit.test_postgres_cases import SERVER, answer
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+LOOK = Snapshot(Instance())
+SEED = BaseBackup("db-1", "host='db-1'", "pgprovision_db_2")
+STANDBY = Standby(on="db-2", instance=Instance(), primary="db-1", seed=SEED)
+
+
+def server(**given: Any) -> Server:
+    return Server(**{**SERVER, **given})
+
+
+@given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?", fullmatch=True))
+def test_slot_when_named_after_a_node_tells_the_node(node: str) -> None:
+    assert node_of(slot_of(node)) == node
+    assert len(slot_of(node)) <= 63
+
+
+def test_slot_when_of_somebody_else_has_no_node() -> None:
+    assert node_of("debezium") is None
+
+
+# --- F73, F99, F102: who accepts writes ---
+
+
+def test_F99_two_writable_nodes_are_both_named_with_timeline_and_last_write() -> None:
+    writable = {
+        "db-1": server(timeline=1, lsn={"written_at": "2026-11-20T10:00:00+00:00"}),
+        "db-2": server(timeline=2, lsn={"written_at": "2026-11-20T11:00:00+00:00"}),
+    }
+    with pytest.raises(Refused) as refused:
+        judge("db-1", writable, "postgresql@15-main.service")
+    assert refused.value.what == (
+        "2 nodes accept writes: db-1 (timeline 1, last write 2026-11-20T10:00:00+00:00)"
+        " and db-2 (timeline 2, last write 2026-11-20T11:00:00+00:00)"
+    )
+
+
+@pytest.mark.parametrize("writable", [{}, {"db-1": server()}])
+def test_live_roles_when_nobody_else_accepts_writes_are_as_declared(
+    writable: Mapping[str, Server],
+) -> None:
+    judge("db-1", writable, "unit")
+
+
+def test_F73_replica_when_it_alone_accepts_writes_is_refused() -> None:
+    with pytest.raises(Refused, match=r"db-2 .* accepts writes, and the inventory says replica"):
+        judge("db-1", {"db-2": server()}, "unit")
+
+
+def test_stranger_when_it_accepts_writes_is_for_the_claim_to_refuse() -> None:
+    judge("db-1", {"db-1": server(), "db-2": server(system_identifier="72")}, "unit")
+
+
+class Seen(dict[str, Answer]):
+    """Answers by target, whatever is asked."""
+
+    def get(self, on: str, ask: Ask) -> Answer | None:  # type: ignore[override]
+        return super().get(on)
+
+
+def test_replicas_without_a_primary_are_told_to_make_one() -> None:
+    wish = LiveRoles(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",), needed=True)
+    with pytest.raises(Refused, match="no primary runs there") as refused:
+        wish.settled(Seen())
+    assert refused.value.next == "pgprovision up primary"
+
+
+def test_live_roles_when_a_node_does_not_answer_are_judged_without_it() -> None:
+    wish = LiveRoles(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",))
+    wish.settled(Seen({"db-1": answer({})}))
+
+
+# --- E2, E3, F92, F93: seeding ---
+
+
+def look_at(role: str, inode: str = "7", identifier: str = "71", *aside: str) -> Answer:
+    return Answer(out="\n".join((role, inode, identifier, *aside)).encode())
+
+
+def test_standby_when_its_data_are_a_primarys_is_refused() -> None:
+    with pytest.raises(Refused, match="the live role wins"):
+        STANDBY.read(look_at("primary"))
+
+
+def test_F92_standby_when_of_another_cluster_is_refused() -> None:
+    with pytest.raises(Refused, match="belongs to another cluster"):
+        replace(STANDBY, primary_identifier="99").read(look_at("standby"))
+
+
+def test_standby_when_data_were_set_aside_says_how_to_remove_them() -> None:
+    state = STANDBY.read(look_at("standby", "7", "71", "/data/main.aside-1"))
+    assert isinstance(state, dict)
+    assert not Diff(state, STANDBY.desired())
+    assert STANDBY.remarks(state) == ("set aside; to remove it: rm -r /data/main.aside-1",)
+
+
+@pytest.mark.parametrize("role", ["standby", "primary"])
+def test_re_clone_when_the_former_data_are_in_place_counts_them_as_absent(role: str) -> None:
+    assert replace(STANDBY, former="7").read(look_at(role)) is None
+    assert STANDBY.read(look_at("standby", "8")) is not None
+
+
+def test_re_clone_when_planned_is_destructive_and_a_first_clone_is_not() -> None:
+    diff = Diff(None, STANDBY.desired())
+    impacts = [
+        [do.impact for do in s.change(diff)] for s in (STANDBY, replace(STANDBY, former="7"))
+    ]
+    assert impacts == [[Impact.NONE], [Impact.DESTROY]]
+
+
+def test_F93_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time() -> None:
+    failed = replace(STANDBY, job_state=JobState("failed"))
+    state = failed.read(Answer(4))
+    assert isinstance(state, dict)
+    (report,) = failed.change(Diff(state, failed.desired()))
+    assert "reset-failed" in report.text
+    assert STANDBY.read(Answer(4)) is None
+
+
+def test_seeding_when_under_way_shows_how_far_it_is() -> None:
+    running = replace(STANDBY, job_state=JobState("running", "1/3 kB (31%)\n2/3 kB (62%)"))
+    state = running.read(Answer(4))
+    assert isinstance(state, Waiting)
+    assert state.reason.endswith(": 62%")
+
+
+@pytest.mark.parametrize("seed", [SEED, Restore("main")], ids=["base backup", "restore"])
+def test_F92_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
+    seed: BaseBackup | Restore,
+) -> None:
+    wish = replace(STANDBY, seed=seed, primary_identifier="71")
+    (start,) = wish.change(Diff(None, wish.desired()))
+    steps = [start.text.index(text) for text in ("found=", "touch", "systemctl stop", "mv -T")]
+    assert steps == sorted(steps)
+    assert start.text.index("mv -T") < start.text.index(" -D " if seed is SEED else "--type=none")
+
+
+def test_marker_when_data_are_being_made_is_absent() -> None:
+    marker = Marker(on="db-2", cluster="c", node="db-2", instance=Instance())
+    assert "main.pgprovision-making ] && cat" in marker.probe().text
+
+
+def test_marker_when_other_data_are_there_is_refused_unless_they_are_made_anew() -> None:
+    marker = Marker(on="db-2", cluster="c", node="db-2", instance=Instance(), identifier="72")
+    found = Answer(out=b'{"cluster": "c", "node": "db-2", "system_identifier": "71"}')
+    with pytest.raises(Refused, match="the marker says system identifier 71"):
+        marker.read(found)
+    assert replace(marker, remade=True).read(found) is not None
+
+
+# --- E4, F95: streaming ---
+
+
+def streaming(**given: Any) -> Streaming:
+    wish = Streaming(
+        on="db-2", snapshot=LOOK, primary="db-1", slot="pgprovision_db_2", archive=False
+    )
+    return replace(wish, **given)
+
+
+BEHIND = answer({"server": {"in_recovery": True, "lsn": {"replayed": "0/3000000"}}})
+
+
+def test_F95_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> None:
+    lost = {"slots": {"pgprovision_db_2": {"wal_status": "lost"}}}
+    wish = streaming().settled(Seen({"db-1": answer({"server": lost})}))
+    state = wish.read(BEHIND)
+    assert state == {"streaming": False}
+    diff = Diff(state, wish.desired())
+    assert wish.explain(diff) == ("slot pgprovision_db_2 is lost: pgprovision re-clone db-2",)
+    assert tuple(wish.change(diff)) == ()
+
+
+def test_F95_standby_when_there_is_an_archive_is_waited_for_as_long_as_it_replays() -> None:
+    state = streaming(slot_lost=True, archive=True).read(BEHIND)
+    assert isinstance(state, Waiting)
+    assert "replayed to 0/3000000" in state.reason
+    assert "pgprovision re-clone db-2" in state.reason
+
+
+# --- F74: what may be cloned over ---
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    """A primary and three replicas, the last seeded from the backup repository."""
+    folder = lab(tmp_path / "inventory", monkeypatch.setenv)
+    for number, seed in ((2, None), (3, None), (4, "backup")):
+        add_node(folder, NewNode(name=f"server-postgres-{number}", seed=seed))
+    return load(folder)
+
+
+PRIMARY = server(timeline=2)
+STANDING_BY = server(in_recovery=True)
+
+
+@pytest.mark.parametrize(
+    ("node", "former", "here", "upstream", "said"),
+    [
+        ("1", Former("7"), STANDING_BY, PRIMARY, "is the primary by the inventory"),
+        ("2", Former("7"), server(timeline=2), PRIMARY, "accepts writes"),
+        (
+            "2",
+            Former("7"),
+            server(in_recovery=True, replication=({"application_name": "db-9"},)),
+            PRIMARY,
+            "others stream from server-postgres-2: db-9",
+        ),
+        ("2", Former("7"), STANDING_BY, None, "nothing to clone from"),
+        ("2", Former("7"), STANDING_BY, STANDING_BY, "nothing to clone from"),
+        ("2", Former("7", standby=False, timeline=2), None, PRIMARY, "a primary's of timeline 2"),
+        ("2", Former("7", standby=False, timeline=3), None, PRIMARY, "a primary's of timeline 3"),
+    ],
+    ids=[
+        "declared primary",
+        "accepts writes",
+        "others stream from it",
+        "no primary",
+        "primary in recovery",
+        "stopped on the primary's timeline",
+        "stopped on a later timeline",
+    ],
+)
+def test_F74_re_clone_when_writes_may_be_lost_is_refused(
+    cluster: Inventory,
+    node: str,
+    former: Former,
+    here: Server | None,
+    upstream: Server | None,
+    said: str,
+) -> None:
+    wanted = cluster.node(f"server-postgres-{node}")
+    with pytest.raises(Refused, match=said):
+        re_clone.check(wanted, former, here, "server-postgres-1", upstream)
+
+
+@pytest.mark.parametrize(
+    ("former", "here"),
+    [
+        (Former("7"), STANDING_BY),
+        (Former("7"), None),
+        (Former(), None),
+        (Former("7", standby=False, timeline=1), None),
+    ],
+    ids=["standby", "stopped standby", "no data", "F102 stopped former primary"],
+)
+def test_re_clone_when_nothing_can_be_lost_goes_on(
+    cluster: Inventory, former: Former, here: Server | None
+) -> None:
+    re_clone.check(cluster.node("server-postgres-2"), former, here, "server-postgres-1", PRIMARY)
+
+
+def test_re_clone_when_data_are_being_made_already_attaches() -> None:
+    assert re_clone.read(Answer(4)) == Former()
+    assert re_clone.read(Answer(out=b"123\nprimary\n4\n")) == Former("123", False, 4)
+
+
+def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
+    cluster: Inventory,
+) -> None:
+    node = cluster.node("server-postgres-2")
+    whole = re_clone.tiers(cluster, node, Former("7"), NOW)
+    wishes = [resource for tier in whole for resource in tier.resources]
+    assert [w.former for w in wishes if isinstance(w, Standby)] == ["7"]
+    renewed = [w.name for w in wishes if getattr(w, "renew", False)]
+    assert renewed == ["pgprovision_server_postgres_2"]
+    assert [w.remade for w in wishes if isinstance(w, Marker)] == [True]
+
+
+# --- scopes, E5 ---
+
+
+def wished(cluster: Inventory, *names: str) -> set[tuple[str, str]]:
+    nodes = tuple(cluster.node(f"server-postgres-{name}") for name in names)
+    whole = tiers(cluster, nodes, NOW)
+    return {(resource.on, resource.kind) for tier in whole for resource in tier.resources}
+
+
+def test_scope_when_a_replica_alone_brings_the_primarys_part_with_it(cluster: Inventory) -> None:
+    kinds = {kind for on, kind in wished(cluster, "2") if on == "server-postgres-1"}
+    assert kinds == {
+        "abandoned slots",
+        "host firewall",
+        "live roles",
+        "pg_hba.conf",
+        "role",
+        "slot",
+    }
+
+
+def test_scope_when_the_primary_alone_touches_nobody_else(cluster: Inventory) -> None:
+    ours = {on for on, _ in wished(cluster, "1") if on.startswith("server-")}
+    assert ours == {"server-postgres-1"}
+
+
+def test_seed_when_declared_decides_where_first_data_come_from(cluster: Inventory) -> None:
+    nodes = cluster.replicas
+    seeds = {
+        resource.on: type(resource.seed)
+        for tier in tiers(cluster, nodes, NOW)
+        for resource in tier.resources
+        if isinstance(resource, Standby)
+    }
+    assert list(seeds.values()) == [BaseBackup, BaseBackup, Restore]
+
+
+def test_remove_replica_when_planned_leaves_the_file_for_last(cluster: Inventory) -> None:
+    node = cluster.node("server-postgres-3")
+    leaving = remove_replica.Leaving(node.name, node, True, (cluster.nodes[1],), True)
+    whole = remove_replica.tiers(cluster, leaving)
+    assert [tier.title for tier in whole] == [
+        "live roles",
+        "stop following",
+        "ways in",
+        "slot",
+        "server",
+        "inventory",
+    ]
+
+
+def test_remove_replica_when_the_host_is_not_ours_deletes_no_server(cluster: Inventory) -> None:
+    static = cluster.node("server-postgres-3").model_copy(update={"address": "192.0.2.3"})
+    with pytest.raises(Refused, match="was not made by pgprovision"):
+        remove_replica.tiers(
+            cluster, remove_replica.Leaving(static.name, static, True, (), delete_server=True)
+        )
+
+
+def test_remove_replica_when_aimed_at_the_primary_is_refused(cluster: Inventory) -> None:
+    with pytest.raises(Refused, match="is the primary"):
+        remove_replica.node_of(cluster, "server-postgres-1")
+
+
+def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inventory) -> None:
+    with pytest.raises(InventoryError, match="its seed is backup, not primary"):
+        add_node(cluster.folder, NewNode(name="server-postgres-4", seed="primary"))
+
+
+# --- F94, F95: what status says ---
+
+
+def test_F94_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> None:
+    row = {"active": False, "wal_status": "extended", "restart_lsn": "0/1000000"}
+    slots = {
+        "pgprovision_db_3": row,
+        "pgprovision_db_2": row | {"wal_status": "lost", "restart_lsn": None},
+        "others": row,
+    }
+    found = server(lsn={"current": "0/3000000"}, slots=slots)
+    shown = tuple(slots_of({"db-1": found}, {"pgprovision_db_2"}))
+    assert [(s.name, s.node, s.abandoned, s.retained_bytes) for s in shown] == [
+        ("others", None, False, 0x2000000),
+        ("pgprovision_db_2", "db-2", False, None),
+        ("pgprovision_db_3", "db-3", True, 0x2000000),
+    ]
+    lost, abandoned = slot_troubles(shown)
+    assert lost.endswith("pgprovision re-clone db-2")
+    assert abandoned.endswith("pgprovision remove-replica db-3")
