@@ -114,6 +114,12 @@ def closed(inventory: Inventory, node: Node) -> Iterator[Resource]:
     files = ("start.conf", "environment", "pg_ctl.conf", "postgresql.conf.previous")
     yield Closed(on=node.name, folder=here.config_directory, files=files)
     yield Closed(on=node.name, folder="/var/log/postgresql")
+    kept = "# Written by pgprovision: the package's own line opens it to all at every boot.\n"
+    yield File(
+        on=node.name,
+        path="/etc/tmpfiles.d/pgprovision-log.conf",  # sorts before the package's file, so it wins
+        content=f"{kept}d /var/log/postgresql 1770 root postgres\n",
+    )
     yield Postmaster(on=node.name, instance=here)
 
 
