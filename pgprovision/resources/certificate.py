@@ -9,6 +9,7 @@ from pgprovision import tls
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
+from pgprovision.resources.planned import planned
 from pgprovision.secret import Secret
 
 
@@ -105,7 +106,7 @@ class Certificate(Resource):
     def change(self, diff: Diff) -> Iterable[Do]:
         if diff.before is None:  # planned only: the tier before this one makes the key
             why = f"certificate {self.path} for {', '.join(self.names)}"
-            yield Do(why, "echo 'there is no key to certify yet' >&2; exit 1")
+            yield planned(why, "there is no key to certify yet")
             return
         key = str(diff.before["public_key"]) + "\n"
         signed = tls.sign(self.ca_key, self.ca_certificate, key, self.names, self.now)

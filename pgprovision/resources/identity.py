@@ -14,6 +14,7 @@ from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, Stat
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
 from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.planned import planned
 
 FOLDER = "/etc/pgprovision"
 CLAIM = f"{FOLDER}/claim.json"
@@ -142,6 +143,9 @@ class Marker(Resource):
         return {**wish, "system_identifier": self.identifier or "(of the cluster to be made)"}
 
     def change(self, diff: Diff) -> Iterable[Do]:
+        why = f"mark this machine as {self.name}"
+        if not self.identifier:
+            yield planned(why, "there is no cluster to mark yet")
+            return
         content = json.dumps(dict(self.desired()), sort_keys=True) + "\n"
-        write = File(on=self.on, path=MARKER, content=content).write_text()
-        yield Do(f"mark this machine as {self.name}", write, content.encode())
+        yield Do(why, File(on=self.on, path=MARKER, content=content).write_text(), content.encode())
