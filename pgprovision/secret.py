@@ -7,6 +7,8 @@ without leaking time. `reveal()` is called only where the bytes leave for a host
 import hmac
 from typing import NoReturn
 
+_PLAIN = str.maketrans("<>\n", "   ")  # so that its end is found again
+
 
 class Secret:
     """Text nobody may see, where it came from (`source`, for messages), and the same text as
@@ -18,7 +20,7 @@ class Secret:
     def __init__(self, text: str, source: str = "", shown: str = "") -> None:
         self.__text = text
         self.source = source
-        self.shown = shown or f"<secret: {source}>"
+        self.shown = shown or f"<secret: {source.translate(_PLAIN)}>"
 
     def reveal(self) -> bytes:
         """The bytes themselves. Only for a host's stdin or a derived verifier."""

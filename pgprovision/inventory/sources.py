@@ -9,6 +9,7 @@ from pathlib import Path
 from pgprovision.inventory.complaint import Loc
 from pgprovision.inventory.made import is_ours
 from pgprovision.inventory.sourced import Sourced
+from pgprovision.quote import sh
 
 MAKES = "`secrets init` makes it"
 FILE_BYTES = 64 << 10
@@ -94,7 +95,7 @@ class Sources:
             raise ValueError(f"{words[0]}: {reason}") from None
         if done.returncode:
             raise ValueError(f"{words[0]} ended with exit code {done.returncode}; expected 0")
-        return Sourced(text, f"!command {words[0]}")
+        return Sourced(text, f"!command {sh(*words)}")
 
 
 def here(folder: Path) -> Sources:

@@ -19,8 +19,8 @@ def variable(source: str) -> str:
     >>> variable("!file secrets/rails.password")
     'secret_rails_password'
     """
-    last = source.rpartition("/")[2].rpartition(" ")[2]
-    return "secret_" + re.sub(r"\W+", "_", last, flags=re.ASCII).strip("_")
+    name = re.sub(r"^!(env|command|file (secrets/)?)", "", source)
+    return "secret_" + re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
 
 
 def sources(shown: str) -> list[str]:

@@ -21,7 +21,10 @@ from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.file import Directory, File
+from pgprovision.resources.identity import Marker
+from pgprovision.resources.instance import Instance
 from pgprovision.runbook import Cloud, Machine, runbook
+from pgprovision.runbook.text import sources, variable
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from tests import folders
@@ -130,6 +133,31 @@ def test_inventory_when_explained_whole_then_it_is_shell_without_a_secret(
     assert "SCRAM-SHA-256$" not in text
     for shell in SHELLS:
         assert subprocess.run([shell, "-n"], input=text.encode()).returncode == 0
+
+
+def test_secrets_when_their_files_have_the_same_name_then_their_variables_differ() -> None:
+    given = [
+        "!file secrets/app.password",
+        "!file other/app.password",
+        "!env PASSWORD",
+        "!command op read one/password",
+        "!command op read two/password",
+    ]
+    names = [variable(source) for source in given]
+    assert names[0] == "secret_app_password"
+    assert len(set(names)) == len(given)
+    assert all(name.isidentifier() for name in names)
+
+
+def test_secret_when_its_source_has_any_characters_then_it_is_still_a_variable() -> None:
+    content = Secret("x", "!command sh -c 'head -1 <a>\nb'").map("key={}\n")
+    assert sources(content.shown) == ["!command sh -c 'head -1  a  b'"]
+
+
+def test_marker_when_there_is_no_cluster_yet_then_it_is_only_planned() -> None:
+    marker = Marker(on="db-1", cluster="prod", node="db-1", instance=Instance())
+    (action,) = marker.change(Diff(None, marker.desired()))
+    assert action.stdin == b"" and action.text.endswith("exit 1")
 
 
 class Nowhere:
