@@ -12,10 +12,10 @@ from typing import Protocol
 from pgprovision import observe
 from pgprovision.errors import NotConverged, OutcomeUnknown, PgprovisionError, Refused
 from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
-from pgprovision.observe import Look, Target, View
+from pgprovision.observe import Look, Target
 
 CLOUD = "hetzner"  # everything else hangs on it: when it fails, the run ends
-PASSES = 10  # acts a tier may take; more means going round in circles
+PASSES = 30  # acts a tier may take (ten nodes, one restart each); more means going in circles
 SETTLE = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an action does not show yet
 
 
@@ -68,6 +68,7 @@ def converge(
         report.remarks = [pair for view in views for pair in view.remarks]
     else:
         try:
+            _check_ceiling([change for change in planned if change.actions], ceiling)
             for position in range(len(tiers)):
                 run.settle(tiers[position:], ceiling)
             run.last_look(tiers, planned)
@@ -108,9 +109,10 @@ class _Run:
         acts = idle = 0
         while True:
             view = observe.compare(tiers[0], self.seen, self.failed)
-            doable = [c for c in view.changes if c.actions]
-            fresh = [c for c in doable if _step(c) not in tried]
-            if not doable and not view.waiting:
+            doable = [c for c in view.changes if c.actions and not c.held]
+            fresh = _one_restart([c for c in doable if _step(c) not in tried])
+            waiting = view.waiting + [(c.resource, c.held) for c in view.changes if c.held]
+            if not doable and not waiting:
                 return
             if not acts and not waited:
                 self.watcher.tier(tiers[0].title)
@@ -121,8 +123,8 @@ class _Run:
                     raise _not_converged(doable)
                 self.act(fresh)
                 tried += [_step(c) for c in fresh if c.resource.on not in self.unknown]
-            elif view.waiting:
-                self._wait(view, waited)
+            elif waiting:
+                self._wait(waiting, waited)
             elif idle < len(SETTLE):
                 self.sleep(SETTLE[idle])
                 idle += 1
@@ -131,7 +133,8 @@ class _Run:
             self.look(tiers)
 
     def act(self, changes: Sequence[Change]) -> None:
-        """All actions of a pass: one batch per target, targets in parallel."""
+        """All actions of a pass: one batch per target, targets in parallel. Where a restart fails,
+        the run ends: what ails one server would ail the next."""
         self.watcher.acting(changes)
         per_target: dict[str, list[Change]] = {}
         for change in changes:
@@ -145,6 +148,8 @@ class _Run:
                     self.unknown[on] = error  # the next look tells what became of it
                 except PgprovisionError as error:
                     self._lost(on, error)
+                    if any(change.impact is Impact.RESTART for change in per_target[on]):
+                        raise
 
     def last_look(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
         """The verification: what still differs now is what is left. Differences that nothing
@@ -182,9 +187,9 @@ class _Run:
         if on == CLOUD:
             raise error
 
-    def _wait(self, view: View, waited: dict[str, float]) -> None:
+    def _wait(self, pairs: Sequence[tuple[Resource, Waiting]], waited: dict[str, float]) -> None:
         now = self.clock()
-        for resource, waiting in view.waiting:
+        for resource, waiting in pairs:
             seconds = now - waited.setdefault(f"{_key(resource)}: {waiting.reason}", now)
             if seconds > waiting.limit:
                 raise NotConverged(
@@ -195,6 +200,12 @@ class _Run:
                 )
             self.watcher.waiting(resource, waiting, seconds)
         self.sleep(min(2.0, 0.2 + (now - min(waited.values())) / 10))
+
+
+def _one_restart(changes: Sequence[Change]) -> Sequence[Change]:
+    """Without the restarts of all targets but one: the others keep serving."""
+    restarts = [c for c in changes if c.impact is Impact.RESTART]
+    return [c for c in changes if c not in restarts or c.resource.on == restarts[0].resource.on]
 
 
 def _key(resource: Resource) -> str:

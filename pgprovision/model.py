@@ -158,6 +158,10 @@ class Resource(ABC):
         """The same wish with what only the machines know filled in."""
         return self
 
+    def held(self, diff: Diff) -> Waiting | None:
+        """What has to come first, on another target; None: it is this one's turn."""
+        return None
+
     def remarks(self, state: State) -> tuple[str, ...]:
         """What people should know of what is there, though nothing is to be done about it."""
         return ()
@@ -185,11 +189,12 @@ class Tier:
 
 @dataclass(frozen=True)
 class Change:
-    """A resource that differs, and what will be done about it."""
+    """A resource that differs, what will be done about it, and what that has to wait for."""
 
     resource: Resource
     diff: Diff
     actions: tuple[Do, ...]
+    held: Waiting | None = None
 
     @property
     def impact(self) -> Impact:

@@ -96,7 +96,8 @@ def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
             if before is not None:
                 view.remarks += [(resource, text) for text in resource.remarks(before)]
             if diff := Diff(before, resource.desired()):
-                change = Change(resource, diff, tuple(resource.change(diff)))
+                actions = tuple(resource.change(diff))
+                change = Change(resource, diff, actions, resource.held(diff) if actions else None)
                 if change.actions or before is not None:  # nothing to say of what is not there
                     view.changes.append(change)
         except Refused as error:

@@ -43,6 +43,7 @@ def show_offers(quote: Quote, stream: TextIO | None = None) -> None:
 def _lines(change: Change) -> Iterator[str]:
     impact = "" if change.impact is Impact.NONE else f"  [{change.impact.name.lower()}]"
     note = "" if change.actions else "  (reported: nothing can be done about it from here)"
+    note = f"  ({change.held.reason})" if change.held else note
     yield f"{_SIGNS[_verb(change)]} {change.resource}{impact}{note}"
     if change.diff.before is not None:
         yield from (f"    {line}" for line in _details(change))

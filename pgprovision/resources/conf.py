@@ -1,62 +1,34 @@
 """postgresql.conf: rendered whole, judged by PostgreSQL before the swap, loaded in the same batch.
 
 Bytes decide whether it differs; the settings that moved explain it and say whether a reload is
-enough.
+enough. A standby's file passes through values as high as its primary's (`shared_memory`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
 from pgprovision.resources.instance import as_postgres
-from pgprovision.resources.reload import reload, restart
+from pgprovision.resources.node_settings import NodeSettings
+from pgprovision.resources.reload import put_back, reload, restart
 from pgprovision.resources.settings import settings_in
-from pgprovision.resources.sizing import GB, Machine, Section, Setting, habits, sized
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.shared_memory import Order, running
+from pgprovision.resources.snapshot import Server
 
 Render = Callable[..., str]
 """A template that takes its values by keyword: `partial(render, "postgresql.conf.j2", folder)`."""
 
 
-@dataclass(frozen=True)
-class Tls:
-    """Paths on the host: the server's certificate and key, and the CA that signs clients."""
-
-    certificate: str
-    key: str
-    ca: str
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Where a standby streams from. The connection string names a passfile, never a password.
-    `restore_command` fetches WAL that the primary has no more; without it, there is no archive."""
-
-    conninfo: str
-    slot: str
-    restore_command: str = ""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Conf(Resource):
-    """The main configuration file of a node. Sized from what is known of the machine (bytes,
-    cores); what is not given is looked up. `overrides` win over everything else here."""
+class Conf(NodeSettings, Resource):
+    """The main configuration file of a node. What is not given of the machine is looked up."""
 
     kind: ClassVar[str] = "postgresql.conf"
-    snapshot: Snapshot
     render: Render = field(compare=False, repr=False)
-    node: str
-    addresses: tuple[str, ...] = ()
-    tls: Tls | None = None
-    archive_command: str = ""
-    upstream: Upstream | None = None
-    overrides: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
-    memory: int | None = None
-    cores: int | None = None
-    disk: int | None = None
+    order: Order | None = None
     server: Server | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -77,10 +49,12 @@ class Conf(Resource):
         return self._file.read(answer)
 
     def needs(self) -> tuple[Need, ...]:
-        """The running server's settings, and the machine's size where it is not given."""
+        """The running server's settings, the other nodes' where they are bound to them, and the
+        machine's size where it is not given."""
+        others = self.order.needs(self.on, self.snapshot) if self.order else ()
         known = None not in (self.memory, self.cores, self.disk)
-        catalog = Need(self.on, self.snapshot.ask())
-        return (catalog,) if known else (catalog, Need(self.on, self._size))
+        size = () if known else (Need(self.on, self._size),)
+        return (Need(self.on, self.snapshot.ask()), *others, *size)
 
     @property
     def _size(self) -> Ask:
@@ -94,7 +68,11 @@ class Conf(Resource):
     def settled(self, facts: Facts) -> Self:
         catalog, size = facts.get(self.on, self.snapshot.ask()), facts.get(self.on, self._size)
         server = self.snapshot.parse(catalog) if catalog else None
-        known = replace(self, server=server if isinstance(server, Server) else None)
+        known = replace(
+            self,
+            server=server if isinstance(server, Server) else None,
+            order=self.order and self.order.settled(self.on, self.snapshot, facts),
+        )
         if size is None or size.code:
             return known
         memory, cores, disk = map(int, size.text.split())
@@ -110,18 +88,33 @@ class Conf(Resource):
 
     def text(self) -> str:
         """The whole file."""
-        return self.render(sections=tuple(self._overridden()))
+        return self.render(sections=tuple(self.sections(self.order.kept if self.order else {})))
 
-    def managed(self) -> frozenset[str]:
-        """The name of every setting we look after, whatever the machine's size."""
-        whole = replace(self, memory=GB, cores=1, disk=GB)
-        return frozenset(s.name for section in whole._overridden() for s in section.settings)
+    @property
+    def _text_for_now(self) -> str:
+        """The same, and nothing lower than a standby may have it yet."""
+        if self.order is None:
+            return self.text()
+        order, names = self.order, {**self.order.kept, **self.order.least}
+        least = {name: max(order.kept.get(name, 0), order.least.get(name, 0)) for name in names}
+        return self.render(sections=tuple(self.sections(least)))
+
+    def held(self, diff: Diff) -> Waiting | None:
+        order, wish = self.order, self.shared_memory()
+        if order is None or not diff.moved("content"):
+            return None
+        if self.on == order.primary:
+            now = running(self.server) if self.server else wish
+            return order.first(self.on, {n: v for n, v in wish.items() if v > now[n]})
+        if diff.before is None or self._moved(diff, self._text_for_now):
+            return None  # a step towards it can be taken
+        return order.first(self.on, {n: max(v, order.kept.get(n, 0)) for n, v in wish.items()})
 
     def explain(self, diff: Diff) -> tuple[str, ...]:
         if diff.before is None or not diff.moved("content"):
             return diff.keys
         others = tuple(key for key in diff.keys if key != "content")
-        return (self._moved(diff) or ("comments",)) + others
+        return (self._moved(diff, self.text()) or ("comments",)) + others
 
     def change(self, diff: Diff) -> Iterable[Do]:
         if diff.before is not None and not diff.moved("content"):
@@ -133,88 +126,25 @@ class Conf(Resource):
             f'{postgres} -c config_file="$new" >/dev/null || {{ rm -f "$new"; exit 1; }}\n'
             f"[ ! -e {path} ] || cp -p {path} {path}.previous"
         )
-        wish = replace(self._file, content=self.text())
+        text = self._text_for_now
+        wish = replace(self._file, content=text)
         yield Do(
             f"write {self.name}, once postgres -C accepts it",
             wish.write_text(judge),
-            self.text().encode(),
+            text.encode(),
         )
         if self.server is None:
             return
-        moved = self._moved(diff)
+        moved = self._moved(diff, text)
         contexts = {name.lower(): context for name, context in self.server.contexts.items()}
         postmaster = [name for name in moved if contexts.get(name.lower()) == "postmaster"]
         if postmaster:
-            back = f"cp -p {path} {path}.failed; mv -fT {path}.previous {path}"
+            back = put_back(self.name)
             yield restart(instance, f"{', '.join(postmaster)} moved", fall_back=back)
         else:
             yield reload(instance, f"{', '.join(moved) or 'comments'} moved")
 
-    def _moved(self, diff: Diff) -> tuple[str, ...]:
-        before, after = settings_in(str((diff.before or {}).get("content") or ""), self.text())
+    def _moved(self, diff: Diff, text: str) -> tuple[str, ...]:
+        before, after = settings_in(str((diff.before or {}).get("content") or ""), text)
         names = sorted({**before, **after})
         return tuple(name for name in names if before.get(name) != after.get(name))
-
-    def _overridden(self) -> Iterator[Section]:
-        left = {
-            name.lower(): Setting(name, value, "set in the inventory")
-            for name, value in self.overrides.items()
-        }
-        for section in self._sections():
-            settings = tuple(left.pop(s.name.lower(), s) for s in section.settings)
-            yield replace(section, settings=settings)
-        if left:
-            yield Section("From the inventory", tuple(left.values()))
-
-    def _sections(self) -> Iterator[Section]:
-        yield Section("This instance", tuple(self._instance()))
-        yield Section("Who may connect, and how", tuple(self._connections()))
-        if self.memory and self.cores and self.disk:
-            machine = Machine(self.memory, self.cores, self.disk)
-            number = {name.lower(): value for name, value in self.overrides.items()}
-            connections = int(number.get("max_connections", 200))
-            yield from sized(
-                machine, max_connections=connections, version=self.snapshot.instance.version
-            )
-        else:
-            yield Section("Sizes: once the machine's memory, cores and disk can be seen", ())
-        yield Section("Archive and replication", tuple(self._replication()))
-        yield from habits()
-
-    def _instance(self) -> Iterator[Setting]:
-        instance = self.snapshot.instance
-        config, run = instance.config_directory, "/var/run/postgresql"
-        yield Setting("cluster_name", self.node, "the node, in process titles and for guards")
-        yield Setting("data_directory", instance.data_directory)
-        yield Setting("hba_file", f"{config}/pg_hba.conf")
-        yield Setting("ident_file", f"{config}/pg_ident.conf")
-        yield Setting("external_pid_file", f"{run}/{instance.version}-{instance.name}.pid")
-        yield Setting("unix_socket_directories", run)
-        yield Setting("port", instance.port)
-
-    def _connections(self) -> Iterator[Setting]:
-        addresses = ",".join(("localhost", *self.addresses))
-        yield Setting("listen_addresses", addresses, "loopback and the private address, no other")
-        yield Setting("password_encryption", "scram-sha-256")
-        yield Setting("ssl", self.tls is not None)
-        if self.tls:
-            yield Setting("ssl_cert_file", self.tls.certificate)
-            yield Setting("ssl_key_file", self.tls.key)
-            yield Setting("ssl_ca_file", self.tls.ca)
-            yield Setting("ssl_min_protocol_version", "TLSv1.3")
-
-    def _replication(self) -> Iterator[Setting]:
-        off = "archiving is off; it can be switched on with a reload"
-        yield Setting("archive_mode", True)
-        yield Setting(
-            "archive_command",
-            self.archive_command or "/bin/true",
-            "" if self.archive_command else off,
-        )
-        yield Setting("archive_timeout", "60s", "what can be lost with the primary and its disk")
-        if self.upstream:
-            yield Setting("primary_conninfo", self.upstream.conninfo)
-            yield Setting("primary_slot_name", self.upstream.slot)
-            if self.upstream.restore_command:
-                why = "what the primary does not have any more comes from the archive"
-                yield Setting("restore_command", self.upstream.restore_command, why)

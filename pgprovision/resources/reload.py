@@ -26,6 +26,12 @@ def reload(instance: Instance, why: str) -> Do:
     )
 
 
+def put_back(path: str) -> str:
+    """Shell text that restores a file from beside it and keeps the one that failed."""
+    here = sh(path)
+    return f"cp -p {here} {here}.failed; mv -fT {here}.previous {here}"
+
+
 def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
     """Restarts, unless PostgreSQL would not accept its files. `fall_back` is shell text that puts
     the previous ones back: when the server does not start, it is run, and the server started again.
@@ -33,19 +39,21 @@ def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
     ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
     config = f"config_file={instance.config_directory}/postgresql.conf"
     judge = as_postgres(f"{instance.bin}/postgres", "-C", "data_directory", "-c", config)
+    # A restart that was asked for is none of the crashes that systemd counts before it gives up.
+    forget = f"{sh('systemctl', 'reset-failed', instance.unit)} 2>/dev/null\n"
     log = sh(f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log")
     back = ""
     if fall_back:
         again = sh(ctl, *cluster, "start")
         back = (
-            f"{fall_back}\nif {again} >&2; then\n"
+            f"{fall_back}\n{forget}if {again} >&2; then\n"
             "  echo 'the previous configuration is back and the server runs with it' >&2\n"
             "else\n  echo 'the server did not start with the previous configuration either' >&2\n"
             "fi\n"
         )
     return Do(
         f"restart: {why}",
-        f"{judge} >/dev/null || exit 1\n"
+        f"{judge} >/dev/null || exit 1\n{forget}"
         f"said=$({sh(ctl, *cluster, 'restart')} 2>&1) && exit 0\n"
         f'case $said in *FATAL*) ;; *) said="$said $(tail -n 8 {log})" ;; esac\n'
         f'echo "the server did not start: $said" >&2\n{back}exit 1',

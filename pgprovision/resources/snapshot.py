@@ -57,7 +57,8 @@ class Server:
     """Every setting's context: postmaster, sighup, user ..."""
     settings: Mapping[str, Row]
     """Settings that are not at their default: value, unit, source, file."""
-    pending_restart: tuple[str, ...]
+    pending_restart: Mapping[str, Row]
+    """Settings that wait for a restart: value and file, both None where a line was removed."""
     auto_conf: tuple[str, ...]
     """Names set by ALTER SYSTEM."""
     file_errors: tuple[str, ...]
@@ -152,7 +153,7 @@ def _parsed(out: bytes) -> Server:
             seconds, _, path = line.partition(" ")
             times[path] = float(seconds)
     server, *inside = documents
-    for key in ("pending_restart", "auto_conf", "file_errors", "hba_errors"):
+    for key in ("auto_conf", "file_errors", "hba_errors"):
         server[key] = tuple(sorted(set(server[key])))
     server["overrides"] = tuple(tuple(row) for row in server["overrides"])
     server["replication"] = tuple(server["replication"])

@@ -28,6 +28,8 @@ def tiers(
         return Tier(title, tuple(_resources(inventory, on, steps)))
 
     signed = partial(host.signed, now=now)
+    conf = partial(configuration.conf, moving=nodes)
+    loaded = partial(configuration.loaded, moving=nodes)
     live_roles = partial(host.live_roles, needed=bool(upstream))
     whole = (
         *cloud.cloud_tiers(inventory, nodes),
@@ -46,11 +48,11 @@ def tiers(
         tier("certificates", nodes, host.certificates, host.limits),
         tier("signed certificates", nodes, signed),
         tier("backup configuration", nodes, backup.configuration),
-        tier("configuration", nodes, configuration.conf, configuration.hba),
+        tier("configuration", [*replicas, *primary], conf, configuration.hba),
         tier("ways in", beside, configuration.hba),
         tier("kernel", primary, system.kernel),
         tier("service", primary, postgres.service),
-        tier("loaded configuration", primary, configuration.overrides, postgres.loaded),
+        tier("loaded configuration", primary, configuration.overrides, loaded),
         tier("roles", primary, postgres.roles),
         tier("replication role", upstream, postgres.replication_role),
         tier("databases", primary, postgres.databases),
@@ -61,7 +63,7 @@ def tiers(
         tier("standby", replicas, replica.passfile, replica.standby),
         tier("standby's kernel", replicas, system.kernel),
         tier("standby's service", replicas, postgres.service),
-        tier("standby's loaded configuration", replicas, configuration.overrides, postgres.loaded),
+        tier("standby's loaded configuration", replicas, configuration.overrides, loaded),
         tier("streaming", replicas, replica.streaming),
         tier("backup schedule", nodes, backup.schedule),
         tier("closed to others", nodes, system.closed),

@@ -1,16 +1,20 @@
 """C1, C2, D3, E2: postgresql.conf and pg_hba.conf of a node, whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.conf import Conf, Tls, Upstream
+from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import SCRAM, Hba, HbaRule, rules
+from pgprovision.resources.loaded import Loaded
+from pgprovision.resources.node_settings import Tls, Upstream
 from pgprovision.resources.overrides import Overrides
 from pgprovision.resources.seed import restore_command
+from pgprovision.resources.shared_memory import Order
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import (
     CLUSTER_CA,
@@ -21,9 +25,16 @@ from pgprovision.tasks.places import (
 )
 
 
-def conf(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C1: rendered whole, sized from the machine, overridden setting by setting."""
-    yield _conf(inventory, node)
+def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
+    """C1, C8: rendered whole, sized from the machine, overridden setting by setting; a restart in
+    the right order among the nodes that this run looks after."""
+    yield replace(_conf(inventory, node), order=_order(inventory, moving))
+
+
+def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
+    """C8: what was written is loaded, also when a run was killed between the two."""
+    order = _order(inventory, moving)
+    yield Loaded(on=node.name, snapshot=snapshot(inventory), order=order)
 
 
 def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -52,6 +63,14 @@ def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What ALTER SYSTEM set over the file is put back."""
     managed = _conf(inventory, node).managed()
     yield Overrides(on=node.name, snapshot=snapshot(inventory), managed=managed)
+
+
+def _order(inventory: Inventory, moving: Sequence[Node]) -> Order:
+    return Order(
+        primary=inventory.primary.name,
+        replicas=tuple(replica.name for replica in inventory.replicas),
+        moving=frozenset(node.name for node in moving),
+    )
 
 
 def _conf(inventory: Inventory, node: Node) -> Conf:

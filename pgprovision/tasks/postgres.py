@@ -12,7 +12,6 @@ from pgprovision.resources.cluster import PostgresCluster
 from pgprovision.resources.database import Database as DatabaseResource
 from pgprovision.resources.extension import Extension
 from pgprovision.resources.grant import Grant
-from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.role import Role
 from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import AbandonedSlots, Slot
@@ -36,11 +35,6 @@ def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """B3, C8: enabled and running, and running what the files say."""
     yield Unit(on=node.name, unit=instance(inventory).unit)
-
-
-def loaded(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C8: what was written is loaded, also when a run was killed between the two."""
-    yield Loaded(on=node.name, snapshot=snapshot(inventory))
 
 
 def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from pgprovision.engine import converge, look_only
-from pgprovision.errors import NotConverged, Refused, Unreachable
+from pgprovision.errors import NotConverged, Refused, StepFailed, Unreachable
 from pgprovision.model import Change, Impact, Report, Tier
 from tests.unit.world import Seen, Thing, World
 
@@ -136,3 +136,52 @@ def test_equal_asks_when_two_resources_share_one_then_it_is_asked_once() -> None
     world = Counting("h", {"x": {"a": "1"}})
     run([world], Tier("one", (thing("x"), thing("x"))))
     assert asked == [1]
+
+
+def restarting(on: str, after: str = "") -> Thing:
+    return Thing(on=on, called="x", impact=Impact.RESTART, after=after)
+
+
+def test_restart_when_several_hosts_need_one_then_one_at_a_time() -> None:
+    worlds = [World(name) for name in "abc"]
+    calm = Thing(on="c", called="y")
+    run(worlds, Tier("one", (*(restarting(world.name) for world in worlds), calm)))
+    assert [world.acts for world in worlds] == [["set x.a"], ["set x.a"], ["set y.a", "set x.a"]]
+    assert [world.looks for world in worlds] == [5, 5, 5]  # first, after each restart, last
+
+
+def test_restart_when_it_fails_then_the_run_ends_before_the_next_host() -> None:
+    first, second = World("a", break_on="set x.a"), World("b")
+    with pytest.raises(StepFailed, match=r"set x\.a failed"):
+        run([first, second], Tier("one", (restarting("a"), restarting("b"))))
+    assert second.acts == []
+
+
+def test_restart_when_not_allowed_then_nothing_at_all_is_done() -> None:
+    world = World("h")
+    tiers = (
+        Tier("one", (thing("x"),)),
+        Tier("two", (Thing(on="h", called="y", impact=Impact.RESTART),)),
+    )
+    with pytest.raises(Refused, match="needs a restart that was not allowed: h: thing y"):
+        run([world], *tiers, ceiling=Impact.RELOAD)
+    assert world.acts == []
+
+
+def test_held_when_another_host_has_to_move_first_then_does_after_it() -> None:
+    first, second = World("a"), World("b")
+    report = run([first, second], Tier("one", (restarting("b", after="a"), restarting("a"))))
+    assert [change.resource.on for change in report.changed] == ["a", "b"]
+
+
+def test_held_when_the_other_host_is_no_part_of_the_run_then_ends_with_the_reason() -> None:
+    world, other = World("b"), World("a")
+    with pytest.raises(NotConverged, match="waited 5 s: a first"):
+        run([world, other], Tier("one", (restarting("b", after="a"),)))
+    assert world.acts == []
+
+
+def test_held_when_only_looked_at_then_is_part_of_the_plan() -> None:
+    tiers = [Tier("one", (restarting("b", after="a"),))]
+    report = converge(tiers, {"a": World("a"), "b": World("b")}, look_only, Seen())
+    assert [(c.keys, c.held and c.held.reason) for c in report.left] == [(("a",), "a first")]

@@ -41,7 +41,8 @@ SERVER: Mapping[str, Any] = {
     "receiver": None,
     "archiver": {},
     **{key: {} for key in ("lsn", "roles", "databases", "slots")},
-    **{key: [] for key in ("pending_restart", "auto_conf", "file_errors", "hba_errors")},
+    "pending_restart": {},
+    **{key: [] for key in ("auto_conf", "file_errors", "hba_errors")},
     **{key: [] for key in ("overrides", "replication")},
 }
 INSIDE: Mapping[str, Any] = {

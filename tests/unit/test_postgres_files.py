@@ -9,9 +9,10 @@ import pytest
 from pgprovision.errors import InventoryError
 from pgprovision.model import Answer, Ask, Diff, Impact, State
 from pgprovision.render import render
-from pgprovision.resources.conf import Conf, Tls, Upstream
+from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import ALL, SCRAM, Hba, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.node_settings import Tls, Upstream
 from pgprovision.resources.settings import settings_in
 from pgprovision.resources.snapshot import Snapshot
 

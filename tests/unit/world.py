@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed
 from pgprovision.model import (
@@ -12,7 +12,9 @@ from pgprovision.model import (
     Change,
     Diff,
     Do,
+    Facts,
     Impact,
+    Need,
     Resource,
     State,
     Waiting,
@@ -60,7 +62,8 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class Thing(Resource):
-    """Values under a name. `stubborn`: acting changes nothing."""
+    """Values under a name. `stubborn`: acting changes nothing. `after`: the target where the same
+    has to be there first."""
 
     kind: ClassVar[str] = "thing"
     called: str
@@ -68,6 +71,8 @@ class Thing(Resource):
     impact: Impact = Impact.NONE
     stubborn: bool = False
     powerless: bool = False
+    after: str = ""
+    ready: bool = True
 
     @property
     def name(self) -> str:
@@ -81,6 +86,16 @@ class Thing(Resource):
             return None
         found: dict[str, str] = json.loads(answer.text)
         return Waiting(found["waiting"], 5) if "waiting" in found else found
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(self.after, self.probe()),) if self.after else ()
+
+    def settled(self, facts: Facts) -> Self:
+        answer = facts.get(self.after, self.probe()) if self.after else None
+        return replace(self, ready=not self.after or (answer is not None and not answer.code))
+
+    def held(self, diff: Diff) -> Waiting | None:
+        return None if self.ready else Waiting(f"{self.after} first", 5)
 
     def remarks(self, state: State) -> tuple[str, ...]:
         return (str(state["remark"]),) if "remark" in state else ()

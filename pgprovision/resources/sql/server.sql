@@ -5,7 +5,7 @@ set search_path = pg_catalog;
 set jit = off;
 with grantee as (select oid, rolname::text as name from pg_authid union all select 0, 'public'),
 line as materialized (
-    select f.sourcefile, f.sourceline, f.name, f.error, case
+    select f.seqno, f.sourcefile, f.sourceline, f.name, f.setting, f.error, case
             when f.error = 'setting could not be applied' and s.context = 'postmaster' then f.name
             else substring(f.error from
                 '^parameter "(.*)" cannot be changed without restarting the server$')
@@ -40,9 +40,15 @@ database as (
 setting as (
     select jsonb_object_agg(name, context) as contexts,
         jsonb_object_agg(name, jsonb_build_object('value', setting, 'unit', unit,
-            'source', source, 'file', sourcefile)) filter (where source <> 'default') as changed,
-        jsonb_agg(name) filter (where pending_restart) as pending
-    from pg_settings)
+            'source', source, 'file', sourcefile)) filter (where source <> 'default') as changed
+    from pg_settings),
+pending as (
+    select coalesce(jsonb_object_agg(p.name, jsonb_build_object(
+        'value', l.setting, 'file', l.sourcefile)), '{}') as all
+    from (select name from pg_settings where pending_restart
+          union select waits_for_restart from line where waits_for_restart is not null) p
+    left join (select distinct on (name) name, setting, sourcefile from line
+          order by name, seqno desc) l using (name))
 select jsonb_build_object(
     'version', current_setting('server_version_num')::int / 10000,
     'minor', current_setting('server_version'),
@@ -61,9 +67,7 @@ select jsonb_build_object(
             then (select date_trunc('second', max(modification)) from pg_ls_waldir()) end),
     'contexts', setting.contexts,
     'settings', setting.changed,
-    'pending_restart', coalesce(setting.pending, '[]') || (
-        select coalesce(jsonb_agg(waits_for_restart), '[]') from line
-        where waits_for_restart is not null),
+    'pending_restart', pending.all,
     'auto_conf', (select coalesce(jsonb_agg(distinct name), '[]') from line
         where sourcefile ~ '/postgresql\.auto\.conf$' and name is not null),
     'file_errors', (select coalesce(jsonb_agg(format('%s:%s: %s%s',
@@ -85,4 +89,4 @@ select jsonb_build_object(
         from pg_stat_replication r left join pg_stat_ssl l using (pid)),
     'receiver', (select to_jsonb(w) from pg_stat_wal_receiver w),
     'archiver', (select to_jsonb(a) from pg_stat_archiver a))
-from role, database, setting;
+from role, database, setting, pending;

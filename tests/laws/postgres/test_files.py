@@ -13,10 +13,11 @@ from pgprovision.errors import StepFailed
 from pgprovision.model import Impact, Resource
 from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.conf import Conf, Tls
+from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import ALL, SCRAM, Hba, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.loaded import Loaded
+from pgprovision.resources.node_settings import Tls
 from pgprovision.resources.overrides import Overrides
 from pgprovision.resources.reload import reload
 from pgprovision.resources.snapshot import Snapshot

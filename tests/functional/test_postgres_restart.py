@@ -1,0 +1,112 @@
+"""C8: who restarts when, on a primary and a streaming replica."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import PRIMARY, REPLICA
+from tests.person import Person, Run
+
+pytestmark = pytest.mark.lab
+
+LOG = "/var/log/postgresql/postgresql-15-main.log"
+
+
+@pytest.fixture
+def person(cluster: Person) -> Iterator[Person]:
+    """Whatever the test declares is taken back, and the cluster with it."""
+    file = cluster.inventory / "cluster.yml"
+    before = file.read_text()
+    yield cluster
+    file.write_text(before)
+    run = cluster.run("up", "--yes", "--allow", "restart")
+    assert run.code == 0, run.err
+
+
+def declare(person: Person, **settings: object) -> None:
+    lines = "".join(f"\n    {name}: {value}" for name, value in settings.items())
+    person.rewrite("cluster.yml", {r"(?m)^  settings:.*$": rf"\g<0>{lines}"})
+
+
+def started(person: Person) -> dict[str, str]:
+    query = "select pg_postmaster_start_time() at time zone 'utc'"
+    return {node: person.sql(node, query) for node in (PRIMARY, REPLICA)}
+
+
+def show(person: Person, name: str) -> tuple[str, str]:
+    return person.sql(PRIMARY, f"show {name}"), person.sql(REPLICA, f"show {name}")
+
+
+def up(person: Person) -> Run:
+    return person.run("up", "--yes", "--json", "--allow", "restart")
+
+
+def restarts(run: Run) -> list[str]:
+    assert run.code == 0, run.out + run.err
+    return [change["on"] for change in run.document["changes"] if change["impact"] == "restart"]
+
+
+def complaints(person: Person) -> str:
+    """What a standby says when its primary has more than it."""
+    return person.shell(REPLICA, f"grep -cE 'insufficient|recovery has paused' {LOG} || true")
+
+
+def test_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(person: Person) -> None:
+    before = started(person)
+    declare(person, max_connections=230)
+    planned = person.run("plan", "--json").document["changes"]
+    assert {(c["on"], c["impact"]) for c in planned} == {
+        (PRIMARY, "restart"),
+        (REPLICA, "restart"),
+    }
+    run = person.run("up", "--yes")
+    assert run.code == 3
+    assert "needs a restart that was not allowed" in run.err
+    assert started(person) == before
+    assert "230" not in person.shell(PRIMARY, "cat /etc/postgresql/15/main/postgresql.conf")
+
+
+def test_F87_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
+    person: Person,
+) -> None:
+    said = complaints(person)
+    declare(
+        person,
+        max_connections=230,
+        max_worker_processes=12,
+        max_wal_senders=12,
+        max_prepared_transactions=5,
+        max_locks_per_transaction=80,
+    )
+    assert restarts(up(person)) == [REPLICA, PRIMARY]
+    raised = started(person)
+    assert raised[REPLICA] < raised[PRIMARY]
+    assert show(person, "max_locks_per_transaction") == ("80", "80")
+
+    person.rewrite("cluster.yml", {r"\n    max_(worker|prepared|locks|wal)\w+: \d+": ""})
+    person.rewrite("cluster.yml", {"max_connections: 230": "max_connections: 210"})
+    assert restarts(up(person)) == [PRIMARY, REPLICA]
+    lowered = started(person)
+    assert raised[PRIMARY] < lowered[PRIMARY] < lowered[REPLICA]
+    assert show(person, "max_connections") == ("210", "210")
+    assert show(person, "max_prepared_transactions") == ("0", "0")
+
+    assert complaints(person) == said
+    streaming = "select state from pg_stat_replication"
+    assert person.sql(PRIMARY, streaming) == "streaming"
+    assert person.drift() == {}
+
+
+def test_F85_restart_when_it_fails_puts_the_file_back_and_leaves_the_primary(
+    person: Person,
+) -> None:
+    before = started(person)
+    conf = "sha256sum </etc/postgresql/15/main/postgresql.conf"
+    files = [person.shell(node, conf) for node in (PRIMARY, REPLICA)]
+    declare(person, shared_buffers="1TB")
+    run = person.run("up", "--yes", "--allow", "restart")
+    assert run.code == 5
+    assert "the previous configuration is back and the server runs with it" in run.err
+    assert [person.shell(node, conf) for node in (PRIMARY, REPLICA)] == files
+    assert started(person)[PRIMARY] == before[PRIMARY]
+    assert person.sql(REPLICA, "select pg_is_in_recovery()") == "t"
