@@ -22,6 +22,18 @@ def settings_in(*texts: str) -> tuple[Mapping[str, object], ...]:
         return tuple(_by_line(body) for body in bodies)
 
 
+def values_in(text: str) -> Mapping[str, str]:
+    """The settings of a text by lower-case name, their values as PostgreSQL takes them."""
+    found = (_LINE.match(line) for line in _without_includes(text).splitlines())
+    return {match["name"].lower(): _unquoted(match["value"]) for match in found if match}
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith("'"):
+        return value
+    return re.sub(r"''|\\(.)", lambda m: m[1] or "'", value[1:-1])
+
+
 def _without_includes(text: str) -> str:
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not _INCLUDE.match(line))

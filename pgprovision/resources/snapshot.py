@@ -56,7 +56,7 @@ class Server:
     contexts: Mapping[str, str]
     """Every setting's context: postmaster, sighup, user ..."""
     settings: Mapping[str, Row]
-    """Settings that are not at their default: value, unit, source, file."""
+    """Settings that are not at their default: type, value, unit, source, file."""
     pending_restart: Mapping[str, Row]
     """Settings that wait for a restart: value and file, both None where a line was removed."""
     auto_conf: tuple[str, ...]

@@ -10,6 +10,7 @@ from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import SCRAM, Hba, HbaRule, rules
+from pgprovision.resources.live_settings import LiveSettings
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.node_settings import Tls, Upstream
 from pgprovision.resources.overrides import Overrides
@@ -32,9 +33,11 @@ def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Itera
 
 
 def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
-    """C8: what was written is loaded, also when a run was killed between the two."""
+    """C8: what was written is loaded, also when a run was killed between the two. C7: it is what
+    the server runs with."""
     order = _order(inventory, moving)
     yield Loaded(on=node.name, snapshot=snapshot(inventory), order=order)
+    yield LiveSettings(on=node.name, snapshot=snapshot(inventory))
 
 
 def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:

@@ -13,7 +13,7 @@ LOG = "/var/log/postgresql/postgresql-15-main.log"
 
 
 @pytest.fixture
-def person(cluster: Person) -> Iterator[Person]:
+def operator(cluster: Person) -> Iterator[Person]:
     """Whatever the test declares is taken back, and the cluster with it."""
     file = cluster.inventory / "cluster.yml"
     before = file.read_text()
@@ -51,62 +51,62 @@ def complaints(person: Person) -> str:
     return person.shell(REPLICA, f"grep -cE 'insufficient|recovery has paused' {LOG} || true")
 
 
-def test_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(person: Person) -> None:
-    before = started(person)
-    declare(person, max_connections=230)
-    planned = person.run("plan", "--json").document["changes"]
+def test_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person) -> None:
+    before = started(operator)
+    declare(operator, max_connections=230)
+    planned = operator.run("plan", "--json").document["changes"]
     assert {(c["on"], c["impact"]) for c in planned} == {
         (PRIMARY, "restart"),
         (REPLICA, "restart"),
     }
-    run = person.run("up", "--yes")
+    run = operator.run("up", "--yes")
     assert run.code == 3
     assert "needs a restart that was not allowed" in run.err
-    assert started(person) == before
-    assert "230" not in person.shell(PRIMARY, "cat /etc/postgresql/15/main/postgresql.conf")
+    assert started(operator) == before
+    assert "230" not in operator.shell(PRIMARY, "cat /etc/postgresql/15/main/postgresql.conf")
 
 
 def test_F87_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
-    person: Person,
+    operator: Person,
 ) -> None:
-    said = complaints(person)
+    said = complaints(operator)
     declare(
-        person,
+        operator,
         max_connections=230,
         max_worker_processes=12,
         max_wal_senders=12,
         max_prepared_transactions=5,
         max_locks_per_transaction=80,
     )
-    assert restarts(up(person)) == [REPLICA, PRIMARY]
-    raised = started(person)
+    assert restarts(up(operator)) == [REPLICA, PRIMARY]
+    raised = started(operator)
     assert raised[REPLICA] < raised[PRIMARY]
-    assert show(person, "max_locks_per_transaction") == ("80", "80")
+    assert show(operator, "max_locks_per_transaction") == ("80", "80")
 
-    person.rewrite("cluster.yml", {r"\n    max_(worker|prepared|locks|wal)\w+: \d+": ""})
-    person.rewrite("cluster.yml", {"max_connections: 230": "max_connections: 210"})
-    assert restarts(up(person)) == [PRIMARY, REPLICA]
-    lowered = started(person)
+    operator.rewrite("cluster.yml", {r"\n    max_(worker|prepared|locks|wal)\w+: \d+": ""})
+    operator.rewrite("cluster.yml", {"max_connections: 230": "max_connections: 210"})
+    assert restarts(up(operator)) == [PRIMARY, REPLICA]
+    lowered = started(operator)
     assert raised[PRIMARY] < lowered[PRIMARY] < lowered[REPLICA]
-    assert show(person, "max_connections") == ("210", "210")
-    assert show(person, "max_prepared_transactions") == ("0", "0")
+    assert show(operator, "max_connections") == ("210", "210")
+    assert show(operator, "max_prepared_transactions") == ("0", "0")
 
-    assert complaints(person) == said
+    assert complaints(operator) == said
     streaming = "select state from pg_stat_replication"
-    assert person.sql(PRIMARY, streaming) == "streaming"
-    assert person.drift() == {}
+    assert operator.sql(PRIMARY, streaming) == "streaming"
+    assert operator.drift() == {}
 
 
 def test_F85_restart_when_it_fails_puts_the_file_back_and_leaves_the_primary(
-    person: Person,
+    operator: Person,
 ) -> None:
-    before = started(person)
+    before = started(operator)
     conf = "sha256sum </etc/postgresql/15/main/postgresql.conf"
-    files = [person.shell(node, conf) for node in (PRIMARY, REPLICA)]
-    declare(person, shared_buffers="1TB")
-    run = person.run("up", "--yes", "--allow", "restart")
+    files = [operator.shell(node, conf) for node in (PRIMARY, REPLICA)]
+    declare(operator, shared_buffers="1TB")
+    run = operator.run("up", "--yes", "--allow", "restart")
     assert run.code == 5
     assert "the previous configuration is back and the server runs with it" in run.err
-    assert [person.shell(node, conf) for node in (PRIMARY, REPLICA)] == files
-    assert started(person)[PRIMARY] == before[PRIMARY]
-    assert person.sql(REPLICA, "select pg_is_in_recovery()") == "t"
+    assert [operator.shell(node, conf) for node in (PRIMARY, REPLICA)] == files
+    assert started(operator)[PRIMARY] == before[PRIMARY]
+    assert operator.sql(REPLICA, "select pg_is_in_recovery()") == "t"

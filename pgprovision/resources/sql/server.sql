@@ -39,7 +39,8 @@ database as (
     left join pg_shdescription d on d.objoid = b.oid and d.classoid = 'pg_database'::regclass),
 setting as (
     select jsonb_object_agg(name, context) as contexts,
-        jsonb_object_agg(name, jsonb_build_object('value', setting, 'unit', unit,
+        jsonb_object_agg(name, jsonb_build_object('type', vartype, 'unit', unit,
+            'value', case source when 'session' then reset_val else setting end,
             'source', source, 'file', sourcefile)) filter (where source <> 'default') as changed
     from pg_settings),
 pending as (

@@ -16,6 +16,7 @@ from pgprovision.render import render
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import ALL, SCRAM, Hba, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.live_settings import LiveSettings
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.node_settings import Tls
 from pgprovision.resources.overrides import Overrides
@@ -71,6 +72,7 @@ def wishes(conf: Conf, hba: Hba, snapshot: Snapshot) -> tuple[Resource, ...]:
         hba,
         Overrides(on=HERE, snapshot=snapshot, managed=conf.managed()),
         Loaded(on=HERE, snapshot=snapshot),
+        LiveSettings(on=HERE, snapshot=snapshot),
     )
     run(*wishes)
     return wishes
@@ -240,6 +242,39 @@ def test_loaded_when_local_conf_would_not_start_then_the_server_is_not_restarted
         assert sql(instance, "select pg_postmaster_start_time()") == started
     finally:
         local.unlink()
+    assert plan(*wishes) == []
+
+
+def test_live_settings_when_local_conf_wins_then_it_is_told_and_no_difference(
+    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+) -> None:
+    local = Path(conf.name).with_name("local.conf")
+    local.write_text("work_mem = '3MB'\nrandom_page_cost = 1.10\n")
+    try:
+        shell(reload(instance, "by hand").text)
+        report = run(*wishes)
+        assert (report.changed, report.left) == ([], [])
+        assert [text for _, text in report.remarks] == [
+            "local.conf: work_mem = 3072kB instead of 4MB"
+        ]
+    finally:
+        local.unlink()
+    run(*wishes)
+
+
+def test_live_settings_when_a_command_line_wins_then_it_is_named_and_left(
+    instance: Instance, wishes: tuple[Resource, ...]
+) -> None:
+    cluster = sh("pg_ctlcluster", str(instance.version), instance.name)
+    shell(f"{cluster} restart -o '-c work_mem=5MB -c jit=on'")
+    try:
+        (left,) = run(*wishes).left
+        assert (left.resource.kind, left.keys) == ("live settings", ("work_mem", "jit"))
+        assert left.diff.before is not None
+        assert left.diff.before["work_mem"] == "5120kB (command line)"
+        assert left.actions == ()
+    finally:
+        shell(f"{cluster} restart")
     assert plan(*wishes) == []
 
 
