@@ -39,8 +39,21 @@ updated=
 [ -n "$fresh" ] || {{ update; updated=yes; }}
 """
 
+# apt-get waits for the lock by itself; these give up at once. A run that was killed leaves its
+# apt-get at work, and between two of its steps the lock is free for a moment.
+PATIENT = f"""patient() {{
+  tries={LOCK_SECONDS // 2}
+  until said=$("$@" 2>&1); do
+    tries=$((tries - 1))
+    case $tries:$said in 0:*) ;; *" lock "*) sleep 2; continue;; esac
+    printf '%s\n' "$said" >&2; return 1
+  done
+  printf '%s\n' "$said"
+}}
+"""
+
 # What was interrupted while it was unpacked has to be unpacked again.
-_REPAIR = f"""dpkg --configure -a --force-confdef --force-confold
+_REPAIR = f"""{PATIENT}patient dpkg --configure -a --force-confdef --force-confold
 {_APT} -f install
 again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..R //p; s/^.H  *//p')
 [ -z "$again" ] || {_APT} --reinstall install $again

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.packages import PROBE, unless_locked
+from pgprovision.resources.packages import LOCK_SECONDS, PATIENT, PROBE, unless_locked
 
 _POLICY = re.compile(r"^(\S+):\n +Installed: (\S+)\n +Candidate: (\S+)", re.MULTILINE)
 
@@ -37,7 +37,8 @@ class Held(Resource):
         return dict.fromkeys(self.names, True)
 
     def change(self, diff: Diff) -> Iterable[Do]:
-        yield Do(f"hold {', '.join(diff.keys)}", sh("apt-mark", "-q", "hold", *diff.keys))
+        hold = sh("patient", "apt-mark", "-q", "hold", *diff.keys)
+        yield Do(f"hold {', '.join(diff.keys)}", f"{PATIENT}{hold}", timeout=LOCK_SECONDS + 60)
 
 
 @dataclass(frozen=True, kw_only=True)
