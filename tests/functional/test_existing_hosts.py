@@ -110,7 +110,7 @@ def test_A9_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None
 
 def test_A9_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
-    assert cluster.person.sql(REPLICA, receiver) == "streaming|old_2"
+    assert cluster.person.sql(REPLICA, receiver) == "streaming|pgprovision_old_2"
     logins = cluster.person.shell(REPLICA, "journalctl -u ssh -o cat | grep 'Accepted publickey'")
     assert set(re.findall(r"for (\w+) from (\S+)", logins)) == {("deploy", PRIVATE[PRIMARY])}
 
