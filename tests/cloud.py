@@ -1,8 +1,9 @@
 """A small cluster's cloud, wished for on a simulator, and a watcher that remembers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pgprovision.backends.hetzner import Hetzner
@@ -46,7 +47,10 @@ class Notebook:
 
 def host_key(folder: Path, node: str) -> HostKey:
     return HostKey(
-        node=node, folder=str(folder / "host_keys"), known_hosts=str(folder / "known_hosts")
+        cluster=CLUSTER,
+        node=node,
+        folder=str(folder / "host_keys"),
+        known_hosts=str(folder / "known_hosts"),
     )
 
 
@@ -133,10 +137,12 @@ def run(
     approve: Approve = allowed,
     watcher: Notebook | None = None,
     token: str = TOKEN,
+    machines: Mapping[str, Target] = MappingProxyType({}),
 ) -> Report:
     """One run of the loop, with an `api_calls` that is this run's."""
     cloud = project(sim, token)
     targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    targets |= machines
     report = converge(wishes, targets, approve, watcher or Notebook())
     report.api_calls = cloud.api_calls
     return report
@@ -148,8 +154,9 @@ def keys(report: Report) -> dict[str, tuple[str, ...]]:
 
 
 def listed(sim: Simulator, kind: str) -> list[dict[str, Any]]:
+    """By name: servers are made side by side."""
     items: list[dict[str, Any]] = sim.call("GET", f"/{kind}").json()[kind]
-    return items
+    return sorted(items, key=lambda item: str(item["name"]))
 
 
 def one(sim: Simulator, kind: str) -> dict[str, Any]:

@@ -1,43 +1,58 @@
 """The SSH host key a new server is born with, so that the very first contact is verified.
 
 Hetzner's API never tells a server's host key. So the controller makes one, hands it over as user
-data, and pins its public half in the inventory's known_hosts under the node's name.
+data, and pins its public half in the inventory's known_hosts under the node's name. Hetzner keeps
+user data, so that key is for the first contact only: see `own_host_key`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.owned import is_ours, named
 from pgprovision.quote import sh
+from pgprovision.resources.cloud import HETZNER
 from pgprovision.secret import Secret
+
+SERVERS = Ask("servers")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What the controller holds. `public` and `pinned` are "TYPE BASE64", empty where absent."""
+    """What the controller holds: the key file's mode (empty where there is none), its public half
+    (empty where it is not readable), what the node is pinned to; keys as "TYPE BASE64"."""
 
     mode: str
     public: str
-    pinned: str
+    pins: tuple[str, ...]
     private: Secret
+
+    @property
+    def outlived(self) -> bool:
+        """A server was there that had taken a key of its own."""
+        return bool(self.pins) and not self.mode
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostKey(Resource):
-    """An ed25519 pair under `folder`, and its line in `known_hosts`.
+    """An ECDSA pair under `folder` (the server's own will be ed25519, so both can be served and
+    pinned for a while), and its line in `known_hosts`.
 
-    Once pinned, the private half may go: a server that has since changed its key is pinned to the
-    new one, and only a server that is still to be made needs the pair.
+    Needed until a server has a key of its own; for a server that is still to be made it is the
+    only one, whatever an earlier server of this name was pinned to.
     """
 
     kind: ClassVar[str] = "host key"
     on: str = "here"
+    cluster: str
     node: str
     folder: str
     known_hosts: str
     absent: bool = False
+    there: bool = True
 
     @property
     def name(self) -> str:
@@ -49,7 +64,7 @@ class HostKey(Resource):
 
     def probe(self) -> Ask:
         file, hosts = sh(self.file), sh(self.known_hosts)
-        by_name = sh(f'$1 == "{self.node}" {{ print $2, $3; exit }}')
+        by_name = sh(f'$1 == "{self.node}" {{ print $2, $3 }}')
         return Ask(
             f"[ ! -f {hosts} ] || awk {by_name} {hosts}; echo\n"
             f"[ -f {file} ] || exit 0\n"
@@ -58,23 +73,42 @@ class HostKey(Resource):
 
     def pair(self, answer: Answer) -> Pair:
         """What the probe found."""
-        pinned, _, rest = answer.text.partition("\n")
-        if pinned:
-            rest = rest.removeprefix("\n")
+        pins, _, rest = f"\n{answer.text}".partition("\n\n")
         mode, _, rest = rest.partition("\n")
         public, _, private = rest.partition("\n")
-        return Pair(mode, " ".join(public.split()[:2]), pinned, Secret(private, self.file))
+        known = tuple(pins.strip().splitlines())
+        return Pair(mode, " ".join(public.split()[:2]), known, Secret(private, self.file))
 
     @property
     def unmade(self) -> Pair:
         """What the controller holds before the pair is made."""
-        return Pair("", "", "", Secret("", self.file))
+        return Pair("", "", (), Secret("", self.file))
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(HETZNER, SERVERS),)
+
+    def settled(self, facts: Facts) -> Self:
+        answer = facts.get(HETZNER, SERVERS)
+        server = named(answer.items, self.node) if answer else None
+        there = answer is None or (server is not None and is_ours(server, self.cluster))
+        return replace(self, there=there)
 
     def read(self, answer: Answer) -> State | None:
         pair = self.pair(answer)
-        if not pair.pinned and not pair.public:
+        if self.absent:
+            return {"pinned": True} if pair.pins or pair.mode else None
+        if self.there and not pair.pins and not pair.mode:
+            raise Refused(
+                f"its server is there, and nobody here knows the server's host key: {self.file} "
+                f"and the line of {self.node} in {self.known_hosts} are gone",
+                done="nothing was touched",
+                next="bring back the inventory's secrets/ from where they are kept",
+            )
+        if not pair.mode and not self.there:
             return None
-        return {"mode": pair.mode or "0600", "pinned": bool(pair.pinned)}
+        exact = not self.there and pair.public  # a key file open to others is not read
+        pinned = pair.pins == (pair.public,) if exact else bool(pair.pins)
+        return {"mode": pair.mode or "0600", "pinned": pinned}
 
     def desired(self) -> State | None:
         return None if self.absent else {"mode": "0600", "pinned": True}
@@ -95,23 +129,36 @@ class HostKey(Resource):
         remark = sh("-C", self.node)
         return (
             f"set -e; umask 077; mkdir -p {sh(self.folder)}; rm -f {new} {new}.pub\n"
-            f"ssh-keygen -q -t ed25519 -N '' {remark} -f {new}\n"
+            f"ssh-keygen -q -t ecdsa -N '' {remark} -f {new}\n"
             f"rm {new}.pub; sync {new}; mv -fT {new} {sh(self.file)}"
         )
 
     def _forget(self) -> str:
-        name, hosts = sh(self.node), sh(self.known_hosts)
-        return (
-            f"set -e; rm -f {sh(self.file)}; [ -f {hosts} ] || exit 0\n"
-            f"ssh-keygen -q -R {name} -f {hosts}; rm -f {hosts}.old"
-        )
+        return f"set -e; {self.unpin()}\nrm -f {sh(self.file)}"
 
     def _pin(self) -> str:
+        """What an earlier server of this name was pinned to goes, unless that server is there."""
+        forget = "" if self.there else f"{self.unpin()}\n"
+        read = f"key=$(ssh-keygen -y -f {sh(self.file)})"
+        pin = self.pin('"$key"')
+        return f"set -e; {read}\n{forget}{pin}"
+
+    def pin(self, key: str) -> str:
+        """Shell text that adds a pin. `key` is a shell word."""
         hosts = sh(self.known_hosts)
         return (
-            f"set -e; umask 077; touch {hosts}; key=$(ssh-keygen -y -f {sh(self.file)})\n"
-            f'[ -z "$(tail -c1 {hosts})" ] || echo >>{hosts}\n'
-            f"printf '%s %s\\n' {sh(self.node)} \"$key\" >>{hosts}; sync {hosts}"
+            f'umask 077; touch {hosts}; [ -z "$(tail -c1 {hosts})" ] || echo >>{hosts}\n'
+            f"printf '%s %s\\n' {sh(self.node)} {key} >>{hosts}; sync {hosts}"
+        )
+
+    def unpin(self, key: str = "") -> str:
+        """Shell text that takes one of the node's pins out, or every one."""
+        hosts, new = sh(self.known_hosts), sh(f"{self.known_hosts}.new")
+        mine = f'$1 == "{self.node}"' + (f' && $2 " " $3 == "{key}"' if key else "")
+        program = sh(f"{mine} {{ next }} {{ print }}")
+        return (
+            f"umask 077; [ ! -f {hosts} ] || "
+            f"{{ awk {program} {hosts} >{new}; sync {new}; mv -fT {new} {hosts}; }}"
         )
 
 
@@ -120,11 +167,12 @@ def user_data(pair: Pair) -> Secret:
     file = pair.private.source
     public = Secret(pair.public, f"!command {sh('ssh-keygen', '-y', '-f', file)}")
     lines = "\n    ".join(pair.private.text().splitlines())
+    kind = "ed25519" if pair.public.startswith("ssh-ed25519 ") else "ecdsa"
 
     def text(private: str, public: str) -> str:
         return (
             "#cloud-config\nssh_deletekeys: true\nssh_keys:\n"
-            f"  ed25519_private: |\n    {private}\n  ed25519_public: {public}\n"
+            f"  {kind}_private: |\n    {private}\n  {kind}_public: {public}\n"
         )
 
     return Secret(text(lines, pair.public), file, text(pair.private.shown, public.shown))

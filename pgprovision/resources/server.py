@@ -157,15 +157,6 @@ class Server(CloudObject):
             yield self._do(f"{word} {self}", "change_protection", both)
 
     def _create(self) -> Do:
-        pair = self.pair
-        if pair and pair.pinned and pair.pinned != pair.public:
-            assert self.host_key
-            raise Refused(
-                f"it is to be made, and {self.host_key.known_hosts} pins it to a key whose private "
-                "half is not here; nobody could log in",
-                next="if the old server is gone for good: "
-                f"ssh-keygen -R {self.called} -f {self.host_key.known_hosts}",
-            )
         body: dict[str, object] = {
             "labels": labels(self.cluster, self.called),
             "server_type": self.server_type,
@@ -177,7 +168,7 @@ class Server(CloudObject):
             "start_after_create": False,
         }
         if self.host_key:  # where the pair is not made yet, this is only planned
-            body["user_data"] = user_data(pair or self.host_key.unmade)
+            body["user_data"] = user_data(self.pair or self.host_key.unmade)
         return self.create(body, CREATE_SECONDS)
 
     def _repair(self, diff: Diff, before: State) -> Iterable[Do]:

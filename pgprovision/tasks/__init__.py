@@ -36,6 +36,7 @@ def tiers(
         tier("live roles", [inventory.primary], live_roles),
         tier("first boot", nodes, host.first_boot),
         tier("claim", nodes, host.claim),
+        cloud.host_keys(inventory, nodes),
         tier("upgrades", nodes, system.upgrades),
         tier("host packages", nodes, system.packages),
         tier("host firewall", [*nodes, *beside], system.firewall),
@@ -68,6 +69,7 @@ def tiers(
         tier("backup schedule", nodes, backup.schedule),
         tier("closed to others", nodes, system.closed),
         tier("marker", nodes, host.marker),
+        cloud.known(inventory, nodes),
     )
     return tuple(tier for tier in whole if tier.resources)
 

@@ -9,7 +9,9 @@ from pgprovision.offers import Quote, Shelf, Wish
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.firewall import Firewall, Rule, ssh
 from pgprovision.resources.host_key import HostKey
+from pgprovision.resources.known_nodes import KnownNodes
 from pgprovision.resources.network import Network
+from pgprovision.resources.own_host_key import OwnHostKey, OwnPin
 from pgprovision.resources.placement_group import PlacementGroup
 from pgprovision.resources.server import Server
 from pgprovision.resources.ssh_key import SshKey, fingerprint
@@ -38,6 +40,30 @@ def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]
             ),
         ),
     )
+
+
+def host_keys(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
+    """The first contact is over; each server takes a host key that is only its own."""
+    ours = _made_by_us(nodes) if inventory.hetzner else ()
+    born = [host_key(inventory, node) for node in ours]
+    return Tier(
+        "host keys of their own",
+        (*(OwnHostKey(on=key.node, born=key) for key in born), *(OwnPin(born=key) for key in born)),
+    )
+
+
+def known(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
+    """What is finished is remembered: a server that held data is never made anew by itself."""
+    ours = _made_by_us(nodes)
+    if inventory.hetzner is None or not ours:
+        return Tier("known nodes", ())
+    wish = KnownNodes(
+        cluster=inventory.cluster,
+        called=inventory.hetzner.placement_group,
+        host_keys=tuple(host_key(inventory, node) for node in ours),
+        primary=inventory.primary.name if inventory.primary in ours else "",
+    )
+    return Tier("known nodes", (wish,))
 
 
 def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
@@ -70,6 +96,7 @@ def host_key(inventory: Inventory, node: Node) -> HostKey:
     """The key a node's server is born with."""
     secrets = inventory.secrets_folder
     return HostKey(
+        cluster=inventory.cluster,
         node=node.name,
         folder=str(secrets / "host_keys"),
         known_hosts=str(secrets / "known_hosts"),

@@ -1,6 +1,8 @@
 """The host key a server is born with, made and pinned on this very machine."""
 
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,13 +11,30 @@ from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.engine import converge, look_only
 from pgprovision.errors import Refused
-from pgprovision.model import Diff, Report, Tier
+from pgprovision.model import Answer, Ask, Do, Report, Tier
+from pgprovision.observe import Target
+from pgprovision.owned import labels
 from pgprovision.resources.host_key import HostKey, user_data
-from tests.cloud import Notebook, allowed, host_key, keys, server
+from tests.cloud import CLUSTER, Notebook, allowed, host_key, keys
 
 
-def run(wish: HostKey, *, plan: bool = False) -> Report:
-    targets = {"here": Host("here", LocalWire)}
+@dataclass
+class Servers:
+    """A project with these servers of ours."""
+
+    names: tuple[str, ...]
+    name: str = "hetzner"
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+        servers = tuple({"name": name, "labels": labels(CLUSTER, name)} for name in self.names)
+        return {ask: Answer(items=servers) for ask in asks}
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None: ...
+
+
+def run(wish: HostKey, *servers: str, plan: bool = False) -> Report:
+    """Of a server that is still to be made, unless it is among these."""
+    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": Servers(servers)}
     tier = Tier("host keys", (wish,))
     return converge((tier,), targets, look_only if plan else allowed, Notebook())
 
@@ -41,7 +60,7 @@ def test_host_key_beside_lines_of_others_keeps_them(tmp_path: Path) -> None:
     run(host_key(tmp_path, "db-1"))
     first, second = known(tmp_path)
     assert first == "db-10 ssh-ed25519 AAAA without a newline at its end"
-    assert second.startswith("db-1 ssh-ed25519 ")
+    assert second.startswith("db-1 ecdsa-sha2-nistp256 ")
 
 
 def test_host_key_open_to_others_is_named_and_shut(tmp_path: Path) -> None:
@@ -60,21 +79,25 @@ def test_host_key_no_longer_pinned_is_pinned_again(tmp_path: Path) -> None:
     assert known(tmp_path) == before
 
 
-def test_host_key_of_a_server_that_has_changed_its_own_is_left_alone(tmp_path: Path) -> None:
+def test_host_key_of_a_server_that_has_a_key_of_its_own_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("db-1 ssh-ed25519 AAAArotated\n")
-    assert run(host_key(tmp_path, "db-1")).changed == []
+    assert run(host_key(tmp_path, "db-1"), "db-1").changed == []
     assert not (tmp_path / "host_keys").exists()
 
 
-def test_server_to_be_made_with_a_key_nobody_has_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "known_hosts").write_text("db-1 ssh-ed25519 AAAArotated\n")
-    key = host_key(tmp_path, "db-1")
-    answers = Host("here", LocalWire).look([key.probe()])
-    assert isinstance(answers, dict)
-    wanted = server("db-1", "10.0.1.11", host_key=key, pair=key.pair(answers[key.probe()]))
-    with pytest.raises(Refused, match="pins it to a key whose private half is not here") as caught:
-        tuple(wanted.change(Diff(None, wanted.desired())))
-    assert caught.value.next.endswith(f"ssh-keygen -R db-1 -f {tmp_path}/known_hosts")
+def test_host_key_for_a_server_that_is_gone_replaces_what_it_was_pinned_to(tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").write_text("db-10 ssh-rsa AAAA\ndb-1 ssh-ed25519 AAAArotated\n")
+    assert run(host_key(tmp_path, "db-1")).left == []
+    other, mine = known(tmp_path)
+    assert other == "db-10 ssh-rsa AAAA"
+    assert mine.startswith("db-1 ecdsa-sha2-nistp256 ")
+
+
+def test_host_key_when_the_server_is_there_and_nothing_is_known_of_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(Refused, match="nobody here knows the server's host key"):
+        run(host_key(tmp_path, "db-1"), "db-1")
 
 
 def test_user_data_is_never_shown(tmp_path: Path) -> None:

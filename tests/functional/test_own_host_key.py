@@ -1,0 +1,103 @@
+"""S43: a real server gives up the host key that came as user data, wherever the run is cut off."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgprovision.cli.targets import Targets
+from pgprovision.engine import converge
+from pgprovision.inventory import Inventory, load
+from pgprovision.lab.manager import Lab
+from pgprovision.model import Do, Report, Tier
+from pgprovision.tasks import host
+from pgprovision.tasks.cloud import cloud_tiers, host_keys
+from tests.cloud import Notebook, allowed
+from tests.person import Person, newcomer
+
+NODE = "keys-1"
+STEPS = (
+    "make a host key of its own",
+    "pin keys-1's own host key",
+    "give up the host key",
+    "forget the host key",
+)
+
+
+class Killed(BaseException):
+    """The controller dies."""
+
+
+@pytest.fixture(scope="module")
+def person(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    made = newcomer(lab, tmp_path_factory.mktemp("keys"), "keys")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.environment.items():
+            patch.setenv(name, value)
+        yield made
+
+
+def converged(inventory: Inventory, kill: str = "") -> Report:
+    """Server, first boot and host keys, over connections of its own; killed after a step."""
+
+    def stop(action: Do) -> None:
+        if kill and action.why.startswith(kill):
+            raise Killed
+
+    nodes = inventory.nodes
+    booted = (found for node in nodes for found in host.first_boot(inventory, node))
+    tiers = (*cloud_tiers(inventory, nodes), Tier("first boot", tuple(booted)))
+    with Targets(inventory) as targets:
+        return converge((*tiers, host_keys(inventory, nodes)), targets, allowed, Notebook(stop))
+
+
+def served(person: Person, kinds: str = "rsa,ecdsa,ed25519") -> set[str]:
+    """The types of host keys that sshd serves, once it serves one of these."""
+    scan = f"until ssh-keyscan -t {kinds} 127.0.0.1 2>/dev/null; do sleep 0.2; done"
+    found = person.shell(NODE, f"timeout 20 sh -c '{scan}'")
+    return {line.split()[1] for line in found.splitlines() if line}
+
+
+def pins(inventory: Inventory) -> list[str]:
+    text = (inventory.secrets_folder / "known_hosts").read_text()
+    return [" ".join(line.split()[:3]) for line in text.splitlines()]
+
+
+@pytest.mark.lab
+def test_S43_key_of_the_first_contact_is_given_up_though_the_run_is_killed_after_each_step(
+    person: Person,
+) -> None:
+    inventory = load(person.inventory)
+    for step in STEPS:
+        with pytest.raises(Killed):
+            converged(inventory, step)
+    assert converged(inventory).changed == []
+    assert served(person) == {"ssh-ed25519"}
+    own = person.shell(NODE, "cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
+    assert pins(inventory) == [f"{NODE} {own}"]
+    assert list(Path(inventory.secrets_folder / "host_keys").iterdir()) == []
+    user_data = person.shell(NODE, "cat /var/lib/cloud/instance/user-data.txt")
+    assert "ecdsa_private" in user_data
+    assert own not in user_data
+
+
+@pytest.mark.lab
+def test_S43_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
+    person: Person,
+) -> None:
+    """As it is when the private half was removed and nothing after it happened."""
+    inventory = load(person.inventory)
+    folder, hosts = inventory.secrets_folder / "host_keys", inventory.secrets_folder / "known_hosts"
+    make = "cd /etc/ssh; ssh-keygen -q -t ecdsa -N '' -f ssh_host_ecdsa_key; cat ssh_host_ecdsa_key"
+    old = folder / NODE
+    old.write_text(person.shell(NODE, make) + "\n")
+    old.chmod(0o600)
+    public = person.shell(NODE, "cat /etc/ssh/ssh_host_ecdsa_key.pub; systemctl reload ssh")
+    with hosts.open("a") as file:
+        file.write(f"{NODE} {public}\n")
+    assert served(person, "ecdsa")
+    person.shell(NODE, "rm /etc/ssh/ssh_host_ecdsa_key")
+    assert converged(inventory).left == []
+    assert served(person) == {"ssh-ed25519"}
+    assert len(pins(inventory)) == 1
+    assert not old.exists()
