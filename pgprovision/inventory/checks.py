@@ -83,10 +83,18 @@ def _nodes(inventory: Inventory) -> Found:
 
 def _replicas(inventory: Inventory) -> Found:
     backup = inventory.backup
+    images = {
+        node.image or inventory.hetzner.image
+        for node in inventory.nodes
+        if inventory.hetzner and node.is_primary and node.address is None
+    }
     for index, node in enumerate(inventory.nodes):
         if len(node.name) > SLOT_NAME:
             text = f"expected at most {SLOT_NAME} characters: its slot is named after it"
             yield ("nodes", index, "name"), text
+        if node.image and node.address is None and images and node.image not in images:
+            text = f"expected {min(images)}, the primary's: another release sorts text differently"
+            yield ("nodes", index, "image"), text
         if node.seed == "backup" and not (backup and backup.archiving):
             text = "there is no backup to seed from; expected a backup: that archives, or primary"
             yield ("nodes", index, "seed"), text

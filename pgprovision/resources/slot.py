@@ -40,8 +40,8 @@ class Slot(CatalogObject):
     """A physical slot that reserves WAL from the moment it is made.
 
     A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica
-    catches up from the archive or is cloned again, and `renew` says that it is being so. An active slot is never dropped:
-    PostgreSQL refuses.
+    catches up from the archive or is cloned again, and `renew` says that it is being so. Of one
+    that is declared absent, whoever still uses it is sent away; shut its way in before that.
     """
 
     kind: ClassVar[str] = "slot"
@@ -68,7 +68,8 @@ class Slot(CatalogObject):
                 next="give the replica another name, or drop that slot by hand",
             )
         lost = found["wal_status"] == "lost"
-        return {"reserved": lost or found["restart_lsn"] is not None, "lost": lost}
+        reserved = lost or found["restart_lsn"] is not None
+        return {"reserved": reserved, "lost": lost, "active": bool(found.get("active"))}
 
     def desired(self) -> State | None:
         return {"reserved": True, "lost": False} if self.present else None
@@ -84,13 +85,23 @@ class Slot(CatalogObject):
         make = f"select pg_create_physical_replication_slot({name}, true)"
         drop = f"select pg_drop_replication_slot({name})"
         if diff.after is None:
-            yield self.sql(f"drop slot {self.slot}", [drop])
+            active = diff.before is not None and diff.before["active"]
+            yield self.sql(f"drop slot {self.slot}", [*([_leave(name)] if active else []), drop])
         elif diff.before is None:
             yield self.sql(f"create slot {self.slot}", [make])
         elif diff.moved("reserved"):  # never used: it holds no position yet
             yield self.sql(f"make slot {self.slot} again, reserved", [drop, make])
         elif self.renew:
             yield self.sql(f"make the lost slot {self.slot} again", [drop, make])
+
+
+def _leave(name: str) -> str:
+    """SQL that ends the walsender of a slot, and waits for it up to 5 s."""
+    end = "perform pg_terminate_backend(active_pid) from pg_replication_slots"
+    return (
+        f"do $$ begin for i in 1..50 loop {end} where slot_name = {name} and active;"
+        " exit when not found; perform pg_sleep(0.1); end loop; end $$"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

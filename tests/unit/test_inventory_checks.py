@@ -215,3 +215,12 @@ def test_node_when_its_name_is_too_long_for_a_slots_is_refused(tmp_path: Path) -
     folder = static(tmp_path)
     folder.write(f"nodes/{'d' * 52}.yml", REPLICA)
     assert "expected at most 51 characters" in folder.complaint()
+
+
+def test_F103_replica_when_of_another_image_than_its_primary_is_refused(tmp_path: Path) -> None:
+    folder = cloud(tmp_path)
+    folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\nimage: debian-13\n")
+    assert folder.complaint() == (
+        "nodes/db-2.yml:3:8: image: expected debian-12, the primary's:"
+        " another release sorts text differently"
+    )

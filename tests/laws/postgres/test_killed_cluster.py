@@ -1,0 +1,53 @@
+"""F65: initdb dies at any moment. What it left is recognised, renamed aside, and made anew."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.instance import Instance, note
+from tests.laws.postgres.server import HERE, missing, plan, run
+
+POINTS = (0.0, 0.15, 0.3, 0.6, 1.0)  # seconds; it takes one to two
+
+
+@pytest.fixture
+def cluster() -> Iterator[PostgresCluster]:
+    if reason := missing():
+        pytest.skip(f"no PostgreSQL to test with: {reason}")
+    instance = Instance(15, f"killed{os.getpid()}", 54399)
+    if not Path(instance.bin).exists():
+        pytest.skip("needs PostgreSQL 15")
+    yield PostgresCluster(on=HERE, instance=instance)
+    for path in (instance.data_directory, instance.config_directory):
+        for one in Path(path).parent.glob(f"{instance.name}*"):
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
+@pytest.mark.parametrize("seconds", POINTS)
+def test_F65_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
+    cluster: PostgresCluster, seconds: float
+) -> None:
+    data = Path(cluster.instance.data_directory)
+    ((action,),) = [change.actions for change in plan(cluster)]
+    making = subprocess.Popen(
+        ["sh", "-c", action.text], start_new_session=True, stderr=subprocess.DEVNULL, cwd="/"
+    )
+    while not Path(note(cluster.instance)).exists():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.killpg(making.pid, signal.SIGKILL)
+    making.wait()
+    half = {path.name for path in data.iterdir()} if data.exists() else set()
+    report = run(cluster)
+    assert [str(change.resource) for change in report.changed] == [str(cluster)]
+    assert plan(cluster) == []
+    assert not Path(note(cluster.instance)).exists()
+    kept = list(data.parent.glob(f"{data.name}.aside-*"))
+    assert [{path.name for path in one.iterdir()} for one in kept] == ([half] if half else [])
