@@ -40,8 +40,10 @@ def test_up_primary_when_nothing_is_there_makes_what_was_planned(
     assert primary.run.code == 0, primary.run.err
     made = {(c["on"], c["kind"], c["name"]) for c in primary.document["changes"]}
     wished = {(c["on"], c["kind"], c["name"]) for c in planned.document["changes"]}
-    # What only a machine that is there can tell: who has not read its configuration yet.
-    assert {kind for _, kind, _ in made - wished} <= {"configuration read", "closed to others"}
+    # What only a machine that is there can tell: who has not read its configuration yet, which
+    # host key it took, which database it holds.
+    later = {"configuration read", "closed to others", "pin of own host key", "known nodes"}
+    assert {kind for _, kind, _ in made - wished} <= later
     assert primary.document["left"] == []
     kinds = {kind for _, kind, _ in made}
     assert kinds >= {"network", "placement group", "firewall", "ssh key", "server"}
@@ -99,7 +101,8 @@ def test_D5_timers_when_up_ends_wait_for_their_hour(person: Person, primary: Ste
 def test_marker_when_up_ends_was_written_last_and_names_the_database(
     person: Person, primary: Step
 ) -> None:
-    acts = [line for line in recorded(primary) if line["event"] == "done"]
+    done = [line for line in recorded(primary) if line["event"] == "done"]
+    acts = [line for line in done if line["on"] == PRIMARY]
     assert str(acts[-1]["resource"]).startswith("marker ")
     marker = json.loads(person.shell(PRIMARY, "cat /etc/pgprovision/marker.json"))
     system = person.sql(PRIMARY, "select system_identifier from pg_control_system()")
