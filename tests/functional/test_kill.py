@@ -16,8 +16,8 @@ pytestmark = pytest.mark.lab
 FIRST, SECOND = "mortal-1", "mortal-2"
 KILLED = -9
 # Each is one run; a run's changes are counted from 1. The last is repeated to the end.
-FROM_NOTHING = ("1:before", "2:before", "5:after", "1:after", "3:before", "4:before", "3:after")
-JOIN = ("3:after", "1:before", "6:after", "4:after")
+FROM_NOTHING = ("1:before", "2:before", "5:after", "1:after", "3:before", "4:before", "6:after")
+JOIN = ("3:after", "1:before", "6:after", "8:after")
 SERVICE = "postgresql@15-main.service"
 
 
