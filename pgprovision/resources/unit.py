@@ -10,7 +10,7 @@ from pgprovision.quote import sh
 
 START_SECONDS = 120.0
 ENABLED = frozenset({"enabled", "enabled-runtime"})  # the latter: a generator's, made at each boot
-_KEYS = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Result"
+_KEYS = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,DropInPaths,Result"
 
 
 def last_lines(unit: str, count: int = 15) -> str:
@@ -38,12 +38,14 @@ def parse(answer: Answer) -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Unit(Resource):
-    """A unit. `enabled` or `active` None: not ours to decide."""
+    """A unit. `enabled` or `active` None: not ours to decide. `drop_ins`: files that belong to it;
+    systemd does not tell of one whose folder is new that it has not read it."""
 
     kind: ClassVar[str] = "unit"
     unit: str
     enabled: bool | None = True
     active: bool | None = True
+    drop_ins: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,8 +63,9 @@ class Unit(Resource):
             return Waiting(f"{self.unit} is {active} ({seen['SubState']})", START_SECONDS)
         running: Value = active in ("active", "reloading")
         file = seen["UnitFileState"]
+        unread = set(self.drop_ins) - set(seen.get("DropInPaths", "").split())
         return {
-            "needs_daemon_reload": seen["NeedDaemonReload"] == "yes",
+            "needs_daemon_reload": seen["NeedDaemonReload"] == "yes" or bool(unread),
             "enabled": True if file in ENABLED else False if file == "disabled" else file,
             "active": f"failed ({seen['Result']})" if active == "failed" else running,
         }

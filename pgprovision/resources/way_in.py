@@ -2,7 +2,7 @@
 
 Before such a change a timer is set on the host that undoes it. The change `reconnects`, so the
 next look comes over a connection made anew: that it comes at all is the proof, and the timer is
-stopped. When the new connection fails, or the run dies, the host is as before after a minute.
+stopped. When the new connection fails, or the run dies, the host is as before after half a minute.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pgprovision.model import Ask, Do
 from pgprovision.quote import sh
 
-SECONDS = 60  # a connection is given up after ten
+SECONDS = 30  # a connection is given up after ten
 RUN = "/run/pgprovision"
 
 # Under sudo the shell has lost this variable, its parent has not.

@@ -19,6 +19,7 @@ from pgprovision.tasks.places import (
     SERVER_CERTIFICATE,
     SERVER_KEY,
     TLS,
+    drop_in,
     instance,
     snapshot,
 )
@@ -96,11 +97,11 @@ def signed(inventory: Inventory, node: Node, now: datetime) -> Iterator[Resource
 
 def limits(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """B3: what systemd gives the instance."""
-    folder = f"/etc/systemd/system/{instance(inventory).unit}.d"
-    yield Directory(on=node.name, path=folder)
+    path = drop_in(inventory)
+    yield Directory(on=node.name, path=path.rpartition("/")[0])
     yield File(
         on=node.name,
-        path=f"{folder}/pgprovision.conf",
+        path=path,
         content=render(
             "postgresql-override.conf.j2", inventory.folder, making=note(instance(inventory))
         ),

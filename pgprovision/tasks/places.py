@@ -18,6 +18,11 @@ def instance(inventory: Inventory) -> Instance:
     return Instance(version=inventory.postgres.version, port=inventory.postgres.port)
 
 
+def drop_in(inventory: Inventory) -> str:
+    """What we add to the instance's systemd unit."""
+    return f"/etc/systemd/system/{instance(inventory).unit}.d/pgprovision.conf"
+
+
 def snapshot(inventory: Inventory) -> Snapshot:
     """The one look at everything inside PostgreSQL."""
     return Snapshot(

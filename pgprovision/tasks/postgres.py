@@ -17,7 +17,7 @@ from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.unit import Unit
 from pgprovision.tasks import access
-from pgprovision.tasks.places import instance, slot, snapshot
+from pgprovision.tasks.places import drop_in, instance, slot, snapshot
 
 
 def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -34,7 +34,8 @@ def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """B3, C8: enabled and running, and running what the files say."""
-    yield Unit(on=node.name, unit=instance(inventory).unit)
+    here = instance(inventory)
+    yield Unit(on=node.name, unit=here.unit, drop_ins=(drop_in(inventory),))
 
 
 def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -54,7 +55,6 @@ def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """C4, E1: the replication role and the inventory's own."""
     yield from replication_role(inventory, node)
-
     for role in inventory.roles.values():
         yield _role(inventory, node, role)
 
