@@ -2,6 +2,9 @@
 
 A node's private key is made on the node and never leaves it; the authority signs the public half.
 ECDSA P-256 throughout: every libpq and OpenSSL that PostgreSQL 13 to 18 may meet can verify it.
+
+While a new authority takes over, its certificate stands beside the old one in one file, the bundle:
+everybody trusts both, and the key says which of them signs.
 """
 
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from pgprovision.errors import InventoryError
 from pgprovision.secret import Secret
 
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 AUTHORITY_LIFE = timedelta(days=3650)
 LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=60)
+RENEW_AUTHORITY_BEFORE = timedelta(days=365)  # every client has to be given the new one
 SKEW = timedelta(hours=1)  # a node's clock may be behind ours
 
 
@@ -28,7 +33,7 @@ def new_authority(cluster: str, now: datetime) -> tuple[Secret, str]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name(
-        [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{cluster} pgprovision CA"[:64])]
+        [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{cluster[:50]} CA {now:%Y-%m-%d}")]
     )
     certificate = (
         x509.CertificateBuilder()
@@ -51,9 +56,32 @@ def new_authority(cluster: str, now: datetime) -> tuple[Secret, str]:
     return Secret(pem.decode(), "cluster CA key"), _pem(certificate)
 
 
-def sign(
-    ca_key: Secret, ca_certificate: str, public_key: str, names: Sequence[str], now: datetime
-) -> str:
+def signer(ca_key: Secret, bundle: str) -> "x509.Certificate":
+    """The certificate in the bundle that belongs to the key. Raises InventoryError."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    public = serialization.load_pem_private_key(ca_key.reveal(), None).public_key()
+    for certificate in x509.load_pem_x509_certificates(bundle.encode()):
+        if certificate.public_key() == public:
+            return certificate
+    raise InventoryError(
+        f"the authority's key ({ca_key.source}) belongs to none of its certificates",
+        next="put back the ca.key and ca.crt that belong together",
+    )
+
+
+def without_others(ca_key: Secret, bundle: str) -> str:
+    """The bundle with nothing but the key's own certificate."""
+    return _pem(signer(ca_key, bundle))
+
+
+def end_of_authority(ca_key: Secret, bundle: str) -> datetime:
+    """When the one that signs ends."""
+    return signer(ca_key, bundle).not_valid_after_utc
+
+
+def sign(ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now: datetime) -> str:
     """A server certificate for this public key; `names` are host names and IP addresses."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -61,10 +89,15 @@ def sign(
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = serialization.load_pem_private_key(ca_key.reveal(), None)
-    authority = x509.load_pem_x509_certificate(ca_certificate.encode())
+    authority = signer(ca_key, bundle)
     server_key = serialization.load_pem_public_key(public_key.encode())
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert isinstance(server_key, ec.EllipticCurvePublicKey)
+    if authority.not_valid_after_utc <= now:
+        raise InventoryError(
+            f"the authority ended on {authority.not_valid_after_utc:%Y-%m-%d}",
+            next="pgprovision ca renew",
+        )
     end = min(now + LIFE, authority.not_valid_after_utc)
     certificate = (
         x509.CertificateBuilder()
@@ -77,9 +110,7 @@ def sign(
         .add_extension(x509.SubjectAlternativeName([_name(n) for n in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign=False), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
         )
@@ -88,14 +119,17 @@ def sign(
     return _pem(certificate)
 
 
-def describe(certificate: str, ca_certificate: str) -> tuple[bool, tuple[str, ...], datetime, str]:
-    """Of a certificate: issued by this authority, its names, its end, its public key (PEM)."""
+def describe(
+    certificate: str, ca_key: Secret, bundle: str
+) -> tuple[bool, tuple[str, ...], tuple[datetime, datetime], str]:
+    """Of a certificate: issued by this authority, its names, from when to when it holds, its public
+    key (PEM)."""
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import serialization
 
     found = x509.load_pem_x509_certificate(certificate.encode())
-    authority = x509.load_pem_x509_certificate(ca_certificate.encode())
+    authority = signer(ca_key, bundle)
     try:
         found.verify_directly_issued_by(authority)
         ours = True
@@ -109,7 +143,8 @@ def describe(certificate: str, ca_certificate: str) -> tuple[bool, tuple[str, ..
     public = found.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return ours, listed, found.not_valid_after_utc, public.decode()
+    holds = (found.not_valid_before_utc, found.not_valid_after_utc)
+    return ours, listed, holds, public.decode()
 
 
 def _name(name: str) -> "x509.GeneralName":

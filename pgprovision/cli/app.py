@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pgprovision.cli import (
+    ca,
     converge,
     destroy,
     explain,
@@ -51,6 +52,7 @@ status.register(app)
 resize.register(app)
 destroy.register(app)
 schema.register(app)
+app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")
 app.add_typer(lab.app, name="lab", help="A world to try things in: real machines on this one.")
 

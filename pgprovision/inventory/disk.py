@@ -1,7 +1,9 @@
-"""New files, whole or not at all."""
+"""Files of an inventory that are ours to write, whole or not at all."""
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pgprovision.errors import InventoryError
@@ -11,6 +13,30 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
     """Writes a file that does not exist yet; never leaves half of it.
 
     Raises InventoryError where it exists."""
+    with _aside(path, content, mode) as new:
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            text = "was written by somebody else just now"
+            raise InventoryError(text, where=str(path)) from None
+
+
+def write_over(path: Path, content: bytes, mode: int) -> None:
+    """Puts another file in a file's place, in one step."""
+    with _aside(path, content, mode) as new:
+        new.rename(path)
+
+
+def sync(folder: Path) -> None:
+    """What was renamed or removed in a folder stays so after a crash."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+@contextmanager
+def _aside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """The content in a file beside, complete and synced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -20,11 +46,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(new, path)
-    except FileExistsError:
-        raise InventoryError("was written by somebody else just now", where=str(path)) from None
+        yield new
     finally:
-        new.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+        new.unlink(missing_ok=True)
+    sync(path.parent)

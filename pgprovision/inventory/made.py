@@ -1,13 +1,12 @@
 """The secrets that are ours to make: passwords, the backup passphrase, a pair of SSH keys."""
 
-import secrets
-import string
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.complaint import BadInventory, Loc
 from pgprovision.inventory.disk import write_new
+from pgprovision.inventory.kept import password
 from pgprovision.inventory.reading import documents
 from pgprovision.inventory.sourced import Sourced
 from pgprovision.tls import new_authority
@@ -15,8 +14,6 @@ from pgprovision.tls import new_authority
 _CA_KEY: Loc = ("tls", "ca_key")
 _CA_CERTIFICATE: Loc = ("tls", "ca_certificate")
 _KEYS = ("password", "cipher_pass", "ca_key", "ca_certificate")
-LENGTH = 43  # of 62 letters and digits: 256 bits
-_ALPHABET = string.ascii_letters + string.digits
 
 
 def is_ours(loc: Loc, path: Path, folder: Path) -> bool:
@@ -43,8 +40,7 @@ def make_secrets(folder: Path) -> tuple[Path, ...]:
         if path.suffix == ".pub":
             made += _pair(path, cluster)
         elif not path.exists():
-            text = "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
-            write_new(path, f"{text}\n".encode(), 0o600)
+            write_new(path, f"{password()}\n".encode(), 0o600)
             made.append(path)
     return tuple(made)
 

@@ -58,7 +58,8 @@ class ServerKey(Resource):
 class Certificate(Resource):
     """The certificate for the key at `key_path`, renewed 60 days before its end.
 
-    `now` is the controller's clock, given so that the resource stays a pure value.
+    The one of `ca_certificate` (it may hold several) that belongs to `ca_key` signs. `now` is the
+    controller's clock, given so that the resource stays a pure value.
     """
 
     kind: ClassVar[str] = "certificate"
@@ -88,12 +89,24 @@ class Certificate(Resource):
         public_key, found, rest = answer.text.partition(marker)
         state: dict[str, str | bool | tuple[str, ...]] = {"public_key": public_key.strip()}
         if found:
-            ours, names, end, certified = tls.describe(found + rest, self.ca_certificate)
+            ours, names, (begin, end), certified = tls.describe(
+                found + rest, self.ca_key, self.ca_certificate
+            )
             state["issued_by_ca"] = ours
             state["names"] = tuple(sorted(names))
             state["for_this_key"] = certified.strip() == public_key.strip()
-            state["renewal_due"] = end - self.now < tls.RENEW_BEFORE
+            old = end - self.now < tls.RENEW_BEFORE and end < self._ca_end
+            state["renewal_due"] = old or begin > self.now  # signed by a clock that was ahead
         return state
+
+    @property
+    def _ca_end(self) -> datetime:
+        return tls.end_of_authority(self.ca_key, self.ca_certificate)
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        if self._ca_end - self.now > tls.RENEW_AUTHORITY_BEFORE:
+            return ()
+        return (f"the cluster's CA ends on {self._ca_end:%Y-%m-%d}: pgprovision ca renew",)
 
     def desired(self) -> State:
         return {

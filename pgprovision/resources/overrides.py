@@ -15,10 +15,12 @@ from pgprovision.resources.snapshot import Server
 class Overrides(CatalogObject):
     """None of the `managed` settings is overridden. ALTER SYSTEM is reset; what ALTER ROLE and
     ALTER DATABASE have set is reported and left, since somebody meant one role or database by it.
+    `declared`: (role, setting) that the inventory gives to a role.
     """
 
     kind: ClassVar[str] = "overrides"
     managed: frozenset[str]
+    declared: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -33,7 +35,8 @@ class Overrides(CatalogObject):
             "roles_and_databases": tuple(
                 f"{_whose(role, database)}: {setting}"
                 for role, database, setting in server.overrides
-                if self._ours(setting.partition("=")[0])
+                if self._ours(name := setting.partition("=")[0])
+                and (database or (role, name.lower()) not in self.declared)
             ),
         }
 

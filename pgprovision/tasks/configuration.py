@@ -64,8 +64,14 @@ def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What ALTER SYSTEM set over the file is put back."""
-    managed = _conf(inventory, node).managed()
-    yield Overrides(on=node.name, snapshot=snapshot(inventory), managed=managed)
+    yield Overrides(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        managed=_conf(inventory, node).managed(),
+        declared=frozenset(
+            (role.name, name.lower()) for role in inventory.roles.values() for name in role.settings
+        ),
+    )
 
 
 def _order(inventory: Inventory, moving: Sequence[Node]) -> Order:

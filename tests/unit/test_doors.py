@@ -14,7 +14,7 @@ ALLOWED = {
     "quote": {"errors"},
     "secret": set(),
     "shipped": set(),
-    "tls": {"secret"},
+    "tls": {"errors", "secret"},
     "owned": {"model"},
     "offers": {"model", "errors", "owned"},
     "observe": {"model", "errors"},

@@ -94,6 +94,7 @@ def wish(case: Mapping[str, Any]) -> CatalogObject:
         given["password"] = Secret(given["password"])
     if "managed" in given:
         given["managed"] = frozenset(given["managed"])
+        given["declared"] = frozenset(map(tuple, given.get("declared", ())))
     return CLASSES[case["resource"]](on="db-1", snapshot=SNAPSHOT, **given)
 
 

@@ -1,0 +1,54 @@
+"""ca: the cluster's certificate authority, for clients, and its renewal in three steps."""
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.options import Options
+from pgprovision.inventory import load
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """The cluster's certificate authority."""
+
+
+@app.command("show")
+def show(context: typer.Context) -> None:
+    """Print what clients verify servers with: sslmode=verify-full sslrootcert=FILE."""
+    options: Options = context.obj
+    report.verbatim(load(options.inventory).tls.ca_certificate)
+
+
+@app.command("renew")
+def renew(context: typer.Context) -> None:
+    """1 of 3: a new authority beside the old one, which goes on signing."""
+    from pgprovision.operations import authority
+
+    options: Options = context.obj
+    authority.renew(load(options.inventory))
+    report.say(
+        "two authorities are trusted, the old one signs\n"
+        "  next: pgprovision up; every client gets `pgprovision ca show`; then pgprovision ca switch"
+    )
+
+
+@app.command("switch")
+def switch(context: typer.Context) -> None:
+    """2 of 3, when every client has it: the new authority signs. Sessions stay."""
+    from pgprovision.operations import authority
+
+    options: Options = context.obj
+    authority.switch(load(options.inventory))
+    report.say("the new authority signs\n  next: pgprovision up; then pgprovision ca retire")
+
+
+@app.command("retire")
+def retire(context: typer.Context) -> None:
+    """3 of 3: the old authority is trusted no more."""
+    from pgprovision.operations import authority
+
+    options: Options = context.obj
+    authority.retire(load(options.inventory))
+    report.say("one authority is trusted\n  next: pgprovision up")

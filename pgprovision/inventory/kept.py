@@ -1,0 +1,29 @@
+"""Secrets in files of the inventory that verbs of ours may change."""
+
+import secrets
+import string
+from pathlib import Path
+
+from pgprovision.errors import Refused
+from pgprovision.inventory.model import Inventory
+from pgprovision.secret import Secret
+
+LENGTH = 43  # of 62 letters and digits: 256 bits
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def password() -> str:
+    """A new one."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+
+
+def file_of(inventory: Inventory, value: Secret) -> Path:
+    """The file a secret was read from. Raises Refused where it comes from elsewhere."""
+    tag, _, name = value.source.partition(" ")
+    if tag != "!file":
+        raise Refused(
+            f"it comes from {value.source}, and only a file can be rewritten",
+            done="nothing was touched",
+            next="change it where it is kept, then: pgprovision up",
+        )
+    return inventory.folder / Path(name).expanduser()

@@ -1,0 +1,67 @@
+"""A new certificate authority for a cluster, without a moment in which somebody trusts nobody.
+
+Three steps, each a file of the inventory written whole: both are trusted, the new one signs, the
+old one is forgotten. Between them `up` brings it to the nodes, and people bring it to the clients.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pgprovision import tls
+from pgprovision.errors import Refused
+from pgprovision.inventory.disk import sync, write_over
+from pgprovision.inventory.kept import file_of
+from pgprovision.inventory.model import Inventory
+
+
+def renew(inventory: Inventory) -> None:
+    """A new authority beside the old one; the old one goes on signing. Again, it does nothing."""
+    key, bundle = _files(inventory)
+    if _next(key).exists():
+        return
+    secret, certificate = tls.new_authority(inventory.cluster, datetime.now(UTC))
+    write_over(bundle, (inventory.tls.ca_certificate + certificate).encode(), 0o644)
+    write_over(_next(key), secret.reveal(), 0o600)
+
+
+def switch(inventory: Inventory) -> None:
+    """The new one signs from now on. Raises Refused where there is none."""
+    key, _ = _files(inventory)
+    if not _next(key).exists():
+        raise Refused(
+            "there is no new authority to switch to",
+            done="nothing was touched",
+            next="pgprovision ca renew",
+        )
+    _next(key).rename(key)
+    sync(key.parent)
+
+
+def retire(inventory: Inventory) -> None:
+    """Only the one that signs is trusted from now on. Raises Refused before the switch."""
+    key, bundle = _files(inventory)
+    if _next(key).exists():
+        raise Refused(
+            "the new authority does not sign yet; without the old one nobody would be trusted",
+            done="nothing was touched",
+            next="pgprovision ca switch",
+        )
+    alone = tls.without_others(inventory.tls.ca_key, inventory.tls.ca_certificate)
+    write_over(bundle, alone.encode(), 0o644)
+
+
+def _files(inventory: Inventory) -> tuple[Path, Path]:
+    """The key's file and, beside it, the certificates'."""
+    key = file_of(inventory, inventory.tls.ca_key)
+    bundle = key.with_suffix(".crt")
+    if not bundle.exists() or bundle.read_text().strip() != inventory.tls.ca_certificate.strip():
+        raise Refused(
+            f"{bundle} is not the file that tls.ca_certificate comes from",
+            done="nothing was touched",
+            next=f"keep the certificates beside the key: ca_certificate: !file {bundle.name}",
+        )
+    return key, bundle
+
+
+def _next(key: Path) -> Path:
+    return key.with_name(f"{key.name}.next")

@@ -1,0 +1,206 @@
+"""C3: certificates on a real server: renewed in time, under a new authority, with sessions open."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pgprovision import tls
+from pgprovision.model import Impact, Resource
+from pgprovision.quote import literal
+from pgprovision.render import render
+from pgprovision.resources import scram
+from pgprovision.resources.certificate import Certificate, ServerKey
+from pgprovision.resources.conf import Conf
+from pgprovision.resources.file import File
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.loaded import Loaded
+from pgprovision.resources.node_settings import Tls
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.secret import Secret
+from tests.laws.postgres.server import HERE, plan, run, shell, sql
+
+NOW = datetime.now(UTC)
+NODE = "node-1"
+PASSWORD = "correct horse"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """A server's TLS, and what a client of it needs."""
+
+    instance: Instance
+    certificate: Certificate
+    conf: Conf
+
+    @property
+    def resources(self) -> Sequence[Resource]:
+        wish = self.certificate
+        files = Tls(wish.path, wish.key_path, f"{wish.path}.ca")
+        look = replace(self.conf.snapshot, watched=(files.certificate, files.ca))
+        return (
+            ServerKey(on=HERE, path=wish.key_path),
+            File(on=HERE, path=files.ca, content=wish.ca_certificate),
+            wish,
+            replace(self.conf, snapshot=look, tls=files),
+            Loaded(on=HERE, snapshot=look),
+        )
+
+    def at(self, now: datetime) -> "Wishes":
+        return replace(self, certificate=replace(self.certificate, now=now))
+
+    def signed_by(self, key: Secret, bundle: str) -> "Wishes":
+        wish = replace(self.certificate, ca_key=key, ca_certificate=bundle)
+        return replace(self, certificate=wish)
+
+    def login(self, ca: str, tmp: Path, query: str = "select 'in'", more: str = "") -> str:
+        """What a client that trusts `ca` gets."""
+        (tmp / "ca.crt").write_text(ca)
+        where = f"host={NODE} hostaddr=127.0.0.1 port={self.instance.port} user=client"
+        where += f" dbname=postgres sslmode=verify-full sslrootcert={tmp}/ca.crt {more}"
+        done = subprocess.run(
+            ["psql", "-XAtqwd", where, "-c", query],
+            env={"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+        )
+        return (done.stdout or done.stderr).strip()
+
+    def serial(self) -> str:
+        """The serial number of the certificate that a new client is shown."""
+        return self.openssl("", "openssl x509 -noout -serial")
+
+    def openssl(self, options: str, then: str = "cat") -> str:
+        connect = f"openssl s_client -starttls postgres -connect 127.0.0.1:{self.instance.port}"
+        return shell(f"{connect} {options} </dev/null 2>&1 | {then}")
+
+
+@contextmanager
+def session(instance: Instance, ca: Path) -> Iterator[subprocess.Popen[str]]:
+    """A client's session over TLS that stays open."""
+    where = f"host={NODE} hostaddr=127.0.0.1 port={instance.port} user=client dbname=postgres"
+    words = ["psql", "-XAtqwd", f"{where} sslmode=verify-full sslrootcert={ca}"]
+    pipe = subprocess.PIPE
+    env = {"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=env, text=True) as client:
+        assert ask(client, "select ssl from pg_stat_ssl where pid = pg_backend_pid()") == "t"
+        yield client
+        assert client.stdin
+        client.stdin.close()
+
+
+def ask(client: "subprocess.Popen[str]", query: str) -> str:
+    assert client.stdin
+    assert client.stdout
+    client.stdin.write(f"{query};\n")
+    client.stdin.flush()
+    return client.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def authority() -> tuple[Secret, str]:
+    return tls.new_authority("books", NOW)
+
+
+@pytest.fixture
+def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) -> Wishes:
+    """Applied once; `client` may log in."""
+    key, bundle = authority
+    folder = instance.config_directory
+    wishes = Wishes(
+        instance,
+        Certificate(
+            on=HERE,
+            path=f"{folder}/server.crt",
+            key_path=f"{folder}/server.key",
+            names=(NODE, "127.0.0.1"),
+            ca_key=key,
+            ca_certificate=bundle,
+            now=NOW,
+        ),
+        Conf(
+            on=HERE,
+            snapshot=Snapshot(instance),
+            render=partial(render, "postgresql.conf.j2"),
+            node=NODE,
+            memory=1 << 30,
+            cores=2,
+            disk=20 << 30,
+        ),
+    )
+    stored = literal(scram.verifier(Secret(PASSWORD), b"0123456789abcdef"))
+    sql(instance, "drop role if exists client; create role client login password " + stored)
+    run(*wishes.resources)
+    return wishes
+
+
+def test_C3_certificate_when_applied_then_nothing_differs(wishes: Wishes) -> None:
+    assert plan(*wishes.resources) == []
+
+
+def test_S25_client_when_it_verifies_the_server_then_gets_in_with_channel_binding(
+    wishes: Wishes, tmp_path: Path
+) -> None:
+    ca = wishes.certificate.ca_certificate
+    assert wishes.login(ca, tmp_path, more="channel_binding=require") == "in"
+
+
+def test_S26_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
+    wishes: Wishes, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.crt").write_text(wishes.certificate.ca_certificate)
+    for old in ("-tls1_1", "-tls1_2"):
+        assert "Cipher is (NONE)" in wishes.openssl(old)
+    strict = f"-CAfile {tmp_path}/ca.crt -verify_return_error -verify_hostname {NODE}"
+    assert "Verify return code: 0 (ok)" in wishes.openssl(strict)
+    good = wishes.openssl(strict, "openssl x509 -noout -checkend 2592000")
+    assert good == "Certificate will not expire"
+
+
+def test_C3_certificate_when_renewal_is_due_then_sessions_survive_it(
+    wishes: Wishes, tmp_path: Path
+) -> None:
+    later = wishes.at(NOW + tls.LIFE - tls.RENEW_BEFORE + timedelta(hours=1))
+    old = wishes.serial()
+    (tmp_path / "ca.crt").write_text(wishes.certificate.ca_certificate)
+    with session(wishes.instance, tmp_path / "ca.crt") as client:
+        (change,) = plan(*later.resources)
+        assert change.keys == ("renewal_due",)
+        report = run(*later.resources)
+        assert [change.impact for change in report.changed] == [Impact.NONE, Impact.RELOAD]
+        assert ask(client, "select 'still in'") == "still in"
+    assert wishes.serial() != old
+    assert plan(*later.resources) == []
+
+
+def test_C3_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step(
+    wishes: Wishes, authority: tuple[Secret, str], tmp_path: Path
+) -> None:
+    old_key, old = authority
+    new_key, new = tls.new_authority("books", NOW)
+    (tmp_path / "old.crt").write_text(old)
+    with session(wishes.instance, tmp_path / "old.crt") as client:
+        both = old + new
+        run(*wishes.signed_by(old_key, both).resources)
+        assert [wishes.login(ca, tmp_path) for ca in (old, both)] == ["in", "in"]
+        run(*wishes.signed_by(new_key, both).resources)
+        assert [wishes.login(ca, tmp_path) for ca in (both, new)] == ["in", "in"]
+        assert "certificate verify failed" in wishes.login(old, tmp_path)
+        run(*wishes.signed_by(new_key, new).resources)
+        assert wishes.login(new, tmp_path) == "in"
+        assert ask(client, "select 'still in'") == "still in"
+
+
+def test_C3_authority_when_it_ends_soon_then_is_told_and_not_renewed_in_circles(
+    wishes: Wishes,
+) -> None:
+    last = wishes.at(NOW + tls.AUTHORITY_LIFE - timedelta(days=30))
+    report = run(*last.resources)
+    assert report.left == []
+    assert "the cluster's CA ends on" in next(text for _, text in report.remarks)
+    assert plan(*last.resources) == []
