@@ -30,7 +30,7 @@ def renew(context: typer.Context) -> None:
     authority.renew(load(options.inventory))
     report.say(
         "two authorities are trusted, the old one signs\n"
-        "  next: pgprovision up; every client gets `pgprovision ca show`; then pgprovision ca switch"
+        "  next: pgprovision up; clients get `pgprovision ca show`; then pgprovision ca switch"
     )
 
 

@@ -9,7 +9,8 @@ from pgprovision.model import Resource
 from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import SCRAM, Hba, HbaRule, rules
+from pgprovision.resources.hba import Hba
+from pgprovision.resources.hba_rules import REPLICATION, SCRAM, HbaRule, Login, rules
 from pgprovision.resources.live_settings import LiveSettings
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.node_settings import Tls, Upstream
@@ -42,7 +43,8 @@ def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Ite
 
 def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """C2: the superuser by peer, named roles over TLS, replication from the other nodes."""
-    others = [f"{other.private_ip}/32" for other in inventory.nodes if other.name != node.name]
+    others = [str(other.private_ip) for other in inventory.nodes if other.name != node.name]
+    replicator = inventory.postgres.replication.role
     access = [
         HbaRule("hostssl", rule.databases, rule.users, SCRAM, str(address))
         for rule in inventory.postgres.hba
@@ -54,10 +56,17 @@ def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
         render=partial(render, "pg_hba.conf.j2", inventory.folder),
         sections=tuple(
             rules(
-                replication_role=inventory.postgres.replication.role,
+                replication_role=replicator,
                 replicas=others,
                 access=access,
             )
+        ),
+        needed=(
+            Login("maintenance and backups", "postgres", "postgres", "peer"),
+            *(
+                Login(f"replication from {other}", REPLICATION, replicator, SCRAM, other)
+                for other in others
+            ),
         ),
     )
 

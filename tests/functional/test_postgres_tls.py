@@ -7,7 +7,9 @@ from tests.person import Person
 
 pytestmark = pytest.mark.lab
 
-SESSION = "select pid, backend_start from pg_stat_replication join pg_stat_ssl using (pid) where ssl"
+SESSION = (
+    "select pid, backend_start from pg_stat_replication join pg_stat_ssl using (pid) where ssl"
+)
 SERVED = (
     "openssl s_client -starttls postgres -connect 10.0.1.2:5432 -verify_return_error"
     f" -CAfile /etc/pgprovision/tls/ca.crt -verify_hostname {PRIMARY}"

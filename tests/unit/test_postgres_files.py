@@ -10,7 +10,8 @@ from pgprovision.errors import InventoryError
 from pgprovision.model import Answer, Ask, Diff, Impact, State
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import ALL, SCRAM, Hba, HbaRule, HbaSection, rules
+from pgprovision.resources.hba import Hba
+from pgprovision.resources.hba_rules import ALL, SCRAM, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.node_settings import Tls, Upstream
 from pgprovision.resources.settings import settings_in

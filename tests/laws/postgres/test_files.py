@@ -14,7 +14,8 @@ from pgprovision.model import Impact, Resource
 from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import ALL, SCRAM, Hba, HbaRule, HbaSection, rules
+from pgprovision.resources.hba import Hba
+from pgprovision.resources.hba_rules import ALL, SCRAM, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.live_settings import LiveSettings
 from pgprovision.resources.loaded import Loaded

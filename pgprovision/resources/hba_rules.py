@@ -1,0 +1,144 @@
+"""The rules of pg_hba.conf as values: written as lines, and asked who would get in."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Final, Literal
+
+from pgprovision.errors import InventoryError
+from pgprovision.quote import ident
+
+
+class Keyword(str):
+    """A word that pg_hba.conf understands; any other string is a name, and quoted."""
+
+
+ALL: Final = Keyword("all")
+REPLICATION: Final = Keyword("replication")
+SCRAM: Final = "scram-sha-256"
+
+
+@dataclass(frozen=True)
+class HbaRule:
+    """One line. `address` is a range in CIDR notation, ALL, or empty for the socket."""
+
+    type: Literal["local", "host", "hostssl", "hostnossl"]
+    databases: tuple[str, ...]
+    users: tuple[str, ...]
+    method: str
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.type == "local") == bool(self.address):
+            raise InventoryError(f"a rule of type {self.type} and address {self.address!r}")
+        if self.address and not isinstance(self.address, Keyword):
+            try:
+                ip_network(self.address)
+            except ValueError as error:  # PostgreSQL takes host bits without a word
+                raise InventoryError(f"pg_hba.conf: {error}") from None
+
+    def fits(self, login: "Login") -> bool:
+        """Whether this is the line that decides about a login, if no earlier one does."""
+        kinds = ("host", "hostssl") if login.address else ("local",)
+        return (
+            self.type in kinds
+            and any(_is(name, login.database) for name in self.databases)
+            and any(name == login.user or _is_all(name) for name in self.users)
+            and (self.address == login.address or _within(login.address, self.address))
+        )
+
+    @property
+    def line(self) -> str:
+        """The words in columns."""
+        databases, users = (",".join(map(_word, names)) for names in (self.databases, self.users))
+        text = f"{self.type:<9} {databases:<23} {users:<23} {self.address:<23} {self.method}"
+        return text.rstrip()
+
+
+@dataclass(frozen=True)
+class HbaSection:
+    title: str
+    rules: tuple[HbaRule, ...]
+
+
+def rules(
+    *,
+    replication_role: str,
+    replicas: Sequence[str],
+    access: Sequence[HbaRule],
+    superuser: str = "postgres",
+) -> Iterator[HbaSection]:
+    """The sections in their order: the strict before the wide. `replicas` are the addresses of the
+    other nodes; `access` is what the inventory grants to its roles."""
+    host: Literal["host"] = "host"
+    yield HbaSection(
+        "The superuser: only here, only as the system's own user of that name",
+        (
+            HbaRule("local", (ALL, REPLICATION), (superuser,), "peer"),
+            HbaRule(host, (ALL, REPLICATION), (superuser,), "reject", ALL),
+        ),
+    )
+    yield HbaSection("Other local users", (HbaRule("local", (ALL,), (ALL,), SCRAM),))
+    yield HbaSection(
+        "Never replicate without TLS",
+        (HbaRule("hostnossl", (REPLICATION,), (ALL,), "reject", ALL),),
+    )
+    yield HbaSection(
+        "Loopback",
+        tuple(HbaRule(host, (ALL,), (ALL,), SCRAM, a) for a in ("127.0.0.1/32", "::1/128")),
+    )
+    if replicas:
+        nodes = (str(ip_network(address)) for address in replicas)
+        yield HbaSection(
+            "Replication, from the other nodes",
+            tuple(HbaRule("hostssl", (REPLICATION,), (replication_role,), SCRAM, a) for a in nodes),
+        )
+    if access:
+        yield HbaSection("Roles, over TLS", tuple(access))
+    yield HbaSection("Nobody else", (HbaRule(host, (ALL, REPLICATION), (ALL,), "reject", ALL),))
+
+
+@dataclass(frozen=True)
+class Login:
+    """One that has to go on working, over TLS where it has an address, and how it is let in."""
+
+    purpose: str
+    database: str
+    user: str
+    method: str
+    address: str = ""
+
+
+def locked_out(rules: Iterable[HbaRule], logins: Iterable[Login]) -> Iterator[str]:
+    """The logins that these rules would shut out, each with the line that does."""
+    known = tuple(rules)
+    for login in logins:
+        decides = next((rule for rule in known if rule.fits(login)), None)
+        if decides is None or decides.method != login.method:
+            line = " ".join(decides.line.split()) if decides else "no line for it"
+            yield f"{login.purpose} (by: {line})"
+
+
+def _is_all(name: str) -> bool:
+    return isinstance(name, Keyword) and name == ALL
+
+
+def _is(name: str, database: str) -> bool:
+    if isinstance(name, Keyword) or isinstance(database, Keyword):
+        meant = REPLICATION if isinstance(database, Keyword) else ALL
+        return isinstance(name, Keyword) and name == meant
+    return name == database
+
+
+def _within(address: str, network: str) -> bool:
+    if not address or not network:
+        return False
+    return isinstance(network, Keyword) or ip_address(address) in ip_network(network)
+
+
+def _word(name: str) -> str:
+    if isinstance(name, Keyword):
+        return str(name)
+    if not name.isprintable() or name.startswith("/"):
+        raise InventoryError(f"pg_hba.conf cannot hold this name: {name!r}")
+    return ident(name)

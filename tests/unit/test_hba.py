@@ -1,0 +1,100 @@
+"""F81, F82: pg_hba.conf is read back before it is sent, and asked whom it shuts out."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.resources.hba import Hba
+from pgprovision.resources.hba_rules import ALL, REPLICATION, SCRAM, HbaRule, Keyword, Login, rules
+from pgprovision.resources.hba_text import read
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.snapshot import Snapshot
+
+SECTIONS = tuple(rules(replication_role="replicator", replicas=["10.0.1.3"], access=()))
+LINES = tuple(rule.line for section in SECTIONS for rule in section.rules)
+NEEDED = (
+    Login("maintenance", "postgres", "postgres", "peer"),
+    Login("replication from 10.0.1.3", REPLICATION, "replicator", SCRAM, "10.0.1.3"),
+)
+
+
+def hba(lines: Sequence[str]) -> Hba:
+    """A template that somebody wrote."""
+    return Hba(
+        on="db-1",
+        snapshot=Snapshot(Instance()),
+        render=lambda sections: "\n".join(lines) + "\n",
+        sections=SECTIONS,
+        needed=NEEDED,
+    )
+
+
+def test_file_when_it_is_as_wished_then_is_taken() -> None:
+    assert hba(LINES).text() == "\n".join(LINES) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "shut"),
+    [
+        pytest.param(
+            ["local all all scram-sha-256", *LINES],
+            "maintenance (by: local all all scram-sha-256)",
+            id="a local line for everybody first",
+        ),
+        pytest.param(
+            ["host all,replication all all reject", *LINES],
+            "replication from 10.0.1.3 (by: host all,replication all all reject)",
+            id="the final reject first",
+        ),
+        pytest.param(
+            [line for line in LINES if "replicator" not in line],
+            "replication from 10.0.1.3 (by: host all,replication all all reject)",
+            id="no line for replication",
+        ),
+        pytest.param(
+            [line.replace("hostssl", "hostnossl") for line in LINES],
+            "replication from 10.0.1.3",
+            id="replication without TLS",
+        ),
+        pytest.param([], "maintenance (by: no line for it)", id="an empty file"),
+    ],
+)
+def test_F82_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shut: str) -> None:
+    with pytest.raises(Refused) as refused:
+        hba(lines).desired()
+    assert shut in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "host all all 10.0.0.0/8",
+        "hosts all all 10.0.0.0/8 trust",
+        "host all all 10.0.0.1 255.0.0.0 trust",
+        "host all all db.example.org trust",
+        "local all all trust map=x",
+        "local all",
+        'local "all all trust',
+    ],
+)
+def test_F81_line_when_it_is_none_that_we_write_is_bad_input(line: str) -> None:
+    with pytest.raises(InventoryError, match=r"pg_hba\.conf:1: "):
+        tuple(read(line))
+
+
+def test_F81_file_when_it_holds_more_than_was_wished_is_bad_input() -> None:
+    more = [*LINES[:-1], 'hostssl all "friend" 10.0.0.0/8 scram-sha-256', LINES[-1]]
+    with pytest.raises(InventoryError, match="other rules than the inventory's"):
+        hba(more).text()
+
+
+NAMES = ("it's", 'a"b', "with space", "a,b", "a#b", "+plus", "@at", "all", "ünï", "back\\slash")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rule_when_read_back_is_the_same(name: str) -> None:
+    rule = HbaRule("hostssl", (name, "x"), (ALL, name), SCRAM, "10.1.0.0/16")
+    (found,) = read(f"# a comment\n\n{rule.line}  # why\n")
+    assert found.line == rule.line
+    assert [isinstance(user, Keyword) for user in found.users] == [True, False]
