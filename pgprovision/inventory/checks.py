@@ -37,6 +37,7 @@ def checked(inventory: Inventory) -> Found:
         _replicas,
         _networks,
         _rules,
+        _packages,
         _names,
         _references,
         access.checked,
@@ -170,6 +171,14 @@ def _subnet(hetzner: Hetzner) -> Found:
     zone = ZONES.get(hetzner.location, network.network_zone)
     if zone != network.network_zone:
         yield (*at, "network_zone"), f"expected {zone}, the zone of location {hetzner.location}"
+
+
+def _packages(inventory: Inventory) -> Found:
+    apt = inventory.apt
+    if apt.mirror and apt.source != "pgdg":
+        yield ("apt", "mirror"), "is a mirror of PGDG; expected `source: pgdg` beside it"
+    if apt.mirror_key and not apt.mirror:
+        yield ("apt", "mirror_key"), "without a mirror; PGDG's own key is known"
 
 
 def _names(inventory: Inventory) -> Found:

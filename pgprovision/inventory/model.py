@@ -161,7 +161,9 @@ class Apt(Model):
     source: Literal["distribution", "pgdg"] = "distribution"
     """Whose PostgreSQL: the distribution's, or the PostgreSQL project's own repository."""
     mirror: n.Url | None = None
-    """Another address of that repository."""
+    """Another address of that repository: a mirror, or one of your own in its shape."""
+    mirror_key: n.KeyBlock | None = None
+    """The public key that alone may sign the mirror, if it is not signed with PGDG's."""
     extra_packages: tuple[n.Package, ...] = ()
     """Packages to install besides."""
 

@@ -172,6 +172,7 @@ PrivateKey = Annotated[
     Secret, BeforeValidator(v.private_key), Words("a private key in PEM, by !file", "string")
 ]
 Certificate = Annotated[str, AfterValidator(v.certificate), Words("a certificate in PEM, by !file")]
+KeyBlock = Annotated[str, AfterValidator(v.key_block)]
 SecretText = Annotated[
     Secret, BeforeValidator(v.secret), Words("a secret, by !file, !env or !command", "string")
 ]

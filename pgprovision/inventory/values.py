@@ -135,6 +135,12 @@ def certificate(text: str) -> str:
     return text.strip() + "\n"
 
 
+def key_block(text: str) -> str:
+    if not text.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----"):
+        raise ValueError("expected an ASCII-armored OpenPGP public key")
+    return text.strip() + "\n"
+
+
 def integer(value: object) -> object:
     """Numbers taken from the environment come as text."""
     if isinstance(value, Sourced) and re.fullmatch("-?[0-9]{1,18}", value):

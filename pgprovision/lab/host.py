@@ -31,6 +31,7 @@ PACKAGES = (
     HostPackage("iproute2", "ip", "makes their networks"),
     HostPackage("nftables", "nft", "enforces the cloud firewall"),
     HostPackage("openssh-client", "ssh-keygen", "makes host keys, and is how people log in"),
+    HostPackage("gnupg", "gpg", "signs the package mirror"),
     HostPackage("apt-cacher-ng", "apt-cacher-ng", "keeps their packages for the next time"),
 )
 

@@ -30,7 +30,9 @@ _APT = (
 )
 _INSTALL = f"""set -e
 update() {{ mkdir -p {UPDATED.rpartition("/")[0]}; : >{UPDATED}.new
-  apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; mv {UPDATED}.new {UPDATED}; }}
+  apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} -o APT::Update::Error-Mode=any \
+    -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 update
+  mv {UPDATED}.new {UPDATED}; }}
 install() {{ {_APT} install "$@"; }}
 fresh=$(find {UPDATED} -mmin -1440 2>/dev/null) || :
 [ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {UPDATED} \

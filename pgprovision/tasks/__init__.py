@@ -38,6 +38,7 @@ def tiers(
         tier("claim", nodes, host.claim),
         cloud.host_keys(inventory, nodes),
         tier("upgrades", nodes, system.upgrades),
+        tier("package repository", nodes, system.repository),
         tier("host packages", nodes, system.packages),
         tier("host firewall", [*nodes, *beside], system.firewall),
         tier("SSH daemon", nodes, system.sshd),

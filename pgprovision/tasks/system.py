@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.render import render
+from pgprovision.resources.apt import PGDG, Repository, pgdg_key
 from pgprovision.resources.clock import Clock
 from pgprovision.resources.closed import Closed
 from pgprovision.resources.file import Directory, File
@@ -38,6 +39,14 @@ def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
         yield Directory(on=on, path=path)
     quiet = render("needrestart.conf.j2", folder)
     yield File(on=on, path="/etc/needrestart/conf.d/pgprovision.conf", content=quiet)
+
+
+def repository(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B1: PostgreSQL's own packages, or the distribution's."""
+    apt = inventory.apt
+    if apt.source == "pgdg":
+        key = apt.mirror_key or pgdg_key()
+        yield Repository(on=node.name, url=apt.mirror or PGDG, key=key)
 
 
 def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:

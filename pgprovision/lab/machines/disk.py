@@ -38,7 +38,8 @@ def tell(folder: Folder) -> None:
     _add_lines(root, lower, "etc/cloud/templates/hosts.debian.tmpl", names[1:])
     proxy = root / "etc/apt/apt.conf.d/90lab-package-cache"
     if site.package_proxy:
-        write(proxy, f'{_BY_LAB}Acquire::http::Proxy "{site.package_proxy}";\n')
+        direct = "".join(f'Acquire::http::Proxy::{own} "DIRECT";\n' for own, _ in site.hosts)
+        write(proxy, f'{_BY_LAB}Acquire::http::Proxy "{site.package_proxy}";\n{direct}')
 
 
 def wipe(folder: Folder) -> None:

@@ -1,0 +1,113 @@
+"""PGDG's shape of a repository: signed with the one key, or not used at all."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.engine import converge
+from pgprovision.errors import StepFailed
+from pgprovision.model import Change, Impact, Report, Tier
+from pgprovision.resources.apt import KEY, PREFERENCE, SOURCE, Repository, pgdg_key
+from tests.conftest import REPLICA
+from tests.laws.postgres.server import Silent
+from tests.mirror import Mirror, serving
+from tests.person import Person
+
+pytestmark = pytest.mark.lab
+
+FILES = f"{KEY} {SOURCE} {PREFERENCE}"
+
+
+@pytest.fixture
+def mirror(cluster: Person, tmp_path: Path) -> Iterator[Mirror]:
+    """A whole one; afterwards the machine knows nothing of it."""
+    with serving(cluster.lab, tmp_path / "mirror") as running:
+        yield running
+    cluster.shell(REPLICA, f"rm -f {FILES}")
+
+
+def run(person: Person, repository: Repository) -> Report:
+    def yes(changes: Sequence[Change]) -> Impact:
+        return Impact.NONE
+
+    wire = LocalWire(person.lab.shell(REPLICA, ["sh", "-s"]))
+    targets = {REPLICA: Host(REPLICA, lambda: wire)}
+    report = converge([Tier("repository", (repository,))], targets, yes, Silent())
+    for error in report.failed.values():
+        raise error
+    return report
+
+
+def of(mirror: Mirror) -> Repository:
+    return Repository(on=REPLICA, url=mirror.url, key=mirror.key.read_text())
+
+
+def test_B1_repository_when_sound_is_written_and_preferred(cluster: Person, mirror: Mirror) -> None:
+    changed = run(cluster, of(mirror)).changed
+    assert len(changed) == 1
+    assert not run(cluster, of(mirror)).changed
+    policy = cluster.shell(REPLICA, "apt-get -qq update; apt-cache policy pgbackrest")
+    assert "Candidate: 2.55.1-1.pgdg12+1" in policy
+    assert (
+        cluster.shell(REPLICA, "grep -L signed-by /etc/apt/sources.list.d/*pgdg*", fails=True) == ""
+    )
+
+
+@pytest.mark.parametrize("key", ["key", "source", "preference"])
+def test_repository_when_one_key_is_broken_is_named_alone_and_repaired(
+    cluster: Person, mirror: Mirror, key: str
+) -> None:
+    run(cluster, of(mirror))
+    path = dict(zip(("key", "source", "preference"), FILES.split(), strict=True))[key]
+    cluster.shell(REPLICA, f"echo broken >>{path}")
+    assert [change.keys for change in run(cluster, of(mirror)).changed] == [(key,)]
+    assert not run(cluster, of(mirror)).changed
+
+
+def gone(mirror: Mirror, tmp_path: Path) -> Repository:
+    (mirror.suite / "InRelease").unlink()
+    return of(mirror)
+
+
+def unsigned(mirror: Mirror, tmp_path: Path) -> Repository:
+    signed = (mirror.suite / "InRelease").read_text()
+    plain = signed.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE")[0]
+    (mirror.suite / "Release").write_text(plain)
+    return gone(mirror, tmp_path)
+
+
+def altered(mirror: Mirror, tmp_path: Path) -> Repository:
+    index = mirror.suite / "main/binary-amd64/Packages"
+    index.write_text(index.read_text().replace("pgbackrest", "pgbackresT"))
+    return of(mirror)
+
+
+def expired(mirror: Mirror, tmp_path: Path) -> Repository:
+    mirror.resign(tmp_path / "keys", valid_seconds=-86400)
+    return of(mirror)
+
+
+def of_another_key(mirror: Mirror, tmp_path: Path) -> Repository:
+    return Repository(on=REPLICA, url=mirror.url, key=pgdg_key())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (gone, "does not have a Release file"),
+        (unsigned, "is not signed"),
+        (altered, "Hash Sum mismatch"),
+        (expired, "expired"),
+        (of_another_key, "NO_PUBKEY"),
+    ],
+)
+def test_F56_repository_when_it_cannot_be_trusted_is_refused_and_nothing_is_written(
+    cluster: Person, mirror: Mirror, tmp_path: Path, spoil: object, said: str
+) -> None:
+    assert callable(spoil)
+    with pytest.raises(StepFailed, match=said):
+        run(cluster, spoil(mirror, tmp_path))
+    assert cluster.shell(REPLICA, f"ls {FILES} 2>&- || :") == ""
