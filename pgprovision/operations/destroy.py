@@ -41,7 +41,7 @@ def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
             else:
                 kept.append(f"{kind}/{item['name']} (others use it)")
     made = [node for node in inventory.nodes if node.address is None]
-    keys = tuple(replace(host_key(inventory, node), absent=True) for node in made)
+    keys = tuple(replace(host_key(inventory, node.name), absent=True) for node in made)
     return Doomed((Tier("removal", tuple(going)), Tier("host keys", keys)), tuple(kept))
 
 

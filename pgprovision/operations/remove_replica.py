@@ -5,7 +5,7 @@ Works without a file, too: what a removed node left on the primary is recognised
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory, Node
@@ -15,6 +15,7 @@ from pgprovision.resources.node_file import RemovedNodeFile
 from pgprovision.resources.removal import Removal
 from pgprovision.resources.slot import Slot, slot_of
 from pgprovision.tasks import configuration, host, replica, system
+from pgprovision.tasks.cloud import host_key
 from pgprovision.tasks.places import instance, snapshot
 
 HERE = "here"
@@ -69,7 +70,8 @@ def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
     hbas = [wish for other in shut for wish in configuration.hba(rest, other)]
     whole += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", (slot,))]
     if leaving.delete_server:
-        whole.append(Tier("server", _server(inventory, leaving)))
+        forgotten = replace(host_key(inventory, leaving.name), absent=True)
+        whole += [Tier("server", _server(inventory, leaving)), Tier("host key", (forgotten,))]
     if node is not None:
         path = str(inventory.folder / "nodes" / f"{leaving.name}.yml")
         whole.append(Tier("inventory", (RemovedNodeFile(on=HERE, path=path),)))

@@ -29,7 +29,7 @@ def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]
     ours = _made_by_us(nodes)
     if cloud is None or not ours:
         return ()
-    keys = {node.name: host_key(inventory, node) for node in ours}
+    keys = {node.name: host_key(inventory, node.name) for node in ours}
     return (
         Tier("host keys", tuple(keys.values())),
         Tier(
@@ -45,7 +45,7 @@ def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]
 def host_keys(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
     """The first contact is over; each server takes a host key that is only its own."""
     ours = _made_by_us(nodes) if inventory.hetzner else ()
-    born = [host_key(inventory, node) for node in ours]
+    born = [host_key(inventory, node.name) for node in ours]
     return Tier(
         "host keys of their own",
         (*(OwnHostKey(on=key.node, born=key) for key in born), *(OwnPin(born=key) for key in born)),
@@ -60,7 +60,7 @@ def known(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
     wish = KnownNodes(
         cluster=inventory.cluster,
         called=inventory.hetzner.placement_group,
-        host_keys=tuple(host_key(inventory, node) for node in ours),
+        host_keys=tuple(host_key(inventory, node.name) for node in ours),
         primary=inventory.primary.name if inventory.primary in ours else "",
     )
     return Tier("known nodes", (wish,))
@@ -92,12 +92,12 @@ def _made_by_us(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(node for node in nodes if node.address is None)
 
 
-def host_key(inventory: Inventory, node: Node) -> HostKey:
+def host_key(inventory: Inventory, node: str) -> HostKey:
     """The key a node's server is born with."""
     secrets = inventory.secrets_folder
     return HostKey(
         cluster=inventory.cluster,
-        node=node.name,
+        node=node,
         folder=str(secrets / "host_keys"),
         known_hosts=str(secrets / "known_hosts"),
     )

@@ -1,5 +1,9 @@
-"""S43: a real server gives up the host key that came as user data, wherever the run is cut off."""
+"""From the first contact on: a real server gives up the host key that came as user data, wherever
+the run is cut off; and a server that only a jump host may reach.
+"""
 
+import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import pytest
 
 from pgprovision.cli.targets import Targets
 from pgprovision.engine import converge
+from pgprovision.errors import Refused
 from pgprovision.inventory import Inventory, load
 from pgprovision.lab.manager import Lab
 from pgprovision.model import Do, Report, Tier
@@ -101,3 +106,34 @@ def test_S43_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
     assert served(person) == {"ssh-ed25519"}
     assert len(pins(inventory)) == 1
     assert not old.exists()
+
+
+@pytest.mark.lab
+def test_A5_server_that_only_a_jump_host_may_reach_is_made_over_it(
+    person: Person, lab: Lab, tmp_path: Path
+) -> None:
+    bastion = load(person.inventory)
+    converged(bastion)
+    address = person.shell(NODE, "ip -4 -o addr show eth0 | awk '{ print $4 }'").partition("/")[0]
+    behind = newcomer(lab, tmp_path, "behind")
+    behind.rewrite(
+        "cluster.yml",
+        {
+            r'ssh_source_ips: \[0.0.0.0/0, "::/0"\]': f"ssh_source_ips: [{address}/32]",
+            r"  # jump: .*": f"  jump: root@{address}",
+        },
+    )
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        shutil.copy(bastion.secrets_folder / name, behind.inventory / "secrets" / name)
+    inventory = load(behind.inventory)
+    with pytest.raises(Refused, match=f"the host key of {address} is not known"):
+        converged(inventory)
+    pin = pins(bastion)[0].replace(NODE, address)
+    known_hosts = inventory.secrets_folder / "known_hosts"
+    known_hosts.write_text(known_hosts.read_text() + f"{pin}\n")
+    assert converged(inventory).left == []
+    assert any(line.startswith("behind-1 ssh-ed25519 ") for line in pins(inventory))
+    with Targets(inventory) as targets:
+        directly = targets.address(inventory.primary)
+    with pytest.raises(OSError, match="timed out"):
+        socket.create_connection((str(directly), 22), timeout=2)
