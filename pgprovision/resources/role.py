@@ -2,15 +2,16 @@
 
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pgprovision.errors import InventoryError
-from pgprovision.model import Diff, Do, State
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.model import Diff, Do, Facts, Need, State
 from pgprovision.quote import ident, literal
 from pgprovision.resources import scram
 from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.holdings import holdings, named
 from pgprovision.resources.snapshot import Server
 from pgprovision.secret import Secret
 
@@ -29,8 +30,8 @@ AS_DECLARED, ANOTHER, NONE = "as declared", "another", "none"
 @dataclass(frozen=True, kw_only=True)
 class Role(CatalogObject):
     """A role; never a superuser. Without a password it has none. `valid_until` is ISO 8601 (UTC
-    where it names no zone). `present=False` declares it absent: PostgreSQL refuses to drop a role
-    that owns anything, and nothing is dropped along with it.
+    where it names no zone). `present=False` declares it absent: refused with a list (`holds`) while
+    it owns something or is logged in, and nothing is ever dropped along with it.
     """
 
     kind: ClassVar[str] = "role"
@@ -46,16 +47,27 @@ class Role(CatalogObject):
     member_of: tuple[str, ...] = ()
     comment: str | None = None
     present: bool = True
+    holds: tuple[str, ...] = ()
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), compare=False, repr=False)
 
     @property
     def name(self) -> str:
         return self.role
 
+    def needs(self) -> tuple[Need, ...]:
+        instance = self.snapshot.instance
+        return () if self.present else (Need(self.on, holdings(instance, self.role)),)
+
+    def settled(self, facts: Facts) -> Self:
+        answers = (facts.get(need.on, need.ask) for need in self.needs())
+        return replace(self, holds=tuple(name for answer in answers for name in named(answer)))
+
     def find(self, server: Server) -> State | None:
         found = server.roles.get(self.role)
         if found is None:
             return None
+        if not self.present:
+            self._refuse_if_in_use(found["sessions"])
         stored = found["verifier"]
         password = NONE
         if stored is not None:
@@ -69,6 +81,17 @@ class Role(CatalogObject):
             "member_of": tuple(sorted(found["member_of"])),
             "comment": found["comment"],
         }
+
+    def _refuse_if_in_use(self, sessions: int) -> None:
+        held = [*self.holds, *([f"{sessions} sessions"] if sessions else [])]
+        if held:
+            role = ident(self.role)
+            raise Refused(
+                f"role {self.role} is declared absent and is in use: {', '.join(held)}",
+                done="nothing was written",
+                next=f"in each database named: reassign owned by {role} to ...; drop owned by"
+                f" {role}; end its sessions; then the same command again",
+            )
 
     def desired(self) -> State | None:
         if not self.present:

@@ -58,7 +58,7 @@ def tiers(
         tier("roles", primary, postgres.roles),
         tier("replication role", upstream, postgres.replication_role),
         tier("databases", primary, postgres.databases),
-        tier("inside the databases", primary, postgres.inside, postgres.slots),
+        tier("inside the databases", primary, postgres.inside, postgres.slots, postgres.unmanaged),
         tier("slots", upstream, postgres.slots),
         tier("stanza", primary, backup.first_backup),
         tier("first backup", primary, backup.full_backup),

@@ -16,6 +16,7 @@ from pgprovision.resources.role import Role
 from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.unit import Unit
+from pgprovision.resources.unmanaged import Unmanaged
 from pgprovision.tasks import access
 from pgprovision.tasks.places import drop_in, instance, slot, snapshot
 
@@ -103,6 +104,16 @@ def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
     for replica in replicas:
         yield Slot(on=on, snapshot=look, slot=slot(replica))
     yield AbandonedSlots(on=on, snapshot=look, declared=tuple(map(slot, replicas)))
+
+
+def unmanaged(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """What is there and not in the inventory; `status` lists it, nobody touches it."""
+    yield Unmanaged(
+        on=node.name,
+        snapshot=snapshot(inventory),
+        roles=frozenset((*inventory.roles, inventory.postgres.replication.role)),
+        databases=frozenset(inventory.databases),
+    )
 
 
 def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:

@@ -60,6 +60,8 @@ ROW: Mapping[str, Mapping[str, Any]] = {
         "verifier": None,
         "valid_until": None,
         "member_of": [],
+        "owns": 0,
+        "sessions": 0,
         "comment": None,
     },
     "databases": {

@@ -15,6 +15,11 @@ member as (
     select m.member, jsonb_agg(distinct g.rolname) as of
     from pg_auth_members m join pg_authid g on g.oid = m.roleid
     group by m.member),
+owner as (
+    select refobjid as oid, count(*) as number from pg_shdepend
+    where refclassid = 'pg_authid'::regclass and deptype = 'o' group by 1),
+session as (
+    select usesysid as oid, count(*) as number from pg_stat_activity group by 1),
 role as (
     select jsonb_object_agg(r.rolname, jsonb_build_object(
         'superuser', rolsuper, 'inherit', rolinherit, 'createrole', rolcreaterole,
@@ -22,9 +27,12 @@ role as (
         'bypassrls', rolbypassrls, 'connection_limit', rolconnlimit, 'verifier', rolpassword,
         'valid_until', case when isfinite(rolvaliduntil) then
             to_char(rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end,
+        'owns', coalesce(owner.number, 0), 'sessions', coalesce(session.number, 0),
         'member_of', coalesce(m.of, '[]'), 'comment', d.description)) as all
     from pg_authid r
     left join member m on m.member = r.oid
+    left join owner on owner.oid = r.oid
+    left join session on session.oid = r.oid
     left join pg_shdescription d on d.objoid = r.oid and d.classoid = 'pg_authid'::regclass
     where r.rolname !~ '^pg_'),
 database as (

@@ -1,0 +1,64 @@
+"""F133, F134: what leaves the inventory is told and stays; absence never cascades."""
+
+from dataclasses import replace
+
+import pytest
+
+from pgprovision.errors import Refused
+from pgprovision.quote import ident
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.role import Role
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.unmanaged import Unmanaged
+from tests.laws.postgres.server import HERE, plan, run, sql
+
+LEAVER, SHOP = 'the "old" app', "it's a = \\shop"
+
+
+@pytest.fixture
+def gone(instance: Instance) -> Role:
+    """A role that is there, and declared absent."""
+    wish = Role(on=HERE, snapshot=Snapshot(instance), role=LEAVER)
+    run(wish)
+    return replace(wish, present=False)
+
+
+def test_F133_role_when_it_owns_and_holds_something_is_refused_with_the_list(
+    instance: Instance, gone: Role
+) -> None:
+    role, shop = ident(LEAVER), ident(SHOP)
+    sql(instance, f"create database {shop}; grant create on database {shop} to {role}")
+    sql(instance, f"create schema s authorization {role}; create table t (); ", SHOP)
+    sql(instance, f"grant select on t to {role}", SHOP)
+    with pytest.raises(Refused) as refused:
+        run(gone)
+    listed = (f"privileges on database {SHOP}", f"schema s in {SHOP}", "privileges on table t in")
+    assert [name for name in listed if name not in refused.value.what] == []
+    assert f"reassign owned by {role} to ...; drop owned by {role}" in refused.value.next
+    assert sql(instance, "select count(*) from pg_namespace where nspname = 's'", SHOP) == "1"
+    sql(instance, f"reassign owned by {role} to postgres; drop owned by {role}", SHOP)
+    run(gone)
+    assert plan(gone) == []
+    sql(instance, f"drop database {shop}")
+
+
+def test_F133_role_when_it_owns_nothing_is_dropped(instance: Instance, gone: Role) -> None:
+    (change,) = run(gone).changed
+    assert change.diff.after is None
+    assert plan(gone) == []
+
+
+def test_F133_F134_role_and_database_when_not_in_the_inventory_are_told_and_left(
+    instance: Instance, gone: Role
+) -> None:
+    sql(instance, f"create database shop owner {ident(LEAVER)}")
+    wish = Unmanaged(
+        on=HERE, snapshot=gone.snapshot, roles=frozenset({"x"}), databases=frozenset({"y"})
+    )
+    report = run(wish)
+    assert (report.changed, report.left) == ([], [])
+    assert [text for _, text in report.remarks] == [
+        f"not in the inventory, left alone: role {LEAVER} (owns 1 objects)",
+        "not in the inventory, left alone: database shop",
+    ]
+    sql(instance, "drop database shop")
