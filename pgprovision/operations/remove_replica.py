@@ -64,14 +64,14 @@ def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
     shut = (primary, *leaving.peers)
     slot = Slot(on=primary.name, snapshot=snapshot(rest), slot=slot_of(leaving.name), present=False)
     whole = [Tier("live roles", tuple(host.live_roles(inventory, primary)))]
-    if node is not None and leaving.running:
+    if leaving.delete_server:
+        forgotten = replace(host_key(inventory, leaving.name), absent=True)
+        whole += [Tier("server", _server(inventory, leaving)), Tier("host key", (forgotten,))]
+    elif node is not None and leaving.running:
         whole.append(Tier("stop following", tuple(replica.stopped(inventory, node))))
     firewalls = [wish for other in shut for wish in system.firewall(rest, other)]
     hbas = [wish for other in shut for wish in configuration.hba(rest, other)]
     whole += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", (slot,))]
-    if leaving.delete_server:
-        forgotten = replace(host_key(inventory, leaving.name), absent=True)
-        whole += [Tier("server", _server(inventory, leaving)), Tier("host key", (forgotten,))]
     if node is not None:
         path = str(inventory.folder / "nodes" / f"{leaving.name}.yml")
         whole.append(Tier("inventory", (RemovedNodeFile(on=HERE, path=path),)))

@@ -1,10 +1,11 @@
 """The operating system a replica must share with its primary.
 
 Another libc sorts text differently, so a replica's indexes would be wrong without a word; another
-PostgreSQL minor may not replay every WAL record.
+PostgreSQL minor may not replay every WAL record. The minor is asked before seeding only: an upgrade
+takes the replicas first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -29,10 +30,12 @@ class Release(Resource):
 
     def probe(self) -> Ask:
         postgres = sh(f"{self.instance.bin}/postgres", "-V")
+        signal = sh(f"{self.instance.data_directory}/standby.signal")
         return Ask(
             '. /etc/os-release; echo "$ID $VERSION_ID"\n'
             "dpkg-query -W -f '${Version}\\n' libc6 2>/dev/null || echo\n"
-            f"{postgres} 2>/dev/null || echo"
+            f"{postgres} 2>/dev/null || echo\n"
+            f"[ -e {signal} ] && echo seeded || echo new"
         )
 
     def needs(self) -> tuple[Need, ...]:
@@ -43,11 +46,9 @@ class Release(Resource):
         return replace(self, wanted=tuple(answer.text.splitlines()) if answer else ())
 
     def read(self, answer: Answer) -> State:
-        system, libc, postgres = answer.text.splitlines()
+        mine = _versions(answer.text.splitlines())
         if self.wanted:
-            theirs = dict(zip(("system", "libc", "postgres"), self.wanted, strict=True))
-            mine = {"system": system, "libc": _upstream(libc), "postgres": postgres}
-            theirs["libc"] = _upstream(theirs["libc"])
+            theirs = _versions(self.wanted)
             other = [
                 f"{key}: here {mine[key]}, primary {theirs[key]}"
                 for key in mine
@@ -68,6 +69,9 @@ class Release(Resource):
         return ()
 
 
-def _upstream(version: str) -> str:
-    """2.36 of 2.36-9+deb12u14: security updates do not change the order of text."""
-    return version.partition("-")[0]
+def _versions(lines: Sequence[str]) -> dict[str, str]:
+    """What is compared. 2.36 of libc's 2.36-9+deb12u14: security updates do not change the order
+    of text."""
+    system, libc, postgres, data = lines
+    minor = "" if data == "seeded" else postgres
+    return {"system": system, "libc": libc.partition("-")[0], "postgres": minor}

@@ -20,6 +20,7 @@ from pgprovision.resources.identity import Marker
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import JobState
 from pgprovision.resources.live_roles import LiveRoles, judge
+from pgprovision.resources.release import Release
 from pgprovision.resources.seed import BaseBackup, Restore
 from pgprovision.resources.slot import node_of, slot_of
 from pgprovision.resources.snapshot import Server, Snapshot
@@ -334,18 +335,17 @@ def test_seed_when_declared_decides_where_first_data_come_from(cluster: Inventor
     assert list(seeds.values()) == [BaseBackup, BaseBackup, Restore]
 
 
-def test_remove_replica_when_planned_leaves_the_file_for_last(cluster: Inventory) -> None:
+@pytest.mark.parametrize(
+    ("delete_server", "first"),
+    [(False, ["stop following"]), (True, ["server", "host key"])],
+)
+def test_remove_replica_when_planned_leaves_the_file_for_last(
+    cluster: Inventory, delete_server: bool, first: list[str]
+) -> None:
     node = cluster.node("server-postgres-3")
-    leaving = remove_replica.Leaving(node.name, node, True, (cluster.nodes[1],), True)
-    whole = remove_replica.tiers(cluster, leaving)
-    assert [tier.title for tier in whole] == [
-        "live roles",
-        "stop following",
-        "ways in",
-        "slot",
-        "server",
-        "inventory",
-    ]
+    leaving = remove_replica.Leaving(node.name, node, True, (cluster.nodes[1],), delete_server)
+    titles = [tier.title for tier in remove_replica.tiers(cluster, leaving)]
+    assert titles == ["live roles", *first, "ways in", "slot", "inventory"]
 
 
 def test_remove_replica_when_the_host_is_not_ours_deletes_no_server(cluster: Inventory) -> None:
@@ -386,3 +386,33 @@ def test_F94_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() ->
     lost, abandoned = slot_troubles(shown)
     assert lost.endswith("pgprovision re-clone db-2")
     assert abandoned.endswith("pgprovision remove-replica db-3")
+
+
+# --- F103: what a replica must share with its primary ---
+
+PRIMARYS = ("debian 12", "2.36-9+deb12u14", "postgres (PostgreSQL) 15.20", "new")
+
+
+@pytest.mark.parametrize(
+    ("mine", "differs"),
+    [
+        (PRIMARYS, ""),
+        (("debian 12", "2.36-9+deb12u13", *PRIMARYS[2:]), ""),
+        (("debian 12", "2.36-9+deb12u14", "", "new"), ""),
+        (("debian 12", "2.36-9+deb12u14", "postgres (PostgreSQL) 15.21", "seeded"), ""),
+        (
+            ("debian 12", "2.36-9+deb12u14", "postgres (PostgreSQL) 15.21", "new"),
+            "postgres: here postgres .PostgreSQL. 15.21",
+        ),
+        (("debian 13", "2.41-12", *PRIMARYS[2:]), "system: here debian 13, primary debian 12; lib"),
+    ],
+    ids=["same", "libc's update", "not installed", "minor upgrade", "other minor", "other release"],
+)
+def test_F103_release_when_compared_with_the_primarys(mine: tuple[str, ...], differs: str) -> None:
+    wish = Release(on="db-2", instance=Instance(), primary="db-1", wanted=PRIMARYS)
+    found = Answer(out="\n".join(mine).encode())
+    if not differs:
+        assert wish.read(found) == wish.desired()
+        return
+    with pytest.raises(Refused, match=differs):
+        wish.read(found)
