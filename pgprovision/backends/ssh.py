@@ -5,6 +5,7 @@ is pinned under the node's name in the cluster's `known_hosts`; hosts that the c
 may be in the user's own `known_hosts` instead.
 """
 
+import logging
 import re
 import select
 import threading
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import paramiko
 
 CONNECT_SECONDS = 10
+_SILENCE = logging.NullHandler()  # what fails on the way is said by our own errors
 KEEPALIVE_SECONDS = 5  # an unanswered line is noticed by sshd's ClientAlive and by us
 
 
@@ -120,6 +122,7 @@ def _pieces(
 def _connect(way: Way) -> "fabric.Connection":
     import paramiko
 
+    logging.getLogger("paramiko").addHandler(_SILENCE)
     connection = route(way)
     client = connection.client
     if way.known_hosts is not None and way.known_hosts.exists():
