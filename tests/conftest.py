@@ -17,6 +17,7 @@ PRIMARY, REPLICA = "server-postgres-1", "server-postgres-2"
 FOLDERS = "/etc /usr /opt /root /home /var/lib/pgbackrest /var/lib/dpkg /var/lib/pgprovision"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `--dist loadgroup`: what shares the main job's cluster runs in one process, everything
     else file by file."""
