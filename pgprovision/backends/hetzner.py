@@ -30,7 +30,8 @@ class Hetzner:
 
     What a call changes (the names in its path) must be the cluster's by its labels; what it only
     uses (Refs in its body) may be anybody's. A list is kept until the next act, as long as nothing
-    in it is moving.
+    in it is moving. `going_down` is told the name of a server before it is shut down: what is
+    connected to it lets go.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Hetzner:
         endpoint: str,
         cluster: str,
         *,
+        going_down: Callable[[str], None] = lambda server: None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -47,6 +49,7 @@ class Hetzner:
         self.acted = False
         self._api = Api(token, endpoint, sleep=sleep, clock=clock)
         self._cluster = cluster
+        self._going_down = going_down
         self._sleep = sleep
         self._lists: dict[str, tuple[Item, ...]] = {}
         self._looking = threading.RLock()
@@ -106,6 +109,8 @@ class Hetzner:
             return self._lists[path]
 
     def _perform(self, do: Do) -> None:
+        if do.text.endswith("/actions/shutdown"):
+            self._going_down(_server(do))
         with self._attaching if do.text.endswith("/attach_to_network") else nullcontext():
             try:
                 answer = self._call(do)

@@ -31,7 +31,11 @@ class Targets(dict[str, Target]):
         self.cloud: Hetzner | None = None
         if inventory.hetzner is not None:
             self.cloud = Hetzner(
-                CLOUD, inventory.hetzner.token, inventory.hetzner.endpoint, inventory.cluster
+                CLOUD,
+                inventory.hetzner.token,
+                inventory.hetzner.endpoint,
+                inventory.cluster,
+                going_down=self._let_go,
             )
             self[CLOUD] = self.cloud
         for node in inventory.nodes:
@@ -84,6 +88,12 @@ class Targets(dict[str, Target]):
     def addresses(self) -> dict[str, str | None]:
         """Every node's address."""
         return {node.name: self.address(node) for node in self._inventory.nodes}
+
+    def _let_go(self, server: str) -> None:
+        """Whoever looks next connects anew, and waits while it boots."""
+        host = self.get(server)
+        if isinstance(host, Host):
+            host.close()
 
     def _connect(self, node: Node) -> Wire | Waiting | None:
         from pgprovision.backends.ssh import NotAnswering, SshWire, Way

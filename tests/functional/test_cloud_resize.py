@@ -4,14 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine import look_only
+from pgprovision.backends.hetzner import Hetzner
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.engine import converge, look_only
 from pgprovision.errors import CloudError, Refused
 from pgprovision.inventory.model import Inventory
 from pgprovision.model import Do
+from pgprovision.observe import Target
 from pgprovision.operations.resize import Resize, resize
+from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import cloud_tiers
-from tests.cloud import Notebook, inventory, listed, project, run
-from tests.simulator import Simulator, simulator
+from tests.cloud import Notebook, allowed, inventory, listed, project, run
+from tests.simulator import TOKEN, Simulator, simulator
 
 
 class Killed(BaseException):
@@ -57,6 +62,20 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(sim: Simulator, tmp_path
     ]
     wishes = wishing(tmp_path, sim, "ccx23")
     assert run(sim, cloud_tiers(wishes, wishes.nodes), look_only).left == []
+
+
+def test_server_that_is_shut_down_is_let_go_of_before(sim: Simulator, tmp_path: Path) -> None:
+    made(tmp_path, sim)
+    power: list[tuple[str, bool]] = []
+
+    def let_go(server: str) -> None:
+        power.append((server, listed(sim, "servers")[0]["status"] == "running"))
+
+    (change, _) = wanted(tmp_path, sim, "ccx23").tiers
+    cloud = Hetzner("hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", going_down=let_go)
+    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    converge((change,), targets, allowed, Notebook())
+    assert power == [("db-1", True)]
 
 
 def test_resize_says_what_it_costs_and_that_replicas_come_first(
