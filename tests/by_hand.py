@@ -39,6 +39,14 @@ def unprotect(person: Person) -> None:
     server.change_protection(delete=False, rebuild=False).wait_until_finished()
 
 
+def forget_a_node(person: Person) -> None:
+    group = person.cloud().placement_groups.get_by_name("hcb-postgres-placement")
+    assert group
+    labels = {key: value for key, value in (group.labels or {}).items() if PRIMARY not in key}
+    assert labels != group.labels
+    group.update(labels=labels)
+
+
 def drop_the_slot(person: Person) -> None:
     person.shell(REPLICA, f"systemctl stop {SERVICE}")
     person.sql(PRIMARY, "select pg_drop_replication_slot('pgprovision_server_postgres_2')")
@@ -170,9 +178,9 @@ SELDOM = (
         id="a rule of the host's firewall",
     ),
     pytest.param(
-        lambda person: (person.inventory / "secrets/host_keys" / PRIMARY).chmod(0o644),
-        on("here", "host key", PRIMARY, "mode"),
-        id="the mode of a host key kept here",
+        forget_a_node,
+        on("hetzner", "known nodes", "hcb-lab", PRIMARY),
+        id="the label of a finished node in the API",
     ),
     pytest.param(
         shell("chmod o+rx /var/log/postgresql"),
@@ -213,11 +221,15 @@ APART = {
     "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
     "first backup": "tests/laws/backup",
     "first boot": "never undone",
+    "host key": "refused: the pin is what a server is known by; tests/unit/test_host_key.py",
     "huge pages": "a container has its machine's; tests/vagrant",
     "live roles": "refused: two that accept writes are for people to judge",
+    "live settings": "only reported",
     "loaded configuration": "tests/laws/postgres",
     "network": "tests/functional/test_cloud_loop.py",
     "placement group": "tests/functional/test_cloud_loop.py",
+    "own host key": "refused: as `host key`",
+    "pin of own host key": "refused: as `host key`",
     "postmaster": "only reported",
     "postgres cluster": "refused: data is never made anew",
     "private address": "waited for, never made",
