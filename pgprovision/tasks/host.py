@@ -14,6 +14,7 @@ from pgprovision.resources.live_roles import LiveRoles
 from pgprovision.resources.machine import FirstBoot, PrivateAddress
 from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.release import Release
+from pgprovision.tasks import system
 from pgprovision.tasks.places import (
     CLUSTER_CA,
     SERVER_CERTIFICATE,
@@ -51,7 +52,10 @@ def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B1, B2, D1: PostgreSQL without the package's automatic cluster, pgBackRest, openssl."""
+    """B1, B2, D1: PostgreSQL without the package's automatic cluster, pgBackRest, openssl.
+
+    All in one run of apt, ahead of the firewall: nothing listens before there is a cluster.
+    """
     on = node.name
     yield Directory(on=on, path="/etc/postgresql-common")
     yield File(
@@ -68,6 +72,7 @@ def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
             f"postgresql-{inventory.postgres.version}",
             *backup,
             "openssl",
+            *system.needed(inventory),
             *inventory.apt.extra_packages,
         ),
     )

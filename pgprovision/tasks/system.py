@@ -17,7 +17,6 @@ from pgprovision.resources.file import Directory, File
 from pgprovision.resources.huge_pages import HugePages
 from pgprovision.resources.kernel import KernelSettings, TransparentHugePages
 from pgprovision.resources.nftables import HostFirewall, Opening
-from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.postmaster import Postmaster
 from pgprovision.resources.reread import Reread
 from pgprovision.resources.sshd import SshDaemon
@@ -49,14 +48,11 @@ def repository(inventory: Inventory, node: Node) -> Iterator[Resource]:
         yield Repository(on=node.name, url=apt.mirror or PGDG, key=key)
 
 
-def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """What the steps below need."""
-    wanted = {
-        "nftables": inventory.host.firewall,
-        "unattended-upgrades": inventory.host.unattended_upgrades,
-    }
-    names = tuple(name for name, needed in wanted.items() if needed)
-    yield PackageSet(on=node.name, title="what the host needs", names=names)
+def needed(inventory: Inventory) -> tuple[str, ...]:
+    """The packages of the steps below."""
+    host = inventory.host
+    wanted = {"nftables": host.firewall, "unattended-upgrades": host.unattended_upgrades}
+    return tuple(name for name, needed in wanted.items() if needed)
 
 
 def firewall(inventory: Inventory, node: Node) -> Iterator[Resource]:
