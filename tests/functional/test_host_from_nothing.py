@@ -106,7 +106,7 @@ def test_F57_S38_postgres_when_it_first_listens_is_ours_and_behind_the_firewall(
 
 def test_B1_packages_when_from_a_mirror_are_the_mirrors(made: Made) -> None:
     versions = made.shell("dpkg-query -W -f '${Version}\\n' postgresql-15 pgbackrest")
-    assert versions == "15.20-1.pgdg12+1\n2.55.1-1.pgdg12+1"
+    assert all(version.endswith(".pgdg12+1") for version in versions.splitlines())
     assert made.shell("runuser -u postgres -- pgbackrest version") == "pgBackRest 2.55.1"
 
 

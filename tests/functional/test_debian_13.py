@@ -1,0 +1,39 @@
+"""The same runbook on Debian 13 with its own PostgreSQL 17 and pgBackRest 2.55."""
+
+import pytest
+
+from pgprovision.lab.manager import Lab
+from tests.person import Person, newcomer
+
+pytestmark = pytest.mark.lab
+
+NODE = "thirteen-1"
+
+
+@pytest.fixture(scope="module")
+def thirteen(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    person = newcomer(job_lab, tmp_path_factory.mktemp("thirteen"), cluster="thirteen")
+    changes = {"image: debian-12": "image: debian-13", "version: 15": "version: 17"}
+    person.rewrite("cluster.yml", changes)
+    person.done("up", "--yes")
+    return person
+
+
+def test_B1_postgres_17_when_provisioned_is_there_with_a_backup(thirteen: Person) -> None:
+    (node,) = thirteen.done("status")["nodes"]
+    assert node["version"].startswith("17.")
+    assert thirteen.shell(NODE, "cut -d. -f1 /etc/debian_version") == "13"
+    assert [backup["type"] for backup in thirteen.done("status")["backups"]] == ["full"]
+    assert thirteen.shell(NODE, "grep -c ^repo1-block=y /etc/pgbackrest/pgbackrest.conf") == "1"
+
+
+def test_up_when_repeated_finds_nothing_in_one_trip(thirteen: Person) -> None:
+    found = thirteen.done("up")
+    assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
+
+
+def test_S44_B7_host_when_provisioned_is_shut(thirteen: Person) -> None:
+    assert thirteen.shell(NODE, "nft list ruleset | grep -c 'policy drop'") == "1"
+    shut = "passwordauthentication no\nx11forwarding no"
+    assert thirteen.shell(NODE, "sshd -T | grep -E '^(passwordauth|x11forwarding)' | sort") == shut
+    assert thirteen.shell(NODE, "systemctl --failed --no-legend") == ""
