@@ -137,3 +137,25 @@ def test_A5_server_that_only_a_jump_host_may_reach_is_made_over_it(
         directly = targets.address(inventory.primary)
     with pytest.raises(OSError, match="timed out"):
         socket.create_connection((str(directly), 22), timeout=2)
+
+
+@pytest.mark.lab
+def test_S41_other_machine_at_the_new_address_is_refused_before_any_login(
+    person: Person, lab: Lab, tmp_path: Path
+) -> None:
+    robbed = newcomer(lab, tmp_path, "robbed")
+    inventory = load(robbed.inventory)
+    with Targets(inventory) as targets:
+        converge(cloud_tiers(inventory, inventory.nodes), targets, allowed, Notebook())
+    key = "/etc/ssh/ssh_host_ecdsa_key"
+    other = (
+        f"until [ -f {key} ]; do sleep 0.1; done; rm {key}*; ssh-keygen -qt ecdsa -N '' -f {key}"
+    )
+    robbed.shell("robbed-1", f'timeout 60 sh -c "{other}"; systemctl is-system-running --wait || :')
+    with pytest.raises(
+        Refused, match="the host key of robbed-1 changed: expected SHA256:"
+    ) as caught:
+        converged(inventory)
+    assert caught.value.done == "nothing: stopped before authentication"
+    logins = robbed.shell("robbed-1", "journalctl -u ssh -o cat | grep -c 'Accepted' || :")
+    assert logins == "0"
