@@ -42,6 +42,11 @@ def destroy(
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it removes none")
         plan = doomed(targets.cloud, inventory)
+        if not plan.found:
+            report.say_aside(
+                "nothing of this cluster is in this project: if the API token is the right one, "
+                "only what is remembered of its servers is left to forget"
+            )
         for name in plan.kept:
             report.say_aside(f"stays: {name}")
         return plan.tiers

@@ -22,6 +22,11 @@ class Doomed:
     tiers: tuple[Tier, ...]
     kept: tuple[str, ...]
 
+    @property
+    def found(self) -> bool:
+        """Whether anything of ours is there at all."""
+        return bool(self.kept or self.tiers[0].resources)
+
 
 def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
     """What `destroy` would remove. Raises CloudError."""
