@@ -2,7 +2,7 @@
 
 Before such a change a timer is set on the host that undoes it. The change `reconnects`, so the
 next look comes over a connection made anew: that it comes at all is the proof, and the timer is
-stopped. When the new connection fails, or the run dies, the host is as before after half a minute.
+stopped. When the new connection fails, or the run dies, the host is as before after a while.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pgprovision.model import Ask, Do
 from pgprovision.quote import sh
 
-SECONDS = 30  # a connection is given up after ten
+SECONDS = 90  # a connection is given up after ten, a look after sixty
 RUN = "/run/pgprovision"
 
 # Under sudo the shell has lost this variable, its parent has not.
@@ -69,4 +69,7 @@ class Undo:
     def disarm(self) -> Do:
         """The change stays."""
         stop = sh("systemctl", "stop", f"{self.unit}.timer")
-        return Do(f"a new connection works: keep the {self.subject}", f"{stop}; rm {self.script}")
+        late = f"[ -e {self.script} ] || {{ echo 'too late: the host took it back' >&2; exit 1; }}"
+        return Do(
+            f"a new connection works: keep the {self.subject}", f"{late}\n{stop}; rm {self.script}"
+        )
