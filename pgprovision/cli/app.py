@@ -15,6 +15,7 @@ from pgprovision.cli import (
     lab,
     replica,
     resize,
+    rotate,
     schema,
     secrets,
     status,
@@ -49,6 +50,7 @@ converge.register(app)
 explain.register(app)
 replica.register(app)
 status.register(app)
+rotate.register(app)
 resize.register(app)
 destroy.register(app)
 schema.register(app)

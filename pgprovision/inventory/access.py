@@ -40,6 +40,14 @@ def _groups(inventory: Inventory) -> Iterator[tuple[Database, Group, str]]:
                 yield database, entry, verb
 
 
+def databases_of(inventory: Inventory, role: str) -> Iterator[str]:
+    """The declared databases that a role may connect to; `inventory` is a loaded one."""
+    held = _held(role, inventory.roles)
+    for name, database in inventory.databases.items():
+        if held & set(_may_connect(database)):
+            yield name
+
+
 def _memberships(inventory: Inventory) -> Iterator[tuple[str, str, Database]]:
     """(member, group, database): migrations act as the owner, logins inherit from their group."""
     for database in inventory.databases.values():

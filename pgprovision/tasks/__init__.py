@@ -6,7 +6,7 @@ from functools import partial
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
-from pgprovision.tasks import backup, cloud, configuration, host, postgres, replica, system
+from pgprovision.tasks import backup, cloud, configuration, host, postgres, proof, replica, system
 
 Step = Callable[[Inventory, Node], Iterable[Resource]]
 
@@ -66,6 +66,7 @@ def tiers(
         tier("standby's service", replicas, postgres.service),
         tier("standby's loaded configuration", replicas, configuration.overrides, loaded),
         tier("streaming", replicas, replica.streaming),
+        tier("connections", replicas, proof.connections),
         tier("backup schedule", nodes, backup.schedule),
         tier("closed to others", nodes, system.closed),
         tier("marker", nodes, host.marker),

@@ -1,0 +1,72 @@
+"""rotate: a new password for a role, proven before the old one is forgotten."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.converge import approval
+from pgprovision.cli.options import Json, Options, Yes
+from pgprovision.cli.run import run
+from pgprovision.errors import Unreachable
+from pgprovision.inventory import load
+from pgprovision.model import Ask, Change, Impact, Tier
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
+    from pgprovision.operations.rotate import Rotation
+
+
+def register(app: typer.Typer) -> None:
+    app.command("rotate")(rotate)
+
+
+def rotate(
+    context: typer.Context,
+    role: Annotated[str, typer.Argument(help="A role, or the group of its logins.")],
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Give a role a new password: made, set, proven by a login; then the old one is forgotten.
+
+    For a group with two logins the one that is not in use gets it; bring the application to that
+    one, and rotate again. Cut off, the same command finishes it with the same password.
+    """
+    from pgprovision.operations import rotate as operation
+    from pgprovision.tasks.places import snapshot
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    primary, catalog = inventory.primary.name, snapshot(inventory)
+    begun: list[Rotation] = []
+    ask = approval(Impact.RELOAD, yes=yes, quiet=json)
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        seen = targets[primary].look((catalog.ask(),))
+        server = catalog.running(seen.get(catalog.ask())) if isinstance(seen, dict) else None
+        if server is None:
+            raise Unreachable("no PostgreSQL runs there", where=primary, next="pgprovision up")
+        begun.append(operation.rotation(inventory, role, server))
+        reachable = [node for node in inventory.replicas if targets.has(node, Ask("true"))]
+        return operation.tiers(inventory, begun[0], reachable)
+
+    def approve(changes: Sequence[Change]) -> Impact | None:
+        answer = ask(changes)
+        if answer is not None:
+            begun[0].begin()
+        return answer
+
+    code = 5
+    try:
+        code = run("rotate", inventory, wishes, approve, json=json)
+    finally:
+        if begun and code == 0:
+            begun[0].finish()
+            report.say_aside(f"{begun[0].role} logs in with the password in {begun[0].file}")
+        elif begun and begun[0].previous.exists():
+            report.say_aside(
+                f"not proven: the old password is kept in {begun[0].previous}; the same command"
+                " goes on with the new one"
+            )
+    return code

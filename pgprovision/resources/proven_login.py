@@ -1,0 +1,93 @@
+"""A login that was really tried, with its password and a verified server (C9, F135).
+
+PostgreSQL tells nobody that a password works until somebody comes with it. So it is tried once
+after anything about it changed, and a note on the host says what was proven: a digest of the stored
+verifier, the address and the rule. The note holds nothing that could be guessed from.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.quote import conninfo, sh
+from pgprovision.resources.file import File
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.secret import Secret
+
+FOLDER = "/var/lib/pgprovision/logins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenLogin(Resource):
+    """`role` gets in from `on` with this connection string. `password` None: libpq has it from the
+    passfile that the string names. `server` is the target that PostgreSQL runs on."""
+
+    kind: ClassVar[str] = "login"
+    snapshot: Snapshot
+    server: str
+    role: str
+    conninfo: str
+    password: Secret | None = None
+    because: str = ""
+    verifier: str | None = None
+    running: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.role} on {self.server}"
+
+    @property
+    def _note(self) -> str:
+        return f"{FOLDER}/{hashlib.sha256(self.role.encode()).hexdigest()[:16]}"
+
+    def probe(self) -> Ask:
+        return Ask(f"cat {sh(self._note)} 2>/dev/null || exit 4")
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(self.server, self.snapshot.ask()),)
+
+    def settled(self, facts: Facts) -> Self:
+        server = self.snapshot.running(facts.get(self.server, self.snapshot.ask()))
+        role = server.roles.get(self.role) if server else None
+        verifier = role["verifier"] if role else None
+        return replace(self, verifier=verifier, running=server is not None)
+
+    def read(self, answer: Answer) -> State | None:
+        if answer.code:
+            return None
+        return {"proven": answer.text.strip()} if self.running else self.desired()
+
+    def desired(self) -> State:
+        parts = "\n".join((self.verifier or "", self.conninfo, self.because))
+        return {"proven": hashlib.sha256(parts.encode()).hexdigest()[:32]}
+
+    def explain(self, diff: Diff) -> tuple[str, ...]:
+        return ("not proven since it changed",) if diff.before else diff.keys
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        proven = f"{self.desired()['proven']}\n"
+        note = File(on=self.on, path=self._note, content=proven).write_text()
+        yield Do(
+            f"log in as {self.role}, as its clients do",
+            # The script comes on stdin: a password is in no argument and no environment.
+            f"set -e; {self.snapshot.instance.psql()} -o /dev/null\n"
+            f"mkdir -p {FOLDER}\nprintf %s {sh(proven)} | {{ {note}\n}}",
+            self._script(),
+            timeout=30,
+        )
+
+    def _script(self) -> bytes | Secret:
+        """psql's own words; nothing of them reaches the server it starts from."""
+        if self.password is None:
+            return _connect(self.conninfo).encode()
+        whole = f"{self.conninfo} password={conninfo(self.password.text())}"
+        shown = f"{self.conninfo} password={self.password.shown}"
+        return Secret(_connect(whole), self.password.source, f"\\connect {shown}\n")
+
+
+def _connect(where: str) -> str:
+    """psql's \\connect, every byte of its argument escaped: it may hold any character."""
+    escaped = "".join(f"\\x{byte:02x}" for byte in where.encode())
+    return f"\\connect -reuse-previous=off '{escaped}'\n"
