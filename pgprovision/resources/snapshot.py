@@ -89,14 +89,7 @@ class Snapshot:
 
     def ask(self) -> Ask:
         """One psql call for everything; a database that does not exist is passed over."""
-        config, data = self.instance.config_directory, self.instance.data_directory
-        names = [f"{config}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "local.conf")]
-        stat = sh("stat", "-L", "-c", "%.6Y %n", *names, f"{data}/postgresql.auto.conf")
-        stat += "".join(" " + sh(path) for path in self.watched)
-        script = _sql("server") + "".join(map(_inside, self.databases))
-        return Ask(
-            f"{stat} 2>/dev/null\n{self.instance.psql()} <<'PGPROVISION'\n{script}PGPROVISION"
-        )
+        return _ask(self)
 
     def parse(self, answer: Answer) -> Server | Waiting | None:
         """None: no server is running. Raises Refused where it runs and cannot be asked."""
@@ -119,6 +112,17 @@ class Snapshot:
         except Refused:
             return None
         return found if isinstance(found, Server) else None
+
+
+@lru_cache(maxsize=16)
+def _ask(look: Snapshot) -> Ask:
+    """Cached: each resource of a host asks the same."""
+    config, data = look.instance.config_directory, look.instance.data_directory
+    names = [f"{config}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "local.conf")]
+    stat = sh("stat", "-L", "-c", "%.6Y %n", *names, f"{data}/postgresql.auto.conf")
+    stat += "".join(" " + sh(path) for path in look.watched)
+    script = _sql("server") + "".join(map(_inside, look.databases))
+    return Ask(f"{stat} 2>/dev/null\n{look.instance.psql()} <<'PGPROVISION'\n{script}PGPROVISION")
 
 
 @cache
