@@ -80,17 +80,20 @@ def show_looked(outcome: Report) -> None:
     show_changes(outcome.left)
     for resource, waiting in outcome.waiting:
         say(f"{resource.on}: {resource}: under way: {waiting.reason}")
-    _show_remarks(outcome)
     _show_failed(outcome)
     worst = max((c.impact for c in outcome.left), default=Impact.NONE)
     impact = "" if worst is Impact.NONE else f", at worst a {worst.name.lower()}"
     differs = f"{len(outcome.left)} differ{impact}" if outcome.left else "nothing differs"
-    say(f"{differs} ({elapsed(outcome.seconds)})")
+    notes = f"; {len(outcome.remarks)} notes in status" if outcome.remarks else ""
+    say(f"{differs} ({elapsed(outcome.seconds)}{notes})")
 
 
 def _show_remarks(outcome: Report) -> None:
+    hosts: dict[str, list[str]] = {}
     for resource, text in outcome.remarks:
-        say_aside(f"{resource.on}: {text}")
+        hosts.setdefault(text, []).append(resource.on)
+    for text, on in hosts.items():
+        say_aside(f"note: {', '.join(on)}: {text}")
 
 
 def _show_failed(outcome: Report) -> None:
@@ -103,7 +106,9 @@ def show_status(cluster: str, found: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"cluster {cluster}", title_justify="left", box=None, pad_edge=False)
-    for column in "node role address private version timeline lag slot drift".split():
+    for column in ("node", "role", "address", "private", "version", "timeline"):
+        table.add_column(column)
+    for column in ("lag", "slot", "drift"):
         table.add_column(column)
     for node in found["nodes"]:
         lag = "-"
