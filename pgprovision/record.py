@@ -99,4 +99,3 @@ class Record:
                     where=str(self.path),
                     next="make room there and run the same command again",
                 ) from error
-
