@@ -74,7 +74,8 @@ BY_HAND = (
     ),
     pytest.param(
         shell(f"sed -i '1i host all all 0.0.0.0/0 trust' {CONF}/pg_hba.conf{RELOADED}"),
-        on(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust"),
+        on(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust")
+        | on(REPLICA, "network access", f"to {PRIMARY}", "a stranger", "rails"),
         id="a line in pg_hba.conf",
     ),
     pytest.param(
@@ -84,7 +85,8 @@ BY_HAND = (
     ),
     pytest.param(
         sql("alter role rails password 'another'"),
-        on(PRIMARY, "role", "rails", "password"),
+        on(PRIMARY, "role", "rails", "password")
+        | on(REPLICA, "login", f"rails on {PRIMARY}", "not proven since it changed"),
         id="a role's password",
     ),
     pytest.param(
@@ -208,6 +210,11 @@ SELDOM = (
         id="a setting of a role",
     ),
     pytest.param(
+        shell("rm -r /var/lib/pgprovision/logins", REPLICA),
+        on(REPLICA, "login", f"rails on {PRIMARY}", "proven"),
+        id="the note of a login that was proven",
+    ),
+    pytest.param(
         shell("apt-mark -q unhold pgbackrest"),
         on(PRIMARY, "held packages", "postgresql-15, pgbackrest", "pgbackrest"),
         id="a package that apt may upgrade",
@@ -226,6 +233,7 @@ APART = {
     "live roles": "refused: two that accept writes are for people to judge",
     "live settings": "only reported",
     "loaded configuration": "tests/laws/postgres",
+    "network access": "only reported",
     "network": "tests/functional/test_cloud_loop.py",
     "placement group": "tests/functional/test_cloud_loop.py",
     "own host key": "refused: as `host key`",
@@ -238,5 +246,6 @@ APART = {
     "standby": "refused: the live role wins",
     "stanza": "tests/laws/backup",
     "transparent huge pages": "a container has its machine's; tests/vagrant",
+    "unmanaged": "only reported",
     "upgrades": "only reported",
 }

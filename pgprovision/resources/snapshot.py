@@ -5,7 +5,7 @@ and look. It also runs on a standby, and on PostgreSQL 13 to 18.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -22,6 +22,8 @@ NOT_THERE = (  # psql's words where no server listens, and setpriv's where none 
     "Connection refused",
     "failed to parse reuid",
 )
+SHARE = 50  # databases that one session looks into, one after the other ...
+SESSIONS = 4  # ... and no more sessions than these at once
 ON_ITS_WAY = ("starting up", "shutting down", "not yet accepting connections")
 
 
@@ -73,7 +75,7 @@ class Server:
     receiver: Row | None
     archiver: Row
     inside: Mapping[str, Database] = field(default_factory=dict)
-    """The declared databases that exist."""
+    """The declared databases that exist. A standby is not asked: its primary says the same."""
     file_times: Mapping[str, float] = field(default_factory=dict)
     """When each watched configuration file was last written, in seconds since 1970."""
 
@@ -121,8 +123,23 @@ def _ask(look: Snapshot) -> Ask:
     names = [f"{config}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "local.conf")]
     stat = sh("stat", "-L", "-c", "%.6Y %n", *names, f"{data}/postgresql.auto.conf")
     stat += "".join(" " + sh(path) for path in look.watched)
-    script = _sql("server") + "".join(map(_inside, look.databases))
-    return Ask(f"{stat} 2>/dev/null\n{look.instance.psql()} <<'PGPROVISION'\n{script}PGPROVISION")
+    share = max(SHARE, -(-len(look.databases) // SESSIONS))
+    shares = [look.databases[n : n + share] for n in range(0, len(look.databases), share)] or [()]
+    scripts = [_inside(names) for names in shares]
+    text = f"{stat} 2>/dev/null\n{_psql(look.instance, _sql('server') + scripts[0])}"
+    if not scripts[1:]:
+        return Ask(text)
+    beside = [
+        _psql(look.instance, script, f' >"$d/{n}" & p{n}=$!')
+        for n, script in enumerate(scripts[1:])
+    ]
+    ends = "".join(f'wait "$p{n}" || c=$?; cat "$d/{n}"\n' for n in range(len(beside)))
+    aside = "d=$(mktemp -d /run/pgprovision-look.XXXXXX) && trap 'rm -rf \"$d\"' EXIT || exit\n"
+    return Ask(f"{aside}{''.join(beside)}{text}c=$?\n{ends}exit $c")
+
+
+def _psql(instance: Instance, script: str, more: str = "") -> str:
+    return f"{instance.psql()} <<'PGPROVISION'{more}\n{script}PGPROVISION\n"
 
 
 @cache
@@ -130,19 +147,42 @@ def _sql(name: str) -> str:
     return (files(__package__) / "sql" / f"{name}.sql").read_text()
 
 
-def _inside(database: str) -> str:
-    """psql script that looks inside a database, if it is there.
+def _inside(databases: Sequence[str]) -> str:
+    """psql script that looks inside databases, those that are there. On a standby, into none.
 
+    Which are there is asked once: a question of its own would cost each new session 2 ms more.
     The connection string goes through a psql variable, so a name may hold spaces and `=`; \\connect
     takes one pair of double quotes off it.
     """
-    target = '"' + f"dbname={conninfo(database)}".replace('"', '""') + '"'
-    return (
-        f"select {literal(target)} as target, exists (select from"
-        f" pg_database where datname = {literal(database)} and datallowconn) as present \\gset\n"
-        "\\if :present\n\\connect -reuse-previous=on :target\n"
-        f"{_sql('database')}\\endif\n"
+    if not databases:
+        return ""
+    there = ", ".join(
+        f"coalesce(bool_or(datname = {literal(name)}), false) as there_{n}"
+        for n, name in enumerate(databases)
     )
+    lines = [
+        _define(),
+        f"select {there} from pg_database where datallowconn and not pg_is_in_recovery() \\gset",
+    ]
+    for n, name in enumerate(databases):
+        target = '"' + f"dbname={conninfo(name)}".replace('"', '""') + '"'
+        plain = target.replace("\\", "\\\\").replace("'", "''")
+        lines += [
+            f"\\if :there_{n}",
+            f"\\set target '{plain}'",
+            "\\connect -reuse-previous=on :target",
+            ":inside",
+            "\\endif",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def _define() -> str:
+    """psql script that keeps the look inside a database in a variable: it is sent once."""
+    lines = (line.strip() for line in _sql("database").splitlines())
+    text = " ".join(line for line in lines if not line.startswith("--"))
+    return "\\set inside '" + text.replace("'", "''") + "'"
 
 
 @lru_cache(maxsize=16)

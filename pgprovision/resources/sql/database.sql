@@ -2,8 +2,7 @@
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;
 set jit = off;
-with grantee as (select oid, rolname::text as name from pg_authid union all select 0, 'public'),
-space as (
+with space as (
     select * from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'),
 -- What GRANT ... ON ALL TABLES (SEQUENCES, FUNCTIONS) IN SCHEMA reaches; no ACL is the default.
 object as (
@@ -19,8 +18,8 @@ object as (
 total as (
     select nspname, kind, count(*) as number from object group by 1, 2),
 held as (
-    select nspname, kind, g.name, a.privilege_type, count(distinct o.oid) as number
-    from object o cross join aclexplode(o.acl) a join grantee g on g.oid = a.grantee
+    select nspname, kind, a.grantee, a.privilege_type, count(distinct o.oid) as number
+    from object o cross join aclexplode(o.acl) a
     group by 1, 2, 3, 4)
 select jsonb_build_object(
     'database', current_database(),
@@ -28,23 +27,24 @@ select jsonb_build_object(
             'schema', n.nspname, 'version', e.extversion)), '{}')
         from pg_extension e join pg_namespace n on n.oid = e.extnamespace),
     'schemas', (select coalesce(jsonb_object_agg(n.nspname, jsonb_build_object(
-            'owner', r.rolname,
+            'owner', pg_get_userbyid(n.nspowner),
             'acl', (select coalesce(jsonb_agg(distinct jsonb_build_array(
-                    g.name, a.privilege_type)), '[]')
-                from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-                join grantee g on g.oid = a.grantee))), '{}')
-        from space n join pg_authid r on r.oid = n.nspowner),
+                    case a.grantee when 0 then 'public' else pg_get_userbyid(a.grantee) end,
+                    a.privilege_type)), '[]')
+                from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a))), '{}')
+        from space n),
     'totals', (select coalesce(jsonb_agg(jsonb_build_array(nspname, kind, number)), '[]')
         from total),
     'held', (select coalesce(jsonb_agg(jsonb_build_array(
-            nspname, kind, name, privilege_type, number)), '[]')
+            nspname, kind, case grantee when 0 then 'public' else pg_get_userbyid(grantee) end,
+            privilege_type, number)), '[]')
         from held),
     'defaults', (select coalesce(jsonb_agg(distinct jsonb_build_array(
-            r.rolname, n.nspname, d.defaclobjtype, g.name, a.privilege_type)), '[]')
-        from pg_default_acl d join pg_authid r on r.oid = d.defaclrole
-        left join pg_namespace n on n.oid = d.defaclnamespace
-        cross join aclexplode(d.defaclacl) a join grantee g on g.oid = a.grantee),
+            pg_get_userbyid(d.defaclrole), n.nspname, d.defaclobjtype,
+            case a.grantee when 0 then 'public' else pg_get_userbyid(a.grantee) end,
+            a.privilege_type)), '[]')
+        from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace
+        cross join aclexplode(d.defaclacl) a),
     'global_defaults', (select coalesce(jsonb_agg(jsonb_build_array(
-            r.rolname, d.defaclobjtype)), '[]')
-        from pg_default_acl d join pg_authid r on r.oid = d.defaclrole
-        where d.defaclnamespace = 0));
+            pg_get_userbyid(defaclrole), defaclobjtype)), '[]')
+        from pg_default_acl where defaclnamespace = 0));

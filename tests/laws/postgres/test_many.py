@@ -1,0 +1,49 @@
+"""F91: many databases, roles and rules are one look all the same. Times: benchmarks/many.py."""
+
+from pathlib import Path
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.engine import converge
+from pgprovision.model import Tier
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.snapshot import SHARE
+from pgprovision.tasks import configuration, postgres
+from tests.folders import static
+from tests.laws.postgres.server import HERE, Silent, sql, yes
+
+DATABASES = SHARE + 2  # more than one session looks into
+ROLES = 20
+
+
+def inventory_text(instance: Instance) -> str:
+    roles = "".join(f"  r{n}: {{login: false}}\n" for n in range(ROLES))
+    databases = "".join(f"  d{n}: {{owner: r{n % ROLES}}}\n" for n in range(DATABASES))
+    hba = "".join(
+        f"    - {{databases: [d{n % DATABASES}], users: [r{n % DATABASES % ROLES}],"
+        f" addresses: [10.0.{n % 250}.0/24]}}\n"
+        for n in range(1000)
+    )
+    head = f"cluster: many\npostgres:\n  version: {instance.version}\n  port: {instance.port}\n"
+    return f"{head}  hba:\n{hba}roles:\n{roles}databases:\n{databases}"
+
+
+def test_F91_rerun_when_there_is_much_of_everything_is_one_trip_that_finds_nothing(
+    instance: Instance, tmp_path: Path
+) -> None:
+    folder = static(tmp_path, inventory_text(instance))
+    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{HERE}.yml")
+    inventory = folder.load()
+    made = [f"create role r{n};" for n in range(ROLES)]
+    made += [f"create database d{n} owner r{n % ROLES};" for n in range(DATABASES)]
+    sql(instance, "\n".join(made))
+    steps = (postgres.roles, postgres.databases, postgres.inside, postgres.unmanaged)
+    tiers = [Tier(s.__name__, tuple(s(inventory, inventory.primary))) for s in steps]
+    converge(tiers, {HERE: Host(HERE, LocalWire)}, yes, Silent())
+    host = Host(HERE, LocalWire)
+    again = converge(tiers, {HERE: host}, yes, Silent())
+    assert (again.changed, again.left, again.remarks, host.trips) == ([], [], [], 1)
+    (hba,) = configuration.hba(inventory, inventory.primary)
+    state = hba.desired()
+    assert state
+    assert str(state["content"]).count("hostssl") == 1000
