@@ -85,14 +85,14 @@ def sign(ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now
     """A server certificate for this public key; `names` are host names and IP addresses."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = serialization.load_pem_private_key(ca_key.reveal(), None)
     authority = signer(ca_key, bundle)
     server_key = serialization.load_pem_public_key(public_key.encode())
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    assert isinstance(server_key, ec.EllipticCurvePublicKey)
+    assert isinstance(server_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)  # ours, or theirs
     if authority.not_valid_after_utc <= now:
         raise InventoryError(
             f"the authority ended on {authority.not_valid_after_utc:%Y-%m-%d}",
