@@ -42,8 +42,9 @@ class World:
         return converge(self.tiers, self.targets, yes, Silent())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def world(cluster: Person) -> Iterator[World]:
+    """With targets of its own: they keep the cloud's lists until they act."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster.environment.items():
             patch.setenv(name, value)
