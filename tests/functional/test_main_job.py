@@ -191,7 +191,7 @@ def test_hcloud_when_it_lists_servers_shows_labels_and_private_addresses(cluster
         pytest.skip("no hcloud command: apt-get install hcloud-cli")
     columns = ["-o", "columns=name,status,private_net,labels", "-o", "noheader"]
     listed = subprocess.run(
-        [hcloud, "server", "list", *columns],
+        [hcloud, "server", "list", "-l", "cluster=hcb-lab", *columns],
         env=cluster.environment,
         capture_output=True,
         text=True,
