@@ -36,6 +36,9 @@ def commands(group: Typer = app, words: str = "pgprovision") -> Iterator[tuple[s
         yield f"{words} {name}", one.callback
     for inner in group.registered_groups:
         assert inner.typer_instance
+        alone = inner.typer_instance.registered_callback
+        if alone and alone.callback and inner.typer_instance.info.invoke_without_command is True:
+            yield f"{words} {inner.name}", alone.callback
         yield from commands(inner.typer_instance, f"{words} {inner.name}")
 
 

@@ -16,6 +16,7 @@ from pgprovision.cli import (
     replica,
     resize,
     rotate,
+    runs,
     schema,
     secrets,
     status,
@@ -55,6 +56,7 @@ resize.register(app)
 destroy.register(app)
 schema.register(app)
 app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
+app.add_typer(runs.app, name="runs", help="What was done, by whom, and how to undo it.")
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")
 app.add_typer(lab.app, name="lab", help="A world to try things in: real machines on this one.")
 

@@ -11,6 +11,7 @@ from pgprovision.report.outcome import (
 )
 from pgprovision.report.printing import console, elapsed, emit, say, say_aside, say_error, verbatim
 from pgprovision.report.progress import Progress
+from pgprovision.report.runs import show_runs, show_verdicts
 
 __all__ = [
     "Progress",
@@ -27,6 +28,8 @@ __all__ = [
     "show_looked",
     "show_offers",
     "show_outcome",
+    "show_runs",
     "show_status",
+    "show_verdicts",
     "verbatim",
 ]

@@ -24,7 +24,7 @@ ALLOWED = {
     "render": {"quote", "errors", "secret", "shipped"},
     "report": {"model", "offers", "report"},
     "runbook": {"model", "quote", "runbook"},
-    "record": {"model", "errors"},
+    "record": {"model", "errors", "record"},
     "inventory": BASE | {"inventory", "tls", "shipped"},
     "tasks": RESOURCES | {"inventory", "render", "tasks", "offers"},
     "operations": RESOURCES | {"offers", "inventory", "tasks", "engine", "observe", "operations"},

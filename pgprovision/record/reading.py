@@ -1,0 +1,127 @@
+"""Reading records: whatever is in the files, also a newer version's, an older one's or garbage."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pgprovision.record.chain import Link, digest, read_head, split
+from pgprovision.record.readable import Event, readable
+
+VERSION = 1  # of the JSON documents
+NOT_ENDED = "not ended"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's record. `rest`: bytes of a last line that was cut off; `trouble`: why it could
+    not be read."""
+
+    path: Path
+    lines: tuple[bytes, ...] = ()
+    rest: bytes = b""
+    trouble: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.path.stem
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        return tuple(map(digest, self.lines))
+
+    @cached_property
+    def events(self) -> tuple[Event | None, ...]:
+        """Line by line; None where it is none."""
+        return tuple(map(_event, self.lines))
+
+    @property
+    def begin(self) -> Event:
+        first = self.events[0] if self.events else None
+        return first or {}
+
+    @property
+    def ended(self) -> Event | None:
+        """The last line, where it says that the run is over."""
+        last = self.events[-1] if self.events else None
+        return last if last and last.get("event") == "end" else None
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return "".join(readable(event) for event in self._told())
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """One line of the list. `changes` counts the resources that something was done to."""
+        end = self.ended or {}
+        done = [e for e in self.events if e and e.get("event") == "done"]
+        begin = self.begin
+        return {
+            "id": self.id,
+            "at": begin.get("at"),
+            "who": begin.get("who"),
+            "host": begin.get("host"),
+            "command": begin.get("command"),
+            "result": end.get("result") if self.ended else (self.trouble or NOT_ENDED),
+            "changes": len({(str(e.get("on")), str(e.get("resource"))) for e in done}),
+            "seconds": end.get("seconds"),
+            "path": str(self.path),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {"version": VERSION, **self.summary, "events": list(self._told())}
+
+    def _told(self) -> Iterator[Event]:
+        for number, event in enumerate(self.events, 1):
+            yield event or {"event": "unreadable", "line": number}
+        if self.rest:
+            yield {"event": "unreadable", "line": len(self.lines) + 1, "why": "cut off"}
+        if self.trouble:
+            yield {"event": "unreadable", "why": self.trouble}
+
+
+def load(path: Path) -> Run:
+    """Never raises: what is wrong is in it."""
+    try:
+        return Run(path, *split(path.read_bytes()))
+    except OSError as error:
+        return Run(path, trouble=f"cannot be read: {error.strerror}")
+
+
+def read(runs: Path) -> list[Run]:
+    """All of a cluster's, the newest last."""
+    found = [load(path) for path in runs.glob("*.jsonl") if path.is_file()]
+    return sorted(found, key=lambda run: (run.id[:16], str(run.begin.get("at")), run.id))
+
+
+def newest(runs: Path) -> Link | None:
+    """The last line so far. What the head names and is not there stays named: it is missing."""
+    try:
+        head = read_head(runs)
+    except ValueError:
+        head = None  # `verify` tells until the next head is written
+    if head is None:
+        whole = [run for run in read(runs) if run.lines]
+        return Link(whole[-1].id, whole[-1].digests[-1]) if whole else None
+    run = load(runs / f"{head.run}.jsonl")
+    return Link(run.id, run.digests[-1]) if head.digest in run.digests else head
+
+
+def by_id(runs: list[Run], name: str) -> list[Run]:
+    """The ones that are meant: by ID, by its beginning, or by `latest`."""
+    if name == "latest":
+        return runs[-1:]
+    exact = [run for run in runs if run.id == name]
+    return exact or [run for run in runs if run.id.startswith(name)]
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        found = json.loads(line)
+        json.dumps(found, ensure_ascii=False).encode()  # text of half characters is none
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, Mapping) else None

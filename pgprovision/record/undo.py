@@ -1,0 +1,87 @@
+"""How to take a change back, as far as there is a way."""
+
+import json
+
+from pgprovision.model import Change, Impact, Value
+
+SHORT = 60  # characters of a former value that are shown in place
+MASK = "***"
+EFFECTS = frozenset(  # they carry out, or prove, what other changes wrote
+    {
+        "claim",
+        "configuration read",
+        "first boot",
+        "loaded configuration",
+        "login",
+        "marker",
+        "postmaster",
+        "private address",
+        "release",
+        "streaming",
+    }
+)
+DATA = frozenset({"postgres cluster", "standby"})
+CLOUD = "hetzner"
+FIRST_BACKUP = "first backup"
+
+
+def undo(change: Change) -> str:
+    """For people. What was there before is in the record beside it, but for secrets."""
+    before, after = change.shown.before, change.shown.after
+    kind = change.resource.kind
+    if kind in EFFECTS:
+        return "nothing of its own: take back what made it necessary"
+    if change.impact is Impact.DESTROY:
+        if after is None:
+            return "no way back: it is gone, with what it held; data come back from a backup only"
+        return (
+            "its data were renamed to DIRECTORY.aside-TIME (pgprovision status names it): stop"
+            " PostgreSQL, rename what is there now, and rename that back"
+        )
+    if after is None:
+        lost = " (its content was a secret and is not in the record)" if _masked(before) else ""
+        return (
+            f"put it back into the inventory, as `before` shows it{lost}; then pgprovision up."
+            " What it held does not come back"
+        )
+    if before is None:
+        return _made(change)
+    keys = [key for key in change.diff.keys if key in after]
+    back = ", ".join(f"{key} = {_former(before.get(key))}" for key in keys)
+    again = f" (a {change.impact.name.lower()} again)" if change.impact else ""
+    return f"have the inventory say {back}; then pgprovision up{again}"
+
+
+def _made(change: Change) -> str:
+    kind, on = change.resource.kind, change.resource.on
+    if kind in DATA:
+        return (
+            "no command deletes data: take the node out (pgprovision remove-replica NAME, or"
+            " pgprovision destroy), then remove the directory by hand"
+        )
+    if kind == FIRST_BACKUP:
+        return "nothing to take back: a backup expires by the inventory's retention"
+    if kind == "role":
+        return "declare it `present: false` in the inventory; then pgprovision up"
+    if on == CLOUD:
+        return (
+            "take it out of the inventory and delete it at Hetzner by hand; pgprovision destroy"
+            " takes the whole cluster"
+        )
+    return (
+        "made from nothing: take it out of the inventory, or the next up makes it again, then"
+        " remove it by hand"
+    )
+
+
+def _former(value: Value) -> str:
+    if value is None:
+        return "(absent)"
+    text = json.dumps(value, ensure_ascii=False)
+    if MASK in text:
+        return "(a secret: not in the record)"
+    return text if len(text) <= SHORT else "(what `before` shows)"
+
+
+def _masked(state: object) -> bool:
+    return isinstance(state, dict) and MASK in state.values()

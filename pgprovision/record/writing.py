@@ -1,0 +1,188 @@
+"""Writing a run's record: each line is on disk before what it announces is done."""
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pgprovision.errors import PgprovisionError, Refused
+from pgprovision.model import Change, Do, Resource, Waiting
+from pgprovision.record.caller import approved_by, caller
+from pgprovision.record.chain import FORMAT, Link, digest, folder, write_all, write_head
+from pgprovision.record.readable import readable
+from pgprovision.record.reading import newest
+from pgprovision.record.undo import undo
+
+
+class Record:
+    """One run's record. A Watcher: the engine tells it before and after each act.
+
+    `plan` is what was approved, and `approved` how. `copy` is handed each line that was written.
+    Actions are recorded by their reason and shell text, which never hold a secret; what travels on
+    stdin is not recorded. Raises Refused where it cannot be begun.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        command: str,
+        *,
+        plan: Sequence[Change] = (),
+        approved: str = "",
+        copy: Callable[[str], None] | None = None,
+    ) -> None:
+        self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.path = folder(cluster) / f"{self.id}.jsonl"
+        self.readable = self.path.with_suffix(".txt")
+        self._copy = copy
+        self._lock = threading.Lock()
+        self._count, self._prev, self._text = 0, "", hashlib.sha256()
+        self._broken = False
+        self._since: dict[str, float] = {}
+        self._files: list[int] = []
+        try:
+            self._begin(cluster, command, plan, approved or approved_by(plan))
+        except OSError as error:
+            self._close()
+            for path in (self.path, self.readable):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)  # nothing was begun
+            raise Refused(
+                f"the record cannot be written: {error}",
+                where=str(self.path),
+                done="nothing was touched",
+                next="make room there, or set XDG_STATE_HOME to a folder with space",
+            ) from error
+
+    def _begin(self, cluster: str, command: str, plan: Sequence[Change], approved: str) -> None:
+        runs = self.path.parent
+        runs.mkdir(parents=True, exist_ok=True)
+        for ours in (runs.parent.parent, runs.parent, runs):
+            ours.chmod(0o700)
+        before = newest(runs)
+        for path in (self.readable, self.path):
+            self._files.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        self._prev = before.digest if before else ""
+        self._write(
+            "begin",
+            format=FORMAT,
+            run=self.id,
+            after=before.run if before else None,
+            command=command,
+            cluster=cluster,
+            **caller(),
+            approved=approved,
+            scope=sorted({change.resource.on for change in plan}),
+            plan=[_change(change) for change in plan],
+        )
+
+    def end(
+        self,
+        result: str,
+        seconds: float,
+        *,
+        left: Sequence[Change] = (),
+        failure: Exception | None = None,
+    ) -> None:
+        """The run is over: what is left, and what ended it where it did not end well. A record
+        that could not be written was told of already."""
+        said = {"message": str(failure)} if failure else {}
+        told = self._broken
+        try:
+            self.write(
+                "end",
+                result=result,
+                seconds=round(seconds, 3),
+                left=[_change(change) for change in left],
+                **said,
+            )
+        except PgprovisionError:
+            if not told:
+                raise
+        finally:
+            self._close()
+
+    def tier(self, title: str) -> None:
+        self.write("tier", title=title)
+
+    def acting(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            actions = [{"why": a.why, "text": a.text} for a in change.actions]
+            self.write("acting", **_change(change), actions=actions, undo=undo(change))
+        now = time.monotonic()
+        self._since.update((change.resource.on, now) for change in changes)
+
+    def done(self, change: Change, action: Do) -> None:
+        on, now = change.resource.on, time.monotonic()
+        took = now - self._since.get(on, now)  # actions of a target are done one by one
+        self._since[on] = now
+        self.write(
+            "done", on=on, resource=str(change.resource), why=action.why, seconds=round(took, 3)
+        )
+
+    def failed(self, target: str, error: Exception) -> None:
+        self.write("failed", on=target, error=type(error).__name__, message=str(error))
+
+    def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
+        """Waiting changes nothing and is not recorded."""
+
+    def _close(self) -> None:
+        for file in self._files:
+            os.close(file)
+
+    def write(self, event: str, **fields: Any) -> None:
+        """One more event, on disk when this returns. Raises PgprovisionError."""
+        with self._lock:
+            try:
+                self._write(event, **fields)
+            except OSError as error:
+                self._broken = True
+                raise PgprovisionError(
+                    f"the record cannot be written, so nothing more is done: {error}",
+                    where=str(self.path),
+                    next="make room there and run the same command again",
+                ) from error
+
+    def _write(self, event: str, **fields: Any) -> None:
+        """For people first: where the end was written, both files are complete."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"at": at, "event": event, "n": self._count + 1, "prev": self._prev, **fields}
+        text = readable(line).encode("utf-8", "replace")
+        sofar = self._text.copy()
+        sofar.update(text)
+        if event == "end":
+            line["readable"] = sofar.hexdigest()
+        data = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
+        sizes = [os.fstat(file).st_size for file in self._files]
+        try:
+            for file, what in zip(self._files, (text, data + b"\n"), strict=True):
+                write_all(file, what)
+                os.fsync(file)
+        except OSError:
+            for file, size in zip(self._files, sizes, strict=True):
+                with suppress(OSError):
+                    os.ftruncate(file, size)  # no half line where there is room again
+            raise
+        self._count, self._prev, self._text = self._count + 1, digest(data), sofar
+        edge = event in ("begin", "end")
+        write_head(self.path.parent, Link(self.id, self._prev), durable=edge)
+        if self._copy:
+            self._copy(data.decode())
+
+
+def _change(change: Change) -> dict[str, Any]:
+    shown = change.shown
+    return {
+        "on": change.resource.on,
+        "resource": str(change.resource),
+        "impact": change.impact.name.lower(),
+        "keys": list(change.keys),
+        "before": shown.before,
+        "after": shown.after,
+    }

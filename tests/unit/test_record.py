@@ -1,0 +1,220 @@
+"""The record: on disk before each act, private, append-only, and a full disk stops the run."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pgprovision.cli.watchers import Watchers
+from pgprovision.engine import converge
+from pgprovision.errors import PgprovisionError, Refused
+from pgprovision.model import Do, Impact, Tier
+from pgprovision.record import Record, read, verify, verifying
+from tests import pages
+from tests.unit.records import CLUSTER, change, done, lines, state
+from tests.unit.world import Seen, Thing, World
+
+__all__ = ["state"]
+
+
+@dataclass
+class Reading(World):
+    """A world that looks into the record at the moment it is acted on."""
+
+    record: Path | None = None
+    inside: str = ""
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        assert self.record
+        self.inside = self.record.read_text()
+        super().act(actions, done)
+
+
+def run(world: World, record: Record) -> None:
+    things = (Thing(on="h", called="x"), Thing(on="h", called="y"))
+    watchers = Watchers([record, Seen()])
+    converge([Tier("things", things)], {"h": world}, lambda changes: Impact.RESTART, watchers)
+
+
+def test_V19_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None:
+    record = Record(CLUSTER, "up")
+    world = Reading("h", record=record.path)
+    run(world, record)
+    told = [json.loads(line) for line in world.inside.splitlines()]
+    assert [e["resource"] for e in told if e["event"] == "acting"] == ["thing x", "thing y"]
+    assert not [e for e in told if e["event"] == "done"]
+    assert record.path.read_text().startswith(world.inside)  # nothing written is rewritten
+
+
+def test_V19_record_when_a_run_ends_then_one_line_per_event_in_order() -> None:
+    record = done("x", "y")
+    events = [line["event"] for line in lines(record.path)]
+    assert events == ["begin", "tier", "acting", "acting", "done", "done", "end"]
+    assert [line["n"] for line in lines(record.path)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_record_when_written_then_every_line_is_handed_to_the_copy_after_it_is_on_disk() -> None:
+    copied: list[tuple[str, bool]] = []
+
+    def copy(line: str) -> None:
+        on_disk = any(f"{line}\n" in run.read_text() for run in folder.glob("*.jsonl"))
+        copied.append((line, on_disk))
+
+    folder = read_folder()
+    record = Record(CLUSTER, "up", copy=copy)
+    record.acting([change()])
+    record.end("done", 0.1)
+    assert [line for line, _ in copied] == record.path.read_text().splitlines()
+    assert all(on_disk for _, on_disk in copied)
+
+
+def read_folder() -> Path:
+    return done().path.parent
+
+
+def test_begin_when_read_then_it_says_who_from_where_what_and_how_it_was_approved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSH_CLIENT", "10.0.0.5 50000 22")
+    monkeypatch.setenv("SUDO_USER", "alice")
+    before = done()
+    begin = lines(done("x", "y").path)[0]
+    assert begin["who"].endswith("(sudo by alice)")
+    assert (begin["ssh_client"], begin["approved"]) == ("10.0.0.5", "--yes")
+    assert (begin["argv"], begin["scope"]) == (["-i", "prod", "up", "--yes"], ["h"])
+    assert [one["resource"] for one in begin["plan"]] == ["thing x", "thing y"]
+    assert begin["after"] == before.id
+
+
+@pytest.mark.parametrize(
+    ("argv", "approved"),
+    [
+        (["up"], "an answer at the terminal"),
+        (["up", "-y"], "-y"),
+        (["re-clone", "db-2", "--confirm=db-2"], "--confirm"),
+        (["up", "--plan", "tonight"], "--plan"),
+    ],
+)
+def test_approval_when_the_command_line_tells_then_it_is_recorded(
+    argv: list[str], approved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pgprovision", *argv])
+    assert lines(done().path)[0]["approved"] == approved
+
+
+def test_end_when_something_is_left_then_both_files_say_what_and_why() -> None:
+    record = Record(CLUSTER, "up")
+    record.failed("h", PgprovisionError("no answer"))
+    record.end("left", 2.0, left=[change("y")], failure=PgprovisionError("it broke"))
+    end = lines(record.path)[-1]
+    assert [one["resource"] for one in end["left"]] == ["thing y"]
+    text = record.readable.read_text()
+    assert "left: + h: thing y" in text
+    assert "it broke" in text
+    assert "FAILED: h: PgprovisionError: no answer" in text
+
+
+def test_readable_when_the_run_ends_then_it_is_what_runs_show_prints() -> None:
+    record = done("x")
+    [run] = read(record.path.parent)
+    assert record.readable.read_text() == run.text
+    for words in ("approved  --yes", "begins: + h: thing x", "do: set x.a", "to undo: made from"):
+        assert words in run.text
+
+
+def test_S50_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) -> None:
+    old = os.umask(0)
+    try:
+        done()
+    finally:
+        os.umask(old)
+    every = subprocess.run(
+        ["find", str(state.parent.parent), "-perm", "/go=rwx"], capture_output=True, check=True
+    )
+    assert every.stdout == b""
+    assert len(list(state.iterdir())) == 3
+
+
+@pytest.fixture
+def small_disk(state: Path) -> Iterator[Path]:
+    """The records lie on 2 MB of their own."""
+    if os.getuid():
+        pytest.skip("needs root, to mount a small tmpfs")
+    state.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(state)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    yield state
+    subprocess.run(["umount", str(state)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Not a byte is left."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+    return ballast
+
+
+def test_F13_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:
+    before = done().id
+    fill(small_disk)
+    with pytest.raises(Refused, match=r"(?s)No space left.*nothing was touched.*make room"):
+        Record(CLUSTER, "up")
+    assert [run.id for run in read(small_disk)] == [before]
+    assert all(verdict.sound for verdict in verify(small_disk))
+
+
+def test_F13_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Path) -> None:
+    record = Record(CLUSTER, "up")
+    ballast = fill(small_disk)
+    world = World("h")
+    # The page that was begun has room yet: the lines of these names have not.
+    things = [Thing(on="h", called=name * 3000) for name in ("x", "y")]
+    with pytest.raises(PgprovisionError, match="nothing more is done"):
+        converge(
+            [Tier("things", tuple(things))],
+            {"h": world},
+            lambda changes: Impact.RESTART,
+            Watchers([record, Seen()]),
+        )
+    assert world.acts == []
+    record.end("PgprovisionError", 0.1)  # told already: raises nothing, hides nothing
+    ballast.unlink()
+    done()
+    assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)
+
+
+def test_files_when_made_then_they_are_private_whatever_the_umask() -> None:
+    record = done()
+    for path in (record.path, record.readable, record.path.parent / "head"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_page_when_a_record_is_written_then_every_field_of_it_is_explained() -> None:
+    page = (pages.DOCS / "records.md").read_text()
+    record = Record(CLUSTER, "up", plan=[change()])
+    record.tier("things")
+    record.acting([change()])
+    record.done(change(), change().actions[0])
+    record.failed("h", PgprovisionError("no answer"))
+    record.end("PgprovisionError", 0.1, failure=PgprovisionError("no answer"))
+    for line in lines(record.path):
+        [row] = [row for row in page.splitlines() if row.startswith(f"| `{line['event']}` |")]
+        unsaid = line.keys() - set(re.findall(r"`(\w+)`", row))
+        assert unsaid == {"at", "event", "n", "prev"}
+    judge = Path(verifying.__file__).read_text()
+    states = {*verifying.SOUND, *re.findall(r'(?:return |HEAD, |run, )"(\w+)"', judge)}
+    assert states <= set(re.findall(r"(?m)^\| `([\w ]+)` \| (?:yes|no) \|", page))
+    assert len(states) > 6

@@ -1,0 +1,263 @@
+"""Records that were tampered with are found out; records that were not are left in peace."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pgprovision.record import Record, by_id, read, verify
+from tests.unit.records import CLUSTER, change, done, state
+
+__all__ = ["state"]
+
+Tamper = Callable[[Path], None]
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {verdict.id: verdict.state for verdict in verify(folder)}
+
+
+def edit(old: bytes, new: bytes) -> Tamper:
+    def tamper(path: Path) -> None:
+        data = path.read_bytes()
+        assert old in data
+        path.write_bytes(data.replace(old, new))
+
+    return tamper
+
+
+def order(*lines: int) -> Tamper:
+    """The lines that are kept, in this order."""
+
+    def tamper(path: Path) -> None:
+        every = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(every[n - 1] for n in lines))
+
+    return tamper
+
+
+def renumbered(path: Path) -> None:
+    """Cut in the middle by somebody who puts the numbers right."""
+    every = [json.loads(line) for line in path.read_bytes().splitlines()]
+    del every[2]
+    for number, line in enumerate(every, 1):
+        line["n"] = number
+    path.write_text("".join(json.dumps(line) + "\n" for line in every))
+
+
+def without_digests(path: Path) -> None:
+    every = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for line in every:
+        del line["prev"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in every))
+
+
+def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
+    made = [done().id, done().id, done().id]
+    assert states(state) == dict.fromkeys(made, "ok")
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["oldest", "middle", "newest"])
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        (edit(b'"text": "x {', b'"text": "z {'), "edited: line 3"),
+        (edit(b'"set x.a"', b'"set y.a"'), "edited: line 3 or 4"),
+        (edit(b'"n": 2', b'"n":2'), "edited: line 2"),
+        (edit(b'"result": "done"', b'"result": "left"'), "edited: line 5"),
+        (edit(b'"event": "tier"', b"garbage"), "edited: line 2 is none of ours"),
+        (order(1, 2, 4, 5), "cut: lines are missing or strange from line 3 on"),
+        (order(2, 3, 4, 5), "swapped: it is the record of run None"),
+        (order(1, 2, 3), "cut: after line 3, or that line is edited"),
+        (order(), "cut: after line 0, or that line is edited"),
+        (order(1, 2, 4, 3, 5), "reordered: from line 3 on"),
+        (order(1, 2, 3, 3, 4, 5), "cut: lines are missing or strange from line 4 on"),
+        (order(1, 2, 3, 4, 5, 5), "cut: lines are missing or strange from line 6 on"),
+        (renumbered, "edited: line 2 or 3"),
+        (without_digests, "edited: "),
+    ],
+)
+def test_F138_line_when_edited_cut_or_moved_then_it_is_named(
+    tamper: Tamper, said: str, which: int, state: Path
+) -> None:
+    made = [done().path, done().path, done().path]
+    tamper(made[which])
+    broken = [verdict for verdict in verify(state) if not verdict.sound]
+    assert broken, f"not caught: {said}"
+    told = [f"{v.state}: {v.text}" for v in broken if v.id == made[which].stem]
+    assert told[0].startswith(said)
+
+
+def test_S61_files_when_edited_cut_or_swapped_then_caught_three_of_three(state: Path) -> None:
+    caught = 0
+    for number, tamper in enumerate((edit(b"set x.a", b"set z.a"), order(1, 2, 3), swap)):
+        folder = Record(f"{CLUSTER}-{number}", "up").path.parent  # one not ended, too
+        made = [_done_in(f"{CLUSTER}-{number}") for _ in range(3)]
+        assert all(verdict.sound for verdict in verify(folder))
+        tamper(made[1])
+        caught += not all(verdict.sound for verdict in verify(folder))
+    assert caught == 3
+
+
+def _done_in(cluster: str) -> Path:
+    record = Record(cluster, "up")
+    one = change()
+    record.acting([one])
+    record.done(one, one.actions[0])
+    record.end("done", 0.1)
+    return record.path
+
+
+def swap(path: Path) -> None:
+    other = max(path.parent.glob("*.jsonl"), key=lambda p: (p != path, p.name))
+    mine, theirs = path.read_bytes(), other.read_bytes()
+    path.write_bytes(theirs)
+    other.write_bytes(mine)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["oldest", "middle", "newest"])
+def test_F138_run_when_its_record_is_removed_then_it_is_named_as_missing(
+    which: int, state: Path
+) -> None:
+    made = [done().path, done().path, done().path]
+    made[which].unlink()
+    assert states(state)[made[which].stem] == "missing"
+    done()  # and the next run does not hide it
+    assert states(state)[made[which].stem] == "missing"
+
+
+def test_F138_tail_when_cut_from_a_run_that_was_killed_then_it_is_noticed(state: Path) -> None:
+    record = Record(CLUSTER, "up")
+    record.tier("things")
+    record.acting([change()])
+    assert states(state) == {record.id: "not ended"}
+    order(1, 2)(record.path)
+    assert states(state) == {record.id: "cut"}
+
+
+def test_run_when_killed_then_it_is_not_ended_and_the_chain_is_whole(state: Path) -> None:
+    killed = Record(CLUSTER, "up")
+    killed.acting([change()])
+    with killed.path.open("ab") as file:
+        file.write(b'{"at": "2026-11-20T')  # in the middle of a line
+    after = done()
+    assert states(state) == {killed.id: "not ended", after.id: "ok"}
+    assert [run.summary["result"] for run in read(state)] == ["not ended", "done"]
+
+
+def test_run_when_killed_before_its_first_line_then_it_is_not_ended(state: Path) -> None:
+    first = done()
+    (state / "20991231T000000Z-abcdef.jsonl").touch()
+    assert states(state) == {first.id: "ok", "20991231T000000Z-abcdef": "not ended"}
+
+
+def test_runs_when_two_are_under_way_at_once_then_both_are_ok(state: Path) -> None:
+    one, two = Record(CLUSTER, "up"), Record(CLUSTER, "up")
+    one.tier("a")
+    two.tier("b")
+    two.end("done", 0.1)
+    one.end("done", 0.1)
+    assert states(state) == {one.id: "ok", two.id: "ok"}
+
+
+def test_readable_file_when_edited_then_it_is_named(state: Path) -> None:
+    record = done()
+    edit(b"thing x", b"thing y")(record.readable)
+    [verdict] = verify(state)
+    assert (verdict.state, verdict.text) == ("edited", record.readable.name)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [(None, "missing"), (b"", "unreadable"), (b"[1]", "unreadable"), (b"\xff{", "unreadable")],
+)
+def test_head_when_gone_or_garbage_then_it_is_told_and_the_next_run_goes_on(
+    head: bytes | None, said: str, state: Path
+) -> None:
+    first = done()
+    (state / "head").unlink() if head is None else (state / "head").write_bytes(head)
+    assert states(state) == {first.id: "ok", "head": said}
+    second = done()
+    assert states(state) == {first.id: "ok", second.id: "ok"}
+
+
+def older(state: Path, name: str) -> None:
+    """As the first version wrote them."""
+    state.mkdir(parents=True, exist_ok=True)
+    begin = {"at": "2026-01-01T00:00:00+00:00", "event": "begin", "command": "up", "who": "eve"}
+    end = {"at": "2026-01-01T00:01:00+00:00", "event": "end", "result": "done", "seconds": 60.0}
+    (state / f"{name}.jsonl").write_text(f"{json.dumps(begin)}\n{json.dumps(end)}\n")
+
+
+def test_records_when_of_before_the_chain_then_told_apart_and_the_last_is_held(
+    state: Path,
+) -> None:
+    older(state, "20260101T000000Z-000000")
+    older(state, "20260102T000000Z-000000")
+    new = done()
+    old = {"20260101T000000Z-000000": "older", "20260102T000000Z-000000": "older"}
+    assert states(state) == {**old, new.id: "ok"}
+    edit(b'"done"', b'"left"')(state / "20260102T000000Z-000000.jsonl")
+    assert states(state)["20260102T000000Z-000000"] == "edited"
+
+
+def test_records_when_without_digests_after_the_chain_then_they_are_edited(state: Path) -> None:
+    new = done()
+    older(state, "20990101T000000Z-000000")
+    assert states(state) == {new.id: "ok", "20990101T000000Z-000000": "edited"}
+
+
+def test_F11_garbage_when_read_then_never_a_traceback(state: Path) -> None:
+    whole = done("x", "y").path.read_bytes()
+    chance = random.Random(11)
+    deep = b"[" * 100_000
+    strange = [b"\x00\xff\n", b"[]\n", b"7\n", b'"\\ud800"\n', b'{"event": {}}\n', deep, b"\n" * 9]
+    strange += [b'{"event": "begin", "plan": 7, "argv": {}, "run": [], "prev": 1, "at": 5}\n']
+    strange += [b'{"event": "acting", "before": {"a": 1}, "after": {"b": []}, "actions": [1]}\n']
+    strange += [b'{"event": "done", "on": [], "resource": {}, "seconds": "x"}\n']
+    strange += [b'{"event": "end", "seconds": [], "left": {"a": 1}, "result": {}}\n']
+    strange += [b'{"event": "x", "at": "\\u001b[2J", "n": {"a": []}}\n', b"9" * 5000 + b"\n"]
+    for number in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.randrange(1, 6)):
+            place = chance.randrange(len(data))
+            data[place : place + chance.randrange(9)] = chance.randbytes(chance.randrange(4))
+        strange.append(bytes(data))
+        (state / f"{number:04}.jsonl").write_bytes(strange[number])
+    for run in read(state):
+        assert "\x1b" not in run.text
+        json.dumps(run.as_json(), ensure_ascii=False).encode()
+        assert run.summary["id"] == run.id
+    assert len(verify(state)) > 300
+
+
+def test_file_when_of_a_newer_version_then_it_is_shown_and_its_chain_is_checked(
+    state: Path,
+) -> None:
+    record = Record(CLUSTER, "up")
+    record.write("interrupted", signal="SIGINT", held=["db-1"])
+    record.write("begin-2", format=99)
+    record.end("interrupted", 0.1)
+    [run] = read(state)
+    assert 'interrupted: signal: "SIGINT", held: ["db-1"]' in run.text
+    assert states(state) == {record.id: "ok"}
+    edit(b'"format": 99', b'"format": 98')(record.path)
+    assert states(state) == {record.id: "edited"}
+
+
+def test_file_when_it_may_not_be_read_then_it_is_told(state: Path) -> None:
+    done()
+    (state / "20260101T000000Z-000000.jsonl").symlink_to("/proc/self/mem")  # a file, unreadable
+    found = states(state)
+    assert found["20260101T000000Z-000000"] == "unreadable"
+
+
+def test_run_when_named_by_its_beginning_or_as_latest_then_it_is_found(state: Path) -> None:
+    first, second = done(), done()
+    runs = read(state)
+    assert [run.id for run in by_id(runs, "latest")] == [second.id]
+    assert [run.id for run in by_id(runs, first.id)] == [first.id]
+    assert len(by_id(runs, "20")) == 2
+    assert by_id(runs, "nothing") == []

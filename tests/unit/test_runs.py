@@ -1,0 +1,118 @@
+"""`runs`, `runs show`, `runs verify` as a person types them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgprovision.cli.app import run as command_line
+from tests.folders import static
+from tests.unit.records import CLUSTER, done, state
+
+__all__ = ["state"]
+
+
+class Shell:
+    """A command line: exit code, stdout and stderr of each command."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capture = patch, capture
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        self._patch.setattr("sys.argv", ["pgprovision", *words])
+        code = command_line()
+        out, err = self._capture.readouterr()
+        return code, out, err
+
+    def json(self, *words: str) -> Any:
+        code, out, err = self("runs", *words, "--cluster", CLUSTER, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+def test_runs_when_there_are_some_then_the_newest_is_last(shell: Shell) -> None:
+    first, second = done("x", "y"), done(result="left")
+    code, out, _ = shell("runs", "--cluster", CLUSTER)
+    rows = out.splitlines()
+    assert code == 0
+    assert [row.split()[0] for row in rows] == ["run", first.id, second.id]
+    assert rows[1].split()[-3:] == ["done", "2", "1.5s"]
+    document = shell.json()
+    assert (document["version"], document["cluster"]) == (1, CLUSTER)
+    assert [run["result"] for run in document["runs"]] == ["done", "left"]
+
+
+def test_runs_when_no_cluster_is_named_then_it_is_the_inventorys(
+    shell: Shell, tmp_path: Path
+) -> None:
+    record = done()
+    prod = static(tmp_path / "prod").path
+    code, out, _ = shell("-i", str(prod), "runs", "show", "latest")
+    assert (code, out) == (0, record.readable.read_text())
+
+
+@pytest.mark.parametrize("words", [(), ("verify",)])
+def test_runs_when_there_are_no_records_then_it_says_so(
+    words: tuple[str, ...], shell: Shell, state: Path
+) -> None:
+    code, out, _ = shell("runs", *words, "--cluster", CLUSTER)
+    assert (code, out) == (0, f"no records yet in {state}\n")
+
+
+@pytest.mark.parametrize("cut", [None, 17], ids=["whole", "beginning"])
+def test_show_when_a_run_is_named_then_its_readable_file_is_printed(
+    cut: int | None, shell: Shell
+) -> None:
+    record = done()
+    code, out, _ = shell("runs", "show", record.id[:cut], "--cluster", CLUSTER)
+    assert (code, out) == (0, record.readable.read_text())
+    assert shell("runs", "show", "latest", "--cluster", CLUSTER)[1] == out
+
+
+def test_show_when_json_then_the_whole_record_is_the_document(shell: Shell) -> None:
+    record = done()
+    document = shell.json("show", "latest")
+    assert (document["version"], document["id"]) == (1, record.id)
+    assert [event["event"] for event in document["events"]][-1] == "end"
+
+
+def test_show_when_mistyped_then_the_nearest_is_named(shell: Shell) -> None:
+    record = done()
+    code, _, err = shell("runs", "show", record.id[:-1] + "_", "--cluster", CLUSTER)
+    assert code == 2
+    assert f"one of: {record.id}" in err
+    code, _, err = shell("runs", "show", "2", "--cluster", CLUSTER)
+    assert code == 0
+    done()
+    code, _, err = shell("runs", "show", "2", "--cluster", CLUSTER)
+    assert (code, "2 runs begin with '2'" in err) == (2, True)
+
+
+def test_show_when_there_are_no_records_then_it_says_so(shell: Shell) -> None:
+    code, _, err = shell("runs", "show", "latest", "--cluster", CLUSTER)
+    assert (code, "no records yet" in err) == (2, True)
+
+
+def test_cluster_when_mistyped_then_the_nearest_is_named(shell: Shell) -> None:
+    done()
+    code, _, err = shell("runs", "--cluster", "hcb-lap")
+    assert (code, f"one of: {CLUSTER}" in err) == (2, True)
+
+
+def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shell: Shell) -> None:
+    record = done()
+    code, out, _ = shell("runs", "verify", "--cluster", CLUSTER)
+    assert (code, out) == (0, f"{record.id}  ok\n1 runs, the chain is whole\n")
+    assert shell.json("verify")["sound"] is True
+    record.path.write_bytes(record.path.read_bytes().replace(b'"tier"', b'"tear"'))
+    code, out, err = shell("runs", "verify", "--cluster", CLUSTER)
+    assert (code, out) == (3, "")
+    assert f"{record.id}  edited: line 2" in err
+    code, out, _ = shell("runs", "verify", "--cluster", CLUSTER, "--json")
+    assert (code, json.loads(out)["runs"][0]["state"]) == (3, "edited")
