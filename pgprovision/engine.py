@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pgprovision import observe
-from pgprovision.errors import NotConverged, OutcomeUnknown, PgprovisionError, Refused
+from pgprovision.endings import check_ceiling, interrupted, key, not_converged, step, summary
+from pgprovision.errors import Interrupted, Locked, NotConverged, OutcomeUnknown, PgprovisionError
 from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
-from pgprovision.observe import Look, Target
+from pgprovision.observe import Look, Target, View
 
 CLOUD = "hetzner"  # everything else hangs on it: when it fails, the run ends
 PASSES = 30  # acts a tier may take (ten nodes, one restart each); more means going in circles
@@ -32,6 +33,31 @@ class Watcher(Protocol):
 Approve = Callable[[Sequence[Change]], Impact | None]
 
 
+class Operator(Protocol):
+    """Whoever drives the run: takes the machines for it, and may ask it to end."""
+
+    def hold(self) -> bool:
+        """Make sure that no other run acts; whether time passed since the look. Raises Locked."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is to end after the step that runs."""
+        ...
+
+
+class Alone:
+    """Nobody else is there, and nobody interrupts."""
+
+    stopping = False
+
+    def hold(self) -> bool:
+        return False
+
+
+ALONE = Alone()
+
+
 def look_only(changes: Sequence[Change]) -> Impact | None:
     """The approval of `plan` and `drift`: none."""
     return None
@@ -43,6 +69,7 @@ def converge(
     approve: Approve,
     watcher: Watcher,
     *,
+    operator: Operator = ALONE,
     report: Report | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -50,34 +77,22 @@ def converge(
     """Make what is there equal to what is wished, as far as `approve` allows.
 
     `approve` is asked once, with everything the first look found; it answers with the highest
-    impact it allows. Raises Refused where a look or the approval forbids going on, NotConverged
-    when everything was done and something still differs, CloudError. Failures of single hosts
-    are in the report. A report that is given is filled as the run goes, so that it tells what
-    was done also where this raises.
+    impact it allows. Where others could have acted since that look, it is asked again with what a
+    look finds once they are kept out. Raises Refused where a look or the approval forbids going
+    on, Locked, Interrupted, NotConverged when everything was done and something still differs,
+    CloudError. Failures of single hosts are in the report. A report that is given is filled as
+    the run goes, so that it tells what was done also where this raises.
     """
     began = clock()
     report = Report() if report is None else report
-    run = _Run(targets, watcher, clock, sleep, report)
-    run.look(tiers)
-    views = [observe.compare(tier, run.seen, run.failed) for tier in tiers]
-    planned = [change for view in views for change in view.changes]
-    waiting = [pair for view in views for pair in view.waiting]
-    ceiling = approve(planned) if (planned or waiting) and not run.failed else None
-    if ceiling is None:
-        report.left, report.waiting = planned, waiting
-        report.remarks = [pair for view in views for pair in view.remarks]
-    else:
-        try:
-            _check_ceiling([change for change in planned if change.actions], ceiling)
-            for position in range(len(tiers)):
-                run.settle(tiers[position:], ceiling)
-            run.last_look(tiers, planned)
-        except PgprovisionError as error:
-            error.done = error.done or _summary(report.changed)
-            raise
-        finally:
-            report.seconds = clock() - began
-    report.seconds = clock() - began
+    run = _Run(targets, watcher, operator, clock, sleep, report)
+    try:
+        run.converge(tiers, approve)
+    except PgprovisionError as error:
+        error.done = error.done or summary(report.changed)
+        raise
+    finally:
+        report.seconds = clock() - began
     return report
 
 
@@ -85,6 +100,7 @@ def converge(
 class _Run:
     targets: Mapping[str, Target]
     watcher: Watcher
+    operator: Operator
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     report: Report
@@ -94,6 +110,43 @@ class _Run:
     @property
     def failed(self) -> dict[str, Exception]:
         return self.report.failed
+
+    def converge(self, tiers: Sequence[Tier], approve: Approve) -> None:
+        view = self.survey(tiers)
+        ceiling = approve(view.changes) if self._can_act(view) else None
+        if ceiling is not None and any(c.actions for c in view.changes) and self.operator.hold():
+            approved, view = view, self.survey(tiers)
+            if not self._can_act(view):
+                ceiling = None
+            elif [step(c) for c in view.changes] != [step(c) for c in approved.changes]:
+                ceiling = approve(view.changes)
+        if ceiling is None:
+            self.report.left, self.report.waiting = view.changes, view.waiting
+            self.report.remarks = view.remarks
+            return
+        check_ceiling([change for change in view.changes if change.actions], ceiling)
+        try:
+            for position in range(len(tiers)):
+                self.settle(tiers[position:], ceiling)
+        except Interrupted:
+            done = {key(change.resource) for change in self.report.changed}
+            self.report.left = [c for c in view.changes if key(c.resource) not in done]
+            raise
+        self.last_look(tiers, view.changes)
+
+    def survey(self, tiers: Sequence[Tier]) -> View:
+        """All tiers as they are now."""
+        self.look(tiers)
+        whole = View()
+        for tier in tiers:
+            view = observe.compare(tier, self.seen, self.failed)
+            whole.changes += view.changes
+            whole.waiting += view.waiting
+            whole.remarks += view.remarks
+        return whole
+
+    def _can_act(self, view: View) -> bool:
+        return bool(view.changes or view.waiting) and not self.failed
 
     def look(self, tiers: Sequence[Tier]) -> None:
         self.seen = observe.look(tiers, self.targets, self.failed)
@@ -108,34 +161,37 @@ class _Run:
         tried: list[tuple[object, ...]] = []
         acts = idle = 0
         while True:
+            if self.operator.stopping:
+                raise interrupted(self.unknown)
             view = observe.compare(tiers[0], self.seen, self.failed)
             doable = [c for c in view.changes if c.actions and not c.held]
-            fresh = _one_restart([c for c in doable if _step(c) not in tried])
+            fresh = _one_restart([c for c in doable if step(c) not in tried])
             waiting = view.waiting + [(c.resource, c.held) for c in view.changes if c.held]
             if not doable and not waiting:
                 return
             if not acts and not waited:
                 self.watcher.tier(tiers[0].title)
             if fresh:
-                _check_ceiling(fresh, ceiling)
+                check_ceiling(fresh, ceiling)
                 acts, idle = acts + 1, 0
                 if acts > PASSES:
-                    raise _not_converged(doable)
+                    raise not_converged(doable)
                 self.act(fresh)
-                tried += [_step(c) for c in fresh if c.resource.on not in self.unknown]
+                tried += [step(c) for c in fresh if c.resource.on not in self.unknown]
             elif waiting:
                 self._wait(waiting, waited)
             elif idle < len(SETTLE):
                 self.sleep(SETTLE[idle])
                 idle += 1
             else:
-                raise _not_converged(doable)
+                raise not_converged(doable)
             self.look(tiers)
 
     def act(self, changes: Sequence[Change]) -> None:
         """All actions of a pass: one batch per target, targets in parallel. Where a restart fails,
         the run ends: what ails one server would ail the next."""
         self.watcher.acting(changes)
+        ended: PgprovisionError | None = None
         per_target: dict[str, list[Change]] = {}
         for change in changes:
             per_target.setdefault(change.resource.on, []).append(change)
@@ -146,28 +202,34 @@ class _Run:
                     job.result()
                 except OutcomeUnknown as error:
                     self.unknown[on] = error  # the next look tells what became of it
+                except (Interrupted, Locked) as error:
+                    ended = ended or error
                 except PgprovisionError as error:
                     self._lost(on, error)
                     if any(change.impact is Impact.RESTART for change in per_target[on]):
                         raise
+        if self.operator.stopping:
+            raise interrupted(self.unknown)
+        if ended:
+            raise ended
 
     def last_look(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
         """The verification: what still differs now is what is left. Differences that nothing
         can be done about from here (no actions) are left without being an error. Of a host that
         was lost, what was planned and not done is left."""
         self.look(tiers)
-        done = {_key(change.resource) for change in self.report.changed}
-        undone_of = {_key(c.resource): c for c in planned if _key(c.resource) not in done}
+        done = {key(change.resource) for change in self.report.changed}
+        undone_of = {key(c.resource): c for c in planned if key(c.resource) not in done}
         for tier in tiers:
             view = observe.compare(tier, self.seen, self.failed)
             self.report.left += view.changes
-            keys = [_key(resource) for resource in view.cut_off]
+            keys = [key(resource) for resource in view.cut_off]
             self.report.left += [undone_of[key] for key in keys if key in undone_of]
             self.report.waiting += view.waiting
             self.report.remarks += view.remarks
         undone = [change for change in self.report.left if change.actions]
         if undone and not self.failed:
-            raise _not_converged(undone)
+            raise not_converged(undone)
 
     def _act_on(self, on: str, changes: Sequence[Change]) -> None:
         pairs = [(change, action) for change in changes for action in change.actions]
@@ -190,7 +252,7 @@ class _Run:
     def _wait(self, pairs: Sequence[tuple[Resource, Waiting]], waited: dict[str, float]) -> None:
         now = self.clock()
         for resource, waiting in pairs:
-            seconds = now - waited.setdefault(f"{_key(resource)}: {waiting.reason}", now)
+            seconds = now - waited.setdefault(f"{key(resource)}: {waiting.reason}", now)
             if seconds > waiting.limit:
                 raise NotConverged(
                     f"waited {waiting.limit:.0f} s: {waiting.reason}",
@@ -206,42 +268,3 @@ def _one_restart(changes: Sequence[Change]) -> Sequence[Change]:
     """Without the restarts of all targets but one: the others keep serving."""
     restarts = [c for c in changes if c.impact is Impact.RESTART]
     return [c for c in changes if c not in restarts or c.resource.on == restarts[0].resource.on]
-
-
-def _key(resource: Resource) -> str:
-    return f"{resource.on}: {resource}"
-
-
-def _step(change: Change) -> tuple[object, ...]:
-    """What tells one attempt from the next: the differing keys and what they were."""
-    before, after = change.diff.before, change.diff.after
-    was = None if before is None else {key: before.get(key) for key in change.diff.keys}
-    return _key(change.resource), was, after
-
-
-def _summary(changed: Sequence[Change]) -> str:
-    names = [_key(c.resource) for c in changed]
-    shown = ", ".join(names[-8:])
-    return f"{len(names)} changes, the last: {shown}" if names else "nothing"
-
-
-def _check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
-    above = [c for c in changes if c.impact > ceiling]
-    if above:
-        worst = max(c.impact for c in above).name.lower()
-        names = ", ".join(f"{_key(c.resource)} ({', '.join(c.keys)})" for c in above)
-        raise Refused(
-            f"needs a {worst} that was not allowed: {names}",
-            next=f"choose a quiet moment and add: --allow {worst}",
-        )
-
-
-def _not_converged(changes: Sequence[Change]) -> NotConverged:
-    names = []
-    for change in changes:
-        reason = (change.diff.before or {}).get("failure")
-        names.append(f"{_key(change.resource)} ({reason or ', '.join(change.keys)})")
-    return NotConverged(
-        f"done, and still different at the last look: {'; '.join(names)}",
-        next="pgprovision drift shows before and after; run up again once the cause is clear",
-    )

@@ -63,3 +63,9 @@ class OutcomeUnknown(PgprovisionError):
     """The connection ended in mid-act. Look again before anything else."""
 
     exit_code = 7
+
+
+class Interrupted(PgprovisionError):
+    """A person or the system asked this run to end; the step that ran was ended first."""
+
+    exit_code = 130

@@ -38,11 +38,16 @@ def new_mark() -> str:
     return f"-=pgp-{secrets.token_hex(12)}=-"
 
 
-def encode(steps: Sequence[Step], mark: str, *, stop: bool = False) -> bytes:
-    """The script. With `stop`, the first step that fails ends it."""
+def encode(
+    steps: Sequence[Step], mark: str, *, stop: bool = False, guard: tuple[str, str] = ("", "")
+) -> bytes:
+    """The script. With `stop`, the first step that fails ends it. `guard`: shell text before all
+    steps, and in each before anything else."""
     lines = ["export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive", "umask 022", "cd /"]
+    before, each = guard
+    lines += [before] if before else []
     for index, step in enumerate(steps):
-        body = f"( eval {sh(step.text)} )"
+        body = f"( {each}; eval {sh(step.text)} )" if each else f"( eval {sh(step.text)} )"
         if step.stdin:
             payload = base64.b64encode(step.stdin).decode()
             lines.append(f"printf %s {payload} | base64 -d | {body}")

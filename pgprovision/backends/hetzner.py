@@ -53,6 +53,7 @@ class Hetzner:
         self._sleep = sleep
         self._lists: dict[str, tuple[Item, ...]] = {}
         self._looking = threading.RLock()
+        self._stopping = threading.Event()
         self._attaching = threading.Lock()  # the API refuses two changes to one network at once
 
     @property
@@ -75,7 +76,7 @@ class Hetzner:
 
         def carry_out(lane: Sequence[Do]) -> None:
             for do in lane:
-                if stopped.is_set():
+                if stopped.is_set() or self._stopping.is_set():
                     return
                 with _setting(stopped):
                     self._perform(do)
@@ -95,6 +96,10 @@ class Hetzner:
             raise
         finally:
             self._lists = {}
+
+    def stop(self) -> None:
+        """The calls that run are the last ones of this run."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Connections end with their threads."""

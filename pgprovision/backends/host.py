@@ -2,24 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 from pgprovision.backends import faults, frames
-from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed, Unreachable
+from pgprovision.backends.hold import FENCED, Keeper
+from pgprovision.backends.wire import Wire
+from pgprovision.errors import (
+    Interrupted,
+    Locked,
+    OutcomeUnknown,
+    PgprovisionError,
+    StepFailed,
+    Unreachable,
+)
 from pgprovision.model import Answer, Ask, Do, Waiting
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
-
-
-class Wire(Protocol):
-    """Runs one script in one `sh` on the far side."""
-
-    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
-        """Pieces of stdout and stderr as they come. `patience` is how many seconds the next
-        piece may take; raises TimeoutError past it, ConnectionError when the line is gone."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class Host:
@@ -35,6 +32,8 @@ class Host:
         self._given_up = False
         self._connect = connect
         self._wire: Wire | None = None
+        self._stopping = False
+        self.keeper = Keeper(name, connect)
 
     def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
         """Answers to all asks in one trip. Raises Unreachable."""
@@ -71,10 +70,14 @@ class Host:
             frames.Step(a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal())
             for a in actions
         ]
+        guard = self.keeper.ready()
         ended, change = 0, faults.begin()
         try:
-            for frame in self._frames(wire, steps, lambda i: actions[i].timeout, stop=True):
+            frames_ = self._frames(wire, steps, lambda i: actions[i].timeout, guard, stop=True)
+            for frame in frames_:
                 ended = frame.index + 1
+                if frame.code == FENCED and frame.err.startswith(b"fenced: "):
+                    raise self._fenced(actions[frame.index])
                 if frame.code:
                     said = (frame.err or frame.out).decode(errors="replace").strip()
                     what = f"{actions[frame.index].why} failed (exit {frame.code})"
@@ -101,6 +104,26 @@ class Host:
             self._wire.close()
             self._wire = None
 
+    def stop(self) -> None:
+        """The step that runs is the last one of this run."""
+        self._stopping = True
+        self.keeper.stop()
+
+    def end(self) -> None:
+        """The run is over: let go of the machine."""
+        self.close()
+        self.keeper.end()
+
+    def _fenced(self, action: Do) -> PgprovisionError:
+        if self._stopping:
+            return Interrupted(f"stopped before: {action.why}", where=self.name)
+        return Locked(
+            f"another run has taken over; refused: {action.why}",
+            where=self.name,
+            done="nothing more is done there",
+            next="pgprovision plan shows how things are now",
+        )
+
     def _open(self) -> Wire | Waiting | None:
         if self._wire is None:
             wire = self._connect()
@@ -114,6 +137,7 @@ class Host:
         wire: Wire,
         steps: Sequence[frames.Step],
         limit: Callable[[int], float],
+        guard: tuple[str, str] = ("", ""),
         *,
         stop: bool = False,
     ) -> Iterator[frames.Frame]:
@@ -126,13 +150,13 @@ class Host:
             return max(0.0, since + current - time.monotonic())
 
         self.trips += 1
-        for out, err in wire.run(frames.encode(steps, mark, stop=stop), patience):
+        for out, err in wire.run(frames.encode(steps, mark, stop=stop, guard=guard), patience):
             for frame in decoder.feed(out, err):
                 index, since, failed = frame.index + 1, time.monotonic(), frame.code != 0
                 yield frame
         if index < len(steps) and not (stop and failed):
             said = decoder.rest.decode(errors="replace").strip()
-            raise ConnectionError(f"the shell ended early: {said[-500:] or 'no output'}")
+            raise ConnectionError(f"the shell ended early: {said[-160:] or 'no output'}")
 
 
 def _indent(text: str, lines: int = 15) -> str:

@@ -1,8 +1,12 @@
 """The controller itself as a machine: the same frames, a local `sh`."""
 
+import os
+import select
 import selectors
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+
+from pgprovision.backends.wire import Line
 
 
 class LocalWire:
@@ -53,5 +57,34 @@ class LocalWire:
                 else:
                     yield b"", piece
 
+    def line(self, *command: str) -> "LocalLine":
+        return LocalLine(command)
+
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+class LocalLine(Line):
+    """A conversation with a program on this machine."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        pipe = subprocess.PIPE
+        self._program = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, bufsize=0
+        )
+
+    def send(self, text: str) -> None:
+        assert self._program.stdin
+        self._program.stdin.write(text.encode() + b"\n")
+
+    def _piece(self, seconds: float) -> bytes:
+        assert self._program.stdout
+        if not select.select([self._program.stdout], [], [], seconds)[0]:
+            raise TimeoutError("no answer in time")
+        return os.read(self._program.stdout.fileno(), 65536)
+
+    def close(self) -> None:
+        for stream in (self._program.stdin, self._program.stdout):
+            if stream:
+                stream.close()
+        self._program.wait(10)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgprovision.backends.wire import Line
 from pgprovision.errors import Refused, Unreachable
+from pgprovision.quote import sh
 
 if TYPE_CHECKING:
     import fabric
@@ -72,6 +74,18 @@ class SshWire:
         finally:
             channel.close()
 
+    def line(self, *command: str) -> "SshLine":
+        """A program of its own, as root, to talk with. Raises ConnectionError."""
+        import paramiko
+
+        try:
+            channel = self._transport().open_session(timeout=CONNECT_SECONDS)
+            channel.set_combine_stderr(True)
+            channel.exec_command(sh(*(["sudo", "-n"] if self._sudo else []), *command))
+        except paramiko.SSHException as error:
+            raise ConnectionError(str(error)) from error
+        return SshLine(channel)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -90,6 +104,23 @@ class SshWire:
         if transport is None or not transport.is_active():
             raise ConnectionError("the connection is closed")
         return transport
+
+
+class SshLine(Line):
+    """A conversation with a program on the far side."""
+
+    def __init__(self, channel: "paramiko.Channel") -> None:
+        self._channel = channel
+
+    def send(self, text: str) -> None:
+        self._channel.sendall(text.encode() + b"\n")
+
+    def _piece(self, seconds: float) -> bytes:
+        self._channel.settimeout(seconds)
+        return self._channel.recv(65536)
+
+    def close(self) -> None:
+        self._channel.close()
 
 
 def _send(channel: "paramiko.Channel", script: bytes) -> None:

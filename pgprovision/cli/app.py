@@ -20,14 +20,18 @@ from pgprovision.cli import (
     schema,
     secrets,
     status,
+    unlock,
 )
 from pgprovision.cli.options import Options
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="pgprovision",
     help="Provision PostgreSQL on your own servers, and rerun to repair drift.\n\n"
     "Exit codes: 0 done or nothing differs, 1 something differs, 2 bad input, 3 refused for "
-    "safety, 4 locked by another run, 5 a host failed, 6 the cloud failed, 7 outcome unknown.",
+    "safety, 4 locked by another run, 5 a host failed, 6 the cloud failed, 7 outcome unknown, "
+    "130 interrupted (129 hung up, 143 terminated).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,8 +46,11 @@ def options(
         Path,
         typer.Option("-i", "--inventory", help="The folder that describes the cluster."),
     ] = Path(),
+    wait: Annotated[
+        float, typer.Option(help="How many seconds to wait for another run to end.", min=0)
+    ] = 0,
 ) -> None:
-    context.obj = Options(inventory=inventory)
+    context.obj = Options(inventory=inventory, wait=wait)
 
 
 init.register(app)
@@ -54,6 +61,7 @@ status.register(app)
 rotate.register(app)
 resize.register(app)
 destroy.register(app)
+unlock.register(app)
 schema.register(app)
 app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
 app.add_typer(runs.app, name="runs", help="What was done, by whom, and how to undo it.")
@@ -78,11 +86,8 @@ def run() -> int:
         report.say_error(str(error))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        report.say_error(
-            "interrupted; what had begun on a host goes on there\n"
-            "  next: run the same command again: it looks first and finishes what is left"
-        )
-        return 5
+        report.say_error("interrupted; nothing was touched")
+        return INTERRUPTED
     except typer.Exit as end:
         return end.exit_code
     except BrokenPipeError:

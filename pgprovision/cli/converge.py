@@ -65,7 +65,8 @@ def up(
     inventory = load(options.inventory)
     ceiling = Impact[allow.value.upper()]
     nodes = select(inventory, scope)
-    return run_nodes("up", inventory, nodes, approval(ceiling, yes=yes, quiet=json), json=json)
+    approve = approval(ceiling, yes=yes, quiet=json)
+    return run_nodes("up", inventory, nodes, approve, json=json, wait=options.wait)
 
 
 def select(inventory: Inventory, scope: str) -> tuple[Node, ...]:
@@ -112,6 +113,7 @@ def run_nodes(
     approve: Approve,
     *,
     json: bool,
+    wait: float = 0.0,
     peers: Callable[[Targets], Sequence[Node]] = lambda targets: (),
 ) -> int:
     """Converge these nodes as far as `approve` allows, and the ways in of their `peers`; the exit
@@ -124,7 +126,7 @@ def run_nodes(
     def wanted(targets: Targets) -> Sequence[Tier]:
         return wishes(inventory, nodes, peers(targets))
 
-    return run(command, inventory, wanted, approve, json=json, quote=quote)
+    return run(command, inventory, wanted, approve, json=json, wait=wait, quote=quote)
 
 
 def wishes(

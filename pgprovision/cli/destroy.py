@@ -58,4 +58,11 @@ def destroy(
             return confirm
         return str(typer.prompt("Type the cluster's name to remove all this for good", err=True))
 
-    return run("destroy", inventory, wishes, confirmed(inventory.cluster, typed), json=json)
+    return run(
+        "destroy",
+        inventory,
+        wishes,
+        confirmed(inventory.cluster, typed),
+        json=json,
+        wait=options.wait,
+    )

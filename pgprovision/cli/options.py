@@ -12,6 +12,7 @@ class Options:
     """What stands before the verb."""
 
     inventory: Path
+    wait: float = 0.0
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, version 1.")]

@@ -77,8 +77,9 @@ def add_replica(
     inventory = load(options.inventory)
     approve = approval(Impact[allow.value.upper()], yes=yes, quiet=json)
     nodes = (inventory.primary, inventory.node(name))
+    peers = partial(_peers, inventory, name)
     return run_nodes(
-        "add-replica", inventory, nodes, approve, json=json, peers=partial(_peers, inventory, name)
+        "add-replica", inventory, nodes, approve, json=json, wait=options.wait, peers=peers
     )
 
 
@@ -110,7 +111,7 @@ def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Js
 
     typed = _typing(f"Type {name} to rename its data aside and clone it again", confirm)
     approve = confirmed(name, typed, "the replica's")
-    return run("re-clone", inventory, wishes, approve, json=json)
+    return run("re-clone", inventory, wishes, approve, json=json, wait=options.wait)
 
 
 def remove_replica(
@@ -150,7 +151,7 @@ def remove_replica(
 
     typed = _typing(f"Type {name} to take it out of the cluster", confirm)
     approve = confirmed(name, typed, "the replica's")
-    code = run("remove-replica", inventory, wishes, approve, json=json)
+    code = run("remove-replica", inventory, wishes, approve, json=json, wait=options.wait)
     if not delete_server and node is not None and node.address is None and not json:
         report.say(f"its server stays: pgprovision remove-replica {name} --delete-server")
     return code

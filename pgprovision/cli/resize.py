@@ -49,9 +49,8 @@ def resize(
             report.say_aside(note)
         return wanted.tiers
 
-    code = run(
-        "resize", inventory, wishes, approval(Impact.RESTART, yes=yes, quiet=json), json=json
-    )
+    approve = approval(Impact.RESTART, yes=yes, quiet=json)
+    code = run("resize", inventory, wishes, approve, json=json, wait=options.wait)
     if not json:
         report.say(f"next: pgprovision up {name} --allow restart sizes PostgreSQL for it")
     return code

@@ -59,7 +59,7 @@ def rotate(
 
     code = 5
     try:
-        code = run("rotate", inventory, wishes, approve, json=json)
+        code = run("rotate", inventory, wishes, approve, json=json, wait=options.wait)
     finally:
         if begun and code == 0:
             begun[0].finish()

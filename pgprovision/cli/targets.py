@@ -1,14 +1,17 @@
 """What a run talks to: the controller, the cloud if there is one, and each node over SSH."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from pgprovision.backends.hetzner import Hetzner
-from pgprovision.backends.host import Host, Wire
+from pgprovision.backends.hold import Claim
+from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.backends.wire import Wire
 from pgprovision.engine import CLOUD
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.model import Inventory, Node
@@ -50,9 +53,47 @@ class Targets(dict[str, Target]):
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def claim(self, claim: Claim) -> None:
+        """From now on nothing is done on a machine unless this run holds it."""
+        for host in self._hosts():
+            host.keeper.claim(claim)
+
+    def hold(self) -> bool:
+        """Take every machine that is there and that the run is about: reached side by side, taken
+        in order of their names, so that of two runs one gets all. Raises Locked, Unreachable."""
+        hosts = sorted((host for host in self._hosts() if host.needed), key=lambda h: h.name)
+        with ThreadPoolExecutor(max(1, len(hosts))) as pool:
+            list(pool.map(lambda host: host.keeper.reach(), hosts))
+        taken = [host.keeper.take() for host in hosts]
+        return any(taken)
+
+    def note(self, text: str) -> None:
+        """For the record of the run on every machine that it holds."""
+        for host in self._hosts():
+            host.keeper.note(text)
+
+    def stop(self) -> None:
+        """What runs on the machines is the last of this run; the cloud finishes its call."""
+        if self.cloud is not None:
+            self.cloud.stop()
+        for host in self._hosts():
+            host.stop()
+
+    def cut(self) -> None:
+        """Every line, now."""
+        for host in self._hosts():
+            host.close()
+
+    def end(self) -> None:
+        """Let go of every machine."""
         for target in self.values():
             if isinstance(target, Host):
-                target.close()
+                target.end()
+
+    def _hosts(self) -> list[Host]:
+        return [t for t in self.values() if isinstance(t, Host) and t.name != HERE]
 
     def only(self, tiers: Sequence[Tier]) -> None:
         """Hosts that none of these resources is on are glanced at, for what others ask of them."""

@@ -63,11 +63,16 @@ def exit_code(outcome: Report) -> int:
     return max(codes) if codes else 1 if outcome.left or outcome.waiting else 0
 
 
-def show_outcome(outcome: Report, record: str | None) -> None:
-    """The end of `up`: what changed, what is left, where the record is."""
+def show_left(outcome: Report) -> None:
+    """What still differs."""
     if outcome.left:
         say("\nleft:")
         show_changes(outcome.left)
+
+
+def show_outcome(outcome: Report, record: str | None) -> None:
+    """The end of `up`: what changed, what is left, where the record is."""
+    show_left(outcome)
     _show_remarks(outcome)
     _show_failed(outcome)
     trips = ", ".join(f"{on} {n}" for on, n in outcome.trips.items())

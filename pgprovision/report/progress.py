@@ -72,6 +72,14 @@ class Progress:
         if new and self._live is None:
             self._line(resource.on, f"waiting: {waiting.reason}", "")
 
+    def note(self, text: str) -> None:
+        """Something that holds up the whole run; said once."""
+        with self._lock:
+            new = self._said.get("") != text
+            self._said[""] = text
+        if new:
+            self._line("", text, "yellow")
+
     def _line(self, target: str, text: str, style: str) -> None:
         if self._quiet:
             return

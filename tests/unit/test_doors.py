@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "pgprovision"
 BASE = {"model", "errors", "quote", "secret"}
-RESOURCES = BASE | {"resources", "tls", "owned"}
+RESOURCES = BASE | {"resources", "tls", "owned", "holder"}
 ALLOWED = {
     "model": set(),
     "errors": set(),
@@ -18,8 +18,10 @@ ALLOWED = {
     "owned": {"model"},
     "offers": {"model", "errors", "owned"},
     "observe": {"model", "errors"},
-    "engine": {"model", "errors", "observe"},
-    "backends": BASE | {"backends", "owned", "offers"},
+    "endings": {"model", "errors"},
+    "engine": {"model", "errors", "observe", "endings"},
+    "holder": set(),
+    "backends": BASE | {"backends", "owned", "offers", "holder"},
     "resources": RESOURCES,
     "render": {"quote", "errors", "secret", "shipped"},
     "report": {"model", "offers", "report"},

@@ -1,0 +1,91 @@
+"""The person at the keyboard, as the loop sees them: takes the machines, may interrupt."""
+
+import getpass
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import FrameType
+
+from pgprovision.backends.hold import Claim
+from pgprovision.cli.targets import Targets
+from pgprovision.cli.turn import Turn
+from pgprovision.errors import Interrupted, PgprovisionError
+from pgprovision.holder import Holder
+from pgprovision.model import Change, Report
+from pgprovision.record import Record, folder
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Operator:
+    """One run's. Before `begin` nothing was touched, and a signal ends the program at once; after
+    it the first signal ends the run after the step that runs, a second one cuts the lines."""
+
+    def __init__(
+        self, targets: Targets, cluster: str, command: str, wait: float, *, keep: bool
+    ) -> None:
+        self._targets = targets
+        self._cluster = cluster
+        self._command = command
+        self._wait = wait
+        self._keep = keep
+        self._turn = Turn(folder(cluster).parent / "lock")
+        self._before: dict[signal.Signals, object] = {}
+        self.record: Record | None = None
+        self.signal: int | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self.signal is not None
+
+    def begin(self, plan: Sequence[Change], waiting: Callable[[str], None]) -> Record:
+        """It was approved: nobody else's turn, and a record. Raises Locked, Refused."""
+        self._turn.take(self._cluster, self._wait, waiting)
+        self.record = Record(self._cluster, self._command, plan=plan, copy=self._targets.note)
+        holder = Holder(
+            who=getpass.getuser(),
+            host=socket.gethostname(),
+            since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+            doing=self._command,
+            run=self.record.id,
+        )
+        self._turn.sign(holder)
+        if self._keep:
+            self._targets.claim(Claim(holder, self._wait, waiting))
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._heard) for number in SIGNALS}
+        return self.record
+
+    def hold(self) -> bool:
+        return self._keep and self._targets.hold()
+
+    def end(self, outcome: Report, failure: PgprovisionError | None) -> None:
+        """The record's last word, then let go of everything."""
+        if isinstance(failure, Interrupted) and self.signal and failure.exit_code == 130:
+            failure.exit_code = 128 + self.signal
+        result = "left" if outcome.left or outcome.failed else "done"
+        if failure is not None:
+            result = type(failure).__name__
+        try:
+            if self.record is not None:
+                seconds = outcome.seconds
+                self.record.end(result, seconds, left=outcome.left, failure=failure)
+        finally:
+            self._targets.end()
+            self._turn.end()
+            for number, handler in self._before.items():
+                signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        again, self.signal = self.stopping, number
+        if again:
+            said, act = "stopping at once: the outcome of the step that runs is unknown", "cut"
+        else:
+            said, act = "finishing the step that runs; once more to stop at once", "stop"
+        with suppress(OSError):
+            os.write(2, f"{said}\n".encode())  # a handler must not wait for a printer's lock
+        threading.Thread(target=getattr(self._targets, act), daemon=True).start()

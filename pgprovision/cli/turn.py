@@ -1,0 +1,70 @@
+"""Whose turn it is on this controller: one run at a time for a cluster.
+
+Two runs from one machine never get as far as the hosts' own locks, also where no host exists yet.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pgprovision.errors import Locked, Refused
+from pgprovision.holder import Holder
+
+
+class Turn:
+    """Taken by the first, freed by the kernel when its process is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def take(self, cluster: str, wait: float, waiting: Callable[[str], None]) -> None:
+        """Raises Locked where another run of this cluster is going on here, Refused where the
+        file cannot be written. `wait`: seconds."""
+        until = time.monotonic() + wait
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            while not _locked(self._file):
+                known = Holder.parse(self._path.read_text(errors="replace"))
+                what = f"held by {known or 'another run on this machine'}"
+                if time.monotonic() >= until:
+                    raise Locked(
+                        what,
+                        where=cluster,
+                        done="nothing was touched",
+                        next="wait for its end with: pgprovision --wait 600 ...",
+                    )
+                waiting(what)
+                time.sleep(0.2)
+            os.ftruncate(self._file, 0)
+        except OSError as error:
+            raise Refused(
+                f"the lock of this cluster cannot be written: {error}",
+                where=str(self._path),
+                done="nothing was touched",
+                next="make room there, or set XDG_STATE_HOME to a folder with space",
+            ) from error
+
+    def sign(self, holder: Holder) -> None:
+        """For those who come meanwhile."""
+        assert self._file is not None
+        with suppress(OSError):
+            os.pwrite(self._file, holder.text().encode(), 0)
+
+    def end(self) -> None:
+        """The next one's."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

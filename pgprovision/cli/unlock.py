@@ -1,0 +1,36 @@
+"""unlock: take a host's lock away from a run that is no more."""
+
+from typing import Annotated
+
+import typer
+
+from pgprovision.cli.converge import approval, select
+from pgprovision.cli.options import Json, Options, Yes
+from pgprovision.cli.run import run
+from pgprovision.inventory import load
+from pgprovision.model import Impact, Tier
+
+
+def register(app: typer.Typer) -> None:
+    app.command("unlock")(unlock)
+
+
+def unlock(
+    context: typer.Context,
+    node: Annotated[str, typer.Argument(help="The node.")],
+    holder: Annotated[str, typer.Argument(help="What the refusal printed: the run's id.")],
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Take a host's lock away from the run that holds it; its next step is refused.
+
+    Hardly ever needed: the lock of a run that died is free at once, that of one that fell silent
+    after 20 seconds. It is for a record on the host that is damaged, or a run that hangs.
+    """
+    from pgprovision.resources.host_lock import HostLock
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    wanted = [Tier("lock", (HostLock(on=n.name, typed=holder),)) for n in select(inventory, node)]
+    approve = approval(Impact.NONE, yes=yes, quiet=json)
+    return run("unlock", inventory, lambda targets: wanted, approve, json=json, keep=False)

@@ -1,0 +1,56 @@
+"""Who holds a machine: what the lock's files on it say."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+FOLDER = "/var/lib/pgprovision/hold"  # lock, busy, holder, fence, pid: see backends/hold.py
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who it is, from where, since when (UTC), doing what, in which run."""
+
+    who: str
+    host: str
+    since: str
+    doing: str
+    run: str
+    version: int = 1
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """None: not to be understood (damaged, or of another release)."""
+        try:
+            found = cls(**json.loads(text or ""))
+        except (ValueError, TypeError):
+            return None
+        return found if found.version == 1 else None
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def __str__(self) -> str:
+        return f"{self.who} on {self.host} since {self.since}: {self.doing} (run {self.run})"
+
+
+def number(fence: str | None) -> int | None:
+    """The last holder's number; 0 where nobody ever was, None where it cannot be told."""
+    if fence is None:
+        return 0
+    word = fence.strip().removesuffix(" stopped")
+    return int(word) if word.isascii() and word.isdigit() else None
+
+
+def readable(holder: str | None, fence: str | None) -> bool:
+    """Whether one can tell that nobody holds it once its lock is free."""
+    return number(fence) is not None and (holder is None or Holder.parse(holder) is not None)
+
+
+def token(holder: str | None, fence: str | None) -> str:
+    """What has to be typed to take a hold away: the run's id; of a damaged record its digest."""
+    known = Holder.parse(holder)
+    if known and readable(holder, fence):
+        return known.run
+    return hashlib.sha256(f"{holder}\n{fence}".encode()).hexdigest()[:12]

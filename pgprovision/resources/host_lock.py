@@ -1,0 +1,67 @@
+"""The lock that a run holds on a machine, as something that can be taken away."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.holder import FOLDER, Holder, number, readable, token
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.quote import sh
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostLock(Resource):
+    """Declared absent: whoever holds it does no more. `typed`: the run's id, or what was printed
+    for a record that cannot be read."""
+
+    kind: ClassVar[str] = "lock"
+    typed: str
+
+    @property
+    def name(self) -> str:
+        return FOLDER
+
+    def probe(self) -> Ask:
+        return Ask(
+            f"cd {FOLDER} 2>&- || exit 4\n"
+            'for f in holder fence; do if [ -e "$f" ]; then base64 -w0 "$f"; else printf -- -; fi;'
+            " echo; done\n[ ! -e holder ] || stat -c %u holder"
+        )
+
+    def read(self, answer: Answer) -> State | None:
+        if answer.code:
+            return None
+        holder, fence = (_decoded(word) for word in answer.text.splitlines()[:2])
+        foreign = answer.text.splitlines()[2:] not in ([], ["0"])
+        if holder is None and number(fence) is not None:
+            return None
+        known = Holder.parse(holder) if readable(holder, fence) else None
+        if self.typed != token(holder, fence):
+            raise Refused(
+                f"{self.typed} is not who holds it: {known or 'a record that cannot be read'}",
+                done="nothing was touched",
+                next=f"when you know that run is no more: pgprovision unlock {self.on}"
+                f" {token(holder, fence)}",
+            )
+        return {"holder": str(known) if known and not foreign else "cannot be read"}
+
+    def desired(self) -> None:
+        return None
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        """The shell that holds it ends, and steps of that run refuse its number from now on. The
+        clock's seconds are more than any count of runs."""
+        put = "date +%s >fence.new; sync fence.new; mv fence.new fence"
+        aside = 'mv holder "holder.taken-away-$(date -u +%Y%m%dT%H%M%SZ)"'
+        yield Do(
+            "take the lock away",
+            f"set -e; cd {sh(FOLDER)}; {put}\n"
+            'if [ -e pid ] && ! flock -n lock true; then kill "$(cat pid)"; fi\n'
+            f"[ ! -e holder ] || {aside}",
+        )
+
+
+def _decoded(word: str) -> str | None:
+    return None if word == "-" else base64.b64decode(word).decode(errors="replace").strip()

@@ -1,0 +1,218 @@
+"""One run at a time on a host, and an end in order when somebody wants it."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pgprovision.lab.process import wait_until
+from tests.conftest import PRIMARY, REPLICA
+from tests.person import Person, finished
+
+pytestmark = pytest.mark.lab
+
+HOLD = "/var/lib/pgprovision/hold"
+SLOW = "/etc/apt/apt.conf.d/99-slow"  # installing takes as long as this file is there
+BY_HAND = "echo '# by hand' >>/etc/postgresql/15/main/postgresql.conf"
+
+
+@pytest.fixture
+def slow(cluster: Person) -> Iterator[Person]:
+    """Both hosts lack a package, and its installation lasts until `go_on`."""
+    hook = f'DPkg::Pre-Invoke {{"while [ -e {SLOW} ]; do sleep 0.123; done";}};'
+    for node in (PRIMARY, REPLICA):
+        cluster.shell(node, f"apt-get -qy remove tmux >&2; echo '{hook}' >{SLOW}")
+    yield cluster
+    go_on(cluster)
+    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.drift() == {}
+
+
+def go_on(person: Person) -> None:
+    for node in (PRIMARY, REPLICA):
+        person.shell(node, f"rm -f {SLOW}")
+
+
+def under_way(person: Person) -> bool:
+    """Whether the slow step runs on both."""
+    return wait_until(
+        lambda: all(
+            person.console(node, "pgrep -f 'sleep 0.123'").returncode == 0
+            for node in (PRIMARY, REPLICA)
+        ),
+        60,
+    )
+
+
+@pytest.fixture
+def elsewhere(cluster: Person, tmp_path: Path) -> Person:
+    """The same inventory on another controller."""
+    shutil.copytree(cluster.home, tmp_path / "home", symlinks=True)
+    return replace(cluster, home=tmp_path / "home")
+
+
+def records(person: Person) -> int:
+    return len(list(person.home.rglob("runs/*.jsonl")))
+
+
+def test_F6_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
+    slow: Person, elsewhere: Person
+) -> None:
+    before = records(slow)
+    with slow.begin("up", "--yes") as first:
+        assert under_way(slow)
+        here, there = slow.run("up", "--yes"), elsewhere.run("up", "--yes")
+        go_on(slow)
+        won = finished(first)
+    assert won.code == 0, won.err
+    run = max(path.stem for path in slow.home.rglob("runs/*.jsonl"))
+    for loser, where in ((here, "hcb-lab"), (there, PRIMARY)):
+        assert loser.code == 4
+        assert f"{where}: held by root on" in loser.err
+        assert f"UTC: up (run {run})" in loser.err
+        assert "--wait 600" in loser.err
+    assert records(slow) == before + 1
+    newest = max(elsewhere.home.rglob("runs/*.jsonl"), key=lambda path: path.stem)
+    assert '"acting"' not in newest.read_text()
+
+
+def test_F6_up_when_told_to_wait_then_goes_on_after_the_other(
+    slow: Person, elsewhere: Person
+) -> None:
+    with ExitStack() as both:
+        first = both.enter_context(slow.begin("up", "--yes"))
+        assert under_way(slow)
+        second = both.enter_context(elsewhere.begin("--wait", "120", "up", "--yes"))
+        go_on(slow)
+        ends = [finished(first), finished(second)]
+    assert [end.code for end in ends] == [0, 0], ends
+
+
+def test_F5_F8_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
+    slow: Person, elsewhere: Person
+) -> None:
+    with slow.begin("up", "--yes") as first:
+        assert under_way(slow)
+        first.kill()
+    with elsewhere.begin("up", "--yes") as second:
+        assert wait_until(lambda: fence(slow) > 0 and holder(slow, elsewhere), 10)
+        assert slow.shell(PRIMARY, "pgrep -c apt-get") == "1"
+        go_on(slow)
+        end = finished(second)
+    assert end.code == 0, end.err
+    assert "a step of a run that is gone still runs" in end.err
+
+
+def fence(person: Person) -> int:
+    return int(person.shell(PRIMARY, f"cut -d ' ' -f 1 {HOLD}/fence"))
+
+
+def holder(person: Person, other: Person) -> bool:
+    """Whether the newest run of the other controller holds the primary."""
+    runs = sorted(path.stem for path in other.home.rglob("runs/*.jsonl"))
+    return bool(runs) and runs[-1] in person.shell(PRIMARY, f"cat {HOLD}/holder || :")
+
+
+def test_F10_V11_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
+    slow: Person, elsewhere: Person
+) -> None:
+    with slow.begin("up", "--yes") as late:
+        assert under_way(slow)
+        late.send_signal(signal.SIGSTOP)
+        for node in (PRIMARY, REPLICA):  # what the lease does after 20 s of silence
+            slow.shell(node, f"kill $(cat {HOLD}/pid)")
+        slow.shell(PRIMARY, BY_HAND)
+        go_on(slow)
+        taken = elsewhere.run("up", "--yes")
+        assert taken.code == 0, taken.err
+        slow.shell(PRIMARY, BY_HAND)
+        late.send_signal(signal.SIGCONT)
+        end = finished(late)
+    assert end.code == 4, end.err
+    assert "this run lost its hold" in end.err or "another run has taken over" in end.err
+    assert any(kind == "postgresql.conf" for _, kind, _ in slow.drift())  # it did not touch it
+
+
+@pytest.mark.parametrize("text", ["", "garbage", '{"version": 2, "who": "x"}'])
+def test_F11_lock_record_when_it_cannot_be_read_then_counts_as_held(
+    cluster: Person, text: str
+) -> None:
+    cluster.shell(PRIMARY, f"rm -f /root/.x; cat >{HOLD}/holder", text)
+    cluster.shell(PRIMARY, BY_HAND)
+    refused = cluster.run("up", "--yes")
+    assert refused.code == 4
+    assert "cannot be read, so it counts as held" in refused.err
+    command = refused.err.rpartition("pgprovision ")[2].split()
+    assert command[:2] == ["unlock", PRIMARY]
+    wrong = cluster.run("unlock", PRIMARY, "wrong", "--yes")
+    assert (wrong.code, command[2] in wrong.err) == (3, True)
+    assert cluster.run(*command, "--yes").code == 0
+    assert cluster.done("up", "--yes")["left"] == []
+
+
+def test_F11_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: Person) -> None:
+    cluster.shell(PRIMARY, f"echo x >{HOLD}/holder; chown postgres {HOLD}/holder")
+    cluster.shell(PRIMARY, BY_HAND)
+    assert "counts as held" in cluster.run("up", "--yes").err
+    cluster.shell(PRIMARY, f"rm {HOLD}/holder")
+    assert cluster.done("up", "--yes")["left"] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_F4_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
+    slow: Person, number: int, code: int
+) -> None:
+    with slow.begin("up", "--yes") as running:
+        assert under_way(slow)
+        slow.shell(PRIMARY, BY_HAND)
+        running.send_signal(number)
+        assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
+        go_on(slow)
+        end = finished(running)
+    assert end.code == code, end.err
+    assert "finishing the step that runs" in end.err
+    assert "already done: 2 changes" in end.err
+    assert "next: run the same command again" in end.err
+    assert slow.shell(PRIMARY, f"ls {HOLD}/holder 2>&- || echo free") == "free"
+    assert slow.shell(PRIMARY, "command -v tmux")
+
+
+def test_F4_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the_step(
+    slow: Person,
+) -> None:
+    with slow.begin("up", "--yes") as running:
+        assert under_way(slow)
+        running.send_signal(signal.SIGINT)
+        assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
+        running.send_signal(signal.SIGINT)
+        end = finished(running)
+    assert end.code == 7, end.err
+    assert "outcome unknown" in end.err
+    go_on(slow)
+    again = slow.run("up", "--yes")
+    assert again.code == 0, again.err
+
+
+def test_F4_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Person) -> None:
+    go_on(slow)
+    with slow.begin("up", "--yes") as running:
+        assert running.stdout
+        assert running.stderr
+        running.stdout.close()
+        running.stderr.close()
+        assert running.wait(120) == 0
+    assert slow.drift() == {}
+
+
+def test_G4_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: Person) -> None:
+    cluster.shell(PRIMARY, BY_HAND)
+    path = Path(cluster.done("up", "--yes")["record"])
+    for node in (PRIMARY, REPLICA):
+        copy = cluster.shell(node, f"cat /var/lib/pgprovision/runs/{path.name}")
+        assert copy == path.read_text().strip()
