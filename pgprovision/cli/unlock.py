@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def unlock(
     context: typer.Context,
-    node: Annotated[str, typer.Argument(help="The node.")],
+    node: Annotated[str, typer.Argument(help="The name of the node.")],
     holder: Annotated[str, typer.Argument(help="What the refusal printed: the run's id.")],
     yes: Yes = False,
     json: Json = False,

@@ -27,7 +27,7 @@ def test_exit_codes_when_read_in_the_readme_then_all_of_them_are_there() -> None
     assert sorted(codes) == [int(code) for code in written]
     commands = (pages.DOCS / "commands.md").read_text()
     said = " ".join(commands.partition("Exit codes: ")[2].split())
-    assert re.findall(r"(?:^|, )(\d) [a-z]", said[:300]) == [str(code) for code in sorted(codes)]
+    assert re.findall(r"(?:^|, )(\d+) [a-z]", said[:300]) == [str(code) for code in sorted(codes)]
 
 
 def test_template_when_shipped_then_it_is_in_the_documentation() -> None:
