@@ -31,7 +31,7 @@ app = typer.Typer(
     help="Provision PostgreSQL on your own servers, and rerun to repair drift.\n\n"
     "Exit codes: 0 done or nothing differs, 1 something differs, 2 bad input, 3 refused for "
     "safety, 4 locked by another run, 5 a host failed, 6 the cloud failed, 7 outcome unknown, "
-    "130 interrupted (129 hung up, 143 terminated).",
+    "130 interrupted (129 or 143 by the signal).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
