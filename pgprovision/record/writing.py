@@ -66,8 +66,9 @@ class Record:
         for ours in (runs.parent.parent, runs.parent, runs):
             ours.chmod(0o700)
         before = newest(runs)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         for path in (self.readable, self.path):
-            self._files.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            self._files.append(os.open(path, flags, 0o600))
         self._prev = before.digest if before else ""
         self._write(
             "begin",
@@ -159,18 +160,19 @@ class Record:
         if event == "end":
             line["readable"] = sofar.hexdigest()
         data = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
+        edge = event in ("begin", "end")
         sizes = [os.fstat(file).st_size for file in self._files]
         try:
             for file, what in zip(self._files, (text, data + b"\n"), strict=True):
                 write_all(file, what)
-                os.fsync(file)
+                if edge or file == self._files[-1]:  # the one for people can be made again
+                    os.fsync(file)
         except OSError:
             for file, size in zip(self._files, sizes, strict=True):
                 with suppress(OSError):
                     os.ftruncate(file, size)  # no half line where there is room again
             raise
         self._count, self._prev, self._text = self._count + 1, digest(data), sofar
-        edge = event in ("begin", "end")
         write_head(self.path.parent, Link(self.id, self._prev), durable=edge)
         if self._copy:
             self._copy(data.decode())

@@ -15,7 +15,7 @@ from pgprovision.cli.watchers import Watchers
 from pgprovision.engine import converge
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.model import Do, Impact, Tier
-from pgprovision.record import Record, read, verify, verifying
+from pgprovision.record import Record, chain, read, verify, verifying
 from tests import pages
 from tests.unit.records import CLUSTER, change, done, lines, state
 from tests.unit.world import Seen, Thing, World
@@ -194,6 +194,28 @@ def test_F13_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk:
     ballast.unlink()
     done()
     assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)
+
+
+def test_F13_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk: Path) -> None:
+    record = Record(CLUSTER, "up")
+    ballast = fill(small_disk)
+    with pytest.raises(PgprovisionError, match="nothing more is done"):
+        record.acting([change("x" * 9000)])
+    ballast.unlink()
+    record.end("PgprovisionError", 0.1)
+    assert [line["event"] for line in lines(record.path)] == ["begin", "end"]
+    assert [verdict.state for verdict in verify(small_disk)] == ["ok"]
+
+
+def test_F13_disk_when_it_takes_only_a_part_then_that_is_an_error(small_disk: Path) -> None:
+    ballast = fill(small_disk)
+    os.truncate(ballast, ballast.stat().st_size - 4096)
+    file = os.open(small_disk / "file", os.O_WRONLY | os.O_CREAT)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            chain.write_all(file, b"x" * 4097)
+    finally:
+        os.close(file)
 
 
 def test_files_when_made_then_they_are_private_whatever_the_umask() -> None:

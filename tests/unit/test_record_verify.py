@@ -1,5 +1,6 @@
 """Records that were tampered with are found out; records that were not are left in peace."""
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -47,6 +48,19 @@ def renumbered(path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in every))
 
 
+def goes_on(path: Path) -> None:
+    """After its end, with everything right."""
+    last = path.read_bytes().splitlines()[-1]
+    line = {"n": 6, "prev": hashlib.sha256(last).hexdigest(), "event": "done"}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def half_a_line(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"half")
+
+
 def without_digests(path: Path) -> None:
     every = [json.loads(line) for line in path.read_bytes().splitlines()]
     for line in every:
@@ -76,6 +90,8 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
         (order(1, 2, 3, 3, 4, 5), "cut: lines are missing or strange from line 4 on"),
         (order(1, 2, 3, 4, 5, 5), "cut: lines are missing or strange from line 6 on"),
         (renumbered, "edited: line 2 or 3"),
+        (goes_on, "edited: line 6 comes after the end"),
+        (half_a_line, "edited: line 6 comes after the end"),
         (without_digests, "edited: "),
     ],
 )
@@ -212,13 +228,21 @@ def test_records_when_without_digests_after_the_chain_then_they_are_edited(state
 def test_F11_garbage_when_read_then_never_a_traceback(state: Path) -> None:
     whole = done("x", "y").path.read_bytes()
     chance = random.Random(11)
-    deep = b"[" * 100_000
-    strange = [b"\x00\xff\n", b"[]\n", b"7\n", b'"\\ud800"\n', b'{"event": {}}\n', deep, b"\n" * 9]
+    deep = b"[" * 100_000 + b"\n"
+    strange = [
+        b"\x00\xff\n",
+        b"[]\n",
+        b"7\n",
+        b'{"event": "\\ud800"}\n',
+        b'{"event": {}}\n',
+        deep,
+        b"\n" * 9,
+    ]
     strange += [b'{"event": "begin", "plan": 7, "argv": {}, "run": [], "prev": 1, "at": 5}\n']
     strange += [b'{"event": "acting", "before": {"a": 1}, "after": {"b": []}, "actions": [1]}\n']
     strange += [b'{"event": "done", "on": [], "resource": {}, "seconds": "x"}\n']
     strange += [b'{"event": "end", "seconds": [], "left": {"a": 1}, "result": {}}\n']
-    strange += [b'{"event": "x", "at": "\\u001b[2J", "n": {"a": []}}\n', b"9" * 5000 + b"\n"]
+    strange += [b'{"event": "\\u001b[2J", "at": "", "n": {"a": []}}\n', b"9" * 5000 + b"\n"]
     for number in range(300):
         data = bytearray(whole)
         for _ in range(chance.randrange(1, 6)):
