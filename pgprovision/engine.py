@@ -114,7 +114,7 @@ class _Run:
     def converge(self, tiers: Sequence[Tier], approve: Approve) -> None:
         view = self.survey(tiers)
         ceiling = approve(view.changes) if self._can_act(view) else None
-        if ceiling is not None and any(c.actions for c in view.changes) and self.operator.hold():
+        if ceiling is not None and self.operator.hold():
             approved, view = view, self.survey(tiers)
             if not self._can_act(view):
                 ceiling = None
