@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pgprovision.errors import Locked, Refused
 from pgprovision.holder import Holder
+from pgprovision.record import private
 
 
 class Turn:
@@ -26,7 +27,7 @@ class Turn:
         file cannot be written. `wait`: seconds."""
         until = time.monotonic() + wait
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private(self._path.parent)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             while not _locked(self._file):
                 known = Holder.parse(self._path.read_text(errors="replace"))

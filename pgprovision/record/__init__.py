@@ -4,9 +4,9 @@ In `~/.local/state/pgprovision/CLUSTER/runs` (XDG_STATE_HOME is obeyed): ID.json
 ID.txt with the same for people, and `head`, which names the newest. docs/records.md.
 """
 
-from pgprovision.record.chain import folder
+from pgprovision.record.chain import folder, private
 from pgprovision.record.reading import Run, by_id, read
 from pgprovision.record.verifying import Verdict, verify
 from pgprovision.record.writing import Record
 
-__all__ = ["Record", "Run", "Verdict", "by_id", "folder", "read", "verify"]
+__all__ = ["Record", "Run", "Verdict", "by_id", "folder", "private", "read", "verify"]

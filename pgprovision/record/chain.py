@@ -20,6 +20,13 @@ def folder(cluster: str) -> Path:
     return Path(state) / "pgprovision" / cluster / "runs"
 
 
+def private(path: Path) -> None:
+    """The folder is there; what of its path had to be made is nobody else's. Raises OSError."""
+    for one in reversed([path, *path.parents]):
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
 def digest(line: bytes) -> str:
     """Of one line, without its end."""
     return hashlib.sha256(line).hexdigest()

@@ -11,6 +11,7 @@ EFFECTS = frozenset(  # they carry out, or prove, what other changes wrote
         "claim",
         "configuration read",
         "first boot",
+        "known nodes",
         "loaded configuration",
         "login",
         "marker",
@@ -33,7 +34,10 @@ def undo(change: Change) -> str:
         return "nothing of its own: take back what made it necessary"
     if change.impact is Impact.DESTROY:
         if after is None:
-            return "no way back: it is gone, with what it held; data come back from a backup only"
+            return (
+                "no way back: it is gone, with what it held. up makes another; data come back from"
+                " a backup only"
+            )
         return (
             "its data were renamed to DIRECTORY.aside-TIME (pgprovision status names it): stop"
             " PostgreSQL, rename what is there now, and rename that back"
@@ -49,7 +53,10 @@ def undo(change: Change) -> str:
     keys = [key for key in change.diff.keys if key in after]
     back = ", ".join(f"{key} = {_former(before.get(key))}" for key in keys)
     again = f" (a {change.impact.name.lower()} again)" if change.impact else ""
-    return f"have the inventory say {back}; then pgprovision up{again}"
+    return (
+        f"have the inventory say {back}; then pgprovision up{again}. What the inventory has no word"
+        " for is by hand, and the next up changes it again"
+    )
 
 
 def _made(change: Change) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.model import Change, Do, Resource, Waiting
 from pgprovision.record.caller import approved_by, caller
-from pgprovision.record.chain import FORMAT, Link, digest, folder, write_all, write_head
+from pgprovision.record.chain import FORMAT, Link, digest, folder, private, write_all, write_head
 from pgprovision.record.readable import readable
 from pgprovision.record.reading import newest
 from pgprovision.record.undo import undo
@@ -62,7 +62,7 @@ class Record:
 
     def _begin(self, cluster: str, command: str, plan: Sequence[Change], approved: str) -> None:
         runs = self.path.parent
-        runs.mkdir(parents=True, exist_ok=True)
+        private(runs)
         for ours in (runs.parent.parent, runs.parent, runs):
             ours.chmod(0o700)
         before = newest(runs)

@@ -135,7 +135,7 @@ def test_S50_folders_and_files_when_written_then_nobody_else_can_enter(state: Pa
     finally:
         os.umask(old)
     every = subprocess.run(
-        ["find", str(state.parent.parent), "-perm", "/go=rwx"], capture_output=True, check=True
+        ["find", str(state.parents[2]), "-perm", "/go=rwx"], capture_output=True, check=True
     )
     assert every.stdout == b""
     assert len(list(state.iterdir())) == 3
