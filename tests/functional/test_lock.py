@@ -2,8 +2,9 @@
 
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +38,22 @@ def go_on(person: Person) -> None:
         person.shell(node, f"rm -f {SLOW}")
 
 
+@contextmanager
+def running(person: Person, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """`up`, under way; whatever happens, it can end."""
+    with person.begin(*options, "up", "--yes") as process:
+        try:
+            yield process
+        finally:
+            go_on(person)
+            process.send_signal(signal.SIGCONT)
+
+
 def under_way(person: Person) -> bool:
     """Whether the slow step runs on both."""
     return wait_until(
         lambda: all(
-            person.console(node, "pgrep -f 'sleep 0.123'").returncode == 0
+            person.console(node, "pgrep -f 'sleep 0[.]123'").returncode == 0
             for node in (PRIMARY, REPLICA)
         ),
         60,
@@ -63,7 +75,7 @@ def test_F6_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_i
     slow: Person, elsewhere: Person
 ) -> None:
     before = records(slow)
-    with slow.begin("up", "--yes") as first:
+    with running(slow) as first:
         assert under_way(slow)
         here, there = slow.run("up", "--yes"), elsewhere.run("up", "--yes")
         go_on(slow)
@@ -84,9 +96,9 @@ def test_F6_up_when_told_to_wait_then_goes_on_after_the_other(
     slow: Person, elsewhere: Person
 ) -> None:
     with ExitStack() as both:
-        first = both.enter_context(slow.begin("up", "--yes"))
+        first = both.enter_context(running(slow))
         assert under_way(slow)
-        second = both.enter_context(elsewhere.begin("--wait", "120", "up", "--yes"))
+        second = both.enter_context(running(elsewhere, "--wait", "120"))
         go_on(slow)
         ends = [finished(first), finished(second)]
     assert [end.code for end in ends] == [0, 0], ends
@@ -95,10 +107,10 @@ def test_F6_up_when_told_to_wait_then_goes_on_after_the_other(
 def test_F5_F8_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
     slow: Person, elsewhere: Person
 ) -> None:
-    with slow.begin("up", "--yes") as first:
+    with running(slow) as first:
         assert under_way(slow)
         first.kill()
-    with elsewhere.begin("up", "--yes") as second:
+    with running(elsewhere) as second:
         assert wait_until(lambda: fence(slow) > 0 and holder(slow, elsewhere), 10)
         assert slow.shell(PRIMARY, "pgrep -c apt-get") == "1"
         go_on(slow)
@@ -120,7 +132,7 @@ def holder(person: Person, other: Person) -> bool:
 def test_F10_V11_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
     slow: Person, elsewhere: Person
 ) -> None:
-    with slow.begin("up", "--yes") as late:
+    with running(slow) as late:
         assert under_way(slow)
         late.send_signal(signal.SIGSTOP)
         for node in (PRIMARY, REPLICA):  # what the lease does after 20 s of silence
@@ -168,13 +180,13 @@ def test_F11_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: 
 def test_F4_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
     slow: Person, number: int, code: int
 ) -> None:
-    with slow.begin("up", "--yes") as running:
+    with running(slow) as process:
         assert under_way(slow)
         slow.shell(PRIMARY, BY_HAND)
-        running.send_signal(number)
+        process.send_signal(number)
         assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
         go_on(slow)
-        end = finished(running)
+        end = finished(process)
     assert end.code == code, end.err
     assert "finishing the step that runs" in end.err
     assert "already done: 2 changes" in end.err
@@ -186,12 +198,12 @@ def test_F4_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
 def test_F4_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the_step(
     slow: Person,
 ) -> None:
-    with slow.begin("up", "--yes") as running:
+    with running(slow) as process:
         assert under_way(slow)
-        running.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
-        running.send_signal(signal.SIGINT)
-        end = finished(running)
+        process.send_signal(signal.SIGINT)
+        end = finished(process)
     assert end.code == 7, end.err
     assert "outcome unknown" in end.err
     go_on(slow)
@@ -201,12 +213,12 @@ def test_F4_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_
 
 def test_F4_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Person) -> None:
     go_on(slow)
-    with slow.begin("up", "--yes") as running:
-        assert running.stdout
-        assert running.stderr
-        running.stdout.close()
-        running.stderr.close()
-        assert running.wait(120) == 0
+    with running(slow) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stderr.close()
+        assert process.wait(120) == 0
     assert slow.drift() == {}
 
 
