@@ -1,6 +1,9 @@
 """Records of small runs, for tests."""
 
 import json
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +56,29 @@ def done(*names: str, result: str = "done") -> Record:
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def small_disk(state: Path) -> Iterator[Path]:
+    """The records lie on 2 MB of their own."""
+    if os.getuid():
+        pytest.skip("needs root, to mount a small tmpfs")
+    state.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(state)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    yield state
+    subprocess.run(["umount", str(state)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Not a byte is left."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+    return ballast

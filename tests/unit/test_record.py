@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.model import Do, Impact, Tier
 from pgprovision.record import Record, chain, read, verify, verifying
 from tests import pages
-from tests.unit.records import CLUSTER, change, done, lines, state
+from tests.unit.records import CLUSTER, change, done, fill, lines, small_disk, state
 from tests.unit.world import Seen, Thing, World
 
-__all__ = ["state"]
+__all__ = ["small_disk", "state"]
 
 
 @dataclass
@@ -139,32 +139,6 @@ def test_S50_folders_and_files_when_written_then_nobody_else_can_enter(state: Pa
     )
     assert every.stdout == b""
     assert len(list(state.iterdir())) == 3
-
-
-@pytest.fixture
-def small_disk(state: Path) -> Iterator[Path]:
-    """The records lie on 2 MB of their own."""
-    if os.getuid():
-        pytest.skip("needs root, to mount a small tmpfs")
-    state.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(state)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    yield state
-    subprocess.run(["umount", str(state)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Not a byte is left."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (4096, 1):
-            try:
-                while file.write(b"x" * size):
-                    pass
-            except OSError:
-                continue
-    return ballast
 
 
 def test_F13_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:

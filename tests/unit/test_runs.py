@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 from pgprovision.cli.app import run as command_line
+from pgprovision.cli.run import run
+from pgprovision.errors import Refused
+from pgprovision.model import Impact, Tier
+from pgprovision.record import read
+from pgprovision.resources.file import Directory
 from tests.folders import static
-from tests.unit.records import CLUSTER, done, state
+from tests.unit.records import CLUSTER, done, fill, small_disk, state
 
-__all__ = ["state"]
+__all__ = ["small_disk", "state"]
 
 
 class Shell:
@@ -116,3 +121,25 @@ def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shel
     assert f"{record.id}  edited: line 2" in err
     code, out, _ = shell("runs", "verify", "--cluster", CLUSTER, "--json")
     assert (code, json.loads(out)["runs"][0]["state"]) == (3, "edited")
+
+
+def test_F13_disk_when_full_then_the_command_is_refused_and_nothing_was_made(
+    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory, wish = static(tmp_path / "prod").load(), tmp_path / "wish"
+    tier = Tier("here", (Directory(on="here", path=str(wish)),))
+
+    def up() -> int:
+        return run("up", inventory, lambda targets: [tier], lambda changes: Impact.NONE, json=True)
+
+    ballast = fill(small_disk)
+    with pytest.raises(Refused, match="No space left"):
+        up()
+    assert not wish.exists()
+    assert json.loads(capsys.readouterr().out)["record"] is None
+    ballast.unlink()
+    assert (up(), wish.is_dir()) == (0, True)
+    [record] = read(small_disk)
+    begin, end = record.begin, record.ended or {}
+    assert [change["resource"] for change in begin["plan"]] == [f"directory {wish}"]
+    assert (end["result"], end["left"]) == ("done", [])
