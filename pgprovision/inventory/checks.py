@@ -6,7 +6,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from pgprovision.inventory import access
-from pgprovision.inventory.complaint import Found, Loc, nearest
+from pgprovision.inventory.complaint import Found, Loc, closest, nearest
+from pgprovision.inventory.examples import line
 from pgprovision.inventory.model import Hetzner, Inventory, Ssh
 from pgprovision.inventory.policy import secrets, settings
 
@@ -36,6 +37,8 @@ def checked(inventory: Inventory) -> Found:
         _nodes,
         _replicas,
         _networks,
+        _ports,
+        _reach,
         _rules,
         _packages,
         _names,
@@ -59,6 +62,7 @@ def _nodes(inventory: Inventory) -> Found:
         yield (
             ("nodes", index, "role"),
             f"a second primary beside {first}; expected role: replica",
+            "role: replica",
         )
     for name in ("private_ip", "address"):
         seen: dict[object, str] = {}
@@ -73,6 +77,7 @@ def _nodes(inventory: Inventory) -> Found:
                     yield (
                         ("nodes", index, "address"),
                         "missing; expected the existing host's address (no hetzner: makes it)",
+                        "address: 192.0.2.10",
                     )
     made = [node for node in nodes if node.address is None]
     if inventory.hetzner and len(made) > SPREAD:
@@ -95,10 +100,10 @@ def _replicas(inventory: Inventory) -> Found:
             yield ("nodes", index, "name"), text
         if node.image and node.address is None and images and node.image not in images:
             text = f"expected {min(images)}, the primary's: another release sorts text differently"
-            yield ("nodes", index, "image"), text
+            yield ("nodes", index, "image"), text, f"image: {min(images)}"
         if node.seed == "backup" and not (backup and backup.archiving):
             text = "there is no backup to seed from; expected a backup: that archives, or primary"
-            yield ("nodes", index, "seed"), text
+            yield ("nodes", index, "seed"), text, "seed: primary"
 
 
 def _networks(inventory: Inventory) -> Found:
@@ -111,6 +116,7 @@ def _networks(inventory: Inventory) -> Found:
             ("hetzner", "ipv4"),
             "not supported: package archives and object storage do not all answer over IPv6, and "
             "cloud-init waits minutes for those that do not; expected true",
+            "ipv4: true",
         )
     network = hetzner.network
     taken = {
@@ -121,6 +127,8 @@ def _networks(inventory: Inventory) -> Found:
         network.subnet.broadcast_address: "the subnet's broadcast",
         GATEWAY: "reserved by Hetzner",
     }
+    used = taken.keys() | {node.private_ip for node in inventory.nodes}
+    free = next((ip for ip in network.subnet.hosts() if ip not in used), "")
     for index, node in enumerate(inventory.nodes):
         at: Loc = ("nodes", index, "private_ip")
         if node.address is not None:
@@ -132,15 +140,40 @@ def _networks(inventory: Inventory) -> Found:
                 f"{node.location} is in zone {zone}, the cluster's network in "
                 f"{network.network_zone}: a private network never spans zones, and every commit "
                 f"and backup would cross a continent; expected {_places(network.network_zone)}",
+                f"location: {hetzner.location}",
             )
         if node.private_ip not in network.subnet:
-            yield at, f"{node.private_ip}: expected an address inside {network.subnet}"
+            text = f"{node.private_ip}: expected an address inside {network.subnet}"
+            yield at, text, f"private_ip: {free}"
         elif node.private_ip in taken:
             yield (
                 at,
                 f"{node.private_ip} is {taken[node.private_ip]} address; expected another "
                 f"of {network.subnet}",
+                f"private_ip: {free}",
             )
+
+
+def _ports(inventory: Inventory) -> Found:
+    """Ports of a host that two would listen on."""
+    port = inventory.postgres.port
+    at: list[tuple[Loc, int]] = [(("ssh", "port"), inventory.ssh.port)]
+    at += [(("nodes", i, "ssh", "port"), node.ssh.port) for i, node in enumerate(inventory.nodes)]
+    for loc, taken in at:
+        if taken == port:
+            yield loc, f"{port} is PostgreSQL's; expected another", "port: 22"
+
+
+def _reach(inventory: Inventory) -> Found:
+    """A password is the last wall, not the only one."""
+    for i, rule in enumerate(inventory.postgres.hba):
+        for j, network in enumerate(rule.addresses):
+            if not network.prefixlen:
+                yield (
+                    ("postgres", "hba", i, "addresses", j),
+                    f"{network} is everybody; expected the networks that clients come from",
+                    "- 10.0.0.0/16",
+                )
 
 
 def _rules(inventory: Inventory) -> Found:
@@ -170,13 +203,15 @@ def _subnet(hetzner: Hetzner) -> Found:
             yield (*at, name), "too small; expected a prefix length of at most 24"
     zone = ZONES.get(hetzner.location, network.network_zone)
     if zone != network.network_zone:
-        yield (*at, "network_zone"), f"expected {zone}, the zone of location {hetzner.location}"
+        text = f"expected {zone}, the zone of location {hetzner.location}"
+        yield (*at, "network_zone"), text, f"network_zone: {zone}"
 
 
 def _packages(inventory: Inventory) -> Found:
     apt = inventory.apt
     if apt.mirror and apt.source != "pgdg":
-        yield ("apt", "mirror"), "is a mirror of PGDG; expected `source: pgdg` beside it"
+        text = "is a mirror of PGDG; expected `source: pgdg` beside it"
+        yield ("apt", "mirror"), text, f"apt: {{source: pgdg, mirror: {apt.mirror}}}"
     if apt.mirror_key and not apt.mirror:
         yield ("apt", "mirror_key"), "without a mirror; PGDG's own key is known"
 
@@ -200,7 +235,8 @@ def _references(inventory: Inventory) -> Found:
 
     def missing(kind: str, name: str, at: Loc, known: Iterable[str]) -> Found:
         if name not in known:
-            yield at, f"{kind} {name} is not declared under {kind}s{nearest(name, known)}"
+            text = f"{kind} {name} is not declared under {kind}s{nearest(name, known)}"
+            yield at, text, line(at, closest(name, known) or next(iter(known), ""))
 
     for name, role in inventory.roles.items():
         for i, group in enumerate(role.member_of):
@@ -219,6 +255,7 @@ def _references(inventory: Inventory) -> Found:
                     yield (
                         (*here, "privileges", j),
                         f"{privilege}: {grant.on} has {', '.join(sorted(known))}",
+                        f"- {closest(privilege.lower(), known) or min(known - {'ALL'})}",
                     )
     for i, rule in enumerate(inventory.postgres.hba):
         for j, name in enumerate(rule.users):

@@ -1,5 +1,6 @@
 """What is wrong with an inventory: each complaint with its place, all of them in one report."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,7 +9,10 @@ from pathlib import Path
 from pgprovision.errors import InventoryError
 
 Loc = tuple[str | int, ...]
-Found = Iterator[tuple[Loc, str]]  # what is wrong, by key path
+# what is wrong, by key path, and a line that could stand there instead
+Found = Iterator[tuple[Loc, str] | tuple[Loc, str, str]]
+
+_SECRET = re.compile(r"pass|secret|token|credential|(^|_)key$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -25,15 +29,21 @@ class Place:
 
 @dataclass(frozen=True)
 class Complaint:
-    """One wrong thing, where it is, and by which key it is reached."""
+    """One wrong thing, where it is, and by which key it is reached; `example` is a line of YAML
+    that could stand there instead, None one that the models know."""
 
     place: Place
     key: Loc
     text: str
+    example: str | None = ""
 
     def __str__(self) -> str:
         key = dotted(self.key[2:] if self.key[:1] == ("nodes",) else self.key)
         return f"{self.place}: {key}: {self.text}" if key else f"{self.place}: {self.text}"
+
+    def report(self) -> str:
+        """The same with its example."""
+        return f"{self}\n    for instance: {self.example}" if self.example else str(self)
 
 
 class BadInventory(InventoryError):
@@ -43,7 +53,7 @@ class BadInventory(InventoryError):
         self.complaints = tuple(
             sorted(dict.fromkeys(complaints), key=lambda c: (c.place, str(c.key), c.text))
         )
-        super().__init__("\n".join(map(str, self.complaints)), next=next)
+        super().__init__("\n".join(c.report() for c in self.complaints), next=next)
 
 
 def dotted(key: Loc) -> str:
@@ -52,7 +62,18 @@ def dotted(key: Loc) -> str:
     >>> dotted(("postgres", "hba", 0, "users"))
     'postgres.hba[0].users'
     """
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in key).removeprefix(".")
+    parts = (p if isinstance(p, int) or p.isprintable() else repr(p) for p in key)
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).removeprefix(".")
+
+
+def closest(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+    """The known name that was probably meant, or nothing.
+
+    >>> closest("work_memm", ["work_mem", "port"])
+    'work_mem'
+    """
+    found = get_close_matches(name.lower().replace("-", "_"), list(known), n=1, cutoff=cutoff)
+    return found[0] if found else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -61,8 +82,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("work_memm", ["work_mem", "port"])
     ' (did you mean work_mem?)'
     """
-    found = get_close_matches(name.lower().replace("-", "_"), list(known), n=1, cutoff=0.7)
-    return f" (did you mean {found[0]}?)" if found else ""
+    found = closest(name, known)
+    return f" (did you mean {found}?)" if found else ""
+
+
+def is_secret(key: Loc) -> bool:
+    """Whether what stands at a key path may be a secret, and so is never shown."""
+    return any(_SECRET.search(part) for part in key if isinstance(part, str))
 
 
 def listed(words: Sequence[str], last: str = "or") -> str:

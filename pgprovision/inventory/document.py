@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pgprovision.inventory.complaint import Complaint, Loc, Place
+from pgprovision.inventory.complaint import Complaint, Loc, Place, is_secret
 from pgprovision.inventory.sourced import Sourced
 
 BYTES = 4 << 20
@@ -77,10 +77,10 @@ class _Reader:
         self.events: Iterator[Any] = iter(())
         self.lines: list[str] = []
 
-    def complain(self, event: Any, loc: Loc, text: str) -> None:
+    def complain(self, event: Any, loc: Loc, text: str, example: str | None = "") -> None:
         mark = event.start_mark
         place = Place(self.document.file, mark.line + 1, mark.column + 1)
-        self.document.complaints.append(Complaint(place, loc, text))
+        self.document.complaints.append(Complaint(place, loc, text, example))
 
     def stop(self, line: int, column: int, text: str) -> None:
         place = Place(self.document.file, line + 1, column + 1)
@@ -94,7 +94,8 @@ class _Reader:
             problem = "a non-breaking space (U+00A0); expected an ordinary one"
         elif "\t" in text[: column + 1]:
             problem = "a tab; expected spaces for indentation"
-        shown = re.sub(r"(:\s+)\S.*", r"\1...", text)[:80]
+        start = re.match(r"[\s-]*(?:[\w.]*:)?\s*", text)
+        shown = f"{start[0] if start else ''}..."[:80]
         caret = f"\n    {shown}\n    {' ' * min(column, len(shown))}^" if text.strip() else ""
         place = Place(self.document.file, line + 1, column + 1)
         self.document.complaints.append(Complaint(place, (), f"not YAML: {problem}{caret}"))
@@ -143,9 +144,9 @@ class _Reader:
         if (tag.startswith("!") and tag != "!") or (
             tag.startswith("tag:") and not tag.endswith(":str")
         ):
-            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            shown = "***" if is_secret(loc) else tag.replace("tag:yaml.org,2002:", "!!")
             self.complain(
-                event, loc, f"tag {shown} is not read; expected !env, !file, !command or none"
+                event, loc, f"tag {shown} is not read; expected !env, !file, !command or none", None
             )
         return value
 
@@ -178,24 +179,28 @@ class _Reader:
 
     def lookalikes(self, event: Any, loc: Loc) -> None:
         if "\u00a0" in event.value:
-            self.complain(event, loc, "a non-breaking space (U+00A0); expected an ordinary one")
+            self.complain(
+                event, loc, "a non-breaking space (U+00A0); expected an ordinary one", None
+            )
         if event.value[:1] in _CURLY and event.value:
-            self.complain(event, loc, "curly quotes; expected straight ones: ' or \"")
+            self.complain(event, loc, "curly quotes; expected straight ones: ' or \"", None)
 
     def scalar(self, event: Any, loc: Loc, quoted: bool) -> str | int | float | bool | None:
         text: str = event.value
         self.document.texts[loc] = text
         self.lookalikes(event, loc)
         if variable := _VARIABLE.fullmatch(text):
-            self.complain(event, loc, f"not expanded; expected !env {variable[1]}")
+            name = "NAME" if is_secret(loc) else variable[1]
+            example = f"{loc[-1]}: !env {name}" if loc and isinstance(loc[-1], str) else ""
+            self.complain(event, loc, f"not expanded; expected !env {name}", example)
         if quoted or event.tag:
             return text
         if text.lower() in _WORDS:
             return _WORDS[text.lower()]
-        if _TRAP.fullmatch(text):
+        if _TRAP.fullmatch(text) and not is_secret(loc):
             self.complain(
                 event, loc, f"YAML readers disagree on a bare {text}; write '{text}' in quotes "
-                "for text, or a plain decimal number"
+                "for text, or a plain decimal number", None
             )  # fmt: skip
             return text
         if _INTEGER.fullmatch(text):

@@ -1,13 +1,28 @@
 """pydantic's errors as complaints a person can act on."""
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from pgprovision.inventory.complaint import Complaint, Loc, dotted, listed, nearest
+from pgprovision.inventory.complaint import (
+    Complaint,
+    Loc,
+    closest,
+    dotted,
+    is_secret,
+    listed,
+    nearest,
+)
 from pgprovision.inventory.document import Document
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.examples import first_key, line, nested
+from pgprovision.inventory.known import NAMES
+from pgprovision.inventory.model import Hetzner, Inventory, Node
+from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.values import Instead
 
 _SHAPES = {
     "model_type": "a mapping of keys",
@@ -20,18 +35,41 @@ _SHAPES = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
 }
-_SECRETS = frozenset({"token", "password", "key", "key_secret", "cipher_pass", "ca_key"})
+# what others call it, and how it is called here
+OTHER_WORDS = MappingProxyType(
+    {
+        "bastion": "jump",
+        "cpus": "cores",
+        "datacenter": "location",
+        "groups": "member_of",
+        "host": "address",
+        "hostname": "address",
+        "ip": "private_ip",
+        "os": "image",
+        "private_key": "identity_file",
+        "proxy_jump": "jump",
+        "public_ip": "address",
+        "ram": "memory",
+        "retention": "retention_days",
+        "roles": "users",
+        "type": "server_type",
+        "username": "user",
+    }
+)
 
 
 def explained(error: ValidationError, document: Document) -> Iterator[Complaint]:
     """One complaint for each error, without those at places that already have one."""
     spoiled = {complaint.key for complaint in document.complaints if complaint.key}
     found = [(_written(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)]
+    slips = {(*loc[:-1], _slip(loc)) for loc, wrong in found if wrong["type"] == "extra_forbidden"}
+    found = [(loc, w) for loc, w in found if w["type"] != "missing" or loc not in slips]
     around = {loc[:n] for loc in [*spoiled, *(loc for loc, _ in found)] for n in range(len(loc))}
     for loc, wrong in found:
         if loc not in around and not any(loc[:n] in spoiled for n in range(len(loc) + 1)):
-            text = _text(wrong, loc, document)
-            yield complaint(document, loc, text, at_key=wrong["type"] == "extra_forbidden")
+            unknown = wrong["type"] == "extra_forbidden"
+            text, example = _unknown(loc, document) if unknown else _text(wrong, loc, document)
+            yield complaint(document, loc, text, example, at_key=unknown)
 
 
 def _written(loc: Loc, document: Document) -> Loc:
@@ -40,37 +78,50 @@ def _written(loc: Loc, document: Document) -> Loc:
     return loc[:-1] if loc[-1:] == ("name",) and len(loc) == 3 and loc not in document.keys else loc
 
 
-def complaint(document: Document, loc: Loc, text: str, at_key: bool = False) -> Complaint:
+def complaint(
+    document: Document, loc: Loc, text: str, example: str = "", *, at_key: bool = False
+) -> Complaint:
     """A complaint at a key path: at a scalar itself, else at its key, else at what is around."""
     held = loc
     while held and held not in document.places:
         held = held[:-1]
     if held in document.keys and (at_key or held not in document.texts):
-        return Complaint(document.keys[held], loc, text)
-    return Complaint(document.places[held], loc, text)
+        return Complaint(document.keys[held], loc, text, example)
+    return Complaint(document.places[held], loc, text, example)
 
 
 def shown(document: Document, loc: Loc) -> str:
     """What was written there, where it may be shown."""
     text = document.texts.get(loc)
-    if text is None or not loc or loc[-1] in _SECRETS:
+    if text is None or not loc:
         return ""
+    if text and (is_secret(loc) or any(is_secret((key,)) for key in _fields(loc))):
+        return "***: "
+    text = re.sub("//[^/@]*@", "//***@", text)
     return f"{text[:40]!r}: " if text else "empty: "
 
 
-def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> str:
+def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> tuple[str, str]:
+    """What is wrong there, and a line that would be right."""
     kind, value = str(wrong["type"]), wrong["input"]
+    example = line(loc)
     if kind == "missing":
-        return "missing" + _expected(loc)
-    if kind == "extra_forbidden":
-        return _unknown(loc)
+        return "missing" + _expected(loc), example
     if kind == "value_error":
-        return shown(document, loc) + str(wrong["ctx"]["error"])
+        error = wrong["ctx"]["error"]
+        if len(loc) == 2 and loc[0] == "nodes":
+            return f"the file's name: {error}", ""
+        if wrong["loc"][-1] == "[key]" or wrong["loc"] != loc:
+            return _bad_key(str(error), loc, document)
+        if isinstance(value, Sourced) and is_secret(loc):
+            return str(error), ""
+        better = error.instead if isinstance(error, Instead) else ""
+        return shown(document, loc) + str(error), line(loc, better)
     if kind == "literal_error":
         known = [str(word) for word in get_args(_annotation(loc))]
-        return f"{shown(document, loc)}expected {wrong['ctx']['expected']}" + (
-            nearest(str(value), known) if isinstance(value, str) else ""
-        )
+        meant = closest(value, known) if isinstance(value, str) else ""
+        near = f" (did you mean {meant}?)" if meant else ""
+        return f"{shown(document, loc)}expected {wrong['ctx']['expected']}{near}", line(loc, meant)
     if kind in _SHAPES:
         found = shown(document, loc)
         if value is None:
@@ -80,9 +131,22 @@ def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> str:
         hint = ""
         if kind == "string_type" and isinstance(value, bool | int | float) and found:
             hint = f"; write '{document.texts.get(loc)}' in quotes"
-        return f"{found}expected {_SHAPES[kind]}{hint}"
+        return f"{found}expected {_SHAPES[kind]}{hint}", example
     message = str(wrong["msg"]).replace("Input should be", "expected a value")
-    return shown(document, loc) + message.replace("Tuple should have", "expected").lower()
+    text = shown(document, loc) + message.replace("Tuple should have", "expected").lower()
+    return text.replace(" after validation", ""), example
+
+
+def _bad_key(text: str, loc: Loc, document: Document) -> tuple[str, str]:
+    """A name that stands as a key, and the same line with a better one."""
+    name = str(loc[-1])
+    if loc[-2:-1] == ("settings",):
+        if meant := closest(name, NAMES):
+            return f"{text} (did you mean {meant}?)", _moved((*loc[:-1], meant), loc, document)
+        return text, ""
+    composed = unicodedata.normalize("NFC", name)
+    better = composed if composed != name else first_key(loc[:-1])
+    return text, line((*loc[:-1], better)) if better else ""
 
 
 def _annotation(loc: Loc) -> Any:
@@ -126,16 +190,47 @@ def _expected(loc: Loc) -> str:
     return f"; expected a mapping with {listed(needed, 'and')}"
 
 
-def _unknown(loc: Loc) -> str:
+def _slip(loc: Loc) -> str:
+    """The key of the same mapping that was meant, or nothing."""
     name, known = str(loc[-1]), _fields(loc[:-1])
     plain = name.lower().replace("-", "_")
-    if plain in known:
-        return f"unknown key; expected {plain}"
-    if hint := nearest(name, known):
-        return f"unknown key{hint}"
-    if homes := sorted({dotted(home) for home in _homes(plain)}):
-        return f"unknown key here; it belongs under {listed(homes)}"
-    return f"unknown key; expected one of {', '.join(sorted(known))}"
+    if OTHER_WORDS.get(plain) in known:
+        plain = OTHER_WORDS[plain]
+    return plain if plain in known else closest(name, known)
+
+
+def _unknown(loc: Loc, document: Document) -> tuple[str, str]:
+    """Which key was meant, and the line with it."""
+    name, known = str(loc[-1]), set(_fields(loc[:-1])) - {"nodes", "folder"}
+    plain = name.lower().replace("-", "_")
+    if meant := _slip(loc):
+        hint = nearest(name, [meant]) if plain != meant else ""
+        text = "unknown key" + (hint or f"; expected {meant}")
+        return text, _moved((*loc[:-1], meant), loc, document)
+    if len(loc) == 3 and loc[0] == "nodes" and plain in Inventory.model_fields:
+        return "unknown key here; it belongs into cluster.yml", ""
+    if len(loc) == 1 and plain in Node.model_fields and plain not in Hetzner.model_fields:
+        return "unknown key here; it belongs into a node's file, nodes/NAME.yml", ""
+    homes = {dotted(home): home for home in sorted(_homes(plain), key=dotted)}
+    if plain in NAMES and not homes:
+        homes = {"postgres.settings": ("postgres", "settings")}
+    if homes:
+        home = (*next(iter(homes.values())), plain)
+        text = f"unknown key here; it belongs under {listed(list(homes))}"
+        return text, nested(home, _kept(home, loc, document) or "...")
+    return f"unknown key; expected one of {', '.join(sorted(known))}", ""
+
+
+def _moved(right: Loc, loc: Loc, document: Document) -> str:
+    """The line with the key that was meant; its value as written, where that may be shown."""
+    return line(right, _kept(right, loc, document))
+
+
+def _kept(right: Loc, loc: Loc, document: Document) -> str:
+    """A plain word that was written there, if it is no secret at either place."""
+    text = document.texts.get(loc) or ""
+    fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
+    return text if fine and not is_secret(right[-1:] + loc[-1:]) else ""
 
 
 def _homes(name: str, annotation: Any = Inventory, at: Loc = ()) -> Iterator[Loc]:

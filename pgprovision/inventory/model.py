@@ -241,8 +241,8 @@ class Postgres(Model):
 
     version: n.Integer = Field(default=15, ge=13, le=18)
     """The major version."""
-    port: n.Port = 5432
-    """Where it listens, on loopback and the private address."""
+    port: n.Port = Field(default=5432, ge=1024)
+    """Where it listens, on loopback and the private address. Below 1024 only root may."""
     locale: n.Locale = "C.UTF-8"
     """Of new clusters and databases. C.UTF-8 sorts by code point, on every release alike."""
     encoding: n.Encoding = "UTF8"
@@ -380,6 +380,8 @@ class S3Repository(Model):
     """Where in the bucket; of this cluster alone."""
     cipher_type: Literal["aes-256-cbc", "none"] = "aes-256-cbc"
     """How backups are encrypted before they leave the host."""
+    allow_unencrypted: n.Boolean = False
+    """Lets `cipher_type: none` pass."""
     cipher_pass: n.SecretText | None = None
     """The passphrase; if not given, from secrets/pgbackrest.passphrase. Without it no backup can
     be read."""

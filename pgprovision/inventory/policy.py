@@ -1,8 +1,12 @@
 """What settings and secrets may not be, whatever their type."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from pgprovision.inventory.complaint import Found, Loc
+from pgprovision.inventory.examples import word
+from pgprovision.inventory.known import unknown
 from pgprovision.inventory.model import Inventory, Postgres
 from pgprovision.secret import Secret
 
@@ -21,9 +25,8 @@ OWNED = {
     "listen_addresses": "the node's private_ip",
 } | dict.fromkeys(_OWNED_OUTRIGHT.split(), "")
 DANGEROUS = frozenset({"fsync", "full_page_writes"})
-_OFF = (False, "off", "false", "no", 0)
 _UNITS = ("B", "kB", "MB", "GB", "TB", "us", "ms", "s", "min", "h", "d")
-_QUANTITY = re.compile(r"[-+]?[0-9.]+ ?([A-Za-z]+)")
+_QUANTITY = re.compile(r"([-+]?[0-9.]+) ?([A-Za-z]+)")
 _COMMON = frozenset(
     {"password", "changeme", "12345678", "postgres", "replicator", "secretpassword"}
 )
@@ -42,21 +45,49 @@ def settings(inventory: Inventory) -> Found:
         if plain in OWNED:
             instead = f"; expected it as {OWNED[plain]}" if OWNED[plain] else "; leave it out"
             yield at, f"written by pgprovision itself{instead}"
-        if plain in DANGEROUS - set(postgres.allow_dangerous_settings) and value in _OFF:
+        if plain in DANGEROUS - set(postgres.allow_dangerous_settings) and _is_off(value):
             yield (
                 at,
-                (
-                    "off loses data when the machine stops; expected on, or its name under "
-                    "postgres.allow_dangerous_settings"
-                ),
+                "off loses data when the machine stops; expected on, or its name under "
+                "postgres.allow_dangerous_settings",
+                f"{name}: on",
             )
-        found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
-        if found and found[1] not in _UNITS:
-            yield at, f"{value!r}: no unit {found[1]}; expected one of {', '.join(_UNITS)}"
+        yield from _quantity(at, value)
         least = len(inventory.replicas) + 2
         counted = plain in ("max_wal_senders", "max_replication_slots")
-        if counted and isinstance(value, int) and value < least:
-            yield at, f"{value}: expected at least {least}, two more than there are replicas"
+        if counted and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) < least:
+            text = f"{value}: expected at least {least}, two more than there are replicas"
+            yield at, text, f"{name}: {least}"
+    sets: list[tuple[Loc, Mapping[str, Any]]] = [(("postgres", "settings"), postgres.settings)]
+    sets += [(("roles", name, "settings"), role.settings) for name, role in inventory.roles.items()]
+    for at, declared in sets:
+        for name, value in declared.items():
+            if wrong := unknown(name, postgres.version):
+                text, meant = wrong
+                example = f"{meant}: {word(value)}" if meant and ":" not in meant else meant
+                yield (*at, name), text, example
+
+
+def _is_off(value: object) -> bool:
+    """As PostgreSQL reads it: any letters' case, any beginning that is clear."""
+    text = str(value).lower()
+    return text in ("0", "of", "off") or bool(
+        text and "false".startswith(text) | "no".startswith(text)
+    )
+
+
+def _quantity(at: Loc, value: object) -> Found:
+    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        return
+    number, unit = found[1], found[2]
+    if unit not in _UNITS:
+        near = {one.lower(): one for one in _UNITS} | {"k": "kB", "m": "MB", "g": "GB", "t": "TB"}
+        meant = near.get(unit.lower(), "")
+        example = f"{at[-1]}: {number}{meant}" if meant else ""
+        yield at, f"{value!r}: no unit {unit}; expected one of {', '.join(_UNITS)}", example
+    elif number.startswith("-") and unit in _UNITS[:5]:
+        yield at, f"{value!r}: expected a size above 0", f"{at[-1]}: {number[1:]}{unit}"
 
 
 def secrets(inventory: Inventory) -> Found:
@@ -74,14 +105,31 @@ def secrets(inventory: Inventory) -> Found:
             yield at, f"{password.source} is a verifier; expected the password itself"
         elif not 8 <= len(text) <= 1000:
             yield at, f"{password.source} has {len(text)} characters; expected 8 to 1000"
-        elif text.lower() in _COMMON or text == name:
+        elif text.lower() in _COMMON or text.lower() == name.lower():
             yield at, f"{password.source} is easily guessed; expected a random password"
     others = [secret.text() for at, (_, secret) in passwords.items() if at != repeated]
     if replication.password.text() in others:
-        yield repeated, "the same as another role's; expected a password of its own"
-    repository = inventory.backup and inventory.backup.repository
-    if repository and repository.cipher_type != "none":
-        at = ("backup", "repository", "cipher_pass")
-        secret = repository.cipher_pass
-        if secret and (len(secret.text()) < 32 or secret.text() == _SAMPLE):
-            yield at, f"{secret.source} is weak; expected 32 random characters or more"
+        text = "the same as another role's; expected a password of its own"
+        yield repeated, f"{replication.password.source} is {text}"
+    yield from _repository(inventory, {*others, replication.password.text()})
+
+
+def _repository(inventory: Inventory, passwords: set[str]) -> Found:
+    """Backups hold all there is: encrypted, by a secret that opens nothing else."""
+    if inventory.backup is None:
+        return
+    repository = inventory.backup.repository
+    secret = repository.cipher_pass
+    at: Loc = ("backup", "repository", "cipher_pass")
+    if repository.cipher_type == "none":
+        if not repository.allow_unencrypted:
+            yield (
+                ("backup", "repository", "cipher_type"),
+                "everybody who reads the bucket reads the data; expected aes-256-cbc, or "
+                "`allow_unencrypted: true` beside it",
+                "cipher_type: aes-256-cbc",
+            )
+    elif secret and (len(secret.text()) < 32 or secret.text() == _SAMPLE):
+        yield at, f"{secret.source} is weak; expected 32 random characters or more"
+    elif secret and secret.text() in {*passwords, repository.key_secret.text()}:
+        yield at, f"{secret.source} opens something else, too; expected a passphrase of its own"

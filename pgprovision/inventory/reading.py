@@ -1,7 +1,7 @@
 """An inventory's files as one document, and the document as one Inventory."""
 
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,10 @@ from pgprovision.inventory import access
 from pgprovision.inventory.checks import checked
 from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.document import Document, Resolve, read
+from pgprovision.inventory.examples import line
 from pgprovision.inventory.explain import complaint, explained
 from pgprovision.inventory.model import ANYONE, Host, Inventory, Node
+from pgprovision.inventory.salvage import concerns, salvaged
 
 CLUSTER_FILE = "cluster.yml"
 NODES = "nodes"
@@ -56,7 +58,7 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
     if isinstance(whole.value, dict):
         whole.value[NODES] = nodes
         whole.value["folder"] = folder.absolute()
-        _complete(whole, resolve)
+        complete(whole, resolve)
     return whole
 
 
@@ -80,11 +82,11 @@ def _named(value: Any, name: str, document: Document, at: Loc) -> Any:
     """A mapping with its name put in; a name of its own has to be the same."""
     if isinstance(value, dict) and value.setdefault("name", name) != name:
         text = f"expected {name}, as the file or key is called"
-        document.complaints.append(complaint(document, (*at, "name"), text))
+        document.complaints.append(complaint(document, (*at, "name"), text, f"name: {name}"))
     return value
 
 
-def _complete(document: Document, resolve: Resolve) -> None:
+def complete(document: Document, resolve: Resolve) -> None:
     """Puts in what a key's place already says: names, and the files of our own secrets."""
     whole = document.value
     for kind in ("roles", "databases"):
@@ -112,39 +114,28 @@ def validated(document: Document) -> Inventory:
     value = document.value
     if not isinstance(value, dict):
         raise BadInventory(document.complaints)
+    document.complaints = [
+        c if c.example is not None else replace(c, example=line(c.key)) for c in document.complaints
+    ]
     context = {"folder": value["folder"]}
     inventory: Inventory | None = None
-    failed = False
+    failed, lacking = False, set[str]()
     try:
         inventory = Inventory.model_validate(value, context=context)
     except ValidationError as wrong:
         document.complaints += explained(wrong, document)
-        with suppress(ValidationError):
-            inventory = Inventory.model_validate(_pruned(value, wrong), context=context)
+        inventory, lacking = salvaged(value, wrong, context)
         failed = True
     if inventory is not None:
         spoiled = {c.key for c in document.complaints}
         document.complaints += [
-            complaint(document, loc, text) for loc, text in checked(inventory) if loc not in spoiled
+            complaint(document, loc, text, *example)
+            for loc, text, *example in checked(inventory)
+            if loc not in spoiled and not concerns(loc, lacking)
         ]
     if document.complaints or failed or inventory is None:
         raise BadInventory(document.complaints)
     return _filled(inventory)
-
-
-def _pruned(value: dict[str, Any], wrong: ValidationError) -> dict[str, Any]:
-    """The same without the keys that are wrong, so that the rest can still be judged."""
-    for error in wrong.errors(include_url=False, include_input=False):
-        *path, last = error["loc"]
-        holder: Any = value
-        for part in path:
-            try:
-                holder = holder[part]
-            except (KeyError, IndexError, TypeError):
-                holder = None
-        if isinstance(holder, dict):
-            holder.pop(last, None)
-    return value
 
 
 def _filled(inventory: Inventory) -> Inventory:

@@ -32,6 +32,14 @@ ENCODINGS = frozenset(
 )
 
 
+class Instead(ValueError):
+    """What is expected, and the very value that was probably meant."""
+
+    def __init__(self, text: str, instead: str) -> None:
+        super().__init__(text)
+        self.instead = instead
+
+
 def sql_name(reserved: frozenset[str]) -> Callable[[str], str]:
     def check(text: str) -> str:
         length = len(text.encode("utf-8", "surrogatepass"))
@@ -79,10 +87,10 @@ def network(value: object) -> object:
     try:
         return ip_network(f"{start}/{prefix}", strict=True)
     except ValueError as wrong:
-        hint = ""
         if "host bits" in str(wrong):
-            hint = f"; host bits are set: expected {ip_network(f'{start}/{prefix}', False)}"
-        raise ValueError(f"not a network such as 10.0.0.0/16 or fd00::/64{hint}") from None
+            meant = str(ip_network(f"{start}/{prefix}", False))
+            raise Instead(f"host bits are set: expected {meant}", meant) from None
+        raise ValueError("not a network such as 10.0.0.0/16 or fd00::/64") from None
 
 
 def private_range(value: object) -> object:

@@ -20,7 +20,7 @@ def test_second_primary_is_refused(tmp_path: Path) -> None:
 def test_node_when_its_name_is_not_a_host_name_is_refused(tmp_path: Path) -> None:
     folder = static(tmp_path)
     folder.write("nodes/DB_2.yml", REPLICA)
-    assert folder.complaint().startswith("nodes/DB_2.yml:1:1: expected 1 to 63 lower-case")
+    assert folder.complaint().startswith("nodes/DB_2.yml:1:1: the file's name: expected 1 to 63")
 
 
 def test_node_when_called_other_than_its_file_is_refused(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_environment_when_unset_takes_the_default(tmp_path: Path) -> None:
 def test_clear_text_where_a_secret_is_wanted_is_refused_and_not_shown(tmp_path: Path) -> None:
     complaint = static(tmp_path, CLUSTER.replace(RAILS, "hunter2hunter2")).complaint()
     assert complaint == (
-        "cluster.yml:3:21: roles.rails.password: a secret in clear text; expected "
+        "cluster.yml:3:21: roles.rails.password: ***: a secret in clear text; expected "
         "!file secrets/NAME, !env NAME or !command [...]"
     )
 

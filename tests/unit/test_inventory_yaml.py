@@ -101,8 +101,8 @@ def test_lookalike_characters_are_named(tmp_path: Path) -> None:
     cluster = CLUSTER + "apt: {source: \u201cpgdg\u201d}\nssh: {user:\u00a0me, port:\u00a022}\n"
     assert [line.partition(";")[0] for line in static(tmp_path, cluster).complaints()] == [
         "cluster.yml:6:15: apt.source: curly quotes",
-        "cluster.yml:7:7: ssh.user:\u00a0me: a non-breaking space (U+00A0)",
-        "cluster.yml:7:17: ssh.port:\u00a022: a non-breaking space (U+00A0)",
+        "cluster.yml:7:7: ssh.'user:\\xa0me': a non-breaking space (U+00A0)",
+        "cluster.yml:7:17: ssh.'port:\\xa022': a non-breaking space (U+00A0)",
     ]
 
 

@@ -1,0 +1,86 @@
+"""What is left of an inventory once its wrong parts are put aside, so that the rest can be judged
+in the same report."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from pgprovision.inventory.complaint import Loc
+from pgprovision.inventory.model import Inventory
+from pgprovision.secret import Secret
+
+_ROUNDS = 6  # a key, the mapping that needs it, the list or mapping around, and so on
+# what stands in where something is required and wrong
+_STAND_INS: dict[str, Any] = {
+    "cluster": "unnamed",
+    "ca_certificate": "-----BEGIN CERTIFICATE-----",
+    "nodes": [
+        {
+            "name": "unnamed",
+            "role": "primary",
+            "private_ip": "10.0.1.2",
+            "address": "192.0.2.2",
+        }
+    ],
+} | dict.fromkeys(
+    ("ca_key", "password", "token", "key", "key_secret"), Secret("none", "a secret that is missing")
+)
+# parts that speak of each other: where one lacks something, nothing is said about the others
+_TOGETHER = ({"nodes", "hetzner", "host"}, {"roles", "databases", "hba"}, {"backup", "nodes"})
+
+
+def salvaged(
+    value: dict[str, Any], wrong: ValidationError, context: dict[str, Any]
+) -> tuple[Inventory | None, set[str]]:
+    """An inventory without what is wrong, if there is one, and the parts that nothing can be said
+    about any more. Changes the value."""
+    lacking: set[str] = set()
+    for _ in range(_ROUNDS):
+        for error in sorted(wrong.errors(include_url=False), key=_last_first, reverse=True):
+            loc = tuple(part for part in error["loc"] if part != "[key]")
+            lacking |= _put_aside(value, loc, str(error["type"]), error["loc"] != loc)
+        try:
+            return Inventory.model_validate(value, context=context), _around(lacking)
+        except ValidationError as again:
+            wrong = again
+    return None, lacking
+
+
+def concerns(loc: Loc, lacking: set[str]) -> bool:
+    """Whether a key path leads into one of these parts."""
+    return bool(lacking & ({"hba"} if loc[:2] == ("postgres", "hba") else {loc[0]}))
+
+
+def _last_first(error: Any) -> list[tuple[bool, str]]:
+    """Items of a list are taken away from its end."""
+    return [(isinstance(part, int), f"{part:>9}") for part in error["loc"]]
+
+
+def _around(lacking: set[str]) -> set[str]:
+    return lacking.union(*(parts for parts in _TOGETHER if parts & lacking))
+
+
+def _put_aside(value: dict[str, Any], loc: Loc, kind: str, key: bool) -> set[str]:
+    """Takes away what stands at a key path, or what lacks it. The parts that now lack something."""
+    *path, last = loc
+    holder: Any = value
+    for part in path:
+        try:
+            holder = holder[part]
+        except (KeyError, IndexError, TypeError):
+            return set()
+    if kind == "missing":
+        if isinstance(holder, dict) and last in _STAND_INS:
+            holder[str(last)] = _STAND_INS[str(last)]
+            return {"nodes"} if last == "nodes" else set()
+        return _put_aside(value, tuple(path), "lacking", False) if path else set()
+    if isinstance(holder, list) and isinstance(last, int):
+        del holder[last : last + 1]
+    elif isinstance(holder, dict):
+        found = holder.pop(last, None)
+        if path == ["roles"] and not key and found is not None:
+            holder[last] = {"name": last}  # the name is right, and others may use it
+            return set()
+    listed = isinstance(holder, list) or kind == "lacking" or path in (["roles"], ["databases"])
+    part = "hba" if loc[:2] == ("postgres", "hba") else str(loc[0])
+    return {part} if listed or len(loc) == 1 else set()

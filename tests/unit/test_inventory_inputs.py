@@ -1,0 +1,134 @@
+"""Bad inputs, B of the programme. One file, one case: a right inventory, what is changed about it,
+and the whole report. No complaints: it is accepted.
+
+`base`: static or cloud. `cluster`, `node`: text put behind those files; `swap`: text replaced in
+cluster.yml; `whole`: cluster.yml itself; `times`: how often it stands there; `files`: other files.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pgprovision.inventory import BadInventory, load
+from pgprovision.inventory.complaint import Complaint, Loc
+from pgprovision.inventory.document import Document, read
+from pgprovision.inventory.reading import complete, documents, validated
+from pgprovision.inventory.sources import Sources
+from tests.folders import CLOUD_PRIMARY, CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "inputs").glob("*.yml"))
+BACKUP = """\
+backup:
+  repository:
+    {bucket: hcb-backups, endpoint: s3.example.org, region: lab, key: !file key,
+     key_secret: !file key_secret, path: /hcb-lab}
+"""
+SHOWN = "canary"  # what no complaint may show: every secret in these cases has it
+
+
+def folder_of(case: Mapping[str, Any], path: Path) -> Folder:
+    """The case's inventory."""
+    base, make = (HETZNER, cloud) if case.get("base") == "cloud" else (CLUSTER, static)
+    text = base + (BACKUP if case.get("backup") else "")
+    for old, new in case.get("swap", {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    text = case.get("whole", text + case.get("cluster", "")) * case.get("times", 1)
+    node = (CLOUD_PRIMARY if base is HETZNER else PRIMARY) + case.get("node", "")
+    folder = make(path, text, case.get("only_node", node))
+    folder.write("key", "AKIAEXAMPLE")
+    folder.write("key_secret", "a-secret-key-of-the-store")
+    if not (path / "secrets/pgbackrest.passphrase").exists():
+        folder.write("secrets/pgbackrest.passphrase", "p" * 43)
+    for name, content in case.get("files", {}).items():
+        folder.write(name, content, 0o644 if name in case.get("open", ()) else 0o600)
+    for name in case.get("gone", ()):
+        (path / name).unlink()
+    return folder
+
+
+def complaints(folder: Folder) -> tuple[Complaint, ...]:
+    try:
+        load(folder.path)
+    except BadInventory as wrong:
+        assert wrong.exit_code == 2
+        assert SHOWN not in str(wrong)
+        return wrong.complaints
+    return ()
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_bad_input(file: Path, tmp_path: Path) -> None:
+    case = yaml.safe_load(file.read_text())
+    folder = folder_of(case, tmp_path)
+    found = complaints(folder)
+    reports = [c.report().replace(f"{tmp_path}/", "") for c in found]
+    assert reports == [text.rstrip("\n") for text in case["complaints"]]
+    for complaint in found:
+        assert re.match(rf"{re.escape(str(tmp_path))}/[^:]+:\d+:\d+: ", str(complaint))
+        if complaint.example:
+            assert not spoiled(folder, complaint)
+
+
+def spoiled(folder: Folder, complaint: Complaint) -> set[Loc]:
+    """Keys that are wrong anew, or still, once the complaint's example stands in its place."""
+    assert complaint.example
+    for name in re.findall(r"!file (secrets/[^ ,}\]]+)", complaint.example):
+        if not (folder.path / name).exists():
+            folder.write(name, "a-secret-for-the-example-and-nothing-else")
+    sources = Sources(folder.path, Anything())
+    before = keys(documents(folder.path, sources, {}))
+    document = documents(folder.path, sources, {})
+    document.complaints = [c for c in document.complaints if c.key != complaint.key]
+    better = read(Path("example.yml"), complaint.example.encode(), sources)
+    assert better.complaints == []
+    put(document, complaint, better.value)
+    complete(document, sources)
+    return {key for key in keys(document) if key not in before or key == complaint.key}
+
+
+class Anything(dict[str, str]):
+    """An environment in which every name is set."""
+
+    def get(self, key: str, default: object = None) -> str:
+        return "something-for-an-example"
+
+
+def keys(document: Document) -> set[Loc]:
+    """What is wrong."""
+    try:
+        validated(document)
+    except BadInventory as wrong:
+        return {c.key for c in wrong.complaints}
+    return set()
+
+
+def put(document: Document, complaint: Complaint, better: Any) -> None:
+    """An example in place of what was complained about; one from the top of the file there."""
+    holder = around(document.value, complaint.key[:-1])
+    if isinstance(better, list):
+        holder[complaint.key[-1]] = better[0]
+        return
+    holder.pop(complaint.key[-1], None)
+    top = "belongs under" in complaint.text or (
+        len(complaint.key) > 1 and complaint.key[0] in better
+    )
+    merge(document.value if top else holder, better)
+
+
+def around(holder: Any, loc: Loc) -> Any:
+    for part in loc:
+        holder = holder[part]
+    return holder
+
+
+def merge(into: dict[str, Any], better: dict[str, Any]) -> None:
+    for key, value in better.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
