@@ -107,10 +107,11 @@ def test_F6_up_when_told_to_wait_then_goes_on_after_the_other(
 def test_F5_F8_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
     slow: Person, elsewhere: Person
 ) -> None:
-    with running(slow) as first:
+    with ExitStack() as both:
+        first = both.enter_context(running(slow))
         assert under_way(slow)
         first.kill()
-    with running(elsewhere) as second:
+        second = both.enter_context(running(elsewhere))
         assert wait_until(lambda: fence(slow) > 0 and holder(slow, elsewhere), 10)
         assert slow.shell(PRIMARY, "pgrep -c apt-get") == "1"
         go_on(slow)
