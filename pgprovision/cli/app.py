@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pgprovision.cli import (
+    adopt,
     ca,
     converge,
     destroy,
@@ -57,6 +58,7 @@ init.register(app)
 converge.register(app)
 explain.register(app)
 replica.register(app)
+adopt.register(app)
 status.register(app)
 rotate.register(app)
 resize.register(app)

@@ -109,7 +109,7 @@ def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Js
         operation.check(node, former, servers[0], primary.name, servers[1])
         return operation.tiers(inventory, node, former, datetime.now(UTC))
 
-    typed = _typing(f"Type {name} to rename its data aside and clone it again", confirm)
+    typed = typing_of(f"Type {name} to rename its data aside and clone it again", confirm)
     approve = confirmed(name, typed, "the replica's")
     return run("re-clone", inventory, wishes, approve, json=json, wait=options.wait)
 
@@ -149,7 +149,7 @@ def remove_replica(
             report.say_aside(f"{name} does not answer or has no PostgreSQL: nothing to stop there")
         return operation.tiers(inventory, leaving)
 
-    typed = _typing(f"Type {name} to take it out of the cluster", confirm)
+    typed = typing_of(f"Type {name} to take it out of the cluster", confirm)
     approve = confirmed(name, typed, "the replica's")
     code = run("remove-replica", inventory, wishes, approve, json=json, wait=options.wait)
     if not delete_server and node is not None and node.address is None and not json:
@@ -178,7 +178,7 @@ def _peers(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, .
     return found
 
 
-def _typing(question: str, confirm: str) -> "partial[str]":
+def typing_of(question: str, confirm: str) -> "partial[str]":
     return partial(_typed, question, confirm)
 
 

@@ -13,7 +13,7 @@ from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Answer, Ask, Resource, Tier
 from pgprovision.quote import sh
-from pgprovision.resources.identity import Marker
+from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.live_roles import described
 from pgprovision.resources.slot import Slot, slot_of
@@ -95,7 +95,7 @@ def tiers(inventory: Inventory, node: Node, former: Former, now: datetime) -> tu
     def anew(wish: Resource) -> Resource:
         if isinstance(wish, Standby) and wish.on == node.name:
             return replace(wish, former=former.inode)
-        if isinstance(wish, Marker) and wish.on == node.name:
+        if isinstance(wish, Identity) and wish.on == node.name:
             return replace(wish, remade=True)
         if isinstance(wish, Slot) and wish.slot == slot_of(node.name):
             return replace(wish, renew=True)

@@ -63,7 +63,13 @@ def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
     rest, primary, node = without(inventory, leaving.name), inventory.primary, leaving.node
     shut = (primary, *leaving.peers)
     slot = Slot(on=primary.name, snapshot=snapshot(rest), slot=slot_of(leaving.name), present=False)
-    whole = [Tier("live roles", tuple(host.live_roles(inventory, primary)))]
+    stops = node is not None and leaving.running and not leaving.delete_server
+    written = [*shut, node] if node is not None and stops else shut
+    whose = [wish for other in written for wish in host.identity(inventory, other)]
+    whole = [
+        Tier("identity", tuple(whose)),
+        Tier("live roles", tuple(host.live_roles(inventory, primary))),
+    ]
     if leaving.delete_server:
         forgotten = replace(host_key(inventory, leaving.name), absent=True)
         whole += [Tier("server", _server(inventory, leaving)), Tier("host key", (forgotten,))]

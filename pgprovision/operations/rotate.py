@@ -20,7 +20,7 @@ from pgprovision.model import Tier
 from pgprovision.resources.proven_login import ProvenLogin
 from pgprovision.resources.snapshot import Server
 from pgprovision.secret import Secret
-from pgprovision.tasks import postgres, proof, replica
+from pgprovision.tasks import host, postgres, proof, replica
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
         files = tuple(file for node in replicas for file in replica.passfile(wished, node))
         logins = tuple(proof.replication_login(wished, node) for node in replicas)
         role = tuple(postgres.replication_role(wished, primary))
-        return Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
+        whose = _identities(inventory, inventory.nodes)
+        return whose, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
     database = next(databases_of(inventory, turn.role), None)
     if database is None:
         raise Refused(
@@ -116,7 +117,14 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
     there = [wish for wish in seen if isinstance(wish, ProvenLogin) and wish.role == turn.role]
     roles = tuple(wish for wish in postgres.roles(wished, primary) if wish.name == turn.role)
     logins = (proof.login(wished, primary, turn.role, here), *there)
-    return Tier("role", roles), Tier("proof", logins)
+    whose = _identities(inventory, (primary, *reachable))
+    return whose, Tier("role", roles), Tier("proof", logins)
+
+
+def _identities(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
+    """A password goes to no machine that is another's."""
+    wishes = [wish for node in nodes for wish in host.identity(inventory, node)]
+    return Tier("identity", tuple(wishes))
 
 
 def _password(inventory: Inventory, role: str) -> Secret:

@@ -2,7 +2,8 @@
 
 A killed initdb leaves PG_VERSION and a control file behind and no `postgres` database, so neither
 proves anything. The note is laid before the first file and removed after the last; a directory
-with a note beside it never held anybody's data and is set aside.
+with a note beside it never held anybody's data and is set aside. A machine that has a marker, or a
+configuration and no note, had a cluster once: whatever became of its data, none is made anew.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import ClassVar
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
+from pgprovision.resources.identity import MARKER
 from pgprovision.resources.instance import Instance, note
 
 
@@ -19,6 +21,13 @@ def make_parent(instance: Instance) -> str:
     """Shell text for the directory of this version's clusters, as Debian's wrappers make it."""
     parent = instance.data_directory.rpartition("/")[0]
     return sh("install", "-d", "-o", "postgres", "-g", "postgres", parent)
+
+
+def drop_note(instance: Instance) -> str:
+    """Shell text that ends the making, also for a machine whose power fails right after: a note
+    that came back would have a whole cluster set aside."""
+    here = note(instance)
+    return f"{sh('rm', '-f', here)}; {sh('sync', here.rpartition('/')[0])}"
 
 
 def set_aside(directory: str) -> str:
@@ -49,9 +58,11 @@ class PostgresCluster(Resource):
 
     def probe(self) -> Ask:
         data, control = sh(self.instance.data_directory), sh(f"{self.instance.bin}/pg_controldata")
+        config = sh(f"{self.instance.config_directory}/postgresql.conf")
         return Ask(
-            f"[ -e {sh(note(self.instance))} ] && exit 3\n"
-            f"[ -e {data}/PG_VERSION ] || exit 4\n"
+            f"if [ -e {sh(note(self.instance))} ]; then [ -e {MARKER} ] && exit 6; exit 3; fi\n"
+            f"if [ ! -e {data}/PG_VERSION ]; then\n"
+            f"[ -e {MARKER} ] || [ -e {config} ] && exit 5; exit 4; fi\n"
             f"cat {data}/PG_VERSION; [ -e {data}/standby.signal ] && echo standby || echo primary\n"
             f"LC_ALL=C {control} -D {data} | sed -n 's/^Data page checksum version: *//p'"
         )
@@ -59,6 +70,8 @@ class PostgresCluster(Resource):
     def read(self, answer: Answer) -> State | None:
         if answer.code in (3, 4):
             return None
+        if answer.code in (5, 6):
+            raise self._was_there(answer.code == 6)
         version, role, *checksums = answer.text.split()
         if version != str(self.instance.version):
             raise Refused(
@@ -66,7 +79,8 @@ class PostgresCluster(Resource):
                 f" {self.instance.version}",
                 where=self.on,
                 done="nothing was written",
-                next="a major upgrade is a verb of its own; put the version back",
+                next=f"put postgres.version back to {version}; a major upgrade will be a verb of"
+                " its own and is not there yet",
             )
         if role != "primary":
             raise Refused(
@@ -77,6 +91,20 @@ class PostgresCluster(Resource):
                 next="pgprovision status shows who is primary; correct the roles in nodes/*.yml",
             )
         return {"version": version, "data_checksums": checksums[:1] not in ([], ["0"])}
+
+    def _was_there(self, noted: bool) -> Refused:
+        here = self.instance.data_directory
+        if noted:
+            what = f"{note(self.instance)} says that {here} is being made, and {MARKER} that it was"
+            after = f"where {here} is whole: rm {note(self.instance)}; where it was to be a replica"
+            after += "'s, correct the roles in nodes/*.yml"
+        else:
+            what = f"there was a cluster in {here}, and it holds none now: an empty one is never"
+            what += " made in its place"
+            after = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
+            after += f" anew without the data: mv {self.instance.config_directory}"
+            after += f" {self.instance.config_directory}.aside"
+        return Refused(what, where=self.on, done="nothing was written", next=after)
 
     def desired(self) -> State:
         return {
@@ -98,6 +126,6 @@ class PostgresCluster(Resource):
             f"{', checksums' if self.data_checksums else ''})",
             f"set -e\n{make_parent(self.instance)}\ntouch {sh(here)}; sync {sh(here)}\n"
             f"{set_aside(data)}\n{set_aside(config)}\n{sh(*words)}\n"
-            f"sync -f {sh(data)}\nrm {sh(here)}",
+            f"sync -f {sh(data)}; sync -f {sh(config)}\n{drop_note(self.instance)}",
             timeout=300,
         )

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Impact, Need, Resource, State, Waiting
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.cluster import make_parent, set_aside
+from pgprovision.resources.cluster import drop_note, make_parent, set_aside
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance, as_postgres, note
 from pgprovision.resources.job import IDLE, Job, JobState
@@ -145,7 +145,8 @@ class Standby(Resource):
         )
         yield as_postgres("touch", f"{directory}/standby.signal")
         yield f"rm -f {sh(directory)}/recovery.signal"  # pgBackRest's; the other one counts
-        yield f"sync -f {data}\nrm -f {here} {progress}\nsystemctl daemon-reload\n"
+        yield f"sync -f {data}\nrm -f {progress}\n{drop_note(self.instance)}"
+        yield "systemctl daemon-reload\n"
 
 
 def primary_conninfo(

@@ -33,6 +33,7 @@ def tiers(
     live_roles = partial(host.live_roles, needed=bool(upstream))
     whole = (
         *cloud.cloud_tiers(inventory, nodes),
+        tier("identity", [*nodes, *beside], host.identity),
         tier("live roles", [inventory.primary], live_roles),
         tier("first boot", nodes, host.first_boot),
         tier("claim", nodes, host.claim),

@@ -8,10 +8,11 @@ from pgprovision.model import Resource
 from pgprovision.render import render
 from pgprovision.resources.certificate import Certificate, ServerKey
 from pgprovision.resources.file import Directory, File
-from pgprovision.resources.identity import FOLDER, Claim, Marker
+from pgprovision.resources.identity import FOLDER, Identity
 from pgprovision.resources.instance import note
 from pgprovision.resources.live_roles import LiveRoles
 from pgprovision.resources.machine import FirstBoot, PrivateAddress
+from pgprovision.resources.marker import Claim, Marker
 from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.release import Release
 from pgprovision.tasks import system
@@ -43,8 +44,14 @@ def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield PrivateAddress(on=node.name, address=str(node.private_ip))
 
 
-def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def identity(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Whose machine this is, before anything is written to it."""
+    on = node.name
+    yield Identity(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
+
+
+def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """It is being made into this node; a replica, from a machine like its primary's."""
     on = node.name
     yield Claim(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
     if not node.is_primary:

@@ -16,7 +16,7 @@ from pgprovision.model import Answer, Ask, Diff, Impact, Waiting
 from pgprovision.operations import re_clone, remove_replica
 from pgprovision.operations.re_clone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of
-from pgprovision.resources.identity import Marker
+from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import JobState
 from pgprovision.resources.live_roles import LiveRoles, judge
@@ -166,19 +166,6 @@ def test_F92_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
     assert start.text.index("mv -T") < start.text.index(" -D " if seed is SEED else "--type=none")
 
 
-def test_marker_when_data_are_being_made_is_absent() -> None:
-    marker = Marker(on="db-2", cluster="c", node="db-2", instance=Instance())
-    assert "main.pgprovision-making ] && cat" in marker.probe().text
-
-
-def test_marker_when_other_data_are_there_is_refused_unless_they_are_made_anew() -> None:
-    marker = Marker(on="db-2", cluster="c", node="db-2", instance=Instance(), identifier="72")
-    found = Answer(out=b'{"cluster": "c", "node": "db-2", "system_identifier": "71"}')
-    with pytest.raises(Refused, match="the marker says system identifier 71"):
-        marker.read(found)
-    assert replace(marker, remade=True).read(found) is not None
-
-
 # --- E4, F95: streaming ---
 
 
@@ -295,7 +282,7 @@ def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
     assert [w.former for w in wishes if isinstance(w, Standby)] == ["7"]
     renewed = [w.name for w in wishes if getattr(w, "renew", False)]
     assert renewed == ["pgprovision_server_postgres_2"]
-    assert [w.remade for w in wishes if isinstance(w, Marker)] == [True]
+    assert [w.on for w in wishes if isinstance(w, Identity) and w.remade] == [node.name]
 
 
 # --- scopes, E5 ---
@@ -312,6 +299,7 @@ def test_scope_when_a_replica_alone_brings_the_primarys_part_with_it(cluster: In
     assert kinds == {
         "abandoned slots",
         "host firewall",
+        "identity",
         "live roles",
         "pg_hba.conf",
         "role",
@@ -345,7 +333,7 @@ def test_remove_replica_when_planned_leaves_the_file_for_last(
     node = cluster.node("server-postgres-3")
     leaving = remove_replica.Leaving(node.name, node, True, (cluster.nodes[1],), delete_server)
     titles = [tier.title for tier in remove_replica.tiers(cluster, leaving)]
-    assert titles == ["live roles", *first, "ways in", "slot", "inventory"]
+    assert titles == ["identity", "live roles", *first, "ways in", "slot", "inventory"]
 
 
 def test_remove_replica_when_the_host_is_not_ours_deletes_no_server(cluster: Inventory) -> None:

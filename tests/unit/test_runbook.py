@@ -21,8 +21,8 @@ from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.file import Directory, File
-from pgprovision.resources.identity import Marker
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.marker import Marker
 from pgprovision.runbook import Cloud, Machine, runbook
 from pgprovision.runbook.text import sources, variable
 from pgprovision.secret import Secret

@@ -1,0 +1,255 @@
+"""Whose machine it is: every combination of claim, marker, note and data, and what adopt allows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgprovision.errors import Refused
+from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.inventory.model import Node
+from pgprovision.model import Answer, Diff
+from pgprovision.operations import adopt
+from pgprovision.operations.adopt import Sight
+from pgprovision.operations.re_clone import Former
+from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.file import File
+from pgprovision.resources.identity import Found, Identity, judge, parse
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.marker import Claim, Marker
+from pgprovision.resources.snapshot import Server
+from pgprovision.tasks import tiers
+from tests.folders import lab
+from tests.unit.test_postgres_cases import SERVER
+
+IDENTITY = Identity(on="db-1", cluster="c", node="db-1", instance=Instance(), identifier="71")
+CLAIM = '{"cluster": "c", "node": "db-1"}'
+MARKER = '{"cluster": "c", "node": "db-1", "system_identifier": "71"}'
+FULL = Found(marker=MARKER, data=True, config=True, versions=("15",))
+NAMES: dict[str, Any] = {"on": "db-1", "cluster": "c", "node": "db-1", "instance": Instance()}
+
+
+def test_look_when_everything_is_there_is_read() -> None:
+    text = f"claim {CLAIM}\nmarker {MARKER}\nmaking\ndata\nconfig\nversion 14\nversion 15\n"
+    assert parse(Answer(out=text.encode())) == Found(
+        CLAIM, MARKER, making=True, data=True, config=True, versions=("14", "15")
+    )
+    assert parse(Answer()) == Found()
+    assert parse(Answer(out=b"marker \n")).marker == ""
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Found(),
+        Found(claim=CLAIM),
+        Found(claim=CLAIM, making=True, data=True),
+        Found(claim=CLAIM, data=True, config=True, versions=("15",)),
+        FULL,
+        replace(FULL, claim=CLAIM),
+    ],
+    ids=["fresh", "claimed", "half-made", "made", "finished", "finished by an older release"],
+)
+def test_identity_when_it_is_this_node_or_nobody_goes_on(found: Found) -> None:
+    judge(found, IDENTITY)
+
+
+OTHERS = '{"cluster": "c", "node": "db-2", "system_identifier": "71"}'
+ADOPT = "pgprovision adopt db-1"
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "next"),
+    [
+        (replace(FULL, marker=OTHERS), "this machine is db-2 of cluster c, not db-1", "address"),
+        (Found(claim='{"cluster": "d", "node": "db-1"}'), "is db-1 of cluster d", "address"),
+        (replace(FULL, marker=None), "never taken for a fresh host", ADOPT),
+        (Found(data=True), "holds a PostgreSQL cluster", ADOPT),
+        (Found(config=True), "traces of a PostgreSQL cluster, and no data", ADOPT),
+        (Found(data=True, making=True), "never taken for a fresh host", ADOPT),
+        (replace(FULL, marker=""), "marker.json is damaged", ADOPT),
+        (replace(FULL, marker='{"cluster": "c", '), "marker.json is damaged", ADOPT),
+        (Found(claim="", data=True), "claim.json is damaged", ADOPT),
+    ],
+    ids=[
+        "F23 another node",
+        "F23 another cluster",
+        "F78 marker and claim gone",
+        "F68 foreign data",
+        "traces",
+        "half-made and nobody's",
+        "empty marker",
+        "cut marker",
+        "empty claim",
+    ],
+)
+def test_F23_F68_F78_machine_when_not_known_as_this_node_is_refused(
+    found: Found, said: str, next: str
+) -> None:
+    with pytest.raises(Refused, match=said) as refused:
+        judge(found, IDENTITY)
+    assert next in refused.value.next
+
+
+@pytest.mark.parametrize(
+    ("found", "identifier", "said"),
+    [
+        (FULL, "72", "has system identifier 72"),
+        (FULL, "", "cannot be read"),
+        (replace(FULL, data=False, versions=()), "", "is gone"),
+    ],
+    ids=["another database", "no control file", "F69 no data"],
+)
+def test_F68_F69_data_when_not_the_markers_are_refused_unless_made_anew(
+    found: Found, identifier: str, said: str
+) -> None:
+    identity = replace(IDENTITY, identifier=identifier)
+    with pytest.raises(Refused, match=f"the marker says system identifier 71.* {said}"):
+        judge(found, identity)
+    judge(found, replace(identity, remade=True))
+    judge(replace(found, making=True), identity)
+
+
+@pytest.mark.parametrize("marker", [MARKER, None], ids=["finished", "claimed"])
+def test_F72_version_when_edited_is_refused_and_nothing_is_promised(marker: str | None) -> None:
+    found = Found(claim=CLAIM, marker=marker, versions=("15",))
+    with pytest.raises(Refused, match=r"are of PostgreSQL 15, and the inventory says 16") as no:
+        judge(found, replace(IDENTITY, instance=Instance(version=16), identifier=""))
+    assert "put postgres.version back to 15" in no.value.next
+    assert "not there yet" in no.value.next
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(5, "an empty one is never made"), (6, "is being made, and /etc/pgprovision/marker.json")],
+    ids=["F69 configuration and no data", "note and marker"],
+)
+def test_F69_cluster_when_there_was_one_is_never_made_anew(code: int, said: str) -> None:
+    cluster = PostgresCluster(on="db-1", instance=Instance())
+    with pytest.raises(Refused, match=said):
+        cluster.read(Answer(code))
+
+
+def test_marker_when_written_takes_the_claims_place() -> None:
+    claim = Claim(**NAMES)
+    marker = Marker(**NAMES, identifier="71")
+    claimed = Answer(out=f"claim {CLAIM}\n".encode())
+    finished = Answer(out=f"marker {MARKER}\n".encode())
+    both = Answer(out=f"claim {CLAIM}\nmarker {MARKER}\n".encode())
+    assert [claim.read(a) for a in (Answer(), claimed, finished)] == [
+        None,
+        claim.desired(),
+        claim.desired(),
+    ]
+    assert marker.read(claimed) is None
+    assert not Diff(marker.read(finished), marker.desired())
+    assert Diff(marker.read(both), marker.desired()).keys == ("claim",)
+    assert marker.read(Answer(out=f"making\nmarker {MARKER}\n".encode())) is None
+    (write,) = marker.change(Diff(None, marker.desired()))
+    steps = [write.text.index(text) for text in ("sync", "mv -fT", "rm -f /etc/pgprovision/claim")]
+    assert steps == sorted(steps)
+    assert write.text.endswith("sync /etc/pgprovision")
+
+
+# --- adopt ---
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
+    folder = lab(tmp_path / "inventory", monkeypatch.setenv)
+    add_node(folder, NewNode(name="server-postgres-2"))
+    return load(folder)
+
+
+def sight(**given: Any) -> Sight:
+    found = Found(data=True, config=True, versions=("15",))
+    seen = Sight(found, "71", Former("7", standby=False, timeline=1), "24M", None, {})
+    return replace(seen, **given)
+
+
+def server(**given: Any) -> Server:
+    return Server(**{**SERVER, "system_identifier": "71", **given})
+
+
+STANDBY = Former("7", standby=True, timeline=1)
+SAID = '{{"cluster": "{}", "node": "{}", "system_identifier": "{}"}}'
+
+
+def marked(cluster: str, node: str, identifier: str = "71") -> Found:
+    return Found(marker=SAID.format(cluster, node, identifier), data=True, versions=("15",))
+
+
+def nodes(cluster: Inventory) -> tuple[Node, Node]:
+    return cluster.node("server-postgres-1"), cluster.node("server-postgres-2")
+
+
+@pytest.mark.parametrize(
+    ("replica", "seen"),
+    [
+        (False, sight()),
+        (False, sight(server=server())),
+        (False, sight(found=Found(claim="", marker="", data=True))),
+        (True, sight(disk=STANDBY)),
+        (True, sight(server=server(in_recovery=True))),
+        (False, sight(found=marked("hcb-lab", "server-postgres-1"))),
+    ],
+    ids=["stopped", "running", "damaged", "stopped standby", "standby", "marked already"],
+)
+def test_F78_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: Sight) -> None:
+    adopt.check(cluster, nodes(cluster)[replica], seen, "71" if replica else None)
+
+
+@pytest.mark.parametrize(
+    ("replica", "seen", "primary", "said"),
+    [
+        (False, sight(disk=STANDBY), None, "are a standby's, and the inventory says primary"),
+        (False, sight(server=server(in_recovery=True)), None, "the live role wins"),
+        (True, sight(), "71", "are a primary's, and the inventory says replica"),
+        (True, sight(disk=STANDBY), "72", "server-postgres-1 has 72"),
+        (True, sight(disk=STANDBY), "", "has no cluster that could be asked"),
+        (False, sight(found=marked("other", "server-postgres-1")), None, "of cluster other"),
+        (False, sight(found=marked("hcb-lab", "server-postgres-2")), None, "is server-postgres-2"),
+        (False, sight(found=marked("hcb-lab", "server-postgres-1", "72")), None, "identifier 72"),
+        (False, sight(server=server(system_identifier="9")), None, "what answers on port 5432"),
+        (False, sight(found=Found(data=True, making=True)), None, "half-made cluster is nobody's"),
+        (False, sight(found=Found(), identifier=""), None, "there is no cluster in"),
+        (
+            False,
+            sight(found=Found(versions=("14",)), identifier=""),
+            None,
+            "there is one of PostgreSQL 14",
+        ),
+    ],
+)
+def test_F78_adopt_when_the_marker_would_not_be_true_is_refused(
+    cluster: Inventory, replica: bool, seen: Sight, primary: str | None, said: str
+) -> None:
+    with pytest.raises(Refused, match=said) as refused:
+        adopt.check(cluster, nodes(cluster)[replica], seen, primary)
+    assert refused.value.done == "nothing was written"
+
+
+def test_adopt_when_shown_says_what_is_there_and_what_will_be_written(cluster: Inventory) -> None:
+    walsender = {"application_name": "db-2", "state": "streaming"}
+    seen = sight(server=server(replication=(walsender,)), sizes={"shop": "9 MB"})
+    shown = dict(adopt.described(cluster, nodes(cluster)[0], seen))
+    assert shown["databases"] == "shop (9 MB)"
+    assert shown["streams from here"] == "db-2 (streaming)"
+    assert shown["system identifier"] == "71"
+    assert "running as primary" in shown["PostgreSQL"]
+    assert "server-postgres-1 of hcb-lab" in shown["will be written"]
+
+
+def test_adopt_when_it_acts_writes_the_marker_alone(cluster: Inventory) -> None:
+    wishes = [r for tier in adopt.tiers(cluster, nodes(cluster)[0]) for r in tier.resources]
+    assert [r.kind for r in wishes if tuple(r.change(Diff(None, r.desired())))] == ["marker"]
+
+
+def test_every_node_when_written_to_is_asked_whose_it_is(cluster: Inventory) -> None:
+    for chosen in (cluster.nodes, nodes(cluster)[:1], nodes(cluster)[1:]):
+        whole = tiers(cluster, chosen, datetime(2026, 11, 20, tzinfo=UTC))
+        asked = {r.on for tier in whole for r in tier.resources if r.kind == "identity"}
+        files = {r.on for tier in whole for r in tier.resources if isinstance(r, File)}
+        assert files - asked <= {"here"}
