@@ -1,4 +1,4 @@
-.PHONY: setup demo vagrant test lint types unit functional docs
+.PHONY: setup demo vagrant test lint types unit functional docs fuzz
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -27,3 +27,6 @@ unit: setup ## the quick tests: no root, no machines
 
 docs: setup ## the pages that are made from the program: commands, inventory keys, JSON Schema
 	@scripts/docs
+
+fuzz: setup ## 100,000 mutated inventories, SEED=1: each loads or is refused with exit code 2
+	@scripts/fuzz $(or $(COUNT),100000) $(or $(SEED),1)

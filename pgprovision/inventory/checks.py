@@ -274,5 +274,12 @@ def _files(inventory: Inventory) -> Found:
     if inventory.backup:
         named[("backup", "repository", "ca_file")] = inventory.backup.repository.ca_file
     for at, path in named.items():
-        if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+        if path is not None and not _readable(path):
             yield at, f"no readable file {path}"
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:  # a name longer than any may be
+        return False

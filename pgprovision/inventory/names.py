@@ -62,6 +62,7 @@ _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 
 Text = Annotated[
     str,
+    AfterValidator(v.printable),
     _matching(r"[^\W_]|\S|\S.*\S", "one line of text", "the application"),
     Field(max_length=1000),
 ]

@@ -121,6 +121,12 @@ def _repository(inventory: Inventory, passwords: set[str]) -> Found:
     repository = inventory.backup.repository
     secret = repository.cipher_pass
     at: Loc = ("backup", "repository", "cipher_pass")
+    for key in ("key", "key_secret", "cipher_pass"):
+        held: Secret | None = getattr(repository, key)
+        text = held.text() if held else "none"
+        if held and not (text.isprintable() and text == text.strip()):
+            what = "expected no blanks around it and no control characters: pgBackRest drops them"
+            yield (*at[:-1], key), f"{held.source}: {what}"
     if repository.cipher_type == "none":
         if not repository.allow_unencrypted:
             yield (

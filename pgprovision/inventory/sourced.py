@@ -17,7 +17,7 @@ class Sourced(str):
 
     def secret(self) -> Secret:
         """The same as a Secret of one line. Raises ValueError where it may not be one."""
-        if not self or "\0" in self or "\n" in self or "\r" in self:
+        if not self or any(c in "\0\n\r" or "\ud800" <= c <= "\udfff" for c in self):
             raise ValueError(f"{self.source}: expected a secret of one line, not empty")
         return self._fit()
 

@@ -202,6 +202,12 @@ def setting(value: object) -> object:
     return str(value)
 
 
+def printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected one line of text without control characters")
+    return text
+
+
 def frozen_mapping(value: dict[str, Any]) -> MappingProxyType[str, Any]:
     """A mapping nobody can change."""
     return MappingProxyType(value)

@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from pgprovision.inventory import BadInventory, load
 from tests.folders import CLUSTER, HETZNER, static
-
-PIECES = [
-    *"\n\t :-[]{},#&*!|>'\"%@`?",
-    "\n  ", ": ", "- ", "---\n", "...\n", "!!binary ", "!env ", "!file ", "<<: ", "&a ", "*a",
-    "\u00a0", "\u201c", "\x85", "\u2028", "\ufeff", "null", "~", "yes", "010", "1e999", "9" * 5000,
-    "cluster", "roles", "postgres", "hba", "settings", "databases", "nodes", "name", "password",
-    "secrets/rails.password", "/", ".", "~nobody", "[key]",
-]  # fmt: skip
+from tests.fuzz import PIECES, Ground
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +53,10 @@ def test_right_inventory_with_any_damage_ends_in_an_inventory_or_complaints(
     folder: Path, at: int, cut: int, pieces: list[str], base: str
 ) -> None:
     _ends_well(folder, (base[:at] + "".join(pieces) + base[at + cut :]).encode())
+
+
+def test_V15_shipped_inventories_when_mutated_end_well_and_show_no_secret(tmp_path: Path) -> None:
+    """A few of `make fuzz`."""
+    tally = Ground(tmp_path).run(seed=7, count=400)
+    assert tally.failures == []
+    assert tally.ends.keys() == {"an inventory", "complaints"}

@@ -1,0 +1,269 @@
+"""S52, V17, B38 to B56: hostile text in every field of the inventory. Each ends in exit code 2 or
+is taken exactly, and what is taken is read back exactly from what is rendered of it.
+
+The fields come from the models, so that a new one is covered by itself.
+"""
+
+import ctypes
+import ctypes.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from pgprovision.inventory import BadInventory
+from pgprovision.inventory.complaint import Loc, dotted
+from pgprovision.inventory.document import read
+from pgprovision.inventory.examples import line
+from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.names import SecretText, Setting
+from pgprovision.inventory.reading import complete, documents, validated
+from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.sources import Sources
+from pgprovision.quote import conf, conninfo, pgpass
+from pgprovision.resources import hba_text
+from pgprovision.resources.hba_rules import SCRAM, HbaRule
+from pgprovision.resources.settings import values_in
+from pgprovision.secret import Secret
+from tests.folders import HETZNER, Folder, cloud
+from tests.hostile import EMBEDDED, STRINGS
+
+HOSTILE = (*STRINGS, *EMBEDDED)
+KEYS = {
+    "roles": "rails", "databases": "hcb_production", "settings": "work_mem",
+    "sysctl": "vm.swappiness",
+}  # fmt: skip
+MORE = """\
+roles:
+  rails: {password: !file secrets/rails.password}
+databases:
+  hcb_production: {owner: rails}
+backup:
+  repository: {bucket: hcb-backups, endpoint: s3.example.org, region: lab, key: !file key,
+    key_secret: !file key_secret, path: /hcb-lab}
+"""
+NOT_WRITTEN = ("folder",)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A place of an inventory where text may stand."""
+
+    loc: Loc
+    type: Any
+
+    def __str__(self) -> str:
+        return dotted(self.loc)
+
+
+def fields(annotation: Any = Inventory, loc: Loc = ()) -> Iterator[Field]:
+    """Every leaf of the models, and every key of a mapping."""
+    inner = annotation
+    while get_origin(inner) is Annotated:
+        inner = get_args(inner)[0]
+    args = [a for a in get_args(inner) if a is not type(None)]
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        for key, field in inner.model_fields.items():
+            if key not in NOT_WRITTEN:
+                told = tuple(field.metadata)
+                own = Annotated[field.annotation, *told] if told else field.annotation
+                yield from fields(own, (*loc, key))
+    elif get_origin(inner) is tuple:
+        yield from fields(args[0], (*loc, 0))
+    elif get_origin(inner) is Mapping:
+        yield Field((*loc, "[key]"), args[0])
+        yield from fields(args[1], (*loc, KEYS[str(loc[-1])]))
+    elif type(None) in get_args(inner) and len(args) == 1:
+        yield from fields(args[0], loc)
+    else:
+        yield Field(loc, annotation)
+
+
+FIELDS = [field for field in fields() if field.loc[-1] != "name" or field.loc[0] == "hetzner"]
+
+
+def taken(field: Field, text: str) -> Any:
+    """What the field makes of a text; ValidationError where it is refused."""
+    given = text
+    secret = Secret in (field.type, *get_args(field.type))
+    value = Sourced(given, "!file x") if secret else given
+    return TypeAdapter(field.type, config={"arbitrary_types_allowed": True}).validate_python(
+        value, context={"folder": Path("/folder")}
+    )
+
+
+def same(value: Any, text: str) -> bool:
+    """Whether a value is the text exactly."""
+    if isinstance(value, Secret):
+        return value.text() == text
+    if isinstance(value, Path):
+        return value == Path("/folder") / Path(text).expanduser()
+    return str(value) == text
+
+
+def accepted(field: Field) -> list[str]:
+    """What a field takes of all hostile text."""
+    found = []
+    for text in HOSTILE:
+        try:
+            value = taken(field, text)
+        except ValidationError:
+            continue
+        assert same(value, text), f"{field}: {text!r} became {value!r}"
+        found.append(text)
+    return found
+
+
+def test_there_are_enough_of_both() -> None:
+    assert len(set(HOSTILE)) >= 200
+    assert len(FIELDS) >= 100
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=str)
+def test_S52_hostile_text_is_refused_or_taken_exactly(field: Field) -> None:
+    for text in accepted(field):
+        fine = text.isprintable() or Secret in (field.type, *get_args(field.type))
+        assert fine, f"{field} takes {text!r}"
+        assert "\0" not in text and "\n" not in text, f"{field} takes {text!r}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    found = cloud(tmp_path_factory.mktemp("hostile"), HETZNER + MORE)
+    names = ("key", "key_secret", "secrets/rails.password", "secrets/pgbackrest.passphrase")
+    for name in names:
+        found.write(name, f"something-long-and-secret-for-{name.replace('/', '-')}")
+    assert found.complaints() == []
+    return found
+
+
+def ended(folder: Folder, field: Field, text: str) -> Inventory | BadInventory:
+    """An inventory with this text in this field, its other keys right."""
+    sources = Sources(folder.path, {})
+    document = documents(folder.path, sources, {})
+    secret = Secret in (field.type, *get_args(field.type))
+    put(document.value, field.loc, Sourced(text, "!file x") if secret else text, sources)
+    complete(document, sources)
+    try:
+        return validated(document)
+    except BadInventory as wrong:
+        return wrong
+
+
+def put(holder: Any, loc: Loc, value: object, sources: Sources) -> None:
+    """The value there; what is around it, where nothing is, from the models' examples."""
+    for depth, part in enumerate(loc[:-1], 1):
+        there = part in holder if isinstance(holder, dict) else len(holder) > int(part)
+        if not there or not isinstance(holder[part], dict | list):
+            made = read(Path("x"), line(loc[:depth]).encode(), sources).value
+            if isinstance(holder, dict):
+                holder |= made
+            else:
+                holder[:1] = made
+        holder = holder[part]
+    last = loc[-1]
+    if last == "[key]":
+        spare: Any = next(iter(holder.values()), {})
+        holder[value] = dict(spare) if isinstance(spare, dict) else spare
+    elif isinstance(holder, list) and len(holder) <= int(last):
+        holder.append(value)
+    else:
+        holder[last] = value
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=str)
+def test_S52_inventory_with_hostile_text_ends_in_exit_code_2_or_holds_it(
+    folder: Folder, field: Field
+) -> None:
+    for text in [*accepted(field), *HOSTILE[:: len(HOSTILE) // 6]]:
+        end = ended(folder, field, text)
+        if isinstance(end, BadInventory):
+            assert end.exit_code == 2 and end.complaints
+            continue
+        value: Any = end
+        for part in field.loc:
+            if part != "[key]":
+                value = getattr(value, str(part)) if isinstance(value, BaseModel) else value[part]
+        if field.loc[-1] == "[key]":
+            assert text in value
+        elif isinstance(value, Path):
+            assert value == folder.path / Path(text).expanduser()
+        else:
+            assert same(value, text)
+
+
+def of_type(kind: Any) -> list[str]:
+    """Hostile text that this type takes."""
+    return accepted(Field(("any",), kind))
+
+
+def test_V16_setting_when_rendered_is_read_back() -> None:
+    texts = of_type(Setting)
+    assert len(texts) > 100
+    found = values_in("".join(f"s{i} = {conf(text)}\n" for i, text in enumerate(texts)))
+    assert [found[f"s{i}"] for i in range(len(texts))] == texts
+
+
+def test_V16_name_when_in_a_rule_is_read_back() -> None:
+    names = [text for field in FIELDS if field.loc[-1] == "[key]" for text in accepted(field)]
+    for name in names:
+        rule = HbaRule("hostssl", (name,), (name,), SCRAM, str(IPv4Network("10.0.0.0/16")))
+        (found,) = hba_text.read(rule.line)
+        assert (found.databases, found.users) == (rule.databases, rule.users)
+
+
+def test_V16_password_when_in_a_password_file_is_read_back_by_libpq(tmp_path: Path) -> None:
+    libpq, file = _libpq(), tmp_path / "passfile"
+    texts = of_type(SecretText)
+    assert len(texts) > 100
+    for text in texts:
+        file.write_text(":".join(map(pgpass, ("127.0.0.1", "1", "d", "u", text))) + "\n")
+        file.chmod(0o600)
+        told = f"host=127.0.0.1 port=1 dbname=d user=u passfile={conninfo(str(file))}"
+        connection = libpq.PQconnectdb(told.encode())  # nobody answers there
+        assert libpq.PQpass(connection) == text.encode()
+        libpq.PQfinish(connection)
+
+
+def test_V16_password_when_in_a_connection_string_is_read_back_by_libpq() -> None:
+    libpq = _libpq()
+    for text in of_type(SecretText):
+        found = libpq.PQconninfoParse(f"password={conninfo(text)} port='1'".encode(), None)
+        assert bool(found), text
+        values = {}
+        for option in found:
+            if not option.keyword:
+                break
+            values[option.keyword] = option.val
+        assert (values[b"password"], values[b"port"]) == (text.encode(), b"1")
+
+
+def _libpq() -> ctypes.CDLL:
+    """PostgreSQL's own reader of both."""
+    library = ctypes.util.find_library("pq")
+    if library is None:
+        pytest.skip("libpq is not installed")
+    libpq = ctypes.CDLL(library)
+    libpq.PQconninfoParse.restype = ctypes.POINTER(_Option)
+    libpq.PQconnectdb.restype = ctypes.c_void_p
+    libpq.PQpass.argtypes = libpq.PQfinish.argtypes = [ctypes.c_void_p]
+    libpq.PQpass.restype = ctypes.c_char_p
+    return libpq
+
+
+class _Option(ctypes.Structure):
+    """PQconninfoOption, as libpq-fe.h has it."""
+
+    _fields_ = (
+        ("keyword", ctypes.c_char_p),
+        ("envvar", ctypes.c_char_p),
+        ("compiled", ctypes.c_char_p),
+        ("val", ctypes.c_char_p),
+        ("label", ctypes.c_char_p),
+        ("dispchar", ctypes.c_char_p),
+        ("dispsize", ctypes.c_int),
+    )
