@@ -24,12 +24,12 @@ BEAT = 5.0
 ORPHAN = 900.0  # seconds a step of a dead run may still take before we give up waiting for it
 FENCED = 76
 
-_SCRIPT = f"""
-umask 022; mkdir -p "${{1%/*}}"; umask 077
-mkdir -p "$1" "${{1%/*}}/runs" && cd "$1" && exec 9>>lock 8>>busy ||
-  {{ echo "cannot write $1"; exit 1; }}
-show() {{ if [ -e "$1" ]; then base64 -w0 "$1"; else printf -- -; fi; echo; }}
-put() {{ printf '%s\\n' "$2" >"$1.new" && sync "$1.new" && mv "$1.new" "$1" && sync .; }}
+_SCRIPT = """
+umask 022; mkdir -p "${1%/*}"; umask 077
+mkdir -p "$1" "${1%/*}/runs" && cd "$1" && exec 9>>lock 8>>busy ||
+  { echo "cannot write $1"; exit 1; }
+show() { if [ -e "$1" ]; then base64 -w0 "$1"; else printf -- -; fi; echo; }
+put() { printf '%s\\n' "$2" >"$1.new" && sync "$1.new" && mv "$1.new" "$1" && sync .; }
 if ! flock -n 9; then
   echo held; show holder; show fence
   flock -w "$2" 9 || exit 0
@@ -38,18 +38,18 @@ echo free; show holder; show fence
 if [ ! -e holder ] || [ -O holder ]; then echo own; else echo foreign; fi
 IFS=' ' read -r -t 60 word number run record && [ "$word" = take ] || exit 0
 put fence "$number" && put holder "$(printf %s "$record" | base64 -d)" ||
-  {{ echo "cannot write $1"; exit 1; }}
+  { echo "cannot write $1"; exit 1; }
 echo $$ >pid
 until flock -n 8; do
   ( exec 8>&- 2>&-; for p in /proc/[0-9]*; do
-    [ "$(readlink "$p/fd/8")" = "$PWD/busy" ] && [ "${{p#/proc/}}" != $$ ] &&
+    [ "$(readlink "$p/fd/8")" = "$PWD/busy" ] && [ "${p#/proc/}" != $$ ] &&
       echo "busy $(tr '\\0\\n' '  ' <"$p/cmdline" | cut -c 1-100)"
   done ) | tail -n 1 8>&-
   IFS= read -r -t 0.5 word; [ $? != 1 ] || exit 0  # 1: the run is gone, more: it is silent
 done
 flock -u 8
 echo taken
-while IFS=' ' read -r -t {LEASE} word rest; do case $word in
+while IFS=' ' read -r -t "$3" word rest; do case $word in
   note) printf %s "$rest" | base64 -d >>"../runs/$run.jsonl"; echo >>"../runs/$run.jsonl";;
   sync) [ ! -e "../runs/$run.jsonl" ] || sync "../runs/$run.jsonl"; echo ok;;
   stop) put fence "$number stopped"; echo ok;;
@@ -67,9 +67,9 @@ class Claim:
     waiting: Callable[[str], None] = lambda reason: None
 
 
-def command(folder: str, wait: float) -> tuple[str, ...]:
+def command(folder: str, wait: float, lease: float = LEASE) -> tuple[str, ...]:
     """What runs on the machine while it is held."""
-    return ("bash", "-c", _SCRIPT, "pgprovision-hold", folder, f"{wait:.0f}")
+    return ("bash", "-c", _SCRIPT, "pgprovision-hold", folder, f"{wait:.0f}", f"{lease:.1f}")
 
 
 def guard(number: int, folder: str) -> tuple[str, str]:
@@ -117,7 +117,7 @@ class Hold:
                 self._line.send(text)
                 if answer:
                     self._line.receive(30.0)
-            except (OSError, EOFError):
+            except (OSError, EOFError, ValueError):  # ValueError: closed on this side
                 self.alive = False
         return self.alive
 

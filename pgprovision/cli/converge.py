@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from pgprovision.engine import Approve, look_only
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Change, Impact, Tier
+from pgprovision.model import Change, Impact, Report, Tier
 from pgprovision.offers import Quote
 
 Scope = Annotated[
@@ -37,15 +38,29 @@ AllowOption = Annotated[
 ]
 
 
+Out = Annotated[
+    Path | None, typer.Option(help="Keep the plan in this file, for `up --plan`.", metavar="FILE")
+]
+
+
 def register(app: typer.Typer) -> None:
     app.command("plan")(plan)
     app.command("drift")(drift)
     app.command("up")(up)
 
 
-def plan(context: typer.Context, scope: Scope = "all", json: Json = False) -> int:
+def plan(context: typer.Context, scope: Scope = "all", out: Out = None, json: Json = False) -> int:
     """Show every change that `up` would make, and make none. Exit 1 where something differs."""
-    return _look(context, "plan", scope, json)
+    from pgprovision.cli.saved_plan import save
+
+    options: Options = context.obj
+    cluster = load(options.inventory).cluster
+
+    def seen(outcome: Report) -> None:
+        if out is not None:
+            save(out, options.inventory, cluster, scope, outcome.left)
+
+    return _look(context, "plan", scope, json, seen)
 
 
 def drift(context: typer.Context, scope: Scope = "all", json: Json = False) -> int:
@@ -56,6 +71,9 @@ def drift(context: typer.Context, scope: Scope = "all", json: Json = False) -> i
 def up(
     context: typer.Context,
     scope: Scope = "all",
+    plan: Annotated[
+        Path | None, typer.Option(help="Carry out this saved plan, if it still is the plan.")
+    ] = None,
     yes: Yes = False,
     allow: AllowOption = Allow.reload,
     json: Json = False,
@@ -64,8 +82,21 @@ def up(
     options: Options = context.obj
     inventory = load(options.inventory)
     ceiling = Impact[allow.value.upper()]
-    nodes = select(inventory, scope)
     approve = approval(ceiling, yes=yes, quiet=json)
+    if plan is not None:
+        from pgprovision.cli.saved_plan import read
+
+        saved = read(plan)
+        saved.check_inventory(options.inventory, inventory.cluster)
+        if scope not in ("all", saved.scope):
+            raise InventoryError(f"the saved plan is for {saved.scope}, not for {scope}")
+        scope = saved.scope
+
+        def approve(changes: Sequence[Change]) -> Impact | None:
+            saved.check_steps(changes)
+            return ceiling
+
+    nodes = select(inventory, scope)
     return run_nodes("up", inventory, nodes, approve, json=json, wait=options.wait)
 
 
@@ -114,6 +145,7 @@ def run_nodes(
     *,
     json: bool,
     wait: float = 0.0,
+    seen: Callable[[Report], None] = lambda outcome: None,
     peers: Callable[[Targets], Sequence[Node]] = lambda targets: (),
 ) -> int:
     """Converge these nodes as far as `approve` allows, and the ways in of their `peers`; the exit
@@ -126,7 +158,7 @@ def run_nodes(
     def wanted(targets: Targets) -> Sequence[Tier]:
         return wishes(inventory, nodes, peers(targets))
 
-    return run(command, inventory, wanted, approve, json=json, wait=wait, quote=quote)
+    return run(command, inventory, wanted, approve, json=json, wait=wait, quote=quote, seen=seen)
 
 
 def wishes(
@@ -138,7 +170,14 @@ def wishes(
     return tiers(inventory, nodes, datetime.now(UTC), peers)
 
 
-def _look(context: typer.Context, command: str, scope: str, json: bool) -> int:
+def _look(
+    context: typer.Context,
+    command: str,
+    scope: str,
+    json: bool,
+    seen: Callable[[Report], None] = lambda outcome: None,
+) -> int:
     options: Options = context.obj
     inventory = load(options.inventory)
-    return run_nodes(command, inventory, select(inventory, scope), look_only, json=json)
+    nodes = select(inventory, scope)
+    return run_nodes(command, inventory, nodes, look_only, json=json, seen=seen)

@@ -24,13 +24,14 @@ def run(
     wait: float = 0.0,
     keep: bool = True,
     quote: Callable[[Targets], Quote] = lambda targets: Quote(),
+    seen: Callable[[Report], None] = lambda outcome: None,
 ) -> int:
     """Converge what is wished as far as `approve` allows, tell the outcome; the exit code.
 
     `quote` says what servers cost that are to be made: a run that only looks shows what cannot be
     had, any other ends there. A run that was approved holds its machines and has a record; one
     that only looks does neither. `wait`: seconds for another run to end. `keep` false: it acts on
-    machines that others hold.
+    machines that others hold. `seen` is handed what a run saw that did not fail.
     """
     progress = report.Progress(quiet=json)
     watchers = Watchers([progress])
@@ -43,9 +44,8 @@ def run(
             with progress.paused():
                 answer = approve(changes)
             if answer is not None and operator.record is None:
-                watchers.insert(
-                    0, operator.begin(changes, progress.note)
-                )  # written before it is sent
+                # Before anything is sent, it is written.
+                watchers.insert(0, operator.begin(changes, progress.note))
             return answer
 
         try:
@@ -82,6 +82,7 @@ def run(
         if not json and isinstance(failure, Interrupted):
             report.show_left(outcome)
         raise failure
+    seen(outcome)
     if not json and record is None:
         report.show_looked(outcome)
     elif not json:

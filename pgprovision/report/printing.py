@@ -1,9 +1,11 @@
 """Where text leaves the program."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from functools import cache
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -11,11 +13,27 @@ if TYPE_CHECKING:
 
 def console(stream: TextIO | None = None) -> "Console":
     """Colours and width as the terminal has them; none in a pipe or with NO_COLOR."""
-    from rich.console import Console
-
     stream = stream or sys.stdout
     width = None if stream.isatty() else 10_000
-    return Console(file=stream, highlight=False, emoji=False, soft_wrap=True, width=width)
+    return _patient()(file=stream, highlight=False, emoji=False, soft_wrap=True, width=width)
+
+
+@cache
+def _patient() -> "type[Console]":
+    """A console that goes on where nobody reads any more: a run is never ended by its output."""
+    from rich.console import Console
+
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:
+            _into_the_void(self.file)
+
+    return Patient
+
+
+def _into_the_void(stream: IO[str]) -> None:
+    void = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(void, stream.fileno())
+    os.close(void)
 
 
 def say(text: str) -> None:
@@ -34,12 +52,16 @@ def say_error(text: str) -> None:
 
 def verbatim(text: str) -> None:
     """Text for a shell or an editor, alone on stdout and byte for byte."""
-    sys.stdout.write(text)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _into_the_void(sys.stdout)
 
 
 def emit(document: Mapping[str, Any]) -> None:
     """A JSON document, alone on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    verbatim(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def elapsed(seconds: float) -> str:

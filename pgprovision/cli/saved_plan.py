@@ -1,0 +1,127 @@
+"""A plan in a file: read in daylight, carried out later, and only if it is still the same plan."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.inventory.disk import write_over
+from pgprovision.model import Change
+from pgprovision.report import as_json
+
+VERSION = 1
+FOLDERS = ("nodes", "templates", "secrets")  # and the files beside them; known_hosts is not ours
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """What was to be done for a scope, with which inventory, when. Steps as `--json` has them,
+    with their actions; secrets masked. `files`: digests, salted, of the inventory's files."""
+
+    cluster: str
+    scope: str
+    made: str
+    salt: str
+    files: Mapping[str, str]
+    steps: Sequence[Mapping[str, Any]]
+    version: int = VERSION
+
+    def check_inventory(self, folder: Path, cluster: str) -> None:
+        """Raises Refused where it is not the inventory that the plan was made from."""
+        if cluster != self.cluster:
+            raise Refused(
+                f"the plan is for cluster {self.cluster}, the inventory for {cluster}",
+                done="nothing was touched",
+                next="pgprovision -i INVENTORY plan --out FILE",
+            )
+        now = dict(_digests(folder, self.salt))
+        names = sorted({*now, *self.files})
+        changed = [name for name in names if now.get(name) != self.files.get(name)]
+        if changed:
+            raise self._stale(f"the inventory has changed: {', '.join(changed)}")
+
+    def check_steps(self, changes: Sequence[Change]) -> None:
+        """Raises Refused, with the difference, where something else would be done now."""
+        now = {_name(step): step for step in _steps(changes)}
+        then = {_name(step): step for step in self.steps}
+        differing = [f"  + {name}: now also" for name in now if name not in then]
+        differing += [f"  - {name}: no longer" for name in then if name not in now]
+        differing += [
+            f"  ~ {name}: {', '.join(k for k in step if step[k] != then[name].get(k))} differ"
+            for name, step in now.items()
+            if name in then and step != then[name]
+        ]
+        if differing:
+            more = [f"  and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
+            lines = "\n".join([*differing[:SHOWN], *more])
+            raise self._stale(f"the world has moved\n{lines}")
+
+    def _stale(self, why: str) -> Refused:
+        return Refused(
+            f"the plan of {self.made} is stale: {why}",
+            done="nothing was touched",
+            next="pgprovision plan --out FILE makes a new one; read it, then the same command",
+        )
+
+
+def save(path: Path, folder: Path, cluster: str, scope: str, changes: Sequence[Change]) -> None:
+    """Keep what a plan found."""
+    salt = secrets.token_hex(8)
+    plan = SavedPlan(
+        cluster=cluster,
+        scope=scope,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        salt=salt,
+        files=dict(_digests(folder, salt)),
+        steps=_steps(changes),
+    )
+    try:
+        write_over(path, json.dumps(vars(plan), indent=2, ensure_ascii=False).encode(), 0o600)
+    except OSError as error:
+        raise InventoryError(f"the plan cannot be written: {error}", where=str(path)) from error
+
+
+def read(path: Path) -> SavedPlan:
+    """Raises InventoryError where it is no plan of this release."""
+    try:
+        plan = SavedPlan(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InventoryError(
+            f"not a saved plan: {error}",
+            where=str(path),
+            next="pgprovision plan --out FILE makes one",
+        ) from error
+    if plan.version != VERSION:
+        text = f"a saved plan of version {plan.version}; this release reads {VERSION}"
+        raise InventoryError(text, where=str(path))
+    return plan
+
+
+def _digests(folder: Path, salt: str) -> Iterator[tuple[str, str]]:
+    paths = [*folder.glob("*.yml")]
+    for name in FOLDERS:
+        paths += [path for path in (folder / name).rglob("*") if path.is_file()]
+    for path in sorted(paths):
+        digest = hashlib.sha256(salt.encode() + path.read_bytes()).hexdigest()
+        yield str(path.relative_to(folder)), digest
+
+
+def _steps(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """As they are after a trip through JSON."""
+    steps = [
+        {**as_json(change), "actions": [[do.why, do.text] for do in change.actions]}
+        for change in changes
+        if change.actions
+    ]
+    found: list[dict[str, Any]] = json.loads(json.dumps(steps))
+    return found
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return f"{step['on']}: {step['kind']} {step['name']}"

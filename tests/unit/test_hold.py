@@ -1,0 +1,191 @@
+"""The lock of a machine, on this one: the real shell, in a folder of the test's own."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends import hold
+from pgprovision.backends.hold import Claim, Hold, Keeper
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalLine, LocalWire
+from pgprovision.errors import Interrupted, Locked
+from pgprovision.holder import Holder, number, readable, token
+from pgprovision.lab.process import wait_until
+from pgprovision.model import Do
+
+
+def holder(run: str = "r1") -> Holder:
+    return Holder("ann", "laptop", "2026-11-20 13:00:00 UTC", "up", run)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "pgprovision" / "hold"
+
+
+@pytest.fixture
+def lines(folder: Path) -> Iterator[list[LocalLine]]:
+    """Whatever a test opened, closed at its end."""
+    opened: list[LocalLine] = []
+    yield opened
+    for line in opened:
+        line.close()
+
+
+def take(folder: Path, lines: list[LocalLine], run: str = "r1", **more: float) -> Hold:
+    lease = more.pop("lease", hold.LEASE)
+    mine = int(more.pop("mine")) if "mine" in more else None
+    claim = Claim(holder(run), wait=more.get("wait", 0.0))
+    line = LocalLine(hold.command(str(folder), claim.wait, lease))
+    lines.append(line)
+    return hold.take(line, "db-1", claim, mine)
+
+
+def test_F6_machine_when_held_then_the_next_is_told_by_whom(
+    folder: Path, lines: list[LocalLine]
+) -> None:
+    take(folder, lines)
+    with pytest.raises(Locked) as refused:
+        take(folder, lines, "r2")
+    assert refused.value.what == "held by ann on laptop since 2026-11-20 13:00:00 UTC: up (run r1)"
+    assert "unlock db-1 r1" in refused.value.next
+
+
+def test_F8_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
+    folder: Path, lines: list[LocalLine]
+) -> None:
+    first = take(folder, lines)
+    lines[0].close()  # what the kernel does to a connection whose process died
+    second = take(folder, lines, "r2")
+    second.end()
+    third = take(folder, lines, "r3")
+    assert [first.number, second.number, third.number] == [1, 2, 3]
+
+
+def test_F10_machine_when_its_holder_is_silent_past_the_lease_then_free(
+    folder: Path, lines: list[LocalLine]
+) -> None:
+    take(folder, lines, lease=0.2)
+    assert wait_until(lambda: lines[0]._program.poll() is not None, 10)
+    assert take(folder, lines, "r2").number == 2
+
+
+def test_F10_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
+    folder: Path, lines: list[LocalLine]
+) -> None:
+    first = take(folder, lines)
+    lines[0].close()
+    again = take(folder, lines, mine=first.number)
+    lines[1].close()
+    take(folder, lines, "r2").end()
+    with pytest.raises(Locked, match="lost its hold, and another has been here since"):
+        take(folder, lines, mine=again.number)
+
+
+def test_wait_when_the_other_ends_in_time_then_taken(folder: Path, lines: list[LocalLine]) -> None:
+    first = take(folder, lines)
+    waiting = LocalLine(hold.command(str(folder), 30))
+    lines.append(waiting)
+    first.end()
+    assert hold.take(waiting, "db-1", Claim(holder("r2"), wait=30)).number == 2
+
+
+@pytest.mark.parametrize("text", ["", "garbage", '{"version": 2}', "{}", "[1]"])
+@pytest.mark.parametrize("file", ["holder", "fence"])
+def test_F11_record_when_it_cannot_be_read_then_counts_as_held(
+    folder: Path, lines: list[LocalLine], file: str, text: str
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / file).write_text(text)
+    with pytest.raises(Locked, match="cannot be read, so it counts as held"):
+        take(folder, lines)
+    assert (folder / file).read_text() == text
+
+
+def test_token_when_the_record_can_be_read_then_the_run_else_a_digest() -> None:
+    known = holder().text()
+    assert (token(known, "3"), token(known, "3 stopped")) == ("r1", "r1")
+    assert len({token("x", "3"), token("x", "4"), token(known, "x"), token(None, "")}) == 4
+    assert readable(None, None) and not readable(None, "") and number("4 stopped") == 4
+
+
+@pytest.fixture
+def host(folder: Path) -> Iterator[Host]:
+    machine = Host("db-1", LocalWire)
+    machine.keeper = Keeper("db-1", LocalWire, str(folder))
+    machine.keeper.claim(Claim(holder()))
+    yield machine
+    machine.end()
+
+
+def test_V11_step_when_another_took_over_then_refused_and_nothing_done(
+    host: Host, folder: Path, tmp_path: Path
+) -> None:
+    took_over = Do("another takes over", f"echo 9 >{folder}/fence")
+    late = Do("late", f"touch {tmp_path}/late")
+    done: list[Do] = []
+    with pytest.raises(Locked, match="another run has taken over; refused: late"):
+        host.act([took_over, late], done.append)
+    assert (done, (tmp_path / "late").exists()) == ([took_over], False)
+
+
+def test_F4_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: Path) -> None:
+    mark = tmp_path / "under-way"
+    slow = Do("slow", f"touch {mark}; while [ -e {mark} ]; do sleep 0.05; done")
+    after = Do("after", f"touch {tmp_path}/after")
+    done: list[Do] = []
+
+    def stop() -> None:
+        assert wait_until(mark.exists, 10)
+        host.stop()
+        mark.unlink()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    with pytest.raises(Interrupted, match="stopped before: after"):
+        host.act([slow, after], done.append)
+    stopping.join()
+    assert (done, (tmp_path / "after").exists()) == ([slow], False)
+
+
+def test_G4_V19_note_when_a_step_runs_then_is_on_the_machine_already(
+    host: Host, folder: Path
+) -> None:
+    notes = [json.dumps({"event": "acting", "text": "ü" * n}) for n in (1, 70_000)]
+    for note in notes:
+        host.keeper.note(note)
+    copy = folder.parent / "runs" / "r1.jsonl"
+    out: list[Do] = []
+    host.act([Do("look", f"[ $(wc -l <{copy}) = 2 ]")], out.append)
+    assert copy.read_text().splitlines() == notes
+    assert copy.stat().st_mode & 0o77 == 0
+
+
+def test_F5_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    folder.mkdir(parents=True)
+    orphan = subprocess.Popen(
+        ["sh", "-c", f"exec 8>>{folder}/busy; flock 8; echo; sleep 60"], stdout=subprocess.PIPE
+    )
+    assert orphan.stdout and orphan.stdout.readline()
+    said: list[str] = []
+
+    def waiting(text: str) -> None:
+        said.append(text)
+        orphan.kill()
+        subprocess.run(["pkill", "-P", str(orphan.pid)], check=False)
+
+    keeper = Keeper("db-1", LocalWire, str(folder))
+    keeper.claim(Claim(holder(), waiting=waiting))
+    try:
+        assert keeper.take()
+    finally:
+        orphan.kill()
+        orphan.wait()
+        keeper.end()
+    assert said and said[0].startswith("a step of a run that is gone still runs: s")

@@ -1,0 +1,99 @@
+"""A saved plan is carried out only while it is still the plan."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pgprovision.cli import saved_plan
+from pgprovision.errors import InventoryError, Refused
+from pgprovision.model import Change, Diff, State
+from tests.unit.world import Thing
+
+
+def change(name: str = "x", before: State | None = None, **wish: str) -> Change:
+    thing = Thing(on="h", called=name, wish=tuple(wish.items()) or (("a", "1"),))
+    diff = Diff(before, thing.desired())
+    return Change(thing, diff, tuple(thing.change(diff)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An inventory's files."""
+    inventory = tmp_path / "inventory"
+    for name in ("cluster.yml", "known_hosts", "nodes/db-1.yml", "secrets/rails.password"):
+        (inventory / name).parent.mkdir(parents=True, exist_ok=True)
+        (inventory / name).write_text(name)
+    return inventory
+
+
+@pytest.fixture
+def plan(folder: Path, tmp_path: Path) -> saved_plan.SavedPlan:
+    path = tmp_path / "plan.json"
+    saved_plan.save(path, folder, "c", "all", [change("x"), change("y", {"a": "0"})])
+    assert path.stat().st_mode & 0o77 == 0
+    return saved_plan.read(path)
+
+
+def test_plan_when_nothing_moved_then_holds(plan: saved_plan.SavedPlan, folder: Path) -> None:
+    (folder / "known_hosts").write_text("a new pin")
+    plan.check_inventory(folder, "c")
+    plan.check_steps([change("x"), change("y", {"a": "0"})])
+
+
+@pytest.mark.parametrize("file", ["cluster.yml", "nodes/db-1.yml", "secrets/rails.password"])
+def test_F14_plan_when_the_inventory_changed_then_stale_and_says_which_file(
+    plan: saved_plan.SavedPlan, folder: Path, file: str
+) -> None:
+    (folder / file).write_text("something else")
+    with pytest.raises(Refused, match=f"the inventory has changed: {file}"):
+        plan.check_inventory(folder, "c")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ([change("x")], "- h: thing y: no longer"),
+        ([change("x"), change("y", {"a": "0"}), change("z")], r"\+ h: thing z: now also"),
+        ([change("x"), change("y", {"a": "2"})], "~ h: thing y: before differ"),
+        ([change("x", None, a="2"), change("y", {"a": "0"})], "~ h: thing x: after, actions"),
+    ],
+)
+def test_F14_plan_when_the_world_moved_then_stale_and_says_how(
+    plan: saved_plan.SavedPlan, now: list[Change], said: str
+) -> None:
+    with pytest.raises(Refused, match=said):
+        plan.check_steps(now)
+
+
+def test_plan_when_of_another_cluster_then_refused(
+    plan: saved_plan.SavedPlan, folder: Path
+) -> None:
+    with pytest.raises(Refused, match="for cluster c, the inventory for d"):
+        plan.check_inventory(folder, "d")
+
+
+def test_plan_when_it_holds_digests_then_none_that_can_be_looked_up(folder: Path) -> None:
+    first, second = folder.parent / "1", folder.parent / "2"
+    for path in (first, second):
+        saved_plan.save(path, folder, "c", "all", [])
+    one, two = (json.loads(path.read_text())["files"] for path in (first, second))
+    assert set(one) == {"cluster.yml", "nodes/db-1.yml", "secrets/rails.password"}
+    assert not set(one.values()) & set(two.values())
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "\x00", '{"version": 9}', "null"])
+def test_file_when_it_is_no_plan_then_says_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p").write_text(text)
+    with pytest.raises(InventoryError, match="not a saved plan"):
+        saved_plan.read(tmp_path / "p")
+    with pytest.raises(InventoryError, match="not a saved plan"):
+        saved_plan.read(tmp_path / "missing")
+
+
+def test_file_when_of_a_newer_release_then_says_so(
+    plan: saved_plan.SavedPlan, tmp_path: Path
+) -> None:
+    (tmp_path / "p").write_text(json.dumps({**vars(plan), "version": 2}))
+    with pytest.raises(InventoryError, match="version 2; this release reads 1"):
+        saved_plan.read(tmp_path / "p")
