@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
@@ -35,6 +36,7 @@ _SHAPES = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
 }
+SHORTEST = 6  # characters of a text that may be a secret, and not a word
 # what others call it, and how it is called here
 OTHER_WORDS = MappingProxyType(
     {
@@ -88,6 +90,19 @@ def complaint(
     if held in document.keys and (at_key or held not in document.texts):
         return Complaint(document.keys[held], loc, text, example)
     return Complaint(document.places[held], loc, text, example)
+
+
+def masked(document: Document, texts: Iterable[Sourced]) -> Iterator[Complaint]:
+    """The complaints with the source's name wherever they quote a text taken from elsewhere."""
+    for found in document.complaints:
+        said, example = found.text, found.example or ""
+        own = document.texts.get(found.key, "") is None
+        for text in () if is_secret(found.key) else texts:  # there only the source is named
+            for piece in (str(text), *(text.split() if own else ())):
+                if len(piece) >= SHORTEST:
+                    said = said.replace(piece, f"<{text.source}>")
+                    example = "" if piece in example else example
+        yield replace(found, text=said, example=example)
 
 
 def shown(document: Document, loc: Loc) -> str:

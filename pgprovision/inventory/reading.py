@@ -1,6 +1,6 @@
 """An inventory's files as one document, and the document as one Inventory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -14,9 +14,10 @@ from pgprovision.inventory.checks import checked
 from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.document import Document, Resolve, read
 from pgprovision.inventory.examples import line
-from pgprovision.inventory.explain import complaint, explained
+from pgprovision.inventory.explain import complaint, explained, masked
 from pgprovision.inventory.model import ANYONE, Host, Inventory, Node
 from pgprovision.inventory.salvage import concerns, salvaged
+from pgprovision.inventory.sourced import Sourced
 
 CLUSTER_FILE = "cluster.yml"
 NODES = "nodes"
@@ -118,6 +119,7 @@ def validated(document: Document) -> Inventory:
         c if c.example is not None else replace(c, example=line(c.key)) for c in document.complaints
     ]
     context = {"folder": value["folder"]}
+    from_elsewhere = tuple(_sourced(value))
     inventory: Inventory | None = None
     failed, lacking = False, set[str]()
     try:
@@ -134,8 +136,17 @@ def validated(document: Document) -> Inventory:
             if loc not in spoiled and not concerns(loc, lacking)
         ]
     if document.complaints or failed or inventory is None:
-        raise BadInventory(document.complaints)
+        raise BadInventory(masked(document, from_elsewhere))
     return _filled(inventory)
+
+
+def _sourced(value: Any) -> Iterator[Sourced]:
+    """Every text that was taken from elsewhere, also where no secret belongs."""
+    if isinstance(value, Sourced):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _sourced(part)
 
 
 def _filled(inventory: Inventory) -> Inventory:
