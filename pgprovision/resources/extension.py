@@ -9,6 +9,26 @@ from pgprovision.quote import ident, literal
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.snapshot import Server
 
+# Debian's and PGDG's names, where they are not the extension's own. PostgreSQL's contrib modules
+# are in the server's package.
+PACKAGES = {
+    "pg_cron": "cron",
+    "pg_partman": "partman",
+    "pg_repack": "repack",
+    "postgis": "postgis-3",
+    "postgis_raster": "postgis-3",
+    "postgis_topology": "postgis-3",
+    "vector": "pgvector",
+}
+LANGUAGES = {"plperl": "plperl", "plperlu": "plperl", "plpython3u": "plpython3", "pltcl": "pltcl"}
+
+
+def package_of(extension: str, version: int) -> str:
+    """The package that an extension is most likely to be found in."""
+    if language := LANGUAGES.get(extension):
+        return f"postgresql-{language}-{version}"
+    return f"postgresql-{version}-{PACKAGES.get(extension, extension.replace('_', '-'))}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Extension(CatalogObject):
@@ -46,7 +66,7 @@ class Extension(CatalogObject):
             made += f" version {literal(self.version)}" if self.version else ""
             become = [self._become_delegate()] if self.delegate else []
             why = f"create extension {self.name}"
-            yield self.sql(why, [*become, made], database=self.database)
+            yield self.sql(why, [self._must_be_there(), *become, made], database=self.database)
             return
         statements = {
             "schema": f"alter extension {name} set schema {ident(schema)}",
@@ -54,6 +74,20 @@ class Extension(CatalogObject):
         }
         why = f"alter extension {self.name}: {', '.join(diff.keys)}"
         yield self.sql(why, [statements[key] for key in diff.keys], database=self.database)
+
+    def _must_be_there(self) -> str:
+        """PostgreSQL's own error names a control file; this one, the package to ask for."""
+        package = package_of(self.extension, self.snapshot.instance.version)
+        text = (
+            f"extension {self.extension} is not on this machine: it comes in {package}; add that to"
+            " apt.extra_packages, or correct the name (apt-cache search postgresql-"
+            f"{self.snapshot.instance.version} lists them)"
+        )
+        return (
+            f"do $do$ begin if not exists (select from pg_available_extensions where name ="
+            f" {literal(self.extension)}) then raise exception {literal('%')},"
+            f" {literal(text)}; end if; end $do$"
+        )
 
     def _become_delegate(self) -> str:
         """For the rest of the transaction, where the extension is trusted."""

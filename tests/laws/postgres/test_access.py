@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.errors import StepFailed
 from pgprovision.inventory.model import Inventory
 from pgprovision.model import Resource
 from pgprovision.quote import sh
+from pgprovision.resources.extension import Extension
 from pgprovision.resources.instance import Instance
 from pgprovision.tasks import postgres
+from pgprovision.tasks.places import snapshot
 from tests.folders import PRIMARY, Folder, static
 from tests.laws.postgres.server import HERE, plan, run, sql
 
@@ -167,6 +170,23 @@ def test_C6_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
     query = "select extname, extowner::regrole from pg_extension where extname <> 'plpgsql'"
     found = sorted(sql(instance, query, "books").splitlines())
     assert found == ["pg_stat_statements|postgres", "pgcrypto|owner"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "package"),
+    [
+        ("postgis", "postgresql-{}-postgis-3"),
+        ("plpython3u", "postgresql-plpython3-{}"),
+        ("no_such", "postgresql-{}-no-such"),
+    ],
+)
+def test_C6_extension_when_not_installed_then_its_package_is_named(
+    instance: Instance, inventory: Inventory, extension: str, package: str
+) -> None:
+    wish = Extension(on=HERE, snapshot=snapshot(inventory), database="books", extension=extension)
+    with pytest.raises(StepFailed, match=package.format(instance.version)):
+        run(wish)
+    assert extension not in sql(instance, "select extname from pg_extension", "books")
 
 
 def test_C7_setting_of_a_role_when_declared_then_its_sessions_have_it(say: Say) -> None:
