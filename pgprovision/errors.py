@@ -59,6 +59,10 @@ class CloudError(PgprovisionError):
     exit_code = 6
 
 
+class CloudSilent(CloudError):
+    """Hetzner's API does not answer at all. What does not need it still works."""
+
+
 class OutcomeUnknown(PgprovisionError):
     """The connection ended in mid-act. Look again before anything else."""
 

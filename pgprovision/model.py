@@ -226,6 +226,7 @@ class Report:
     waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
     remarks: list[tuple[Resource, str]] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
     trips: dict[str, int] = field(default_factory=dict)
     api_calls: int = 0
     seconds: float = 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgprovision import __version__
 from pgprovision.backends import faults
-from pgprovision.errors import CloudError
+from pgprovision.errors import CloudError, CloudSilent
 from pgprovision.model import Sealed
 from pgprovision.owned import Item
 
@@ -71,17 +71,19 @@ class Api:
         self._mine = threading.local()  # the client's session is for one thread
 
     def get(self, path: str) -> dict[str, Any]:
-        """A read, repeated while the API is broken. Raises Refusal, CloudError."""
+        """A read, repeated while the API is broken. Raises Refusal, CloudError,
+        CloudSilent."""
         budget = self._budget(READ_SECONDS)
         while True:
             try:
                 return self._send("GET", path, None, READ_TIMEOUT)
             except Lost as error:
                 if not budget.rest():
-                    raise CloudError(
+                    raise CloudSilent(
                         f"the API does not answer: {error}",
                         where=self._endpoint,
-                        next="run the same command again when it does",
+                        next="run the same command again when it does; "
+                        "drift and status work meanwhile",
                     ) from error
 
     def listed(self, path: str) -> tuple[Item, ...]:
@@ -169,7 +171,7 @@ class Api:
                 ) from error
             except requests.RequestException as error:
                 self._count()
-                raise Lost(str(error)) from error
+                raise Lost(_plain(error)) from error
 
     def _client(self) -> "hcloud.Client":
         import hcloud
@@ -224,6 +226,12 @@ class _Budget:
         self._sleep(pause)
         self._pause = min(5.0, self._pause * 1.5)
         return True
+
+
+def _plain(error: Exception) -> str:
+    """What the library says last: "Connection refused", "Read timed out. (read timeout=30)"."""
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "reason", cause)).rpartition(": ")[2].rstrip("')\"")
 
 
 def _too_many(reset: float) -> CloudError:

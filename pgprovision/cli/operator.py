@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import FrameType
 
 from pgprovision.backends.hold import Claim
+from pgprovision.cli.addresses import remember
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.turn import Turn
 from pgprovision.errors import Interrupted, PgprovisionError
@@ -74,6 +75,7 @@ class Operator:
             if self.record is not None:
                 seconds = outcome.seconds
                 self.record.end(result, seconds, left=outcome.left, failure=failure)
+                remember(self._cluster, self._targets.found)
         finally:
             self._targets.end()
             self._turn.end()

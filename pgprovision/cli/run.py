@@ -7,8 +7,8 @@ from pgprovision import report
 from pgprovision.cli.operator import Operator
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import Approve, converge, look_only
-from pgprovision.errors import Interrupted, PgprovisionError
+from pgprovision.engine import CLOUD, Approve, converge, look_only
+from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
 from pgprovision.inventory.model import Inventory
 from pgprovision.model import Change, Impact, Report, Tier
 from pgprovision.offers import Quote
@@ -36,6 +36,7 @@ def run(
     progress = report.Progress(quiet=json)
     watchers = Watchers([progress])
     outcome, offered = Report(), Quote()
+    looking = approve is look_only
     failure: PgprovisionError | None = None
     with Targets(inventory) as targets:
         operator = Operator(targets, inventory.cluster, command, wait, keep=keep)
@@ -49,12 +50,16 @@ def run(
             return answer
 
         try:
-            offered = quote(targets)
+            targets.ask_cloud()
+            if targets.silent is None:
+                offered = quote(targets)
             if not json:
-                report.show_offers(offered, sys.stdout if approve is look_only else sys.stderr)
-            if approve is not look_only:
+                report.show_offers(offered, sys.stdout if looking else sys.stderr)
+            if not looking:
                 offered.check()
             tiers = wishes(targets)
+            if targets.silent is not None:
+                tiers = _spared(tiers, targets, targets.silent, outcome, looking)
             targets.only(tiers)
             converge(tiers, targets, asked, watchers, operator=operator, report=outcome)
         except PgprovisionError as error:
@@ -88,3 +93,16 @@ def run(
     elif not json:
         report.show_outcome(outcome, path)
     return report.exit_code(outcome)
+
+
+def _spared(
+    tiers: Sequence[Tier], targets: Targets, silent: CloudSilent, outcome: Report, looking: bool
+) -> Sequence[Tier]:
+    """What can be done without the API. Raises CloudSilent where it is needed to act."""
+    rest = targets.without_cloud(tiers)
+    if rest == list(tiers):
+        return tiers
+    if not looking:
+        raise silent
+    outcome.skipped.append(f"{CLOUD}: servers, network, firewall were not looked at: {silent.what}")
+    return rest

@@ -23,7 +23,11 @@ def status(context: typer.Context, json: Json = False) -> int:
     inventory = load(options.inventory)
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     with Targets(inventory) as targets:
-        found = operation.status(inventory, wishes, targets, targets.addresses())
+        targets.ask_cloud()
+        if targets.silent is not None:
+            wishes = tuple(targets.without_cloud(wishes))
+        silent = (str(targets.silent),) if targets.silent else ()
+        found = operation.status(inventory, wishes, targets, targets.addresses(), silent)
     if json:
         report.emit(operation.as_json(inventory.cluster, found))
     else:

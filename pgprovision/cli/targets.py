@@ -12,10 +12,11 @@ from pgprovision.backends.hold import Claim
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.backends.wire import Wire
+from pgprovision.cli.addresses import remembered
 from pgprovision.engine import CLOUD
-from pgprovision.errors import PgprovisionError
+from pgprovision.errors import CloudSilent, PgprovisionError
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Ask, Report, Tier, Waiting
+from pgprovision.model import Ask, Report, Resource, Tier, Waiting
 from pgprovision.observe import Target
 from pgprovision.resources.cloud import address_of, is_ours
 
@@ -32,6 +33,8 @@ class Targets(dict[str, Target]):
         self._inventory = inventory
         self[HERE] = Host(HERE, LocalWire)
         self.cloud: Hetzner | None = None
+        self.silent: CloudSilent | None = None
+        self.found: dict[str, str] = {}
         if inventory.hetzner is not None:
             self.cloud = Hetzner(
                 CLOUD,
@@ -119,12 +122,37 @@ class Targets(dict[str, Target]):
         }
         report.api_calls = self.cloud.api_calls if self.cloud else 0
 
+    def ask_cloud(self) -> None:
+        """See whether the API answers; where it does not, go on without it."""
+        try:
+            if self.cloud is not None:
+                self.cloud.look((Ask("servers"),))
+        except CloudSilent as error:
+            self.silent = error
+
+    def without_cloud(self, tiers: Sequence[Tier]) -> Sequence[Tier]:
+        """What can be looked at while the API is silent."""
+
+        def spoken_for(resource: Resource) -> bool:
+            return CLOUD not in {resource.on, *(need.on for need in resource.needs())}
+
+        return [Tier(t.title, tuple(filter(spoken_for, t.resources))) for t in tiers]
+
     def address(self, node: Node) -> str | None:
-        """Where a node answers SSH; None while its server does not exist. Raises CloudError."""
+        """Where a node answers SSH; None while its server does not exist. Where the API is silent,
+        as it was last. Raises CloudError."""
         if node.address is not None or self.cloud is None:
             return node.address
+        if self.silent is not None:
+            known = remembered(self._inventory.cluster).get(node.name)
+            if known is None:
+                raise self.silent
+            return known
         seen = self.cloud.look((Ask("servers"),))
-        return address_of(seen[Ask("servers")].items, self._inventory.cluster, node.name)
+        found = address_of(seen[Ask("servers")].items, self._inventory.cluster, node.name)
+        if found is not None:
+            self.found[node.name] = found
+        return found
 
     def addresses(self) -> dict[str, str | None]:
         """Every node's address."""

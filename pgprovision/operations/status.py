@@ -55,8 +55,10 @@ def status(
     tiers: Sequence[Tier],
     targets: Mapping[str, Target],
     addresses: Mapping[str, str | None],
+    known: Sequence[str] = (),
 ) -> Status:
-    """One look at everything, compared with the inventory. Changes nothing."""
+    """One look at everything, compared with the inventory. Changes nothing. `known`: troubles that
+    were met before."""
     seen = observe.look(tiers, targets)
     differs, remarks, troubles = _compared(tiers, seen)
     servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
@@ -86,7 +88,7 @@ def status(
         backups=_backups(inventory, seen),
         archive_last=archiver.get("last_archived_wal"),
         archive_failing=_failing(archiver) if primary else None,
-        troubles=(*troubles, *slot_troubles(slots), *map(str, seen.failed.values())),
+        troubles=(*known, *troubles, *slot_troubles(slots), *map(str, seen.failed.values())),
     )
 
 

@@ -49,6 +49,7 @@ def document(
             {"on": r.on, "kind": r.kind, "name": r.name, "text": text} for r, text in report.remarks
         ],
         "failed": [{"on": on, "error": type(e).__name__, "message": str(e)} for on, e in failed],
+        "skipped": list(report.skipped),
         "offers": list(offers),
         "trips": dict(report.trips),
         "api_calls": report.api_calls,
@@ -86,6 +87,8 @@ def show_looked(outcome: Report) -> None:
     for resource, waiting in outcome.waiting:
         say(f"{resource.on}: {resource}: under way: {waiting.reason}")
     _show_failed(outcome)
+    for text in outcome.skipped:
+        say_error(f"skipped: {text}")
     worst = max((c.impact for c in outcome.left), default=Impact.NONE)
     impact = "" if worst is Impact.NONE else f", at worst a {worst.name.lower()}"
     differs = f"{len(outcome.left)} differ{impact}" if outcome.left else "nothing differs"
