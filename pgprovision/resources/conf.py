@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
+from pgprovision.resources import fit
 from pgprovision.resources.file import File
 from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.node_settings import NodeSettings
@@ -46,7 +47,17 @@ class Conf(NodeSettings, Resource):
         return self._file.probe()
 
     def read(self, answer: Answer) -> State | None:
+        """Raises InventoryError for sizes that do not fit the machine."""
+        if self.memory and self.disk:
+            fit.refuse(self._wished(), self.memory, self.disk, self.on)
         return self._file.read(answer)
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        return tuple(fit.remarks(self._wished(), self.memory)) if self.memory else ()
+
+    def _wished(self) -> dict[str, object]:
+        """Every setting by its name in small letters."""
+        return {s.name.lower(): s.value for part in self.sections({}) for s in part.settings}
 
     def needs(self) -> tuple[Need, ...]:
         """The running server's settings, the other nodes' where they are bound to them, and the

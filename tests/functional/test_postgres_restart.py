@@ -103,7 +103,7 @@ def test_F85_restart_when_it_fails_puts_the_file_back_and_leaves_the_primary(
     before = started(operator)
     conf = "sha256sum </etc/postgresql/15/main/postgresql.conf"
     files = [operator.shell(node, conf) for node in (PRIMARY, REPLICA)]
-    declare(operator, shared_buffers="1TB")
+    declare(operator, shared_preload_libraries="none_such")
     run = operator.run("up", "--yes", "--allow", "restart")
     assert run.code == 5
     assert "the previous configuration is back and the server runs with it" in run.err

@@ -1,0 +1,77 @@
+"""Whether wished settings fit the machine they are for: arithmetic, before anything is written.
+
+Memory and disk in bytes. A number without a unit: as PostgreSQL's manual, chapter 20 (blocks
+of 8 kB, kB or MB).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pgprovision.errors import InventoryError
+
+KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
+LEAST_MEMORY = 448 * MB  # what a machine sold with 512 MB shows
+LEAST_DISK = 4 * GB  # the system, PostgreSQL and some WAL
+_UNITS = {"b": 1, "kb": KB, "mb": MB, "gb": GB, "tb": 1 << 40}
+_BARE = {"shared_buffers": 8 * KB, "work_mem": KB, "max_slot_wal_keep_size": MB}
+_DEFAULTS = {"shared_buffers": 128 * MB, "work_mem": 4 * MB}
+
+
+def bytes_of(name: str, value: object) -> int | None:
+    """A setting in bytes; None where it is no size.
+
+    >>> bytes_of("work_mem", "64MB") == bytes_of("work_mem", 65536) == 64 << 20
+    True
+    """
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?) ?([kMGT]?B)?", str(value))
+    if not found:
+        return None
+    unit = _UNITS[found[2].lower()] if found[2] else _BARE.get(name, 1)
+    return int(float(found[1]) * unit)
+
+
+def refuse(settings: Mapping[str, object], memory: int, disk: int, on: str) -> None:
+    """Raises InventoryError where PostgreSQL could not start, or the disk would fill up."""
+    if memory < LEAST_MEMORY:
+        _bad(
+            on, f"{_size(memory)} of memory; expected {_size(LEAST_MEMORY)} or more", "server_type"
+        )
+    if disk < LEAST_DISK:
+        _bad(on, f"a disk of {_size(disk)}; expected {_size(LEAST_DISK)} or more", "server_type")
+    for name, most, what in (
+        ("shared_buffers", memory, "memory"),
+        ("work_mem", memory, "memory"),
+        ("max_slot_wal_keep_size", disk, "disk"),
+    ):
+        wished = bytes_of(name, settings.get(name, ""))
+        if wished is not None and wished >= most:
+            text = f"{name} {settings[name]} is not less than the machine's {what}, {_size(most)}"
+            _bad(on, text, f"{name}: {_size(most // 4)}")
+
+
+def remarks(settings: Mapping[str, object], memory: int) -> Iterator[str]:
+    """What may be meant so and is worth knowing, with the numbers."""
+    connections = int(str(settings.get("max_connections", 100)))
+    shared, work = (
+        bytes_of(name, settings.get(name, default)) or 0 for name, default in _DEFAULTS.items()
+    )
+    whole = shared + connections * work
+    if whole > 2 * memory:
+        yield (
+            f"{connections} connections x work_mem {_size(work)} + shared_buffers {_size(shared)} "
+            f"are {_size(whole)}; the machine has {_size(memory)}"
+        )
+
+
+def _bad(on: str, what: str, instead: str) -> None:
+    raise InventoryError(
+        what, where=on, done="nothing was written", next=f"expected for instance {instead}"
+    )
+
+
+def _size(number: int) -> str:
+    """
+    >>> _size(8 << 30), _size(3 << 29)
+    ('8GB', '1536MB')
+    """
+    return f"{number // GB}GB" if number >= GB and number % GB == 0 else f"{number // MB}MB"

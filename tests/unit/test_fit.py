@@ -1,0 +1,73 @@
+"""B85, B86, B94, B107: sizes that do not fit the machine, before the first write."""
+
+from dataclasses import replace
+
+import pytest
+
+from pgprovision.errors import InventoryError
+from pgprovision.model import Answer
+from pgprovision.resources.conf import Conf
+from tests.unit.test_postgres_files import CONF
+
+MB, GB = 1 << 20, 1 << 30
+ABSENT = Answer(4)
+
+
+def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Conf:
+    return replace(CONF, memory=memory, cores=2, disk=disk, overrides=settings)
+
+
+@pytest.mark.parametrize(
+    ("wished", "expected"),
+    [
+        (conf(shared_buffers="16GB"), "shared_buffers 16GB is not less than the machine's memory"),
+        (conf(shared_buffers=2000000), "shared_buffers 2000000 is not less than the machine's"),
+        (conf(Shared_Buffers="8GB"), "shared_buffers 8GB is not less than the machine's memory"),
+        (conf(work_mem="9GB"), "work_mem 9GB is not less than the machine's memory, 8GB"),
+    ],
+)
+def test_B85_memory_setting_above_the_machines_is_bad_input(wished: Conf, expected: str) -> None:
+    with pytest.raises(InventoryError, match=expected) as caught:
+        wished.read(ABSENT)
+    assert caught.value.exit_code == 2
+    assert caught.value.where == "db-1"
+    assert caught.value.done == "nothing was written"
+    assert "2GB" in caught.value.next
+
+
+def test_B94_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
+    with pytest.raises(InventoryError, match="max_slot_wal_keep_size 16GB is not less than the ma"):
+        conf(disk=10 * GB, max_slot_wal_keep_size="16GB").read(ABSENT)
+    conf(disk=10 * GB, max_slot_wal_keep_size="2GB").read(ABSENT)
+
+
+@pytest.mark.parametrize(
+    ("small", "expected"),
+    [
+        (conf(memory=256 * MB), "256MB of memory; expected 448MB or more"),
+        (conf(disk=2 * GB), "a disk of 2GB; expected 4GB or more"),
+    ],
+)
+def test_B107_machine_that_is_too_small_is_bad_input(small: Conf, expected: str) -> None:
+    with pytest.raises(InventoryError, match=expected):
+        small.read(ABSENT)
+
+
+def test_B86_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
+    (said,) = conf(max_connections=500, work_mem="64MB").remarks({})
+    assert said == (
+        "500 connections x work_mem 64MB + shared_buffers 2GB are 34048MB; the machine has 8GB"
+    )
+
+
+@pytest.mark.parametrize("memory", [512 * MB, GB, 2 * GB, 8 * GB, 64 * GB, 256 * GB])
+def test_computed_settings_when_nothing_is_given_fit_every_machine(memory: int) -> None:
+    computed = conf(memory=memory, disk=20 * GB)
+    computed.read(ABSENT)
+    assert computed.remarks({}) == ()
+
+
+def test_conf_when_the_machine_is_not_seen_yet_is_not_judged() -> None:
+    unseen = replace(CONF, overrides={"shared_buffers": "900GB"})
+    assert unseen.read(ABSENT) is None
+    assert unseen.remarks({}) == ()
