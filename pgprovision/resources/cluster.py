@@ -120,7 +120,8 @@ class PostgresCluster(Resource):
         words = ["pg_createcluster", "--start-conf", "auto", "--port", str(self.instance.port)]
         words += ["--encoding", self.encoding, "--locale", self.locale]
         words += [str(self.instance.version), self.instance.name]
-        words += ["--", "--data-checksums"] if self.data_checksums else []
+        without = ["--", "--no-data-checksums"] if self.instance.version >= 18 else []
+        words += ["--", "--data-checksums"] if self.data_checksums else without
         yield Do(
             f"make the cluster {self.name} ({self.encoding}, {self.locale}"
             f"{', checksums' if self.data_checksums else ''})",

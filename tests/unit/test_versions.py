@@ -1,0 +1,78 @@
+"""What depends on PostgreSQL's major version: 13 to 18 are accepted, and the machines at hand have
+only 15 and 17."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pgprovision.inventory import known
+from pgprovision.model import Diff
+from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.node_settings import NodeSettings, Tls, Upstream
+from pgprovision.resources.sizing import GB
+from pgprovision.resources.snapshot import Snapshot
+
+LISTED = yaml.safe_load(
+    (Path(__file__).parents[1] / "cases" / "settings-by-version.yml").read_text()
+)
+SINCE: Mapping[str, int] = {n: version for version, ns in LISTED["since"].items() for n in ns}
+GONE: Mapping[str, int] = {n: version for version, ns in LISTED["gone"].items() for n in ns}
+VERSIONS = range(13, 19)
+
+
+def rendered(version: int) -> Mapping[str, object]:
+    """Every line of a standby's postgresql.conf that archives."""
+    wish = NodeSettings(
+        snapshot=Snapshot(Instance(version)),
+        node="db-2",
+        addresses=("10.0.1.3",),
+        tls=Tls("server.crt", "server.key", "ca.crt"),
+        archive_command="push",
+        upstream=Upstream("host=db-1", "db_2", "get"),
+        memory=8 * GB,
+        cores=2,
+        disk=80 * GB,
+    )
+    return {s.name: s.value for section in wish.sections({}) for s in section.settings}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_C1_settings_when_rendered_are_all_known_to_that_version(version: int) -> None:
+    names = rendered(version).keys()
+    plain = {name for name in names if "." not in name}
+    assert plain <= known.NAMES
+    assert {name for name in plain if SINCE.get(name, 0) > version} == set()
+    assert {name for name in plain if GONE.get(name, 99) <= version} == set()
+    assert [name for name in names if known.unknown(name, version)] == []
+
+
+def test_settings_when_listed_by_version_are_names_the_inventory_knows() -> None:
+    assert set(SINCE) | set(GONE) <= known.NAMES
+    left = {n for n, version in GONE.items() if known.unknown(n, version) is None}
+    assert left == set()
+
+
+def test_C1_values_when_a_version_has_others_are_those_it_knows() -> None:
+    """lz4 came with 15; before, it is a switch."""
+    assert [rendered(v)["wal_compression"] for v in (13, 14, 15, 18)] == [True, True, "lz4", "lz4"]
+
+
+@pytest.mark.parametrize(
+    ("version", "checksums", "words"),
+    [
+        (15, True, "-- --data-checksums"),
+        (15, False, ""),
+        (18, True, "-- --data-checksums"),
+        (18, False, "-- --no-data-checksums"),  # they are the default there
+    ],
+)
+def test_B2_cluster_when_made_has_checksums_as_declared_in_every_version(
+    version: int, checksums: bool, words: str
+) -> None:
+    wish = PostgresCluster(on="db-1", instance=Instance(version), data_checksums=checksums)
+    (action,) = wish.change(Diff(None, wish.desired()))
+    (line,) = [line for line in action.text.splitlines() if "pg_createcluster" in line]
+    assert line.partition(" main")[2].partition(" -- ")[2] == words.removeprefix("-- ")
