@@ -1,4 +1,4 @@
-.PHONY: setup demo vagrant test lint types unit functional docs fuzz
+.PHONY: setup demo vagrant test lint types unit functional docs fuzz sweep
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -15,6 +15,9 @@ vagrant: setup ## the main job on two machines of Vagrant's; PROVIDER=lxc (defau
 
 test: setup ## everything: lint, types, unit, cases, laws, functional
 	@scripts/test
+
+sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; a result file
+	.venv/bin/python -m tests.sweep
 
 lint: setup ## ruff
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

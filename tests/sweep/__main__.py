@@ -1,0 +1,177 @@
+"""`make sweep`: crash points of an install, add-replica, a day-two change and destroy, by kinds of
+death; the standing oracles after each. A line for each walk, one JSON file at the end.
+
+    python -m tests.sweep [--only install,day-two] [--results FOLDER]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.lab import temporary_lab
+from tests.person import Person, newcomer
+from tests.sweep import walk as walks
+from tests.sweep.walk import Walk, killed, struck
+
+FIRST, SECOND = "sweep-1", "sweep-2"
+CONF = "/etc/postgresql/15/main"
+DAY_TWO = (  # what hands and time do between two runs, on the primary
+    f"echo '# by hand' >>{CONF}/postgresql.conf",
+    f"echo 'host all all 0.0.0.0/0 trust' >>{CONF}/pg_hba.conf; chmod 666 {CONF}/pg_hba.conf",
+    "systemctl disable --now pgprovision-backup-full.timer pgprovision-backup-diff.timer >&2 || :",
+    "rm -f /etc/update-motd.d/50-pgprovision",
+    "nft add rule inet pgprovision input tcp dport 5432 accept || :",
+)
+SQL = ("alter role rails connection limit 7", "alter system set work_mem = '64MB'")
+
+
+class Sweep:
+    """A cluster in a lab, its canary and what was found."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.walks: list[Walk] = []
+        self.rows = 0
+
+    @contextmanager
+    def walk(self, scenario: str, kind: str) -> Iterator[Walk]:
+        walk, began = Walk(scenario, kind), time.monotonic()
+        try:
+            yield walk
+        except Exception as error:
+            walk.wrong.append(f"{type(error).__name__}: {error}")
+        walk.seconds = round(time.monotonic() - began, 1)
+        self.walks.append(walk)
+        state = "ok" if not walk.wrong else f"WRONG: {'; '.join(walk.wrong)}"
+        sys.stderr.write(
+            f"{scenario:<12} {kind:<12} {walk.points:>4} points {walk.seconds:>7} s {state}\n"
+        )
+
+    def converged(self, walk: Walk, run_code: int, err: str) -> None:
+        """O1, O2 and O4 after a walk."""
+        person = self.person
+        walk.expect(run_code == 0, f"the last run ended with {run_code}: {err[-600:]}")
+        again = person.run("up", "--json")
+        found = again.document
+        walk.expect(
+            again.code == 0 and not found["changes"], f"a rerun changes: {found['changes']}"
+        )
+        walk.expect(set(found["trips"].values()) == {1}, f"trips: {found['trips']}")
+        if self.rows:
+            rows = person.sql(FIRST, "select count(*), max(n) from canary")
+            walk.expect(rows == f"{self.rows}|{self.rows}", f"canary: {rows}, written {self.rows}")
+        secrets = [text for text in person.secrets().values() if text in run_text(person)]
+        walk.expect(not secrets, "a secret is in a record")
+
+    def canary(self) -> None:
+        """One more acknowledged row."""
+        if not self.rows:
+            self.person.sql(FIRST, "create table canary (n int)")
+        self.rows += 1
+        self.person.sql(FIRST, f"insert into canary values ({self.rows})")
+
+    def drifted(self) -> None:
+        for hand in DAY_TWO:
+            self.person.console(FIRST, hand)
+        for query in SQL:
+            self.person.sql(FIRST, query)
+        self.canary()
+
+    def cycle(self, kind: str, command: Callable[[Walk, tuple[str, ...]], tuple[int, str]]) -> None:
+        """From nothing to nothing."""
+        self.rows = 0
+        for scenario, words in (
+            ("install", ("up", "primary", "--yes")),
+            ("add-replica", ("add-replica", SECOND, "--yes")),
+            ("day-two", ("up", "--yes", "--allow", "restart")),
+        ):
+            with self.walk(scenario, kind) as walk:
+                if scenario == "day-two":
+                    self.drifted()
+                code, err = command(walk, words)
+                self.converged(walk, code, err)
+                self.canary()
+        with self.walk("destroy", kind) as walk:
+            code, err = command(walk, ("destroy", "--confirm", "sweep"))
+            walk.expect(code == 0, f"the last run ended with {code}: {err[-600:]}")
+            left = self.person.cloud().servers.get_all(label_selector="cluster=sweep")
+            walk.expect(not left, f"servers left: {left}")
+        (self.person.inventory / "nodes" / f"{SECOND}.yml").unlink(missing_ok=True)
+
+
+def run_text(person: Person) -> str:
+    return "\n".join(path.read_text() for path in person.home.rglob("runs/*") if path.is_file())
+
+
+def sweep(person: Person, only: set[str]) -> list[Walk]:
+    self = Sweep(person)
+
+    def by_kill(point: str) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
+        def command(walk: Walk, words: tuple[str, ...]) -> tuple[int, str]:
+            run = killed(person, walk, *words, point=point)
+            return run.code, run.err
+
+        return command
+
+    def by(inject: walks.Inject, points: int) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
+        def command(walk: Walk, words: tuple[str, ...]) -> tuple[int, str]:
+            run = struck(person, walk, *words, inject=inject, points=points)
+            return run.code, run.err
+
+        return command
+
+    kinds = {
+        "kill-after": by_kill("1:after"),
+        "kill-before": by_kill("2:before"),
+        "sshd": by(walks.no_line, walks.LIMIT),
+        "network": by(walks.no_network, 3),
+        "host": by(walks.no_host, 3),
+    }
+    for kind, command in kinds.items():
+        if kind in only:
+            self.cycle(kind, command)
+    return self.walks
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="kill-after,kill-before,sshd,network,host")
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    began = datetime.now(UTC)
+    with temporary_lab("-sweep") as lab, tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / "sweep"  # the home's name is the cluster's
+        folder.mkdir()
+        found = sweep(newcomer(lab, folder, "sweep"), set(options.only.split(",")))
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    converged = sum(walk.points for walk in found if not walk.wrong)
+    points = sum(walk.points for walk in found)
+    document = {
+        "version": 1,
+        "what": "sweep",
+        "commit": commit,
+        "began": began.isoformat(timespec="seconds"),
+        "load": os.getloadavg()[0],
+        "points": points,
+        "converged": converged,
+        "walks": [vars(walk) for walk in found],
+    }
+    options.results.mkdir(exist_ok=True)
+    path = options.results / f"sweep-{began:%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    sys.stderr.write(f"crash points converged: {converged} of {points}; {path}\n")
+    return 0 if points and converged == points else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

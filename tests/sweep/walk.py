@@ -1,0 +1,128 @@
+"""Every crash point of a command, one after the other, on real machines.
+
+A walk repeats one command. Each time a fault strikes at its first change (or right before its
+second), so each run gets one step further than the one before, and the faults pile up: every point
+is visited, in the state that all the faults before it left. The walk ends with the run that finds
+nothing more to do; the oracles judge what is there then.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.person import Person, Run, finished
+
+LIMIT = 250  # points of one command; more means that it does not get further
+
+
+@dataclass
+class Walk:
+    """One command under one kind of fault."""
+
+    scenario: str
+    kind: str
+    points: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    def expect(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.wrong.append(what)
+
+
+Inject = Callable[[Person, "subprocess.Popen[str]"], None]
+
+
+def no_line(person: Person, process: "subprocess.Popen[str]") -> None:
+    """Kind 2: sshd's children die, on every machine."""
+    for node in machines(person):
+        person.console(node, "kill -9 $(ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }')")
+
+
+def no_network(person: Person, process: "subprocess.Popen[str]") -> None:
+    """Kind 3: every machine falls off the public network; for 25 s, which is past the lease."""
+    shut = "nft 'add table inet sweep; add chain inet sweep in { type filter hook input priority"
+    for node in machines(person):
+        person.console(
+            node, f"{shut} -300; policy accept; }}; add rule inet sweep in tcp dport 22 drop'"
+        )
+    process.send_signal(signal.SIGCONT)
+    time.sleep(25)
+    for node in machines(person):
+        person.console(node, "nft delete table inet sweep")
+
+
+def no_host(person: Person, process: "subprocess.Popen[str]") -> None:
+    """Kind 4: every machine dies as by a cut cable, and is started again."""
+    servers = person.cloud().servers
+    for server in servers.get_all():
+        if server.name in machines(person) and server.status == "running":
+            servers.power_off(server).wait_until_finished()
+    process.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    for server in servers.get_all():
+        if server.status == "off" and server.private_net:
+            servers.power_on(server).wait_until_finished()
+
+
+def machines(person: Person) -> list[str]:
+    """Those of the cluster that run now."""
+    cluster = person.inventory.parent.name
+    found = person.cloud().servers.get_all(label_selector=f"cluster={cluster}")
+    return [str(server.name) for server in found if server.status == "running"]
+
+
+def killed(person: Person, walk: Walk, *words: str, point: str) -> Run:
+    """Kind 1: SIGKILL at this point of each run, until a run ends by itself."""
+    while walk.points < LIMIT:
+        run = person.run(*words, kill=point)
+        judge(walk, run)
+        if run.code != -signal.SIGKILL:
+            return run
+        walk.points += 1
+    walk.wrong.append("it never ends")
+    return run
+
+
+def struck(person: Person, walk: Walk, *words: str, inject: Inject, points: int = LIMIT) -> Run:
+    """Before the first change of each run it stops, the fault is injected, it goes on and is asked
+    to end after the step. The last run is left alone."""
+    while walk.points < points:
+        with person.begin(*words, kill="1:before:STOP") as process:
+            stopped = asleep(process)
+            if stopped:
+                walk.points += 1
+                inject(person, process)
+                process.send_signal(signal.SIGCONT)
+                time.sleep(0.3)
+                process.send_signal(signal.SIGINT)
+            run = finished(process, 400)
+        judge(walk, run)
+        if not stopped:
+            return run
+    return person.run(*words)
+
+
+def asleep(process: "subprocess.Popen[str]") -> bool:
+    """Whether it stopped itself; False: it ended."""
+    while True:
+        pid, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
+        if pid and os.WIFSTOPPED(status):
+            return True
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return False
+        time.sleep(0.02)
+
+
+def judge(walk: Walk, run: Run) -> None:
+    """O3: a documented exit code, no traceback, and where it failed a next command."""
+    codes = {*range(8), 130, 143, -signal.SIGKILL}
+    walk.expect(run.code in codes, f"exit {run.code}: {run.err[-400:]}")
+    walk.expect("Traceback" not in run.err, f"a traceback: {run.err[-800:]}")
+    if run.code in (3, 5, 6, 7):
+        walk.expect("next:" in run.err, f"no next command: {run.err[-400:]}")
