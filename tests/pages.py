@@ -112,7 +112,20 @@ def _keys() -> Iterator[str]:
         "| `!command [PROGRAM, ARGUMENT, ...]` | what a program prints |\n\n"
         "Editors complete and check these files with the JSON Schema that `init` puts beside them\n"
         "(`pgprovision schema` prints it). VS Code's YAML extension has to know the tags:\n\n"
-        f'```json\n"yaml.customTags": [{tags}]\n```\n'
+        f'```json\n"yaml.customTags": [{tags}]\n```\n\n'
+        "Every verb reads all of it first. What is wrong comes in one report, sorted by file and\n"
+        "line, with the key, what is expected and, where there is one, a line that would be\n"
+        "right; the exit code is 2 and nobody was connected to. What comes from elsewhere is named\n"
+        "by its tag and never shown:\n\n"
+        "```\n"
+        "shop/cluster.yml:31:5: postgres.prot: unknown key (did you mean port?)\n"
+        "    for instance: port: 5433\n"
+        "shop/cluster.yml:46:15: roles.rails.password: ***: a secret in clear text; expected !file "
+        "secrets/NAME, !env NAME or !command [...]\n"
+        "    for instance: password: !file secrets/rails.password\n"
+        "```\n\n"
+        "What only the machine can tell (`shared_buffers` above its memory, a slot that may hold\n"
+        "back more than its disk) is refused by the first look, before anything is written.\n"
     )
     yield from _model("cluster.yml", whole)
     models = {name: model for name, model in whole["$defs"].items() if "properties" in model}
