@@ -115,8 +115,8 @@ def _keys() -> Iterator[str]:
         f'```json\n"yaml.customTags": [{tags}]\n```\n\n'
         "Every verb reads all of it first. What is wrong comes in one report, sorted by file and\n"
         "line, with the key, what is expected and, where there is one, a line that would be\n"
-        "right; the exit code is 2 and nobody was connected to. What comes from elsewhere is named\n"
-        "by its tag and never shown:\n\n"
+        "right; the exit code is 2 and nobody was connected to. What comes from elsewhere is\n"
+        "named by its tag and never shown:\n\n"
         "```\n"
         "shop/cluster.yml:31:5: postgres.prot: unknown key (did you mean port?)\n"
         "    for instance: port: 5433\n"
