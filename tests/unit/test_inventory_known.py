@@ -1,0 +1,42 @@
+"""B22, B82, B92: names of settings, right, slipped, gone, and of people's own."""
+
+import pytest
+
+from pgprovision.inventory.known import NAMES, unknown
+from pgprovision.resources.sizing import GB, Machine, habits, sized
+
+
+@pytest.mark.parametrize("version", range(13, 19))
+def test_setting_that_we_render_is_known(version: int) -> None:
+    machine = Machine(8 * GB, 2, 80 * GB)
+    for section in (*sized(machine, version=version), *habits()):
+        for setting in section.settings:
+            assert unknown(setting.name, version) is None
+
+
+def test_every_setting_is_known_and_none_is_taken_for_another() -> None:
+    gone = {name for name in NAMES if unknown(name, 18) is not None}
+    assert gone <= {name for name in NAMES if "has no" in str(unknown(name, 18))}
+    assert {unknown(name.upper(), 13) for name in NAMES} == {None}
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("work_memm", "work_mem"),
+        ("max_conections", "max_connections"),
+        ("shared_bufers", "shared_buffers"),
+        ("effective_cache_sise", "effective_cache_size"),
+        ("autovaccum", "autovacuum"),
+        ("pgaudt.log", "pgaudit.log"),
+        ("pg_stat_statement.max", "pg_stat_statements.max"),
+        ("auto_explain.log_min_durations", "auto_explain.log_min_duration"),
+    ],
+)
+def test_B82_B92_slip_names_the_setting_that_was_meant(slip: str, meant: str) -> None:
+    assert unknown(slip, 15) == (f"unknown setting (did you mean {meant}?)", meant)
+
+
+@pytest.mark.parametrize("name", ["app.tenant", "cron.database_name", "xyzzy", "myapp.user_id"])
+def test_name_that_is_near_none_is_left_to_the_server(name: str) -> None:
+    assert unknown(name, 15) is None
