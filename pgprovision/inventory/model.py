@@ -431,6 +431,9 @@ class Backup(Model):
     """When backups run, as OnCalendar of systemd."""
     archiving: n.Boolean = True
     """Whether WAL is archived and a first backup taken."""
+    archive_queue_max: n.SizeText | None = None
+    """How much WAL may wait for a repository that does not answer (archive-push-queue-max). Beyond
+    it WAL is dropped, and no backup can be restored past the gap. Not given, all of it waits."""
 
 
 class Tls(Model):

@@ -25,6 +25,7 @@ SINCE: Mapping[str, Version] = {  # pgBackRest's release notes
     "storage-tag": (2, 48),
 }
 SECRET_OPTIONS = ("s3-key", "s3-key-secret", "s3-token", "cipher-pass")
+SOUND_ENCRYPTION: Version = (2, 59, 3)  # before, subkeys may be weak (its release notes)
 _REPOSITORY = re.compile(r"repo\d+-(.*)")
 
 
@@ -116,6 +117,24 @@ class PgbackrestConf(Resource):
     def desired(self) -> State:
         attributes = {"mode": "0640", "owner": "postgres:postgres"}
         return {**options(self.content().text()), "foreign options": (), **attributes}
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        found = self.version
+        if found is None:
+            return ()
+        said = []
+        if state.get("repo1-cipher-type", "none") != "none" and found < SOUND_ENCRYPTION:
+            number, since = (".".join(map(str, v)) for v in (found, SOUND_ENCRYPTION))
+            said.append(
+                f"pgBackRest {number} encrypts the repository with subkeys that may be weak, which"
+                f" {since} mends: keep the bucket to yourself, and upgrade when it can be had"
+            )
+        if limit := state.get("archive-push-queue-max"):
+            said.append(
+                f"beyond {limit} of waiting WAL (archive-push-queue-max) it is dropped: no backup"
+                " can be restored past that gap"
+            )
+        return tuple(said)
 
     def content(self) -> Secret:
         """The whole file."""

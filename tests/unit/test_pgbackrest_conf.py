@@ -21,17 +21,24 @@ REPOSITORY = S3Repository(
     key_secret=Secret("wJalrXUtn"),
     path="/lab",
 )
-TEXT = render(
-    "pgbackrest.conf.j2",
-    repository=REPOSITORY,
-    repository_ca="/etc/ca.crt",
-    stanza="main",
-    instance=Instance(),
-    retention_days=30,
-    start_fast=True,
-    compress_type="zst",
-    process_max=2,
-)
+
+
+def rendered(archive_queue_max: str | None = None) -> str:
+    return render(
+        "pgbackrest.conf.j2",
+        repository=REPOSITORY,
+        repository_ca="/etc/ca.crt",
+        stanza="main",
+        instance=Instance(),
+        retention_days=30,
+        start_fast=True,
+        compress_type="zst",
+        process_max=2,
+        archive_queue_max=archive_queue_max,
+    )
+
+
+TEXT = rendered()
 SECRETS = (
     ("repo1-s3-key", Secret("KEYID")),
     ("repo1-s3-key-secret", Secret("wJalrXUtn")),
@@ -126,3 +133,31 @@ def test_secrets_when_shown_are_digests_and_masked() -> None:
 def test_secret_when_it_would_not_be_read_back_is_refused(text: str) -> None:
     with pytest.raises(InventoryError, match="repo1-s3-key must be one line"):
         replace(CONF, secrets=(("repo1-s3-key", Secret(text, "secrets.yml")),)).content()
+
+
+@pytest.mark.parametrize(
+    ("version", "cipher", "warned"),
+    [
+        ((2, 45), "aes-256-cbc", True),
+        ((2, 59, 2), "aes-256-cbc", True),
+        ((2, 59, 3), "aes-256-cbc", False),
+        ((2, 60), "aes-256-cbc", False),
+        ((2, 45), "none", False),
+        (None, "aes-256-cbc", False),
+    ],
+)
+def test_D2_encryption_when_the_version_has_weak_subkeys_is_remarked(
+    version: tuple[int, ...] | None, cipher: str, warned: bool
+) -> None:
+    said = replace(CONF, version=version).remarks({"repo1-cipher-type": cipher})
+    assert ["2.59.3 mends" in text for text in said] == [True] * warned
+
+
+def test_D2_archive_queue_when_limited_is_written_and_its_loss_remarked() -> None:
+    conf = replace(CONF, text=rendered("16GB"), version=(2, 60))
+    found = conf.read(look(written(conf)))
+    assert found
+    assert options(written(conf))["archive-push-queue-max"] == "16GB"
+    (said,) = conf.remarks(found)
+    assert "beyond 16GB of waiting WAL" in said
+    assert "archive-push-queue-max" not in options(written(CONF))

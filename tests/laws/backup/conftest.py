@@ -69,6 +69,7 @@ class World:
             start_fast=True,
             compress_type="zst",
             process_max=2,
+            archive_queue_max=None,
         )
         named = {"s3-key": "key", "s3-key-secret": "secret", "cipher-pass": "passphrase"}
         return PgbackrestConf(
