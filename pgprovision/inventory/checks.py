@@ -2,26 +2,16 @@
 
 import os
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 from pathlib import Path
 
-from pgprovision.inventory import access
+from pgprovision.inventory import access, networks
 from pgprovision.inventory.complaint import Found, Loc, closest, nearest
 from pgprovision.inventory.examples import line
-from pgprovision.inventory.model import Hetzner, Inventory, Ssh
+from pgprovision.inventory.model import Inventory, Ssh
 from pgprovision.inventory.policy import secrets, settings
 
 SPREAD = 10  # servers in one spread placement group, by Hetzner's documentation
-GATEWAY = IPv4Address("172.31.1.1")  # Hetzner's gateway on the public side, reserved everywhere
 SLOT_NAME = 51  # of the 63 characters of a slot's name, pgprovision_ takes 12
-ZONES = {
-    "fsn1": "eu-central",
-    "nbg1": "eu-central",
-    "hel1": "eu-central",
-    "ash": "us-east",
-    "hil": "us-west",
-    "sin": "ap-southeast",
-}
 _PRIVILEGES = {
     "database": {"CREATE", "CONNECT", "TEMPORARY", "TEMP"},
     "schema": {"CREATE", "USAGE"},
@@ -36,10 +26,7 @@ def checked(inventory: Inventory) -> Found:
     checks = (
         _nodes,
         _replicas,
-        _networks,
-        _ports,
-        _reach,
-        _rules,
+        networks.checked,
         _packages,
         _names,
         _references,
@@ -104,107 +91,6 @@ def _replicas(inventory: Inventory) -> Found:
         if node.seed == "backup" and not (backup and backup.archiving):
             text = "there is no backup to seed from; expected a backup: that archives, or primary"
             yield ("nodes", index, "seed"), text, "seed: primary"
-
-
-def _networks(inventory: Inventory) -> Found:
-    hetzner = inventory.hetzner
-    if hetzner is None:
-        return
-    yield from _subnet(hetzner)
-    if not hetzner.ipv4:
-        yield (
-            ("hetzner", "ipv4"),
-            "not supported: package archives and object storage do not all answer over IPv6, and "
-            "cloud-init waits minutes for those that do not; expected true",
-            "ipv4: true",
-        )
-    network = hetzner.network
-    taken = {
-        network.ip_range.network_address: "the network's own",
-        network.gateway: "the gateway's",
-        network.ip_range.broadcast_address: "the range's broadcast",
-        network.subnet.network_address: "the subnet's own",
-        network.subnet.broadcast_address: "the subnet's broadcast",
-        GATEWAY: "reserved by Hetzner",
-    }
-    used = taken.keys() | {node.private_ip for node in inventory.nodes}
-    free = next((ip for ip in network.subnet.hosts() if ip not in used), "")
-    for index, node in enumerate(inventory.nodes):
-        at: Loc = ("nodes", index, "private_ip")
-        if node.address is not None:
-            continue
-        zone = ZONES.get(node.location, network.network_zone)
-        if node.location != hetzner.location and zone != network.network_zone:
-            yield (
-                ("nodes", index, "location"),
-                f"{node.location} is in zone {zone}, the cluster's network in "
-                f"{network.network_zone}: a private network never spans zones, and every commit "
-                f"and backup would cross a continent; expected {_places(network.network_zone)}",
-                f"location: {hetzner.location}",
-            )
-        if node.private_ip not in network.subnet:
-            text = f"{node.private_ip}: expected an address inside {network.subnet}"
-            yield at, text, f"private_ip: {free}"
-        elif node.private_ip in taken:
-            yield (
-                at,
-                f"{node.private_ip} is {taken[node.private_ip]} address; expected another "
-                f"of {network.subnet}",
-                f"private_ip: {free}",
-            )
-
-
-def _ports(inventory: Inventory) -> Found:
-    """Ports of a host that two would listen on."""
-    port = inventory.postgres.port
-    at: list[tuple[Loc, int]] = [(("ssh", "port"), inventory.ssh.port)]
-    at += [(("nodes", i, "ssh", "port"), node.ssh.port) for i, node in enumerate(inventory.nodes)]
-    for loc, taken in at:
-        if taken == port:
-            yield loc, f"{port} is PostgreSQL's; expected another", "port: 22"
-
-
-def _reach(inventory: Inventory) -> Found:
-    """A password is the last wall, not the only one."""
-    for i, rule in enumerate(inventory.postgres.hba):
-        for j, network in enumerate(rule.addresses):
-            if not network.prefixlen:
-                yield (
-                    ("postgres", "hba", i, "addresses", j),
-                    f"{network} is everybody; expected the networks that clients come from",
-                    "- 10.0.0.0/16",
-                )
-
-
-def _rules(inventory: Inventory) -> Found:
-    """Two firewalls stand before a port: what one lets in, the other has to as well."""
-    host = inventory.host
-    open_there = {(extra.protocol, extra.port) for extra in host.open_ports}
-    for index, rule in enumerate(inventory.hetzner.firewall.rules if inventory.hetzner else ()):
-        if host.firewall and rule.port and (rule.protocol, rule.port) not in open_there:
-            yield (
-                ("hetzner", "firewall", "rules", index, "port"),
-                f"{rule.port}/{rule.protocol} is shut by the host's own firewall; expected it "
-                "under host.open_ports too",
-            )
-
-
-def _places(zone: str) -> str:
-    return " or ".join(sorted(place for place, where in ZONES.items() if where == zone))
-
-
-def _subnet(hetzner: Hetzner) -> Found:
-    network = hetzner.network
-    at = ("hetzner", "network")
-    if not network.subnet.subnet_of(network.ip_range):
-        yield (*at, "subnet"), f"{network.subnet}: expected a part of {network.ip_range}"
-    for name in ("ip_range", "subnet"):
-        if getattr(network, name).prefixlen > 24:
-            yield (*at, name), "too small; expected a prefix length of at most 24"
-    zone = ZONES.get(hetzner.location, network.network_zone)
-    if zone != network.network_zone:
-        text = f"expected {zone}, the zone of location {hetzner.location}"
-        yield (*at, "network_zone"), text, f"network_zone: {zone}"
 
 
 def _packages(inventory: Inventory) -> Found:
