@@ -1,0 +1,64 @@
+"""F79: a file that is written while everything dies is the old one or the new one."""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.model import Diff, Do
+from pgprovision.resources.file import File
+
+RUNS = 100
+SECONDS = 0.03  # about twice what one write takes
+OLD, NEW = "old\n" * 2_000, "new\n" * 4_000
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="coreutils' sync")
+
+
+def wish(path: Path, content: str) -> File:
+    me = {"owner": str(os.getuid()), "group": str(os.getgid())}
+    return File(on="here", path=str(path), content=content, **me)
+
+
+def write(file: File) -> None:
+    (action,) = file.change(Diff(None, file.desired()))
+    Host("here", LocalWire).act([action], _silent)
+
+
+def _silent(action: Do) -> None: ...
+
+
+def write_and_die(file: File, seconds: float) -> None:
+    """The write, its shell and all it started get SIGKILL that long after the beginning."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setpgid(0, 0)
+            write(file)
+        finally:
+            os._exit(0)
+    os.setpgid(child, child)  # whoever comes first
+    time.sleep(seconds)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("name", ["marker.json", "postgresql.conf"])
+def test_F79_file_when_killed_between_write_and_rename_is_the_old_or_the_new_one(
+    tmp_path: Path, name: str
+) -> None:
+    path, moments = tmp_path / name, random.Random(79)
+    write(wish(path, OLD))
+    found: list[str] = []
+    for _ in range(RUNS // 2):
+        write_and_die(wish(path, NEW), moments.uniform(0.0, SECONDS))
+        found.append(path.read_text())
+        if found[-1] == NEW:
+            write(wish(path, OLD))  # over whatever the killed one left beside it
+    assert set(found) == {OLD, NEW}
