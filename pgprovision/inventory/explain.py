@@ -1,27 +1,29 @@
 """pydantic's errors as complaints a person can act on."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from pgprovision.inventory.complaint import (
     Complaint,
     Loc,
     closest,
-    dotted,
     is_secret,
     listed,
-    nearest,
 )
 from pgprovision.inventory.document import Document
-from pgprovision.inventory.examples import first_key, line, nested
-from pgprovision.inventory.known import NAMES
-from pgprovision.inventory.model import Hetzner, Inventory, Node
+from pgprovision.inventory.examples import line
+from pgprovision.inventory.keys import (
+    annotation_at,
+    bad_key,
+    fields_at,
+    model_of,
+    slip,
+    unknown_key,
+)
 from pgprovision.inventory.sourced import Sourced
 from pgprovision.inventory.values import Instead
 
@@ -37,40 +39,19 @@ _SHAPES = {
     "bool_type": "true or false",
 }
 SHORTEST = 6  # characters of a text that may be a secret, and not a word
-# what others call it, and how it is called here
-OTHER_WORDS = MappingProxyType(
-    {
-        "bastion": "jump",
-        "cpus": "cores",
-        "datacenter": "location",
-        "groups": "member_of",
-        "host": "address",
-        "hostname": "address",
-        "ip": "private_ip",
-        "os": "image",
-        "private_key": "identity_file",
-        "proxy_jump": "jump",
-        "public_ip": "address",
-        "ram": "memory",
-        "retention": "retention_days",
-        "roles": "users",
-        "type": "server_type",
-        "username": "user",
-    }
-)
 
 
 def explained(error: ValidationError, document: Document) -> Iterator[Complaint]:
     """One complaint for each error, without those at places that already have one."""
     spoiled = {complaint.key for complaint in document.complaints if complaint.key}
     found = [(_written(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)]
-    slips = {(*loc[:-1], _slip(loc)) for loc, wrong in found if wrong["type"] == "extra_forbidden"}
+    slips = {(*loc[:-1], slip(loc)) for loc, wrong in found if wrong["type"] == "extra_forbidden"}
     found = [(loc, w) for loc, w in found if w["type"] != "missing" or loc not in slips]
     around = {loc[:n] for loc in [*spoiled, *(loc for loc, _ in found)] for n in range(len(loc))}
     for loc, wrong in found:
         if loc not in around and not any(loc[:n] in spoiled for n in range(len(loc) + 1)):
             unknown = wrong["type"] == "extra_forbidden"
-            text, example = _unknown(loc, document) if unknown else _text(wrong, loc, document)
+            text, example = unknown_key(loc, document) if unknown else _text(wrong, loc, document)
             yield complaint(document, loc, text, example, at_key=unknown)
 
 
@@ -110,7 +91,7 @@ def shown(document: Document, loc: Loc) -> str:
     text = document.texts.get(loc)
     if text is None or not loc:
         return ""
-    if text and (is_secret(loc) or any(is_secret((key,)) for key in _fields(loc))):
+    if text and (is_secret(loc) or any(is_secret((key,)) for key in fields_at(loc))):
         return "***: "
     text = re.sub("//[^/@]*@", "//***@", text)
     return f"{text[:40]!r}: " if text else "empty: "
@@ -127,13 +108,13 @@ def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> tuple[str, 
         if len(loc) == 2 and loc[0] == "nodes":
             return f"the file's name: {error}", ""
         if wrong["loc"][-1] == "[key]" or wrong["loc"] != loc:
-            return _bad_key(str(error), loc, document)
+            return bad_key(str(error), loc, document)
         if isinstance(value, Sourced) and is_secret(loc):
             return str(error), ""
         better = error.instead if isinstance(error, Instead) else ""
         return shown(document, loc) + str(error), line(loc, better)
     if kind == "literal_error":
-        known = [str(word) for word in get_args(_annotation(loc))]
+        known = [str(word) for word in get_args(annotation_at(loc))]
         meant = closest(value, known) if isinstance(value, str) else ""
         near = f" (did you mean {meant}?)" if meant else ""
         return f"{shown(document, loc)}expected {wrong['ctx']['expected']}{near}", line(loc, meant)
@@ -152,112 +133,9 @@ def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> tuple[str, 
     return text.replace(" after validation", ""), example
 
 
-def _bad_key(text: str, loc: Loc, document: Document) -> tuple[str, str]:
-    """A name that stands as a key, and the same line with a better one."""
-    name = str(loc[-1])
-    if loc[-2:-1] == ("settings",):
-        if meant := closest(name, NAMES):
-            return f"{text} (did you mean {meant}?)", _moved((*loc[:-1], meant), loc, document)
-        return text, ""
-    composed = unicodedata.normalize("NFC", name)
-    better = composed if composed != name else first_key(loc[:-1])
-    return text, line((*loc[:-1], better)) if better else ""
-
-
-def _annotation(loc: Loc) -> Any:
-    """What the models say stands at this key path; None for what they do not know."""
-    current: Any = Inventory
-    for part in loc:
-        model = _model(current)
-        if model is not None:
-            found = model.model_fields.get(str(part))
-            if found is None:
-                return None
-            current = found.annotation
-        else:
-            inner = [a for a in get_args(current) if a is not Ellipsis and a is not type(None)]
-            current = inner[-1] if inner else None
-    return current
-
-
-def _model(annotation: Any) -> type[BaseModel] | None:
-    """The model an annotation is, seen through `| None`."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate if _is_optional(annotation, candidate) else None
-    return None
-
-
-def _is_optional(annotation: Any, model: type[BaseModel]) -> bool:
-    return annotation is model or set(get_args(annotation)) == {model, type(None)}
-
-
-def _fields(loc: Loc) -> tuple[str, ...]:
-    model = _model(_annotation(loc))
-    return tuple(model.model_fields) if model else ()
-
-
 def _expected(loc: Loc) -> str:
-    model = _model(_annotation(loc))
+    model = model_of(annotation_at(loc))
     if model is None:
         return f"; expected `{loc[-1]}: ...`"
     needed = [name for name, field in model.model_fields.items() if field.is_required()]
     return f"; expected a mapping with {listed(needed, 'and')}"
-
-
-def _slip(loc: Loc) -> str:
-    """The key of the same mapping that was meant, or nothing."""
-    name, known = str(loc[-1]), _fields(loc[:-1])
-    plain = name.lower().replace("-", "_")
-    if OTHER_WORDS.get(plain) in known:
-        plain = OTHER_WORDS[plain]
-    return plain if plain in known else closest(name, known)
-
-
-def _unknown(loc: Loc, document: Document) -> tuple[str, str]:
-    """Which key was meant, and the line with it."""
-    name, known = str(loc[-1]), set(_fields(loc[:-1])) - {"nodes", "folder"}
-    plain = name.lower().replace("-", "_")
-    if meant := _slip(loc):
-        hint = nearest(name, [meant]) if plain != meant else ""
-        text = "unknown key" + (hint or f"; expected {meant}")
-        return text, _moved((*loc[:-1], meant), loc, document)
-    if len(loc) == 3 and loc[0] == "nodes" and plain in Inventory.model_fields:
-        return "unknown key here; it belongs into cluster.yml", ""
-    if len(loc) == 1 and plain in Node.model_fields and plain not in Hetzner.model_fields:
-        return "unknown key here; it belongs into a node's file, nodes/NAME.yml", ""
-    homes = {dotted(home): home for home in sorted(_homes(plain), key=dotted)}
-    if plain in NAMES and not homes:
-        homes = {"postgres.settings": ("postgres", "settings")}
-    if homes:
-        home = (*next(iter(homes.values())), plain)
-        text = f"unknown key here; it belongs under {listed(list(homes))}"
-        return text, nested(home, _kept(home, loc, document) or "...")
-    return f"unknown key; expected one of {', '.join(sorted(known))}", ""
-
-
-def _moved(right: Loc, loc: Loc, document: Document) -> str:
-    """The line with the key that was meant; its value as written, where that may be shown."""
-    return line(right, _kept(right, loc, document))
-
-
-def _kept(right: Loc, loc: Loc, document: Document) -> str:
-    """A plain word that was written there, if it is no secret at either place."""
-    text = document.texts.get(loc) or ""
-    fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
-    return text if fine and not is_secret(right[-1:] + loc[-1:]) else ""
-
-
-def _homes(name: str, annotation: Any = Inventory, at: Loc = ()) -> Iterator[Loc]:
-    """The key paths under which a key of this name is known."""
-    model = _model(annotation)
-    if model is None:
-        inner = [a for a in get_args(annotation) if isinstance(_model(a), type)]
-        if inner and at:
-            many = ".NAME" if get_origin(annotation) is Mapping else ""
-            yield from _homes(name, inner[-1], (*at[:-1], f"{at[-1]}{many}"))
-        return
-    if name in model.model_fields and at:
-        yield at
-    for key, field in model.model_fields.items():
-        yield from _homes(name, field.annotation, (*at, key))

@@ -1,0 +1,140 @@
+"""Keys that are not known, and the ones that were meant."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from pgprovision.inventory.complaint import Loc, closest, dotted, is_secret, listed, nearest
+from pgprovision.inventory.document import Document
+from pgprovision.inventory.examples import first_key, line, nested
+from pgprovision.inventory.known import NAMES
+from pgprovision.inventory.model import Hetzner, Inventory, Node
+
+# what others call it, and how it is called here
+OTHER_WORDS = MappingProxyType(
+    {
+        "bastion": "jump",
+        "cpus": "cores",
+        "datacenter": "location",
+        "groups": "member_of",
+        "host": "address",
+        "hostname": "address",
+        "ip": "private_ip",
+        "os": "image",
+        "private_key": "identity_file",
+        "proxy_jump": "jump",
+        "public_ip": "address",
+        "ram": "memory",
+        "retention": "retention_days",
+        "roles": "users",
+        "type": "server_type",
+        "username": "user",
+    }
+)
+
+
+def annotation_at(loc: Loc) -> Any:
+    """What the models say stands at this key path; None for what they do not know."""
+    current: Any = Inventory
+    for part in loc:
+        model = model_of(current)
+        if model is not None:
+            found = model.model_fields.get(str(part))
+            if found is None:
+                return None
+            current = found.annotation
+        else:
+            inner = [a for a in get_args(current) if a is not Ellipsis and a is not type(None)]
+            current = inner[-1] if inner else None
+    return current
+
+
+def model_of(annotation: Any) -> type[BaseModel] | None:
+    """The model an annotation is, seen through `| None`."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate if _is_optional(annotation, candidate) else None
+    return None
+
+
+def _is_optional(annotation: Any, model: type[BaseModel]) -> bool:
+    return annotation is model or set(get_args(annotation)) == {model, type(None)}
+
+
+def fields_at(loc: Loc) -> tuple[str, ...]:
+    model = model_of(annotation_at(loc))
+    return tuple(model.model_fields) if model else ()
+
+
+def slip(loc: Loc) -> str:
+    """The key of the same mapping that was meant, or nothing."""
+    name, known = str(loc[-1]), fields_at(loc[:-1])
+    plain = name.lower().replace("-", "_")
+    if OTHER_WORDS.get(plain) in known:
+        plain = OTHER_WORDS[plain]
+    return plain if plain in known else closest(name, known)
+
+
+def unknown_key(loc: Loc, document: Document) -> tuple[str, str]:
+    """Which key was meant, and the line with it."""
+    name, known = str(loc[-1]), set(fields_at(loc[:-1])) - {"nodes", "folder"}
+    plain = name.lower().replace("-", "_")
+    if meant := slip(loc):
+        hint = nearest(name, [meant]) if plain != meant else ""
+        text = "unknown key" + (hint or f"; expected {meant}")
+        return text, _moved((*loc[:-1], meant), loc, document)
+    if len(loc) == 3 and loc[0] == "nodes" and plain in Inventory.model_fields:
+        return "unknown key here; it belongs into cluster.yml", ""
+    if len(loc) == 1 and plain in Node.model_fields and plain not in Hetzner.model_fields:
+        return "unknown key here; it belongs into a node's file, nodes/NAME.yml", ""
+    homes = {dotted(home): home for home in sorted(_homes(plain), key=dotted)}
+    if plain in NAMES and not homes:
+        homes = {"postgres.settings": ("postgres", "settings")}
+    if homes:
+        home = (*next(iter(homes.values())), plain)
+        text = f"unknown key here; it belongs under {listed(list(homes))}"
+        return text, nested(home, _kept(home, loc, document) or "...")
+    return f"unknown key; expected one of {', '.join(sorted(known))}", ""
+
+
+def _moved(right: Loc, loc: Loc, document: Document) -> str:
+    """The line with the key that was meant; its value as written, where that may be shown."""
+    return line(right, _kept(right, loc, document))
+
+
+def _kept(right: Loc, loc: Loc, document: Document) -> str:
+    """A plain word that was written there, if it is no secret at either place."""
+    text = document.texts.get(loc) or ""
+    fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
+    return text if fine and not is_secret(right[-1:] + loc[-1:]) else ""
+
+
+def _homes(name: str, annotation: Any = Inventory, at: Loc = ()) -> Iterator[Loc]:
+    """The key paths under which a key of this name is known."""
+    model = model_of(annotation)
+    if model is None:
+        inner = [a for a in get_args(annotation) if isinstance(model_of(a), type)]
+        if inner and at:
+            many = ".NAME" if get_origin(annotation) is Mapping else ""
+            yield from _homes(name, inner[-1], (*at[:-1], f"{at[-1]}{many}"))
+        return
+    if name in model.model_fields and at:
+        yield at
+    for key, field in model.model_fields.items():
+        yield from _homes(name, field.annotation, (*at, key))
+
+
+def bad_key(text: str, loc: Loc, document: Document) -> tuple[str, str]:
+    """A name that stands as a key, and the same line with a better one."""
+    name = str(loc[-1])
+    if loc[-2:-1] == ("settings",):
+        if meant := closest(name, NAMES):
+            return f"{text} (did you mean {meant}?)", _moved((*loc[:-1], meant), loc, document)
+        return text, ""
+    composed = unicodedata.normalize("NFC", name)
+    better = composed if composed != name else first_key(loc[:-1])
+    return text, line((*loc[:-1], better)) if better else ""
