@@ -71,6 +71,8 @@ class Host:
             for a in actions
         ]
         guard = self.keeper.ready()
+        if self._stopping:  # it was asked to end before there was a hold that could tell
+            raise self._fenced(actions[0])
         ended, change = 0, faults.begin()
         try:
             frames_ = self._frames(wire, steps, lambda i: actions[i].timeout, guard, stop=True)

@@ -1,0 +1,125 @@
+"""V14: two inventories that differ only in their secrets are told, planned and recorded alike."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pgprovision import report
+from pgprovision.cli.watchers import Watchers
+from pgprovision.engine import converge, look_only
+from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.model import Answer, Ask, Change, Diff, Do, Report, State, Waiting
+from pgprovision.record import Record
+from pgprovision.resources.file import File
+from pgprovision.runbook import Cloud, Machine, runbook
+from pgprovision.secret import Secret
+from pgprovision.tasks import tiers
+from tests import folders
+
+VARIABLES = {
+    "HCLOUD_TOKEN": "token",
+    "PGPROVISION_LAB_S3_KEY": "key",
+    "PGPROVISION_LAB_S3_SECRET": "s3",
+}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Nowhere:
+    """A target that does not exist yet; the cloud is empty."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+        return {ask: Answer() for ask in asks} if self.name == "hetzner" else None
+
+    def act(self, actions: Sequence[Do], done: object) -> None:
+        raise AssertionError("a plan changes nothing")
+
+
+def another(folder: Path, copy: Path) -> None:
+    """The same inventory with other passwords. Of keys the public half is seen: they stay."""
+    shutil.copytree(folder, copy)
+    for path in (copy / "secrets").iterdir():
+        if path.is_file() and re.fullmatch(r"[A-Za-z0-9]{20,}\n?", path.read_text()):
+            path.write_text(path.read_text().swapcase()[::-1].strip() + "\n")
+
+
+def secrets_of(folder: Path, flavour: str) -> list[str]:
+    kept = [p for p in (folder / "secrets").iterdir() if p.suffix not in (".pub", ".crt")]
+    texts = [path.read_text().strip() for path in kept if path.is_file()]
+    return [*(t for t in texts if t and t != "*"), *(f"{v}-{flavour}" for v in VARIABLES.values())]
+
+
+def told(found: Inventory) -> dict[str, str]:
+    """Everything a run says of a plan: text, JSON, runbook, record."""
+    wishes = tiers(found, found.nodes, NOW)
+    names = {resource.on for tier in wishes for resource in tier.resources}
+    outcome = converge(wishes, {name: Nowhere(name) for name in names}, look_only, Watchers())
+    outcome.seconds = 0.0
+    places = {name: Cloud("http://x") if name == "hetzner" else Machine("ssh") for name in names}
+    record = Record(found.cluster, "up", plan=outcome.left)
+    record.acting(outcome.left)
+    record.end("done", 0.0, left=outcome.left)
+    document = report.document("plan", "x", outcome, changes=outcome.left, record=None)
+    actions = [(a.why, a.text) for change in outcome.left for a in change.actions]
+    return {
+        "runbook": runbook(found.cluster, wishes, outcome, places),
+        "document": json.dumps(document, indent=1),
+        "record": record.path.read_text() + record.readable.read_text(),
+        "actions": "\n".join(f"{why}: {text}" for why, text in actions),
+        "reprs": repr(found) + repr(wishes),
+    }
+
+
+MOVING = (
+    r'"(at|run|prev|readable|after|pid)": "[^"]*"',
+    r"\d{8}T\d{6}Z-[0-9a-f]{6}",
+    r"\d{4}-\d\d-\d\d[ T][\d:.]+(\+00:00)?( UTC)?",
+    r"\d\d:\d\d:\d\d\.\d{3}",
+    r"/\S*/(?=secrets|inventory)\S*",
+)
+
+
+def masked(text: str, folder: Path) -> str:
+    for pattern in MOVING:
+        text = re.sub(pattern, "(moving)", text)
+    return text.replace(str(folder), "(folder)")
+
+
+def test_V14_everything_told_when_only_secrets_differ_then_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, dict[str, str]] = {}
+    for flavour in ("one", "other"):
+        folder = tmp_path / flavour / "inventory"
+        if flavour == "one":
+            folders.lab(folder, monkeypatch.setenv)
+            add_node(folder, NewNode(name="server-postgres-2"))
+        else:
+            another(tmp_path / "one" / "inventory", folder)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / flavour / "state"))
+        for name, value in VARIABLES.items():
+            monkeypatch.setenv(name, f"{value}-{flavour}")
+        said[flavour] = told(load(folder))
+        known = secrets_of(folder, flavour)
+        assert len(known) > 6
+        for where, text in said[flavour].items():
+            assert [s for s in known if s in text] == [], f"a secret is in the {where}"
+    for where in ("runbook", "document", "record", "actions"):
+        left, right = (masked(said[f][where], tmp_path / f) for f in said)
+        assert left.splitlines() == right.splitlines(), f"the {where} depends on a secret"
+
+
+def test_V14_difference_when_of_a_secret_then_is_masked_in_the_document() -> None:
+    file = File(on="h", path="/x", content=Secret("new"))
+    state: State = {"content": "sha256:old", "mode": "0600", "owner": "root", "group": "root"}
+    diff = Diff(state, file.desired())
+    change = Change(file, diff, tuple(file.change(diff)))
+    shown = report.document("plan", "x", Report(), changes=[change], record=None)["changes"][0]
+    assert (shown["before"]["content"], shown["after"]["content"]) == ("***", "***")
