@@ -5,32 +5,39 @@ is dropped only if there are outbound rules and none allows it; established conn
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from pgprovision.lab.command import run
 from pgprovision.lab.hypervisor import Rule
 
-_MATCH = {"icmp": "meta l4proto icmp", "esp": "meta l4proto esp", "gre": "meta l4proto gre"}
+_ANYWHERE = [IPv4Network("0.0.0.0/0")], [IPv6Network("::/0")]
+_MATCH = {
+    "icmp": "meta l4proto { icmp, icmpv6 }",
+    "esp": "meta l4proto esp",
+    "gre": "meta l4proto gre",
+}
+
+Wanted = Mapping[tuple[str, ...], tuple[Rule, ...]]  # by a server's public addresses
 
 
-def apply(router: str, rules: Mapping[str, tuple[Rule, ...]]) -> None:
-    """Replace the whole rule set in one transaction; `rules` by public address."""
+def apply(router: str, rules: Wanted) -> None:
+    """Replace the whole rule set in one transaction."""
     run("ip", "netns", "exec", router, "nft", "-f", "-", stdin=ruleset(rules))
 
 
-def ruleset(rules: Mapping[str, tuple[Rule, ...]]) -> str:
+def ruleset(rules: Wanted) -> str:
     """What nft reads: one chain per direction and server that has a firewall."""
     chains: list[str] = []
     jumps: list[str] = []
-    for number, (address, wanted) in enumerate(sorted(rules.items())):
+    for number, (addresses, wanted) in enumerate(sorted(rules.items())):
         inbound = [line for rule in wanted if rule.direction == "in" for line in _lines(rule)]
-        jumps.append(f"ip daddr {address} jump in{number}")
+        jumps += [f"{_match(address, 'daddr')} jump in{number}" for address in addresses]
         chains.append(_chain(f"in{number}", inbound))
         if any(rule.direction == "out" for rule in wanted):
             outbound = [line for rule in wanted if rule.direction == "out" for line in _lines(rule)]
             # A packet to another server must also pass that one's inbound chain: `return`, not
             # `accept`, and the drops below come first.
-            jumps.append(f"ip saddr {address} jump out{number}")
+            jumps += [f"{_match(address, 'saddr')} jump out{number}" for address in addresses]
             chains.append(_chain(f"out{number}", outbound))
     forward = [
         "type filter hook forward priority 0; policy accept;",
@@ -38,20 +45,27 @@ def ruleset(rules: Mapping[str, tuple[Rule, ...]]) -> str:
         *jumps,
     ]
     body = "\n".join([*chains, _block("chain forward", forward)])
-    return f"table ip cloud\ndelete table ip cloud\ntable ip cloud {{\n{body}\n}}\n"
+    return f"table inet cloud\ndelete table inet cloud\ntable inet cloud {{\n{body}\n}}\n"
+
+
+def _match(network: str, side: str) -> str:
+    return f"{'ip6' if ':' in network else 'ip'} {side} {network}"
 
 
 def _lines(rule: Rule) -> list[str]:
-    """The rule as nftables lines; none if all its addresses are IPv6, which the lab has not."""
+    """The rule as nftables lines, one for IPv4 and one for IPv6."""
     networks = [ip_network(ip, strict=False) for ip in rule.ips]
     v4 = list(collapse_addresses(n for n in networks if isinstance(n, IPv4Network)))
-    if not v4:
-        return []
+    v6 = list(collapse_addresses(n for n in networks if isinstance(n, IPv6Network)))
     match = _MATCH.get(rule.protocol) or _port_match(rule)
-    if v4 == [IPv4Network("0.0.0.0/0")]:
+    if (v4, v6) == _ANYWHERE:
         return [f"{match} return"]
     side = "saddr" if rule.direction == "in" else "daddr"
-    return [f"ip {side} {{ {', '.join(map(str, v4))} }} {match} return"]
+    return [
+        f"{family} {side} {{ {', '.join(map(str, found))} }} {match} return"
+        for family, found in (("ip", v4), ("ip6", v6))
+        if found
+    ]
 
 
 def _port_match(rule: Rule) -> str:

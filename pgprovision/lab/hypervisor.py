@@ -16,7 +16,10 @@ class HypervisorError(Exception):
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """A server as the API was asked for it. `id` and `name` are the API's; image `debian-12`..."""
+    """A server as the API was asked for it. `id` and `name` are the API's; image `debian-12`...
+
+    `public_ipv6`: the /64 routed to it, of which it has the first address; empty: none.
+    """
 
     id: int
     name: str
@@ -24,6 +27,7 @@ class MachineSpec:
     public_ipv4: str
     authorized_keys: tuple[str, ...]
     user_data: str = ""
+    public_ipv6: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,17 @@ def namespaces() -> set[str]:
     return {path.name for path in Path("/run/netns").glob("pglab*")}
 
 
-def add_namespace(name: str, *, forward: bool = True) -> None:
+def add_namespace(name: str, *, forward: bool = True, ipv6: bool = False) -> None:
     run("ip", "netns", "add", name)
     ip("link set lo up", namespace=name)
     if forward:
-        switches = "echo 1 >/proc/sys/net/ipv4/ip_forward; cd /proc/sys/net/ipv6/conf"
-        no_ipv6 = "echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6"
-        run("ip", "netns", "exec", name, "sh", "-c", f"{switches} && {no_ipv6}")
+        switches = "echo 1 >ipv4/ip_forward; cd ipv6/conf; echo 1 >all/disable_ipv6"
+        switches = f"{switches}; echo 1 >default/disable_ipv6"
+        if ipv6:
+            # No duplicate addresses in here, and no second to look for them.
+            switches = "echo 1 >ipv4/ip_forward; cd ipv6/conf; echo 1 >all/forwarding"
+            switches = f"{switches}; echo 0 >default/accept_dad; echo 0 >default/dad_transmits"
+        run("ip", "netns", "exec", name, "sh", "-ec", f"cd /proc/sys/net; {switches}")
 
 
 def veth(near: str, near_ns: str, far: str, far_ns: str, *, mac: str, mtu: int) -> None:

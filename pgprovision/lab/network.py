@@ -3,6 +3,8 @@
 - One *router* namespace per lab joins the servers' public cards and the host. It has no default
   route, so no path leads out of the lab; the cloud firewall sits here. Forwarding is on only
   inside it, the host's own switch stays as it is.
+- Public IPv6 ends at the router: every lab has the same ranges (2001:db8::/32), and whoever tries
+  them stands on the router.
 - Each private network is a namespace of its own that forwards between its cards: two networks
   cannot see each other, may share a range, and nothing filters inside one.
 - Each machine has a namespace, made afresh at every boot, so that what a machine did to its own
@@ -15,15 +17,17 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pgprovision.lab.command import LabError, attempt, locked, run
-from pgprovision.lab.hypervisor import Seat
+from pgprovision.lab.hypervisor import MachineSpec, Seat
 from pgprovision.lab.links import add_namespace, ip, namespaces, veth
 
 NUMBERS = range(1, 255)
 CACHE_ADDRESS = "198.18.0.1"  # the package cache, the same for all labs: N is never 0
 _GATEWAY = "172.31.1.1"  # what a Hetzner server's default route points at
+_GATEWAY6 = "fe80::1"
 _LAST_METRIC = 4278198272  # only where no other route is left
 HOST_LOCK = Path("/run/lock/pgprovision-lab")  # whoever changes networks or takes a number
 
@@ -77,7 +81,7 @@ class Network:
                 return
             self._clear()
             host, near, far = self.router, self.host_address, self.router_address
-            add_namespace(self.router)
+            add_namespace(self.router, ipv6=True)
             ip(f"link add {host} type veth peer name host netns {self.router}")
             ip(
                 f"link set {host} alias {owner}",
@@ -116,11 +120,12 @@ class Network:
 
     # Machines.
 
-    def plug(self, machine: int, public_ipv4: str, seats: Callable[[], Iterable[Seat]]) -> str:
+    def plug(self, spec: MachineSpec, seats: Callable[[], Iterable[Seat]]) -> str:
         """Give a machine about to boot a fresh namespace with all its cards; returns its name.
 
         `seats` is asked under the lock, so a card attached meanwhile is in or comes after.
         """
+        machine, public_ipv4 = spec.id, spec.public_ipv4
         inside, card = self.machine(machine), f"m{machine}"
         with locked(HOST_LOCK):
             self._unplug(machine)
@@ -139,9 +144,24 @@ class Network:
                 f"route add default via {_GATEWAY} dev eth0",
                 namespace=inside,
             )
+            if spec.public_ipv6:
+                self._plug_ipv6(inside, card, ip_network(spec.public_ipv6))
             for seat in seats():
                 self._plug_private(machine, seat)
         return inside
+
+    def _plug_ipv6(self, inside: str, card: str, prefix: IPv4Network | IPv6Network) -> None:
+        """Routed to the machine as a whole; it has the first address of it."""
+        ip(
+            f"addr add {_GATEWAY6}/64 dev {card} nodad",
+            f"route add {prefix} dev {card}",
+            namespace=self.router,
+        )
+        ip(
+            f"addr add {prefix[1]}/64 dev eth0 nodad",
+            f"route add default via {_GATEWAY6} dev eth0",
+            namespace=inside,
+        )
 
     def plug_private(self, machine: int, seat: Seat) -> None:
         """One more card for a machine that runs."""

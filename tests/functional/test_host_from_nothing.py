@@ -4,22 +4,28 @@ inside and from the private network."""
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import pytest
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.manager import Lab
+from pgprovision.lab.network import Network
 from pgprovision.lab.process import wait_until
 from tests.mirror import serving
+from tests.outsiders import Stranger, inside, outside
 from tests.person import BLOCK, CHECKOUT, Person, newcomer
 
 pytestmark = pytest.mark.lab
 
 NODE, PRIVATE = "host-1", "10.0.1.2"
 GATEWAY, CLIENT = "10.0.0.1", "10.0.2.9"  # a stranger of the private network, and a declared one
+FRIENDS = ("198.51.100.9", "2001:db8:f::9")  # outside, and on the list for SSH
+STRANGERS = ("203.0.113.7", "2001:db8:ffff::7")
+SCAN = (*range(1, 1025), 5432, 9999)
 CONF = "/etc/postgresql/15/main/postgresql.conf"
 
 END = "/run/watched-to-the-end"
@@ -40,29 +46,70 @@ class Made:
     """The machine, and what was seen on its port 5432 while it was made."""
 
     person: Person
+    outside: Mapping[str, Stranger]
     seen: frozenset[str]
 
     def shell(self, text: str) -> str:
         return self.person.shell(NODE, text)
 
-    def reaches(self, source: str, port: int) -> bool:
-        """Whether a connection from an address of the private network gets in."""
-        network = self.person.cloud().networks.get_by_name("host-network")
-        assert network is not None and network.id is not None
-        space = self.person.lab.config.network.private(network.id)
-        dial = f"import socket; socket.create_connection(('{PRIVATE}', {port}), 1, ('{source}', 0))"
-        words = ["ip", "netns", "exec", space]
-        subprocess.run([*words, "ip", "addr", "replace", f"{source}/32", "dev", "lo"], check=True)
-        done = subprocess.run([*words, "python3", "-c", dial], capture_output=True)
-        return done.returncode == 0
+    def reaches(self, source: str, *ports: int) -> list[int]:
+        """The ports on which a connection from an address of the private network gets in."""
+        return inside(*private(self.person), source).reaches(PRIVATE, ports)
+
+    def doors(self) -> dict[str, object]:
+        """Every way in, tried by those who may and those who may not."""
+        v4, v6 = addresses(self.person)
+        outside = zip(self.outside.values(), (v4, v6) * 2, strict=True)
+        scans = [stranger.reaches(target, SCAN) for stranger, target in outside]
+        return {
+            "S34": self.shell("ss -Hltn 'sport = :5432' | awk '{print $4}' | sort").split(),
+            "S35": scans[:2],
+            "S37 outside": scans[2:],
+            "S36 and S37 inside": self.reaches(GATEWAY, 22, 5432, 9999),
+            "declared": self.reaches(CLIENT, 22, 5432, 9999),
+            "drops": self.shell("nft list ruleset | grep -c 'policy drop'"),
+        }
+
+
+DOORS = {
+    "S34": [f"{PRIVATE}:5432", "127.0.0.1:5432", "[::1]:5432"],
+    "S35": [[22], [22]],
+    "S37 outside": [[], []],
+    "S36 and S37 inside": [],
+    "declared": [22, 5432],
+    "drops": "1",
+}
+
+
+def private(person: Person) -> tuple[Network, int]:
+    """Where the private network is to be found in the lab."""
+    network = person.cloud().networks.get_by_name("host-network")
+    assert network is not None
+    assert network.id is not None
+    return person.lab.config.network, network.id
+
+
+def addresses(person: Person) -> tuple[str, str]:
+    """The server's public ones."""
+    server = person.cloud().servers.get_by_name(NODE)
+    assert server
+    assert server.public_net
+    assert server.public_net.ipv4
+    assert server.public_net.ipv6
+    return str(server.public_net.ipv4.ip), str(ip_network(server.public_net.ipv6.ip)[1])
 
 
 @pytest.fixture(scope="module")
 def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """`up` on nothing, from a mirror, without backups; 5432 is open to 10.0.2.0/24."""
+    """`up` on nothing, from a mirror, without backups; 5432 is open to 10.0.2.0/24, SSH to the
+    controller, to one address of the private network, and to `FRIENDS`."""
     home = tmp_path_factory.mktemp("host")
     person = newcomer(job_lab, home, cluster="host")
-    with serving(job_lab, home / "mirror") as mirror:
+    network = job_lab.config.network
+    listed = ", ".join(f'"{ip_network(a)}"' for a in (network.host_address, CLIENT, *FRIENDS))
+    with ExitStack() as open_till_the_end:
+        mirror = open_till_the_end.enter_context(serving(job_lab, home / "mirror"))
+        world = open_till_the_end.enter_context(outside(network, *FRIENDS, *STRANGERS))
         shutil.copy(mirror.key, person.inventory / "mirror.asc")
         apt = f"source: pgdg\n  mirror: {mirror.url}\n  mirror_key: !file mirror.asc\n"
         person.rewrite(
@@ -70,38 +117,51 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mad
             {
                 BLOCK.format("backup"): "",
                 "source: distribution.*\n": apt,
+                r'ssh_source_ips: \[0\.0\.0\.0/0, "::/0"\]': f"ssh_source_ips: [{listed}]",
                 r"extra_packages: \[\]": "extra_packages: [pgbackrest]",
                 r"addresses: \[10\.0\.0\.0/16\]": "addresses: [10.0.2.0/24]",
             },
         )
-        with person.begin("up", "--yes") as running, watched(person, running) as seen:
+        with person.begin("up", "--yes") as running, watched(person, running, world[2]) as seen:
             _, said = running.communicate(timeout=300)
         assert running.returncode == 0, said
-        yield Made(person, frozenset(seen))
+        yield Made(person, {who.address: who for who in world}, frozenset(seen))
 
 
 @contextmanager
-def watched(person: Person, running: "subprocess.Popen[str]") -> Iterator[set[str]]:
-    """Watches from the moment the machine is there; what was seen is complete at the end."""
+def watched(
+    person: Person, running: "subprocess.Popen[str]", stranger: Stranger
+) -> Iterator[set[str]]:
+    """Watches from the moment the machine is there, from within, from the private network and from
+    outside; what was seen is complete at the end."""
     seen: set[str] = set()
     words: list[str] = []
     while running.poll() is None and not words:
         with suppress(LabError):
             words = person.lab.shell(NODE, ["sh", "-c", WATCH])
         time.sleep(0.05)
-    with subprocess.Popen(words or ["true"], stdout=subprocess.PIPE, text=True) as watch:
+    if not words:
+        yield seen
+        return
+    neighbour = inside(*private(person), GATEWAY)
+    with (
+        neighbour.watching(PRIVATE, 5432) as nearby,
+        stranger.watching(addresses(person)[0], 5432) as far,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch,
+    ):
         try:
             yield seen
         finally:
             person.console(NODE, f"touch {END}")
             assert watch.stdout
             seen.update(watch.stdout.read().split())
+    seen.update({f"{word} from nearby" for word in nearby}, {f"{word} from far" for word in far})
 
 
 def test_F57_S38_postgres_when_it_first_listens_is_ours_and_behind_the_firewall(
     made: Made,
 ) -> None:
-    assert made.seen == {"listening"}
+    assert made.seen == {"listening", "dialled from nearby", "dialled from far"}
 
 
 def test_B1_packages_when_from_a_mirror_are_the_mirrors(made: Made) -> None:
@@ -115,12 +175,21 @@ def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
     assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
 
 
-def test_S36_stranger_on_the_private_network_is_stopped_and_a_declared_range_is_not(
-    made: Made,
-) -> None:
-    assert not made.reaches(GATEWAY, 5432)
-    assert made.reaches(CLIENT, 5432)
-    assert made.reaches(GATEWAY, 22)
+def test_S34_S35_S36_S37_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
+    """Something listens on all addresses, so that only a firewall can keep it shut."""
+    made.shell("systemd-run -q --unit=open-door python3 -m http.server 9999 --bind ::")
+    assert wait_until(lambda: "9999" in made.shell("ss -Hltn"), seconds=10)
+    assert made.doors() == DOORS
+
+
+def test_S37_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
+    made.shell("nft delete table inet pgprovision")
+    targets = addresses(made.person)
+    reached = [made.outside[a].reaches(targets[":" in a], SCAN) for a in (*FRIENDS, *STRANGERS)]
+    assert made.reaches(GATEWAY, 9999) == [9999]
+    assert reached == [[22], [22], [], []]
+    made.person.done("up", "--yes")
+    assert made.reaches(GATEWAY, 9999) == []
 
 
 def test_B80_firewall_when_it_would_shut_out_this_session_is_refused(made: Made) -> None:
@@ -178,13 +247,13 @@ def test_B3_postgres_when_it_crashes_comes_back_and_when_stopped_stays_down(made
     made.person.done("up", "--yes")
 
 
-def test_F63_S39_host_when_it_reboots_has_firewall_and_postgres_back(made: Made) -> None:
+def test_F63_S34_S39_host_when_it_reboots_has_firewall_and_postgres_back(made: Made) -> None:
     made.shell("systemctl reboot")
     boots = "systemctl is-system-running --wait"
     assert wait_until(lambda: back(made, boots), seconds=60)
-    assert made.shell("nft list ruleset | grep -c 'policy drop'") == "1"
-    assert not made.reaches(GATEWAY, 5432)
-    assert wait_until(lambda: made.reaches(CLIENT, 5432), seconds=60)
+    assert made.reaches(GATEWAY, 22, 5432) == []
+    assert wait_until(lambda: made.reaches(CLIENT, 5432) != [], seconds=60)
+    assert made.doors() == DOORS
     assert made.person.drift() == {}
 
 

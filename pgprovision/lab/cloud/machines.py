@@ -36,7 +36,7 @@ def _server(world: World, action: Doc) -> Doc:
 
 
 def _spec(world: World, server: Doc) -> MachineSpec:
-    """`public_ipv4` is empty for a server without public IPv4."""
+    """An address is empty for a server without one of its kind."""
     mine = [a for a in world.all("primary_ip") if a["assignee_id"] == server["id"]]
     return MachineSpec(
         id=server["id"],
@@ -45,6 +45,7 @@ def _spec(world: World, server: Doc) -> MachineSpec:
         public_ipv4=next((a["ip"] for a in mine if a["type"] == "ipv4"), ""),
         authorized_keys=tuple(server["authorized_keys"]),
         user_data=server["user_data"],
+        public_ipv6=next((a["ip"] for a in mine if a["type"] == "ipv6"), ""),
     )
 
 

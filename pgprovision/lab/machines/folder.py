@@ -80,6 +80,11 @@ class Folder:
         facts.pop("lower")
         return MachineSpec(**{**facts, "authorized_keys": tuple(facts["authorized_keys"])})
 
+    def public(self) -> tuple[str, ...]:
+        """Its public addresses and ranges."""
+        spec = self.spec()
+        return tuple(filter(None, (spec.public_ipv4, spec.public_ipv6)))
+
     def lower(self) -> Path:
         """The image folder below the machine's own layer."""
         return Path(self._read("spec.json")["lower"])

@@ -178,7 +178,7 @@ class NspawnHypervisor:
         if not self._site.network.stands():
             return  # nothing can be reached; `resume` comes by here once it stands again
         machines = self._site.machines()
-        wanted = {f.spec().public_ipv4: r for f in machines if (r := f.rules()) is not None}
+        wanted = {f.public(): r for f in machines if (r := f.rules()) is not None}
         firewall.apply(self._site.network.router, wanted)
 
     def _known(self, machine: int) -> Folder:

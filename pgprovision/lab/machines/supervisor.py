@@ -58,7 +58,7 @@ class Supervisor:
         folder = self.folder
         clear(folder)
         disk.tell(folder)
-        namespace = folder.site.network.plug(folder.machine, self.spec.public_ipv4, folder.seats)
+        namespace = folder.site.network.plug(self.spec, folder.seats)
         layers = ",".join(
             f"{kind}={path}"
             for kind, path in (
