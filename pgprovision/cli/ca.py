@@ -5,6 +5,7 @@ import typer
 from pgprovision import report
 from pgprovision.cli.options import Options
 from pgprovision.inventory import load
+from pgprovision.inventory.model import Inventory
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -26,8 +27,7 @@ def renew(context: typer.Context) -> None:
     """1 of 3: a new authority beside the old one, which goes on signing."""
     from pgprovision.operations import authority
 
-    options: Options = context.obj
-    authority.renew(load(options.inventory))
+    authority.renew(_whole(context))
     report.say(
         "two authorities are trusted, the old one signs\n"
         "  next: pgprovision up; clients get `pgprovision ca show`; then pgprovision ca switch"
@@ -39,8 +39,7 @@ def switch(context: typer.Context) -> None:
     """2 of 3, when every client has it: the new authority signs. Sessions stay."""
     from pgprovision.operations import authority
 
-    options: Options = context.obj
-    authority.switch(load(options.inventory))
+    authority.switch(_whole(context))
     report.say("the new authority signs\n  next: pgprovision up; then pgprovision ca retire")
 
 
@@ -49,6 +48,17 @@ def retire(context: typer.Context) -> None:
     """3 of 3: the old authority is trusted no more."""
     from pgprovision.operations import authority
 
-    options: Options = context.obj
-    authority.retire(load(options.inventory))
+    authority.retire(_whole(context))
     report.say("one authority is trusted\n  next: pgprovision up")
+
+
+def _whole(context: typer.Context) -> Inventory:
+    """The inventory, of a cluster that has one primary at most."""
+    from pgprovision.cli.targets import Targets
+    from pgprovision.operations.split import refuse_split
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    with Targets(inventory) as targets:
+        refuse_split(inventory, targets)
+    return inventory

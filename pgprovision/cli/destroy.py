@@ -33,6 +33,7 @@ def destroy(
     Only what carries the cluster's labels goes. Run again, it finishes what is left.
     """
     from pgprovision.operations.destroy import doomed
+    from pgprovision.operations.split import refuse_split
     from pgprovision.operations.typed import confirmed
 
     options: Options = context.obj
@@ -41,6 +42,7 @@ def destroy(
     def wishes(targets: "Targets") -> Sequence[Tier]:
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it removes none")
+        refuse_split(inventory, targets)
         plan = doomed(targets.cloud, inventory)
         if not plan.found:
             report.say_aside(

@@ -33,6 +33,7 @@ def resize(
     sizes PostgreSQL and the kernel for the new machine.
     """
     from pgprovision.operations import resize as operation
+    from pgprovision.operations.split import refuse_split
 
     options: Options = context.obj
     inventory = load(options.inventory)
@@ -44,6 +45,7 @@ def resize(
     def wishes(targets: "Targets") -> Sequence[Tier]:
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it resizes none")
+        refuse_split(inventory, targets)
         wanted = operation.resize(targets.cloud, inventory, node)
         for note in wanted.notes:
             report.say_aside(note)

@@ -104,7 +104,7 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
         logins = tuple(proof.replication_login(wished, node) for node in replicas)
         role = tuple(postgres.replication_role(wished, primary))
         whose = _identities(inventory, inventory.nodes)
-        return whose, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
+        return *whose, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
     database = next(databases_of(inventory, turn.role), None)
     if database is None:
         raise Refused(
@@ -118,13 +118,14 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
     roles = tuple(wish for wish in postgres.roles(wished, primary) if wish.name == turn.role)
     logins = (proof.login(wished, primary, turn.role, here), *there)
     whose = _identities(inventory, (primary, *reachable))
-    return whose, Tier("role", roles), Tier("proof", logins)
+    return *whose, Tier("role", roles), Tier("proof", logins)
 
 
-def _identities(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
-    """A password goes to no machine that is another's."""
+def _identities(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, Tier]:
+    """A password goes to no machine that is another's, and to no cluster with two histories."""
     wishes = [wish for node in nodes for wish in host.identity(inventory, node)]
-    return Tier("identity", tuple(wishes))
+    live = host.live_roles(inventory, inventory.primary)
+    return Tier("identity", tuple(wishes)), Tier("live roles", tuple(live))
 
 
 def _password(inventory: Inventory, role: str) -> Secret:

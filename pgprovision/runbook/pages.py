@@ -95,7 +95,9 @@ def _titled(tiers: Sequence[Tier], changes: Iterable[Change]) -> Iterator[Titled
 
 def _head(cluster: str, outcome: Report) -> Iterator[str]:
     if not outcome.left and not outcome.waiting and not outcome.failed:
-        yield f"# Cluster {cluster}: nothing differs, so there is nothing to do.\n"
+        yield f"# Cluster {cluster}: nothing differs, so there is nothing to do."
+        yield from _remarks(outcome)
+        yield ""
         return
     yield f"# Cluster {cluster}: what `pgprovision up` would do now, by hand ({_count(outcome)})."
     if any(change.actions for change in outcome.left):
@@ -104,6 +106,7 @@ def _head(cluster: str, outcome: Report) -> Iterator[str]:
             "stops at its\n# first failure. Afterwards, and after a stop, explain again: it looks, "
             "and prints what is left."
         )
+    yield from _remarks(outcome)
     for resource, waiting in outcome.waiting:
         yield comment(f"under way on {resource.on}: {resource}: {waiting.reason}")
     for on in outcome.failed:
@@ -114,3 +117,9 @@ def _head(cluster: str, outcome: Report) -> Iterator[str]:
 def _count(outcome: Report) -> str:
     number = len(outcome.left)
     return f"{number} difference{'' if number == 1 else 's'}"
+
+
+def _remarks(outcome: Report) -> Iterator[str]:
+    """What is no difference, and people should know."""
+    for resource, text in outcome.remarks:
+        yield comment(f"worth knowing of {resource.on}: {text}")

@@ -333,6 +333,11 @@ VERBS = (
     ("add-replica", THREE, "--yes"),
     ("re-clone", TWO, "--confirm", TWO),
     ("remove-replica", TWO, "--confirm", TWO),
+    ("resize", TWO, "--yes"),
+    ("destroy", "--confirm", "kin"),
+    ("rotate", "rails", "--yes"),
+    ("ca", "renew"),
+    ("explain",),
 )
 
 
@@ -345,9 +350,12 @@ def split(kin: Person) -> Person:
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_F99_verb_when_two_accept_writes_is_refused(split: Person, verb: tuple[str, ...]) -> None:
+    before = split.api_requests()["writes"]
     run = split.run(*verb)
     (split.inventory / "nodes" / f"{THREE}.yml").unlink(missing_ok=True)
     assert run.code == 3, run.err
+    assert "2 nodes accept writes" in run.err or verb[0] == "re-clone"
+    assert split.api_requests()["writes"] == before
 
 
 def test_F99_status_when_two_accept_writes_names_both_with_timeline(split: Person) -> None:

@@ -1,7 +1,8 @@
 """Replicas: who accepts writes, what may be cloned over, what a seed is asked, what stays."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgprovision.errors import InventoryError, Refused
+from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Impact, Waiting
+from pgprovision.model import Answer, Ask, Diff, Do, Impact, Waiting
 from pgprovision.operations import re_clone, remove_replica
 from pgprovision.operations.re_clone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of
+from pgprovision.operations.split import refuse_split
 from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import JobState
@@ -27,7 +29,7 @@ from pgprovision.resources.snapshot import Server, Snapshot
 from pgprovision.resources.standby import Standby
 from pgprovision.resources.streaming import Streaming
 from pgprovision.tasks import tiers
-from tests.folders import lab
+from tests.folders import lab, static
 from tests.unit.test_postgres_cases import SERVER, answer
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -99,6 +101,41 @@ def test_replicas_without_a_primary_are_told_to_make_one() -> None:
 def test_live_roles_when_a_node_does_not_answer_are_judged_without_it() -> None:
     wish = LiveRoles(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",))
     wish.settled(Seen({"db-1": answer({})}))
+
+
+@dataclass
+class Machine:
+    """Says one thing to whoever looks."""
+
+    name: str
+    says: Answer | PgprovisionError | None
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | None:
+        if isinstance(self.says, PgprovisionError):
+            raise self.says
+        return None if self.says is None else dict.fromkeys(asks, self.says)
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        raise AssertionError
+
+
+WRITABLE, STANDS_BY = answer({}), answer({"server": {"in_recovery": True}})
+GONE = Unreachable("no answer", where="db-2")
+
+
+@pytest.mark.parametrize(
+    ("second", "refused"),
+    [(WRITABLE, True), (STANDS_BY, False), (GONE, False), (None, False)],
+    ids=["writable", "replica", "unreachable", "no server"],
+)
+def test_F99_verb_whose_work_is_not_on_the_nodes_asks_them_first(
+    tmp_path: Path, second: Answer | PgprovisionError | None, refused: bool
+) -> None:
+    folder = static(tmp_path)
+    folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n")
+    machines = {"db-1": Machine("db-1", WRITABLE), "db-2": Machine("db-2", second)}
+    with pytest.raises(Refused, match="2 nodes accept") if refused else nullcontext():
+        refuse_split(folder.load(), machines)
 
 
 # --- E2, E3, F92, F93: seeding ---

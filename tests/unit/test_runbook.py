@@ -99,6 +99,15 @@ def test_runbook_when_nothing_differs_then_it_says_so() -> None:
     assert text.strip() == "# Cluster prod: nothing differs, so there is nothing to do."
 
 
+@pytest.mark.parametrize("differs", [True, False])
+def test_runbook_when_something_is_worth_knowing_then_it_is_a_comment(differs: bool) -> None:
+    wishes = (Tier("one", (Shell(texts=(), there=True),)),) if differs else ()
+    outcome = look(wishes)
+    outcome.remarks = [(Shell(texts=()), "an upgrade is pending")]
+    text = text_of(wishes, outcome)
+    assert "# worth knowing of here: an upgrade is pending" in text.splitlines()
+
+
 def test_runbook_when_a_host_failed_then_it_does_not_claim_that_nothing_differs() -> None:
     text = runbook("prod", (), Report(failed={"db-1": OSError("gone")}), {})
     assert "db-1 could not be looked at" in text and "nothing differs" not in text
