@@ -1,10 +1,11 @@
 """Many steps in one shell: two pure functions.
 
 `encode` makes a script for one `sh` that reads it from stdin; `Decoder` takes what comes back, in
-pieces of any size, and gives each step's answer the moment its frame is complete. After each step
-the shell prints a mark, the step's number and its exit code on both streams. The mark is random,
-so no step's output can pass for it. Payloads travel as base64 inside the script: any bytes, no
-temporary file, no argument list.
+pieces of any size, and gives each step's answer the moment its frame is complete. At first the
+shell prints a mark on both streams: what a login said before it is dropped. After each step it
+prints the mark, the step's number and its exit code on both streams. The mark is random, so no
+step's output can pass for it. Payloads travel as base64 inside the script: any bytes, no temporary
+file, no argument list.
 """
 
 import base64
@@ -43,7 +44,8 @@ def encode(
 ) -> bytes:
     """The script. With `stop`, the first step that fails ends it. `guard`: shell text before all
     steps, and in each before anything else."""
-    lines = ["export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive", "umask 022", "cd /"]
+    lines = [f"echo {mark}; echo {mark} >&2"]
+    lines += ["export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive", "umask 022", "cd /"]
     before, each = guard
     lines += [before] if before else []
     for index, step in enumerate(steps):
@@ -64,6 +66,7 @@ class Decoder:
 
     def __init__(self, mark: str) -> None:
         self._mark = mark.encode()
+        self._begun_out = self._begun_err = False
         self._out = b""
         self._err = b""
         self._ended: list[tuple[int, int, bytes]] = []
@@ -72,6 +75,13 @@ class Decoder:
         """Frames that are complete now."""
         self._out += out
         self._err += err
+        stop = self._mark + b"\n"
+        if not self._begun_out and (at := self._out.find(stop)) >= 0:
+            self._begun_out, self._out = True, self._out[at + len(stop) :]
+        if not self._begun_err and (at := self._err.find(stop)) >= 0:
+            self._begun_err, self._err = True, self._err[at + len(stop) :]
+        if not (self._begun_out and self._begun_err):
+            return
         while (at := self._out.find(self._mark + b" ")) >= 0:
             end = self._out.find(b"\n", at)
             if end < 0:
@@ -79,7 +89,6 @@ class Decoder:
             _, index, code = self._out[at:end].split(b" ")
             self._ended.append((int(index), int(code), self._out[:at]))
             self._out = self._out[end + 1 :]
-        stop = self._mark + b"\n"
         while self._ended and (at := self._err.find(stop)) >= 0:
             number, status, text = self._ended.pop(0)
             yield Frame(number, status, text, self._err[:at])

@@ -21,15 +21,19 @@ from pgprovision.quote import sh
 
 LEASE = 20  # seconds; a beat every five
 BEAT = 5.0
+ANSWER = 30.0  # seconds; the line itself ends sooner when nobody is there
 ORPHAN = 900.0  # seconds a step of a dead run may still take before we give up waiting for it
 FENCED = 76
 
 _SCRIPT = """
+echo hold
 umask 022; mkdir -p "${1%/*}"; umask 077
+why() { echo "cannot write $1: $(df --output=pcent,ipcent,target "$2" | awk 'NR > 1 {
+  printf "of the disk at %s %s are used, of its inodes %s", $3, $1, $2 }')"; exit 1; }
 mkdir -p "$1" "${1%/*}/runs" && cd "$1" && exec 9>>lock 8>>busy ||
-  { echo "cannot write $1"; exit 1; }
+  why "$1" "${1%/*/*}"
 show() { if [ -e "$1" ]; then base64 -w0 "$1"; else printf -- -; fi; echo; }
-put() { printf '%s\\n' "$2" >"$1.new" && sync "$1.new" && mv "$1.new" "$1" && sync .; }
+put() { printf '%s\\n' "$2" >"$1.new" && sync "$1.new" && mv "$1.new" "$1" && sync .; } 2>&-
 if ! flock -n 9; then
   echo held; show holder; show fence
   flock -w "$2" 9 || exit 0
@@ -38,7 +42,7 @@ echo free; show holder; show fence
 if [ ! -e holder ] || [ -O holder ]; then echo own; else echo foreign; fi
 IFS=' ' read -r -t 60 word number run record && [ "$word" = take ] || exit 0
 put fence "$number" && put holder "$(printf %s "$record" | base64 -d)" ||
-  { echo "cannot write $1"; exit 1; }
+  why "$1" .
 echo $$ >pid
 until flock -n 8; do
   ( exec 8>&- 2>&-; for p in /proc/[0-9]*; do
@@ -50,7 +54,7 @@ done
 flock -u 8
 echo taken
 while IFS=' ' read -r -t "$3" word rest; do case $word in
-  note) printf %s "$rest" | base64 -d >>"../runs/$run.jsonl"; echo >>"../runs/$run.jsonl";;
+  note) { printf %s "$rest" | base64 -d && echo; } >>"../runs/$run.jsonl" 2>&- || why "../runs" .;;
   sync) [ ! -e "../runs/$run.jsonl" ] || sync "../runs/$run.jsonl"; echo ok;;
   stop) put fence "$number stopped"; echo ok;;
   end) rm -f holder pid; echo ok; exit 0;;
@@ -115,8 +119,8 @@ class Hold:
         with self._talking:
             try:
                 self._line.send(text)
-                if answer:
-                    self._line.receive(30.0)
+                if answer and (said := self._line.receive(ANSWER)) != "ok":
+                    raise ConnectionError(said)
             except (OSError, EOFError, ValueError):  # ValueError: closed on this side
                 self.alive = False
         return self.alive
@@ -129,7 +133,8 @@ class Hold:
 def take(line: Line, where: str, claim: Claim, mine: int | None = None) -> Hold:
     """Take a machine. `mine`: the number it was held with before, and nobody may have come in
     between. Raises Locked, ConnectionError, TimeoutError."""
-    word = line.receive(30.0)
+    _greeted(line)
+    word = line.receive(ANSWER)
     if word == "held":
         other, fence = _decoded(line), _decoded(line)
         if not claim.wait:
@@ -156,7 +161,7 @@ def take(line: Line, where: str, claim: Claim, mine: int | None = None) -> Hold:
     record = base64.b64encode(claim.holder.text().encode()).decode()
     line.send(f"take {last + 1} {claim.holder.run} {record}")
     left = ORPHAN
-    while (word := line.receive(30.0)).startswith("busy"):
+    while (word := line.receive(ANSWER)).startswith("busy"):
         claim.waiting(f"a step of a run that is gone still runs: {word[5:].strip()}")
         left -= 0.5
         if left < 0:
@@ -164,6 +169,16 @@ def take(line: Line, where: str, claim: Claim, mine: int | None = None) -> Hold:
     if word != "taken":
         raise ConnectionError(word)
     return Hold(line, last + 1)
+
+
+def _greeted(line: Line) -> None:
+    """What a login says before our first word is nothing of ours, unless no word of ours comes."""
+    said = ""
+    try:
+        while (word := line.receive(ANSWER)) != "hold":
+            said = word
+    except ConnectionError as error:
+        raise ConnectionError(said or str(error)) from error
 
 
 def _decoded(line: Line) -> str | None:
@@ -253,8 +268,7 @@ class Keeper:
 
     def end(self) -> None:
         """Let go; what is still to be noted is noted first."""
-        if self._hold is not None and self._hold.alive:
-            self._tell()
+        if self._hold is not None and self._hold.alive and self._tell():
             self._hold.end()
         self._drop()
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from pgprovision.backends import faults, frames
+from pgprovision.backends import faults, frames, full
 from pgprovision.backends.hold import FENCED, Keeper
 from pgprovision.backends.wire import Wire
 from pgprovision.errors import (
@@ -92,6 +92,9 @@ class Host:
                 done(actions[frame.index])
                 if ended < len(actions):
                     change = faults.begin()
+        except StepFailed as error:
+            full.explain(error, self._words)
+            raise
         except (ConnectionError, TimeoutError, OSError) as error:
             self.close()
             raise OutcomeUnknown(
@@ -115,6 +118,17 @@ class Host:
         """The run is over: let go of the machine."""
         self.close()
         self.keeper.end()
+
+    def _words(self, text: str) -> str:
+        """What a short look says; nothing where that fails, too."""
+        wire = self._open()
+        if wire is None or isinstance(wire, Waiting):
+            return ""
+        try:
+            frame = next(self._frames(wire, [frames.Step(text)], lambda _: LOOK_SECONDS))
+        except OSError:
+            return ""
+        return frame.out.decode(errors="replace")
 
     def _fenced(self, action: Do) -> PgprovisionError:
         if self._stopping:

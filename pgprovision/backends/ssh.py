@@ -8,9 +8,11 @@ may be in the user's own `known_hosts` instead.
 import logging
 import re
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 _SILENCE = logging.NullHandler()  # what fails on the way is said by our own errors
 KEEPALIVE_SECONDS = 5  # an unanswered line is noticed by sshd's ClientAlive and by us
+DEAD_SECONDS = 20  # a peer whose kernel confirms nothing for so long is gone; the lock's lease, too
 
 
 class NotAnswering(Unreachable):
@@ -55,13 +58,7 @@ class SshWire:
         self._sudo = self._connection.user != "root"
 
     def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
-        import paramiko
-
-        try:
-            channel = self._transport().open_session(timeout=CONNECT_SECONDS)
-            channel.exec_command("exec sudo -n sh -s" if self._sudo else "exec sh -s")
-        except paramiko.SSHException as error:
-            raise ConnectionError(str(error)) from error
+        channel = self._begin("exec sudo -n sh -s" if self._sudo else "exec sh -s")
         sender = threading.Thread(target=_send, args=(channel, script), daemon=True)
         sender.start()
         heard, said = False, b""
@@ -71,23 +68,35 @@ class SshWire:
                 yield out, err
             if self._sudo and not heard and channel.exit_status > 0:
                 raise self._no_root(said)
+        except TimeoutError:
+            self.close()  # what is still being sent would block a closing channel
+            raise
         finally:
             channel.close()
 
     def line(self, *command: str) -> "SshLine":
         """A program of its own, as root, to talk with. Raises ConnectionError."""
-        import paramiko
-
-        try:
-            channel = self._transport().open_session(timeout=CONNECT_SECONDS)
-            channel.set_combine_stderr(True)
-            channel.exec_command(sh(*(["sudo", "-n"] if self._sudo else []), *command))
-        except paramiko.SSHException as error:
-            raise ConnectionError(str(error)) from error
-        return SshLine(channel)
+        sudo = ["sudo", "-n"] if self._sudo else []
+        return SshLine(self._begin(sh(*sudo, *command), combined=True))
 
     def close(self) -> None:
         self._connection.close()
+
+    def _begin(self, command: str, *, combined: bool = False) -> "paramiko.Channel":
+        """A channel on which a command was begun within CONNECT_SECONDS. Raises ConnectionError."""
+        import paramiko
+
+        late = threading.Timer(CONNECT_SECONDS, self.close)  # exec_command knows no limit
+        try:
+            channel = self._transport().open_session(timeout=CONNECT_SECONDS)
+            channel.set_combine_stderr(combined)
+            late.start()
+            channel.exec_command(command)
+        except (paramiko.SSHException, EOFError) as error:
+            raise ConnectionError(str(error) or "the line is dead") from error
+        finally:
+            late.cancel()
+        return channel
 
     def _no_root(self, said: bytes) -> Unreachable:
         user = self._connection.user
@@ -191,13 +200,36 @@ def _connect(way: Way) -> "fabric.Connection":
                 next=f"compare the fingerprint on the machine's console, then add a line "
                 f"`{pin} ssh-ed25519 AAAA...` to {way.known_hosts}",
             ) from error
-        raise NotAnswering(f"SSH does not answer: {error}", where=_where(way)) from error
+        raise _not_answering(way, f"SSH does not answer: {error}") from error
     except (OSError, EOFError) as error:
-        raise NotAnswering(f"cannot be reached: {error}", where=_where(way)) from error
-    transport = client.get_transport()
-    if transport is not None:
-        transport.set_keepalive(KEEPALIVE_SECONDS)
+        raise _not_answering(way, f"cannot be reached: {error}") from error
+    _notice_silence(connection)
     return connection
+
+
+def _not_answering(way: Way, what: str) -> NotAnswering:
+    jump = f" -J {way.jump}" if way.jump else ""
+    return NotAnswering(
+        f"{what} (a connection to port {way.port} was tried for {CONNECT_SECONDS} s)",
+        where=_where(way),
+        next="see whether the machine has power and a firewall lets you in, then by hand: "
+        f"ssh{jump} -p {way.port} {way.user}@{way.host} true",
+    )
+
+
+def _notice_silence(connection: "fabric.Connection | str | None") -> None:
+    """A line that stalls ends within DEAD_SECONDS, on every hop: the beats of the keepalive have
+    to be confirmed by the other kernel."""
+    hop = connection
+    while hop is not None and not isinstance(hop, str):
+        transport = hop.client.get_transport()
+        if transport is not None:
+            transport.set_keepalive(KEEPALIVE_SECONDS)
+            option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+            if option is not None and isinstance(transport.sock, socket.socket):
+                with suppress(OSError):
+                    transport.sock.setsockopt(socket.IPPROTO_TCP, option, DEAD_SECONDS * 1000)
+        hop = hop.gateway
 
 
 def _where(way: Way) -> str:

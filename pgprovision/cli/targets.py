@@ -19,6 +19,7 @@ from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Ask, Report, Resource, Tier, Waiting
 from pgprovision.observe import Target
 from pgprovision.resources.cloud import address_of, is_ours
+from pgprovision.resources.known_nodes import PREFIX
 
 HERE = "here"
 YOUNG = timedelta(minutes=15)  # a server this new may still be booting
@@ -193,7 +194,11 @@ class Targets(dict[str, Target]):
             return False
         if self.cloud.acted:
             return True
-        servers = self.cloud.look((Ask("servers"),))[Ask("servers")].items
+        kinds = Ask("servers"), Ask("placement_groups")
+        seen = self.cloud.look(kinds)
+        servers, groups = (seen[ask].items for ask in kinds)
+        if any(f"{PREFIX}{node.name}" in group["labels"] for group in groups):
+            return False  # it was finished once
         born = [
             datetime.fromisoformat(str(server["created"]))
             for server in servers

@@ -15,6 +15,7 @@ from pgprovision.resources.machine import FirstBoot, PrivateAddress
 from pgprovision.resources.marker import Claim, Marker
 from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.release import Release
+from pgprovision.resources.room import Room
 from pgprovision.tasks import system
 from pgprovision.tasks.places import (
     CLUSTER_CA,
@@ -39,8 +40,9 @@ def live_roles(inventory: Inventory, node: Node, needed: bool = False) -> Iterat
 
 
 def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """A7, A3: the machine has booted to the end and has its private address."""
+    """A7, A3: the machine has booted to the end, has its private address, and room."""
     yield FirstBoot(on=node.name)
+    yield Room(on=node.name)
     yield PrivateAddress(on=node.name, address=str(node.private_ip))
 
 

@@ -20,7 +20,9 @@ def stream(ended: list[tuple[bytes, int, bytes]]) -> tuple[bytes, bytes]:
     out = b"".join(
         text + f"{MARK} {index} {code}\n".encode() for index, (text, code, _) in enumerate(ended)
     )
-    return out, b"".join(err + f"{MARK}\n".encode() for _, _, err in ended)
+    err = b"".join(err + f"{MARK}\n".encode() for _, _, err in ended)
+    begun = f"{MARK}\n".encode()
+    return begun + out, b"Could not chdir to home directory\n" + begun + err
 
 
 @given(steps, st.integers(1, 7))

@@ -1,0 +1,28 @@
+"""A full disk in words: which mount it is, how full, what lies on it."""
+
+from collections.abc import Callable
+
+from pgprovision.errors import PgprovisionError
+
+_SIGNS = ("No space left on device", "Disk quota exceeded", "enough free space")
+LOOK = """
+df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,target | sed 1d |
+while read -r bytes inodes mount; do
+  [ "${bytes%\\%}" -ge 95 ] 2>&- || [ "${inodes%\\%}" -ge 95 ] 2>&- || continue
+  echo "$mount: $bytes of its bytes are used, $inodes of its inodes; the largest below it:"
+  timeout 10 du -xam "$mount" 2>&- | sort -rn | sed -n '2,4s/\\t/ MB /p'
+done"""
+
+
+def explain(error: PgprovisionError, look: Callable[[str], str]) -> None:
+    """Adds to an error that came of a full disk what is full, as a `look` on the machine shows."""
+    if not any(sign in error.what for sign in _SIGNS):
+        return
+    found = look(LOOK).strip()
+    if found:
+        error.what += "\n  full: " + found.replace("\n", "\n    ")
+    error.done = error.done or "nothing was cut short: a file is the old one or the new one"
+    error.next = (
+        "make room there (never by hand in pg_wal), then run the same command again: it goes on "
+        "from here"
+    )

@@ -1,0 +1,48 @@
+"""Room on the disks: said before it is gone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+
+SCARCE = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room(Resource):
+    """Every local file system that can be written to. Only reported."""
+
+    kind: ClassVar[str] = "disk room"
+
+    @property
+    def name(self) -> str:
+        return "file systems"
+
+    def probe(self) -> Ask:
+        return Ask(
+            "df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,target 2>&- | sed 1d"
+        )
+
+    def read(self, answer: Answer) -> State:
+        scarce = []
+        for line in answer.text.splitlines():
+            used, inodes, mount = line.split(maxsplit=2)
+            if max(_percent(used), _percent(inodes)) >= SCARCE:
+                scarce.append(f"disk: {mount} is {used} full, its inodes {inodes}")
+        return {"scarce": tuple(scarce)}
+
+    def desired(self) -> State:
+        return {}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        scarce = state["scarce"]
+        return tuple(map(str, scarce)) if isinstance(scarce, tuple) else ()
+
+
+def _percent(word: str) -> int:
+    """0 for a file system that does not count (-)."""
+    return int(word.rstrip("%")) if word.rstrip("%").isdigit() else 0
