@@ -1,0 +1,467 @@
+"""Whose machine, whose data: on real machines. Nothing is written to what is another's, data are
+never made anew, and what was half made is set aside.
+
+One cluster for the whole file; each test leaves it as it found it, up to the last part.
+PGP_SWEEP=1 tries twenty moments of each kill instead of a few.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from pgprovision.lab.command import LabError
+from pgprovision.lab.manager import Lab
+from pgprovision.lab.process import wait_until
+from tests.functional.traced import lasting, traced
+from tests.person import BLOCK, Person, Run, finished, newcomer
+
+pytestmark = pytest.mark.lab
+
+ONE, TWO = "ident-1", "ident-2"
+BOTH = (ONE, TWO)
+DATA = "/var/lib/postgresql/15/main"
+NOTE = f"{DATA}.pgprovision-making"
+MARKER = "/etc/pgprovision/marker.json"
+SERVICE = "postgresql@15-main.service"
+JOB = "pgprovision-seed.service"
+SLOW = '#!/bin/sh\nexec /usr/bin/pg_basebackup --max-rate=12M "$@"\n'
+OURS = "/etc /usr /opt /root /home /var/lib/postgresql /var/lib/pgprovision /var/lib/dpkg"
+TREE = f"find {OURS} ! -path '{DATA}/*' -printf '%p %i %s %m %T@\\n'"
+
+
+def moments(few: Sequence[float], most: float) -> tuple[float, ...]:
+    """Seconds after a piece of work began."""
+    return tuple(n * most / 20 for n in range(20)) if os.environ.get("PGP_SWEEP") else tuple(few)
+
+
+@dataclass(frozen=True)
+class Kills:
+    """What a piece of work left behind each time it was killed, and how its last run ended."""
+
+    codes: list[int]
+    halves: list[int]
+    end: Run
+
+
+@contextmanager
+def watcher(person: Person, node: str, text: str) -> Iterator[None]:
+    """Shell text that runs on a machine meanwhile; it has ended when this ends."""
+    words = person.lab.shell(node, ["sh", "-c", text])
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as waiting:
+        try:
+            yield
+        finally:
+            waiting.terminate()
+
+
+def killed(
+    person: Person, node: str, moments: Sequence[float], kill: str, *words: str, first: str = "true"
+) -> Kills:
+    """A command, and at each moment after its work began on the machine that work is killed; then
+    the command once more. `kill`: what waits for the work, and at {seconds} kills it; `first`:
+    shell text for the machine as soon as it is there."""
+    codes: list[int] = []
+    halves: list[int] = []
+    for seconds in moments:
+        running = person.begin(*words)
+        if not codes:
+            assert wait_until(lambda: _booted(person, node), seconds=60)
+            person.shell(node, first)
+        with watcher(person, node, kill.format(seconds=seconds)):
+            codes.append(finished(running).code)
+        count = f"ls -A {DATA} 2>/dev/null | wc -l; [ ! -e {NOTE} ] || echo making"
+        left = person.shell(node, count).split()
+        halves.append(int(left[0]) if "making" in left else -1)
+    return Kills(codes, halves, person.run(*words))
+
+
+def _booted(person: Person, node: str) -> bool:
+    try:
+        return person.console(node, "[ -d /run/systemd/system ]").returncode == 0
+    except LabError:
+        return False
+
+
+INITDB = """\
+f() {{ pgrep -f '[p]g_createcluster|[b]in/initdb|[p]ostgres. --'; }}
+until pgrep -f '[b]in/initdb'; do sleep 0.01; done; sleep {seconds}; kill -9 $(f)"""
+SEED = (
+    "until systemctl is-active -q pgprovision-seed; do sleep 0.01; done; sleep {seconds};"
+    " systemctl kill -s KILL pgprovision-seed"
+)
+
+
+@pytest.fixture(scope="module")
+def initdb(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Person, Kills]:
+    """`up primary`, with initdb killed again and again."""
+    person = newcomer(job_lab, tmp_path_factory.mktemp("ident"), "ident")
+    bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
+    off = "".join(f"  {name}: false\n" for name in bare.split())
+    person.rewrite("cluster.yml", {BLOCK.format("host"): f"host:\n  firewall: true\n{off}"})
+    times = moments((0.0, 0.1, 0.3, 0.6), 1.0)
+    return person, killed(person, ONE, times, INITDB, "up", "primary", "--yes")
+
+
+@pytest.fixture(scope="module")
+def primary(initdb: tuple[Person, Kills]) -> Person:
+    person, kills = initdb
+    assert kills.end.code == 0, kills.end.err
+    rows = "set role rails; create table rows as select generate_series(1, 1000) as n"
+    person.sql(ONE, rows, "hcb_production")
+    return person
+
+
+@pytest.fixture(scope="module")
+def copies(primary: Person) -> Kills:
+    """A replica, with its base backup killed again and again."""
+    (primary.inventory / f"nodes/{TWO}.yml").write_text("role: replica\nprivate_ip: 10.0.1.3\n")
+    path = "/usr/local/bin/pg_basebackup"
+    slow = f"cat >{path} <<'EOF'\n{SLOW}EOF\nchmod 755 {path}"
+    times = moments((0.1, 0.6, 1.5), 2.4)
+    kills = killed(primary, TWO, times, SEED, "up", TWO, "--yes", first=slow)
+    primary.shell(TWO, f"rm {path}")
+    return kills
+
+
+@pytest.fixture(scope="module")
+def pair(primary: Person, copies: Kills) -> Person:
+    """Primary and replica."""
+    assert copies.end.code == 0, copies.end.err
+    return primary
+
+
+# --- what others see of a machine ---
+
+
+def asides(person: Person, node: str) -> int:
+    return int(person.shell(node, f"ls -d {DATA}.aside-* 2>/dev/null | wc -l"))
+
+
+def database(person: Person, node: str = ONE) -> tuple[str, ...]:
+    """Inode, system identifier, timeline and rows."""
+    inode = person.shell(node, f"stat -c %i {DATA}")
+    query = "select system_identifier from pg_control_system();"
+    query += "select timeline_id from pg_control_checkpoint(); select count(*) from rows"
+    return inode, *person.sql(node, query, "hcb_production").split()
+
+
+def tree(person: Person, node: str, data: bool = False) -> str:
+    """Every file with its inode, size, mode and time; `data`: those of a stopped cluster, too."""
+    more = f"; find {DATA} -printf '%p %i %s %m %T@\\n'" if data else ""
+    return person.shell(node, f"{{ {TREE}{more}; }} | sort")
+
+
+@contextmanager
+def untouched(person: Person, *nodes: str, data: bool = False) -> Iterator[None]:
+    """Nothing is written on these machines."""
+    before = [tree(person, node, data) for node in nodes]
+    yield
+    for node, seen in zip(nodes, before, strict=True):
+        now = tree(person, node, data)
+        assert set(now.splitlines()) ^ set(seen.splitlines()) == set()
+
+
+@contextmanager
+def stopped(person: Person, *nodes: str) -> Iterator[None]:
+    for node in nodes:
+        person.shell(node, f"systemctl stop {SERVICE}")
+    yield
+    for node in nodes:
+        start = f"systemctl reset-failed {SERVICE}; systemctl start {SERVICE}"
+        person.shell(node, start)  # so many starts in a row are nobody's but ours
+
+
+@contextmanager
+def rewritten(person: Person, file: str, changes: Mapping[str, str]) -> Iterator[None]:
+    path = person.inventory / file
+    before = path.read_text()
+    person.rewrite(file, changes)
+    yield
+    path.write_text(before)
+
+
+def refused(person: Person, *words: str, said: str, next: str = "") -> None:
+    """A command that ends with exit code 3, in these words."""
+    run = person.run(*words)
+    assert run.code == 3, run.out + run.err
+    assert said in run.err
+    assert next in run.err
+
+
+def clean(person: Person) -> None:
+    found = person.done("up")
+    assert (found["changes"], found["left"]) == ([], [])
+
+
+# --- F23: another machine answers ---
+
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+
+
+def swap_addresses(person: Person) -> None:
+    """Each of the two machines answers at the other's address, with the other's host key."""
+    mine = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
+    held = {node: person.shell(node, mine).partition("/")[0] for node in BOTH}
+    keys = {node: person.shell(node, f"cat {HOST_KEY}") for node in BOTH}
+    router = ["ip", "-n", person.lab.config.network.router]
+    routes = subprocess.run([*router, "route"], capture_output=True, text=True, check=True).stdout
+    cards = {line.split()[0]: line.split()[2] for line in routes.splitlines()}
+    for node, other in (BOTH, BOTH[::-1]):
+        old, new = held[node], held[other]
+        person.shell(node, f"ip addr add {new}/32 dev eth0; ip addr del {old}/32 dev eth0")
+        gateway = "172.31.1.1"
+        default = f"ip route replace default via {gateway} dev eth0"
+        person.shell(node, f"ip route replace {gateway} dev eth0; {default}")
+        subprocess.run([*router, "route", "replace", new, "dev", cards[old]], check=True)
+        public = f"ssh-keygen -yf {HOST_KEY} >{HOST_KEY}.pub"
+        person.shell(node, f"cat >{HOST_KEY}; {public}; systemctl restart ssh", f"{keys[other]}\n")
+    subprocess.run([*router, "neigh", "flush", "all"], check=True)
+
+
+def test_F23_machines_when_swapped_behind_their_addresses_are_refused_and_not_written_to(
+    pair: Person,
+) -> None:
+    swap_addresses(pair)
+    try:
+        with untouched(pair, *BOTH):
+            for words in (("up", "--yes"), ("up", TWO, "--yes"), ("rotate", "rails", "--yes")):
+                refused(pair, *words, said=f"this machine is {TWO} of cluster ident, not {ONE}")
+            leave = ("remove-replica", TWO, "--confirm", TWO)
+            refused(pair, *leave, said=f"this machine is {ONE} of cluster ident, not {TWO}")
+            typed = ("adopt", ONE, "--confirm", ONE)
+            refused(pair, *typed, said=f"{MARKER} says that this machine is {TWO}")
+    finally:
+        swap_addresses(pair)
+    clean(pair)
+
+
+# --- F65, F66: what was half made is set aside ---
+
+
+def test_F65_initdb_when_killed_at_any_moment_is_recognised_and_set_aside(
+    initdb: tuple[Person, Kills],
+) -> None:
+    person, kills = initdb
+    assert kills.end.code == 0, kills.end.err
+    assert set(kills.codes) == {5}
+    assert -1 not in kills.halves  # each time the note was there
+    assert asides(person, ONE) == sum(1 for files in kills.halves if files)
+    databases = "select string_agg(datname, ' ' order by datname) from pg_database"
+    assert person.sql(ONE, databases) == "hcb_production postgres template0 template1"
+    assert person.shell(ONE, f"[ -e {NOTE} ] || echo gone") == "gone"
+
+
+def test_F66_base_backup_when_killed_at_any_moment_is_recognised_and_set_aside(
+    primary: Person, copies: Kills
+) -> None:
+    assert copies.end.code == 0, copies.end.err
+    assert set(copies.codes) == {5}
+    assert asides(primary, TWO) == sum(1 for files in copies.halves if files > 0)
+    assert primary.sql(TWO, "select status from pg_stat_wal_receiver") == "streaming"
+    clean(primary)
+
+
+def test_F66_restore_when_killed_at_any_moment_is_recognised_and_set_aside(pair: Person) -> None:
+    pair.shell(TWO, f"rm -rf {DATA}.aside-*")
+    with rewritten(pair, f"nodes/{TWO}.yml", {"role: replica": "role: replica\nseed: backup"}):
+        first = pair.begin("re-clone", TWO, "--confirm", TWO)
+        with watcher(pair, TWO, SEED.format(seconds=0.2)):
+            assert finished(first).code == 5
+        kills = killed(pair, TWO, moments((0.0, 0.3), 0.8), SEED, "up", TWO, "--yes")
+    assert kills.end.code == 0, kills.end.err
+    assert set(kills.codes) == {5}
+    assert pair.sql(TWO, "select status from pg_stat_wal_receiver") == "streaming"
+    assert pair.sql(TWO, "select count(*) from rows", "hcb_production") == "1000"
+    pair.shell(TWO, f"rm -r {DATA}.aside-*")
+    clean(pair)
+
+
+# --- F67: a cluster with data is started or reported, never made ---
+
+CRASH = (
+    f"systemctl mask -q --runtime {SERVICE}; systemctl kill -s KILL --kill-who=all {SERVICE};"
+    f" sleep 0.3; systemctl unmask -q --runtime {SERVICE}; [ -e {DATA}/postmaster.pid ]"
+)
+
+
+@pytest.mark.parametrize(
+    "hand",
+    [
+        f"systemctl stop {SERVICE}",
+        f"systemctl stop {SERVICE}; systemctl mask -q {SERVICE}",
+        CRASH,
+    ],
+    ids=["stopped", "masked", "crashed"],
+)
+def test_F67_full_cluster_when_it_does_not_run_is_started_and_never_initialised(
+    pair: Person, hand: str
+) -> None:
+    before = database(pair)
+    pair.shell(ONE, hand)
+    run = pair.run("up", "--yes")
+    assert run.code == 0, run.err
+    assert database(pair) == before
+    clean(pair)
+
+
+# --- F68, F69: other data, or none ---
+
+
+def test_F68_cluster_when_another_was_made_in_its_place_is_refused_and_not_touched(
+    pair: Person,
+) -> None:
+    with stopped(pair, ONE):
+        initdb = f"runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb --no-sync -D {DATA}"
+        pair.shell(ONE, f"mv {DATA} {DATA}.mine; cd /; {initdb}")
+        with untouched(pair, ONE, data=True):
+            refused(pair, "up", "--yes", said="the marker says system identifier")
+            refused(pair, "adopt", ONE, "--confirm", ONE, said=f"{MARKER} says system identifier")
+        pair.shell(ONE, f"rm -r {DATA}; mv {DATA}.mine {DATA}")
+    clean(pair)
+
+
+def test_F69_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_disk(
+    pair: Person,
+) -> None:
+    with stopped(pair, *BOTH):
+        for node in BOTH:
+            pair.shell(node, f"mv {DATA} /srv/volume; mkdir {DATA}")  # an empty mount point
+        with untouched(pair, *BOTH, data=True):
+            refused(pair, "up", "--yes", said="the cluster on disk is gone", next="findmnt")
+        pair.shell(ONE, f"mv {MARKER} /run/marker")
+        with untouched(pair, *BOTH, data=True):
+            refused(pair, "up", "primary", "--yes", said="no data in", next="pgprovision adopt")
+            refused(pair, "adopt", ONE, "--confirm", ONE, said="there is no cluster in")
+        pair.shell(ONE, f"mv /run/marker {MARKER}")
+        for node in BOTH:
+            pair.shell(node, f"rmdir {DATA}; mv /srv/volume {DATA}")
+    clean(pair)
+
+
+# --- F72, F73: the inventory is wrong ---
+
+
+def test_F72_version_when_edited_is_refused_with_the_way_back(pair: Person) -> None:
+    with rewritten(pair, "cluster.yml", {"  version: 15": "  version: 16"}), untouched(pair, *BOTH):
+        back = "put postgres.version back to 15; a major upgrade will be a verb of its own"
+        refused(
+            pair, "up", "--yes", said="the data on this machine are of PostgreSQL 15", next=back
+        )
+
+
+def test_F73_roles_when_swapped_are_refused_as_the_live_role_wins(pair: Person) -> None:
+    first, second = f"nodes/{ONE}.yml", f"nodes/{TWO}.yml"
+    swapped = {"role: primary": "role: replica"}, {"role: replica": "role: primary"}
+    with rewritten(pair, first, swapped[0]), rewritten(pair, second, swapped[1]):
+        with untouched(pair, *BOTH):
+            said = f"{ONE} (timeline 1"
+            refused(pair, "up", "--yes", said=said, next="the live role wins")
+        with stopped(pair, *BOTH), untouched(pair, *BOTH, data=True):
+            refused(pair, "up", "--yes", said="the live role wins")
+    clean(pair)
+
+
+# --- F78: the marker is gone ---
+
+
+@pytest.mark.parametrize(
+    ("node", "lost"),
+    [(ONE, MARKER), (TWO, "/etc/pgprovision")],
+    ids=["primary's marker", "all of a replica's"],
+)
+def test_F78_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
+    pair: Person, node: str, lost: str
+) -> None:
+    before = database(pair)
+    pair.shell(node, f"rm -r {lost}")
+    with untouched(pair, node):
+        next = f"pgprovision adopt {node}"
+        refused(pair, "plan", said="never taken for a fresh host", next=next)
+        refused(pair, "up", "--yes", said="never taken for a fresh host", next=next)
+        refused(pair, "adopt", node, said="the name typed is not the node's")
+        refused(pair, "adopt", node, "--confirm", "ident", said="the name typed is not the node's")
+    pair.shell(node, "sleep 0.1; touch /run/before")
+    run = pair.run("adopt", node, "--confirm", node)
+    assert run.code == 0, run.err
+    assert f"{before[1]}" in run.err
+    assert "next: pgprovision plan" in run.out
+    written = pair.shell(node, f"find {OURS} -type f -newer /run/before ! -path '{DATA}/*'")
+    assert [path for path in written.split() if not path.startswith("/var/lib/pgprovision/")] == [
+        MARKER
+    ]
+    again = pair.run("up", "--yes")
+    assert again.code == 0, again.err
+    assert database(pair) == before
+    clean(pair)
+
+
+def test_F78_claim_when_removed_before_the_end_asks_for_adopt(pair: Person) -> None:
+    pair.shell(ONE, f"mv {MARKER} /etc/pgprovision/claim.json")  # as in a run that was killed
+    clean_up = pair.run("plan")
+    assert clean_up.code == 1, clean_up.err
+    pair.shell(ONE, "mv /etc/pgprovision/claim.json /run/claim")
+    refused(pair, "up", "--yes", said="never taken for a fresh host", next="pgprovision adopt")
+    pair.shell(ONE, f"mv /run/claim {MARKER}")
+    clean(pair)
+
+
+def test_F78_adopt_when_the_live_role_is_another_is_refused(pair: Person) -> None:
+    first, second = f"nodes/{ONE}.yml", f"nodes/{TWO}.yml"
+    swapped = {"role: primary": "role: replica"}, {"role: replica": "role: primary"}
+    for node in BOTH:
+        pair.shell(node, f"mv {MARKER} /run/marker")
+    with rewritten(pair, first, swapped[0]), rewritten(pair, second, swapped[1]):
+        for node in BOTH:
+            refused(pair, "adopt", node, "--confirm", node, said="the live role wins")
+    for node in BOTH:
+        pair.shell(node, f"mv /run/marker {MARKER}")
+    clean(pair)
+
+
+# --- F80: what was said to be done outlasts the power ---
+
+
+def test_F80_marker_configuration_and_slot_when_written_are_synced_before_and_after_they_move(
+    pair: Person,
+) -> None:
+    conf = "/etc/postgresql/15/main/postgresql.conf"
+    pair.shell(TWO, f"systemctl stop {SERVICE}")
+    pair.sql(ONE, "select pg_drop_replication_slot('pgprovision_ident_2')")
+    pair.shell(ONE, f"cp {MARKER} /etc/pgprovision/claim.json; echo '# x' >>{conf}")
+    with traced(pair, ONE, f"$(pgrep -xo sshd) $(head -n 1 {DATA}/postmaster.pid)") as trace:
+        assert pair.run("up", "primary", "--yes").code == 0
+    assert {MARKER, conf, "pg_replslot/pgprovision_ident_2"} <= lasting(trace)
+    pair.done("up", "--yes")
+    clean(pair)
+
+
+# --- F68: a cluster made by hand. This one is another after this. ---
+
+
+def test_F68_F78_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
+    pair: Person,
+) -> None:
+    pair.done("remove-replica", TWO, "--confirm", TWO)
+    pair.rewrite("cluster.yml", {BLOCK.format("backup"): ""})
+    pair.shell(ONE, "pg_dropcluster --stop 15 main; rm -r /etc/pgprovision")
+    pair.shell(ONE, "pg_createcluster --start 15 main")
+    pair.sql(ONE, "create database theirs")
+    pair.sql(ONE, "create table kept as select 42 as answer", "theirs")
+    with stopped(pair, ONE), untouched(pair, ONE, data=True):
+        refused(pair, "up", "--yes", said=f"{DATA} holds a PostgreSQL cluster")
+    inode = pair.shell(ONE, f"stat -c %i {DATA}")
+    adopted = pair.run("adopt", ONE, "--confirm", ONE)
+    assert adopted.code == 0, adopted.err
+    assert "theirs (" in adopted.err
+    planned = pair.run("plan", "--json").document["changes"]
+    kinds = {change["kind"] for change in planned}
+    assert {"role", "database", "pg_hba.conf"} <= kinds
+    assert not {"marker", "claim"} & kinds
+    run = pair.run("up", "--yes", "--allow", "restart")
+    assert run.code in (0, 1), run.err  # 1: checksums are off, which only people can change
+    assert pair.shell(ONE, f"stat -c %i {DATA}") == inode
+    assert pair.sql(ONE, "select answer from kept", "theirs") == "42"
