@@ -88,6 +88,8 @@ class ProvenLogin(Resource):
 
 
 def _connect(where: str) -> str:
-    """psql's \\connect, every byte of its argument escaped: it may hold any character."""
-    escaped = "".join(f"\\x{byte:02x}" for byte in where.encode())
+    """psql's \\connect, every byte of its argument escaped: it may hold any character. psql takes
+    double quotes off as from a name, escaped or not, so it is one."""
+    name = '"' + where.replace('"', '""') + '"'
+    escaped = "".join(f"\\x{byte:02x}" for byte in name.encode())
     return f"\\connect -reuse-previous=off '{escaped}'\n"

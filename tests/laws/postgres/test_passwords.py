@@ -3,10 +3,12 @@
 import json
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 from pgprovision.quote import conninfo, literal
 from pgprovision.resources import scram
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.proven_login import ProvenLogin
 from pgprovision.resources.role import Role
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
@@ -72,6 +74,21 @@ def test_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
     pairs = zip(secrets, stored, strict=True)
     wrong = [secret for secret, text in pairs if not scram.matches(Secret(secret), text)]
     assert wrong == []
+
+
+def test_B56_login_when_its_password_has_every_sign_is_proven(instance: Instance) -> None:
+    secret, snapshot = Secret("".join(chr(n) for n in range(0x20, 0x7F)) + "ä"), Snapshot(instance)
+    role = Role(on=HERE, snapshot=snapshot, role="signs", password=secret, login=True)
+    where = f"host=127.0.0.1 port={instance.port} dbname=postgres user=signs"
+    proof = ProvenLogin(
+        on=HERE, snapshot=snapshot, server=HERE, role="signs", conninfo=where, password=secret
+    )
+    try:
+        run(role, proof)
+        assert plan(role, proof) == []
+    finally:
+        sql(instance, "drop role signs")
+        Path(proof._note).unlink(missing_ok=True)
 
 
 def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
