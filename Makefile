@@ -1,4 +1,4 @@
-.PHONY: setup demo vagrant test lint types unit functional docs fuzz sweep
+.PHONY: setup demo vagrant test lint types unit model seeded functional docs fuzz sweep trust
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -19,6 +19,13 @@ test: setup ## everything: lint, types, unit, cases, laws, functional
 sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; a result file
 	.venv/bin/python -m tests.sweep
 
+trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
+	mkdir -p results
+	scripts/test --junitxml=results/tests.xml
+	PGP_RESULTS=results $(MAKE) seeded model fuzz
+	.venv/bin/python -m tests.sweep --results results
+	.venv/bin/python -m tests.trust results/tests.xml results $$(git describe --always --dirty)
+
 lint: setup ## ruff
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
@@ -27,6 +34,13 @@ types: setup ## mypy, strict
 
 unit: setup ## the quick tests: no root, no machines
 	.venv/bin/pytest -m "not lab"
+
+model: setup ## the loop under every fault, in 5000 examples (EXAMPLES=n); a quarter of an hour
+	PGP_EXAMPLES=$(or $(EXAMPLES),5000) .venv/bin/pytest --hypothesis-show-statistics \
+	  tests/unit/test_engine_model.py
+
+seeded: setup ## known mistakes, put in one by one: which test catches each
+	@scripts/seeded
 
 docs: setup ## the pages that are made from the program: commands, inventory keys, JSON Schema
 	@scripts/docs

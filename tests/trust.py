@@ -1,0 +1,117 @@
+"""`make trust`: what was shown, by id, from the suite's own report and the latest result files.
+
+python -m tests.trust results/tests.xml results   writes docs/trust.md
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "trust.md"
+AN_ID = re.compile(r"(?<![A-Za-z0-9])([FBSV]\d+)(?![A-Za-z0-9])")
+
+
+@dataclass
+class Shown:
+    """The tests that carry one id."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        if self.failed:
+            return "FAILS"
+        return "shown" if self.passed else "skipped" if self.skipped else "no test"
+
+
+def programme() -> dict[str, list[str]]:
+    """Ids by section."""
+    lines = (HERE / "programme.txt").read_text().splitlines()
+    words = [line.split() for line in lines if not line.startswith("#")]
+    return {section: ids for section, *ids in words}
+
+
+def ids(name: str) -> set[str]:
+    """`test_F5_F8_up_when_…` and `test_bad_input[B19_…]`.
+
+    >>> sorted(ids("test_F5_F8_up_when_killed[S24 clear text]"))
+    ['F5', 'F8', 'S24']
+    """
+    return set(AN_ID.findall(name.replace("_", " ")))
+
+
+def shown(report: Path) -> dict[str, Shown]:
+    """By id, from pytest's JUnit report."""
+    found: dict[str, Shown] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = case.get("name", "")
+        for one in ids(name):
+            entry = found.setdefault(one, Shown())
+            bad = case.find("failure") is not None or case.find("error") is not None
+            skipped = case.find("skipped") is not None
+            kind = entry.failed if bad else entry.skipped if skipped else entry.passed
+            kind.append(f"{case.get('classname', '').removeprefix('tests.')}.{name}")
+    return found
+
+
+def newest(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """The last result of each kind of run, by its name."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+        found[path.stem.split("-")[0]] = json.loads(path.read_text())
+    return found
+
+
+def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], commit: str) -> str:
+    lines = [
+        "# What was shown",
+        "",
+        f"Made by `make trust` at commit {commit}. An id is of the trust programme: F a fault, B a",
+        "bad input, S a security assertion, V an invariant; a test that shows one carries its id.",
+        "",
+        "| section | shown | of | not shown |",
+        "|---|---|---|---|",
+    ]
+    for section, wanted in programme().items():
+        good = [one for one in wanted if tests.get(one, Shown()).state == "shown"]
+        bad = [f"{one} ({tests.get(one, Shown()).state})" for one in wanted if one not in good]
+        lines.append(f"| {section} | {len(good)} | {len(wanted)} | {', '.join(bad) or '-'} |")
+    lines += ["", "## Runs of their own", "", *_runs(results), "", "## Tests by id", ""]
+    lines += ["| id | tests that passed | one of them |", "|---|---|---|"]
+    known = [one for wanted in programme().values() for one in wanted]
+    for one in known:
+        entry = tests.get(one, Shown())
+        if entry.passed:
+            example = entry.passed[0].rpartition(".")[2].partition("[")[0]
+            lines.append(f"| {one} | {len(entry.passed)} | `{example}` |")
+    return "\n".join(lines) + "\n"
+
+
+def _runs(results: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    for name, found in sorted(results.items()):
+        plain = {k: v for k, v in found.items() if isinstance(v, str | int | float)}
+        yield f"- **{name}**: " + ", ".join(f"{k} {v}" for k, v in plain.items() if k != "version")
+        for walk in found.get("walks", ()):
+            state = "converged" if not walk["wrong"] else f"WRONG: {walk['wrong'][0][:120]}"
+            yield (
+                f"  - {walk['scenario']}, {walk['kind']}: {walk['points']} points,"
+                f" {walk['seconds']} s, {state}"
+            )
+
+
+def main(report: str, folder: str, commit: str) -> int:
+    found = shown(Path(report))
+    PAGE.write_text(page(found, newest(Path(folder)), commit))
+    return 1 if any(entry.failed for entry in found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))
