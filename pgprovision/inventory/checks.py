@@ -76,6 +76,8 @@ def _nodes(inventory: Inventory) -> Found:
 
 def _replicas(inventory: Inventory) -> Found:
     backup = inventory.backup
+    locales = {d.locale or inventory.postgres.locale for d in inventory.databases.values()}
+    plain = {inventory.postgres.locale, *locales} <= {"C", "POSIX"}  # sorts alike everywhere
     images = {
         node.image or inventory.hetzner.image
         for node in inventory.nodes
@@ -85,7 +87,8 @@ def _replicas(inventory: Inventory) -> Found:
         if len(node.name) > SLOT_NAME:
             text = f"expected at most {SLOT_NAME} characters: its slot is named after it"
             yield ("nodes", index, "name"), text
-        if node.image and node.address is None and images and node.image not in images:
+        foreign = images and node.image not in images
+        if node.image and node.address is None and foreign and not plain:
             text = f"expected {min(images)}, the primary's: another release sorts text differently"
             yield ("nodes", index, "image"), text, f"image: {min(images)}"
         if node.seed == "backup" and not (backup and backup.archiving):

@@ -2,7 +2,8 @@
 
 Another libc sorts text differently, so a replica's indexes would be wrong without a word; another
 PostgreSQL minor may not replay every WAL record. The minor is asked before seeding only: an upgrade
-takes the replicas first.
+takes the replicas first. Where all text is sorted by C, or by ICU of the same version on both, the
+libc does not matter.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,10 @@ from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.snapshot import Server, Snapshot
+
+ICU = "ICU"
+OURS = ("postgres", "template0", "template1")  # nobody but us may do anything in them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +27,10 @@ class Release(Resource):
     kind: ClassVar[str] = "release"
     instance: Instance
     primary: str
+    snapshot: Snapshot
     wanted: tuple[str, ...] = ()
+    sorted_by: frozenset[str] = frozenset({"the primary's server, which could not be asked"})
+    """What sorts text there and may do so otherwise here; of ICU the version counts alone."""
 
     @property
     def name(self) -> str:
@@ -34,29 +42,37 @@ class Release(Resource):
         return Ask(
             '. /etc/os-release; echo "$ID $VERSION_ID"\n'
             "dpkg-query -W -f '${Version}\\n' libc6 2>/dev/null || echo\n"
+            "dpkg-query -W -f '${Package} ' 'libicu[0-9]*' 2>/dev/null; echo\n"
             f"{postgres} 2>/dev/null || echo\n"
             f"[ -e {signal} ] && echo seeded || echo new"
         )
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.primary, self.probe()),)
+        return Need(self.primary, self.probe()), Need(self.primary, self.snapshot.ask())
 
     def settled(self, facts: Facts) -> Self:
         answer = facts.get(self.primary, self.probe())
-        return replace(self, wanted=tuple(answer.text.splitlines()) if answer else ())
+        wanted = tuple(answer.text.splitlines()) if answer else ()
+        server = self.snapshot.running(facts.get(self.primary, self.snapshot.ask()))
+        sorting = self.sorted_by if server is None else sorters(server)
+        return replace(self, wanted=wanted, sorted_by=sorting)
 
     def read(self, answer: Answer) -> State:
         mine = _versions(answer.text.splitlines())
         if self.wanted:
             theirs = _versions(self.wanted)
+            by = self.sorted_by - {ICU}
+            matter = {"postgres", *(("system", "libc") if by else ())}
+            matter |= {"icu"} & {"icu" if ICU in self.sorted_by else ""}
             other = [
                 f"{key}: here {mine[key]}, primary {theirs[key]}"
                 for key in mine
-                if mine[key] and theirs[key] and mine[key] != theirs[key]
+                if key in matter and mine[key] and theirs[key] and mine[key] != theirs[key]
             ]
             if other:
+                why = f" (there, text is sorted by {', '.join(sorted(by))})" if by else ""
                 raise Refused(
-                    f"a replica must be the same as its primary; {'; '.join(other)}",
+                    f"a replica must be the same as its primary{why}; {'; '.join(other)}",
                     where=self.on,
                     next=f"use the primary's image for {self.on}, or upgrade the older one",
                 )
@@ -72,6 +88,27 @@ class Release(Resource):
 def _versions(lines: Sequence[str]) -> dict[str, str]:
     """What is compared. 2.36 of libc's 2.36-9+deb12u14: security updates do not change the order
     of text."""
-    system, libc, postgres, data = lines
+    system, libc, icu, postgres, data = lines
     minor = "" if data == "seeded" else postgres
-    return {"system": system, "libc": libc.partition("-")[0], "postgres": minor}
+    found = {"system": system, "libc": libc.partition("-")[0], "icu": icu.strip()}
+    return {**found, "postgres": minor}
+
+
+def sorters(server: Server) -> frozenset[str]:
+    """What sorts text in a server, beside C; a database that was not looked into may hold
+    anything."""
+    found = set()
+    for name, row in server.databases.items():
+        used = {(row["provider"], row["collate"])}
+        if name in server.inside:
+            used |= server.inside[name].collations
+        elif name not in OURS:
+            found.add(f"database {name}, which is not in the inventory")
+        if any(provider == "i" for provider, _ in used):
+            found.add(ICU)
+        found |= {
+            f"libc's {collation} in {name}"
+            for provider, collation in used
+            if provider == "c" and collation not in ("C", "POSIX")
+        }
+    return frozenset(found)

@@ -41,6 +41,8 @@ class Database:
     """pg_default_acl: (creating role, schema or None, object type, grantee, privilege)."""
     global_defaults: frozenset[tuple[str, str]]
     """(creating role, object type) that have an entry for all schemas."""
+    collations: frozenset[tuple[str, str]] = frozenset()
+    """(provider, name) of what sorts otherwise than the database's default; C and POSIX never."""
 
 
 @dataclass(frozen=True)
@@ -221,4 +223,5 @@ def _database(found: dict[str, Any]) -> Database:
         held={tuple(row): number for *row, number in rows("held")},
         defaults=frozenset(rows("defaults")),
         global_defaults=frozenset(rows("global_defaults")),
+        collations=frozenset(rows("collations")),
     )

@@ -57,7 +57,17 @@ def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
     on = node.name
     yield Claim(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
     if not node.is_primary:
-        yield Release(on=on, instance=instance(inventory), primary=inventory.primary.name)
+        yield release(inventory, node)
+
+
+def release(inventory: Inventory, node: Node) -> Release:
+    """E2: whether this machine can be a replica of that primary at all."""
+    return Release(
+        on=node.name,
+        instance=instance(inventory),
+        primary=inventory.primary.name,
+        snapshot=snapshot(inventory),
+    )
 
 
 def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:

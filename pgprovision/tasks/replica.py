@@ -7,12 +7,12 @@ from pgprovision.model import Resource
 from pgprovision.quote import pgpass
 from pgprovision.resources.file import Directory, File
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.release import Release
 from pgprovision.resources.seed import BaseBackup, Restore, Seed
 from pgprovision.resources.standby import JOB, Standby, primary_conninfo
 from pgprovision.resources.streaming import Streaming
 from pgprovision.resources.unit import Unit
 from pgprovision.secret import Secret
+from pgprovision.tasks.host import release
 from pgprovision.tasks.places import CLUSTER_CA, REPLICATION_PASSFILE, instance, slot, snapshot
 
 
@@ -54,7 +54,7 @@ def standby(inventory: Inventory, node: Node) -> Iterator[Resource]:
     seed: Seed = BaseBackup(primary, conninfo(inventory, node), slot(node))
     if inventory.backup and node.seed == "backup":
         seed = Restore(inventory.backup.stanza)
-    yield Release(on=node.name, instance=here, primary=primary)
+    yield release(inventory, node)
     yield Standby(on=node.name, instance=here, primary=primary, seed=seed)
 
 

@@ -224,3 +224,14 @@ def test_F103_replica_when_of_another_image_than_its_primary_is_refused(tmp_path
         "nodes/db-2.yml:3:8: image: expected debian-12, the primary's:"
         " another release sorts text differently"
     )
+
+
+@pytest.mark.parametrize(("database", "accepted"), [("", True), (", locale: C.UTF-8", False)])
+def test_F103_replica_of_another_image_when_all_is_sorted_by_C_is_accepted(
+    tmp_path: Path, database: str, accepted: bool
+) -> None:
+    books = f"databases:\n  books: {{owner: books{database}}}\nroles:\n  books: {{login: false}}\n"
+    books += "postgres: {locale: C}\n"
+    folder = cloud(tmp_path, HETZNER + books)
+    folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\nimage: debian-13\n")
+    assert (folder.complaints() == []) == accepted

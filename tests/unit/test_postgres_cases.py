@@ -47,6 +47,7 @@ SERVER: Mapping[str, Any] = {
 }
 INSIDE: Mapping[str, Any] = {
     "extensions": {},
+    "collations": [],
     "schemas": {"public": {"owner": "pg_database_owner", "acl": []}},
     **{key: [] for key in ("totals", "held", "defaults", "global_defaults")},
 }

@@ -22,10 +22,10 @@ from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import JobState
 from pgprovision.resources.live_roles import LiveRoles, judge
-from pgprovision.resources.release import Release
+from pgprovision.resources.release import Release, sorters
 from pgprovision.resources.seed import BaseBackup, Restore
 from pgprovision.resources.slot import node_of, slot_of
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.snapshot import Database, Server, Snapshot
 from pgprovision.resources.standby import Standby
 from pgprovision.resources.streaming import Streaming
 from pgprovision.tasks import tiers
@@ -415,29 +415,81 @@ def test_F94_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() ->
 
 # --- F103: what a replica must share with its primary ---
 
-PRIMARYS = ("debian 12", "2.36-9+deb12u14", "postgres (PostgreSQL) 15.20", "new")
+PRIMARYS = ("debian 12", "2.36-9+deb12u14", "libicu72", "postgres (PostgreSQL) 15.20", "new")
+UPDATED = ("debian 12", "2.36-9+deb12u13", *PRIMARYS[2:])
+NEWER = ("debian 13", "2.41-12", "libicu76", *PRIMARYS[3:])
+LIBC = frozenset({"libc's C.UTF-8 in books"})
+C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
 
 
 @pytest.mark.parametrize(
-    ("mine", "differs"),
+    ("mine", "sorted_by", "differs"),
     [
-        (PRIMARYS, ""),
-        (("debian 12", "2.36-9+deb12u13", *PRIMARYS[2:]), ""),
-        (("debian 12", "2.36-9+deb12u14", "", "new"), ""),
-        (("debian 12", "2.36-9+deb12u14", "postgres (PostgreSQL) 15.21", "seeded"), ""),
-        (
-            ("debian 12", "2.36-9+deb12u14", "postgres (PostgreSQL) 15.21", "new"),
-            "postgres: here postgres .PostgreSQL. 15.21",
-        ),
-        (("debian 13", "2.41-12", *PRIMARYS[2:]), "system: here debian 13, primary debian 12; lib"),
+        (PRIMARYS, LIBC, ""),
+        (UPDATED, LIBC, ""),
+        ((*PRIMARYS[:3], "", "new"), LIBC, ""),
+        ((*PRIMARYS[:3], "postgres (PostgreSQL) 15.21", "seeded"), LIBC, ""),
+        ((*PRIMARYS[:3], "postgres (PostgreSQL) 15.21", "new"), C, "; postgres: here postgres"),
+        (NEWER, LIBC, "libc's C.UTF-8 in books.; system: here debian 13, primary debian 12; lib"),
+        (NEWER, C, ""),
+        (NEWER, ICU_ONLY, "; icu: here libicu76, primary libicu72"),
+        (("debian 13", "2.41-12", *PRIMARYS[2:]), ICU_ONLY, ""),
     ],
-    ids=["same", "libc's update", "not installed", "minor upgrade", "other minor", "other release"],
+    ids=[
+        "same",
+        "libc's update",
+        "not installed",
+        "minor upgrade",
+        "other minor",
+        "other release",
+        "other release, all C",
+        "other ICU",
+        "other release, same ICU",
+    ],
 )
-def test_F103_release_when_compared_with_the_primarys(mine: tuple[str, ...], differs: str) -> None:
-    wish = Release(on="db-2", instance=Instance(), primary="db-1", wanted=PRIMARYS)
+def test_F103_release_when_compared_with_the_primarys(
+    mine: tuple[str, ...], sorted_by: frozenset[str], differs: str
+) -> None:
+    wish = Release(
+        on="db-2",
+        instance=Instance(),
+        primary="db-1",
+        snapshot=LOOK,
+        wanted=PRIMARYS,
+        sorted_by=sorted_by,
+    )
     found = Answer(out="\n".join(mine).encode())
     if not differs:
         assert wish.read(found) == wish.desired()
         return
     with pytest.raises(Refused, match=differs):
         wish.read(found)
+
+
+def catalog(provider: str, collate: str, *used: tuple[str, str]) -> Server:
+    """A server with one database, sorted so, with these collations in use in it."""
+    inside = Database({}, {}, {}, {}, frozenset(), frozenset(), frozenset(used))
+    row = {"provider": provider, "collate": collate}
+    return server(databases={"books": row}, inside={"books": inside})
+
+
+@pytest.mark.parametrize(
+    ("found", "sorting"),
+    [
+        (catalog("c", "C"), set()),
+        (catalog("c", "POSIX"), set()),
+        (catalog("b", "C.UTF-8"), set()),
+        (catalog("i", "en_US.UTF-8"), {"ICU"}),
+        (catalog("c", "C.UTF-8"), {"libc's C.UTF-8 in books"}),
+        (catalog("c", "C", ("c", "de_DE.utf8")), {"libc's de_DE.utf8 in books"}),
+        (catalog("c", "C", ("i", "de-x-icu")), {"ICU"}),
+        (
+            server(databases={"other": {"provider": "c", "collate": "C"}}, inside={}),
+            {"database other, which is not in the inventory"},
+        ),
+    ],
+)
+def test_F103_sorting_when_told_by_the_catalogs_names_all_but_C(
+    found: Server, sorting: set[str]
+) -> None:
+    assert sorters(found) == sorting

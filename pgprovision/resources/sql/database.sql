@@ -33,6 +33,11 @@ select jsonb_build_object(
                     a.privilege_type)), '[]')
                 from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a))), '{}')
         from space n),
+    -- Beside the database's own. What initdb pins (C, POSIX) is not in pg_depend.
+    'collations', (select coalesce(jsonb_agg(distinct jsonb_build_array(
+            c.collprovider, c.collname)), '[]')
+        from pg_depend d join pg_collation c on c.oid = d.refobjid
+        where d.refclassid = 'pg_collation'::regclass),
     'totals', (select coalesce(jsonb_agg(jsonb_build_array(nspname, kind, number)), '[]')
         from total),
     'held', (select coalesce(jsonb_agg(jsonb_build_array(

@@ -38,7 +38,7 @@ role as (
 database as (
     select jsonb_object_agg(b.datname, jsonb_build_object(
         'owner', r.rolname, 'encoding', pg_encoding_to_char(b.encoding),
-        'collate', b.datcollate, 'ctype', b.datctype, 'allow', b.datallowconn,
+        'provider', coalesce(to_jsonb(b)->>'datlocprovider', 'c'), 'collate', b.datcollate, 'ctype', b.datctype, 'allow', b.datallowconn,
         'connection_limit', b.datconnlimit, 'comment', d.description,
         'acl', (select coalesce(jsonb_agg(distinct jsonb_build_array(g.name, a.privilege_type)), '[]')
             from aclexplode(coalesce(b.datacl, acldefault('d', b.datdba))) a

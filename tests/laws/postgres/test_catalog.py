@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pgprovision.model import Answer
 from pgprovision.quote import ident
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.database import Database, Schema
@@ -17,7 +18,7 @@ from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
-from tests.laws.postgres.server import HERE, plan, run, sql
+from tests.laws.postgres.server import HERE, plan, run, shell, sql
 
 Wishes = Mapping[str, CatalogObject]
 
@@ -229,3 +230,18 @@ def test_resource_when_one_key_is_broken_then_it_alone_is_named_and_repaired(
     assert (change.resource, change.keys) == (wishes[name], (key,))
     assert [done.resource for done in run(*wishes.values()).changed] == [wishes[name]]
     assert plan(*wishes.values()) == []
+
+
+def test_F103_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_seen(
+    instance: Instance,
+) -> None:
+    sql(instance, "create database sorted")
+    text = """create table words(plain text, c text collate "C", icu text collate "de-x-icu");
+        create index on words(plain collate "C.utf8")"""
+    sql(instance, text, "sorted")
+    look = Snapshot(instance, ("sorted",))
+    server = look.running(Answer(out=shell(look.ask().text).encode()))
+    assert server
+    sql(instance, "drop database sorted")
+    assert server.inside["sorted"].collations == {("i", "de-x-icu"), ("c", "C.utf8")}
+    assert server.databases["sorted"]["provider"] == "c"
