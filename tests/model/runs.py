@@ -10,8 +10,9 @@ from pgprovision.errors import PgprovisionError
 from pgprovision.holder import Holder
 from pgprovision.model import Change, Do, Impact, Report, Resource, Waiting
 from pgprovision.observe import Target
-from tests.model.machines import HOSTS, Cloud, FakeWire, Fault, Faults, Killed, World, Write
-from tests.model.machines import connect as connected
+from tests.model.machines import HOSTS, Fault, Faults, Killed, World, Write
+from tests.model.wires import Cloud, FakeWire
+from tests.model.wires import connect as connected
 from tests.model.wishes import Wish, tiers
 
 Step = tuple[str, str]  # machine, step

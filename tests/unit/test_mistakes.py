@@ -1,0 +1,220 @@
+"""Small laws that no other quick test would notice the loss of; see tests/seeded."""
+
+import grp
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from pgprovision import quote, report
+from pgprovision.backends.hold import Claim, command, take
+from pgprovision.engine import PASSES, converge
+from pgprovision.errors import Locked, NotConverged, Unreachable
+from pgprovision.holder import Holder
+from pgprovision.inventory import load
+from pgprovision.model import Answer, Ask, Change, Diff, Do, Impact, Report, Resource, State, Tier
+from pgprovision.record import Record
+from pgprovision.resources.cluster import set_aside
+from pgprovision.resources.file import File
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.standby import primary_conninfo
+from pgprovision.resources.unmanaged import Unmanaged
+from pgprovision.tasks import tiers
+from tests import folders
+from tests.model.machines import Machine
+from tests.model.wires import LockLine
+from tests.unit.world import Seen, Thing, World
+
+HOLDER = Holder("me", "here", "now", "up", "run")
+ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+gnu = pytest.mark.skipif(sys.platform != "linux", reason="resources speak GNU coreutils")
+HOSTILE = ("it's", 'a"b', "$(touch x)", "a\\b", "a b", ";", "`id`", "-rf", "\\'; drop --")
+
+
+def script() -> str:
+    """What runs on a machine while it is held."""
+    return command("/hold", 0.0)[2]
+
+
+@pytest.mark.parametrize(
+    ("holder", "fence"),
+    [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (HOLDER.text(), "three")],
+)
+def test_F11_lock_when_its_record_cannot_be_read_then_counts_as_held(
+    holder: str, fence: str
+) -> None:
+    machine = Machine("a", holder=holder, fence=fence)
+    with pytest.raises(Locked, match="cannot be read") as refused:
+        take(LockLine(machine, script()), "a", Claim(HOLDER))
+    assert "pgprovision unlock a " in refused.value.next
+    assert (machine.held, machine.fence) == (None, fence)
+
+
+def test_lock_when_taken_then_its_number_rises() -> None:
+    machine = Machine("a", holder=HOLDER.text(), fence="6 stopped")
+    hold = take(LockLine(machine, script()), "a", Claim(HOLDER))
+    hold.end()
+    assert (hold.number, machine.fence, machine.held) == (7, "7", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moving(Thing):
+    """Differs in another way at each look."""
+
+    kind: ClassVar[str] = "moving"
+
+    def desired(self) -> State:
+        return {"a": "never"}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        was = int(str((diff.before or {}).get("a", 0)))
+        yield Do("move", f'{self.called} {{"a": "{was + 1}"}}')
+
+
+def test_V20_loop_when_the_difference_never_ends_then_it_does() -> None:
+    world = World("h")
+    clock = iter(range(10_000))
+    with pytest.raises(NotConverged):
+        converge(
+            [Tier("one", (Moving(on="h", called="x"),))],
+            {"h": world},
+            lambda changes: Impact.RESTART,
+            Seen(),
+            clock=lambda: next(clock),
+            sleep=lambda seconds: None,
+        )
+    assert len(world.acts) <= PASSES
+
+
+@gnu
+def test_file_when_written_then_on_disk_before_it_has_its_name_and_the_name_after(
+    tmp_path: Path,
+) -> None:
+    """The order of a crash-safe write, told by stand-ins for sync and mv."""
+    log, path = tmp_path / "log", tmp_path / "conf"
+    for tool in ("sync", "mv", "chown", "chmod"):
+        stand_in = tmp_path / "bin" / tool
+        stand_in.parent.mkdir(exist_ok=True)
+        stand_in.write_text(f'#!/bin/sh\necho {tool} "$@" >>{log}\nexec /bin/{tool} "$@"\n')
+        stand_in.chmod(0o755)
+    text = File(on="h", path=str(path), content="", **ME).write_text()
+    subprocess.run(
+        ["sh", "-c", text],
+        input=b"new\n",
+        env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
+        check=True,
+    )
+    new = tmp_path / ".conf.pgprovision-new"
+    told = [line for line in log.read_text().splitlines() if line.split()[0] in ("sync", "mv")]
+    assert told == [f"sync {new}", f"mv -fT {new} {path}", f"sync {tmp_path}"]
+    owned = log.read_text().splitlines()[:2]
+    assert owned == [f"chown {ME['owner']}:{ME['group']} {new}", f"chmod 0644 {new}"], (
+        "open before it is its owner's"
+    )
+
+
+@gnu
+def test_O4_directory_when_in_the_way_then_everything_in_it_is_still_there(tmp_path: Path) -> None:
+    data = tmp_path / "main"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("15\n")
+    subprocess.run(["sh", "-ec", set_aside(str(data))], check=True, stderr=subprocess.DEVNULL)
+    (aside,) = tmp_path.glob("main.aside-*")
+    assert (aside / "PG_VERSION").read_text() == "15\n"
+
+
+def test_F134_database_when_not_in_the_inventory_then_nothing_is_done_about_it() -> None:
+    snapshot = Snapshot(Instance())
+    wish = Unmanaged(on="h", snapshot=snapshot, roles=frozenset(), databases=frozenset())
+    found: State = {"roles": ("role gone",), "databases": ("database gone",)}
+    assert not Diff(found, wish.desired())
+    assert list(wish.change(Diff(found, None))) == []
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_V16_word_when_hostile_then_a_shell_reads_it_back(text: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", quote.sh("printf", "%s|", text, text)], capture_output=True, text=True
+    )
+    assert done.stdout == f"{text}|{text}|"
+
+
+def test_V16_value_when_hostile_then_its_quotes_are_doubled() -> None:
+    assert quote.ident('a"b') == '"a""b"'
+    assert quote.literal("it's") == "'it''s'"
+    assert quote.literal("\\'") == "E'\\\\'''"
+    assert quote.conf("it's \\") == "'it''s \\\\'"
+    assert quote.conninfo("it's \\") == "'it\\'s \\\\'"
+    assert quote.pgpass("a:b\\") == "a\\:b\\\\"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing(Resource):
+    kind: ClassVar[str] = "nothing"
+    on: str = "h"
+    found: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return "x"
+
+    def probe(self) -> Ask:
+        return Ask(":")
+
+    def read(self, answer: Answer) -> State:
+        return self.found
+
+    def desired(self) -> State:
+        return {"a": "1"}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()
+
+
+def test_exit_code_when_something_differs_or_a_host_failed_then_says_so() -> None:
+    change = Change(Nothing(), Diff({}, {"a": "1"}), ())
+    assert report.exit_code(Report()) == 0
+    assert report.exit_code(Report(left=[change])) == 1
+    assert report.exit_code(Report(left=[change], failed={"h": Unreachable("gone")})) == 5
+
+
+def test_F67_marker_when_a_node_is_made_then_comes_after_everything_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = load(folders.lab(tmp_path / "inventory", monkeypatch.setenv))
+    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    name = inventory.primary.name
+    mine = [(t.title, r.kind) for t in wishes for r in t.resources if r.on == name]
+    assert [kind for _, kind in mine].count("marker") == 1
+    assert mine[-1] == ("marker", "marker")
+
+
+def test_S27_standby_when_it_connects_then_verifies_its_primary() -> None:
+    text = primary_conninfo(
+        host="db-1", address="10.0.1.2", port=5432, user="r", passfile="/p", ca="/ca", node="db-2"
+    )
+    assert "sslmode='verify-full' sslrootcert='/ca'" in text
+
+
+def test_V19_line_of_the_record_when_written_then_is_on_disk_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    synced: list[str] = []
+
+    record = Record("lab", "up")
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(record.path.read_text()))
+    change = Change(Nothing(), Diff({}, {"a": "1"}), (Do("set a", "true"),))
+    record.acting([change])
+    assert '"event": "acting"' in synced[-1]
+    record.done(change, change.actions[0])
+    assert '"event": "done"' in synced[-1]
+    record.end("done", 0.0)
