@@ -1,0 +1,66 @@
+"""S15: in every way Python knows to print, a secret is ***."""
+
+import copy
+import json
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from string import Template
+
+import pytest
+
+from pgprovision.secret import Secret
+
+TEXT = "canary-7d1f"
+
+
+@dataclass(frozen=True)
+class Holder:
+    password: Secret
+
+
+def _log(secret: Secret) -> str:
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "%s %r", (secret, [secret]), None)
+    return record.getMessage()
+
+
+def _traceback(secret: Secret) -> str:
+    try:
+        raise ValueError(secret, Holder(secret))
+    except ValueError as error:
+        return "".join(
+            traceback.TracebackException.from_exception(error, capture_locals=True).format()
+        )
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        str,
+        repr,
+        "{:>40}".format,
+        "{0!r} {0!s} {0!a}".format,
+        lambda secret: f"{secret}{secret!r}{[secret]}",
+        lambda secret: "%s %r" % (secret, {"a": secret}),  # noqa: UP031
+        lambda secret: Template("$a").substitute(a=secret),
+        lambda secret: json.dumps({"a": secret}, default=str),
+        lambda secret: repr(Holder(secret)),
+        _log,
+        _traceback,
+    ],
+)
+def test_S15_secret_repr_when_printed_in_any_way_is_stars(
+    printed: Callable[[Secret], str],
+) -> None:
+    shown = printed(Secret(TEXT, "!file x"))
+    assert "***" in shown
+    assert TEXT not in shown
+
+
+@pytest.mark.parametrize("taken", [json.dumps, pickle.dumps, copy.copy, copy.deepcopy, vars, bytes])
+def test_S15_secret_repr_when_taken_apart_refuses(taken: Callable[[Secret], object]) -> None:
+    with pytest.raises(TypeError) as refused:
+        taken(Secret(TEXT, "!file x"))
+    assert TEXT not in str(refused.value)
