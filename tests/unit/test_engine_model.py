@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pgprovision import engine, observe
 from tests.model.calm import Calm
-from tests.model.judged import counted
+from tests.model.judged import Judged, counted
 from tests.model.troubled import Troubled
 from tests.model.wires import InTurn
 
@@ -25,6 +25,13 @@ EXAMPLES = int(os.environ.get("PGP_EXAMPLES", "0"))
 
 class Model(Calm, Troubled):
     """All rules at once."""
+
+
+MODELS: dict[str, tuple[type[Judged], int]] = {  # and their tenths of the examples
+    "V1-V2-V3-V6-V7-V8-V9-V12-V20": (Calm, 2),
+    "V4-V5-V10-V11-V13-V19-V21-V24": (Troubled, 4),
+    "all-at-once": (Model, 4),
+}
 
 
 @pytest.fixture
@@ -36,13 +43,14 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         Path(folder, "model.json").write_text(json.dumps(counted, indent=1, sort_keys=True) + "\n")
 
 
-def test_model_when_anything_happens_in_any_order_then_the_invariants_hold(
-    one_after_the_other: None,
+@pytest.mark.parametrize(("model", "share"), MODELS.values(), ids=MODELS.keys())
+def test_loop_when_anything_happens_in_any_order_then_the_invariants_hold(
+    one_after_the_other: None, model: type[Judged], share: int
 ) -> None:
     run_state_machine_as_test(
-        Model,
+        model,
         settings=settings(
-            max_examples=EXAMPLES or 100,
+            max_examples=(EXAMPLES or 100) * share // 10,
             stateful_step_count=12,
             derandomize=not EXAMPLES,
             database=None,
