@@ -2,97 +2,36 @@
 never made anew, and what was half made is set aside.
 
 One cluster for the whole file; each test leaves it as it found it, up to the last part.
-PGP_SWEEP=1 tries twenty moments of each kill instead of a few.
 """
 
-import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
-from pgprovision.lab.command import LabError
 from pgprovision.lab.manager import Lab
-from pgprovision.lab.process import wait_until
+from tests.functional.half_made import INITDB, SEED, Kills, killed, moments, watcher
 from tests.functional.traced import lasting, traced
-from tests.person import BLOCK, Person, Run, finished, newcomer
+from tests.functional.whose import (
+    DATA,
+    MARKER,
+    NOTE,
+    OURS,
+    SERVICE,
+    asides,
+    clean,
+    database,
+    refused,
+    rewritten,
+    stopped,
+    untouched,
+)
+from tests.person import BLOCK, Person, finished, newcomer
 
 pytestmark = pytest.mark.lab
 
 ONE, TWO = "ident-1", "ident-2"
 BOTH = (ONE, TWO)
-DATA = "/var/lib/postgresql/15/main"
-NOTE = f"{DATA}.pgprovision-making"
-MARKER = "/etc/pgprovision/marker.json"
-SERVICE = "postgresql@15-main.service"
-JOB = "pgprovision-seed.service"
 SLOW = '#!/bin/sh\nexec /usr/bin/pg_basebackup --max-rate=12M "$@"\n'
-OURS = "/etc /usr /opt /root /home /var/lib/postgresql /var/lib/pgprovision /var/lib/dpkg"
-TREE = f"find {OURS} ! -path '{DATA}/*' -printf '%p %i %s %m %T@\\n'"
-
-
-def moments(few: Sequence[float], most: float) -> tuple[float, ...]:
-    """Seconds after a piece of work began."""
-    return tuple(n * most / 20 for n in range(20)) if os.environ.get("PGP_SWEEP") else tuple(few)
-
-
-@dataclass(frozen=True)
-class Kills:
-    """What a piece of work left behind each time it was killed, and how its last run ended."""
-
-    codes: list[int]
-    halves: list[int]
-    end: Run
-
-
-@contextmanager
-def watcher(person: Person, node: str, text: str) -> Iterator[None]:
-    """Shell text that runs on a machine meanwhile; it has ended when this ends."""
-    words = person.lab.shell(node, ["sh", "-c", text])
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as waiting:
-        try:
-            yield
-        finally:
-            waiting.terminate()
-
-
-def killed(
-    person: Person, node: str, moments: Sequence[float], kill: str, *words: str, first: str = "true"
-) -> Kills:
-    """A command, and at each moment after its work began on the machine that work is killed; then
-    the command once more. `kill`: what waits for the work, and at {seconds} kills it; `first`:
-    shell text for the machine as soon as it is there."""
-    codes: list[int] = []
-    halves: list[int] = []
-    for seconds in moments:
-        running = person.begin(*words)
-        if not codes:
-            assert wait_until(lambda: _booted(person, node), seconds=60)
-            person.shell(node, first)
-        with watcher(person, node, kill.format(seconds=seconds)):
-            codes.append(finished(running).code)
-        count = f"ls -A {DATA} 2>/dev/null | wc -l; [ ! -e {NOTE} ] || echo making"
-        left = person.shell(node, count).split()
-        halves.append(int(left[0]) if "making" in left else -1)
-    return Kills(codes, halves, person.run(*words))
-
-
-def _booted(person: Person, node: str) -> bool:
-    try:
-        return person.console(node, "[ -d /run/systemd/system ]").returncode == 0
-    except LabError:
-        return False
-
-
-INITDB = """\
-f() {{ pgrep -f '[p]g_createcluster|[b]in/initdb|[p]ostgres. --'; }}
-until pgrep -f '[b]in/initdb'; do sleep 0.01; done; sleep {seconds}; kill -9 $(f)"""
-SEED = (
-    "until systemctl is-active -q pgprovision-seed; do sleep 0.01; done; sleep {seconds};"
-    " systemctl kill -s KILL pgprovision-seed"
-)
 
 
 @pytest.fixture(scope="module")
@@ -132,69 +71,6 @@ def pair(primary: Person, copies: Kills) -> Person:
     """Primary and replica."""
     assert copies.end.code == 0, copies.end.err
     return primary
-
-
-# --- what others see of a machine ---
-
-
-def asides(person: Person, node: str) -> int:
-    return int(person.shell(node, f"ls -d {DATA}.aside-* 2>/dev/null | wc -l"))
-
-
-def database(person: Person, node: str = ONE) -> tuple[str, ...]:
-    """Inode, system identifier, timeline and rows."""
-    inode = person.shell(node, f"stat -c %i {DATA}")
-    query = "select system_identifier from pg_control_system();"
-    query += "select timeline_id from pg_control_checkpoint(); select count(*) from rows"
-    return inode, *person.sql(node, query, "hcb_production").split()
-
-
-def tree(person: Person, node: str, data: bool = False) -> str:
-    """Every file with its inode, size, mode and time; `data`: those of a stopped cluster, too."""
-    more = f"; find {DATA} -printf '%p %i %s %m %T@\\n'" if data else ""
-    return person.shell(node, f"{{ {TREE}{more}; }} | sort")
-
-
-@contextmanager
-def untouched(person: Person, *nodes: str, data: bool = False) -> Iterator[None]:
-    """Nothing is written on these machines."""
-    before = [tree(person, node, data) for node in nodes]
-    yield
-    for node, seen in zip(nodes, before, strict=True):
-        now = tree(person, node, data)
-        assert set(now.splitlines()) ^ set(seen.splitlines()) == set()
-
-
-@contextmanager
-def stopped(person: Person, *nodes: str) -> Iterator[None]:
-    for node in nodes:
-        person.shell(node, f"systemctl stop {SERVICE}")
-    yield
-    for node in nodes:
-        start = f"systemctl reset-failed {SERVICE}; systemctl start {SERVICE}"
-        person.shell(node, start)  # so many starts in a row are nobody's but ours
-
-
-@contextmanager
-def rewritten(person: Person, file: str, changes: Mapping[str, str]) -> Iterator[None]:
-    path = person.inventory / file
-    before = path.read_text()
-    person.rewrite(file, changes)
-    yield
-    path.write_text(before)
-
-
-def refused(person: Person, *words: str, said: str, next: str = "") -> None:
-    """A command that ends with exit code 3, in these words."""
-    run = person.run(*words)
-    assert run.code == 3, run.out + run.err
-    assert said in run.err
-    assert next in run.err
-
-
-def clean(person: Person) -> None:
-    found = person.done("up")
-    assert (found["changes"], found["left"]) == ([], [])
 
 
 # --- F23: another machine answers ---
@@ -300,11 +176,11 @@ CRASH = (
 def test_F67_full_cluster_when_it_does_not_run_is_started_and_never_initialised(
     pair: Person, hand: str
 ) -> None:
-    before = database(pair)
+    before = database(pair, ONE)
     pair.shell(ONE, hand)
     run = pair.run("up", "--yes")
     assert run.code == 0, run.err
-    assert database(pair) == before
+    assert database(pair, ONE) == before
     clean(pair)
 
 
@@ -376,7 +252,7 @@ def test_F73_roles_when_swapped_are_refused_as_the_live_role_wins(pair: Person) 
 def test_F78_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
     pair: Person, node: str, lost: str
 ) -> None:
-    before = database(pair)
+    before = database(pair, ONE)
     pair.shell(node, f"rm -r {lost}")
     with untouched(pair, node):
         next = f"pgprovision adopt {node}"
@@ -395,7 +271,7 @@ def test_F78_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_wa
     ]
     again = pair.run("up", "--yes")
     assert again.code == 0, again.err
-    assert database(pair) == before
+    assert database(pair, ONE) == before
     clean(pair)
 
 
