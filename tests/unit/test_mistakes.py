@@ -5,8 +5,8 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +19,7 @@ from pgprovision.engine import PASSES, converge
 from pgprovision.errors import Locked, NotConverged, Unreachable
 from pgprovision.holder import Holder
 from pgprovision.inventory import load
-from pgprovision.model import Answer, Ask, Change, Diff, Do, Impact, Report, Resource, State, Tier
+from pgprovision.model import Change, Diff, Do, Impact, Report, State, Tier
 from pgprovision.record import Record
 from pgprovision.resources.cluster import set_aside
 from pgprovision.resources.file import File
@@ -156,31 +156,8 @@ def test_V16_value_when_hostile_then_its_quotes_are_doubled() -> None:
     assert quote.pgpass("a:b\\") == "a\\:b\\\\"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Nothing(Resource):
-    kind: ClassVar[str] = "nothing"
-    on: str = "h"
-    found: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return "x"
-
-    def probe(self) -> Ask:
-        return Ask(":")
-
-    def read(self, answer: Answer) -> State:
-        return self.found
-
-    def desired(self) -> State:
-        return {"a": "1"}
-
-    def change(self, diff: Diff) -> Iterable[Do]:
-        return ()
-
-
 def test_exit_code_when_something_differs_or_a_host_failed_then_says_so() -> None:
-    change = Change(Nothing(), Diff({}, {"a": "1"}), ())
+    change = Change(Thing(on="h", called="x"), Diff({}, {"a": "1"}), ())
     assert report.exit_code(Report()) == 0
     assert report.exit_code(Report(left=[change])) == 1
     assert report.exit_code(Report(left=[change], failed={"h": Unreachable("gone")})) == 5
@@ -212,7 +189,7 @@ def test_V19_line_of_the_record_when_written_then_is_on_disk_at_once(
 
     record = Record("lab", "up")
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(record.path.read_text()))
-    change = Change(Nothing(), Diff({}, {"a": "1"}), (Do("set a", "true"),))
+    change = Change(Thing(on="h", called="x"), Diff({}, {"a": "1"}), (Do("set a", "true"),))
     record.acting([change])
     assert '"event": "acting"' in synced[-1]
     record.done(change, change.actions[0])

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,13 +12,14 @@ from pgprovision import report
 from pgprovision.cli.watchers import Watchers
 from pgprovision.engine import converge, look_only
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Change, Diff, Do, Report, State, Waiting
+from pgprovision.model import Change, Diff, Report, State
 from pgprovision.record import Record
 from pgprovision.resources.file import File
 from pgprovision.runbook import Cloud, Machine, runbook
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from tests import folders
+from tests.unit.test_runbook import Nowhere
 
 VARIABLES = {
     "HCLOUD_TOKEN": "token",
@@ -27,19 +27,6 @@ VARIABLES = {
     "PGPROVISION_LAB_S3_SECRET": "s3",
 }
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Nowhere:
-    """A target that does not exist yet; the cloud is empty."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
-        return {ask: Answer() for ask in asks} if self.name == "hetzner" else None
-
-    def act(self, actions: Sequence[Do], done: object) -> None:
-        raise AssertionError("a plan changes nothing")
 
 
 def another(folder: Path, copy: Path) -> None:
