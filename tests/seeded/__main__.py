@@ -62,7 +62,7 @@ def _run(copy: Path, tests: "tuple[str, ...] | list[str]") -> str | None:
         return f"{' '.join(tests)} (no end after {SECONDS} s)"
     if done.returncode == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)
     return found[1] if found else done.stdout[-300:]
 
 
