@@ -24,6 +24,8 @@ set default_transaction_read_only = off;
 set statement_timeout = 0;
 set lock_timeout = '10s';
 """
+# Nor may those who read pg_stat_activity see it, while the statement waits for somebody's lock.
+UNSEEN = "set track_activities = off;\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +66,15 @@ class CatalogObject(Resource):
         `by_hand` is what a person gives psql instead.
         """
         whole = list(statements)
-        begin, end = (f"{SESSION}begin;\n", "commit;\n") if atomic else (SESSION, "")
+        secret = any(isinstance(s, Secret) for s in whole)
+        session = SESSION + UNSEEN * secret
+        begin, end = (f"{session}begin;\n", "commit;\n") if atomic else (session, "")
 
         def script(texts: Iterable[str]) -> str:
             return begin + "".join(f"{text};\n" for text in texts) + end
 
         plain = script(s.text() if isinstance(s, Secret) else s for s in whole)
         shown = script(s.shown if isinstance(s, Secret) else s for s in whole)
-        secret = any(isinstance(s, Secret) for s in whole)
         text = f"{self.snapshot.instance.psql(database)} -o /dev/null"
         stdin = Secret(plain, "SQL", shown + by_hand) if secret else plain.encode()
         return Do(why, text, stdin, impact=impact)
