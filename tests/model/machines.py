@@ -77,7 +77,7 @@ class Machine:
         if name in self.jobs:
             self.jobs[name] -= 1
             if self.jobs[name] > 0:
-                return Answer(0, b'{"waiting": ""}')
+                return Answer(0, b'{"waiting": "under way"}')
             del self.jobs[name]
             self.made += 1
             self.things.setdefault(name, {}).update(made="yes", id=f"{self.name}-{self.made}")

@@ -8,20 +8,19 @@ from typing import ClassVar, Self
 
 from pgprovision.engine import CLOUD
 from pgprovision.model import (
-    Answer,
     Ask,
     Diff,
     Do,
     Facts,
     Impact,
     Need,
-    Resource,
     State,
     Tier,
     Waiting,
 )
 from tests.model.machines import State as WorldState
 from tests.model.machines import World, why
+from tests.unit.world import Called
 
 UNKNOWN = "(known once it is made)"
 
@@ -31,23 +30,13 @@ def look(name: str) -> Ask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish(Resource):
+class Wish(Called):
     """Something under a name on one machine."""
 
-    called: str
-
-    @property
-    def name(self) -> str:
-        return self.called
+    patience: ClassVar[float] = 50
 
     def probe(self) -> Ask:
         return look(self.called)
-
-    def read(self, answer: Answer) -> State | Waiting | None:
-        if answer.code:
-            return None
-        found: dict[str, str] = json.loads(answer.text)
-        return Waiting("under way", 50) if "waiting" in found else found
 
     def step(self, verb: str, *rest: str, impact: Impact = Impact.NONE) -> Do:
         text = json.dumps([verb, self.called, *rest])

@@ -61,18 +61,11 @@ class World:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing(Resource):
-    """Values under a name. `stubborn`: acting changes nothing. `after`: the target where the same
-    has to be there first."""
+class Called(Resource):
+    """Values under a name, as JSON. `patience`: how long it is waited for, in seconds."""
 
-    kind: ClassVar[str] = "thing"
     called: str
-    wish: tuple[tuple[str, str], ...] = (("a", "1"),)
-    impact: Impact = Impact.NONE
-    stubborn: bool = False
-    powerless: bool = False
-    after: str = ""
-    ready: bool = True
+    patience: ClassVar[float] = 5
 
     @property
     def name(self) -> str:
@@ -85,7 +78,21 @@ class Thing(Resource):
         if answer.code:
             return None
         found: dict[str, str] = json.loads(answer.text)
-        return Waiting(found["waiting"], 5) if "waiting" in found else found
+        return Waiting(found["waiting"], self.patience) if "waiting" in found else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing(Called):
+    """Values under a name. `stubborn`: acting changes nothing. `after`: the target where the same
+    has to be there first."""
+
+    kind: ClassVar[str] = "thing"
+    wish: tuple[tuple[str, str], ...] = (("a", "1"),)
+    impact: Impact = Impact.NONE
+    stubborn: bool = False
+    powerless: bool = False
+    after: str = ""
+    ready: bool = True
 
     def needs(self) -> tuple[Need, ...]:
         return (Need(self.after, self.probe()),) if self.after else ()
