@@ -86,6 +86,12 @@ def test_S23_port_when_tried_from_outside_does_not_answer(cluster: Person) -> No
             "0",
             id="S21",
         ),
+        pytest.param(
+            "select string_agg(distinct auth_method, ',') from pg_hba_file_rules"
+            " where address in ('0.0.0.0', '::', 'all')",
+            "reject",
+            id="S21 as it is written: the final reject and nothing else",
+        ),
         pytest.param(f"{RULES} error is not null", "0", id="S22"),
         pytest.param(
             "select count(*) from pg_stat_replication join pg_stat_ssl using (pid) where not ssl",
@@ -136,9 +142,10 @@ def test_S3_secret_when_everything_is_done_is_not_in_the_journal(cluster: Person
 
 
 def test_S7_secret_when_everything_is_done_is_in_no_record(cluster: Person) -> None:
-    records = list(Path(cluster.home, ".local/state").rglob("*.jsonl"))
-    texts = [record.read_text() for record in records]
-    assert len(texts) > 1
+    runs = Path(cluster.home, ".local/state")
+    texts = [run.read_text() for kind in ("*.jsonl", "*.txt") for run in runs.rglob(kind)]
+    texts += [cluster.shell(n, "cat /var/lib/pgprovision/runs/*.jsonl") for n in (PRIMARY, REPLICA)]
+    assert len(texts) > 5
     assert [s for s in _secrets(cluster) for text in texts if s in text] == []
 
 

@@ -15,6 +15,8 @@ from pgprovision.lab.command import LabError
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.network import Network
 from pgprovision.lab.process import wait_until
+from pgprovision.quote import sh
+from pgprovision.resources import pgbackrest
 from tests.mirror import serving
 from tests.outsiders import Stranger, inside, outside
 from tests.person import BLOCK, CHECKOUT, Person, newcomer
@@ -29,6 +31,20 @@ SCAN = (*range(1, 1025), 5432, 9999)
 CONF = "/etc/postgresql/15/main/postgresql.conf"
 
 END = "/run/watched-to-the-end"
+
+DEAD = """[global]
+repo1-type=s3
+repo1-path=/x
+repo1-s3-bucket=x
+repo1-s3-endpoint=localhost
+repo1-storage-port={port}
+repo1-s3-region=x
+repo1-s3-key=x
+repo1-s3-key-secret=x
+repo1-s3-uri-style=path
+[main]
+pg1-path=/var/lib/postgresql/15/main
+"""
 
 # Every 50 ms: is anything listening on 5432, and behind what?
 WATCH = f"""\
@@ -168,6 +184,22 @@ def test_B1_packages_when_from_a_mirror_are_the_mirrors(made: Made) -> None:
     versions = made.shell("dpkg-query -W -f '${Version}\\n' postgresql-15 pgbackrest")
     assert all(version.endswith(".pgdg12+1") for version in versions.splitlines())
     assert made.shell("runuser -u postgres -- pgbackrest version") == "pgBackRest 2.55.1"
+
+
+@pytest.mark.parametrize("port", [9, 9443], ids=["closed", "silent"])
+def test_D2_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
+    made: Made, port: int
+) -> None:
+    """Left to itself it tries for minutes, longer than the console waits."""
+    silent = "import socket, time; s = socket.create_server(('127.0.0.1', 9443)); time.sleep(600)"
+    conf = DEAD.format(port=port)
+    made.shell(
+        f"systemctl -q is-active silent || systemd-run -q --unit=silent python3 -c {sh(silent)}\n"
+        f"printf %s {sh(conf)} >/run/dead.conf; chmod 0644 /run/dead.conf"
+    )
+    said = made.person.console(NODE, pgbackrest.answers("main", "--config=/run/dead.conf"))
+    assert said.returncode == 1
+    assert ("localhost:9:" in said.stderr) or ("no answer from the repository" in said.stderr)
 
 
 def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:

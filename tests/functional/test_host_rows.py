@@ -107,6 +107,10 @@ HOLDS = {
         " /etc/pgprovision/tls/server.key",
         "700 postgres\n640 postgres\n640 postgres\n600 postgres",
     ),
+    "S48_D1_pgbackrest_conf_is_postgres_s_alone_both_ours_and_the_package_s": (
+        "stat -c '%a %U:%G' /etc/pgbackrest/pgbackrest.conf /etc/pgbackrest.conf",
+        "640 postgres:postgres\n640 postgres:postgres",
+    ),
     "S49_nothing_for_others": (
         f"find {CONF} {DATA} /var/log/postgresql ! -name local.conf -perm /o=rwx",
         "",
