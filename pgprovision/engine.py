@@ -123,6 +123,9 @@ class _Run:
         if ceiling is None:
             self.report.left, self.report.waiting = view.changes, view.waiting
             self.report.remarks = view.remarks
+            for error in self.failed.values():
+                if isinstance(error, PgprovisionError):
+                    error.done = error.done or "nothing, on any machine: all of them have to answer"
             return
         check_ceiling([change for change in view.changes if change.actions], ceiling)
         try:

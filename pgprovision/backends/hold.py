@@ -244,7 +244,11 @@ class Keeper:
             line = self._wire.line(*command(self._folder, self._claim.wait))
             self._hold = take(line, self._where, self._claim, self._number)
         except (OSError, EOFError) as error:
-            raise Unreachable(f"its lock cannot be taken: {error}", where=self._where) from error
+            raise Unreachable(
+                f"its lock cannot be taken: {error}",
+                where=self._where,
+                next="mend that on the machine, then run the same command again: it looks first",
+            ) from error
         self._number = self._hold.number
         return True
 

@@ -100,6 +100,8 @@ class Host:
             raise OutcomeUnknown(
                 f"connection lost during: {actions[min(ended, len(actions) - 1)].why} ({error})",
                 where=self.name,
+                next="run the same command again when it answers: it looks first, and waits for "
+                "what still runs there",
             ) from error
         if any(action.reconnects for action in actions):
             self.close()

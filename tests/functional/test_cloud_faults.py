@@ -1,10 +1,12 @@
 """The cloud when it answers badly, late or not at all."""
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from pgprovision.backends import hetzner_api
 from pgprovision.backends.hetzner import Hetzner
 from pgprovision.engine import look_only
 from pgprovision.errors import CloudError, Refused
@@ -27,25 +29,49 @@ def test_F33_create_whose_answer_is_lost_makes_exactly_one(
     one(sim, path.removeprefix("/"))
 
 
-@pytest.mark.parametrize("drop", ["before", "after"])
-@pytest.mark.parametrize("verb", ["attach_to_network", "poweron", "change_protection"])
-def test_F32_server_call_whose_answer_is_lost_is_carried_out_once(
-    sim: Simulator, tmp_path: Path, verb: str, drop: str
-) -> None:
-    sim.fault(method="POST", path=f"*/actions/{verb}", drop=drop)
-    assert run(sim, tiers(tmp_path)).left == []
-    assert [call for call, _ in sim.machines.log] == ["create", "firewall", "start"]
+# Each endpoint and method that a run from nothing uses, and in how many ways it breaks.
+ENDPOINTS = (
+    *(("GET", path) for path in ("/networks", "/servers", "/placement_groups", "/actions")),
+    *(("POST", path) for path in CREATES),
+    *(("POST", f"*/actions/{verb}") for verb in ("attach_to_network", "poweron")),
+    ("POST", "*/actions/change_protection"),
+)
+BROKEN: dict[str, dict[str, object]] = {
+    "500": {"status": 500, "code": "server_error"},
+    "502": {"status": 502, "code": "bad_gateway"},
+    "502 of a proxy": {"status": 502},
+    "503": {"status": 503, "code": "unavailable"},
+    "504": {"status": 504, "code": "timeout"},
+    "504 of a proxy": {"status": 504},
+    "reset before": {"drop": "before"},
+    "reset after": {"drop": "after"},
+    "timeout": {"delay": 1.5},
+}
 
 
-@pytest.mark.parametrize("status", [500, 503])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("way", BROKEN)
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_F32_broken_api_is_ridden_out(
-    sim: Simulator, tmp_path: Path, method: str, status: int
+    sim: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    way: str,
 ) -> None:
-    code = {500: "server_error", 503: "unavailable"}[status]
-    sim.fault(method=method, path="/servers", status=status, code=code)
+    if way == "timeout":
+        monkeypatch.setattr(hetzner_api, "READ_TIMEOUT", (1.0, 0.5))
+        monkeypatch.setattr(hetzner_api, "WRITE_TIMEOUT", (1.0, 0.5))
+    sim.fault(method=method, path=path, **BROKEN[way])
     assert run(sim, tiers(tmp_path)).left == []
-    one(sim, "servers")
+    for kind in CREATES:
+        one(sim, kind.removeprefix("/"))
+    assert [call for call, _ in sim.machines.log] == ["create", "firewall", "start"]
+    asked = [(r["method"], r["path"]) for r in sim.lab("GET", "/requests")["requests"]]
+    tried = [at for at, ask in enumerate(asked) if ask == ("POST", path.removeprefix("*"))]
+    if method == "POST" and len(tried) > 1:  # looked up by name and labels before each repeat
+        lists = [at for at, ask in enumerate(asked) if ask == ("GET", path)]
+        assert all(any(a < at < b for at in lists) for a, b in pairwise(tried))
 
 
 def test_F41_busy_server_is_waited_for(sim: Simulator, tmp_path: Path) -> None:
@@ -58,6 +84,46 @@ def test_F31_rate_limit_is_sat_out(sim: Simulator, tmp_path: Path) -> None:
     report = run(sim, tiers(tmp_path))
     assert report.left == []
     assert report.api_calls < 40
+
+
+@pytest.mark.parametrize("kind", [path.removeprefix("/") for path in CREATES])
+def test_F34_name_taken_by_ours_with_an_equal_spec_is_adopted(
+    sim: Simulator, tmp_path: Path, kind: str
+) -> None:
+    run(sim, tiers(tmp_path))
+    before = one(sim, kind)
+    sim.lab("DELETE", "/requests")
+    report = run(sim, tiers(tmp_path))
+    assert (report.changed, report.left) == ([], [])
+    assert sim.lab("GET", "/requests")["writes"] == 0
+    assert one(sim, kind)["id"] == before["id"]
+
+
+def test_F34_name_taken_by_ours_with_another_spec_shows_the_difference(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    run(sim, tiers(tmp_path))
+    host_keys, cloud = tiers(tmp_path)
+    *rest, wanted = cloud.resources
+    other = replace(wanted, server_type="ccx23", location="hel1")  # type: ignore[call-arg]
+    sim.lab("DELETE", "/requests")
+    (change,) = run(sim, (host_keys, Tier("cloud", (*rest, other))), look_only).left
+    keys = ("server_type", "location")
+    assert (str(change.resource), change.diff.keys, change.actions) == ("server db-1", keys, ())
+    assert change.diff.before
+    assert [change.diff.before[key] for key in keys] == ["ccx13", "ash"]
+    assert "a server is never moved" in change.keys[1]
+    assert sim.lab("GET", "/requests")["writes"] == 0
+    one(sim, "servers")
+
+
+def test_F37_eleventh_server_of_a_group_is_found_in_the_plan(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    assert len(run(sim, tiers(tmp_path, nodes=10), look_only).left) > 10
+    with pytest.raises(Refused, match="a spread group takes 10 servers, the inventory has 11"):
+        run(sim, tiers(tmp_path, nodes=11), look_only)
+    assert sim.lab("GET", "/requests")["writes"] == 0
 
 
 def test_F36_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
