@@ -1,0 +1,159 @@
+"""S1 to S14, S45, S50, S51: twelve secrets in seven spellings, searched wherever a run could leave
+them: from nothing, killed half-way, with a replica, through rotations and a failed step.
+
+docs/security.md says what this shows and what it does not.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pgprovision.lab.manager import Lab
+from tests.canaries import leaks
+from tests.hunt import (
+    CONTROL,
+    EVERYWHERE,
+    FIRST,
+    PUBLISHED,
+    SECOND,
+    SINKS,
+    STATE_OF_SHADOW,
+    Hunt,
+    Hunted,
+    confess,
+    live,
+    searched,
+    watched,
+)
+from tests.person import newcomer
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def hunt(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Hunt:
+    """Everything, done once, and searched by the tests."""
+    home = tmp_path_factory.mktemp("canary")
+    person = Hunted(job_lab, newcomer(job_lab, home, "canary").home)
+    (home / "tmp").mkdir()
+    (home / ".ssh").mkdir(mode=0o700)
+    (home / ".ssh/config").write_text("Host *\n  ForwardAgent yes\n")
+    with watched(person, tmp_path_factory.mktemp("watched")) as hunt:
+        live(hunt)
+        confess(hunt)
+    return hunt
+
+
+@pytest.fixture(scope="module")
+def sinks(hunt: Hunt) -> Mapping[str, bytes]:
+    """All there is to search, by the kind of place."""
+    return searched(hunt)
+
+
+@pytest.mark.parametrize("sink", SINKS)
+def test_S1_to_S14_secret_when_everything_was_done_is_nowhere(
+    hunt: Hunt, sinks: Mapping[str, bytes], sink: str
+) -> None:
+    assert len(hunt.canaries) == 12
+    assert leaks(hunt.canaries, {sink: sinks[sink]}) == []
+
+
+@pytest.mark.parametrize("node", [FIRST, SECOND])
+def test_S6_secret_when_everything_was_done_lies_where_it_is_used(hunt: Hunt, node: str) -> None:
+    assert hunt.found(node, EVERYWHERE) == PUBLISHED[node]
+
+
+def test_S1_S2_processes_when_the_machines_ran_were_all_watched(hunt: Hunt) -> None:
+    assert hunt.processes > 1000
+    assert [(hunt.folder / f"wire-{n}/missed").read_text() for n in (FIRST, SECOND)] == ["0", "0"]
+
+
+def test_control_when_it_was_let_out_on_purpose_is_found_in_each_sink(
+    sinks: Mapping[str, bytes],
+) -> None:
+    found = {leak.where for leak in leaks([CONTROL], dict(sinks))}
+    assert found >= {
+        "argv", "environment", "journal", "server logs", "pg_stat_activity", "wire",
+        "record on the host", "histories", "temporary files",
+    }  # fmt: skip
+
+
+def test_S4_verifier_when_a_statement_of_ours_fails_is_in_no_log(
+    sinks: Mapping[str, bytes],
+) -> None:
+    assert b"lock timeout" in b"\n".join(sinks[name] for name in ("standard error", "server logs"))
+    told = {name: sinks[name] for name in ("server logs", "pg_stat_activity", "pg_stat_statements")}
+    assert [name for name, text in told.items() if b"SCRAM-SHA-256$" in text] == []
+
+
+@pytest.mark.parametrize("node", [FIRST, SECOND])
+def test_S11_temporary_files_when_runs_ended_or_were_killed_are_gone(hunt: Hunt, node: str) -> None:
+    ours = "find /tmp /var/tmp /dev/shm /run -xdev ! -type l ( -name '*pgp*' -o -name 'tmp.*' )"
+    left = hunt.told(node, ours.replace("(", "\\(").replace(")", "\\)")).decode().split()
+    assert set(left) - {"/run/pgprovision", "/tmp/pgp-control"} == set()
+    assert list((hunt.person.home / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("node", [FIRST, SECOND])
+def test_S12_dumps_when_something_had_crashed_would_be_none(hunt: Hunt, node: str) -> None:
+    assert hunt.told(node, "sysctl -n fs.suid_dumpable") == b"0"
+    cores = "find / -xdev -type f \\( -name core -o -name 'core.[0-9]*' \\) -size +0"
+    assert hunt.told(node, f"{cores}; ls /var/lib/systemd/coredump 2>/dev/null") == b""
+
+
+@pytest.mark.parametrize("node", [FIRST, SECOND])
+def test_S13_host_key_when_it_was_in_user_data_is_no_longer_served(hunt: Hunt, node: str) -> None:
+    public = hunt.told(node, "cat /etc/ssh/ssh_host_*_key.pub").decode()
+    served = {line.split()[1] for line in public.splitlines()}
+    handed = hunt.told(node, "cat /var/lib/cloud/instance/user-data.txt").decode()
+    given = handed.partition("ecdsa_public: ")[2].split()
+    pins = (hunt.person.inventory / "secrets/known_hosts").read_text().splitlines()
+    assert given[0] == "ecdsa-sha2-nistp256"
+    assert given[1] not in served
+    pinned = {line.split()[2] for line in pins if line.split()[0] == node}
+    assert pinned <= served
+    assert pinned
+
+
+def test_S45_agent_when_it_could_be_forwarded_is_not(
+    hunt: Hunt, sinks: Mapping[str, bytes]
+) -> None:
+    listed = subprocess.run(["ssh-add", "-l"], env=hunt.person.environment, capture_output=True)
+    assert listed.returncode == 2, "the agent ended with the runs"
+    assert b"SSH_CONNECTION=" in sinks["environment"]
+    assert b"SSH_AUTH_SOCK=" not in sinks["environment"]
+
+
+def test_S50_files_when_the_controller_keeps_them_are_private(hunt: Hunt) -> None:
+    home = hunt.person.home
+    kept = [*(home / ".local").rglob("*"), *(home / "inventory/secrets").rglob("*")]
+    private = [path for path in kept if path.suffix not in (".pub", ".crt")]
+    assert len(private) > 20
+    assert [path for path in private if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.parametrize("node", [FIRST, SECOND])
+def test_S51_links_when_a_plain_user_put_them_in_our_way_lead_nowhere(
+    hunt: Hunt, node: str
+) -> None:
+    assert hunt.told(node, STATE_OF_SHADOW) == hunt.shadow[node]
+    check = "runuser -u postgres -- pgbackrest --stanza=main check"
+    assert hunt.person.console(FIRST, check).returncode == 0
+    others = "find /tmp /var/tmp /dev/shm /run/lock -mindepth 1 -maxdepth 1 -user postgres"
+    assert hunt.told(node, f"{others} ! -name 'PostgreSQL.*' ! -name '.s.PGSQL.*'") == b""
+
+
+def test_S1_to_S14_secret_probes_when_counted_leaked_none(
+    hunt: Hunt, sinks: Mapping[str, bytes]
+) -> None:
+    leaked = leaks(hunt.canaries, dict(sinks))
+    probes = sum(len(canary.spellings()) for canary in hunt.canaries) * len(SINKS)
+    result = {"secret probes": probes, "leaked": len(leaked), "processes": hunt.processes}
+    if folder := os.environ.get("PGP_RESULTS"):
+        Path(folder, "secrets.json").write_text(json.dumps(result) + "\n")
+    assert sorted(sinks) == sorted(SINKS)
+    assert f"secret probes leaked {len(leaked)} of {probes}" == "secret probes leaked 0 of 1428"
