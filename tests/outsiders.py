@@ -84,23 +84,23 @@ def outside(network: Network, *addresses: str) -> Iterator[tuple[Stranger, ...]]
     space, router, gateway = f"pgoutside{network.number}", network.router, "172.31.1.1"
     attempt("ip", "netns", "delete", space)
     ip(f"netns add {space}", f"link add w0 netns {space} type veth peer name w0 netns {router}")
-    own = [f"{{}} add {a} dev w0" for a in addresses]
-    ip(
-        f"addr add {gateway}/32 dev w0",
-        "addr add fe80::1/64 dev w0 nodad",
-        "link set w0 up",
-        *(line.format("route") for line in own),
-        namespace=router,
-    )
-    ip(
-        "link set lo up",
-        *(line.format("addr") + (" nodad" if ":" in line else "") for line in own),
-        "link set w0 up",
-        f"route add default via {gateway} dev w0 onlink",
-        "route add default via fe80::1 dev w0",
-        namespace=space,
-    )
     try:
+        own = [f"{{}} add {a} dev w0" for a in addresses]
+        ip(
+            f"addr add {gateway}/32 dev w0",
+            "addr add fe80::1/64 dev w0 nodad",
+            "link set w0 up",
+            *(line.format("route") for line in own),
+            namespace=router,
+        )
+        ip(
+            "link set lo up",
+            *(line.format("addr") + (" nodad" if ":" in line else "") for line in own),
+            "link set w0 up",
+            f"route add default via {gateway} dev w0 onlink",
+            "route add default via fe80::1 dev w0",
+            namespace=space,
+        )
         yield tuple(Stranger(space, address) for address in addresses)
     finally:
         attempt("ip", "netns", "delete", space)
