@@ -121,6 +121,71 @@ def test_A9_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> N
     assert found["trips"] == {PRIMARY: 1, REPLICA: 1}
 
 
+SUDOERS = "/etc/sudoers.d/90-cloud-init-users"
+HOOK = "/etc/apt/apt.conf.d/99-of-the-test"
+
+
+@pytest.mark.parametrize(
+    ("taken", "given_back"),
+    [
+        (
+            f"sed -i '/^deploy/s/NOPASSWD://' {SUDOERS}",
+            f"sed -i '/^deploy/s/ALL$/NOPASSWD:ALL/' {SUDOERS}",
+        ),
+        ("chmod 0 /usr/bin/sudo", "chmod 4755 /usr/bin/sudo"),
+    ],
+    ids=["asks for a password", "gone"],
+)
+def test_F25_sudo_when_lost_midway_is_named_and_the_rerun_is_fine(
+    cluster: Old, taken: str, given_back: str
+) -> None:
+    person = cluster.person
+    hook = f'DPkg::Pre-Invoke {{"{taken}"}};'
+    person.shell(PRIMARY, f"apt-get -qy remove unattended-upgrades >&2; cat >{HOOK}", hook)
+    run = person.run("up", "--yes")
+    person.shell(PRIMARY, f"rm {HOOK}; {given_back}")
+    assert run.code == 5, run.err
+    assert f"{PRIMARY} (" in run.err
+    assert "deploy does not become root: " in run.err
+    assert "next: let sudo ask deploy for no password" in run.err
+    assert person.done("up", "--yes")["left"] == []
+    assert person.done("up")["changes"] == []
+
+
+# How a login is odd, and how it is mended.
+ODD = {
+    "homeless": (
+        "install -m 644 /home/deploy/.ssh/authorized_keys /etc/ssh/deploy.keys\n"
+        "printf 'Match User deploy\\nAuthorizedKeysFile /etc/ssh/deploy.keys\\n'"
+        " >/etc/ssh/sshd_config.d/99-test.conf; mv /home/deploy /home/gone; systemctl reload ssh",
+        "mv /home/gone /home/deploy; rm /etc/ssh/sshd_config.d/99-test.conf; systemctl reload ssh",
+    ),
+    "noisy, umask 000": (
+        "sed -i '1i echo hello; echo oh >&2; printf half; umask 000' /home/deploy/.bashrc",
+        "sed -i 1d /home/deploy/.bashrc",
+    ),
+    "umask 077, noexec /tmp": (
+        "sed -i '1i umask 077' /home/deploy/.bashrc; mount -t tmpfs -o noexec,mode=1777 test /tmp",
+        "sed -i 1d /home/deploy/.bashrc; umount -l /tmp",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ODD)
+def test_F27_login_when_it_is_odd_then_up_works_all_the_same(cluster: Old, way: str) -> None:
+    person, (made, mended) = cluster.person, ODD[way]
+    look = "stat -c '%n %a %U %G' /etc/postgresql/15/main/* /etc/apt/apt.conf.d/5*"
+    before = person.shell(PRIMARY, look)
+    person.shell(PRIMARY, "echo '# by hand' >>/etc/postgresql/15/main/postgresql.conf")
+    person.shell(PRIMARY, f"apt-get -qy remove unattended-upgrades >&2; {made}")
+    run = person.run("up", "--yes")
+    again = person.run("up", "--json")
+    person.shell(PRIMARY, mended)
+    assert run.code == 0, run.err
+    assert again.document["changes"] == []
+    assert person.shell(PRIMARY, look) == before
+
+
 def test_F22_host_key_when_changed_is_refused_with_both_fingerprints(cluster: Old) -> None:
     person = cluster.person
     fingerprint = f"ssh-keygen -lf {HOST_KEY}.pub | cut -d' ' -f2"
