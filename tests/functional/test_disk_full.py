@@ -1,0 +1,105 @@
+"""Full disks: nothing is cut short, WAL stays, what is full is named, the next run ends well."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import PRIMARY
+from tests.functional.test_lock import BY_HAND
+from tests.person import Person
+
+pytestmark = pytest.mark.lab
+
+CONF = "/etc/postgresql/15/main/postgresql.conf"
+DATA = "/var/lib/postgresql"
+SERVICE = "postgresql@15-main.service"
+KEEP = "/root/kept-by-the-test"
+BYTES = "dd if=/dev/zero of={0}/fill bs=4k 2>&- || ! echo x >{0}/fill.more"
+INODES = "i=0; while true 2>&- >{0}/fill.$i; do i=$((i+1)); done; ! true 2>&- >{0}/fill.more"
+
+
+@contextmanager
+def full(person: Person, folder: str, fill: str = BYTES) -> Iterator[None]:
+    """The folder on a small disk of its own, with nothing left."""
+    room = f"size=$(( $(du -sk {KEEP} | cut -f1) * 5 / 4 + 1024 ))k"
+    inodes = f"nr_inodes=$(( $(find {KEEP} | wc -l) + 200 ))"
+    person.shell(PRIMARY, f"rm -rf {KEEP}; cp -a {folder} {KEEP}")
+    person.shell(PRIMARY, f"mount -t tmpfs -o {room},{inodes} room {folder}")
+    try:
+        copied = f"set -e; cp -a {KEEP}/. {folder}; rm -rf {KEEP}"
+        person.shell(PRIMARY, f"{copied}; {fill.format(folder)}")
+        yield
+    finally:
+        person.shell(PRIMARY, f"umount -l {folder}")
+
+
+def make_room(person: Person, folder: str) -> None:
+    person.shell(PRIMARY, f"rm -f {folder}/fill {folder}/fill.*")
+
+
+@pytest.mark.parametrize("fill", [BYTES, INODES], ids=["bytes", "inodes"])
+def test_F124_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
+    cluster: Person, fill: str
+) -> None:
+    cluster.shell(PRIMARY, BY_HAND)
+    before = cluster.shell(PRIMARY, f"sha256sum {CONF}")
+    with full(cluster, "/etc", fill):
+        run = cluster.run("up", "--yes")
+        after = cluster.shell(PRIMARY, f"sha256sum {CONF}")
+        make_room(cluster, "/etc")
+        again = cluster.done("up", "--yes")
+    assert run.code == 5
+    assert "No space left on device" in run.err
+    assert "full: /etc: " in run.err
+    assert "next: make room there (never by hand in pg_wal)" in run.err
+    assert after == before
+    assert again["left"] == []
+    assert cluster.done("up", "--yes")["left"] == []
+
+
+def test_F124_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: Person) -> None:
+    cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
+    with full(cluster, "/var/lib/pgprovision"):
+        run = cluster.run("up", "--yes")
+        written = cluster.shell(PRIMARY, "find /etc -newer /run/before")
+        make_room(cluster, "/var/lib/pgprovision")
+        again = cluster.done("up", "--yes")
+    assert run.code == 5
+    assert "cannot write /var/lib/pgprovision/hold: of the disk at /var/lib/pgprovision" in run.err
+    assert written == ""
+    assert again["left"] == []
+
+
+def test_F124_F27_others_when_full_then_up_works_and_status_says_so(cluster: Person) -> None:
+    cluster.shell(PRIMARY, BY_HAND)
+    with full(cluster, "/var/log"), full(cluster, "/tmp"), full(cluster, "/boot"):
+        cluster.shell(PRIMARY, BYTES.format("/run"))
+        found = cluster.done("status")
+        run = cluster.run("up", "--yes")
+        cluster.shell(PRIMARY, "rm /run/fill*")
+    assert run.code == 0, run.err
+    (remarks,) = (node["remarks"] for node in found["nodes"] if node["name"] == PRIMARY)
+    named = {text.split()[1] for text in remarks if text.startswith("disk: ")}
+    assert named >= {"/var/log", "/tmp", "/boot", "/run"}
+    assert cluster.drift() == {}
+
+
+def test_F124_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once_there_is_room(
+    cluster: Person,
+) -> None:
+    wal = f"cd {DATA}/15/main/pg_wal; sha256sum 0*"
+    cluster.shell(PRIMARY, f"systemctl stop {SERVICE}")
+    before = cluster.shell(PRIMARY, wal)
+    with full(cluster, DATA):
+        run = cluster.run("up", "--yes", "--allow", "restart")
+        after = cluster.shell(PRIMARY, wal)
+        make_room(cluster, DATA)
+        again = cluster.done("up", "--yes", "--allow", "restart")
+        cluster.shell(PRIMARY, f"systemctl stop {SERVICE}; rm -rf {KEEP}; cp -a {DATA} {KEEP}")
+    cluster.shell(PRIMARY, f"rm -rf {DATA}; mv {KEEP} {DATA}; systemctl start {SERVICE}")
+    assert run.code == 5, run.err
+    assert f"full: {DATA}: " in run.err
+    assert after == before
+    assert again["left"] == []
+    assert cluster.done("up")["left"] == []

@@ -1,0 +1,148 @@
+"""The way to a machine: it drops, stalls, or the machine behind it dies."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pgprovision.backends import host, ssh
+from pgprovision.cli.targets import Targets
+from pgprovision.errors import OutcomeUnknown, Unreachable
+from pgprovision.inventory import load
+from pgprovision.lab.process import wait_until
+from pgprovision.model import Ask, Do
+from pgprovision.observe import Target
+from tests.conftest import PRIMARY, REPLICA
+from tests.functional.test_lock import BY_HAND, go_on, running, slow, under_way
+from tests.person import Person, finished
+
+pytestmark = pytest.mark.lab
+__all__ = ["slow"]  # pytest looks for fixtures among a module's names
+
+FOLDERS = "/etc /usr /opt /root /home /var/lib/pgbackrest /var/lib/dpkg /var/lib/pgprovision"
+CUT = """
+table inet cut {
+  chain in { type filter hook input priority -300; tcp dport 22 drop; }
+  chain out { type filter hook output priority -300; tcp sport 22 drop; }
+}
+"""
+
+
+@contextmanager
+def cut_off(person: Person, node: str) -> Iterator[None]:
+    """Not a packet of SSH passes, neither of new connections nor of those that stand."""
+    person.shell(node, "nft -f -", CUT)
+    try:
+        yield
+    finally:
+        person.shell(node, "nft delete table inet cut")
+
+
+def power(person: Person, node: str, *, on: bool) -> None:
+    """As the button on the machine does."""
+    server = person.cloud().servers.get_by_name(node)
+    assert server
+    (server.power_on() if on else server.power_off()).wait_until_finished()
+    if on:
+        there = "systemctl is-system-running --wait >&2; systemctl is-active ssh"
+        assert wait_until(lambda: person.console(node, there).returncode == 0, 60)
+
+
+def test_F17_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Person) -> None:
+    cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
+    with cut_off(cluster, REPLICA):
+        run = cluster.run("up", "--yes")
+    assert run.code == 5
+    assert f"{REPLICA} (" in run.err
+    assert "cannot be reached: timed out (a connection to port 22 was tried for 10 s)" in run.err
+    assert "already done: nothing, on any machine" in run.err
+    assert "by hand: ssh -p 22 root@" in run.err
+    assert cluster.shell(PRIMARY, f"find {FOLDERS} -newer /run/before") == ""
+    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.drift() == {}
+
+
+@pytest.mark.usefixtures("slow")
+def test_F2_F18_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
+    cluster: Person,
+) -> None:
+    with cluster.begin("up", "--yes", "--json") as process:
+        assert under_way(cluster)
+        with cut_off(cluster, REPLICA):
+            go_on(cluster)
+            run = finished(process)
+    found = run.document
+    assert run.code == 7, run.err
+    assert [failed["on"] for failed in found["failed"]] == [REPLICA]
+    assert "connection lost during: install tmux" in found["failed"][0]["message"]
+    assert "next: run the same command again" in found["failed"][0]["message"]
+    done, left = ({change["on"] for change in found[part]} for part in ("changes", "left"))
+    assert (done, left) == ({PRIMARY}, {REPLICA})
+
+
+@pytest.mark.usefixtures("slow")
+def test_F2_F19_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
+    cluster: Person,
+) -> None:
+    ours = "ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }'"
+    with running(cluster) as process:
+        assert under_way(cluster)
+        for node in (PRIMARY, REPLICA):
+            cluster.shell(node, f"kill -9 $({ours})")
+        go_on(cluster)
+        run = finished(process)
+    assert run.code == 0, run.err
+    since = "tac /var/log/dpkg.log | sed '/ remove tmux/q'"
+    for node in (PRIMARY, REPLICA):
+        assert cluster.shell(node, f"{since} | grep -c ' install tmux'") == "1"
+
+
+@pytest.mark.usefixtures("slow")
+def test_F2_machine_when_its_power_is_cut_in_mid_step_then_the_next_run_finishes(
+    cluster: Person,
+) -> None:
+    with running(cluster) as process:
+        assert under_way(cluster)
+        power(cluster, REPLICA, on=False)
+        cluster.shell(PRIMARY, "rm -f /etc/apt/apt.conf.d/99-slow")
+        run = finished(process)
+        power(cluster, REPLICA, on=True)
+    assert run.code == 7, run.err
+    assert f"{REPLICA}: connection lost during: install tmux" in run.err
+
+
+@pytest.fixture
+def impatient(cluster: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """The replica with less patience than people have."""
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ssh, "DEAD_SECONDS", 3)
+    monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 1)
+    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(host, "LOOK_SECONDS", 2.0)
+    with Targets(load(cluster.inventory)) as targets:
+        assert targets[REPLICA].look([Ask("true")])
+        yield targets[REPLICA]
+
+
+def test_F21_look_when_the_link_stalls_then_ends_and_says_so(
+    cluster: Person, impatient: Target
+) -> None:
+    with cut_off(cluster, REPLICA), pytest.raises(Unreachable) as caught:
+        impatient.look([Ask("true")])
+    assert caught.value.where == REPLICA
+    assert impatient.look([Ask("true")])
+
+
+def test_F21_look_when_a_probe_hangs_then_ends_within_its_limit(impatient: Target) -> None:
+    with pytest.raises(Unreachable, match="no answer within"):
+        impatient.look([Ask("sleep 20")])
+
+
+@pytest.mark.parametrize("size", [0, 30_000_000])
+def test_F21_step_when_the_link_stalls_then_ends_with_its_outcome_unknown(
+    cluster: Person, impatient: Target, size: int
+) -> None:
+    step = Do("slow", "cat >/dev/null; sleep 20", b"x" * size, timeout=2)
+    with cut_off(cluster, REPLICA), pytest.raises(OutcomeUnknown, match="during: slow"):
+        impatient.act([step], lambda action: None)
