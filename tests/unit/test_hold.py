@@ -177,8 +177,8 @@ def test_F5_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
 
     def waiting(text: str) -> None:
         said.append(text)
+        subprocess.run(["pkill", "-P", str(orphan.pid)], check=False)  # while it still has a parent
         orphan.kill()
-        subprocess.run(["pkill", "-P", str(orphan.pid)], check=False)
 
     keeper = Keeper("db-1", LocalWire, str(folder))
     keeper.claim(Claim(holder(), waiting=waiting))
