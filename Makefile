@@ -18,6 +18,7 @@ test: setup ## everything: lint, types, unit, cases, laws, functional
 
 sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; a result file
 	.venv/bin/python -m tests.sweep
+	PGP_SWEEP=1 .venv/bin/pytest -q tests/functional/test_identity.py tests/unit/test_identity_files.py
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
 	mkdir -p results

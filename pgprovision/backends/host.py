@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pgprovision.backends import faults, frames, full
-from pgprovision.backends.hold import FENCED, Keeper
+from pgprovision.backends.hold import FENCED
+from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.wire import Wire
 from pgprovision.errors import (
     Interrupted,

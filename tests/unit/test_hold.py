@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pgprovision.backends import hold
-from pgprovision.backends.hold import Claim, Hold, Keeper
+from pgprovision.backends.hold import Claim, Hold
 from pgprovision.backends.host import Host
+from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.local import LocalLine, LocalWire
 from pgprovision.errors import Interrupted, Locked
 from pgprovision.holder import Holder, number, readable, token
