@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pgprovision.backends.hold import Claim, Hold, command, guard, take
 from pgprovision.backends.wire import Wire
-from pgprovision.errors import Unreachable
+from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.holder import FOLDER
 from pgprovision.model import Waiting
 
@@ -63,13 +63,17 @@ class Keeper:
 
     def ready(self) -> tuple[str, str]:
         """The guard of a batch: held, and what is to be done is in the record there. Raises
-        Locked, Unreachable."""
+        Locked, Unreachable; OutcomeUnknown where the machine came up during this run and another
+        run was there before it was held: what was seen of it may be old."""
         if self._claim is None:
             return ("", "")
+        first = self._number is None
         for _ in range(2):  # a hold that was lost is found out by talking, and taken once more
             self.take()
             if self._hold is None or self._number is None:
                 raise Unreachable("it went away before its lock was taken", where=self._where)
+            if first and self._number > 1:
+                raise OutcomeUnknown("another run was here before it was held", where=self._where)
             if self._tell():
                 return guard(self._number, self._folder)
         raise Unreachable("its lock is lost again and again", where=self._where)

@@ -13,7 +13,7 @@ from pgprovision.backends.hold import Claim, Hold
 from pgprovision.backends.host import Host
 from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.local import LocalLine, LocalWire
-from pgprovision.errors import Interrupted, Locked
+from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
 from pgprovision.holder import Holder, number, readable, token
 from pgprovision.lab.process import wait_until
 from pgprovision.model import Do
@@ -132,6 +132,19 @@ def test_V11_step_when_another_took_over_then_refused_and_nothing_done(
     with pytest.raises(Locked, match="another run has taken over; refused: late"):
         host.act([took_over, late], done.append)
     assert (done, (tmp_path / "late").exists()) == ([took_over], False)
+
+
+def test_F6_machine_when_another_run_was_there_before_it_was_held_then_looked_at_again(
+    host: Host, folder: Path
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / "fence").write_text("5\n")
+    done: list[Do] = []
+    with pytest.raises(OutcomeUnknown, match="another run was here before it was held"):
+        host.act([Do("act", "true")], done.append)
+    assert done == []
+    host.act([Do("act", "true")], done.append)
+    assert len(done) == 1
 
 
 def test_F4_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: Path) -> None:
