@@ -13,12 +13,16 @@ INSTALL_SECONDS = 1800.0
 DAMAGED = frozenset("HUFWt")
 UPDATED = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
 
-# The kernel lists who holds which file by inode; `fuser` is not on a small image.
+# The kernel lists who holds which file by inode, whatever the disk; so the holder's open files are
+# looked at, too. `fuser` is not on a small image.
+_LOCKS = "^/var/(lib/dpkg/lock|lib/apt/lists/lock|cache/apt/archives/lock)"
 PROBE = Ask(
     "locks=$(stat -c ':%i ' /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock"
     " /var/lib/apt/lists/lock /var/cache/apt/archives/lock 2>/dev/null)\n"
     "while read -r _ _ _ _ pid inode _; do\n"
-    '  for lock in $locks; do case "$inode" in *"$lock") read -r holder <"/proc/$pid/comm" ||'
+    '  for lock in $locks; do case "$inode" in *"$lock")\n'
+    f"    readlink /proc/$pid/fd/* 2>/dev/null | grep -qE '{_LOCKS}' || continue\n"
+    '    read -r holder <"/proc/$pid/comm" ||'
     ' holder="?"; echo "lock $holder (process $pid)"; break 2;; esac; done\n'
     "done </proc/locks\n"
     "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'"
