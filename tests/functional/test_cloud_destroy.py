@@ -38,7 +38,7 @@ def remove(
     return converge(plan.tiers, targets, approve, watcher or Notebook())
 
 
-def test_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
+def test_A6_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
     sim: Simulator, tmp_path: Path
 ) -> None:
     up(tmp_path, sim)

@@ -24,7 +24,7 @@ def writes(sim: Simulator) -> int:
     return count
 
 
-def test_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> None:
+def test_A2_A4_A6_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> None:
     report = run(sim, tiers(tmp_path, nodes=2))
     assert report.left == []
     first, second = listed(sim, "servers")
@@ -94,7 +94,7 @@ def test_run_killed_after_any_action_is_finished_by_the_next(
     assert one(sim, "servers")["private_net"][0]["ip"] == "10.0.1.11"
 
 
-def test_key_registered_by_someone_else_is_used_as_it_is(sim: Simulator, tmp_path: Path) -> None:
+def test_A4_key_registered_by_someone_else_is_used_as_it_is(sim: Simulator, tmp_path: Path) -> None:
     do(sim, "POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
     run(sim, tiers(tmp_path))
     assert one(sim, "ssh_keys")["name"] == "laptop"
@@ -168,7 +168,7 @@ def test_server_detached_by_hand_gets_its_address_back(sim: Simulator, tmp_path:
     assert run(sim, tiers(tmp_path), allowed).left == []
 
 
-def test_server_taken_out_of_its_group_goes_back_through_a_shutdown(
+def test_A2_server_taken_out_of_its_group_goes_back_through_a_shutdown(
     sim: Simulator, tmp_path: Path
 ) -> None:
     run(sim, tiers(tmp_path))

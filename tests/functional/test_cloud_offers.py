@@ -36,7 +36,7 @@ def person(sim: Simulator, path: Path, *words: str) -> Result:
     return CliRunner().invoke(app, ["-i", str(path), *words], standalone_mode=False)
 
 
-def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
+def test_A8_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
     sim: Simulator, tmp_path: Path
 ) -> None:
     said = person(sim, tmp_path / "inventory", "plan")
@@ -98,7 +98,7 @@ def test_preflight_when_all_is_there_then_asks_nothing(sim: Simulator, tmp_path:
         ({"image": "debian-7"}, "there is no image debian-7 for x86; debian-12, debian-13"),
     ],
 )
-def test_preflight_when_something_does_not_exist_then_names_what_does(
+def test_A8_preflight_when_something_does_not_exist_then_names_what_does(
     sim: Simulator, tmp_path: Path, wish: dict[str, str], reason: str
 ) -> None:
     wishes = inventory(tmp_path, sim)

@@ -251,7 +251,7 @@ def test_firewall_when_no_new_connection_gets_in_takes_itself_back(made: Made) -
     assert person.drift() == {}
 
 
-def test_F59_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
+def test_B5_F59_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
     made: Made,
 ) -> None:
     old = "$(apt-cache madison postgresql-15 | awk 'END {print $3}')"

@@ -72,7 +72,7 @@ def test_B_S40_drift_when_hands_changed_the_host_names_each_and_up_repairs_it(
     )
 
 
-def test_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
+def test_B6_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
     cluster: Person,
 ) -> None:
     cluster.shell(PRIMARY, f"echo 'PasswordAuthentication yes' >{SSHD}/00-a-theirs.conf")

@@ -163,7 +163,9 @@ def test_up_when_the_replica_streams_finds_nothing_in_one_trip_each(cluster: Per
     assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1, REPLICA: 1}, 5)
 
 
-def test_status_when_the_replica_streams_shows_both_and_the_backup(cluster: Person) -> None:
+def test_D3_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
+    cluster: Person,
+) -> None:
     found = cluster.done("status")
     assert set(found) >= {"version", "cluster", "nodes", "backups", "archive"}
     first, second = found["nodes"]

@@ -51,7 +51,7 @@ def complaints(person: Person) -> str:
     return person.shell(REPLICA, f"grep -cE 'insufficient|recovery has paused' {LOG} || true")
 
 
-def test_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person) -> None:
+def test_C8_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person) -> None:
     before = started(operator)
     declare(operator, max_connections=230)
     planned = operator.run("plan", "--json").document["changes"]
@@ -66,7 +66,7 @@ def test_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Per
     assert "230" not in operator.shell(PRIMARY, "cat /etc/postgresql/15/main/postgresql.conf")
 
 
-def test_F87_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
+def test_C8_F87_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
     operator: Person,
 ) -> None:
     said = complaints(operator)

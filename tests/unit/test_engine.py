@@ -119,7 +119,7 @@ def test_converge_when_a_machine_boots_then_it_waits_and_goes_on() -> None:
     assert (world.acts, report.left, report.waiting) == (["set x.a"], [], [])
 
 
-def test_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -> None:
+def test_A7_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -> None:
     world = World("h", {"x": {"waiting": "paint to dry"}})
     with pytest.raises(NotConverged, match="paint to dry"):
         run([world], Tier("one", (thing("x"),)))

@@ -94,7 +94,7 @@ def test_one_key_when_broken_is_named_alone_and_repaired(world: World, name: str
         ({"port": "1"}, "unable to connect to 's3.lab.internal:1'"),
     ],
 )
-def test_conf_when_the_repository_cannot_be_read_with_it_stays_as_it_was(
+def test_D2_F107_conf_when_the_repository_cannot_be_read_with_it_stays_as_it_was(
     world: World, given: dict[str, str], said: str
 ) -> None:
     before = world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest")
@@ -104,7 +104,7 @@ def test_conf_when_the_repository_cannot_be_read_with_it_stays_as_it_was(
     assert world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest") == before
 
 
-def test_stanza_of_another_cluster_when_met_is_refused_and_left_alone(world: World) -> None:
+def test_D4_F110_stanza_of_another_cluster_when_met_is_refused_and_left_alone(world: World) -> None:
     world.machine.shell("pg_createcluster 15 other")
     with pytest.raises(Refused, match="belongs to another cluster"):
         world.machine.plan(world.stanza(instance=Instance(name="other")))
@@ -123,7 +123,7 @@ class Deserter(Silent):
         raise Killed
 
 
-def test_first_backup_when_the_controller_is_killed_is_attached_to(world: World) -> None:
+def test_F5_first_backup_when_the_controller_is_killed_is_attached_to(world: World) -> None:
     machine, path = world.machine, "/attached"
     machine.run(world.conf(path), world.stanza(path))
     with pytest.raises(Killed):
@@ -151,7 +151,7 @@ def test_first_backup_when_it_fails_says_why_and_is_started_anew_by_the_next_run
     machine.run(world.conf())
 
 
-def test_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
+def test_D5_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
     signal = f"{Instance().data_directory}/standby.signal"
     world.machine.shell(f"touch {signal}; systemctl restart {INSTANCE_UNIT}")
     world.machine.shell(f"systemctl start {DIFFERENTIAL}")
@@ -169,7 +169,7 @@ def test_scheduled_backup_when_it_cannot_tell_the_role_fails(world: World) -> No
     world.machine.shell(f"systemctl reset-failed; systemctl start {INSTANCE_UNIT}")
 
 
-def test_scheduled_backup_on_the_primary_takes_one(world: World) -> None:
+def test_D5_scheduled_backup_on_the_primary_takes_one(world: World) -> None:
     world.machine.shell(f"systemctl start {DIFFERENTIAL}")
     assert "diff backup:" in world.machine.shell("runuser -u postgres -- pgbackrest info")
 
@@ -182,7 +182,7 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
     world.machine.shell("rm /etc/systemd/system/fire.service; systemctl reset-failed")
 
 
-def test_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
+def test_F53_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
     world.machine.shell("apt-get -q -y remove less")
     hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w')"
     hold += "; fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(3)"

@@ -95,7 +95,7 @@ def test_files_when_applied_then_nothing_differs_and_nothing_is_written(
     assert run(*wishes).changed == []
 
 
-def test_conf_when_applied_then_the_server_says_the_same(
+def test_C1_C7_conf_when_applied_then_the_server_says_the_same(
     instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
 ) -> None:
     files = "select name, applied, sourceline from pg_file_settings where not applied"
@@ -137,7 +137,7 @@ def test_conf_when_its_mode_is_broken_then_it_alone_is_repaired(
     assert plan(*wishes) == []
 
 
-def test_conf_when_a_setting_is_unknown_then_the_old_file_stays(
+def test_F83_conf_when_a_setting_is_unknown_then_the_old_file_stays(
     conf: Conf, wishes: tuple[Resource, ...]
 ) -> None:
     wrong = replace(conf, overrides={**conf.overrides, "shared_bufers": "1GB"})
@@ -279,7 +279,7 @@ def test_live_settings_when_a_command_line_wins_then_it_is_named_and_left(
     assert plan(*wishes) == []
 
 
-def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
+def test_C7_F86_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
     instance: Instance, wishes: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter system set work_mem = '1MB'; alter system set \"DateStyle\" = 'German'")
@@ -292,7 +292,7 @@ def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
     assert shown(instance)["geqo"] == "off"
 
 
-def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
+def test_C7_F86_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
     instance: Instance, wishes: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter role postgres in database postgres set work_mem = '7MB'")
@@ -303,7 +303,7 @@ def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
     assert listed == ("role postgres in database postgres: work_mem=7MB",)
 
 
-def test_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
+def test_C2_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
     hba: Hba, wishes: tuple[Resource, ...]
 ) -> None:
     edit(hba.name, "s/^local .*peer$/local all all trust/")
@@ -321,7 +321,7 @@ def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
     assert tuple(sql(instance, rows).splitlines()) == HOSTILE
 
 
-def test_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
+def test_C2_F81_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
     hba: Hba, wishes: tuple[Resource, ...]
 ) -> None:
     peer = HbaRule("host", (ALL,), (ALL,), "peer", "10.0.0.0/8")

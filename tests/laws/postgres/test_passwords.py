@@ -47,7 +47,7 @@ def logins(instance: Instance, secrets: Sequence[str]) -> list[str]:
     return sql(instance, script).splitlines()
 
 
-def test_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in(
+def test_S33_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in(
     instance: Instance,
 ) -> None:
     secrets = passwords()
@@ -60,7 +60,7 @@ def test_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in(
         sql(instance, "".join(f"drop role u{number};\n" for number in range(NUMBER)))
 
 
-def test_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
+def test_S33_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
     instance: Instance,
 ) -> None:
     secrets = passwords()
@@ -91,7 +91,7 @@ def test_B56_login_when_its_password_has_every_sign_is_proven(instance: Instance
         Path(proof._note).unlink(missing_ok=True)
 
 
-def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
+def test_V17_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
     instance: Instance,
 ) -> None:
     names = ["it's", 'a"b', "two words", "back\\slash", "a=b", "ünï\u00ad", "\n$(id)`id`", "x" * 63]
