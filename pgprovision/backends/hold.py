@@ -25,7 +25,7 @@ ORPHAN = 900.0  # seconds a step of a dead run may still take before we give up 
 FENCED = 76
 
 _SCRIPT = """
-echo hold
+echo; echo hold
 umask 022; mkdir -p "${1%/*}"; umask 077
 why() { echo "cannot write $1: $(df --output=pcent,ipcent,target "$2" | awk 'NR > 1 {
   printf "of the disk at %s %s are used, of its inodes %s", $3, $1, $2 }')"; exit 1; }
@@ -171,7 +171,8 @@ def take(line: Line, where: str, claim: Claim, mine: int | None = None) -> Hold:
 
 
 def _greeted(line: Line) -> None:
-    """What a login says before our first word is nothing of ours, unless no word of ours comes."""
+    """What a login says before our first word, whole lines or half ones, is nothing of ours, unless
+    no word of ours comes."""
     said = ""
     try:
         while (word := line.receive(ANSWER)) != "hold":
