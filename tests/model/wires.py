@@ -24,7 +24,7 @@ class LockLine(Line):
     def __init__(self, machine: Machine, script: str) -> None:
         self.alive = True
         self._machine = machine
-        self._out: list[str] = ["hold"] if script.lstrip().startswith("echo hold") else []
+        self._out: list[str] = ["", "hold"] if "echo hold\n" in script else []
         self._out += ["held"] if machine.held else ["free"]
         self._out += [_shown(machine.holder), _shown(machine.fence or None)]
         self._out += [] if machine.held else ["own"]
