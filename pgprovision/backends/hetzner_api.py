@@ -5,6 +5,7 @@ objects, broken connections, the rate limit, and one place that waits for action
 budgets.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -231,7 +232,8 @@ class _Budget:
 def _plain(error: Exception) -> str:
     """What the library says last: "Connection refused", "Read timed out. (read timeout=30)"."""
     cause = error.args[0] if error.args else error
-    return str(getattr(cause, "reason", cause)).rpartition(": ")[2].rstrip("')\"")
+    said = str(getattr(cause, "reason", cause)).rpartition(": ")[2].rstrip("')\"")
+    return re.sub(r"^\[Errno \d+\] ", "", said)
 
 
 def _too_many(reset: float) -> CloudError:
