@@ -318,13 +318,19 @@ def test_F80_marker_configuration_and_slot_when_written_are_synced_before_and_af
 # --- F68: a cluster made by hand. This one is another after this. ---
 
 
+UNIT = "postgresql@15-main.service"
+START = f"""systemctl start {UNIT}
+for i in $(seq 100); do [ -S /var/run/postgresql/.s.PGSQL.5432 ] && exit; sleep 0.1; done
+journalctl -u {UNIT} -n 20 >&2; exit 1"""
+
+
 def test_F68_F78_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
     pair: Person,
 ) -> None:
     pair.done("remove-replica", TWO, "--confirm", TWO)
     pair.rewrite("cluster.yml", {BLOCK.format("backup"): ""})
     pair.shell(ONE, "pg_dropcluster --stop 15 main; rm -r /etc/pgprovision")
-    pair.shell(ONE, "pg_createcluster --start 15 main")
+    pair.shell(ONE, f"pg_createcluster 15 main >&2; systemctl reset-failed {UNIT}; {START}")
     pair.sql(ONE, "create database theirs")
     pair.sql(ONE, "create table kept as select 42 as answer", "theirs")
     with stopped(pair, ONE), untouched(pair, ONE, data=True):
