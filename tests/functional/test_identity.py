@@ -330,7 +330,9 @@ def test_F68_F78_foreign_cluster_is_refused_untouched_until_adopted_and_then_con
     pair.done("remove-replica", TWO, "--confirm", TWO)
     pair.rewrite("cluster.yml", {BLOCK.format("backup"): ""})
     pair.shell(ONE, "pg_dropcluster --stop 15 main; rm -r /etc/pgprovision")
-    pair.shell(ONE, f"pg_createcluster --port 5432 15 main >&2; systemctl reset-failed {UNIT}; {START}")
+    pair.shell(
+        ONE, f"pg_createcluster --port 5432 15 main >&2; systemctl reset-failed {UNIT}; {START}"
+    )
     pair.sql(ONE, "create database theirs")
     pair.sql(ONE, "create table kept as select 42 as answer", "theirs")
     with stopped(pair, ONE), untouched(pair, ONE, data=True):
