@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hcloud.firewalls import FirewallRule
 
-from tests.conftest import PRIMARY, REPLICA
+from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 
 CONF = "/etc/postgresql/15/main"
@@ -226,7 +226,7 @@ APART = {
     "abandoned slots": "only reported",
     "clock": "a container has its machine's; tests/vagrant",
     "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
-    "disk room": "only reported: tests/functional/test_disk_full.py",
+    "disk room": "only reported: tests/cluster/test_disk_full.py",
     "first backup": "tests/laws/backup",
     "first boot": "never undone",
     "host key": "refused: the pin is what a server is known by; tests/unit/test_host_key.py",

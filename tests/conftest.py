@@ -1,103 +1,34 @@
-"""The main job, done once for everybody who tests what comes of it.
-
-Each step hangs on the one before, so whichever test runs first, they happen in this order.
-"""
+"""What all tests share: a simulator of the API, a lab with real machines."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.lab import temporary_lab, why_not
-from tests.person import Person, Run, newcomer, tree
-
-PRIMARY, REPLICA = "server-postgres-1", "server-postgres-2"
-FOLDERS = "/etc /usr /opt /root /home /var/lib/pgbackrest /var/lib/dpkg /var/lib/pgprovision"
+from tests.lab import Login, temporary_lab, why_not
+from tests.simulator import Simulator, simulator
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: what shares the main job's cluster runs in one process, everything
-    else file by file."""
-    for item in items:
-        shares = "planned" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("main job" if shares else str(item.path)))
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command: how it ended, what it asked of the API, which files it wrote."""
-
-    run: Run
-    api_writes: int = 0
-    written_here: list[str] = field(default_factory=list)
-    written_there: str = ""
-
-    @property
-    def document(self) -> dict[str, Any]:
-        return self.run.document
-
-
-@pytest.fixture(scope="session")
-def job_lab() -> Iterator[Lab]:
-    """A lab of its own for the main job."""
-    if reason := why_not():
-        pytest.skip(reason)
-    with temporary_lab("-job") as running:
+@pytest.fixture
+def sim(tmp_path: Path) -> Iterator[Simulator]:
+    """A Hetzner API of the test's own, with machines that exist only in memory."""
+    with simulator(tmp_path / "cloud") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def person(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    """Somebody with the lab's inventory and nothing else yet."""
-    return newcomer(job_lab, tmp_path_factory.mktemp("home"))
+def lab() -> Iterator[Lab]:
+    """A lab with real machines, one per test process."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with temporary_lab() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
-def planned(person: Person) -> Step:
-    """`plan`, when there is nothing."""
-    return _step(person, "plan", "--json")
-
-
-@pytest.fixture(scope="session")
-def primary(person: Person, planned: Step) -> Step:
-    """`up primary`, from nothing."""
-    return _step(person, "up", "primary", "--yes", "--json")
-
-
-@pytest.fixture(scope="session")
-def primary_again(person: Person, primary: Step) -> Step:
-    """`up`, when everything is there."""
-    assert primary.run.code == 0, primary.run.err
-    return _step(person, "up", "--json", watched=PRIMARY)
-
-
-@pytest.fixture(scope="session")
-def replica(person: Person, primary_again: Step) -> Step:
-    """`add-replica server-postgres-2`."""
-    return _step(person, "add-replica", REPLICA, "--yes", "--json")
-
-
-@pytest.fixture(scope="session")
-def cluster(person: Person, replica: Step) -> Person:
-    """The person, with primary and replica as the inventory says."""
-    assert replica.run.code == 0, replica.run.err
-    return person
-
-
-def _step(person: Person, *words: str, watched: str = "") -> Step:
-    person.api_requests("DELETE")
-    before = tree(person.home)
-    if watched:
-        person.shell(watched, "touch /run/before")
-    run = person.run(*words)
-    after = tree(person.home)
-    there = f"find {FOLDERS} -newer /run/before"
-    return Step(
-        run,
-        person.api_requests()["writes"],
-        sorted(name for name in after if after[name] != before.get(name)),
-        person.shell(watched, there) if watched else "",
-    )
+def login(tmp_path_factory: pytest.TempPathFactory) -> Login:
+    """The key pair the tests' machines know."""
+    made = Login(tmp_path_factory.mktemp("login"))
+    made.public_key()
+    return made

@@ -92,6 +92,7 @@ def test_S43_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
 ) -> None:
     """As it is when the private half was removed and nothing after it happened."""
     inventory = load(person.inventory)
+    assert converged(inventory).left == []
     folder, hosts = inventory.secrets_folder / "host_keys", inventory.secrets_folder / "known_hosts"
     make = "cd /etc/ssh; ssh-keygen -q -t ecdsa -N '' -f ssh_host_ecdsa_key; cat ssh_host_ecdsa_key"
     old = folder / NODE

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import PRIMARY
+from tests.cluster.conftest import PRIMARY
 from tests.person import Person
 
 pytestmark = pytest.mark.lab

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.process import wait_until
-from tests.conftest import PRIMARY, REPLICA
+from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person, finished
 
 pytestmark = pytest.mark.lab

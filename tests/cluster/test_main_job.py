@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.process import wait_until
-from tests.conftest import PRIMARY, REPLICA, Step
+from tests.cluster.conftest import PRIMARY, REPLICA, Step
 from tests.person import Person
 
 pytestmark = pytest.mark.lab

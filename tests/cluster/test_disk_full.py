@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import PRIMARY
-from tests.functional.test_lock import BY_HAND
+from tests.cluster.conftest import PRIMARY
+from tests.cluster.test_lock import BY_HAND
 from tests.person import Person
 
 pytestmark = pytest.mark.lab

@@ -5,7 +5,7 @@ import pytest
 
 from pgprovision.resources.huge_pages import HugePages
 from pgprovision.resources.instance import Instance
-from tests.conftest import PRIMARY, REPLICA
+from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 
 pytestmark = pytest.mark.lab

@@ -12,8 +12,8 @@ from pgprovision.inventory import load
 from pgprovision.lab.process import wait_until
 from pgprovision.model import Ask, Do
 from pgprovision.observe import Target
-from tests.conftest import PRIMARY, REPLICA
-from tests.functional.test_lock import BY_HAND, go_on, running, slow, under_way
+from tests.cluster.conftest import PRIMARY, REPLICA
+from tests.cluster.test_lock import BY_HAND, go_on, running, slow, under_way
 from tests.person import Person, finished
 
 pytestmark = pytest.mark.lab

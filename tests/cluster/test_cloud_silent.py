@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import PRIMARY
+from tests.cluster.conftest import PRIMARY
 from tests.person import Person, Run
 
 pytestmark = pytest.mark.lab

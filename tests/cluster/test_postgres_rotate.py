@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PRIMARY, REPLICA
+from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 
 pytestmark = pytest.mark.lab

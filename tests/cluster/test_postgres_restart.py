@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import PRIMARY, REPLICA
+from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person, Run
 
 pytestmark = pytest.mark.lab

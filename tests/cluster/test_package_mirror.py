@@ -11,7 +11,7 @@ from pgprovision.engine import converge
 from pgprovision.errors import StepFailed
 from pgprovision.model import Change, Impact, Report, Tier
 from pgprovision.resources.apt import KEY, PREFERENCE, SOURCE, Repository, pgdg_key
-from tests.conftest import REPLICA
+from tests.cluster.conftest import REPLICA
 from tests.laws.postgres.server import Silent
 from tests.mirror import Mirror, serving
 from tests.person import Person

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import PRIMARY, REPLICA
+from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 
 pytestmark = pytest.mark.lab

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.by_hand import BY_HAND, RELOADED, Hand, Named
-from tests.conftest import PRIMARY
+from tests.cluster.conftest import PRIMARY
 from tests.person import Person
 
 pytestmark = pytest.mark.lab
