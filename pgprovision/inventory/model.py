@@ -2,7 +2,7 @@
 
 Names are the field's own: Hetzner's for servers, PostgreSQL's for databases, pgBackRest's for
 backups. `load` fills in what one part takes from another, so readers never merge defaults.
-One file on purpose: all that can be written into an inventory, on one page.
+All that can be written into an inventory, on two pages: backups are on their own.
 """
 
 import hashlib
@@ -12,19 +12,15 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pgprovision.inventory import names as n
+from pgprovision.inventory.backups import Backup
+from pgprovision.inventory.base import Model
 from pgprovision.inventory.values import frozen_mapping
 
 Frozen = AfterValidator(frozen_mapping)
 ANYONE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
-
-
-class Model(BaseModel):
-    """Frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class PrivateNetwork(Model):
@@ -353,87 +349,6 @@ class Database(Model):
     """Single privileges."""
     access: Access | None = None
     """Privileges by duty: who migrates, who reads and writes, who only reads."""
-
-
-class S3Repository(Model):
-    """A pgBackRest repository in an S3 bucket. `endpoint` may be given as host:port."""
-
-    type: Literal["s3"] = "s3"
-    """What kind of store."""
-    bucket: n.Bucket
-    """The bucket."""
-    endpoint: n.HostName
-    """The store's host name, or host:port."""
-    port: n.Port = 443
-    """The store's port."""
-    region: n.CloudName
-    """The store's region."""
-    uri_style: Literal["host", "path"] = "host"
-    """Whether the bucket's name is part of the host name or of the path."""
-    key: n.SecretText
-    """The access key."""
-    key_secret: n.SecretText
-    """The secret access key."""
-    ca_file: n.LocalPath | None = None
-    """The certificate of a private authority that signed the store's; copied to the nodes."""
-    path: n.RepositoryPath
-    """Where in the bucket; of this cluster alone."""
-    cipher_type: Literal["aes-256-cbc", "none"] = "aes-256-cbc"
-    """How backups are encrypted before they leave the host."""
-    allow_unencrypted: n.Boolean = False
-    """Lets `cipher_type: none` pass."""
-    cipher_pass: n.SecretText | None = None
-    """The passphrase; if not given, from secrets/pgbackrest.passphrase. Without it no backup can
-    be read."""
-    bundle: n.Boolean = True
-    """Stores small files together."""
-    block: n.Boolean = True
-    """Stores only the changed parts of big files, where pgBackRest knows it (2.46)."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def split(cls, value: object) -> object:
-        """An endpoint of host:port says the port."""
-        if isinstance(value, dict) and isinstance(value.get("endpoint"), str):
-            host, _, port = value["endpoint"].partition(":")
-            if port.isascii() and port.isdigit() and len(port) < 6:
-                return {"port": int(port)} | value | {"endpoint": host}
-        return value
-
-
-class Schedule(Model):
-    """When backups run, as systemd's OnCalendar, and the random delay before them."""
-
-    full: n.OnCalendar = "Sun *-*-* 03:00:00"
-    """When full backups begin."""
-    differential: n.OnCalendar = "Mon..Sat *-*-* 03:00:00"
-    """When differential ones begin."""
-    randomized_delay: n.Delay = "15min"
-    """Up to this much later, at random."""
-
-
-class Backup(Model):
-    """pgBackRest. Full backups (and the WAL they need) are kept for `retention_days`."""
-
-    stanza: n.HostLabel = "main"
-    """pgBackRest's name for this cluster."""
-    repository: S3Repository
-    """Where backups and WAL are kept."""
-    retention_days: n.Integer = Field(default=30, ge=1)
-    """How long full backups are kept, with the WAL they need."""
-    start_fast: n.Boolean = True
-    """Begins with an immediate checkpoint."""
-    compress_type: Literal["zst", "lz4", "gz", "none"] = "zst"
-    """How files are compressed."""
-    process_max: n.Integer = Field(default=2, ge=1, le=64)
-    """How many processes compress and send."""
-    schedule: Schedule = Schedule()
-    """When backups run, as OnCalendar of systemd."""
-    archiving: n.Boolean = True
-    """Whether WAL is archived and a first backup taken."""
-    archive_queue_max: n.SizeText | None = None
-    """How much WAL may wait for a repository that does not answer (archive-push-queue-max). Beyond
-    it WAL is dropped, and no backup can be restored past the gap. Not given, all of it waits."""
 
 
 class Tls(Model):

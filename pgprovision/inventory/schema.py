@@ -10,10 +10,11 @@ import inspect
 import json
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pgprovision.inventory import model
+from pgprovision.inventory import backups, model
 from pgprovision.inventory.reading import DEFAULT_FILES
 
 Schema = dict[str, Any]
@@ -22,6 +23,7 @@ TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
 # what the reader puts in where it is left out, or knows from the name of a file or key
 _OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_FILES)}
 _NAMED = {"Role", "Database", "Node"}
+_PAGES = (model, backups)  # where the classes stand
 _NOT_WRITTEN = ("folder", "nodes")
 _ELSEWHERE: Schema = {
     "elsewhere": {
@@ -54,7 +56,7 @@ def schema() -> Schema:
             keys[key] = {**_written(value), "description": meanings.get((name, key), "")}
         optional = _OPTIONAL | ({"name"} if name in _NAMED else set())
         required = [key for key in found.get("required", ()) if key in keys.keys() - optional]
-        about = " ".join(str(getattr(model, name).__doc__).split("\n\n")[0].split())
+        about = " ".join(str(_model(name).__doc__).split("\n\n")[0].split())
         found |= {"title": name, "description": about, "required": required}
     root = models.pop("Inventory")
     return {
@@ -81,10 +83,18 @@ class _Generator(GenerateJsonSchema):
         return super().get_flattened_anyof([s for s in schemas if s.get("type") != "null"])
 
 
+def _model(name: str) -> type[BaseModel]:
+    """A class of the inventory by its name."""
+    page = next(page for page in _PAGES if hasattr(page, name))
+    found: type[BaseModel] = getattr(page, name)
+    return found
+
+
 def _meanings() -> dict[tuple[str, str], str]:
     """The text below each key of the models, by class and key."""
     found = {}
-    for made in ast.parse(inspect.getsource(model)).body:
+    parsed = (ast.parse(inspect.getsource(page)) for page in _PAGES)
+    for made in (made for page in parsed for made in page.body):
         if isinstance(made, ast.ClassDef):
             for key, text in zip(made.body, made.body[1:], strict=False):
                 if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr):

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pgprovision.inventory.model import Backup, Inventory, Node
+from pgprovision.inventory.backups import Backup
+from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.render import render
 from pgprovision.resources.backup import FirstBackup

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.model import S3Repository
+from pgprovision.inventory.backups import S3Repository
 from pgprovision.model import Answer, Diff
 from pgprovision.render import render
 from pgprovision.resources.instance import Instance
