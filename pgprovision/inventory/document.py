@@ -8,6 +8,7 @@ for yes, no, on and off, explained where text is wanted. Keys are always text.
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pgprovision.inventory.sourced import Sourced
 
 BYTES = 4 << 20
 DEPTH = 32
+TOO_DEEP = f"nested deeper than {DEPTH} levels"
 
 Resolve = Callable[[str, object, Loc], Sourced]  # tag, argument, key path
 
@@ -65,8 +67,12 @@ def read(file: Path, content: bytes, resolve: Resolve) -> Document:
     except yaml.YAMLError as wrong:
         mark = getattr(wrong, "problem_mark", None)
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        problem = getattr(wrong, "problem", None) or "not YAML"
-        reader.syntax(line, column, str(problem))
+        problem = str(getattr(wrong, "problem", None) or "not YAML")
+        if "nesting depth" in problem:  # libyaml's own limit, where it reads far ahead
+            with suppress(_Stop):
+                reader.stop(line, column, TOO_DEEP)
+        else:
+            reader.syntax(line, column, problem)
     return reader.document
 
 
@@ -127,7 +133,7 @@ class _Reader:
         mark = event.start_mark
         self.document.places[loc] = Place(self.document.file, mark.line + 1, mark.column + 1)
         if len(loc) > DEPTH:
-            self.stop(mark.line, mark.column, f"nested deeper than {DEPTH} levels")
+            self.stop(mark.line, mark.column, TOO_DEEP)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             self.stop(
                 mark.line, mark.column, "anchors and aliases are not read; write the value out"
