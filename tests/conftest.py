@@ -27,6 +27,15 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
+def job_lab() -> Iterator[Lab]:
+    """Another one, for whole clusters: those who count what their lab has stay alone."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with temporary_lab("-job") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def login(tmp_path_factory: pytest.TempPathFactory) -> Login:
     """The key pair the tests' machines know."""
     made = Login(tmp_path_factory.mktemp("login"))

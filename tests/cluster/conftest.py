@@ -3,14 +3,12 @@
 Each step hangs on the one before, so whichever test runs first, they happen in this order.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.lab import temporary_lab, why_not
 from tests.person import Person, Run, newcomer, tree
 
 PRIMARY, REPLICA = "server-postgres-1", "server-postgres-2"
@@ -29,15 +27,6 @@ class Step:
     @property
     def document(self) -> dict[str, Any]:
         return self.run.document
-
-
-@pytest.fixture(scope="session")
-def job_lab() -> Iterator[Lab]:
-    """A lab of its own for the main job."""
-    if reason := why_not():
-        pytest.skip(reason)
-    with temporary_lab("-job") as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
