@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pgprovision.lab.command import LabUnknown, write
@@ -31,7 +31,9 @@ class Config:
 
     @classmethod
     def load(cls, home: Path) -> "Config":
-        return cls(**json.loads((home / "lab.json").read_text()))
+        """Keys that a newer release added are left alone: other labs stand beside this one."""
+        found, known = json.loads((home / "lab.json").read_text()), {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in found.items() if key in known})
 
     def save(self, home: Path) -> None:
         write(home / "lab.json", json.dumps(asdict(self), indent=1), mode=0o600)
