@@ -34,6 +34,10 @@ LAB_ENVIRONMENT = {
     "PGPROVISION_LAB_S3_BUCKET": "backups",
     "PGPROVISION_LAB_S3_KEY": "key",
     "PGPROVISION_LAB_S3_SECRET": "secret",
+    "PGPROVISION_LAB_S3_READ_ENDPOINT": "s3.lab:9001",
+    "PGPROVISION_LAB_S3_READ_ADDRESS": "192.0.2.1:9001",
+    "PGPROVISION_LAB_S3_READ_KEY": "read-key",
+    "PGPROVISION_LAB_S3_READ_SECRET": "read-secret",
     "PGPROVISION_LAB_S3_CA": str(Path(__file__)),  # any file: only read
 }
 

@@ -1,11 +1,20 @@
 """What an inventory says of backups: repository, schedule, retention. Names are pgBackRest's."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from pgprovision.inventory import names as n
 from pgprovision.inventory.base import Model
+
+
+def split(value: object, name: str, port: str) -> object:
+    """A mapping whose `name` is host:port, with that port as `port` unless it has one."""
+    if isinstance(value, dict) and isinstance(value.get(name), str):
+        host, _, number = value[name].partition(":")
+        if number.isascii() and number.isdigit() and len(number) < 6:
+            return {port: int(number)} | value | {name: host}
+    return value
 
 
 class S3Repository(Model):
@@ -27,6 +36,14 @@ class S3Repository(Model):
     """The access key."""
     key_secret: n.SecretText
     """The secret access key."""
+    read_key: n.SecretText | None = None
+    """The access key of a pair that can only read: for watching, drills and restored copies."""
+    read_key_secret: n.SecretText | None = None
+    """Its secret access key."""
+    read_endpoint: n.HostName | None = None
+    """Where the store answers those who only read, if not at `endpoint`; host:port says a port."""
+    read_port: n.Port | None = None
+    """Its port; if not given, as `port`."""
     ca_file: n.LocalPath | None = None
     """The certificate of a private authority that signed the store's; copied to the nodes."""
     path: n.RepositoryPath
@@ -45,13 +62,29 @@ class S3Repository(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def split(cls, value: object) -> object:
+    def ported(cls, value: object) -> object:
         """An endpoint of host:port says the port."""
-        if isinstance(value, dict) and isinstance(value.get("endpoint"), str):
-            host, _, port = value["endpoint"].partition(":")
-            if port.isascii() and port.isdigit() and len(port) < 6:
-                return {"port": int(port)} | value | {"endpoint": host}
+        for name, port in (("endpoint", "port"), ("read_endpoint", "read_port")):
+            value = split(value, name, port)
         return value
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether there is a key pair that can only read."""
+        return self.read_key is not None
+
+    def for_reading(self) -> Self:
+        """The repository with the pair that can only read; where there is none, as it is."""
+        if self.read_key is None or self.read_key_secret is None:
+            return self
+        return self.model_copy(
+            update={
+                "key": self.read_key,
+                "key_secret": self.read_key_secret,
+                "endpoint": self.read_endpoint or self.endpoint,
+                "port": self.read_port or self.port,
+            }
+        )
 
 
 class Schedule(Model):

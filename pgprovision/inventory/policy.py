@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pgprovision.inventory.backups import S3Repository
 from pgprovision.inventory.complaint import Found, Loc
 from pgprovision.inventory.examples import word
 from pgprovision.inventory.known import unknown
@@ -121,12 +122,13 @@ def _repository(inventory: Inventory, passwords: set[str]) -> Found:
     repository = inventory.backup.repository
     secret = repository.cipher_pass
     at: Loc = ("backup", "repository", "cipher_pass")
-    for key in ("key", "key_secret", "cipher_pass"):
+    for key in ("key", "key_secret", "read_key", "read_key_secret", "cipher_pass"):
         held: Secret | None = getattr(repository, key)
         text = held.text() if held else "none"
         if held and not (text.isprintable() and text == text.strip()):
             what = "expected no blanks around it and no control characters: pgBackRest drops them"
             yield (*at[:-1], key), f"{held.source}: {what}"
+    yield from _read_pair(repository)
     if repository.cipher_type == "none":
         if not repository.allow_unencrypted:
             yield (
@@ -139,3 +141,18 @@ def _repository(inventory: Inventory, passwords: set[str]) -> Found:
         yield at, f"{secret.source} is weak; expected 32 random characters or more"
     elif secret and secret.text() in {*passwords, repository.key_secret.text()}:
         yield at, f"{secret.source} opens something else, too; expected a passphrase of its own"
+
+
+def _read_pair(repository: S3Repository) -> Found:
+    """A pair that reads has both halves, and is not the one that writes."""
+    at: Loc = ("backup", "repository")
+    pair = ("read_key", "read_key_secret")
+    lacking = [key for key in pair if getattr(repository, key) is None]
+    if len(lacking) == 1:
+        other = next(key for key in pair if key not in lacking)
+        example = f"{lacking[0]}: !file secrets/{lacking[0]}"
+        yield (*at, lacking[0]), f"missing beside {other}; expected both", example
+    elif lacking and repository.read_endpoint:
+        yield (*at, "read_endpoint"), "without a read_key; leave it out"
+    elif not lacking and repository.read_key == repository.key:
+        yield (*at, "read_key"), "is the pair that writes; expected one that can only read"

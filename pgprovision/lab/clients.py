@@ -11,9 +11,11 @@ from pgprovision.lab.packages import PackageCache
 def environment(config: Config, store: s3.Store) -> dict[str, str]:
     """API and storage, for our own command line, hcloud clients and S3 clients.
 
-    The last three are for machines of others, as Vagrant's, that are brought up in its router.
+    The read pair is for watching and for restored copies; programs on this host, which does not
+    know the storage's name, take READ_ADDRESS, which the certificate has, too. The last three are
+    for machines of others, as Vagrant's, that are brought up in its router.
     """
-    pair = store.keys()
+    pair, read = store.keys(), store.read_keys()
     address = config.network.host_address
     return {
         "HCLOUD_ENDPOINT": f"http://{address}:{config.api_port}/v1",
@@ -24,6 +26,10 @@ def environment(config: Config, store: s3.Store) -> dict[str, str]:
         "PGPROVISION_LAB_S3_KEY": pair.key,
         "PGPROVISION_LAB_S3_SECRET": pair.secret,
         "PGPROVISION_LAB_S3_CA": str(store.ca),
+        "PGPROVISION_LAB_S3_READ_ENDPOINT": f"{s3.NAME}:{config.s3_read_port}",
+        "PGPROVISION_LAB_S3_READ_ADDRESS": f"{address}:{config.s3_read_port}",
+        "PGPROVISION_LAB_S3_READ_KEY": read.key,
+        "PGPROVISION_LAB_S3_READ_SECRET": read.secret,
         # The host does not know the storage's name; its certificate has the address, too.
         "AWS_ENDPOINT_URL": f"https://{address}:{config.s3_port}",
         "AWS_CA_BUNDLE": str(store.ca),

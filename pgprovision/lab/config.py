@@ -23,6 +23,7 @@ class Config:
     control_token: str  # opens the simulator's /_lab: faults and the request log
     api_port: int = 0
     s3_port: int = 0
+    s3_read_port: int = 0
 
     @classmethod
     def new(cls, number: int) -> "Config":

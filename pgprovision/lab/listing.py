@@ -49,6 +49,12 @@ def services(config: Config, api: Daemon, store: s3.Store) -> list[Service]:
             f"https://{s3.NAME}:{config.s3_port} ({address})",
             f"object storage, bucket {s3.BUCKET}",
         ),
+        Service(
+            "s3-read",
+            store.reader.pid(),
+            f"https://{s3.NAME}:{config.s3_read_port} ({address})",
+            "the same for reading alone",
+        ),
         Service("packages", cache.daemon.pid(), cache.url, "package cache, for all labs"),
     ]
 

@@ -50,7 +50,8 @@ class Lab:
         """Whether its network stands and its API and storage have a process."""
         if not self.exists:
             return False
-        daemons = (self._api(), self._store().daemon)
+        store = self._store()
+        daemons = (self._api(), store.daemon, store.reader)
         return self.config.network.stands() and all(d.pid() is not None for d in daemons)
 
     @property
@@ -107,6 +108,7 @@ class Lab:
             address, store = network.host_address, self._store()
             wait_for_port(address, config.api_port, self._api(), "the API simulator")
             wait_for_port(address, config.s3_port, store.daemon, "the object storage")
+            wait_for_port(address, config.s3_read_port, store.reader, "the storage for reading")
 
     def down(self, say: Say) -> None:
         """Shut machines down and stop every process; `up` resumes where this left."""
@@ -129,7 +131,7 @@ class Lab:
         if self._folders():
             hypervisor = self._hypervisor(say)
             hypervisor.suspend() if keep else hypervisor.delete_all()
-        self._store().daemon.stop()
+        self._store().stop()
         network.down(owner=str(self.home))
         PackageCache.of_user().release(network.router)
 
@@ -145,11 +147,13 @@ class Lab:
 
     def _choose_ports(self) -> Config:
         config = self.config
+        address = config.network.host_address
         if not config.api_port:
-            address = config.network.host_address
             api_port, s3_port = free_port(address, _API_PORT), free_port(address, _S3_PORT)
             config = replace(config, api_port=api_port, s3_port=s3_port)
-            config.save(self.home)
+        if not config.s3_read_port:  # also of a lab that was made before there was one
+            config = replace(config, s3_read_port=free_port(address, config.s3_port + 1))
+        config.save(self.home)
         return config
 
     @property
@@ -180,7 +184,8 @@ class Lab:
 
     def _store(self) -> s3.Store:
         config = self.config
-        return s3.Store(self.home / "s3", config.network.host_address, config.s3_port)
+        address = config.network.host_address
+        return s3.Store(self.home / "s3", address, config.s3_port, config.s3_read_port)
 
 
 def clear_abandoned(say: Say) -> None:

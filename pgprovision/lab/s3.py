@@ -2,7 +2,8 @@
 
 A bucket is a folder and an object a plain file, so tests can damage, drop or count them. rclone
 takes the key pair from its environment (`RCLONE_AUTH_KEY`), which only root can read; it has no
-way to take it from a file.
+way to take it from a file. It knows no rights by key, so a key pair that only reads is a second
+server over the same folder, on a port of its own.
 """
 
 import json
@@ -31,11 +32,12 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class Store:
-    """One lab's storage in `home`, served on `address`:`port`."""
+    """One lab's storage in `home`, served on `address`:`port`, and for reading on `read_port`."""
 
     home: Path
     address: str
     port: int
+    read_port: int
 
     @property
     def ca(self) -> Path:
@@ -45,9 +47,21 @@ class Store:
     def daemon(self) -> Daemon:
         return Daemon(self.home / "rclone.pid", self.home / "rclone.log")
 
+    @property
+    def reader(self) -> Daemon:
+        """The server that refuses to write."""
+        return Daemon(self.home / "rclone-read.pid", self.home / "rclone-read.log")
+
     def keys(self) -> KeyPair:
         """The key pair, made at first."""
-        path = self.home / "keys.json"
+        return self._pair("keys.json")
+
+    def read_keys(self) -> KeyPair:
+        """The one that only reads, at `read_port`."""
+        return self._pair("read-keys.json")
+
+    def _pair(self, file: str) -> KeyPair:
+        path = self.home / file
         if not path.exists():
             pair = KeyPair(secrets.token_hex(10).upper(), secrets.token_urlsafe(30))
             write(path, json.dumps(asdict(pair)), mode=0o600)
@@ -59,15 +73,22 @@ class Store:
         certificate, key = self.home / "server.pem", self.home / "server.key"
         if not certificate.exists():
             certify(self.ca, certificate, key, NAME, self.address)
-        pair = self.keys()
-        command = [
-            *(rclone(), "serve", "s3", "--addr", f"{self.address}:{self.port}"),
+        common = [
             *("--cert", str(certificate), "--key", str(key)),
             # Objects changed behind the server's back are seen within a second.
             *("--vfs-cache-mode", "off", "--dir-cache-time", "1s", str(self.home / "data")),
         ]
+        self._serve(self.daemon, self.port, self.keys(), *common)
+        self._serve(self.reader, self.read_port, self.read_keys(), "--read-only", *common)
+
+    def stop(self) -> None:
+        """End both servers; the objects stay."""
+        for daemon in (self.reader, self.daemon):
+            daemon.stop()
+
+    def _serve(self, daemon: Daemon, port: int, pair: KeyPair, *words: str) -> None:
         env = {"RCLONE_AUTH_KEY": f'"{pair.key},{pair.secret}"', "RCLONE_CONFIG": ""}
-        self.daemon.start(command, env)
+        daemon.start([rclone(), "serve", "s3", "--addr", f"{self.address}:{port}", *words], env)
 
 
 def rclone() -> str:

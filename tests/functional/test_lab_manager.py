@@ -76,9 +76,21 @@ def s3(lab: Lab, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
     """rclone as a client of the lab's storage."""
     remote = {"RCLONE_S3_PROVIDER": "Other", "RCLONE_S3_ENV_AUTH": "true", "RCLONE_CONFIG": ""}
     env = {**os.environ, **lab.env(), **remote, **other}
-    env["RCLONE_S3_ENDPOINT"], env["RCLONE_CA_CERT"] = env["AWS_ENDPOINT_URL"], env["AWS_CA_BUNDLE"]
+    env.setdefault("RCLONE_S3_ENDPOINT", env["AWS_ENDPOINT_URL"])
+    env["RCLONE_CA_CERT"] = env["AWS_CA_BUNDLE"]
     command = [rclone(), "--retries=1", "--low-level-retries=1", *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, input="hello")
+
+
+def s3_read(lab: Lab, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
+    """The same with the pair that only reads, at its own server."""
+    env = lab.env()
+    read = {
+        "AWS_ACCESS_KEY_ID": env["PGPROVISION_LAB_S3_READ_KEY"],
+        "AWS_SECRET_ACCESS_KEY": env["PGPROVISION_LAB_S3_READ_SECRET"],
+        "RCLONE_S3_ENDPOINT": f"https://{env['PGPROVISION_LAB_S3_READ_ADDRESS']}",
+    }
+    return s3(lab, *words, **{**read, **other})
 
 
 def test_server_when_created_through_the_api_is_a_real_machine(lab: Lab, login: Login) -> None:
@@ -111,9 +123,38 @@ def test_storage_when_signed_wrongly_refuses(lab: Lab) -> None:
     assert s3(lab, "lsf", f":s3:{bucket}", AWS_SECRET_ACCESS_KEY="wrong").returncode != 0
 
 
+def test_S55_reading_pair_when_used_to_write_is_denied_and_changes_nothing(lab: Lab) -> None:
+    bucket = lab.env()["PGPROVISION_LAB_S3_BUCKET"]
+    assert s3(lab, "rcat", f":s3:{bucket}/read/object").returncode == 0
+    data = lab.home / "s3/data" / bucket
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    assert s3_read(lab, "cat", f":s3:{bucket}/read/object").stdout == "hello"
+    for words in (
+        ("rcat", f":s3:{bucket}/read/other"),
+        ("rcat", f":s3:{bucket}/read/object"),
+        ("deletefile", f":s3:{bucket}/read/object"),
+        ("purge", f":s3:{bucket}/read"),
+        ("mkdir", ":s3:another"),
+    ):
+        assert s3_read(lab, *words).returncode != 0, words
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
+    assert not (lab.home / "s3/data/another").exists()
+
+
+def test_S55_pairs_when_taken_to_the_other_server_are_refused(lab: Lab) -> None:
+    env = lab.env()
+    bucket = env["PGPROVISION_LAB_S3_BUCKET"]
+    read = {"AWS_ACCESS_KEY_ID": env["PGPROVISION_LAB_S3_READ_KEY"]}
+    read["AWS_SECRET_ACCESS_KEY"] = env["PGPROVISION_LAB_S3_READ_SECRET"]
+    assert s3(lab, "lsf", f":s3:{bucket}", **read).returncode != 0
+    write = {key: env[key] for key in read}
+    assert s3_read(lab, "lsf", f":s3:{bucket}", **write).returncode != 0
+
+
 def test_storage_secret_when_serving_is_in_no_process_list(lab: Lab) -> None:
     listed = subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
     assert lab.env()["PGPROVISION_LAB_S3_SECRET"] not in listed
+    assert lab.env()["PGPROVISION_LAB_S3_READ_SECRET"] not in listed
     assert lab.env()["HCLOUD_TOKEN"] not in listed
 
 

@@ -24,7 +24,10 @@ from tests.folders import Folder, copied
 
 OURS = str(Path(pgprovision.__file__).parent)
 PASSWORDS = ("rails.password", "reporting.password", "replicator.password", "pgbackrest.passphrase")
-IN_ENVIRONMENT = ("HCLOUD_TOKEN", "PGPROVISION_LAB_S3_KEY", "PGPROVISION_LAB_S3_SECRET")
+S3 = "PGPROVISION_LAB_S3"
+IN_ENVIRONMENT = (
+    *("HCLOUD_TOKEN", f"{S3}_KEY", f"{S3}_SECRET", f"{S3}_READ_KEY", f"{S3}_READ_SECRET"),
+)
 Hook = Callable[[FrameType], None]
 
 

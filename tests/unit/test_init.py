@@ -16,7 +16,10 @@ def filled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     """The inventory with everything that it takes from elsewhere."""
     text = (folder / "cluster.yml").read_text()
     for name in re.findall(r"!env \{?(?:name: )?(\w+)", text):
-        monkeypatch.setenv(name, "s3.example:9000" if name.endswith("ENDPOINT") else "example")
+        kind = name.rpartition("_")[2]
+        plain = "example-read" if "_READ_" in name else "example"
+        places = {"ENDPOINT": "s3.example:9000", "ADDRESS": "192.0.2.1:9000"}
+        monkeypatch.setenv(name, places.get(kind, plain))
     if "PGPROVISION_LAB_S3_CA" in text:
         monkeypatch.setenv("PGPROVISION_LAB_S3_CA", str(folder / "cluster.yml"))  # any file
     if "HCLOUD_ENDPOINT" in text:

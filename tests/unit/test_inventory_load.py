@@ -62,6 +62,18 @@ def test_endpoint_when_host_and_port_is_split(tmp_path: Path) -> None:
     repository = found.repository
     assert (repository.endpoint, repository.port) == ("s3.lab", 9000)
     assert repository.cipher_pass == Secret("p" * 40)
+    assert repository.for_reading() is repository
+
+
+def test_reading_pair_when_given_takes_the_writing_one_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = load(lab(tmp_path / "lab", monkeypatch.setenv)).backup
+    assert backup is not None
+    read = backup.repository.for_reading()
+    assert (read.endpoint, read.port, read.bucket) == ("s3.lab", 9001, "backups")
+    assert (read.key, read.key_secret) == (Secret("read-key"), Secret("read-secret"))
+    assert read.cipher_pass == backup.repository.cipher_pass
 
 
 def test_models_are_frozen_through_and_through(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ VARIABLES = {
     "HCLOUD_TOKEN": "token",
     "PGPROVISION_LAB_S3_KEY": "key",
     "PGPROVISION_LAB_S3_SECRET": "s3",
+    "PGPROVISION_LAB_S3_READ_KEY": "read-key",
+    "PGPROVISION_LAB_S3_READ_SECRET": "read-s3",
 }
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
