@@ -5,13 +5,14 @@ class PgprovisionError(Exception):
     """What failed, where, what is already done, and the next command to type."""
 
     exit_code = 5
+    again = ""  # the next command, where whoever raises it knows none that is better
 
     def __init__(self, what: str, *, where: str = "", done: str = "", next: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.done = done
-        self.next = next
+        self.next = next or self.again
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
@@ -43,6 +44,8 @@ class Locked(PgprovisionError):
 
 class Unreachable(PgprovisionError):
     """A host did not answer, or is not the host it should be."""
+
+    again = "run the same command again when it answers: it looks first"
 
 
 class StepFailed(PgprovisionError):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pgprovision.errors import PgprovisionError, Refused
+from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.model import Answer, Ask, Change, Diff, Do, Resource, Tier, Waiting
 
 
@@ -71,10 +71,11 @@ def look(tiers: Iterable[Tier], targets: Mapping[str, Target], skip: Iterable[st
 
 
 def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
-    """What differs in this tier. Raises Refused with every refusal of the tier in one report."""
+    """What differs in this tier. Raises Refused or InventoryError, with everything that is wrong in
+    the tier in one report."""
     view = View()
     lost = set(failed)
-    refused: list[Refused] = []
+    refused: list[Refused | InventoryError] = []
     booting: set[str] = set()
     for wish in tier.resources:
         if wish.on in lost or any(need.on in lost for need in wish.needs()):
@@ -100,11 +101,17 @@ def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
                 change = Change(resource, diff, actions, resource.held(diff) if actions else None)
                 if change.actions or before is not None:  # nothing to say of what is not there
                     view.changes.append(change)
-        except Refused as error:
+        except (Refused, InventoryError) as error:
             error.where = error.where or f"{wish.on}: {wish}"
             refused.append(error)
-    if len(refused) == 1:
-        raise refused[0]
     if refused:
-        raise Refused("\n".join(str(error) for error in refused))
+        raise _in_one(refused)
     return view
+
+
+def _in_one(errors: Sequence[Refused | InventoryError]) -> Refused | InventoryError:
+    """Several as one; bad input only where all of it is."""
+    if len(errors) == 1:
+        return errors[0]
+    kind = InventoryError if all(isinstance(e, InventoryError) for e in errors) else Refused
+    return kind("\n".join(map(str, errors)))

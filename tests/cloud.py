@@ -119,6 +119,7 @@ def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> 
         cluster="lab",
         folder=folder,
         hetzner=model.Hetzner.model_validate(settings),
+        postgres=model.Postgres.model_construct(version=15, port=5432),
         nodes=tuple(map(model.Node.model_validate, made)),
     )
 

@@ -125,7 +125,9 @@ def _keys() -> Iterator[str]:
         "    for instance: password: !file secrets/rails.password\n"
         "```\n\n"
         "What only the machine can tell (`shared_buffers` above its memory, a slot that may hold\n"
-        "back more than its disk) is refused by the first look, before anything is written.\n"
+        "back more than its disk, a port that another program has, a Docker or VPN range inside\n"
+        "the private network, a locale that is not there, a clock five minutes off) is refused by\n"
+        "the first look, all of it at once, before anything is written.\n"
     )
     yield from _model("cluster.yml", whole)
     models = {name: model for name, model in whole["$defs"].items() if "properties" in model}

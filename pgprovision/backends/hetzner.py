@@ -30,8 +30,8 @@ class Hetzner:
 
     What a call changes (the names in its path) must be the cluster's by its labels; what it only
     uses (Refs in its body) may be anybody's. A list is kept until the next act, as long as nothing
-    in it is moving. `going_down` is told the name of a server before it is shut down: what is
-    connected to it lets go.
+    in it is moving. `going_down` is told the name of a server before it is shut down or deleted:
+    what is connected to it lets go.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Hetzner:
             return self._lists[path]
 
     def _perform(self, do: Do) -> None:
-        if do.text.endswith("/actions/shutdown"):
+        if do.text.endswith("/actions/shutdown") or do.text.startswith("DELETE /servers/"):
             self._going_down(_server(do))
         with self._attaching if do.text.endswith("/attach_to_network") else nullcontext():
             try:

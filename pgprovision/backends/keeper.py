@@ -37,7 +37,7 @@ class Keeper:
     def reach(self) -> None:
         """Connect, where there is a machine. Raises Unreachable."""
         if self._hold is not None and not self._hold.alive:
-            self._drop()
+            self.drop()
         if self._wire is None:
             wire = self._connect()
             self._wire = None if isinstance(wire, Waiting) else wire
@@ -87,9 +87,10 @@ class Keeper:
         """Let go; what is still to be noted is noted first."""
         if self._hold is not None and self._hold.alive and self._tell():
             self._hold.end()
-        self._drop()
+        self.drop()
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Let go without a word: the machine goes down."""
         if self._wire is not None:
             self._wire.close()
         self._hold = self._wire = None

@@ -184,6 +184,14 @@ def _connect(way: Way) -> "fabric.Connection":
             next=f"find out who answers there; after a known rebuild remove the line of "
             f"{pin} from {way.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
         ) from error
+    except paramiko.PasswordRequiredException as error:
+        raise Unreachable(
+            f"the key for {way.user} has a passphrase, and nobody is asked for it here",
+            where=_where(way),
+            done="nothing was written",
+            next=f"ssh-add {way.identity or ''}".strip() + " (an agent keeps it), then the same"
+            " command again; or name a key without one in ssh.identity_file",
+        ) from error
     except paramiko.AuthenticationException as error:
         raise NotAnswering(
             f"login as {way.user} was refused: {error}",

@@ -43,7 +43,8 @@ def destroy(
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it removes none")
         refuse_split(inventory, targets)
-        plan = doomed(targets.cloud, inventory)
+        made = [node for node in inventory.nodes if node.address is None]
+        plan = doomed(targets.cloud, inventory, [n for n in made if targets.answers(n)])
         if not plan.found:
             report.say_aside(
                 "nothing of this cluster is in this project: if the API token is the right one, "

@@ -46,7 +46,8 @@ def resize(
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it resizes none")
         refuse_split(inventory, targets)
-        wanted = operation.resize(targets.cloud, inventory, node)
+        answers = node.address is None and targets.answers(node)
+        wanted = operation.resize(targets.cloud, inventory, node, answers=answers)
         for note in wanted.notes:
             report.say_aside(note)
         return wanted.tiers

@@ -9,7 +9,7 @@ import typer
 from pgprovision import record, report
 from pgprovision.cli.options import Json, Options
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import load
+from pgprovision.inventory import cluster_name
 
 VERSION = 1
 SHOWN = 5  # names in a complaint
@@ -82,7 +82,7 @@ def verify(context: typer.Context, cluster: Cluster = "", json: Json = False) ->
 def _folder(context: typer.Context, cluster: str) -> tuple[str, Path]:
     """The cluster's name, and where its records lie."""
     options: Options = context.find_root().obj
-    name = cluster or load(options.inventory).cluster
+    name = cluster or cluster_name(options.inventory)
     folder = record.folder(name)
     every = folder.parent.parent
     known = sorted(path.parent.name for path in every.glob("*/runs"))

@@ -90,17 +90,20 @@ def save(path: Path, folder: Path, cluster: str, scope: str, changes: Sequence[C
 def read(path: Path) -> SavedPlan:
     """Raises InventoryError where it is no plan of this release."""
     try:
-        plan = SavedPlan(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        found = json.loads(path.read_text())
+        if (number := found["version"]) == VERSION:
+            return SavedPlan(**found)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InventoryError(
             f"not a saved plan: {error}",
             where=str(path),
             next="pgprovision plan --out FILE makes one",
         ) from error
-    if plan.version != VERSION:
-        text = f"a saved plan of version {plan.version}; this release reads {VERSION}"
-        raise InventoryError(text, where=str(path))
-    return plan
+    raise InventoryError(
+        f"a saved plan of version {number}, of another release; this release reads {VERSION}",
+        where=str(path),
+        next="pgprovision plan --out FILE makes one",
+    )
 
 
 def _digests(folder: Path, salt: str) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pgprovision.backends.local import LocalWire
 from pgprovision.backends.wire import Wire
 from pgprovision.cli.addresses import remembered
 from pgprovision.engine import CLOUD
-from pgprovision.errors import CloudSilent, PgprovisionError
+from pgprovision.errors import CloudSilent, PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Ask, Report, Resource, Tier, Waiting
 from pgprovision.observe import Target
@@ -106,6 +106,16 @@ class Targets(dict[str, Target]):
             if isinstance(target, Host):
                 target.needed = name in on
 
+    def answers(self, node: Node) -> bool:
+        """Whether a node lets us in now. Raises Refused where something else answers in its place:
+        that is no machine that is away."""
+        try:
+            return isinstance(self[node.name].look((Ask("true"),)), dict)
+        except Refused:
+            raise
+        except PgprovisionError:
+            return False
+
     def has(self, node: Node, ask: Ask) -> bool:
         """Whether a node answers now and this holds there."""
         try:
@@ -164,6 +174,7 @@ class Targets(dict[str, Target]):
         host = self.get(server)
         if isinstance(host, Host):
             host.close()
+            host.keeper.drop()
 
     def _connect(self, node: Node) -> Wire | Waiting | None:
         from pgprovision.backends.ssh import NotAnswering, SshWire, Way

@@ -10,6 +10,7 @@ from pgprovision.inventory.adding import NewNode, add_node
 from pgprovision.inventory.complaint import BadInventory, Complaint
 from pgprovision.inventory.made import make_secrets, missing_secrets
 from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.naming import cluster_name
 from pgprovision.inventory.reading import documents, validated
 from pgprovision.inventory.sources import MAKES, here
 
@@ -20,6 +21,7 @@ __all__ = [
     "NewNode",
     "Node",
     "add_node",
+    "cluster_name",
     "load",
     "make_secrets",
     "missing_secrets",

@@ -165,6 +165,8 @@ def _files(inventory: Inventory) -> Found:
     for at, path in named.items():
         if path is not None and not _readable(path):
             yield at, f"no readable file {path}"
+        elif path is not None and at[-1] == "identity_file" and path.stat().st_mode & 0o077:
+            yield at, f"others can read {path}; run `chmod 600 {path}`"
 
 
 def _readable(path: Path) -> bool:

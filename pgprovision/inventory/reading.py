@@ -63,6 +63,11 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
     return whole
 
 
+def cluster_document(folder: Path, resolve: Resolve) -> Document:
+    """What all nodes share, by itself."""
+    return _file(folder / CLUSTER_FILE, resolve, {})
+
+
 def _file(path: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
     try:
         content = extra[path] if path in extra else path.read_bytes()

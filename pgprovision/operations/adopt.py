@@ -15,7 +15,14 @@ from pgprovision.model import Answer, Ask, Tier
 from pgprovision.operations import re_clone
 from pgprovision.quote import sh
 from pgprovision.resources import identity
-from pgprovision.resources.identity import CLAIM, MARKER, Found, fields, system_identifier
+from pgprovision.resources.identity import (
+    CLAIM,
+    MARKER,
+    Found,
+    check_format,
+    fields,
+    system_identifier,
+)
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.snapshot import Server
 from pgprovision.tasks import host
@@ -125,6 +132,7 @@ def check(inventory: Inventory, node: Node, sight: Sight, primary: str | None) -
 def _check_word(inventory: Inventory, node: Node, sight: Sight) -> None:
     """What the machine still says of itself is never overruled."""
     for path, text in ((MARKER, sight.found.marker), (CLAIM, sight.found.claim)):
+        check_format(path, text)
         owner = fields(text, "cluster", "node")
         if owner is not None and owner != (inventory.cluster, node.name):
             raise _refused(

@@ -1,15 +1,18 @@
 """Removing a cluster's servers and what was made around them. Never its backups.
 
 Only what carries the cluster's labels goes; of that, what others use stays. It is the loop with
-everything declared absent, so a run that was cut off is finished by the next.
+everything declared absent, so a run that was cut off is finished by the next. A label is no proof
+of what runs behind it: machines that answer are asked whose they are, before anything goes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Ask, Tier
 from pgprovision.owned import Item, is_ours
 from pgprovision.resources.removal import Removal
+from pgprovision.tasks import host
 from pgprovision.tasks.cloud import Looker, host_key
 
 KINDS = ("servers", "firewalls", "placement_groups", "networks", "ssh_keys")  # in this order
@@ -25,11 +28,11 @@ class Doomed:
     @property
     def found(self) -> bool:
         """Whether anything of ours is there at all."""
-        return bool(self.kept or self.tiers[0].resources)
+        return bool(self.kept or self.tiers[1].resources)
 
 
-def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
-    """What `destroy` would remove. Raises CloudError."""
+def doomed(cloud: Looker, inventory: Inventory, answering: Sequence[Node] = ()) -> Doomed:
+    """What `destroy` would remove. `answering`: nodes that can be asked. Raises CloudError."""
     asks = {kind: Ask(kind) for kind in KINDS}
     seen = cloud.look(tuple(asks.values()))
     ours = {
@@ -47,7 +50,9 @@ def doomed(cloud: Looker, inventory: Inventory) -> Doomed:
                 kept.append(f"{kind}/{item['name']} (others use it)")
     made = [node for node in inventory.nodes if node.address is None]
     keys = tuple(replace(host_key(inventory, node.name), absent=True) for node in made)
-    return Doomed((Tier("removal", tuple(going)), Tier("host keys", keys)), tuple(kept))
+    whose = [wish for node in answering for wish in host.identity(inventory, node, going=True)]
+    tiers = Tier("identity", tuple(whose)), Tier("removal", tuple(going)), Tier("host keys", keys)
+    return Doomed(tiers, tuple(kept))
 
 
 def _users(item: Item) -> set[int]:

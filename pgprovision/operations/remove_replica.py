@@ -63,9 +63,9 @@ def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
     rest, primary, node = without(inventory, leaving.name), inventory.primary, leaving.node
     shut = (primary, *leaving.peers)
     slot = Slot(on=primary.name, snapshot=snapshot(rest), slot=slot_of(leaving.name), present=False)
-    stops = node is not None and leaving.running and not leaving.delete_server
-    written = [*shut, node] if node is not None and stops else shut
-    whose = [wish for other in written for wish in host.identity(inventory, other)]
+    whose = [wish for other in shut for wish in host.identity(inventory, other)]
+    if node is not None and leaving.running:
+        whose += host.identity(inventory, node, going=leaving.delete_server)
     whole = [
         Tier("identity", tuple(whose)),
         Tier("live roles", tuple(host.live_roles(inventory, primary))),

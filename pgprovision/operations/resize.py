@@ -25,9 +25,10 @@ class Resize:
     notes: tuple[str, ...]
 
 
-def resize(cloud: Looker, inventory: Inventory, node: Node) -> Resize:
-    """The node's server with the inventory's type. Raises Refused where that cannot be, CloudError
-    where it cannot be had now."""
+def resize(cloud: Looker, inventory: Inventory, node: Node, *, answers: bool = False) -> Resize:
+    """The node's server with the inventory's type. `answers`: the machine can be asked whose it
+    is, and has to be this node. Raises Refused where that cannot be, CloudError where it cannot be
+    had now."""
     seen = cloud.look((SERVERS, TYPES, PRICING))
     servers = [item for item in seen[SERVERS].items if is_ours(item, inventory.cluster)]
     types = seen[TYPES].items
@@ -57,7 +58,8 @@ def resize(cloud: Looker, inventory: Inventory, node: Node) -> Resize:
     whole = (r for tier in cloud_tiers(inventory, (node,)) for r in tier.resources)
     wish = next(replace(r, resizable=True) for r in whole if isinstance(r, Server))
     booted = Tier("first boot", tuple(host.first_boot(inventory, node)))
-    return Resize((Tier("cloud", (wish,)), booted), tuple(notes))
+    whose = Tier("identity", tuple(host.identity(inventory, node) if answers else ()))
+    return Resize((whose, Tier("cloud", (wish,)), booted), tuple(notes))
 
 
 def _check(server: Item, wanted: Item, types: tuple[Item, ...]) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgprovision import observe
-from pgprovision.errors import PgprovisionError, Refused
+from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Tier, Waiting
 from pgprovision.observe import Look, Target
@@ -101,7 +101,7 @@ def _compared(
     for tier in tiers:
         try:
             view = observe.compare(tier, seen, seen.failed)
-        except Refused as error:
+        except (Refused, InventoryError) as error:
             troubles.append(str(error))
             continue
         for change in view.changes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.record.chain import HEAD, Link, read_head
+from pgprovision.record.chain import FORMAT, HEAD, Link, read_head
 from pgprovision.record.reading import NOT_ENDED, Run, read
 
 SOUND = ("ok", NOT_ENDED, "older")
@@ -53,8 +53,19 @@ def verify(runs: Path) -> list[Verdict]:
 def _judge(run: Run, expected: Sequence[str], before_the_chain: bool) -> Verdict:
     if run.trouble:
         return Verdict(run.id, "unreadable", run.trouble)
-    state, text = _inside(run, before_the_chain) or _outside(run, expected) or _complete(run)
+    state, text = (
+        _newer(run) or _inside(run, before_the_chain) or _outside(run, expected) or (_complete(run))
+    )
     return Verdict(run.id, state, text)
+
+
+def _newer(run: Run) -> tuple[str, str] | None:
+    """What its lines promise is not known here."""
+    number = run.begin.get("format")
+    if not isinstance(number, int) or number <= FORMAT:
+        return None
+    said = f"written by a newer release (format {number}; this release reads {FORMAT} and older)"
+    return "newer", f"{said}: verify it with that release"
 
 
 def _inside(run: Run, before_the_chain: bool) -> tuple[str, str] | None:

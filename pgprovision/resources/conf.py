@@ -4,7 +4,7 @@ Bytes decide whether it differs; the settings that moved explain it and say whet
 enough. A standby's file passes through values as high as its primary's (`shared_memory`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -47,10 +47,12 @@ class Conf(NodeSettings, Resource):
         return self._file.probe()
 
     def read(self, answer: Answer) -> State | None:
-        """Raises InventoryError for sizes that do not fit the machine."""
-        if self.memory and self.disk:
-            fit.refuse(self._wished(), self.memory, self.disk, self.on)
         return self._file.read(answer)
+
+    def complaints(self) -> Iterator[tuple[str, str]]:
+        """What does not fit the machine, as far as it was seen, and what to do about it."""
+        if self.memory and self.disk:
+            yield from fit.complaints(self._wished(), self.memory, self.disk)
 
     def remarks(self, state: State) -> tuple[str, ...]:
         return tuple(fit.remarks(self._wished(), self.memory)) if self.memory else ()
@@ -63,9 +65,12 @@ class Conf(NodeSettings, Resource):
         """The running server's settings, the other nodes' where they are bound to them, and the
         machine's size where it is not given."""
         others = self.order.needs(self.on, self.snapshot) if self.order else ()
+        return (Need(self.on, self.snapshot.ask()), *others, *self.size_needs())
+
+    def size_needs(self) -> tuple[Need, ...]:
+        """Where the machine's size is not given, the look at it."""
         known = None not in (self.memory, self.cores, self.disk)
-        size = () if known else (Need(self.on, self._size),)
-        return (Need(self.on, self.snapshot.ask()), *others, *size)
+        return () if known else (Need(self.on, self._size),)
 
     @property
     def _size(self) -> Ask:
@@ -77,18 +82,22 @@ class Conf(NodeSettings, Resource):
         )
 
     def settled(self, facts: Facts) -> Self:
-        catalog, size = facts.get(self.on, self.snapshot.ask()), facts.get(self.on, self._size)
+        catalog = facts.get(self.on, self.snapshot.ask())
         server = self.snapshot.parse(catalog) if catalog else None
-        known = replace(
-            self,
+        return replace(
+            self.sized(facts),
             server=server if isinstance(server, Server) else None,
             order=self.order and self.order.settled(self.on, self.snapshot, facts),
         )
+
+    def sized(self, facts: Facts) -> Self:
+        """With the machine's size."""
+        size = facts.get(self.on, self._size)
         if size is None or size.code:
-            return known
+            return self
         memory, cores, disk = map(int, size.text.split())
         return replace(
-            known,
+            self,
             memory=self.memory or memory * 1024,
             cores=self.cores or cores,
             disk=self.disk or disk,

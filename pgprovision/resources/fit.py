@@ -7,8 +7,6 @@ of 8 kB, kB or MB).
 import re
 from collections.abc import Iterator, Mapping
 
-from pgprovision.errors import InventoryError
-
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 LEAST_MEMORY = 448 * MB  # what a machine sold with 512 MB shows
 LEAST_DISK = 4 * GB  # the system, PostgreSQL and some WAL
@@ -30,14 +28,14 @@ def bytes_of(name: str, value: object) -> int | None:
     return int(float(found[1]) * unit)
 
 
-def refuse(settings: Mapping[str, object], memory: int, disk: int, on: str) -> None:
-    """Raises InventoryError where PostgreSQL could not start, or the disk would fill up."""
-    if memory < LEAST_MEMORY:
-        _bad(
-            on, f"{_size(memory)} of memory; expected {_size(LEAST_MEMORY)} or more", "server_type"
-        )
-    if disk < LEAST_DISK:
-        _bad(on, f"a disk of {_size(disk)}; expected {_size(LEAST_DISK)} or more", "server_type")
+def complaints(settings: Mapping[str, object], memory: int, disk: int) -> Iterator[tuple[str, str]]:
+    """What is wrong, and what to do, where PostgreSQL could not start or the disk would fill up."""
+    for has, least, what in (
+        (memory, LEAST_MEMORY, f"{_size(memory)} of memory"),
+        (disk, LEAST_DISK, f"a disk of {_size(disk)}"),
+    ):
+        if has < least:
+            yield f"{what}; expected {_size(least)} or more", "expected for instance server_type"
     for name, most, what in (
         ("shared_buffers", memory, "memory"),
         ("work_mem", memory, "memory"),
@@ -46,7 +44,7 @@ def refuse(settings: Mapping[str, object], memory: int, disk: int, on: str) -> N
         wished = bytes_of(name, settings.get(name, ""))
         if wished is not None and wished >= most:
             text = f"{name} {settings[name]} is not less than the machine's {what}, {_size(most)}"
-            _bad(on, text, f"{name}: {_size(most // 4)}")
+            yield text, f"expected for instance {name}: {_size(most // 4)}"
 
 
 def remarks(settings: Mapping[str, object], memory: int) -> Iterator[str]:
@@ -61,12 +59,6 @@ def remarks(settings: Mapping[str, object], memory: int) -> Iterator[str]:
             f"{connections} connections x work_mem {_size(work)} + shared_buffers {_size(shared)} "
             f"are {_size(whole)}; the machine has {_size(memory)}"
         )
-
-
-def _bad(on: str, what: str, instead: str) -> None:
-    raise InventoryError(
-        what, where=on, done="nothing was written", next=f"expected for instance {instead}"
-    )
 
 
 def _size(number: int) -> str:

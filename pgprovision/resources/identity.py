@@ -18,6 +18,7 @@ from pgprovision.resources.instance import Instance, note
 FOLDER = "/etc/pgprovision"
 CLAIM = f"{FOLDER}/claim.json"
 MARKER = f"{FOLDER}/marker.json"
+FORMAT = 1  # of claim and marker; one that names none is of this one
 
 
 def system_identifier(instance: Instance) -> Ask:
@@ -78,12 +79,24 @@ def fields(text: str | None, *keys: str) -> tuple[str, ...] | None:
         return None
 
 
+def check_format(path: str, text: str | None) -> None:
+    """Raises Refused where a newer release wrote it: what it means there is not known here."""
+    (format_,) = fields(text, "format") or (str(FORMAT),)
+    if format_ != str(FORMAT):
+        raise _refused(
+            f"{path} was written by a newer release of pgprovision (format {format_}; this release"
+            f" reads {FORMAT})",
+            "use that release, or a later one, on this controller",
+        )
+
+
 def judge(found: Found, identity: "Identity") -> None:
     """Raises Refused unless the machine is this node's, or nobody's and empty."""
     if found.marker is None and found.claim is None:
         _check_empty(found, identity)
         return
     path, text = (CLAIM, found.claim) if found.marker is None else (MARKER, found.marker)
+    check_format(path, text)
     owner = fields(text, "cluster", "node")
     if owner is None:
         raise _refused(

@@ -6,7 +6,17 @@ from functools import partial
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
-from pgprovision.tasks import backup, cloud, configuration, host, postgres, proof, replica, system
+from pgprovision.tasks import (
+    backup,
+    cloud,
+    configuration,
+    host,
+    postgres,
+    preflight,
+    proof,
+    replica,
+    system,
+)
 
 Step = Callable[[Inventory, Node], Iterable[Resource]]
 
@@ -36,6 +46,7 @@ def tiers(
         tier("identity", [*nodes, *beside], host.identity),
         tier("live roles", [inventory.primary], live_roles),
         tier("first boot", nodes, host.first_boot),
+        tier("preflight", nodes, preflight.preflight),
         tier("claim", nodes, host.claim),
         cloud.host_keys(inventory, nodes),
         tier("upgrades", nodes, system.upgrades),

@@ -30,7 +30,7 @@ from pgprovision.tasks.places import (
 def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
     """C1, C8: rendered whole, sized from the machine, overridden setting by setting; a restart in
     the right order among the nodes that this run looks after."""
-    yield replace(_conf(inventory, node), order=_order(inventory, moving))
+    yield replace(plain_conf(inventory, node), order=_order(inventory, moving))
 
 
 def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
@@ -76,7 +76,7 @@ def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield Overrides(
         on=node.name,
         snapshot=snapshot(inventory),
-        managed=_conf(inventory, node).managed(),
+        managed=plain_conf(inventory, node).managed(),
         declared=frozenset(
             (role.name, name.lower()) for role in inventory.roles.values() for name in role.settings
         ),
@@ -91,7 +91,8 @@ def _order(inventory: Inventory, moving: Sequence[Node]) -> Order:
     )
 
 
-def _conf(inventory: Inventory, node: Node) -> Conf:
+def plain_conf(inventory: Inventory, node: Node) -> Conf:
+    """The file by itself: no other node has a say in it."""
     backup, postgres = inventory.backup, inventory.postgres
     archive = restore = ""
     if backup is not None and backup.archiving:

@@ -46,10 +46,12 @@ def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield PrivateAddress(on=node.name, address=str(node.private_ip))
 
 
-def identity(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """Whose machine this is, before anything is written to it."""
-    on = node.name
-    yield Identity(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
+def identity(inventory: Inventory, node: Node, going: bool = False) -> Iterator[Resource]:
+    """Whose machine this is, before anything is written to it. `going`: it is to be deleted, so
+    what became of its data does not matter."""
+    on, cluster = node.name, inventory.cluster
+    here = instance(inventory)
+    yield Identity(on=on, cluster=cluster, node=on, instance=here, remade=going)
 
 
 def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:

@@ -1,5 +1,6 @@
 """destroy: only what is ours, only after the typed name, whatever interrupts it."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.engine import converge
 from pgprovision.errors import Refused
-from pgprovision.model import Do, Report
+from pgprovision.model import Answer, Ask, Do, Report
 from pgprovision.observe import Target
 from pgprovision.operations.destroy import doomed
 from pgprovision.operations.typed import confirmed
@@ -58,6 +59,48 @@ def test_F50_destroy_with_a_wrong_name_typed_touches_nothing(
     with pytest.raises(Refused, match="the name typed is not the cluster's"):
         remove(tmp_path, sim, typed="lob")
     assert sim.lab("GET", "/requests")["writes"] == 0
+
+
+class Behind:
+    """What answers behind a server's label."""
+
+    def __init__(self, name: str, marker: str) -> None:
+        self.name, self._marker = name, marker
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+        return {ask: Answer(out=self._marker.encode()) for ask in asks}
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        raise AssertionError("nothing is done on it")
+
+
+@pytest.mark.parametrize(
+    ("marker", "refused"),
+    [
+        ('marker {"cluster": "lab", "node": "db-1", "system_identifier": "1"}\n', False),
+        ('claim {"cluster": "lab", "node": "db-1"}\ndata\n', False),
+        ("", False),
+        ('marker {"cluster": "shop", "node": "db-1", "system_identifier": "1"}\n', True),
+        ('marker {"cluster": "lab", "node": "db-2", "system_identifier": "1"}\n', True),
+        ("data\n", True),
+    ],
+    ids=["ours, data gone", "half made", "fresh", "another cluster", "another node", "nobody's"],
+)
+def test_F23_F50_destroy_when_another_machine_is_behind_a_label_touches_nothing(
+    sim: Simulator, tmp_path: Path, marker: str, refused: bool
+) -> None:
+    up(tmp_path, sim)
+    cloud, wishes = project(sim), inventory(tmp_path, sim)
+    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    targets["db-1"] = Behind("db-1", marker)
+    plan = doomed(cloud, wishes, wishes.nodes[:1])
+    approve = confirmed("lab", lambda names: "lab")
+    if refused:
+        with pytest.raises(Refused, match=r"this machine is db-|nothing says that it is db-1"):
+            converge(plan.tiers, targets, approve, Notebook())
+    else:
+        converge(plan.tiers, targets, approve, Notebook())
+    assert len(listed(sim, "servers")) == (2 if refused else 0)
 
 
 @pytest.mark.parametrize("last", range(8))

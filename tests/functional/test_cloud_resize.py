@@ -52,7 +52,7 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(sim: Simulator, tmp_path
     made(tmp_path, sim)
     sim.machines.log.clear()
     notebook = Notebook()
-    (cloud, _) = wanted(tmp_path, sim, "ccx23").tiers
+    (_, cloud, _) = wanted(tmp_path, sim, "ccx23").tiers
     run(sim, (cloud,), watcher=notebook)
     assert sizes(sim) == [("ccx23", 80, "running"), ("ccx13", 80, "running")]
     assert notebook.actions == [
@@ -71,7 +71,7 @@ def test_server_that_is_shut_down_is_let_go_of_before(sim: Simulator, tmp_path: 
     def let_go(server: str) -> None:
         power.append((server, listed(sim, "servers")[0]["status"] == "running"))
 
-    (change, _) = wanted(tmp_path, sim, "ccx23").tiers
+    (_, change, _) = wanted(tmp_path, sim, "ccx23").tiers
     cloud = Hetzner("hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", going_down=let_go)
     targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
     converge((change,), targets, allowed, Notebook())
@@ -103,7 +103,7 @@ def test_resize_killed_after_any_action_is_finished_by_the_next(
         if len(seen) > last:
             raise Killed
 
-    cloud = wanted(tmp_path, sim, "ccx23").tiers[:1]
+    cloud = wanted(tmp_path, sim, "ccx23").tiers[:2]
     with pytest.raises(Killed):
         run(sim, cloud, watcher=Notebook(stop))
     assert run(sim, cloud).left == []

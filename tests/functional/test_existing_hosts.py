@@ -3,10 +3,13 @@
 `old-1` is reached directly, `old-2` only by its private address, over `old-1`.
 """
 
+import os
 import re
+import subprocess
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from hcloud.images import Image
@@ -83,7 +86,7 @@ def cluster(primary: Old) -> Old:
     return primary
 
 
-def test_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
+def test_B103_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
     run = old.person.run("up", "--yes")
     assert run.code == 3, run.err
     assert "the host key of old-1 is not known" in run.err
@@ -91,7 +94,7 @@ def test_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
     assert "Accepted publickey" not in old.person.shell(PRIMARY, "journalctl -u ssh -o cat")
 
 
-def test_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
+def test_B104_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
     old.pin(PRIMARY)
     old.describe(
         PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + "ssh: {user: asked}\n"
@@ -101,6 +104,91 @@ def test_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) 
     assert run.code == 5
     assert "asked does not become root: sudo: a password is required" in run.err
     assert "NOPASSWD" in run.err
+
+
+OURS = "ls -d /etc/pgprovision /var/lib/pgprovision /etc/postgresql-common 2>/dev/null || :"
+
+
+@pytest.mark.parametrize(
+    ("node", "shell", "back", "said"),
+    [
+        ("ssh: {user: stranger}\n", ":", ":", "login as stranger was refused"),
+        ("", "chmod 0 /usr/bin/sudo", "chmod 4755 /usr/bin/sudo", "does not become root"),
+        (
+            "",
+            "chmod 700 /home/deploy/.ssh; mv /home/deploy/.ssh /home/deploy/gone",
+            "mv /home/deploy/gone /home/deploy/.ssh",
+            "login as deploy was refused",
+        ),
+    ],
+    ids=["B104 wrong user", "B104 no sudo", "B103 key that is not let in"],
+)
+def test_login_when_it_is_not_right_is_named_and_nothing_written(
+    old: Old, node: str, shell: str, back: str, said: str
+) -> None:
+    old.pin(PRIMARY)
+    old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + node)
+    old.person.shell(PRIMARY, shell)
+    run = old.person.run("up", "--yes")
+    old.person.shell(PRIMARY, back)
+    old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]))
+    assert run.code == 5, run.err
+    assert said in run.err
+    assert "next: " in run.err
+    assert old.person.shell(PRIMARY, OURS) == ""
+
+
+def test_B103_key_when_it_has_a_passphrase_is_said_and_nobody_asked(old: Old) -> None:
+    old.pin(PRIMARY)
+    key = old.person.inventory / "secrets/id_ed25519"
+    plain = key.read_bytes()
+    change = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "a passphrase", "-f", str(key)]
+    subprocess.run(change, check=True)
+    run = old.person.run("up", "--yes")
+    key.write_bytes(plain)
+    assert run.code == 5, run.err
+    assert "the key for deploy has a passphrase" in run.err
+    assert "ssh-add" in run.err
+
+
+def test_B103_host_when_nobody_answers_there_is_named_and_nothing_written(old: Old) -> None:
+    old.describe(PRIMARY, _node(old, "primary", PRIMARY, PRIVATE[PRIMARY]))
+    run = old.person.run("up", "--yes")
+    old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]))
+    assert run.code in (3, 5), run.err
+    assert f"{PRIMARY} ({PRIVATE[PRIMARY]}:22)" in run.err
+
+
+def test_B76_B79_B95_B107_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
+    old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two clocks are one in a lab: the controller's `date` says that it is an hour ago."""
+    person = old.person
+    old.pin(PRIMARY)
+    old.describe(REPLICA, _node(old, "replica", REPLICA, PRIVATE[REPLICA]))
+    config = person.inventory / "cluster.yml"
+    before = config.read_text()
+    person.rewrite("cluster.yml", {"locale: C.UTF-8": "locale: de_DE.UTF-8"})
+    late = tmp_path / "date"
+    late.write_text('#!/bin/sh\nexec /bin/date -d "1 hour ago" "$@"\n')
+    late.chmod(0o755)
+    bridge = "ip link add docker0 type bridge; ip addr add 10.0.7.9/28 dev docker0"
+    squat = "systemd-run -q --unit=squatter systemd-socket-activate -l 5432 cat"
+    person.shell(PRIMARY, f"{bridge}; ip link set docker0 up; {squat}")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        runs = [person.run(*words) for words in (("plan", "primary"), ("up", "primary", "--yes"))]
+    person.shell(PRIMARY, "ip link del docker0; systemctl stop squatter")
+    config.write_text(before)
+    (person.inventory / "nodes" / f"{REPLICA}.yml").unlink()
+    for run in runs:
+        assert run.code == 2, run.err
+        assert "old-1: 4 things do not fit" in run.err
+        assert re.search(r"port 5432 is in use on \S+ by systemd-socket- \(pid \d+\)", run.err)
+        assert re.search(r"its clock is 3\d\d\d s ahead of the controller's", run.err)
+        assert "10.0.7.0/28 on card docker0 overlaps with the node 10.0.7.12" in run.err
+        assert "it has no locale de_DE.UTF-8; it has c, c.utf8" in run.err
+    assert person.shell(PRIMARY, OURS) == ""
 
 
 def test_A9_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
@@ -203,7 +291,9 @@ def test_F22_host_key_when_changed_is_refused_with_both_fingerprints(cluster: Ol
     assert got in run.err
 
 
-def test_F23_host_when_it_is_another_node_is_refused_and_not_written_to(cluster: Old) -> None:
+def test_F23_B34_host_when_another_inventory_names_it_is_refused_and_not_written_to(
+    cluster: Old,
+) -> None:
     person = cluster.person
     stranger = replace(cluster, person=newcomer(person.lab, person.home / "stranger", "stranger"))
     stranger.person.rewrite("cluster.yml", {BLOCK.format("hetzner"): "", BLOCK.format("ssh"): SSH})

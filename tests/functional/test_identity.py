@@ -221,7 +221,7 @@ def test_F69_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_dis
 # --- F72, F73: the inventory is wrong ---
 
 
-def test_F72_version_when_edited_is_refused_with_the_way_back(pair: Person) -> None:
+def test_F72_B106_version_when_edited_is_refused_with_the_way_back(pair: Person) -> None:
     with rewritten(pair, "cluster.yml", {"  version: 15": "  version: 16"}), untouched(pair, *BOTH):
         back = "put postgres.version back to 15; a major upgrade will be a verb of its own"
         refused(
@@ -324,7 +324,7 @@ for i in $(seq 100); do [ -S /var/run/postgresql/.s.PGSQL.5432 ] && exit; sleep 
 journalctl -u {UNIT} -n 20 >&2; exit 1"""
 
 
-def test_F68_F78_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
+def test_F68_F78_B106_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
     pair: Person,
 ) -> None:
     pair.done("remove-replica", TWO, "--confirm", TWO)

@@ -1,7 +1,7 @@
 """`make sweep`: crash points of an install, add-replica, a day-two change and destroy, by kinds of
 death; the standing oracles after each. A line for each walk, one JSON file at the end.
 
-    python -m tests.sweep [--only install,day-two] [--results FOLDER]
+    python -m tests.sweep [--only kill-before,host] [--stride 4] [--results FOLDER]
 """
 
 import argparse
@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.lab import temporary_lab
-from tests.person import Person, newcomer
+from tests.person import Person, finished, newcomer
 from tests.sweep import walk as walks
-from tests.sweep.walk import Walk, killed, struck
+from tests.sweep.walk import Walk, killed, machines, struck
 
 FIRST, SECOND = "sweep-1", "sweep-2"
 CONF = "/etc/postgresql/15/main"
@@ -30,6 +30,7 @@ DAY_TWO = (  # what hands and time do between two runs, on the primary
     "rm -f /etc/update-motd.d/50-pgprovision",
     "nft add rule inet pgprovision input tcp dport 5432 accept || :",
 )
+WRITABLE = "select pg_is_in_recovery()"
 SQL = ("alter role rails connection limit 7", "alter system set work_mem = '64MB'")
 
 
@@ -56,10 +57,11 @@ class Sweep:
         )
 
     def converged(self, walk: Walk, run_code: int, err: str) -> None:
-        """O1, O2 and O4 after a walk."""
+        """O1, O2, O4 and V10 after a walk."""
         person = self.person
         walk.expect(run_code == 0, f"the last run ended with {run_code}: {err[-600:]}")
-        again = person.run("up", "--json")
+        with person.begin("up", "--json") as process:
+            again = finished(process, walks.PATIENCE)
         found = again.document
         walk.expect(
             again.code == 0 and not found["changes"], f"a rerun changes: {found['changes']}"
@@ -68,6 +70,8 @@ class Sweep:
         if self.rows:
             rows = person.sql(FIRST, "select count(*), max(n) from canary")
             walk.expect(rows == f"{self.rows}|{self.rows}", f"canary: {rows}, written {self.rows}")
+        writable = [n for n in machines(person) if person.sql(n, WRITABLE) == "f"]
+        walk.expect(writable == [FIRST], f"V10: writable are {writable}")
         secrets = [text for text in person.secrets().values() if text in run_text(person)]
         walk.expect(not secrets, "a secret is in a record")
 
@@ -111,7 +115,7 @@ def run_text(person: Person) -> str:
     return "\n".join(path.read_text() for path in person.home.rglob("runs/*") if path.is_file())
 
 
-def sweep(person: Person, only: set[str]) -> list[Walk]:
+def sweep(person: Person, only: set[str], stride: int) -> list[Walk]:
     self = Sweep(person)
 
     def by_kill(point: str) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
@@ -123,16 +127,17 @@ def sweep(person: Person, only: set[str]) -> list[Walk]:
 
     def by(inject: walks.Inject, points: int) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
         def command(walk: Walk, words: tuple[str, ...]) -> tuple[int, str]:
-            run = struck(person, walk, *words, inject=inject, points=points)
+            run = struck(person, walk, *words, inject=inject, points=points, stride=stride)
             return run.code, run.err
 
         return command
 
     kinds = {
-        "kill-after": by_kill("1:after"),
-        "kill-before": by_kill("2:before"),
+        "kill-after": by_kill(f"{stride}:after"),
+        "kill-before": by_kill(f"{stride + 1}:before"),
         "sshd": by(walks.no_line, walks.LIMIT),
-        "network": by(walks.no_network, 3),
+        "network": by(walks.no_network(60), 3),
+        "blip": by(walks.no_network(6), 3),
         "host": by(walks.no_host, 3),
     }
     for kind, command in kinds.items():
@@ -143,14 +148,15 @@ def sweep(person: Person, only: set[str]) -> list[Walk]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="kill-after,kill-before,sshd,network,host")
+    parser.add_argument("--only", default="kill-after,kill-before,sshd,network,blip,host")
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--stride", type=int, default=1, help="a fault every so many changes")
     options = parser.parse_args()
     began = datetime.now(UTC)
     with temporary_lab("-sweep") as lab, tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "sweep"  # the home's name is the cluster's
         folder.mkdir()
-        found = sweep(newcomer(lab, folder, "sweep"), set(options.only.split(",")))
+        found = sweep(newcomer(lab, folder, "sweep"), set(options.only.split(",")), options.stride)
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -162,6 +168,7 @@ def main() -> int:
         "commit": commit,
         "began": began.isoformat(timespec="seconds"),
         "load": os.getloadavg()[0],
+        "stride": options.stride,
         "points": points,
         "converged": converged,
         "walks": [vars(walk) for walk in found],

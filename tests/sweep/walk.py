@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from tests.person import Person, Run, finished
 
+PATIENCE = 1800  # seconds for one run: a busy machine is no fault
 LIMIT = 250  # points of one command; more means that it does not get further
 
 
@@ -43,17 +44,21 @@ def no_line(person: Person, process: "subprocess.Popen[str]") -> None:
         person.console(node, "kill -9 $(ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }')")
 
 
-def no_network(person: Person, process: "subprocess.Popen[str]") -> None:
-    """Kind 3: every machine falls off the public network; for 25 s, which is past the lease."""
+def no_network(seconds: float) -> Inject:
+    """Kind 3: every machine falls off the public network. Past the lease (60 s), or for a moment
+    (6 s) that the run has to sit out."""
     shut = "nft 'add table inet sweep; add chain inet sweep in { type filter hook input priority"
-    for node in machines(person):
-        person.console(
-            node, f"{shut} -300; policy accept; }}; add rule inet sweep in tcp dport 22 drop'"
-        )
-    process.send_signal(signal.SIGCONT)
-    time.sleep(25)
-    for node in machines(person):
-        person.console(node, "nft delete table inet sweep")
+    rule = f"{shut} -300; policy accept; }}; add rule inet sweep in tcp dport 22 drop'"
+
+    def inject(person: Person, process: "subprocess.Popen[str]") -> None:
+        for node in machines(person):
+            person.console(node, rule)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(seconds)
+        for node in machines(person):
+            person.console(node, "nft delete table inet sweep")
+
+    return inject
 
 
 def no_host(person: Person, process: "subprocess.Popen[str]") -> None:
@@ -79,7 +84,8 @@ def machines(person: Person) -> list[str]:
 def killed(person: Person, walk: Walk, *words: str, point: str) -> Run:
     """Kind 1: SIGKILL at this point of each run, until a run ends by itself."""
     while walk.points < LIMIT:
-        run = person.run(*words, kill=point)
+        with person.begin(*words, kill=point) as process:
+            run = finished(process, PATIENCE)
         judge(walk, run)
         if run.code != -signal.SIGKILL:
             return run
@@ -88,11 +94,18 @@ def killed(person: Person, walk: Walk, *words: str, point: str) -> Run:
     return run
 
 
-def struck(person: Person, walk: Walk, *words: str, inject: Inject, points: int = LIMIT) -> Run:
-    """Before the first change of each run it stops, the fault is injected, it goes on and is asked
-    to end after the step. The last run is left alone."""
+def struck(
+    person: Person,
+    walk: Walk,
+    *words: str,
+    inject: Inject,
+    points: int = LIMIT,
+    stride: int = 1,
+) -> Run:
+    """Before the first change (or the `stride`th) of each run it stops, the fault is injected, it
+    goes on and is asked to end after the step. The last run is left alone."""
     while walk.points < points:
-        with person.begin(*words, kill="1:before:STOP") as process:
+        with person.begin(*words, kill=f"{stride}:before:STOP") as process:
             stopped = asleep(process)
             if stopped:
                 walk.points += 1
@@ -100,11 +113,12 @@ def struck(person: Person, walk: Walk, *words: str, inject: Inject, points: int 
                 process.send_signal(signal.SIGCONT)
                 time.sleep(0.3)
                 process.send_signal(signal.SIGINT)
-            run = finished(process, 400)
+            run = finished(process, PATIENCE)
         judge(walk, run)
         if not stopped:
             return run
-    return person.run(*words)
+    with person.begin(*words) as process:
+        return finished(process, PATIENCE)
 
 
 def asleep(process: "subprocess.Popen[str]") -> bool:

@@ -7,10 +7,16 @@ import pytest
 from pgprovision.errors import InventoryError
 from pgprovision.model import Answer
 from pgprovision.resources.conf import Conf
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.preflight import Preflight
 from tests.unit.test_postgres_files import CONF
 
 MB, GB = 1 << 20, 1 << 30
-ABSENT = Answer(4)
+
+
+def look(wished: Conf) -> None:
+    """The look at the machine before the first write."""
+    Preflight(on="db-1", instance=Instance(), private_ip="10.0.1.11", conf=wished).read(Answer())
 
 
 def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Conf:
@@ -28,7 +34,7 @@ def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Co
 )
 def test_B85_memory_setting_above_the_machines_is_bad_input(wished: Conf, expected: str) -> None:
     with pytest.raises(InventoryError, match=expected) as caught:
-        wished.read(ABSENT)
+        look(wished)
     assert caught.value.exit_code == 2
     assert caught.value.where == "db-1"
     assert caught.value.done == "nothing was written"
@@ -37,8 +43,8 @@ def test_B85_memory_setting_above_the_machines_is_bad_input(wished: Conf, expect
 
 def test_B94_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="max_slot_wal_keep_size 16GB is not less than the ma"):
-        conf(disk=10 * GB, max_slot_wal_keep_size="16GB").read(ABSENT)
-    conf(disk=10 * GB, max_slot_wal_keep_size="2GB").read(ABSENT)
+        look(conf(disk=10 * GB, max_slot_wal_keep_size="16GB"))
+    look(conf(disk=10 * GB, max_slot_wal_keep_size="2GB"))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,7 @@ def test_B94_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
 )
 def test_B107_machine_that_is_too_small_is_bad_input(small: Conf, expected: str) -> None:
     with pytest.raises(InventoryError, match=expected):
-        small.read(ABSENT)
+        look(small)
 
 
 def test_B86_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
@@ -63,11 +69,11 @@ def test_B86_connections_that_could_take_more_memory_than_there_is_are_a_remark(
 @pytest.mark.parametrize("memory", [512 * MB, GB, 2 * GB, 8 * GB, 64 * GB, 256 * GB])
 def test_computed_settings_when_nothing_is_given_fit_every_machine(memory: int) -> None:
     computed = conf(memory=memory, disk=20 * GB)
-    computed.read(ABSENT)
+    look(computed)
     assert computed.remarks({}) == ()
 
 
 def test_conf_when_the_machine_is_not_seen_yet_is_not_judged() -> None:
     unseen = replace(CONF, overrides={"shared_buffers": "900GB"})
-    assert unseen.read(ABSENT) is None
+    look(unseen)
     assert unseen.remarks({}) == ()

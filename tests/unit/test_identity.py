@@ -213,6 +213,7 @@ def test_F78_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen
         (False, sight(found=marked("hcb-lab", "server-postgres-2")), None, "is server-postgres-2"),
         (False, sight(found=marked("hcb-lab", "server-postgres-1", "72")), None, "identifier 72"),
         (False, sight(server=server(system_identifier="9")), None, "what answers on port 5432"),
+        (False, sight(found=Found(marker='{"format": 2}', data=True)), None, "a newer release"),
         (False, sight(found=Found(data=True, making=True)), None, "half-made cluster is nobody's"),
         (False, sight(found=Found(), identifier=""), None, "there is no cluster in"),
         (

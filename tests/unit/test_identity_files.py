@@ -15,7 +15,6 @@ from pgprovision.model import Diff, Do
 from pgprovision.resources.file import File
 
 RUNS = 100
-SECONDS = 0.03  # about twice what one write takes
 OLD, NEW = "old\n" * 2_000, "new\n" * 4_000
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="coreutils' sync")
@@ -54,10 +53,13 @@ def test_F79_file_when_killed_between_write_and_rename_is_the_old_or_the_new_one
     tmp_path: Path, name: str
 ) -> None:
     path, moments = tmp_path / name, random.Random(79)
-    write(wish(path, OLD))
+    began = time.monotonic()
+    for _ in range(3):
+        write(wish(path, OLD))
+    longest = (time.monotonic() - began) / 3 * 2  # seconds: twice what one write takes here and now
     found: list[str] = []
     for _ in range(RUNS // 2):
-        write_and_die(wish(path, NEW), moments.uniform(0.0, SECONDS))
+        write_and_die(wish(path, NEW), moments.uniform(0.0, longest))
         found.append(path.read_text())
         if found[-1] == NEW:
             write(wish(path, OLD))  # over whatever the killed one left beside it

@@ -62,6 +62,39 @@ def test_runs_when_no_cluster_is_named_then_it_is_the_inventorys(
     assert (code, out) == (0, record.readable.read_text())
 
 
+@pytest.mark.parametrize("words", [(), ("show", "latest"), ("verify",)])
+@pytest.mark.parametrize("rest", ["", "hetzner: {token: !env NOBODY_SETS_THIS}\npostgras: 1\n"])
+def test_runs_when_the_inventory_lacks_all_but_its_name_then_they_are_shown(
+    words: tuple[str, ...], rest: str, shell: Shell, tmp_path: Path
+) -> None:
+    record = done()
+    (tmp_path / "cluster.yml").write_text(f"cluster: {CLUSTER}\n{rest}")
+    code, out, err = shell("-i", str(tmp_path), "runs", *words)
+    assert (code, err) == (0, "")
+    assert record.id in out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cluster.yml:1:1: cannot be read"),
+        ("", "empty; expected a mapping"),
+        ("nodes: 1\n", "cluster.yml:1:1: cluster: missing; expected the cluster's name"),
+        ("cluster: ../x\n", "cluster.yml:1:10: cluster:"),
+        ("cluster: !env NAME\n", "expected the name itself in cluster.yml"),
+        ("cluster: [a\n", "cluster.yml:"),
+    ],
+)
+def test_runs_when_the_name_cannot_be_told_then_bad_input(
+    text: str | None, said: str, shell: Shell, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "cluster.yml").write_text(text)
+    code, _, err = shell("-i", str(tmp_path), "runs")
+    assert code == 2
+    assert said in err
+
+
 @pytest.mark.parametrize("words", [(), ("verify",)])
 def test_runs_when_there_are_no_records_then_it_says_so(
     words: tuple[str, ...], shell: Shell, state: Path

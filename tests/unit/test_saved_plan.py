@@ -82,7 +82,7 @@ def test_plan_when_it_holds_digests_then_none_that_can_be_looked_up(folder: Path
     assert not set(one.values()) & set(two.values())
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "\x00", '{"version": 9}', "null"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "\x00", '{"version": 1}', "null"])
 def test_file_when_it_is_no_plan_then_says_so(tmp_path: Path, text: str) -> None:
     (tmp_path / "p").write_text(text)
     with pytest.raises(InventoryError, match="not a saved plan"):
@@ -91,9 +91,9 @@ def test_file_when_it_is_no_plan_then_says_so(tmp_path: Path, text: str) -> None
         saved_plan.read(tmp_path / "missing")
 
 
-def test_file_when_of_a_newer_release_then_says_so(
+def test_V23_file_when_of_a_newer_release_then_says_so(
     plan: saved_plan.SavedPlan, tmp_path: Path
 ) -> None:
-    (tmp_path / "p").write_text(json.dumps({**vars(plan), "version": 2}))
-    with pytest.raises(InventoryError, match="version 2; this release reads 1"):
+    (tmp_path / "p").write_text(json.dumps({**vars(plan), "version": 2, "signed": "x"}))
+    with pytest.raises(InventoryError, match="version 2, of another release; this release reads 1"):
         saved_plan.read(tmp_path / "p")

@@ -104,7 +104,9 @@ def test_D2_F107_conf_when_the_repository_cannot_be_read_with_it_stays_as_it_was
     assert world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest") == before
 
 
-def test_D4_F110_stanza_of_another_cluster_when_met_is_refused_and_left_alone(world: World) -> None:
+def test_D4_F110_B97_stanza_of_another_cluster_when_met_is_refused_and_left_alone(
+    world: World,
+) -> None:
     world.machine.shell("pg_createcluster 15 other")
     with pytest.raises(Refused, match="belongs to another cluster"):
         world.machine.plan(world.stanza(instance=Instance(name="other")))

@@ -1,0 +1,25 @@
+"""Bad input that only a machine can tell, before the first write to it."""
+
+from collections.abc import Iterator
+
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Resource
+from pgprovision.resources.preflight import Preflight
+from pgprovision.tasks.configuration import plain_conf
+from pgprovision.tasks.places import instance
+
+
+def preflight(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """What the inventory asks of the machine fits it; all that does not, at once."""
+    network, made = inventory.hetzner and inventory.hetzner.network, inventory.databases.values()
+    named = {inventory.postgres.locale, *(database.locale for database in made)}
+    given = "locales-all" in inventory.apt.extra_packages
+    yield Preflight(
+        on=node.name,
+        instance=instance(inventory),
+        private_ip=str(node.private_ip),
+        conf=plain_conf(inventory, node),
+        ranges=(str(network.ip_range),) if network and node.address is None else (),
+        peers=tuple(str(n.private_ip) for n in inventory.nodes if n.name != node.name),
+        locales=() if given else tuple(sorted(named)),
+    )

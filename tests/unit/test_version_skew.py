@@ -1,0 +1,75 @@
+"""V23: what a newer release wrote is not guessed at, what an older one wrote is read."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pgprovision.errors import Refused
+from pgprovision.holder import Holder, readable
+from pgprovision.record import verify
+from pgprovision.resources.identity import Found, judge
+from tests.unit.records import done, state
+from tests.unit.test_identity import CLAIM, FULL, IDENTITY, MARKER
+
+__all__ = ["state"]
+
+
+def of_format(text: str, number: object) -> str:
+    return json.dumps({**json.loads(text), "format": number, "more": ["of", "it"]})
+
+
+@pytest.mark.parametrize(
+    ("found", "file"),
+    [
+        (replace(FULL, marker=of_format(MARKER, 2)), "marker.json"),
+        (Found(claim=of_format(CLAIM, 2)), "claim.json"),
+        (Found(claim=of_format(CLAIM, "next")), "claim.json"),
+        (replace(FULL, marker='{"format": 7}'), "marker.json"),
+    ],
+)
+def test_V23_machine_when_a_newer_release_marked_it_is_refused_in_clear_words(
+    found: Found, file: str
+) -> None:
+    with pytest.raises(Refused, match=rf"{file} was written by a newer release .*reads 1\)") as no:
+        judge(found, IDENTITY)
+    assert no.value.done == "nothing was written"
+    assert "use that release" in no.value.next
+
+
+def test_V23_machine_when_an_older_release_marked_it_goes_on() -> None:
+    judge(FULL, IDENTITY)  # no format in it
+    judge(replace(FULL, marker=of_format(MARKER, 1)), IDENTITY)
+
+
+def test_V23_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path) -> None:
+    first, second = done(), done()
+    text = first.path.read_text()
+    assert '"format": 2' in text
+    first.path.write_text(text.replace('"format": 2', '"format": 3'))
+    [newer, *_] = [one for one in verify(state) if one.id == first.id]
+    assert (newer.state, newer.sound) == ("newer", False)
+    assert newer.text.startswith("written by a newer release (format 3; this release reads 2")
+    assert second.id in {one.id for one in verify(state)}
+
+
+def test_V23_record_when_of_an_older_release_is_sound(state: Path) -> None:
+    old = done()
+    lines = [json.loads(line) for line in old.path.read_text().splitlines()]
+    for line in lines:
+        del line["prev"]
+        line.pop("format", None)
+    old.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (state / "head").unlink()
+    assert [(one.state, one.sound) for one in verify(state)] == [("older", True)]
+
+
+def test_V23_lock_when_of_a_newer_release_counts_as_held() -> None:
+    holder = Holder("me", "here", "now", "up", "run")
+    assert readable(holder.text(), "3")
+    newer = replace(holder, version=2).text()
+    assert Holder.parse(newer) is None
+    assert not readable(newer, "3")
+    more = json.dumps({**json.loads(holder.text()), "of": "more"})
+    assert not readable(more, "3")
