@@ -66,7 +66,8 @@ class Do:
     method and path (`POST /servers/{servers:db-1}/actions/poweron`) and `body` what is sent.
     `timeout` in seconds. `reconnects`: it touches the way in, so the next look goes over a
     connection made anew. `until`: shell text that ends when the work this began has ended; the
-    loop looks instead, a person who acts by hand waits with it."""
+    loop looks instead, a person who acts by hand waits with it. `session`: `text` is a psql that
+    reads `stdin`; neighbours with the same text may be said to one psql, one after the other."""
 
     why: str
     text: str
@@ -76,6 +77,7 @@ class Do:
     timeout: float = 120.0
     reconnects: bool = False
     until: str = ""
+    session: bool = False
 
 
 @dataclass(frozen=True)

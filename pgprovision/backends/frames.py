@@ -6,22 +6,28 @@ shell prints a mark on both streams: what a login said before it is dropped. Aft
 prints the mark, the step's number and its exit code on both streams. The mark is random, so no
 step's output can pass for it. Payloads travel as base64 inside the script: any bytes, no temporary
 file, no argument list.
+
+Neighbours that are said to the same psql share one process: starting one takes longer than most
+of what is said to it. Each is a step of its own all the same, with its guard, frame and exit code.
 """
 
 import base64
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from pgprovision.quote import sh
 
 
 @dataclass(frozen=True)
 class Step:
-    """A shell snippet, its stdin, and the exit code it ended with once it is known."""
+    """A shell snippet and its stdin. `session`: it is a psql that may hear its neighbours' stdin,
+    too, where their snippet is the same."""
 
     text: str
     stdin: bytes = b""
+    session: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,17 +54,47 @@ def encode(
     lines += ["export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive", "umask 022", "cd /"]
     before, each = guard
     lines += [before] if before else []
-    for index, step in enumerate(steps):
-        body = f"( {each}; eval {sh(step.text)} )" if each else f"( eval {sh(step.text)} )"
-        if step.stdin:
-            payload = base64.b64encode(step.stdin).decode()
-            lines.append(f"printf %s {payload} | base64 -d | {body}")
-        else:
-            lines.append(f"{body} </dev/null")
-        lines.append(f"c=$?; printf '%s %s %s\\n' {mark} {index} $c; printf '%s\\n' {mark} >&2")
-        if stop:
-            lines.append('[ "$c" = 0 ] || exit 0')
+    numbered = list(enumerate(steps))
+    for text, group in groupby(numbered, lambda pair: pair[1].text if pair[1].session else None):
+        members = list(group)
+        shared = stop and text is not None and len(members) > 1
+        lines += [_BEGIN.format(text=sh(members[0][1].text))] if shared else []
+        for index, step in members:
+            lines.append(_said(step, each, mark) if shared else _run(step, each))
+            lines.append(f"printf '%s %s %s\\n' {mark} {index} $c; printf '%s\\n' {mark} >&2")
+            if stop:
+                lines.append('[ "$c" = 0 ] || exit 0')
+        lines += [_END] if shared else []
     return ("\n".join(lines) + "\nexit 0\n").encode("utf-8", "surrogateescape")
+
+
+# Two pipes that have names until they are open: 6 is what psql hears, 5 what it says.
+_BEGIN = """\
+c=0; s=$(mktemp -d /run/pgprovision-session.XXXXXX) && mkfifo "$s/in" "$s/out" || c=1
+[ "$c" != 0 ] || {{ ( eval {text} ) <"$s/in" >"$s/out" & p=$!; exec 6>"$s/in" 5<"$s/out"; }}
+rm -r "$s"
+"""
+_END = "exec 6>&- 5<&-; wait $p"
+
+
+def _run(step: Step, each: str) -> str:
+    body = f"( {each}; eval {sh(step.text)} )" if each else f"( eval {sh(step.text)} )"
+    if step.stdin:
+        payload = base64.b64encode(step.stdin).decode()
+        return f"printf %s {payload} | base64 -d | {body}; c=$?"
+    return f"{body} </dev/null; c=$?"
+
+
+def _said(step: Step, each: str, mark: str) -> str:
+    """To the psql that runs. It ends at its first error; else it says the mark afterwards."""
+    payload = base64.b64encode(step.stdin).decode()
+    return f"""\
+[ "$c" = 0 ] && ( {each or ":"} ) </dev/null; c=$?
+[ "$c" != 0 ] || ( printf %s {payload} | base64 -d; printf '\\n%s\\n' '\\echo {mark}' ) >&6 2>&-
+while [ "$c" = 0 ]; do
+  IFS= read -r l <&5 || {{ wait $p; c=$?; [ "$c" != 0 ] || c=1; }}
+  case $c$l in "0{mark}") break ;; 0*) printf '%s\\n' "$l" ;; esac
+done"""
 
 
 class Decoder:

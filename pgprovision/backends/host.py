@@ -68,7 +68,9 @@ class Host:
         if wire is None or isinstance(wire, Waiting):
             raise Unreachable("the machine went away after it was looked at", where=self.name)
         steps = [
-            frames.Step(a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal())
+            frames.Step(
+                a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal(), a.session
+            )
             for a in actions
         ]
         guard = self.keeper.ready()

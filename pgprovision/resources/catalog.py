@@ -23,6 +23,7 @@ set pg_stat_statements.track_utility = off;
 set default_transaction_read_only = off;
 set statement_timeout = 0;
 set lock_timeout = '10s';
+reset track_activities;
 """
 # Nor may those who read pg_stat_activity see it, while the statement waits for somebody's lock.
 UNSEEN = "set track_activities = off;\n"
@@ -77,4 +78,4 @@ class CatalogObject(Resource):
         shown = script(s.shown if isinstance(s, Secret) else s for s in whole)
         text = f"{self.snapshot.instance.psql(database)} -o /dev/null"
         stdin = Secret(plain, "SQL", shown + by_hand) if secret else plain.encode()
-        return Do(why, text, stdin, impact=impact)
+        return Do(why, text, stdin, impact=impact, session=True)

@@ -1,5 +1,7 @@
 """Frames: any bytes, any exit codes, any cutting of the stream."""
 
+from pathlib import Path
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -88,3 +90,54 @@ def test_payload_when_sent_then_is_in_no_argument_list() -> None:
     pieces = [err for _, err in LocalWire().run(script, lambda: 20.0)]
     assert b"canary" not in b"".join(pieces)
     assert done == [action]
+
+
+# Speaks as psql does: says what follows \echo, tells its process for everything else, ends at `no`.
+SPEAKER = r"""while read -r word rest; do case $word in
+  '\echo') echo "$rest" ;; no) echo "no: $rest" >&2; exit 3 ;; "") ;; *) echo "$word $$" ;;
+esac; done"""
+
+
+def said(*steps: frames.Step, guard: tuple[str, str] = ("", "")) -> list[frames.Frame]:
+    mark = frames.new_mark()
+    decoder = frames.Decoder(mark)
+    got: list[frames.Frame] = []
+    script = frames.encode(steps, mark, stop=True, guard=guard)
+    for out, err in LocalWire(("setsid", "sh", "-s")).run(script, lambda: 20.0):
+        got += decoder.feed(out, err)
+    return got
+
+
+def speak(words: str) -> frames.Step:
+    return frames.Step(f"sh -c {sh(SPEAKER)}", words.encode(), session=True)
+
+
+def test_session_when_neighbours_say_the_same_then_is_one_process_and_a_frame_each() -> None:
+    a, b, other, c = said(speak("a\n"), speak("b"), frames.Step("echo x"), speak("c\n"))
+    (first, one), (second, two), (third, three) = (f.out.decode().split() for f in (a, b, c))
+    assert (first, second, third) == ("a", "b", "c")
+    assert one == two != three
+    assert (other.out, [f.code for f in (a, b, other, c)]) == (b"x\n", [0, 0, 0, 0])
+
+
+def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_said() -> None:
+    good, bad = said(speak("a\n"), speak("no such thing\nmore\n"), speak("b\n"))
+    assert (good.code, good.err) == (0, b"")
+    assert (bad.index, bad.code, bad.err) == (1, 3, b"no: such thing\n")
+
+
+def test_session_when_it_ends_without_an_error_then_the_step_failed_all_the_same() -> None:
+    leave = frames.Step("read -r l", b"one\n", session=True)
+    assert [f.code for f in said(leave, leave)] == [1]
+
+
+def test_session_when_the_guard_refuses_a_step_then_it_is_not_said(tmp_path: Path) -> None:
+    fence = tmp_path / "fence"
+    guard = ("", f"[ ! -e {fence} ] || {{ echo fenced >&2; exit 76; }}")
+    raise_it = frames.Step(
+        f"while read -r w r; do case $w in '\\echo') echo \"$r\" ;; *) touch {fence} ;; esac; done",
+        b"go\n",
+        session=True,
+    )
+    done, refused = said(raise_it, raise_it, raise_it, guard=guard)
+    assert (done.code, refused.code, refused.err) == (0, 76, b"fenced\n")

@@ -1,0 +1,51 @@
+"""F91: what is said to one database in a pass goes through one psql; each step is named all the
+same."""
+
+import pytest
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.errors import StepFailed
+from pgprovision.model import Diff, Do
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.role import Role
+from pgprovision.resources.snapshot import Snapshot
+from pgprovision.secret import Secret
+from tests.laws.postgres.server import HERE, sql
+
+
+def say(instance: Instance, *statements: str) -> list[Do]:
+    """Each statement as a step of its own."""
+    anybody = Role(on=HERE, snapshot=Snapshot(instance), role="anybody")
+    return [anybody.sql(text, [text]) for text in statements]
+
+
+def test_F91_steps_when_on_one_database_are_said_to_one_server_process(instance: Instance) -> None:
+    sql(instance, "create table public.seen (at serial, pid int)")
+    look = "insert into public.seen (pid) values (pg_backend_pid())"
+    done: list[Do] = []
+    Host(HERE, LocalWire).act(say(instance, *[look] * 20), done.append)
+    assert len(done) == 20
+    assert sql(instance, "select count(*), count(distinct pid) from public.seen") == "20|1"
+
+
+def test_F91_step_when_it_fails_among_others_is_named_and_none_follows(instance: Instance) -> None:
+    steps = say(instance, "create role one", "create role two in role nobody", "create role three")
+    done: list[Do] = []
+    with pytest.raises(StepFailed) as failure:
+        Host(HERE, LocalWire).act(steps, done.append)
+    assert failure.value.what.startswith("create role two in role nobody failed (exit 3)")
+    assert 'role "nobody" does not exist' in failure.value.what
+    assert done == steps[:1]
+    there = "select string_agg(rolname, ' ') from pg_roles where rolname in ('one', 'two', 'three')"
+    assert sql(instance, there) == "one"
+
+
+def test_F91_password_when_others_are_said_after_it_then_their_activity_is_shown(
+    instance: Instance,
+) -> None:
+    role = Role(on=HERE, snapshot=Snapshot(instance), role="hidden", password=Secret("p", "here"))
+    seen = "create table public.shown as select current_setting('track_activities') as now"
+    steps = [*role.change(Diff(None, role.desired())), *say(instance, seen)]
+    Host(HERE, LocalWire).act(steps, lambda _: None)
+    assert sql(instance, "select now from public.shown") == "on"
