@@ -159,10 +159,12 @@ class _Run:
 
     def settle(self, tiers: Sequence[Tier], ceiling: Impact) -> None:
         """Bring the first of these tiers to rest. Each look is at all of them: the next tier
-        starts from what this one left, without a trip of its own."""
+        starts from what this one left, without a trip of its own. But a change to the way in waits
+        to be proven, and the host takes it back meanwhile: the look after it is at its tier."""
         waited: dict[str, float] = {}
         tried: list[tuple[object, ...]] = []
         acts = idle = 0
+        whole = True
         while True:
             if self.operator.stopping:
                 raise interrupted(self.unknown)
@@ -171,7 +173,12 @@ class _Run:
             fresh = _one_restart([c for c in doable if step(c) not in tried])
             waiting = view.waiting + [(c.resource, c.held) for c in view.changes if c.held]
             if not doable and not waiting:
-                return
+                if whole:
+                    return
+                whole = True
+                self.look(tiers)
+                continue
+            whole = True
             if not acts and not waited:
                 self.watcher.tier(tiers[0].title)
             if fresh:
@@ -181,6 +188,7 @@ class _Run:
                     raise not_converged(doable)
                 self.act(fresh)
                 tried += [step(c) for c in fresh if c.resource.on not in self.unknown]
+                whole = not any(action.reconnects for c in fresh for action in c.actions)
             elif waiting:
                 self._wait(waiting, waited)
             elif idle < len(SETTLE):
@@ -188,7 +196,7 @@ class _Run:
                 idle += 1
             else:
                 raise not_converged(doable)
-            self.look(tiers)
+            self.look(tiers if whole else tiers[:1])
 
     def act(self, changes: Sequence[Change]) -> None:
         """All actions of a pass: one batch per target, targets in parallel. Where a restart fails,

@@ -61,7 +61,8 @@ def encode(
         lines += [_BEGIN.format(text=sh(members[0][1].text))] if shared else []
         for index, step in members:
             lines.append(_said(step, each, mark) if shared else _run(step, each))
-            lines.append(f"printf '%s %s %s\\n' {mark} {index} $c; printf '%s\\n' {mark} >&2")
+            ended = f"printf '%s %s %s\\n' {mark} {index} $c; printf '%s\\n' {mark} >&2"
+            lines.append(ended if shared else f"c=$?; {ended}")
             if stop:
                 lines.append('[ "$c" = 0 ] || exit 0')
         lines += [_END] if shared else []
@@ -81,8 +82,8 @@ def _run(step: Step, each: str) -> str:
     body = f"( {each}; eval {sh(step.text)} )" if each else f"( eval {sh(step.text)} )"
     if step.stdin:
         payload = base64.b64encode(step.stdin).decode()
-        return f"printf %s {payload} | base64 -d | {body}; c=$?"
-    return f"{body} </dev/null; c=$?"
+        return f"printf %s {payload} | base64 -d | {body}"
+    return f"{body} </dev/null"
 
 
 def _said(step: Step, each: str, mark: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pgprovision.model import Ask, Do
 from pgprovision.quote import sh
 
-SECONDS = 90  # a connection is given up after ten, a look after sixty
+SECONDS = 90  # for a connection and a look at the change alone; emulated machines take 20
 RUN = "/run/pgprovision"
 
 # Under sudo the shell has lost this variable, its parent has not.

@@ -1,6 +1,7 @@
 """Hosts that exist already: given by address, through a sudo user and a jump host, without a cloud.
 
-`old-1` is reached directly, `old-2` only by its private address, over `old-1`.
+`old-1` is reached directly, `old-2` only by its private address, over `old-1`. `old-3` has the
+release after theirs.
 """
 
 import os
@@ -22,8 +23,9 @@ from tests.person import BLOCK, Person, newcomer
 
 pytestmark = pytest.mark.lab
 
-PRIMARY, REPLICA = "old-1", "old-2"
-PRIVATE = {PRIMARY: "10.0.7.11", REPLICA: "10.0.7.12"}
+PRIMARY, REPLICA, NEWER = "old-1", "old-2", "old-3"
+PRIVATE = {PRIMARY: "10.0.7.11", REPLICA: "10.0.7.12", NEWER: "10.0.7.13"}
+WRITTEN = "/etc /usr /opt /root /home /var/lib/dpkg"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 USERS = """\
 #cloud-config
@@ -209,6 +211,24 @@ def test_A9_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> N
     assert found["trips"] == {PRIMARY: 1, REPLICA: 1}
 
 
+def test_F103_host_when_of_the_next_release_is_refused_and_not_written_to(cluster: Old) -> None:
+    person = cluster.person
+    public = _server(person, NEWER, "debian-13")
+    assert wait_until(partial(_ready, person, NEWER), seconds=120)
+    cluster.describe(NEWER, _node(cluster, "replica", NEWER, public))
+    cluster.pin(NEWER)
+    person.shell(NEWER, "touch /run/before")
+    run = person.run("add-replica", NEWER, "--yes")
+    written = person.shell(NEWER, f"find {WRITTEN} -newer /run/before")
+    (person.inventory / f"nodes/{NEWER}.yml").unlink()
+    assert run.code == 3, run.err
+    assert "a replica must be the same as its primary" in run.err
+    assert "system: here debian 13, primary debian 12; libc: here 2.41, primary 2.36" in run.err
+    assert f"use the primary's image for {NEWER}, or upgrade the older one" in run.err
+    assert written == ""
+    assert person.done("up")["changes"] == []
+
+
 SUDOERS = "/etc/sudoers.d/90-cloud-init-users"
 HOOK = "/etc/apt/apt.conf.d/99-of-the-test"
 
@@ -305,9 +325,7 @@ def test_F23_B34_host_when_another_inventory_names_it_is_refused_and_not_written
     stranger.pin(PRIMARY)
     person.shell(PRIMARY, "touch /run/before")
     run = stranger.person.run("up", "--yes")
-    written = person.shell(
-        PRIMARY, "find /etc /usr /opt /root /home /var/lib/dpkg -newer /run/before"
-    )
+    written = person.shell(PRIMARY, f"find {WRITTEN} -newer /run/before")
     assert run.code == 3
     assert "this machine is old-1 of cluster old, not old-1 of stranger" in run.err
     assert written == ""
@@ -319,31 +337,36 @@ def _node(old: Old, role: str, node: str, address: str) -> str:
 
 def _servers(person: Person) -> dict[str, str]:
     """Two machines in a network, made by another tool; their public addresses."""
-    client = person.cloud()
-    key = (person.inventory / "secrets/id_ed25519.pub").read_text().strip()
     subnet = NetworkSubnet(type="cloud", ip_range="10.0.7.0/24", network_zone="us-east")
-    network = client.networks.create("old", str(ip_network("10.0.0.0/16")), subnets=[subnet])
-    public = {}
-    for name, address in PRIVATE.items():
-        made = client.servers.create(
-            name,
-            ServerType(name="ccx13"),
-            Image(name="debian-12"),
-            user_data=USERS.format(key=key),
-            start_after_create=False,
-        )
-        for action in (made.action, *made.next_actions):
-            action.wait_until_finished()
-        made.server.attach_to_network(network, ip=address).wait_until_finished()
-        made.server.power_on().wait_until_finished()
-        found = client.servers.get_by_name(name)
-        assert found
-        assert found.public_net
-        assert found.public_net.ipv4
-        public[name] = str(found.public_net.ipv4.ip)
-    for name in PRIVATE:
+    person.cloud().networks.create("old", str(ip_network("10.0.0.0/16")), subnets=[subnet])
+    public = {name: _server(person, name) for name in (PRIMARY, REPLICA)}
+    for name in public:
         assert wait_until(partial(_ready, person, name), seconds=60)
     return public
+
+
+def _server(person: Person, name: str, image: str = "debian-12") -> str:
+    """One more in that network; its public address."""
+    client = person.cloud()
+    key = (person.inventory / "secrets/id_ed25519.pub").read_text().strip()
+    network = client.networks.get_by_name("old")
+    assert network
+    made = client.servers.create(
+        name,
+        ServerType(name="ccx13"),
+        Image(name=image),
+        user_data=USERS.format(key=key),
+        start_after_create=False,
+    )
+    for action in (made.action, *made.next_actions):
+        action.wait_until_finished()
+    made.server.attach_to_network(network, ip=PRIVATE[name]).wait_until_finished()
+    made.server.power_on().wait_until_finished()
+    found = client.servers.get_by_name(name)
+    assert found
+    assert found.public_net
+    assert found.public_net.ipv4
+    return str(found.public_net.ipv4.ip)
 
 
 def _ready(person: Person, node: str) -> bool:

@@ -142,6 +142,14 @@ def restarting(on: str, after: str = "") -> Thing:
     return Thing(on=on, called="x", impact=Impact.RESTART, after=after)
 
 
+def test_B6_way_in_when_changed_then_it_alone_is_looked_at_before_everything_else() -> None:
+    world = World("h")
+    way_in = Thing(on="h", called="x", reconnects=True)
+    report = run([world], Tier("one", (way_in,)), Tier("two", (thing("y"),)))
+    assert world.asked[:3] == [["x", "y"], ["x"], ["x", "y"]]
+    assert (world.acts, report.left) == (["set x.a", "set y.a"], [])
+
+
 def test_restart_when_several_hosts_need_one_then_one_at_a_time() -> None:
     worlds = [World(name) for name in "abc"]
     calm = Thing(on="c", called="y")

@@ -27,15 +27,19 @@ class World:
 
     name: str
     things: dict[str, dict[str, str]] = field(default_factory=dict)
-    looks: int = 0
+    asked: list[list[str]] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     gone: PgprovisionError | None = None
     booting: int = 0
     lose_answer_of: str = ""
     break_on: str = ""
 
+    @property
+    def looks(self) -> int:
+        return len(self.asked)
+
     def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
-        self.looks += 1
+        self.asked.append([ask.text for ask in asks])
         if self.gone:
             raise self.gone
         if self.booting:
@@ -91,6 +95,7 @@ class Thing(Called):
     impact: Impact = Impact.NONE
     stubborn: bool = False
     powerless: bool = False
+    reconnects: bool = False
     after: str = ""
     ready: bool = True
 
@@ -116,7 +121,9 @@ class Thing(Called):
         for key in diff.keys:
             value = {} if self.stubborn else {key: self.desired()[key]}
             text = f"{self.called} {json.dumps(value)}"
-            yield Do(f"set {self.called}.{key}", text, impact=self.impact)
+            yield Do(
+                f"set {self.called}.{key}", text, impact=self.impact, reconnects=self.reconnects
+            )
 
 
 @dataclass

@@ -6,6 +6,7 @@ from pgprovision.resources import huge_pages, kernel
 from tests.vagrant.conftest import PRIMARY, REPLICA, Cluster, eventually
 
 NODES = (PRIMARY, REPLICA)
+CLOCK = "systemd-timesyncd.service"
 
 pytestmark = pytest.mark.vagrant
 
@@ -13,6 +14,10 @@ pytestmark = pytest.mark.vagrant
 @pytest.fixture
 def own_kernel(cluster: Cluster) -> Cluster:
     """The machines, where they have a kernel to set."""
+    return with_kernel(cluster)
+
+
+def with_kernel(cluster: Cluster) -> Cluster:
     if cluster.shell(PRIMARY, "systemd-detect-virt --container || :") != "none":
         pytest.skip("a container has its host's kernel; `make vagrant PROVIDER=libvirt` shows this")
     return cluster
@@ -81,3 +86,26 @@ def test_B4_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: 
         assert 0 <= free < total
         maps = "/proc/$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid)/maps"
         assert own_kernel.shell(node, f"grep -c anon_hugepage {maps}") != "0"
+
+
+def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
+    provisioned: Cluster,
+) -> None:
+    """What tests/by_hand.py cannot break in a container."""
+    machine = with_kernel(provisioned)
+    machine.shell(PRIMARY, "sysctl -qw vm.swappiness=60 vm.nr_hugepages=0")
+    machine.shell(PRIMARY, f"echo always >{kernel.THP}; systemctl -q disable --now {CLOCK}")
+    drift = machine.run("drift", "--json")
+    named = {(c["on"], c["kind"]): c["keys"] for c in drift.document["changes"]}
+    up = machine.run("up", "--yes", "--json")
+    assert drift.code == 1
+    assert named == {
+        (PRIMARY, "kernel settings"): ["vm.swappiness"],
+        (PRIMARY, "huge pages"): ["reserved"],
+        (PRIMARY, "transparent huge pages"): ["enabled"],
+        (PRIMARY, "clock"): ["kept by"],
+    }
+    assert (up.code, up.document["left"]) == (0, []), up.err
+    assert machine.shell(PRIMARY, f"systemctl is-active {CLOCK}") == "active"
+    assert machine.shell(PRIMARY, "sysctl -n vm.swappiness") == "1"
+    assert machine.run("drift").code == 0
