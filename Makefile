@@ -1,4 +1,4 @@
-.PHONY: setup demo vagrant test lint types unit model seeded functional docs fuzz sweep trust
+.PHONY: setup demo vagrant test lint types unit model seeded functional docs fuzz sweep bench trust
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -19,6 +19,9 @@ test: setup ## everything: lint, types, unit, cases, laws, functional
 sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; a result file
 	.venv/bin/python -m tests.sweep
 	PGP_SWEEP=1 .venv/bin/pytest -q tests/functional/test_identity.py tests/unit/test_identity_files.py
+
+bench: setup ## a rerun with 500 databases, 2,000 roles and 5,000 hba lines: seconds, in a lab of its own
+	@scripts/bench
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
 	mkdir -p results

@@ -1,9 +1,11 @@
 """How long a rerun takes with 500 databases, 2,000 roles and 5,000 lines of pg_hba.conf (F91).
 
+    make bench                               # in a lab of its own
     python benchmarks/many.py INVENTORY      # of a running cluster of the lab's
 
 Makes a copy of the inventory beside it with all that in it, brings it up once, then times the rerun
-that finds nothing: seconds in all, trips per host, and what the hosts alone took.
+that finds nothing: seconds in all, trips per host, and what the run itself took. With each the load
+of this machine, on which the servers are, too.
 """
 
 import json
@@ -64,15 +66,19 @@ def main() -> None:
     if not folder.exists():
         shutil.copytree(source, folder)
         many(folder)
-    print(f"{DATABASES} databases, {ROLES} roles, {LINES} lines of hba")
+    print(f"{DATABASES} databases, {ROLES} roles, {LINES} lines of hba; {os.cpu_count()} cores")
     first = run(folder, "up", "--yes")
-    print(f"first run: {len(first['changes'])} changes in {first['seconds']:.1f} s")
+    print(f"first run: {len(first['changes'])} changes in {first['seconds']:.1f} s{_load()}")
     for _ in range(3):
         began = time.monotonic()
         again = run(folder, "up", "--yes")
         assert not again["changes"], again["changes"][:3]
-        took = time.monotonic() - began
-        print(f"rerun: {took:.1f} s in all, {again['seconds']:.1f} s looking, {again['trips']}")
+        took, trips = time.monotonic() - began, again["trips"]
+        print(f"rerun: {took:.1f} s in all, {again['seconds']:.1f} s looking, {trips}{_load()}")
+
+
+def _load() -> str:
+    return f" (load {os.getloadavg()[0]:.1f})"
 
 
 if __name__ == "__main__":
