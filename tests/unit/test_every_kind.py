@@ -1,0 +1,44 @@
+"""Every class of resource is under the laws: a hand breaks it, or it is said why not and where."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from pgprovision import resources
+from pgprovision.model import Resource
+from tests.by_hand import APART, BY_HAND, SELDOM, Named
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def classes(of: type) -> Iterator[type]:
+    below: list[type] = of.__subclasses__()
+    for one in below:
+        yield one
+        yield from classes(one)
+
+
+def kinds() -> set[str]:
+    for module in iter_modules(resources.__path__):
+        import_module(f"{resources.__name__}.{module.name}")
+    ours = (one for one in classes(Resource) if one.__module__.startswith(resources.__name__))
+    return {vars(one)["kind"] for one in ours if "kind" in vars(one)}
+
+
+def test_every_kind_when_counted_is_broken_by_a_hand_or_shown_apart() -> None:
+    named: list[Named] = [case.values[1] for case in (*BY_HAND, *SELDOM)]  # type: ignore[misc]
+    broken = {kind for one in named for _, kind, _ in one}
+    assert kinds() - broken - set(APART) == set()
+    assert set(APART) - kinds() == set(), "no such kind any more"
+    assert broken & set(APART) == set(), "broken by a hand, and said to be shown apart"
+
+
+def test_every_kind_when_shown_apart_names_a_test_that_is_there() -> None:
+    named = {
+        word.rstrip(":")
+        for text in APART.values()
+        for word in text.split()
+        if word.startswith("tests/")
+    }
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
