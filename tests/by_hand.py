@@ -224,6 +224,7 @@ SELDOM = (
 # are like. Shown elsewhere.
 APART = {
     "abandoned slots": "only reported",
+    "access times": "a container has its machine's; tests/vagrant",
     "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
     "clock": "a container has its machine's; tests/vagrant",
     "disk room": "only reported: tests/cluster/test_disk_full.py",

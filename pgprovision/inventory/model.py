@@ -198,6 +198,8 @@ class Host(Model):
     """Kernel settings of your own, by name; they win over the computed ones."""
     huge_pages: n.Boolean = True
     """Reserves as many as PostgreSQL asks for."""
+    noatime: n.Boolean | None = None
+    """The data's filesystem without access times; if not given, on servers that are made here."""
     unattended_upgrades: n.Boolean = True
     """Security updates by themselves, PostgreSQL's own left to people."""
     synchronise_clock: n.Boolean = True

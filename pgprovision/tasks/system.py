@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.render import render
+from pgprovision.resources.access_times import AccessTimes
 from pgprovision.resources.apt import PGDG, Repository, pgdg_key
 from pgprovision.resources.clock import Clock
 from pgprovision.resources.closed import Closed
@@ -91,7 +92,8 @@ def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B4: once the configuration says how much memory PostgreSQL takes, and before it starts."""
+    """B4: once the configuration says how much memory PostgreSQL takes, and before it starts; its
+    filesystem, where the machine was made for it."""
     on, host = node.name, inventory.host
     huge = HugePages(on=on, instance=instance(inventory)) if host.huge_pages else None
     if huge:
@@ -101,6 +103,11 @@ def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
         text = render("tmpfiles.conf.j2", inventory.folder)
         yield File(on=on, path="/etc/tmpfiles.d/pgprovision.conf", content=text)
         yield TransparentHugePages(on=on)
+    if host.noatime or (host.noatime is None and node.address is None):
+        unit = "pgprovision-noatime.service"
+        yield File(on=on, path=f"{UNITS}/{unit}", content=render(f"{unit}.j2", inventory.folder))
+        yield Unit(on=on, unit=unit, active=None)
+        yield AccessTimes(on=on)
 
 
 def held(inventory: Inventory, node: Node) -> Iterator[Resource]:

@@ -27,7 +27,7 @@ KILLED = -9
 def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
     """A primary with two replicas, from one `up`."""
     person = newcomer(job_lab, tmp_path_factory.mktemp("kin"), "kin")
-    bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
+    bare = "harden_sshd tune_kernel huge_pages noatime unattended_upgrades synchronise_clock banner"
     off = "".join(f"  {name}: false\n" for name in bare.split())
     person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n  firewall: true\n{off}"})
     small = "wal_keep_size: 0\n    min_wal_size: 32MB\n    max_wal_size: 64MB"

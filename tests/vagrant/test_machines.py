@@ -88,6 +88,13 @@ def test_B4_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: 
         assert own_kernel.shell(node, f"grep -c anon_hugepage {maps}") != "0"
 
 
+def test_B4_data_when_provisioned_are_mounted_without_access_times(own_kernel: Cluster) -> None:
+    for node in NODES:
+        options = own_kernel.shell(node, "findmnt -no OPTIONS -T /var/lib/postgresql/15/main")
+        assert "noatime" in options.split(",")
+    assert "noatime" not in own_kernel.shell(PRIMARY, "cat /etc/fstab")
+
+
 def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     provisioned: Cluster,
 ) -> None:
@@ -95,6 +102,7 @@ def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     machine = with_kernel(provisioned)
     machine.shell(PRIMARY, "sysctl -qw vm.swappiness=60 vm.nr_hugepages=0")
     machine.shell(PRIMARY, f"echo always >{kernel.THP}; systemctl -q disable --now {CLOCK}")
+    machine.shell(PRIMARY, "mount -o remount,relatime /")
     drift = machine.run("drift", "--json")
     named = {(c["on"], c["kind"]): c["keys"] for c in drift.document["changes"]}
     up = machine.run("up", "--yes", "--json")
@@ -104,6 +112,7 @@ def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
         (PRIMARY, "huge pages"): ["reserved"],
         (PRIMARY, "transparent huge pages"): ["enabled"],
         (PRIMARY, "clock"): ["kept by"],
+        (PRIMARY, "access times"): ["noatime"],
     }
     assert (up.code, up.document["left"]) == (0, []), up.err
     assert machine.shell(PRIMARY, f"systemctl is-active {CLOCK}") == "active"
