@@ -18,6 +18,8 @@ from pgprovision.errors import (
 from pgprovision.model import Answer, Ask, Do, Waiting
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
+DIAL_SECONDS = 1.0
+AWAY_SECONDS = 60.0  # an emulated machine that finds 300 MB in one piece was away for 36 s
 
 
 class Host:
@@ -34,6 +36,7 @@ class Host:
         self._connect = connect
         self._wire: Wire | None = None
         self._stopping = False
+        self._awaited = 0.0
         self.keeper = Keeper(name, connect)
 
     def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
@@ -100,6 +103,7 @@ class Host:
             raise
         except (ConnectionError, TimeoutError, OSError) as error:
             self.close()
+            self._awaited = time.monotonic() + AWAY_SECONDS
             raise OutcomeUnknown(
                 f"connection lost during: {actions[min(ended, len(actions) - 1)].why} ({error})",
                 where=self.name,
@@ -146,8 +150,16 @@ class Host:
         )
 
     def _open(self) -> Wire | Waiting | None:
-        if self._wire is None:
-            wire = self._connect()
+        """A machine whose line was lost in mid-step may be busy, or its network away: it is dialled
+        for a while before it counts as gone."""
+        while self._wire is None:
+            try:
+                wire = self._connect()
+            except Unreachable:
+                if self._stopping or time.monotonic() > self._awaited:
+                    raise
+                time.sleep(DIAL_SECONDS)
+                continue
             if wire is None or isinstance(wire, Waiting):
                 return wire
             self._wire = wire

@@ -15,6 +15,7 @@ from hypothesis import Phase as Stage
 from hypothesis.stateful import run_state_machine_as_test
 
 from pgprovision import engine, observe
+from pgprovision.backends import host
 from tests.model.calm import Calm
 from tests.model.judged import Judged, counted
 from tests.model.troubled import Troubled
@@ -38,6 +39,7 @@ MODELS: dict[str, tuple[type[Judged], int]] = {  # and their tenths of the examp
 def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (engine, observe):
         monkeypatch.setattr(module, "ThreadPoolExecutor", InTurn)
+    monkeypatch.setattr(host, "AWAY_SECONDS", 0.0)  # a host that is gone here stays away for a run
     yield
     if folder := os.environ.get("PGP_RESULTS"):
         Path(folder, "model.json").write_text(json.dumps(counted, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,59 @@
+"""A machine that is away for a moment, in the middle of a run."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pgprovision.backends import host
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.errors import OutcomeUnknown, Unreachable
+from pgprovision.model import Ask, Do
+
+
+class Cut(LocalWire):
+    """A wire that is lost whenever it is used."""
+
+    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+        raise ConnectionError("cut")
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, away: int, seconds: float) -> Host:
+    """Its line is lost once, then it does not answer so many times."""
+    monkeypatch.setattr(host, "AWAY_SECONDS", seconds)
+    monkeypatch.setattr(host, "DIAL_SECONDS", 0.01)
+    answers: list[LocalWire | None] = [Cut(), *[None] * away, LocalWire()]
+
+    def connect() -> LocalWire:
+        found = answers.pop(0)
+        if found is None:
+            raise Unreachable("it does not answer")
+        return found
+
+    lost = Host("db-1", connect)
+    with pytest.raises(OutcomeUnknown, match="connection lost during: act"):
+        lost.act([Do("act", "true")], lambda _: None)
+    return lost
+
+
+def test_F2_machine_when_lost_in_mid_step_and_back_soon_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert machine(monkeypatch, away=3, seconds=60).look([Ask("true")])
+
+
+def test_F2_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = machine(monkeypatch, away=3, seconds=0)
+    with pytest.raises(Unreachable, match="it does not answer"):
+        lost.look([Ask("true")])
+
+
+def test_F2_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = machine(monkeypatch, away=3, seconds=60)
+    lost.stop()
+    with pytest.raises(Unreachable, match="it does not answer"):
+        lost.look([Ask("true")])
