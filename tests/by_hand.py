@@ -245,6 +245,7 @@ APART = {
     "placement group": "tests/functional/test_cloud_loop.py",
     "postgres cluster": "refused: data is never made anew",
     "postmaster": "only reported",
+    "preflight": "refused: tests/unit/test_preflight.py",
     "private address": "waited for, never made",
     "release": "refused: another release needs another machine",
     "removal of": "absence wished for: tests/functional/test_cloud_destroy.py",
