@@ -8,6 +8,7 @@ import typer
 
 from pgprovision.cli import (
     adopt,
+    backup,
     ca,
     converge,
     destroy,
@@ -65,6 +66,9 @@ resize.register(app)
 destroy.register(app)
 unlock.register(app)
 schema.register(app)
+app.add_typer(
+    backup.app, name="backup", help="Backups: one now, what there is, whether it is sound."
+)
 app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
 app.add_typer(runs.app, name="runs", help="What was done, by whom, and how to undo it.")
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")

@@ -1,11 +1,26 @@
 """What an inventory says of backups: repository, schedule, retention. Names are pgBackRest's."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pgprovision.inventory import names as n
 from pgprovision.inventory.base import Model
+
+# what a second repository has from the first one
+_STORE = ("bucket", "endpoint", "port", "region", "uri_style", "key", "key_secret", "ca_file")
+_READ = ("read_key", "read_key_secret", "read_endpoint", "read_port")
+_FORM = ("bundle", "block")
+
+
+def lend(backup: dict[str, Any]) -> None:
+    """Puts the first repository's store into the second, where that has no endpoint of its own."""
+    first, second = backup.get("repository"), backup.get("second_repository")
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = _FORM if "endpoint" in second else (*_STORE, *_READ, *_FORM)
+        for name in names:
+            if name in first:
+                second.setdefault(name, first[name])
 
 
 def split(value: object, name: str, port: str) -> object:
@@ -87,6 +102,27 @@ class S3Repository(Model):
         )
 
 
+class SecondRepository(S3Repository):
+    """Another repository, of everything. Its store is the first one's unless it has an `endpoint`.
+
+    `duty`: a standing `copy`; the `successor` of the first, whose place it takes once a verified
+    full backup lies in it; the `former` first one, kept until `kept_until`. The last two are
+    written by `backup rotate-cipher`.
+    """
+
+    duty: Literal["copy", "successor", "former"] = "copy"
+    """What it is for: a copy of its own; the other two are for `backup rotate-cipher`."""
+    path: n.SecondPath
+    """Where in the bucket; of this cluster alone, and outside of the first one's path."""
+    cipher_pass: n.SecretText | None = None
+    """The passphrase, another than the first one's; if not given, from
+    secrets/pgbackrest2.passphrase."""
+    retention_days: n.Integer | None = Field(default=None, ge=1)
+    """How long full backups are kept in it; if not given, as in the first one."""
+    kept_until: n.Moment | None = None
+    """Until when a former one is kept."""
+
+
 class Schedule(Model):
     """When backups run, as systemd's OnCalendar, and the random delay before them."""
 
@@ -105,6 +141,8 @@ class Backup(Model):
     """pgBackRest's name for this cluster."""
     repository: S3Repository
     """Where backups and WAL are kept."""
+    second_repository: SecondRepository | None = None
+    """Where they are kept once more, with a passphrase of its own."""
     retention_days: n.Integer = Field(default=30, ge=1)
     """How long full backups are kept, with the WAL they need."""
     start_fast: n.Boolean = True
@@ -120,3 +158,21 @@ class Backup(Model):
     archive_queue_max: n.SizeText | None = None
     """How much WAL may wait for a repository that does not answer (archive-push-queue-max). Beyond
     it WAL is dropped, and no backup can be restored past the gap. Not given, all of it waits."""
+
+    @property
+    def repositories(self) -> tuple[tuple[int, S3Repository], ...]:
+        """Every repository with its number in pgBackRest."""
+        second = self.second_repository
+        return ((1, self.repository), *(((2, second),) if second else ()))
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """The repositories that backups are taken to; a former one gets WAL only."""
+        second = self.second_repository
+        return (1, 2) if second and second.duty != "former" else (1,)
+
+    def retention_of(self, number: int) -> int:
+        """How many days full backups are kept in that repository."""
+        second = self.second_repository
+        own = second.retention_days if second and number == 2 else None
+        return own or self.retention_days

@@ -162,6 +162,8 @@ def _files(inventory: Inventory) -> Found:
         named[(*at, "config")] = ssh.config
     if inventory.backup:
         named[("backup", "repository", "ca_file")] = inventory.backup.repository.ca_file
+        if second := inventory.backup.second_repository:
+            named[("backup", "second_repository", "ca_file")] = second.ca_file
     for at, path in named.items():
         if path is not None and not _readable(path):
             yield at, f"no readable file {path}"

@@ -138,6 +138,14 @@ RepositoryPath = Annotated[
         "/hcb-lab",
     ),
 ]
+SecondPath = Annotated[
+    str,
+    _matching(
+        r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+",
+        "a path of its own in the bucket, as /hcb-lab-second",
+        "/hcb-lab-second",
+    ),
+]
 OnCalendar = Annotated[
     str,
     _matching(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.inventory.backups import S3Repository
+from pgprovision.inventory import repositories
 from pgprovision.inventory.complaint import Found, Loc
 from pgprovision.inventory.examples import word
 from pgprovision.inventory.known import unknown
@@ -31,8 +31,6 @@ _QUANTITY = re.compile(r"([-+]?[0-9.]+) ?([A-Za-z]+)")
 _COMMON = frozenset(
     {"password", "changeme", "12345678", "postgres", "replicator", "secretpassword"}
 )
-# the passphrase of pgBackRest's user guide
-_SAMPLE = "zWaf6XtpjIVZC5444yXB+cgFDFl7MxGlgkZSaoPvTGirhPygu4jOKOXf9LO4vjfO"
 
 
 def settings(inventory: Inventory) -> Found:
@@ -112,47 +110,4 @@ def secrets(inventory: Inventory) -> Found:
     if replication.password.text() in others:
         text = "the same as another role's; expected a password of its own"
         yield repeated, f"{replication.password.source} is {text}"
-    yield from _repository(inventory, {*others, replication.password.text()})
-
-
-def _repository(inventory: Inventory, passwords: set[str]) -> Found:
-    """Backups hold all there is: encrypted, by a secret that opens nothing else."""
-    if inventory.backup is None:
-        return
-    repository = inventory.backup.repository
-    secret = repository.cipher_pass
-    at: Loc = ("backup", "repository", "cipher_pass")
-    for key in ("key", "key_secret", "read_key", "read_key_secret", "cipher_pass"):
-        held: Secret | None = getattr(repository, key)
-        text = held.text() if held else "none"
-        if held and not (text.isprintable() and text == text.strip()):
-            what = "expected no blanks around it and no control characters: pgBackRest drops them"
-            yield (*at[:-1], key), f"{held.source}: {what}"
-    yield from _read_pair(repository)
-    if repository.cipher_type == "none":
-        if not repository.allow_unencrypted:
-            yield (
-                ("backup", "repository", "cipher_type"),
-                "everybody who reads the bucket reads the data; expected aes-256-cbc, or "
-                "`allow_unencrypted: true` beside it",
-                "cipher_type: aes-256-cbc",
-            )
-    elif secret and (len(secret.text()) < 32 or secret.text() == _SAMPLE):
-        yield at, f"{secret.source} is weak; expected 32 random characters or more"
-    elif secret and secret.text() in {*passwords, repository.key_secret.text()}:
-        yield at, f"{secret.source} opens something else, too; expected a passphrase of its own"
-
-
-def _read_pair(repository: S3Repository) -> Found:
-    """A pair that reads has both halves, and is not the one that writes."""
-    at: Loc = ("backup", "repository")
-    pair = ("read_key", "read_key_secret")
-    lacking = [key for key in pair if getattr(repository, key) is None]
-    if len(lacking) == 1:
-        other = next(key for key in pair if key not in lacking)
-        example = f"{lacking[0]}: !file secrets/{lacking[0]}"
-        yield (*at, lacking[0]), f"missing beside {other}; expected both", example
-    elif lacking and repository.read_endpoint:
-        yield (*at, "read_endpoint"), "without a read_key; leave it out"
-    elif not lacking and repository.read_key == repository.key:
-        yield (*at, "read_key"), "is the pair that writes; expected one that can only read"
+    yield from repositories.checked(inventory, {*others, replication.password.text()})

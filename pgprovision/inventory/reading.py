@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pgprovision.inventory import access
+from pgprovision.inventory.backups import lend
 from pgprovision.inventory.checks import checked
 from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.document import Document, Resolve, read
@@ -21,10 +22,12 @@ from pgprovision.inventory.sourced import Sourced
 
 CLUSTER_FILE = "cluster.yml"
 NODES = "nodes"
+REPOSITORIES = "repositories.yml"
 # secrets with a file of their own unless the inventory says otherwise
 DEFAULT_FILES: dict[Loc, str] = {
     ("postgres", "replication", "password"): "secrets/replicator.password",
     ("backup", "repository", "cipher_pass"): "secrets/pgbackrest.passphrase",
+    ("backup", "second_repository", "cipher_pass"): "secrets/pgbackrest2.passphrase",
     ("tls", "ca_key"): "secrets/ca.key",
     ("tls", "ca_certificate"): "secrets/ca.crt",
 }
@@ -38,10 +41,11 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
             del whole.value[key]
             text = "unknown key; each node is a file of its own, nodes/NAME.yml"
             whole.complaints.append(Complaint(whole.keys[(key,)], (key,), text))
+    _lay_over(whole, folder / REPOSITORIES, resolve, extra)
     nodes: list[Any] = []
     whole.places[(NODES,)] = Place(folder / NODES)
     names = {path for path in (folder / NODES).glob("*.yml") if path.name[0] != "."}
-    for path in sorted(names | extra.keys()):
+    for path in sorted(names | {path for path in extra if path.parent == folder / NODES}):
         part = _file(path, resolve, extra)
         at: Loc = (NODES, len(nodes))
         whole.places |= {(*at, *loc): place for loc, place in part.places.items()}
@@ -66,6 +70,26 @@ def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Do
 def cluster_document(folder: Path, resolve: Resolve) -> Document:
     """What all nodes share, by itself."""
     return _file(folder / CLUSTER_FILE, resolve, {})
+
+
+def _lay_over(whole: Document, path: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> None:
+    """What `backup rotate-cipher` keeps in a file of its own, over `backup` of cluster.yml."""
+    if path not in extra and not path.exists():
+        return
+    part = _file(path, resolve, extra)
+    whole.complaints += [replace(c, key=("backup", *c.key)) for c in part.complaints]
+    backup = whole.value.get("backup") if isinstance(whole.value, dict) else None
+    if not isinstance(backup, dict) or not isinstance(part.value, dict):
+        return
+    for mine, theirs in ((whole.places, part.places), (whole.keys, part.keys)):
+        mine |= {("backup", *loc): place for loc, place in theirs.items() if loc}
+    whole.texts |= {("backup", *loc): text for loc, text in part.texts.items()}
+    for key, value in part.value.items():
+        below: object = backup.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            below.update(value)
+        else:
+            backup[key] = value
 
 
 def _file(path: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
@@ -103,6 +127,9 @@ def complete(document: Document, resolve: Resolve) -> None:
     postgres = whole.setdefault("postgres", {})
     if isinstance(postgres, dict):
         postgres.setdefault("replication", {})
+    backup = whole.get("backup")
+    if isinstance(backup, dict):
+        lend(backup)
     for loc, file in DEFAULT_FILES.items():
         holder = whole
         for part in loc[:-1]:

@@ -23,6 +23,7 @@ TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
 # what the reader puts in where it is left out, or knows from the name of a file or key
 _OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_FILES)}
 _NAMED = {"Role", "Database", "Node"}
+_LENT = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
 _PAGES = (model, backups)  # where the classes stand
 _NOT_WRITTEN = ("folder", "nodes")
 _ELSEWHERE: Schema = {
@@ -53,8 +54,10 @@ def schema() -> Schema:
         for key in _NOT_WRITTEN:
             keys.pop(key, None)
         for key, value in keys.items():
-            keys[key] = {**_written(value), "description": meanings.get((name, key), "")}
-        optional = _OPTIONAL | ({"name"} if name in _NAMED else set())
+            classes = [made.__name__ for made in _model(name).__mro__]
+            meaning = next((meanings[c, key] for c in classes if (c, key) in meanings), "")
+            keys[key] = {**_written(value), "description": meaning}
+        optional = _OPTIONAL | ({"name"} if name in _NAMED else set()) | _LENT.get(name, set())
         required = [key for key in found.get("required", ()) if key in keys.keys() - optional]
         about = " ".join(str(_model(name).__doc__).split("\n\n")[0].split())
         found |= {"title": name, "description": about, "required": required}

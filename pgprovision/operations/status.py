@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pgprovision import observe
@@ -11,10 +11,12 @@ from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Tier, Waiting
 from pgprovision.observe import Look, Target
 from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
-from pgprovision.resources import pgbackrest
+from pgprovision.resources import archiver, pgbackrest
+from pgprovision.resources.archiver import Backlog
 from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import Backup
 from pgprovision.resources.snapshot import Server
+from pgprovision.tasks.backup import infos
 from pgprovision.tasks.places import slot, snapshot
 
 
@@ -40,13 +42,14 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A cluster. `archive_last` is the last WAL segment archived."""
+    """A cluster. `archive_last` is the last WAL segment archived; `backlog` what waits for it."""
 
     nodes: tuple[NodeStatus, ...]
     slots: tuple[SlotStatus, ...]
     backups: tuple[Backup, ...]
     archive_last: str | None
     archive_failing: bool | None
+    backlog: Backlog
     troubles: tuple[str, ...]
 
 
@@ -81,13 +84,15 @@ def status(
         )
         for node in inventory.nodes
     )
-    archiver = primary.archiver if primary else {}
+    figures = primary.archiver if primary else {}
+    waits = _backlog(inventory, seen, primary)
     return Status(
         nodes=nodes,
         slots=slots,
         backups=_backups(inventory, seen),
-        archive_last=archiver.get("last_archived_wal"),
-        archive_failing=_failing(archiver) if primary else None,
+        archive_last=figures.get("last_archived_wal"),
+        archive_failing=_failing(figures) if primary else None,
+        backlog=waits,
         troubles=(*known, *troubles, *slot_troubles(slots), *map(str, seen.failed.values())),
     )
 
@@ -164,11 +169,20 @@ def _failing(archiver: Mapping[str, Any]) -> bool:
     return bool(failed) and (not good or str(failed) > str(good))
 
 
-def _backups(inventory: Inventory, seen: Look) -> tuple[Backup, ...]:
+def _backlog(inventory: Inventory, seen: Look, primary: Server | None) -> Backlog:
     if inventory.backup is None:
-        return ()
-    answer = seen.get(inventory.primary.name, pgbackrest.info(inventory.backup.stanza))
-    return pgbackrest.parse(answer).backups if answer else ()
+        return Backlog()
+    error = seen.get(inventory.primary.name, archiver.look(inventory.backup.stanza))
+    return archiver.backlog(primary, error)
+
+
+def _backups(inventory: Inventory, seen: Look) -> tuple[Backup, ...]:
+    """Of every repository, the first one's first."""
+    found: list[Backup] = []
+    for _, ask in infos(inventory):
+        answer = seen.get(inventory.primary.name, ask)
+        found += pgbackrest.parse(answer).backups if answer else ()
+    return tuple(found)
 
 
 def as_json(cluster: str, found: Status) -> dict[str, Any]:
@@ -183,13 +197,19 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
         "slots": [vars(found) for found in found.slots],
         "backups": [
             {
+                "repository": backup.repository,
                 "label": backup.label,
                 "type": backup.type,
-                "stop": datetime.fromtimestamp(backup.stop, UTC).isoformat(),
+                "stop": pgbackrest.moment(backup.stop),
                 "size": backup.size,
             }
             for backup in found.backups
         ],
-        "archive": {"last": found.archive_last, "failing": found.archive_failing},
+        "archive": {
+            "last": found.archive_last,
+            "failing": found.archive_failing,
+            **{key: value for key, value in vars(found.backlog).items() if key != "failing"},
+            "alarm": str(found.backlog) if found.backlog.alarming else None,
+        },
         "troubles": list(found.troubles),
     }

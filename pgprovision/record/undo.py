@@ -19,11 +19,12 @@ EFFECTS = frozenset(  # they carry out, or prove, what other changes wrote
         "private address",
         "release",
         "streaming",
+        "verified repository",
     }
 )
 DATA = frozenset({"postgres cluster", "standby"})
 CLOUD = "hetzner"
-FIRST_BACKUP = "first backup"
+BACKUPS = ("first backup", "backup")
 
 
 def undo(change: Change) -> str:
@@ -66,7 +67,7 @@ def _made(change: Change) -> str:
             "no command deletes data: take the node out (pgprovision remove-replica NAME, or"
             " pgprovision destroy), then remove the directory by hand"
         )
-    if kind == FIRST_BACKUP:
+    if kind in BACKUPS:
         return "nothing to take back: a backup expires by the inventory's retention"
     if kind == "role":
         return "declare it `present: false` in the inventory; then pgprovision up"

@@ -1,5 +1,6 @@
 """Everything a person or a program reads. The only room that prints."""
 
+from pgprovision.report.backups import show_backups
 from pgprovision.report.changes import show_changes, show_offers
 from pgprovision.report.outcome import (
     as_json,
@@ -25,6 +26,7 @@ __all__ = [
     "say",
     "say_aside",
     "say_error",
+    "show_backups",
     "show_changes",
     "show_left",
     "show_looked",

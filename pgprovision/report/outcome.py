@@ -137,11 +137,14 @@ def show_status(cluster: str, found: Mapping[str, Any]) -> None:
     out.print(table)
     for backup in found["backups"][-3:]:
         size = f"{backup['size'] / 1e6:.1f} MB"
-        say(f"backup  {backup['label']}  {backup['type']}  ended {backup['stop']}  {size}")
+        which = f"repository {backup['repository']}"
+        say(f"backup  {backup['label']}  {backup['type']}  ended {backup['stop']}  {size}  {which}")
     if not found["backups"]:
         say("backup  none")
     failing = {True: ", the last attempt FAILED", False: "", None: ", unknown"}
     say(f"archive last WAL {found['archive']['last']}{failing[found['archive']['failing']]}")
+    if found["archive"]["alarm"]:
+        say_error(f"archive {found['archive']['alarm']}")
     for node in found["nodes"]:
         for text in node["differs"]:
             say(f"drift   {node['name']}: {text}")

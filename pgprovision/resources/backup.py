@@ -1,43 +1,56 @@
-"""The first full backup of a cluster."""
+"""Full backups and others, taken in the background by one named unit, whoever asks for them."""
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
-from pgprovision.resources.identity import system_identifier
+from pgprovision.resources.identity import FOLDER, system_identifier
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import IDLE, Job, JobState
+from pgprovision.resources.pgbackrest import Backup, Info
+from pgprovision.resources.pgbackrest_causes import explained
+from pgprovision.resources.snapshot import Snapshot
 
 TAKEN = "taken"
 FAILED = "failed"
 STALLED_SECONDS = 1800.0  # without a per cent more: WAL that does not arrive ends it after 60 s
+JOB = "pgprovision-backup-full.service"  # one name for all: never two backups of ours at once
+# Lies there from when archiving was declared off until a full backup was taken after it.
+UNARCHIVED = f"{FOLDER}/archiving-was-off"
+Type = str  # full, diff or incr
+SINCE = Ask(f"stat -c %Y {UNARCHIVED} 2>/dev/null || true")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstBackup(Resource):
-    """At least one full backup of this very cluster. Taken in the background, by a named unit."""
+class Taken(Resource):
+    """A backup of this very cluster in a repository. `repository` None: in the only one."""
 
-    kind: ClassVar[str] = "first backup"
     stanza: str
     instance: Instance
+    repository: int | None = None
     identifier: str = ""
     job_state: JobState = IDLE
+    type: ClassVar[str]
 
     @property
     def name(self) -> str:
-        return self.stanza
+        if self.repository is None:
+            return self.stanza
+        return f"{self.stanza} in repository {self.repository}"
 
     @property
     def job(self) -> Job:
         log = f"{pgbackrest.LOG_DIRECTORY}/{self.stanza}-backup.log"
-        return Job("pgprovision-backup-full.service", progress=sh("tail", "-c", "400", log))
+        return Job(JOB, progress=sh("tail", "-c", "400", log), explain=explained)
 
     def probe(self) -> Ask:
-        return pgbackrest.info(self.stanza)
+        return pgbackrest.info(self.stanza, self.repository)
 
     def needs(self) -> tuple[Need, ...]:
         return (
@@ -54,13 +67,28 @@ class FirstBackup(Resource):
             job_state=self.job.read(job) if job else IDLE,
         )
 
+    @property
+    @abstractmethod
+    def what(self) -> str:
+        """In words."""
+
+    @property
+    @abstractmethod
+    def wanted(self) -> Type:
+        """The type of backup to take where there is none yet."""
+
+    @abstractmethod
+    def fits(self, backup: Backup) -> bool:
+        """Whether this one is what is wished for."""
+
     def read(self, answer: Answer) -> State | Waiting | None:
-        info = pgbackrest.parse(answer)
-        if any(b.type == "full" for b in info.of_system(self.identifier)):
+        info: Info = pgbackrest.parse(answer)
+        fitting = [b for b in info.of_system(self.identifier) if self.fits(b)]
+        if fitting:
             return {"full_backup": TAKEN}
         if self.job_state.state == "running" or info.running:
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            return Waiting(f"first full backup: {done[-1] if done else 'begun'}", STALLED_SECONDS)
+            return Waiting(f"{self.what}: {done[-1] if done else 'begun'}", STALLED_SECONDS)
         if info.trouble:
             return {"full_backup": f"unknown: {info.trouble}"}
         if self.job_state.state == "failed":
@@ -72,13 +100,81 @@ class FirstBackup(Resource):
 
     def change(self, diff: Diff) -> Iterable[Do]:
         if diff.before == {"full_backup": FAILED}:
-            yield self.job.report_failure("the first full backup")
+            yield self.job.report_failure(f"the {self.what}")
             return
+        words = pgbackrest.words_for(self.repository)
         if diff.before is not None:
-            yield Do("read the backup repository", pgbackrest.answers(self.stanza))
+            yield Do("read the backup repository", pgbackrest.answers(self.stanza, *words))
         yield self.job.start(
-            "start the first full backup",
+            f"start the {self.what}",
             *("flock", "-F", "/var/lib/pgbackrest"),  # the timers' runs wait for it
-            *("pgbackrest", f"--stanza={self.stanza}", "--type=full"),
+            *("pgbackrest", f"--stanza={self.stanza}", *words, f"--type={self.wanted}"),
             *("--log-level-console=off", "--log-level-stderr=warn", "backup"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstBackup(Taken):
+    """At least one full backup of this very cluster; since archiving was off, if it ever was."""
+
+    kind: ClassVar[str] = "first backup"
+    since: int = 0
+
+    def needs(self) -> tuple[Need, ...]:
+        return (*super().needs(), Need(self.on, SINCE))
+
+    def settled(self, facts: Facts) -> Self:
+        off = facts.get(self.on, SINCE)
+        text = off.text.strip() if off else ""
+        since = int(text) if text.isdigit() else 0
+        return replace(super().settled(facts), since=since)
+
+    @property
+    def what(self) -> str:
+        return "first full backup"
+
+    @property
+    def wanted(self) -> Type:
+        return "full"
+
+    def fits(self, backup: Backup) -> bool:
+        return backup.type == "full" and backup.start >= self.since
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupNow(Taken):
+    """A backup that ended after `after`, in seconds since 1970 there. For the primary only.
+
+    One that runs already is waited for; where it is of another type, the wished one follows.
+    """
+
+    kind: ClassVar[str] = "backup"
+    snapshot: Snapshot
+    after: int
+    backup_type: Type = "incr"
+
+    def needs(self) -> tuple[Need, ...]:
+        return (*super().needs(), Need(self.on, self.snapshot.ask()))
+
+    def settled(self, facts: Facts) -> Self:
+        server = self.snapshot.running(facts.get(self.on, self.snapshot.ask()))
+        if server is None or server.in_recovery:
+            found = "PostgreSQL does not answer there" if server is None else "this is a standby"
+            raise Refused(
+                f"{found}: backups are taken of a primary that runs",
+                done="nothing was begun",
+                next="pgprovision status shows who is primary",
+            )
+        return super().settled(facts)
+
+    @property
+    def what(self) -> str:
+        return f"{self.backup_type} backup"
+
+    @property
+    def wanted(self) -> Type:
+        return self.backup_type
+
+    def fits(self, backup: Backup) -> bool:
+        """pgBackRest takes a full one where there is none to build on."""
+        return backup.stop > self.after and backup.type in (self.backup_type, "full")

@@ -1,5 +1,6 @@
 """Long work as a named transient systemd unit: it outlives the connection, and a rerun attaches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,10 +22,12 @@ IDLE = JobState("none")
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work on a host. `progress` is shell text that prints how far it is."""
+    """One piece of work on a host. `progress` is shell text that prints how far it is; `explain`
+    gives shell text that prints what is behind the message in a shell variable."""
 
     unit: str
     progress: str = ":"
+    explain: Callable[[str], str] = lambda variable: ":"
 
     def look(self) -> Ask:
         """How it is; how far is asked only while it runs, and may not be known yet."""
@@ -59,5 +62,6 @@ class Job:
         return Do(
             why,
             f"{{ echo '{self.unit} failed; run the same command again to start it anew:'\n"
-            f"{last_lines(self.unit)}; systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",
+            f"said=$({last_lines(self.unit)}); printf '%s\\n' \"$said\"; {self.explain('said')}\n"
+            f"systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",
         )

@@ -4,16 +4,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from pgprovision.model import Answer, Ask
+from pgprovision.quote import sh
 from pgprovision.resources.instance import as_postgres
+from pgprovision.resources.pgbackrest_causes import cause, explained
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest.conf
 LOG_DIRECTORY = "/var/log/pgbackrest"
+SPOOL = "/var/spool/pgbackrest"
 LOOK_SECONDS = 15  # by itself it tries a dead endpoint for minutes (241 s seen with 2.45)
 IO_SECONDS = 3  # one connection attempt; it makes three or more
-KILLED = 137  # by `timeout`
+KILLED = 137  # by `timeout -s KILL`
+ENDED = 124  # by `timeout`
 ABSENT = 127  # pgBackRest is not installed
 OTHER = 99  # pgBackRest's status code for "could not tell", with the reason
 VERSION = Ask("pgbackrest version")
@@ -27,9 +32,34 @@ def version(answer: Answer | None) -> Version | None:
     return tuple(int(part) for part in found[1].split(".")) if found else None
 
 
-def pgbackrest(stanza: str, *words: str) -> str:
-    """Shell text that runs it as postgres: as root it would leave files postgres cannot read."""
-    return as_postgres("pgbackrest", f"--stanza={stanza}", *words)
+def words_for(repository: int | None) -> tuple[str, ...]:
+    """The option that names one repository; None where there is only one."""
+    return () if repository is None else (f"--repo={repository}",)
+
+
+def pgbackrest(stanza: str, *words: str, seconds: float | None = None) -> str:
+    """Shell text that runs it as postgres: as root it would leave files postgres cannot read.
+
+    With `seconds` it is ended after that time, and a failure tells its cause."""
+    if seconds is None:
+        return as_postgres("pgbackrest", f"--stanza={stanza}", *words)
+    limit = ("timeout", "-k", "5", str(int(seconds)))
+    run = as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *words)
+    return (
+        f"said=$({run} 2>&1) || {{ code=$?\n"
+        f"  [ $code != {ENDED} ] || echo 'ended by pgprovision: not done in {int(seconds)} s' >&2\n"
+        f"  {{ {quietly('said')}; {explained('said')}; }} >&2; exit 1; }}"
+    )
+
+
+def quietly(variable: str) -> str:
+    """Shell text that prints what matters of a message in a shell variable: its errors and hints,
+    without the headers of an HTTP request and without bytes that are none of a text."""
+    return (
+        f"printf '%s\\n' \"${variable}\" | LC_ALL=C tr -cd '[:print:]\\n' |"
+        " grep -v 'key/value found outside' |"
+        " grep -E 'Error|ERROR|WARN|<Code>|<Message>|HINT|option' | head -n 12 | cut -c1-300"
+    )
 
 
 def _bounded(stanza: str, *words: str) -> str:
@@ -38,26 +68,40 @@ def _bounded(stanza: str, *words: str) -> str:
     return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *words)
 
 
-def info(stanza: str) -> Ask:
-    """What the repository holds: one round trip to it, `LOOK_SECONDS` at the most."""
-    look = _bounded(stanza, "--output=json", "info")
+def info(stanza: str, repository: int | None = None) -> Ask:
+    """What a repository, or each of them, holds: one round trip, `LOOK_SECONDS` at the most."""
+    look = _bounded(stanza, *words_for(repository), "--output=json", "info")
     return Ask(f"command -v pgbackrest >/dev/null || exit {ABSENT}; {look}")
 
 
-def answers(stanza: str, *words: str) -> str:
-    """Shell text that fails, with the reason in a few lines, where the repository cannot be read
-    or the configuration holds an option that this version does not know."""
-    return (
-        f"out=$({_bounded(stanza, *words, 'info')} 2>&1) || {{ code=$?\n"
+def answers(stanza: str, *words: str, data: str = "") -> str:
+    """Shell text that fails, with the reason in a few lines, where a repository cannot be read
+    or the configuration holds an option that this version does not know. With the path of a data
+    directory it also fails where the stanza is another cluster's."""
+    found = _bounded(stanza, *words, "info")
+    text = (
+        f"out=$({found} 2>&1) || {{ code=$?\n"
         f"  [ $code != {KILLED} ] || echo 'no answer from the repository in {LOOK_SECONDS} s:"
-        " wrong repo1-s3-endpoint or repo1-storage-port, or a firewall in between' >&2\n"
-        "  printf '%s\\n' \"$out\" >&2; exit 1; }\n"
-        'case "$out" in *"error (other)"*|*"invalid option"*) printf \'%s\\n\' "$out" |'
-        " LC_ALL=C tr -cd '[:print:]\\n' | grep -v 'key/value found outside' |"
-        " grep -E 'Error|WARN|<Code>|<Message>|HINT' | cut -c1-300 >&2\n"
-        '  case "$out" in *"unable to load info file"*)'
-        " echo 'repo1-cipher-pass is not the passphrase of this repository, or it is damaged' >&2;;"
-        " esac; exit 1;; esac"
+        " wrong endpoint or port, or a firewall in between' >&2\n"
+        f"  {{ {quietly('out')}; {explained('out')}; }} >&2; exit 1; }}\n"
+        'case "$out" in *"error (other)"*|*"invalid option"*)'
+        f" {{ {quietly('out')}; {explained('out')}; }} >&2; exit 1;; esac"
+    )
+    return f"{text}\n{_same_cluster(stanza, words, data)}" if data else text
+
+
+def _same_cluster(stanza: str, words: tuple[str, ...], data: str) -> str:
+    """Fails where a repository knows this stanza, and not this cluster in it."""
+    there = _bounded(stanza, *words, "--output=json", "info")
+    control = sh(f"{data}/global/pg_control")
+    return (
+        f"here=$(od -An -t u8 -N 8 {control} 2>/dev/null | tr -d ' '); [ -n \"$here\" ] || exit 0\n"
+        f'known=$({there} 2>/dev/null | grep -o \'"repo-key":[0-9]*,"system-id":[0-9]*\')\n'
+        "for repo in $(printf '%s\\n' \"$known\" | cut -d: -f2 | cut -d, -f1 | sort -u); do\n"
+        '  case "$known" in *""repo-key":$repo,"system-id":$here"*) continue;; esac\n'
+        f'  echo "stanza {stanza} in repository $repo belongs to another cluster, whose system'
+        ' identifier is not $here: give this one a path of its own; nothing was written" >&2\n'
+        "  exit 1\ndone"
     )
 
 
@@ -68,14 +112,14 @@ def _trouble(message: str) -> str:
     words = re.search(r"<Message>(.*?)</Message>", message)
     if code:
         line += f": {code[1]}" + (f" ({words[1]})" if words else "")
-    if "unable to load info file" in message:
-        line += ": the passphrase (repo1-cipher-pass) is not the repository's, or it is damaged"
-    return line
+    found = cause(message)
+    return f"{line}: {found}" if found else line
 
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup. Times are seconds since 1970; sizes bytes: the database's, the repository's."""
+    """One backup. Times are seconds since 1970; sizes bytes: the database's, the repository's.
+    `prior`: the backup it builds on."""
 
     label: str
     type: str
@@ -86,10 +130,17 @@ class Backup:
     wal: tuple[str, str]
     system_identifier: str
     damaged: bool
+    repository: int = 1
+    prior: str | None = None
+
+    @property
+    def timeline(self) -> int:
+        return int(self.wal[0][:8], 16)
 
     @classmethod
-    def of(cls, item: Mapping[str, Any], systems: Mapping[int, str]) -> Self:
+    def of(cls, item: Mapping[str, Any], systems: Mapping[tuple[int, int], str]) -> Self:
         when, sizes, wal = item["timestamp"], item["info"], item["archive"]
+        repository = item["database"]["repo-key"]
         return cls(
             label=item["label"],
             type=item["type"],
@@ -98,14 +149,17 @@ class Backup:
             size=sizes["size"],
             stored=sizes["repository"]["delta"],
             wal=(wal["start"], wal["stop"]),
-            system_identifier=systems.get(item["database"]["id"], ""),
+            system_identifier=systems.get((repository, item["database"]["id"]), ""),
             damaged=bool(item.get("error")),
+            repository=repository,
+            prior=item.get("prior"),
         )
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The first and last WAL segment kept for the cluster that uses the stanza now."""
+    """The first and last WAL segment kept for the cluster that uses the stanza now; of several
+    repositories, in the first one that answers."""
 
     min: str | None = None
     max: str | None = None
@@ -127,6 +181,11 @@ class Info:
         return tuple(b for b in self.backups if b.system_identifier == identifier)
 
 
+def moment(seconds: int) -> str:
+    """A time of pgBackRest's as people and programs read it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
 def parse(answer: Answer) -> Info:
     """The answer to `info(stanza)`."""
     if answer.code == KILLED:
@@ -145,9 +204,11 @@ def parse(answer: Answer) -> Info:
         for repo in stanza["repo"]
         if repo["status"]["code"] == OTHER
     ]
-    systems = {db["id"]: str(db["system-id"]) for db in stanza["db"]}
-    latest = max(systems, default=0)
-    archives = [a for a in stanza["archive"] if a["database"]["id"] == latest]
+    systems = {(db["repo-key"], db["id"]): str(db["system-id"]) for db in stanza["db"]}
+    latest = max(systems, key=lambda key: (-key[0], key[1]), default=(0, 0))
+    archives = [
+        a for a in stanza["archive"] if (a["database"]["repo-key"], a["database"]["id"]) == latest
+    ]
     return Info(
         trouble="; ".join(lost),
         system_identifier=systems.get(latest, ""),

@@ -123,7 +123,8 @@ class PgbackrestConf(Resource):
         if found is None:
             return ()
         said = []
-        if state.get("repo1-cipher-type", "none") != "none" and found < SOUND_ENCRYPTION:
+        types = {value for key, value in state.items() if _plain(key) == "cipher-type"}
+        if types - {"none"} and found < SOUND_ENCRYPTION:
             number, since = (".".join(map(str, v)) for v in (found, SOUND_ENCRYPTION))
             said.append(
                 f"pgBackRest {number} encrypts the repository with subkeys that may be weak, which"
@@ -159,9 +160,10 @@ class PgbackrestConf(Resource):
             f"mkdir -p {sh(CONFIG.rpartition('/')[0])}\n{candidate.write_text()}",
             self.content(),
         )
+        data = str(options(self.text).get(f"[{self.stanza}] pg1-path", ""))
         yield Do(
             f"read the repository with the new configuration, then make it {CONFIG}",
             f"trap 'rm -f {CANDIDATE}' EXIT\n"
-            f"{answers(self.stanza, f'--config={CANDIDATE}')}\n"
+            f"({answers(self.stanza, f'--config={CANDIDATE}', data=data)}) || exit\n"
             f"mv -fT {CANDIDATE} {CONFIG} && sync {sh(CONFIG.rpartition('/')[0])}",
         )

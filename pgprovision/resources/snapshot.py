@@ -80,6 +80,8 @@ class Server:
     """The declared databases that exist. A standby is not asked: its primary says the same."""
     file_times: Mapping[str, float] = field(default_factory=dict)
     """When each watched configuration file was last written, in seconds since 1970."""
+    wal_free: int | None = None
+    """Bytes that are left where WAL is written."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _ask(look: Snapshot) -> Ask:
     share = max(SHARE, -(-len(look.databases) // SESSIONS))
     shares = [look.databases[n : n + share] for n in range(0, len(look.databases), share)] or [()]
     scripts = [_inside(names) for names in shares]
-    text = f"{stat} 2>/dev/null\n{_psql(look.instance, _sql('server') + scripts[0])}"
+    free = sh("stat", "-L", "-f", "-c", "free %a %S", f"{data}/pg_wal")
+    text = f"{{ {stat}; {free}; }} 2>/dev/null\n{_psql(look.instance, _sql('server') + scripts[0])}"
     if not scripts[1:]:
         return Ask(text)
     beside = [
@@ -192,9 +195,13 @@ def _parsed(out: bytes) -> Server:
     """Cached: each resource of a host reads the same answer."""
     times: dict[str, float] = {}
     documents: list[dict[str, Any]] = []
+    free: int | None = None
     for line in out.decode("utf-8", "surrogateescape").splitlines():
         if line.startswith("{"):
             documents.append(json.loads(line))
+        elif line.startswith("free "):
+            blocks, size = line.split()[1:]
+            free = int(blocks) * int(size)
         else:
             seconds, _, path = line.partition(" ")
             times[path] = float(seconds)
@@ -206,7 +213,7 @@ def _parsed(out: bytes) -> Server:
     for row in server["databases"].values():
         row["acl"] = frozenset(map(tuple, row["acl"]))
     databases = {document["database"]: _database(document) for document in inside}
-    return Server(**server, inside=databases, file_times=times)
+    return Server(**server, inside=databases, file_times=times, wal_free=free)
 
 
 def _database(found: dict[str, Any]) -> Database:

@@ -4,48 +4,77 @@ from collections.abc import Iterator
 
 from pgprovision.inventory.backups import Backup
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource
+from pgprovision.model import Ask, Resource
 from pgprovision.render import render
-from pgprovision.resources.backup import FirstBackup
+from pgprovision.resources.archiver import Archiver
+from pgprovision.resources.backup import UNARCHIVED, FirstBackup
 from pgprovision.resources.file import Directory, File
+from pgprovision.resources.pgbackrest import info
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.scheduled_backup import ScheduledBackup
 from pgprovision.resources.stanza import Stanza
 from pgprovision.resources.unit import Unit
 from pgprovision.secret import Secret
-from pgprovision.tasks.places import REPOSITORY_CA, instance
+from pgprovision.tasks.places import REPOSITORY_CAS, instance, snapshot
+
+TYPES = ("full", "diff")  # that have a timer
 
 
 def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D1, D2: directories, the repository's CA, pgbackrest.conf for the version installed."""
+    """D1, D2: directories, the repositories' CAs, pgbackrest.conf for the version installed."""
     backup, on = inventory.backup, node.name
     if backup is None:
         return
     for path in ("/var/lib/pgbackrest", "/var/log/pgbackrest", "/var/spool/pgbackrest"):
         yield Directory(on=on, path=path, mode="0750", owner="postgres", group="postgres")
-    if backup.repository.ca_file is not None:
-        content = backup.repository.ca_file.read_text()
-        yield File(on=on, path=REPOSITORY_CA, content=content)
-    yield _conf(inventory, backup, node)
+    for number, repository in backup.repositories:
+        if repository.ca_file is not None:
+            content = repository.ca_file.read_text()
+            yield File(on=on, path=REPOSITORY_CAS[number], content=content)
+    yield pgbackrest_conf(inventory, backup, node)
 
 
-def first_backup(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def first_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
     """D4: the stanza, checked, and a full backup before anybody relies on the database."""
     backup, here = inventory.backup, instance(inventory)
-    if backup is not None:
-        conf = _conf(inventory, backup, node)
-        yield Stanza(on=node.name, conf=conf, instance=here, archiving=backup.archiving)
+    if backup is not None and number in dict(backup.repositories):
+        yield Stanza(
+            on=node.name,
+            conf=pgbackrest_conf(inventory, backup, node),
+            instance=here,
+            archiving=backup.archiving,
+            repository=named(backup, number),
+            snapshot=snapshot(inventory),
+        )
 
 
-def full_backup(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
     """D4, its second half: it needs the stanza."""
     backup = inventory.backup
-    if backup is not None and backup.archiving:
-        here = instance(inventory)
-        yield FirstBackup(on=node.name, stanza=backup.stanza, instance=here)
+    if backup is not None and backup.archiving and number in backup.written:
+        yield FirstBackup(
+            on=node.name,
+            stanza=backup.stanza,
+            instance=instance(inventory),
+            repository=named(backup, number),
+        )
+
+
+def archived_throughout(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """D3: while archiving is declared off a note says so. It goes once a full backup was taken
+    after that; and how the archive does."""
+    backup = inventory.backup
+    if backup is not None:
+        text = "Written by pgprovision: WAL of this time is not in the archive.\n"
+        off = None if backup.archiving else text
+        yield File(on=node.name, path=UNARCHIVED, content=off)
+        if backup.archiving:
+            yield Archiver(on=node.name, snapshot=snapshot(inventory), stanza=backup.stanza)
 
 
 def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D5: timers on every node; on a standby a run is skipped and says so."""
+    """D5: timers on every node; on a standby a run is skipped and says so. Where archiving is
+    declared off there is nothing to take."""
     backup, on = inventory.backup, node.name
     if backup is None:
         return
@@ -54,7 +83,12 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield File(
         on=on,
         path=f"{units}/pgbackrest-backup@.service",
-        content=render("pgbackrest-backup@.service.j2", inventory.folder, **values),
+        content=render(
+            "pgbackrest-backup@.service.j2",
+            inventory.folder,
+            **values,
+            repositories=backup.written,
+        ),
     )
     calendars = {"full": backup.schedule.full, "diff": backup.schedule.differential}
     for kind, calendar in calendars.items():
@@ -71,12 +105,23 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
                 randomized_delay=backup.schedule.randomized_delay,
             ),
         )
-        yield Unit(on=on, unit=timer)
+        yield Unit(on=on, unit=timer, enabled=backup.archiving, active=backup.archiving)
         service = f"pgbackrest-backup@{kind}.service"
         yield Unit(on=on, unit=service, enabled=None, active=None)  # its file is what is loaded
+    yield ScheduledBackup(on=on, types=TYPES)
 
 
-def _conf(inventory: Inventory, backup: Backup, node: Node) -> PgbackrestConf:
+def pgbackrest_conf(inventory: Inventory, backup: Backup, node: Node) -> PgbackrestConf:
+    """pgbackrest.conf of what `backup` says: the inventory's own, or another for a copy."""
+    repositories = [
+        {
+            "number": number,
+            "repository": repository,
+            "ca": REPOSITORY_CAS[number] if repository.ca_file else "",
+            "retention_days": backup.retention_of(number),
+        }
+        for number, repository in backup.repositories
+    ]
     return PgbackrestConf(
         on=node.name,
         stanza=backup.stanza,
@@ -84,18 +129,35 @@ def _conf(inventory: Inventory, backup: Backup, node: Node) -> PgbackrestConf:
             "pgbackrest.conf.j2",
             inventory.folder,
             **dict(backup),
-            repository_ca=REPOSITORY_CA if backup.repository.ca_file else "",
+            repositories=repositories,
             instance=instance(inventory),
         ),
         secrets=_secrets(backup),
     )
 
 
+def infos(inventory: Inventory) -> Iterator[tuple[int, Ask]]:
+    """How to look at each repository, by its number."""
+    backup = inventory.backup
+    if backup is None:
+        return
+    for number, _ in backup.repositories:
+        yield number, info(backup.stanza, named(backup, number))
+
+
+def named(backup: Backup, number: int) -> int | None:
+    """How one repository is called: by its number, where there are several."""
+    return number if len(backup.repositories) > 1 else None
+
+
 def _secrets(backup: Backup) -> tuple[tuple[str, Secret], ...]:
-    repository = backup.repository
     held = {
-        "repo1-s3-key": repository.key,
-        "repo1-s3-key-secret": repository.key_secret,
-        "repo1-cipher-pass": repository.cipher_pass,
+        f"repo{number}-{option}": secret
+        for number, repository in backup.repositories
+        for option, secret in (
+            ("s3-key", repository.key),
+            ("s3-key-secret", repository.key_secret),
+            ("cipher-pass", repository.cipher_pass),
+        )
     }
     return tuple((option, secret) for option, secret in held.items() if secret is not None)

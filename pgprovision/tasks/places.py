@@ -9,7 +9,7 @@ TLS = "/etc/pgprovision/tls"
 SERVER_KEY = f"{TLS}/server.key"
 SERVER_CERTIFICATE = f"{TLS}/server.crt"
 CLUSTER_CA = f"{TLS}/ca.crt"
-REPOSITORY_CA = f"{TLS}/repository-ca.crt"
+REPOSITORY_CAS = {1: f"{TLS}/repository-ca.crt", 2: f"{TLS}/repository2-ca.crt"}
 REPLICATION_PASSFILE = "/etc/pgprovision/replication.pgpass"
 
 

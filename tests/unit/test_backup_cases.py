@@ -61,7 +61,9 @@ def info(
         "error": False,
     }
     stanza = {
-        "db": [{"id": n, "system-id": int(s)} for n, s in enumerate(systems, start=1)],
+        "db": [
+            {"id": n, "repo-key": 1, "system-id": int(s)} for n, s in enumerate(systems, start=1)
+        ],
         "archive": [wal] if systems else [],
         "backup": [backup] if full else [],
         "repo": [{"key": 1, "status": status}],

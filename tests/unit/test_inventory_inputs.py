@@ -44,6 +44,8 @@ def folder_of(case: Mapping[str, Any], path: Path) -> Folder:
     folder.write("key_secret", "a-secret-key-of-the-store")
     if not (path / "secrets/pgbackrest.passphrase").exists():
         folder.write("secrets/pgbackrest.passphrase", "p" * 43)
+    if not (path / "secrets/pgbackrest2.passphrase").exists():
+        folder.write("secrets/pgbackrest2.passphrase", "q" * 43)
     for name, content in case.get("files", {}).items():
         folder.write(name, content, 0o644 if name in case.get("open", ()) else 0o600)
     for name in case.get("gone", ()):

@@ -26,11 +26,11 @@ REPOSITORY = S3Repository(
 def rendered(archive_queue_max: str | None = None) -> str:
     return render(
         "pgbackrest.conf.j2",
-        repository=REPOSITORY,
-        repository_ca="/etc/ca.crt",
+        repositories=[
+            {"number": 1, "repository": REPOSITORY, "ca": "/etc/ca.crt", "retention_days": 30}
+        ],
         stanza="main",
         instance=Instance(),
-        retention_days=30,
         start_fast=True,
         compress_type="zst",
         process_max=2,

@@ -10,7 +10,7 @@ import pytest
 
 from pgprovision import resources
 from pgprovision.model import Change, Diff, Do, Impact, Resource, State
-from pgprovision.record.undo import CLOUD, DATA, EFFECTS, FIRST_BACKUP, undo
+from pgprovision.record.undo import CLOUD, DATA, EFFECTS, BACKUPS, undo
 from pgprovision.resources import cloud
 from tests.unit.world import Thing
 
@@ -106,7 +106,7 @@ def test_kinds_when_undo_knows_them_then_they_are_there() -> None:
     kinds = {
         getattr(one, "kind", "") for first in Resource.__subclasses__() for one in below(first)
     }
-    assert EFFECTS | DATA | {FIRST_BACKUP, "role"} <= kinds
+    assert EFFECTS | DATA | {*BACKUPS, "role"} <= kinds
     assert cloud.HETZNER == CLOUD
 
 

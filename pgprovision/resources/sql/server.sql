@@ -97,5 +97,12 @@ select jsonb_build_object(
     'replication', (select coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('ssl', l.ssl)), '[]')
         from pg_stat_replication r left join pg_stat_ssl l using (pid)),
     'receiver', (select to_jsonb(w) from pg_stat_wal_receiver w),
-    'archiver', (select to_jsonb(a) from pg_stat_archiver a))
+    'archiver', (select to_jsonb(a) from pg_stat_archiver a)
+        || (select jsonb_build_object('waiting', count(*), 'oldest', min(left(name, 24)),
+                'oldest_seconds', extract(epoch from clock_timestamp() - min(modification))::int)
+            from pg_ls_archive_statusdir() where name ~ '^[0-9A-F]{24}\.ready$')
+        || (select jsonb_build_object('segment_bytes', pg_size_bytes(current_setting('wal_segment_size')),
+                'written_last_hour', count(*) filter (
+                    where modification > clock_timestamp() - interval '1 hour'))
+            from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'))
 from role, database, setting, pending;

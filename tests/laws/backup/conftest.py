@@ -61,11 +61,9 @@ class World:
         )
         text = render(
             "pgbackrest.conf.j2",
-            repository=repository,
-            repository_ca=CA,
+            repositories=[{"number": 1, "repository": repository, "ca": CA, "retention_days": 30}],
             stanza="main",
             instance=INSTANCE,
-            retention_days=30,
             start_fast=True,
             compress_type="zst",
             process_max=2,
@@ -86,7 +84,9 @@ class World:
         return File(on=NAME, path=CA, content=Path(self.lab.env()["AWS_CA_BUNDLE"]).read_text())
 
     def unit_files(self) -> tuple[File, ...]:
-        service = render("pgbackrest-backup@.service.j2", stanza="main", instance=INSTANCE)
+        service = render(
+            "pgbackrest-backup@.service.j2", stanza="main", instance=INSTANCE, repositories=(1,)
+        )
         timer = render(
             "pgbackrest-backup.timer.j2",
             stanza="main",

@@ -1,0 +1,124 @@
+"""backup: one now, what there is, whether it is sound, another passphrase."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.converge import approval
+from pgprovision.cli.options import Json, Options, Yes
+from pgprovision.cli.run import run
+from pgprovision.errors import Unreachable
+from pgprovision.inventory import load
+from pgprovision.model import Ask, Impact, Report, Tier
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
+
+app = typer.Typer(no_args_is_help=True)
+
+Repository = Annotated[
+    int | None,
+    typer.Option("--repo", help="One repository by its number; if not given, each.", min=1, max=2),
+]
+
+
+class Type(Enum):
+    """pgBackRest's types of backup."""
+
+    full = "full"
+    diff = "diff"
+    incr = "incr"
+
+
+@app.callback()
+def group() -> None:
+    """Backups: one now, what there is, whether it is sound."""
+
+
+@app.command("now")
+def now(
+    context: typer.Context,
+    type: Annotated[
+        Type, typer.Option(help="All, what changed since the full one, or since the last one.")
+    ] = Type.diff,
+    repository: Repository = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> int:
+    """Take a backup of the primary, in the background, and show how far it is.
+
+    It goes on when this command is cut off; the same command then attaches to it. One that a timer
+    began is waited for.
+    """
+    from pgprovision.operations import backups
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        return backups.now(inventory, targets, type.value, repository)
+
+    approve = approval(Impact.NONE, yes=yes, quiet=json)
+    return run("backup now", inventory, wishes, approve, json=json, wait=options.wait)
+
+
+@app.command("list")
+def list_(context: typer.Context, json: Json = False) -> int:
+    """Show every backup of every repository, with the WAL that is kept. Changes nothing."""
+    from pgprovision.cli.targets import Targets
+    from pgprovision.operations import backups
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    backups.wish(inventory)
+    with Targets(inventory) as targets:
+        targets.ask_cloud()
+        nodes = sorted(inventory.nodes, key=lambda node: not node.is_primary)
+        node = next((node for node in nodes if targets.has(node, Ask("true"))), None)
+        if node is None:
+            raise Unreachable("no node answers", next="pgprovision status")
+        held = backups.held(inventory, targets, node.name)
+    listing = backups.Listing(node.name, held)
+    document = backups.as_json(inventory, listing)
+    if json:
+        report.emit(document)
+    else:
+        report.show_backups(document)
+    return 0 if listing.readable else 5
+
+
+@app.command("verify")
+def verify(context: typer.Context, repository: Repository = None, json: Json = False) -> int:
+    """Look through the repositories: every file's checksum, manifests, gaps in the WAL. Exit 1
+    where something is wrong.
+
+    It reads all there is in them, in the background on the primary; the same command attaches.
+    """
+    from pgprovision.operations import backups
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    problems: list[str] = []
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        return backups.verify(inventory, targets, repository)
+
+    def seen(outcome: Report) -> None:
+        problems.extend(text for r, text in outcome.remarks if r.kind == "verified repository")
+
+    code = run(
+        "backup verify",
+        inventory,
+        wishes,
+        lambda changes: Impact.NONE,
+        json=json,
+        wait=options.wait,
+        keep=False,
+        seen=seen,
+    )
+    if not json and code == 0:
+        report.say(f"{len(problems)} wrong" if problems else "every repository is sound")
+    return code or (1 if problems else 0)

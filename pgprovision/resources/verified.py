@@ -1,0 +1,235 @@
+"""A repository looked through: every file's checksum by pgBackRest, and what it does not see.
+
+`pgbackrest verify` (2.45, 2.55) judges what is there and always ends with exit code 0: it says
+nothing of a WAL segment that is gone, nor of a manifest of which only the copy is left. So the
+listing is judged here as well.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
+from pgprovision.quote import sh
+from pgprovision.resources import pgbackrest, wal
+from pgprovision.resources.job import IDLE, Job, JobState
+from pgprovision.resources.pgbackrest import SPOOL, Info
+from pgprovision.resources.pgbackrest_causes import cause
+
+JOB = "pgprovision-verify.service"
+DAY = 24 * 3600
+LIST_SECONDS = 600
+SHOWN = 20  # lines of one kind; a lost bundle alone makes hundreds
+_BAD = re.compile(r"invalid|missing|unusable|mismatch|corrupt|empty|ERROR|WARN")
+_LOG = re.compile(r"^\S+ \S+ P\d+ +([A-Z]+): ")
+MANIFESTS = ("backup.manifest", "backup.manifest.copy")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look through a repository saw. `begun` in seconds since 1970; `done`: to its end."""
+
+    begun: int = 0
+    done: bool = False
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified(Resource):
+    """A look through a repository that began after `after`, in the background, by a named unit.
+    What it found is told in remarks; one that `must_be_sound` differs while it is not."""
+
+    kind: ClassVar[str] = "verified repository"
+    stanza: str
+    repository: int
+    after: int = 0
+    must_be_sound: bool = False
+    job_state: JobState = IDLE
+
+    @property
+    def name(self) -> str:
+        return str(self.repository)
+
+    @property
+    def job(self) -> Job:
+        return Job(JOB)
+
+    def probe(self) -> Ask:
+        return look(self.repository)
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need(self.on, self.job.look()),)
+
+    def settled(self, facts: Facts) -> Self:
+        job = facts.get(self.on, self.job.look())
+        return replace(self, job_state=self.job.read(job) if job else IDLE)
+
+    def read(self, answer: Answer) -> State | Waiting | None:
+        if self.job_state.state == "running":
+            return Waiting(f"looking through repository {self.repository}", DAY)
+        found = parse(answer.text)
+        if self.job_state.state == "failed":
+            return {"looked_through": "failed"}
+        if not found.done or found.begun <= self.after:
+            return None
+        state: State = {"looked_through": True, "problems": found.problems}
+        return {**state, "sound": not found.problems} if self.must_be_sound else state
+
+    def desired(self) -> State:
+        return {"looked_through": True, **({"sound": True} if self.must_be_sound else {})}
+
+    def remarks(self, state: State) -> tuple[str, ...]:
+        found = state.get("problems")
+        return tuple(map(str, found)) if isinstance(found, tuple) else ()
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        if diff.moved("looked_through"):
+            if diff.before is not None:
+                yield self.job.report_failure(f"the look through repository {self.repository}")
+                return
+            words = ("sh", "-c", _script(self.stanza, self.repository))
+            yield self.job.start(f"look through repository {self.repository}", *words)
+
+
+def look(repository: int) -> Ask:
+    """What the latest look through a repository wrote down."""
+    return Ask(f"cat {_path(repository)} 2>/dev/null; true")
+
+
+def _path(repository: int) -> str:
+    return sh(f"{SPOOL}/pgprovision-verify-{repository}.txt")
+
+
+def _script(stanza: str, repository: int) -> str:
+    """Run by postgres. One part after the other, each with its exit code; the file is whole or
+    the one of before."""
+    path = _path(repository)
+
+    def run(seconds: int, *words: str) -> str:
+        quiet = ("--log-level-file=off", "--log-level-stderr=error")
+        options = (f"--stanza={stanza}", f"--repo={repository}", *quiet)
+        return sh("timeout", "-k", "5", str(seconds), "pgbackrest", *options, *words)
+
+    calm = "--log-level-console=off"
+    info = run(LIST_SECONDS, calm, "--output=json", "info")
+    folder = run(LIST_SECONDS, calm, "repo-ls", f"backup/{stanza}/@").replace("@", '"$label"')
+    folder = folder.replace(f"'backup/{stanza}/\"$label\"'", f'backup/{stanza}/"$label"')
+    segments = run(LIST_SECONDS, calm, "--recurse", "repo-ls", f"archive/{stanza}")
+    verify = run(DAY, "--log-level-console=detail", "--output=none", "verify")
+    labels = 'grep -o \'"label":"[^"]*"\' | cut -d\'"\' -f4'
+    return (
+        f"exec >{path}.new 2>&1\n"
+        'echo "== begun $(date +%s)"\n'
+        f'echo "== info"; i=$({info}); c=$?; printf "%s\\n" "$i"; echo "== ended $c"\n'
+        f'echo "== manifests"; c=0; for label in $(printf "%s" "$i" | {labels}); do\n'
+        f'f=$({folder}) || c=$?; printf "%s\\n" "$f" | sed -n "s|^backup.manifest|$label &|p"\n'
+        'done; echo "== ended $c"\n'
+        f'echo "== wal"; f=$({segments}); c=$?; printf "%s\\n" "$f" |'
+        " grep -oE '[0-9A-F]{24}-[0-9a-f]{40}' | cut -c1-24 | sort -u\n"
+        '[ "$c" = 0 ] || printf "%s\\n" "$f" | head -n 5; echo "== ended $c"\n'
+        f'echo "== verify"; {verify} | cut -c1-400; echo "== ended 0"\n'
+        f"echo '== done'; sync {path}.new; mv -fT {path}.new {path}"
+    )
+
+
+def parse(text: str) -> Found:
+    """What the file of a look says."""
+    parts: dict[str, list[str]] = {}
+    ends: dict[str, str] = {}
+    begun, done, current = 0, False, ""
+    for line in text.splitlines():
+        if line.startswith("== "):
+            word, _, rest = line[3:].partition(" ")
+            if word == "begun" and rest.isdigit():
+                begun = int(rest)
+            elif word == "ended":
+                ends[current] = rest
+            elif word == "done":
+                done = True
+            else:
+                current = word
+        else:
+            parts.setdefault(current, []).append(line)
+    return Found(begun, done, tuple(_problems(parts, ends)) if done else ())
+
+
+def _problems(parts: dict[str, list[str]], ends: dict[str, str]) -> Iterator[str]:
+    info = pgbackrest.parse(Answer(out="\n".join(parts.get("info", ())).encode()))
+    if info.trouble:
+        yield f"it cannot be read: {info.trouble}"
+        return
+    for part in ("manifests", "wal"):
+        if ends.get(part) != "0":
+            said = "\n".join(parts.get(part, ()))
+            yield f"it cannot be listed ({part}): {cause(said) or said[:300] or 'no answer'}"
+    if not info.backups:
+        yield "there is no backup in it"
+    if ends.get("manifests") == "0":
+        yield from _manifests(info, parts.get("manifests", []))
+    if ends.get("wal") == "0":
+        yield from _wal(info, parts.get("wal", []))
+    yield from _verified(parts.get("verify", []))
+
+
+def _manifests(info: Info, lines: Iterable[str]) -> Iterator[str]:
+    there = set(lines)
+    labels = {backup.label for backup in info.backups}
+    for backup in info.backups:
+        missing = [name for name in MANIFESTS if f"{backup.label} {name}" not in there]
+        if missing:
+            rest = "the other one is there" if len(missing) == 1 else "it cannot be restored"
+            yield f"backup {backup.label}: {' and '.join(missing)} missing; {rest}"
+        if backup.prior and backup.prior not in labels:
+            yield f"backup {backup.label}: it builds on {backup.prior}, which is gone"
+        if backup.damaged:
+            yield f"backup {backup.label}: pages of the database were damaged when it was taken"
+
+
+def _wal(info: Info, lines: Iterable[str]) -> Iterator[str]:
+    """Every gap after the oldest backup's beginning, and which backups it spoils."""
+    names = [line for line in lines if wal.is_segment(line)]
+    backups = info.of_system(info.system_identifier)
+    if not backups:
+        return
+    needed = {segment for backup in backups for segment in backup.wal}
+    for first, last in wal.holes({*names, *_beyond(names, needed)}, min(b.wal[0] for b in backups)):
+        yield _hole(first, last, info)
+    for segment in sorted(needed - set(names)):
+        yield _hole(segment, segment, info)
+
+
+def _beyond(names: Iterable[str], needed: Iterable[str]) -> Iterator[str]:
+    """What backups need is looked for by name: it is no gap between others."""
+    there = set(names)
+    yield from (segment for segment in needed if segment not in there)
+
+
+def _hole(first: str, last: str, info: Info) -> str:
+    span = first if first == last else f"{first} to {last}"
+    spoiled = [b.label for b in info.backups if b.wal[0] <= last and first <= b.wal[1]]
+    if spoiled:
+        return f"WAL {span} is missing: {', '.join(spoiled)} cannot be restored"
+    older = [b.label for b in info.backups if b.wal[1] < first]
+    what = f"from {older[-1]} nothing can be restored past it" if older else "before any backup"
+    return f"WAL {span} is missing: {what}"
+
+
+def _verified(lines: Iterable[str]) -> Iterator[str]:
+    bad: list[str] = []
+    ended = False
+    for line in lines:
+        ended = ended or "verify command end: completed" in line
+        plain = _LOG.sub("", line).strip()
+        level = found[1] if (found := _LOG.match(line)) else ""
+        if level == "DETAIL" and "missing or unusable" not in plain:
+            continue
+        if "command begin" in plain or "command end" in plain or ": 0" in plain:
+            continue
+        if _BAD.search(f"{level} {plain}") and plain not in bad:
+            bad.append(plain)
+    yield from bad[:SHOWN]
+    if len(bad) > SHOWN:
+        yield f"and {len(bad) - SHOWN} more of that kind"
+    if not ended:
+        yield "pgbackrest verify did not come to its end"

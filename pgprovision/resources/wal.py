@@ -1,0 +1,52 @@
+"""Names of WAL segments, and what is missing between them.
+
+A name is 24 hexadecimal digits: timeline, and the segment's number in two halves. Segments are of
+16 MB, as pg_createcluster makes them: 256 to each value of the upper half.
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+SEGMENT_BYTES = 16 << 20
+_PER_LOG = 0x100
+_NAME = re.compile(r"[0-9A-F]{24}")
+
+
+def is_segment(name: str) -> bool:
+    """Not a timeline's history and not a backup's label."""
+    return _NAME.fullmatch(name) is not None
+
+
+def timeline(name: str) -> int:
+    return int(name[:8], 16)
+
+
+def number(name: str) -> int:
+    """Where in the history of WAL a segment is, on whatever timeline."""
+    return int(name[8:16], 16) * _PER_LOG + int(name[16:], 16)
+
+
+def name(line: int, place: int) -> str:
+    """The name of the segment at a place on a timeline.
+
+    >>> name(2, 0x2FF)
+    '0000000200000002000000FF'
+    """
+    upper, lower = divmod(place, _PER_LOG)
+    return f"{line:08X}{upper:08X}{lower:08X}"
+
+
+def holes(names: Iterable[str], since: str) -> tuple[tuple[str, str], ...]:
+    """The first and last segment of each gap after the segment `since`.
+
+    A timeline begins in the segment in which the one before it ended, so what a later one has is
+    no gap in an earlier one.
+    """
+    there = sorted(set(filter(is_segment, names)) | {since})
+    places = [(timeline(one), number(one)) for one in there if one >= since]
+    missing: list[tuple[str, str]] = []
+    for (_, before), (line, place) in pairwise(places):
+        if place > before + 1:
+            missing.append((name(line, before + 1), name(line, place - 1)))
+    return tuple(missing)
