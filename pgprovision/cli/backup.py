@@ -10,9 +10,10 @@ from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.run import run
+from pgprovision.engine import Approve
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
-from pgprovision.model import Ask, Impact, Report, Tier
+from pgprovision.model import Ask, Change, Impact, Report, Tier
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets
@@ -122,3 +123,46 @@ def verify(context: typer.Context, repository: Repository = None, json: Json = F
     if not json and code == 0:
         report.say(f"{len(problems)} wrong" if problems else "every repository is sound")
     return code or (1 if problems else 0)
+
+
+@app.command("rotate-cipher")
+def rotate_cipher(context: typer.Context, yes: Yes = False, json: Json = False) -> int:
+    """Give the backups another passphrase: a second repository is filled, then takes over.
+
+    Its full backup is looked through before the roles change. The former repository is kept for
+    the time of retention, and both can be restored from; run after that, this command takes it out
+    of the configuration. Cut off anywhere, the same command goes on.
+    """
+    from pgprovision.operations import rotate_cipher as operation
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    step = operation.next_step(inventory, operation.today())
+    ask = approval(Impact.RELOAD, yes=yes, quiet=json)
+
+    def go(step: operation.Step, approve: Approve, more: bool) -> int:
+        def approved(changes: Sequence[Change]) -> Impact | None:
+            answer = approve(changes)
+            if answer is not None and step.kept is not None:
+                step.kept.keep()
+            return answer
+
+        return run(
+            "backup rotate-cipher",
+            step.inventory,
+            lambda targets: operation.tiers(step, targets),
+            approved,
+            json=json,
+            wait=options.wait,
+            more=more,
+        )
+
+    code = go(step, ask, more=step.phase == "fill")
+    if code == 0 and step.phase == "fill":
+        step = operation.change(load(options.inventory), operation.today())
+        if step.kept is not None:
+            step.kept.keep()
+        code = go(step, lambda changes: Impact.RELOAD, more=False)
+    if code == 0:
+        report.say_aside(operation.told(step))
+    return code

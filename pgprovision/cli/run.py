@@ -25,13 +25,15 @@ def run(
     keep: bool = True,
     quote: Callable[[Targets], Quote] = lambda targets: Quote(),
     seen: Callable[[Report], None] = lambda outcome: None,
+    more: bool = False,
 ) -> int:
     """Converge what is wished as far as `approve` allows, tell the outcome; the exit code.
 
     `quote` says what servers cost that are to be made: a run that only looks shows what cannot be
     had, any other ends there. A run that was approved holds its machines and has a record; one
     that only looks does neither. `wait`: seconds for another run to end. `keep` false: it acts on
-    machines that others hold. `seen` is handed what a run saw that did not fail.
+    machines that others hold. `seen` is handed what a run saw that did not fail. `more`: another
+    run of the same command follows, which tells the end where this one ended well.
     """
     progress = report.Progress(quiet=json)
     watchers = Watchers([progress])
@@ -71,7 +73,8 @@ def run(
     record = operator.record
     changes = outcome.left if record is None else outcome.changed
     path = str(record.path) if record else None
-    if json:
+    told = not more or failure is not None or report.exit_code(outcome) != 0
+    if json and told:
         report.emit(
             report.document(
                 command,
@@ -88,6 +91,8 @@ def run(
             report.show_left(outcome)
         raise failure
     seen(outcome)
+    if not told:
+        return 0
     if not json and record is None:
         report.show_looked(outcome)
     elif not json:

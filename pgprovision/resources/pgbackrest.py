@@ -20,6 +20,7 @@ IO_SECONDS = 3  # one connection attempt; it makes three or more
 KILLED = 137  # by `timeout -s KILL`
 ENDED = 124  # by `timeout`
 ABSENT = 127  # pgBackRest is not installed
+UNKNOWN = b"is not valid for 'repo' option"  # the configuration does not have it yet
 OTHER = 99  # pgBackRest's status code for "could not tell", with the reason
 VERSION = Ask("pgbackrest version")
 
@@ -96,9 +97,9 @@ def _same_cluster(stanza: str, words: tuple[str, ...], data: str) -> str:
     control = sh(f"{data}/global/pg_control")
     return (
         f"here=$(od -An -t u8 -N 8 {control} 2>/dev/null | tr -d ' '); [ -n \"$here\" ] || exit 0\n"
-        f'known=$({there} 2>/dev/null | grep -o \'"repo-key":[0-9]*,"system-id":[0-9]*\')\n'
+        f"known=$({there} 2>/dev/null | tr -d '\"' | grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
         "for repo in $(printf '%s\\n' \"$known\" | cut -d: -f2 | cut -d, -f1 | sort -u); do\n"
-        '  case "$known" in *""repo-key":$repo,"system-id":$here"*) continue;; esac\n'
+        '  case "$known" in *"repo-key:$repo,system-id:$here"*) continue;; esac\n'
         f'  echo "stanza {stanza} in repository $repo belongs to another cluster, whose system'
         ' identifier is not $here: give this one a path of its own; nothing was written" >&2\n'
         "  exit 1\ndone"
@@ -196,6 +197,8 @@ def parse(answer: Answer) -> Info:
         stanza = json.loads(answer.text, strict=False)[0] if not answer.code else None
     except (ValueError, LookupError):
         stanza = None
+    if stanza is None and UNKNOWN in answer.err + answer.out:
+        return Info()
     if stanza is None:
         said = answer.err.decode(errors="replace").strip() or answer.text.strip()
         return Info(trouble=said.partition("\n")[0] or f"exit code {answer.code}")

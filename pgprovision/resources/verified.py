@@ -38,7 +38,8 @@ class Found:
 @dataclass(frozen=True, kw_only=True)
 class Verified(Resource):
     """A look through a repository that began after `after`, in the background, by a named unit.
-    What it found is told in remarks; one that `must_be_sound` differs while it is not."""
+    What it found is told in remarks. One that `must_be_sound` began after a full backup was there,
+    and differs while it is not sound."""
 
     kind: ClassVar[str] = "verified repository"
     stanza: str
@@ -59,11 +60,22 @@ class Verified(Resource):
         return look(self.repository)
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, self.job.look()),)
+        held = (Need(self.on, self._held()),) if self.must_be_sound else ()
+        return (Need(self.on, self.job.look()), *held)
+
+    def _held(self) -> Ask:
+        return pgbackrest.info(self.stanza, self.repository)
 
     def settled(self, facts: Facts) -> Self:
         job = facts.get(self.on, self.job.look())
-        return replace(self, job_state=self.job.read(job) if job else IDLE)
+        held = facts.get(self.on, self._held()) if self.must_be_sound else None
+        backups = pgbackrest.parse(held).backups if held else ()
+        full = min((b.stop for b in backups if b.type == "full"), default=self.after)
+        return replace(
+            self,
+            after=max(self.after, full),
+            job_state=self.job.read(job) if job else IDLE,
+        )
 
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":

@@ -10,7 +10,7 @@ import pytest
 
 from pgprovision import resources
 from pgprovision.model import Change, Diff, Do, Impact, Resource, State
-from pgprovision.record.undo import CLOUD, DATA, EFFECTS, BACKUPS, undo
+from pgprovision.record.undo import BACKUPS, CLOUD, DATA, EFFECTS, undo
 from pgprovision.resources import cloud
 from tests.unit.world import Thing
 

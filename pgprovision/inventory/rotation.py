@@ -1,0 +1,128 @@
+"""repositories.yml: what `backup rotate-cipher` keeps, over `backup` of cluster.yml.
+
+It says at every moment which repository is first and which is second, so a rotation that was cut
+off goes on from where this file is. People's own files are never rewritten.
+"""
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pgprovision.errors import Refused
+from pgprovision.inventory.backups import Backup, S3Repository
+from pgprovision.inventory.complaint import Loc
+from pgprovision.inventory.disk import write_new, write_over
+from pgprovision.inventory.kept import password
+from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.reading import REPOSITORIES, documents, validated
+from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.sources import here
+
+_HEAD = (
+    "# Written by `pgprovision backup rotate-cipher`, over `backup` of cluster.yml: keep them"
+    " together.\n"
+)
+_NUMBER = re.compile(r"-r(\d+)$")
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What the file is to say next, and the passphrase's own file where there is a new one."""
+
+    folder: Path
+    text: str
+    passphrase: str = ""
+    file: str = ""
+
+    def inventory(self) -> Inventory:
+        """As it will be read; nothing is written for it. Raises BadInventory."""
+        sources = here(self.folder)
+
+        def resolve(tag: str, argument: object, loc: Loc) -> Sourced:
+            if self.passphrase and (tag, argument) == ("!file", self.file):
+                return Sourced(self.passphrase, f"!file {self.file}")
+            return sources(tag, argument, loc)
+
+        path = self.folder / REPOSITORIES
+        return validated(documents(self.folder, resolve, {path: self.text.encode()}))
+
+    def keep(self) -> None:
+        """The passphrase first: without it nothing of what follows could be read."""
+        secret = self.folder / self.file
+        if self.passphrase and not secret.exists():
+            write_new(secret, f"{self.passphrase}\n".encode(), 0o600)
+        write_over(self.folder / REPOSITORIES, self.text.encode(), 0o644)
+
+
+def begun(inventory: Inventory, backup: Backup) -> Rotation:
+    """A second repository beside the first one's path, with a new passphrase."""
+    first = backup.repository
+    found = _NUMBER.search(first.path)
+    number = int(found[1]) + 1 if found else 2
+    path = f"{_NUMBER.sub('', first.path)}-r{number}"
+    file = f"secrets/pgbackrest-r{number}.passphrase"
+    secret = inventory.folder / file
+    new = secret.read_text().removesuffix("\n") if secret.exists() else password()
+    text = _text(
+        {"path": first.path, "cipher_pass": _source(first)},
+        {"duty": "successor", "path": path, "cipher_pass": f"!file {file}"},
+    )
+    return Rotation(inventory.folder, text, new, file)
+
+
+def changed(inventory: Inventory, backup: Backup, until: datetime) -> Rotation:
+    """The successor is the first one, and the former first one is kept."""
+    first, second = backup.repository, backup.second_repository
+    assert second is not None
+    text = _text(
+        {"path": second.path, "cipher_pass": _source(second)},
+        {
+            "duty": "former",
+            "kept_until": f"{until:%Y-%m-%d %H:%M:%S}+00:00",
+            "path": first.path,
+            "cipher_pass": _source(first),
+        },
+    )
+    return Rotation(inventory.folder, text)
+
+
+def ended(inventory: Inventory, backup: Backup) -> Rotation:
+    """The former one is in no configuration any more."""
+    first = backup.repository
+    return Rotation(
+        inventory.folder, _text({"path": first.path, "cipher_pass": _source(first)}, {})
+    )
+
+
+def over(kept_until: str | None, now: datetime) -> bool:
+    """Whether a former repository has been kept long enough."""
+    if kept_until is None or kept_until == "infinity":
+        return False
+    moment = datetime.fromisoformat(kept_until)
+    return now >= (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _source(repository: S3Repository) -> str:
+    """A passphrase as YAML takes it from where it is kept. Raises Refused where there is none."""
+    if repository.cipher_pass is None:
+        raise Refused(
+            "the repository is not encrypted (cipher_type: none): there is no passphrase",
+            done="nothing was touched",
+            next="declare a second_repository with a path of its own, encrypted, then: up",
+        )
+    tag, _, words = repository.cipher_pass.source.partition(" ")
+    if tag == "!command":
+        return f"!command {json.dumps(shlex.split(words))}"
+    return f"{tag} {json.dumps(words)}"
+
+
+def _text(first: dict[str, str], second: dict[str, str]) -> str:
+    lines = [_HEAD]
+    for name, keys in (("repository", first), ("second_repository", second)):
+        lines += [f"{name}:\n"] if keys else []
+        for key, value in keys.items():
+            lines.append(f"  {key}: {value if value.startswith('!') else json.dumps(value)}\n")
+    return "".join(lines)
