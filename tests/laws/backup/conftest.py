@@ -44,21 +44,26 @@ class World:
     timer = Unit(on=NAME, unit="pgbackrest-full.timer")
 
     def conf(self, path: str = "/laws", **secrets: str) -> PgbackrestConf:
-        """The repository at `path` of the bucket."""
+        """The repository at `path` of the bucket; `second`: the path of a second one."""
         env = self.lab.env()
         endpoint, _, port = env["PGPROVISION_LAB_S3_ENDPOINT"].partition(":")
         key = {"key": env["PGPROVISION_LAB_S3_KEY"], "secret": env["PGPROVISION_LAB_S3_SECRET"]}
-        held = {**key, "passphrase": "correct horse", **secrets}
-        repository = S3Repository(
-            bucket=s3.BUCKET,
-            endpoint=endpoint,
-            port=int(held.get("port", port)),
-            region=s3.REGION,
-            uri_style="path",
-            key=Secret(held["key"]),
-            key_secret=Secret(held["secret"]),
-            path=path,
-        )
+        held = {"endpoint": endpoint, "port": port, "bucket": s3.BUCKET, "ca": CA, "second": ""}
+        held |= {**key, "passphrase": "correct horse", "passphrase2": "battery staple", **secrets}
+
+        def repository(path: str) -> S3Repository:
+            return S3Repository(
+                bucket=held["bucket"],
+                endpoint=held["endpoint"],
+                port=int(held["port"]),
+                region=s3.REGION,
+                uri_style="path",
+                key=Secret(held["key"]),
+                key_secret=Secret(held["secret"]),
+                path=path,
+            )
+
+        paths = {1: path, **({2: held["second"]} if held["second"] else {})}
         text = render(
             "pgbackrest.conf.j2",
             repositories=[{"number": 1, "repository": repository, "ca": CA, "retention_days": 30}],
@@ -74,11 +79,26 @@ class World:
             on=NAME,
             stanza="main",
             text=text,
-            secrets=tuple((f"repo1-{o}", Secret(held[name])) for o, name in named.items()),
+            secrets=tuple(
+                (
+                    f"repo{n}-{option}",
+                    Secret(held[f"passphrase{n}" if n > 1 and option == "cipher-pass" else name]),
+                )
+                for n in paths
+                for option, name in named.items()
+            ),
         )
 
     def stanza(self, path: str = "/laws", instance: Instance = INSTANCE) -> Stanza:
         return Stanza(on=NAME, conf=self.conf(path), instance=instance)
+
+    def second_stanza(self, second: str, path: str = "/laws") -> Stanza:
+        conf = self.conf(path, second=second)
+        return Stanza(on=NAME, conf=conf, instance=INSTANCE, repository=2)
+
+    def stored(self, path: str) -> Path:
+        """Where the objects of a repository lie."""
+        return self.lab.home / "s3" / "data" / s3.BUCKET / path.strip("/")
 
     def authority(self) -> File:
         return File(on=NAME, path=CA, content=Path(self.lab.env()["AWS_CA_BUNDLE"]).read_text())

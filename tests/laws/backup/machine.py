@@ -9,7 +9,7 @@ from pgprovision.backends.local import LocalWire
 from pgprovision.engine import Approve, converge, look_only
 from pgprovision.lab.console import enter
 from pgprovision.lab.machines.folder import Folder
-from pgprovision.model import Change, Impact, Report, Resource, Tier
+from pgprovision.model import Answer, Ask, Change, Impact, Report, Resource, Tier
 from tests.laws.postgres.server import Silent
 
 NAME = "machine"
@@ -37,9 +37,22 @@ class Machine:
     ) -> Report:
         """`up`: each resource in a tier of its own."""
         tiers = [Tier(str(resource), (resource,)) for resource in resources]
-        host = Host(NAME, lambda: LocalWire(enter(self.folder, ["sh", "-s"])))
-        return converge(tiers, {NAME: host}, approve, watcher or Silent())
+        return converge(tiers, {NAME: self._host()}, approve, watcher or Silent())
 
     def plan(self, *resources: Resource) -> list[Change]:
         """What differs, by the same loop that would repair it."""
         return self.run(*resources, approve=look_only).left
+
+    def remarks(self, *resources: Resource) -> list[str]:
+        """What is worth knowing."""
+        return [text for _, text in self.run(*resources, approve=look_only).remarks]
+
+    def ask(self, ask: Ask) -> Answer:
+        """One look."""
+        seen = self._host().look((ask,))
+        assert isinstance(seen, dict)
+        found: Answer = seen[ask]
+        return found
+
+    def _host(self) -> Host:
+        return Host(NAME, lambda: LocalWire(enter(self.folder, ["sh", "-s"])))

@@ -1,0 +1,95 @@
+"""The steps of another passphrase, as the inventory tells them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pgprovision.errors import Refused
+from pgprovision.inventory import load
+from pgprovision.inventory.model import Inventory
+from pgprovision.operations.rotate_cipher import Step, change, next_step
+from tests.folders import lab
+
+NOW = datetime(2026, 11, 29, 7, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return lab(tmp_path / "lab", monkeypatch.setenv)
+
+
+def places(inventory: Inventory) -> list[tuple[str, str, str]]:
+    """Path, passphrase's source and duty of each repository."""
+    assert inventory.backup
+    return [
+        (r.path, r.cipher_pass.source if r.cipher_pass else "", getattr(r, "duty", "first"))
+        for _, r in inventory.backup.repositories
+    ]
+
+
+OLD = "!file secrets/pgbackrest.passphrase"
+NEW = "!file secrets/pgbackrest-r2.passphrase"
+
+
+def kept(step: Step) -> None:
+    assert step.kept is not None
+    step.kept.keep()
+
+
+def test_F111_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    step = next_step(load(folder), NOW)
+    assert step.phase == "fill"
+    assert places(step.inventory) == [
+        ("/hcb-lab", OLD, "first"),
+        ("/hcb-lab-r2", NEW, "successor"),
+    ]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_F111_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder: Path) -> None:
+    kept(next_step(load(folder), NOW))
+    again = next_step(load(folder), NOW)
+    assert (again.phase, again.kept) == ("fill", None)
+    secret = (folder / "secrets/pgbackrest-r2.passphrase").read_text()
+    kept(change(load(folder), NOW))
+    both = load(folder)
+    assert places(both) == [("/hcb-lab-r2", NEW, "first"), ("/hcb-lab", OLD, "former")]
+    assert both.backup
+    assert both.backup.written == (1,)
+    assert next_step(both, NOW + timedelta(days=29)).phase == "kept"
+    end = next_step(both, NOW + timedelta(days=30))
+    assert (end.phase, end.gone) == ("end", "/hcb-lab")
+    kept(end)
+    assert places(load(folder)) == [("/hcb-lab-r2", NEW, "first")]
+    assert (folder / "secrets/pgbackrest-r2.passphrase").read_text() == secret
+    assert places(next_step(load(folder), NOW).inventory)[1][0] == "/hcb-lab-r3"
+
+
+def test_F111_passphrase_when_a_run_died_right_after_it_was_made_is_the_same(folder: Path) -> None:
+    step = next_step(load(folder), NOW)
+    kept(step)
+    (folder / "repositories.yml").unlink()
+    again = next_step(load(folder), NOW)
+    assert again.kept and step.kept
+    assert again.kept.passphrase == step.kept.passphrase
+
+
+def test_F111_rotation_beside_a_standing_second_repository_is_refused(folder: Path) -> None:
+    text = (folder / "cluster.yml").read_text()
+    second = "\n  second_repository: {path: /second}\n  retention_days: 30"
+    (folder / "cluster.yml").write_text(text.replace("\n  retention_days: 30", second))
+    (folder / "secrets/pgbackrest2.passphrase").write_text("q" * 43)
+    (folder / "secrets/pgbackrest2.passphrase").chmod(0o600)
+    with pytest.raises(Refused, match="standing second repository"):
+        next_step(load(folder), NOW)
+
+
+def test_F111_file_when_written_holds_no_secret(folder: Path) -> None:
+    step = next_step(load(folder), NOW)
+    kept(step)
+    assert step.kept
+    text = (folder / "repositories.yml").read_text()
+    assert step.kept.passphrase not in text
+    assert (folder / "secrets/pgbackrest-r2.passphrase").stat().st_mode & 0o777 == 0o600
