@@ -60,16 +60,20 @@ def full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[R
         )
 
 
-def archived_throughout(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D3: while archiving is declared off a note says so. It goes once a full backup was taken
-    after that; and how the archive does."""
+def unarchived(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """D3: before archiving is switched off, a note says that it is."""
     backup = inventory.backup
-    if backup is not None:
+    if backup is not None and not backup.archiving:
         text = "Written by pgprovision: WAL of this time is not in the archive.\n"
-        off = None if backup.archiving else text
-        yield File(on=node.name, path=UNARCHIVED, content=off)
-        if backup.archiving:
-            yield Archiver(on=node.name, snapshot=snapshot(inventory), stanza=backup.stanza)
+        yield File(on=node.name, path=UNARCHIVED, content=text)
+
+
+def archived(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """D3: the note goes once a full backup was taken after that time. How the archive does."""
+    backup = inventory.backup
+    if backup is not None and backup.archiving:
+        yield File(on=node.name, path=UNARCHIVED, content=None)
+        yield Archiver(on=node.name, snapshot=snapshot(inventory), stanza=backup.stanza)
 
 
 def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:

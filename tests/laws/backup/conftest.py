@@ -66,7 +66,10 @@ class World:
         paths = {1: path, **({2: held["second"]} if held["second"] else {})}
         text = render(
             "pgbackrest.conf.j2",
-            repositories=[{"number": 1, "repository": repository, "ca": CA, "retention_days": 30}],
+            repositories=[
+                {"number": n, "repository": repository(p), "ca": held["ca"], "retention_days": 30}
+                for n, p in paths.items()
+            ],
             stanza="main",
             instance=INSTANCE,
             start_fast=True,
