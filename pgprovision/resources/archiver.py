@@ -76,11 +76,12 @@ def backlog(server: Server | None, error: Answer | None) -> Backlog:
 
 
 def _why(text: str) -> str:
-    """pgBackRest's error file: a code on the first line, then the message."""
+    """pgBackRest's error file: a code on the first line, then who failed, then what."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    first = next((line for line in lines if not line.isdigit()), "")
+    said = [line for line in lines if not line.isdigit() and not line.startswith("raised from")]
+    first = said[0][:160].rstrip(":") if said else ""
     found = cause(text)
-    return f"{found} ({first[:160].rstrip(':')})" if found else first[:300]
+    return f"{found} ({first})" if found else first
 
 
 @dataclass(frozen=True, kw_only=True)

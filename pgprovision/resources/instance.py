@@ -26,6 +26,11 @@ class Instance:
         return f"postgresql@{self.version}-{self.name}.service"
 
     @property
+    def log(self) -> str:
+        """Where Debian's wrapper has the server write."""
+        return f"/var/log/postgresql/postgresql-{self.version}-{self.name}.log"
+
+    @property
     def bin(self) -> str:
         return f"/usr/lib/postgresql/{self.version}/bin"
 

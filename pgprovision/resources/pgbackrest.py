@@ -20,6 +20,8 @@ IO_SECONDS = 3  # one connection attempt; it makes three or more
 KILLED = 137  # by `timeout -s KILL`
 ENDED = 124  # by `timeout`
 ABSENT = 127  # pgBackRest is not installed
+LOCKED = "[050]"  # another pgBackRest is at work: WAL is being sent
+LOCKED_SECONDS = 60
 UNKNOWN = b"is not valid for 'repo' option"  # the configuration does not have it yet
 OTHER = 99  # pgBackRest's status code for "could not tell", with the reason
 VERSION = Ask("pgbackrest version")
@@ -41,15 +43,19 @@ def words_for(repository: int | None) -> tuple[str, ...]:
 def pgbackrest(stanza: str, *words: str, seconds: float | None = None) -> str:
     """Shell text that runs it as postgres: as root it would leave files postgres cannot read.
 
-    With `seconds` it is ended after that time, and a failure tells its cause."""
+    With `seconds` it is ended after that time, and a failure tells its cause; where another one is
+    at work it waits up to LOCKED_SECONDS for that."""
     if seconds is None:
         return as_postgres("pgbackrest", f"--stanza={stanza}", *words)
     limit = ("timeout", "-k", "5", str(int(seconds)))
     run = as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *words)
     return (
-        f"said=$({run} 2>&1) || {{ code=$?\n"
+        f"end=$(($(date +%s) + {LOCKED_SECONDS}))\n"
+        f"until said=$({run} 2>&1); do code=$?\n"
+        f'  case "$said" in *"{LOCKED}"*)\n'
+        "    [ $(date +%s) -ge $end ] || { sleep 1; continue; };; esac\n"
         f"  [ $code != {ENDED} ] || echo 'ended by pgprovision: not done in {int(seconds)} s' >&2\n"
-        f"  {{ {quietly('said')}; {explained('said')}; }} >&2; exit 1; }}"
+        f"  {{ {quietly('said')}; {explained('said')}; }} >&2; exit 1\ndone"
     )
 
 

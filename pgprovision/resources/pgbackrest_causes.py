@@ -30,7 +30,10 @@ CAUSES = (
     ),
     (("HTTP request failed with 403",), "the store forbids it (key, key_secret, bucket)"),
     (("HTTP request failed with 404",), "the store does not have it (bucket, uri_style)"),
-    (("HTTP request failed with 5",), "the store itself fails: wait, or ask who runs it"),
+    (
+        ("HTTP request failed with 5", "ServiceError", "<Code>InternalError"),
+        "the store itself fails: wait, or ask who runs it",
+    ),
     (
         ("timeout", "timed out", "unexpected eof", "Connection reset", "Broken pipe"),
         "the store answers too slowly, or the line to it is cut off",

@@ -15,7 +15,7 @@ from pgprovision.resources.snapshot import Snapshot
 READABLE = "readable"
 CHECK_SECONDS = 150.0  # pgBackRest waits up to 60 s (archive-timeout) for a WAL segment
 CREATE_SECONDS = 90.0
-MARGIN = 30.0  # between our own end of a call and the loop's
+MARGIN = 30.0 + pgbackrest.LOCKED_SECONDS  # between our own end of a call and the loop's
 QUICK = ("--io-timeout=10", "--log-level-stderr=warn")
 
 
@@ -119,6 +119,7 @@ class Stanza(Resource):
                 pgbackrest.pgbackrest(
                     self.conf.stanza, *QUICK, "stanza-create", seconds=CREATE_SECONDS
                 ),
+                timeout=CREATE_SECONDS + MARGIN,
             )
         if self.archiving and (diff.before is None or diff.moved("archived")):
             yield Do(

@@ -39,13 +39,15 @@ def parse(answer: Answer) -> Mapping[str, str]:
 @dataclass(frozen=True, kw_only=True)
 class Unit(Resource):
     """A unit. `enabled` or `active` None: not ours to decide. `drop_ins`: files that belong to it;
-    systemd does not tell of one whose folder is new that it has not read it."""
+    systemd does not tell of one whose folder is new that it has not read it. `log`: where it says
+    more than in the journal why it could not start."""
 
     kind: ClassVar[str] = "unit"
     unit: str
     enabled: bool | None = True
     active: bool | None = True
     drop_ins: tuple[str, ...] = ()
+    log: str = ""
 
     @property
     def name(self) -> str:
@@ -88,8 +90,10 @@ class Unit(Resource):
             verb = "start" if self.active else "stop"
             failed = str(before.get("active")).startswith("failed")
             reset = sh("systemctl", "reset-failed", unit) + "; " if failed else ""
+            more = sh("tail", "-n", "6", self.log) if self.log else ":"
+            said = f"{{ {last_lines(unit)}; {more}; }} >&2; exit 1"
             yield Do(
                 f"{verb} {unit}",
-                f"{reset}{sh('systemctl', verb, unit)} || {{ {last_lines(unit)} >&2; exit 1; }}",
+                f"{reset}{sh('systemctl', verb, unit)} || {{ {said}; }}",
                 timeout=START_SECONDS,
             )

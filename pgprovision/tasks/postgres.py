@@ -36,7 +36,8 @@ def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """B3, C8: enabled and running, and running what the files say."""
     here = instance(inventory)
-    yield Unit(on=node.name, unit=here.unit, drop_ins=(drop_in(inventory),))
+    drop_ins = (drop_in(inventory),)
+    yield Unit(on=node.name, unit=here.unit, drop_ins=drop_ins, log=here.log)
 
 
 def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
