@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY
 from tests.cluster.test_lock import BY_HAND
 from tests.person import Person
@@ -102,4 +103,46 @@ def test_F124_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once
     assert f"full: {DATA}: " in run.err
     assert after == before
     assert again["left"] == []
+    assert cluster.done("up")["left"] == []
+
+
+def test_F124_F108_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
+    cluster: Person,
+) -> None:
+    """WAL on a small disk of its own, and a store that cannot be reached: PostgreSQL stops."""
+    wal = f"{DATA}/15/main/pg_wal"
+    owner = "mode=700,uid=$(id -u postgres),gid=$(id -g postgres)"
+    size = f"size=$(( $(du -sk {wal} | cut -f1) + 40000 ))k"
+    cluster.shell(PRIMARY, f"systemctl stop {SERVICE}; rm -rf {KEEP}; cp -a {wal} {KEEP}")
+    cluster.shell(PRIMARY, f"mount -t tmpfs -o {size},{owner} wal {wal} && cp -a {KEEP}/. {wal}")
+    cluster.shell(PRIMARY, "cp /etc/hosts /root/hosts; grep -v s3.lab /root/hosts >/etc/hosts")
+    try:
+        cluster.shell(PRIMARY, f"rm -rf {KEEP}; systemctl start {SERVICE}")
+        cluster.sql(PRIMARY, "create table filler (t text)")
+        rows, more = 0, "insert into filler select repeat('x', 1000) from generate_series(1, 10000)"
+        psql = f'runuser -u postgres -- psql -XAtqc "{more}"'
+        while cluster.console(PRIMARY, psql).returncode == 0:
+            rows += 10000
+        segments = cluster.shell(PRIMARY, f"ls {wal} | grep -c ^0")
+        run = cluster.run("up", "--yes", "--allow", "restart")
+        after = cluster.shell(PRIMARY, f"ls {wal} | grep -c ^0")
+        cluster.shell(PRIMARY, f"mount -o remount,size=2g {wal}; cat /root/hosts >/etc/hosts")
+        again = cluster.done("up", "--yes", "--allow", "restart")
+        kept = int(cluster.sql(PRIMARY, "select count(*) from filler"))
+        waiting = f"ls {wal}/archive_status/*.ready 2>/dev/null | wc -l"
+        archived = wait_until(lambda: cluster.shell(PRIMARY, waiting) == "0", seconds=90)
+    finally:
+        cluster.shell(PRIMARY, "[ ! -e /root/hosts ] || cat /root/hosts >/etc/hosts")
+        cluster.console(PRIMARY, f"systemctl start {SERVICE}")
+        cluster.sql(PRIMARY, "drop table if exists filler; checkpoint")
+        cluster.shell(PRIMARY, f"systemctl stop {SERVICE}; rm -rf {KEEP}; cp -a {wal} {KEEP}")
+        cluster.shell(PRIMARY, f"umount {wal}; rm -rf {wal}/*; cp -a {KEEP}/. {wal}; rm -rf {KEEP}")
+        cluster.shell(PRIMARY, f"systemctl start {SERVICE}")
+    assert run.code == 5, run.err
+    assert f"full: {wal}: " in run.err
+    assert f"MB {wal}/0000000" in run.err
+    assert after == segments
+    assert again["left"] == []
+    assert kept == rows
+    assert archived
     assert cluster.done("up")["left"] == []

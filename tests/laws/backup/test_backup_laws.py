@@ -86,24 +86,6 @@ def test_one_key_when_broken_is_named_alone_and_repaired(world: World, name: str
     assert not world.machine.plan(resource)
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"secret": "wrong"}, "SignatureDoesNotMatch"),
-        ({"passphrase": "wrong"}, "repo1-cipher-pass is not the passphrase of this repository"),
-        ({"port": "1"}, "unable to connect to 's3.lab.internal:1'"),
-    ],
-)
-def test_D2_F107_conf_when_the_repository_cannot_be_read_with_it_stays_as_it_was(
-    world: World, given: dict[str, str], said: str
-) -> None:
-    before = world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest")
-    with pytest.raises(StepFailed) as caught:
-        world.machine.run(world.conf(**given))
-    assert said in str(caught.value)
-    assert world.machine.shell(f"sha256sum {CONFIG}; ls /etc/pgbackrest") == before
-
-
 def test_D4_F110_B97_stanza_of_another_cluster_when_met_is_refused_and_left_alone(
     world: World,
 ) -> None:

@@ -142,6 +142,7 @@ def test_F106_F108_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_g
     assert "at the last hour's rate the disk is full in" in said
     assert machine.shell(f"{SQL} 'select count(*) > 0 from w'") == "t"
     store.mode = ""
+    machine.shell(f"{SQL} 'insert into w select 1; select pg_switch_wal()'")  # wakes the archiver
     ready = "ls /var/lib/postgresql/15/main/pg_wal/archive_status/*.ready 2>/dev/null | wc -l"
     assert wait_until(lambda: machine.shell(ready) == "0", seconds=90)
     machine.shell(f"mv /root/kept {ARCHIVE}; {SQL} 'select pg_reload_conf()'")
