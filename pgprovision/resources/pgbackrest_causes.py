@@ -35,7 +35,7 @@ CAUSES = (
         "the store itself fails: wait, or ask who runs it",
     ),
     (
-        ("timeout", "timed out", "unexpected eof", "Connection reset", "Broken pipe"),
+        ("timeout", "timed out", "unexpected eof", "Connection reset", "Broken pipe", "TLS error"),
         "the store answers too slowly, or the line to it is cut off",
     ),
 )
