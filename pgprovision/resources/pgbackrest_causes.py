@@ -4,6 +4,7 @@ from pgprovision.quote import sh
 
 # what stands in its message, and the cause; the first that fits. Seen with 2.45 and 2.55.1 against
 # rclone, and the codes of Amazon's "Error responses", which other stores use, too.
+_CUT = "the store answers too slowly, or the line to it is cut off"
 CAUSES = (
     (("<Code>InvalidAccessKeyId",), "the store does not know the access key (key)"),
     (("<Code>SignatureDoesNotMatch",), "the secret access key (key_secret) is wrong"),
@@ -28,6 +29,7 @@ CAUSES = (
         ("key/value found outside of section", "unable to load info file", "cipher header"),
         "the passphrase (cipher_pass) is not the repository's, or it is damaged",
     ),
+    (("TLS error",), _CUT),
     (("HTTP request failed with 403",), "the store forbids it (key, key_secret, bucket)"),
     (("HTTP request failed with 404",), "the store does not have it (bucket, uri_style)"),
     (
@@ -35,8 +37,8 @@ CAUSES = (
         "the store itself fails: wait, or ask who runs it",
     ),
     (
-        ("timeout", "timed out", "unexpected eof", "Connection reset", "Broken pipe", "TLS error"),
-        "the store answers too slowly, or the line to it is cut off",
+        ("timeout", "timed out", "unexpected eof", "Connection reset", "Broken pipe"),
+        _CUT,
     ),
 )
 
