@@ -143,7 +143,7 @@ class _Run:
         whole = View()
         for tier in tiers:
             view = observe.compare(tier, self.seen, self.failed)
-            whole.changes += view.changes
+            _add(whole.changes, view.changes)
             whole.waiting += view.waiting
             whole.remarks += view.remarks
         return whole
@@ -233,7 +233,7 @@ class _Run:
         undone_of = {key(c.resource): c for c in planned if key(c.resource) not in done}
         for tier in tiers:
             view = observe.compare(tier, self.seen, self.failed)
-            self.report.left += view.changes
+            _add(self.report.left, view.changes)
             keys = [key(resource) for resource in view.cut_off]
             self.report.left += [undone_of[key] for key in keys if key in undone_of]
             self.report.waiting += view.waiting
@@ -273,6 +273,12 @@ class _Run:
                 )
             self.watcher.waiting(resource, waiting, seconds)
         self.sleep(min(2.0, 0.2 + (now - min(waited.values())) / 10))
+
+
+def _add(told: list[Change], changes: Sequence[Change]) -> None:
+    """What stands in two tiers, as something before it may change the wish, is told once."""
+    known = [step(change) for change in told]
+    told += [change for change in changes if step(change) not in known]
 
 
 def _one_restart(changes: Sequence[Change]) -> Sequence[Change]:

@@ -67,7 +67,9 @@ class Do:
     `timeout` in seconds. `reconnects`: it touches the way in, so the next look goes over a
     connection made anew. `until`: shell text that ends when the work this began has ended; the
     loop looks instead, a person who acts by hand waits with it. `session`: `text` is a psql that
-    reads `stdin`; neighbours with the same text may be said to one psql, one after the other."""
+    reads `stdin`; neighbours with the same text may be said to one psql, one after the other.
+    `unmet`: the exit code with which it says that what was asked for cannot be had, which is
+    nobody's failure."""
 
     why: str
     text: str
@@ -78,6 +80,7 @@ class Do:
     reconnects: bool = False
     until: str = ""
     session: bool = False
+    unmet: int = 0
 
 
 @dataclass(frozen=True)

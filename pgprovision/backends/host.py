@@ -9,6 +9,7 @@ from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.wire import Wire
 from pgprovision.errors import (
     Interrupted,
+    InventoryError,
     Locked,
     OutcomeUnknown,
     PgprovisionError,
@@ -88,6 +89,8 @@ class Host:
                     raise self._fenced(actions[frame.index])
                 if frame.code:
                     said = (frame.err or frame.out).decode(errors="replace").strip()
+                    if frame.code == actions[frame.index].unmet:
+                        raise InventoryError(said, where=self.name)
                     what = f"{actions[frame.index].why} failed (exit {frame.code})"
                     raise StepFailed(
                         f"{what}\n{_indent(said)}",

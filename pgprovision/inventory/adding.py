@@ -13,6 +13,7 @@ from pgprovision.inventory.disk import write_new
 from pgprovision.inventory.model import Inventory
 from pgprovision.inventory.names import HostLabel
 from pgprovision.inventory.reading import NODES, documents, validated
+from pgprovision.inventory.restores import Restore
 from pgprovision.inventory.sources import here
 
 
@@ -28,6 +29,7 @@ class NewNode:
     location: str | None = None
     image: str | None = None
     seed: str | None = None
+    restore: dict[str, object] | None = None
     ssh: dict[str, object] = field(default_factory=dict)
 
     def wishes(self) -> dict[str, Any]:
@@ -51,11 +53,11 @@ def add_node(folder: Path, new: NewNode) -> Path:
     if any(node.name == new.name for node in inventory.nodes):
         _same(inventory, new, path)
         return path
-    wishes = new.wishes()
+    wishes, verb = new.wishes(), "restore" if new.role == "copy" else "add-replica"
     if "private_ip" not in wishes:
         wishes["private_ip"] = str(free_private_ip(inventory))
     content = (
-        "# Added by `pgprovision add-replica`. What is left out is taken from cluster.yml.\n"
+        f"# Added by `pgprovision {verb}`. What is left out is taken from cluster.yml.\n"
         + yaml.safe_dump(wishes, sort_keys=False, allow_unicode=True)
     ).encode()
     validated(documents(folder, here(folder), {path: content}))
@@ -86,6 +88,8 @@ def _same(inventory: Inventory, new: NewNode, path: Path) -> None:
         if key == "ssh":
             found: object = {name: str(getattr(node.ssh, name)) for name in value}
             value = {name: str(wish) for name, wish in value.items()}
+        elif key == "restore":
+            found = Restore.of(node.restore.target()) if node.restore else {}
         else:
             found = str(getattr(node, key))
         if found != value:

@@ -94,6 +94,13 @@ def _replicas(inventory: Inventory) -> Found:
         if node.seed == "backup" and not (backup and backup.archiving):
             text = "there is no backup to seed from; expected a backup: that archives, or primary"
             yield ("nodes", index, "seed"), text, "seed: primary"
+        if node.is_copy and backup is None:
+            yield ("nodes", index, "role"), "there is no backup to copy from; expected a backup:"
+        if node.restore is not None and not node.is_copy:
+            yield (
+                ("nodes", index, "restore"),
+                f"belongs to a copy, and this is a {node.role}; expected `role: copy`, or none",
+            )
 
 
 def _packages(inventory: Inventory) -> Found:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pgprovision.inventory import names as n
 from pgprovision.inventory.backups import Backup
 from pgprovision.inventory.base import Model
+from pgprovision.inventory.restores import Restore
 from pgprovision.inventory.values import frozen_mapping
 
 Frozen = AfterValidator(frozen_mapping)
@@ -371,8 +372,9 @@ class Node(Model):
 
     name: n.HostLabel
     """Its name, which is the file's: nodes/NAME.yml."""
-    role: Literal["primary", "replica"]
-    """What it begins as. The live role wins over it."""
+    role: Literal["primary", "replica", "copy"]
+    """What it begins as. The live role wins over it. A copy was restored from the backups: it
+    follows nobody, archives nothing and is no part of replication."""
     private_ip: n.Address
     """Its address in the private network."""
     address: n.HostName | None = None
@@ -385,6 +387,8 @@ class Node(Model):
     """If not given, as hetzner.image."""
     seed: Literal["primary", "backup"] = "primary"
     """Where a replica takes its first data from: its primary, or the backup repository."""
+    restore: Restore | None = None
+    """What a copy's data are of; if not given, the end of the WAL."""
     ssh: Ssh = Ssh()
     """What is different from the cluster's ssh."""
     machine: Machine = Machine()
@@ -393,6 +397,10 @@ class Node(Model):
     @property
     def is_primary(self) -> bool:
         return self.role == "primary"
+
+    @property
+    def is_copy(self) -> bool:
+        return self.role == "copy"
 
 
 class Inventory(Model):
@@ -432,7 +440,18 @@ class Inventory(Model):
 
     @property
     def replicas(self) -> tuple[Node, ...]:
-        return tuple(node for node in self.nodes if not node.is_primary)
+        return tuple(node for node in self.nodes if node.role == "replica")
+
+    @property
+    def members(self) -> tuple[Node, ...]:
+        """The primary and its replicas: all but restored copies."""
+        return tuple(node for node in self.nodes if not node.is_copy)
+
+    def others(self, node: Node) -> tuple[Node, ...]:
+        """The members beside this one; a copy has none."""
+        if node.is_copy:
+            return ()
+        return tuple(other for other in self.members if other.name != node.name)
 
     @property
     def secrets_folder(self) -> Path:

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from pgprovision import restore_target
 from pgprovision.inventory import values as v
 from pgprovision.secret import Secret
 
@@ -241,6 +242,33 @@ SecretText = Annotated[
     Words("a secret, by !file, !env or !command", "string", "!file secrets/NAME"),
 ]
 Url = Annotated[str, AfterValidator(v.url), Words("a URL", example="https://api.hetzner.cloud/v1")]
+RestoreTime = Annotated[
+    str,
+    AfterValidator(restore_target.at_time),
+    Words("a time with a zone", example="2026-11-29 03:00+01:00"),
+]
+RestoreLsn = Annotated[
+    str, AfterValidator(restore_target.at_lsn), Words("an LSN, as 0/3000060", example="0/3000060")
+]
+RestoreXid = Annotated[
+    str,
+    BeforeValidator(v.digits),
+    AfterValidator(restore_target.at_xid),
+    Words("a transaction id", example="74512"),
+]
+RestoreName = Annotated[
+    str,
+    AfterValidator(restore_target.at_name),
+    Words("a restore point's name", example="before-migration"),
+]
+BackupLabel = Annotated[
+    str,
+    _matching(
+        r"[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?",
+        "a backup's label, as restore plan shows it",
+        "20261129-030000F",
+    ),
+]
 Moment = Annotated[
     str,
     AfterValidator(v.until),

@@ -211,3 +211,8 @@ def printable(text: str) -> str:
 def frozen_mapping(value: dict[str, Any]) -> MappingProxyType[str, Any]:
     """A mapping nobody can change."""
     return MappingProxyType(value)
+
+
+def digits(value: object) -> object:
+    """A number that YAML read as one, as text."""
+    return str(value) if type(value) is int else value

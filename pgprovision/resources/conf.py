@@ -15,6 +15,7 @@ from pgprovision.resources.file import File
 from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.node_settings import NodeSettings
 from pgprovision.resources.reload import put_back, reload, restart
+from pgprovision.resources.room import above
 from pgprovision.resources.settings import settings_in
 from pgprovision.resources.shared_memory import Order, running
 from pgprovision.resources.snapshot import Server
@@ -75,10 +76,9 @@ class Conf(NodeSettings, Resource):
     @property
     def _size(self) -> Ask:
         return Ask(
-            f"d={sh(self.snapshot.instance.data_directory)}; "
-            'until [ -d "${d:-/}" ]; do d=${d%/*}; done\n'
+            f"{above(self.snapshot.instance.data_directory)}\n"
             "sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo\n"
-            'nproc; df -B1 --output=size "${d:-/}" | tail -n 1'
+            'nproc; df -B1 --output=size "$d" | tail -n 1'
         )
 
     def settled(self, facts: Facts) -> Self:

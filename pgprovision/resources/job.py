@@ -44,7 +44,8 @@ class Job:
         return JobState("failed") if active == "failed" else IDLE
 
     def start(self, why: str, *words: str, user: str = "postgres", weight: int = 25) -> Do:
-        """Start it, unless it runs already. `weight`: its share of the processor, 100 is usual."""
+        """Start it, unless it runs already; a former failure is forgotten. `weight`: its share of
+        the processor, 100 is usual."""
         plain = [word.replace("$", "$$") for word in words]  # systemd expands $ in any word
         run = sh(
             # Its own description would be the words, and newlines in them end up as unit settings.
@@ -52,8 +53,9 @@ class Job:
             *(f"--uid={user}", f"--gid={user}", "--property=Type=exec"),
             *(f"--property=CPUWeight={weight}", "--", *plain),
         )
+        forget = sh("systemctl", "reset-failed", self.unit)
         runs = f"systemctl is-active {sh(self.unit)}"
-        text = f"case $({runs}) in active|activating) exit 0;; esac\n{run}"
+        text = f"case $({runs}) in active|activating) exit 0;; esac\n{forget} 2>/dev/null\n{run}"
         ended = f"! {sh('systemctl', '--quiet', 'is-failed', self.unit)}"
         return Do(why, text, until=f"while {runs} >/dev/null; do sleep 2; done; {ended}")
 

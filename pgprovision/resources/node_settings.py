@@ -36,12 +36,20 @@ class NodeSettings:
     node: str
     addresses: tuple[str, ...] = ()
     tls: Tls | None = None
+    archive_mode: bool = True
     archive_command: str = ""
     upstream: Upstream | None = None
     overrides: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
     memory: int | None = None
     cores: int | None = None
     disk: int | None = None
+
+    @property
+    def because(self) -> str:
+        """Why a value is higher than it was wished."""
+        if self.archive_mode:
+            return "a standby's is at least its primary's"
+        return "a copy's is at least what the backup was taken with"
 
     def managed(self) -> frozenset[str]:
         """The name of every setting we look after, whatever the machine's size."""
@@ -66,7 +74,7 @@ class NodeSettings:
         wished = self.shared_memory() if least else {}
         for name, value in least.items():
             if value > wished[name]:
-                left[name] = Setting(name, value, "a standby's is at least its primary's")
+                left[name] = Setting(name, value, self.because)
         for section in self._sections():
             settings = tuple(left.pop(s.name.lower(), s) for s in section.settings)
             yield replace(section, settings=settings)
@@ -112,6 +120,9 @@ class NodeSettings:
 
     def _replication(self) -> Iterator[Setting]:
         off = "archiving is off; it can be switched on with a reload"
+        if not self.archive_mode:
+            yield Setting("archive_mode", False, "a restored copy never archives")
+            return
         yield Setting("archive_mode", True)
         yield Setting(
             "archive_command",

@@ -69,7 +69,8 @@ def quietly(variable: str) -> str:
     )
 
 
-def _bounded(stanza: str, *words: str) -> str:
+def bounded(stanza: str, *words: str) -> str:
+    """The same for a look: it gives up after `LOOK_SECONDS`."""
     quick = (f"--io-timeout={IO_SECONDS}", "--log-level-console=off", "--log-level-stderr=warn")
     limit = ("timeout", "-s", "KILL", str(LOOK_SECONDS))  # a look holds no lock
     return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *words)
@@ -77,7 +78,7 @@ def _bounded(stanza: str, *words: str) -> str:
 
 def info(stanza: str, repository: int | None = None) -> Ask:
     """What a repository, or each of them, holds: one round trip, `LOOK_SECONDS` at the most."""
-    look = _bounded(stanza, *words_for(repository), "--output=json", "info")
+    look = bounded(stanza, *words_for(repository), "--output=json", "info")
     return Ask(f"command -v pgbackrest >/dev/null || exit {ABSENT}; {look}")
 
 
@@ -85,7 +86,7 @@ def answers(stanza: str, *words: str, data: str = "") -> str:
     """Shell text that fails, with the reason in a few lines, where a repository cannot be read
     or the configuration holds an option that this version does not know. With the path of a data
     directory it also fails where the stanza is another cluster's."""
-    found = _bounded(stanza, *words, "info")
+    found = bounded(stanza, *words, "info")
     text = (
         f"out=$({found} 2>&1) || {{ code=$?\n"
         f"  [ $code != {KILLED} ] || echo 'no answer from the repository in {LOOK_SECONDS} s:"
@@ -99,7 +100,7 @@ def answers(stanza: str, *words: str, data: str = "") -> str:
 
 def _same_cluster(stanza: str, words: tuple[str, ...], data: str) -> str:
     """Fails where a repository knows this stanza, and not this cluster in it."""
-    there = _bounded(stanza, *words, "--output=json", "info")
+    there = bounded(stanza, *words, "--output=json", "info")
     control = sh(f"{data}/global/pg_control")
     return (
         f"here=$(od -An -t u8 -N 8 {control} 2>/dev/null | tr -d ' '); [ -n \"$here\" ] || exit 0\n"
@@ -139,15 +140,19 @@ class Backup:
     damaged: bool
     repository: int = 1
     prior: str | None = None
+    lsn: tuple[str, str] = ("0/0", "0/0")
+    """Where it begins, and where it is consistent."""
 
     @property
     def timeline(self) -> int:
-        return int(self.wal[0][:8], 16)
+        """The one it was taken on."""
+        return int(self.wal[1][:8], 16)
 
     @classmethod
     def of(cls, item: Mapping[str, Any], systems: Mapping[tuple[int, int], str]) -> Self:
         when, sizes, wal = item["timestamp"], item["info"], item["archive"]
         repository = item["database"]["repo-key"]
+        where = item.get("lsn") or {"start": "0/0", "stop": "0/0"}
         return cls(
             label=item["label"],
             type=item["type"],
@@ -160,6 +165,7 @@ class Backup:
             damaged=bool(item.get("error")),
             repository=repository,
             prior=item.get("prior"),
+            lsn=(where["start"], where["stop"]),
         )
 
 

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.quote import sh
 
 SCARCE = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
+
+
+def above(directory: str) -> str:
+    """Shell text that sets $d to a directory, or to what is there above it: its file system."""
+    return f'd={sh(directory)}; until [ -d "${{d:-/}}" ]; do d=${{d%/*}}; done; d=${{d:-/}}'
 
 
 @dataclass(frozen=True, kw_only=True)

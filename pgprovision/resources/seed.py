@@ -48,14 +48,20 @@ class BaseBackup:
 
 @dataclass(frozen=True)
 class Restore:
-    """The newest backup in the repository; WAL since then comes from the archive, then through
-    the slot. It takes nothing from the primary's disk and network but that."""
+    """A backup from the repository; the newest one, unless it is given by its label.
+
+    For a standby, WAL since then comes from the archive, then through the slot: it takes nothing
+    from the primary's disk and network but that.
+    """
 
     stanza: str
+    backup: str = ""
+    repository: int = 0
 
     @property
     def what(self) -> str:
-        return f"restore of stanza {self.stanza} from the backup repository"
+        which = f" (backup {self.backup})" if self.backup else ""
+        return f"restore of stanza {self.stanza}{which} from the backup repository"
 
     def identify(self) -> str:
         info = pgbackrest.pgbackrest(self.stanza, "--output=json", "info")
@@ -63,9 +69,11 @@ class Restore:
 
     def copy(self, instance: Instance) -> str:
         """`none`: no recovery settings are written. In postgresql.auto.conf they would win over
-        the rendered file; `restore_command` and `standby.signal` are ours to make."""
-        words = ("--type=none", "--log-level-console=detail", "restore")
-        return pgbackrest.pgbackrest(self.stanza, *words)
+        the rendered file; `restore_command` and the signal file are ours to make."""
+        words = [f"--pg1-path={instance.data_directory}", "--type=none"]
+        words += [f"--set={self.backup}"] if self.backup else []
+        words += [f"--repo={self.repository}"] if self.repository else []
+        return pgbackrest.pgbackrest(self.stanza, *words, "--log-level-console=detail", "restore")
 
 
 def restore_command(stanza: str) -> str:

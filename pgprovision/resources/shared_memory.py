@@ -107,5 +107,19 @@ class Order:
         return Waiting(f"{node} first, which is no part of this run: {why}", 0.0)
 
 
+class AsRestored(Order):
+    """A restored copy follows nobody: its values are at least those in its own control file."""
+
+    def needs(self, on: str, snapshot: Snapshot) -> tuple[Need, ...]:
+        return (Need(on, control_file(snapshot.instance)),)
+
+    def settled(self, on: str, snapshot: Snapshot, facts: Facts) -> Self:
+        answer = facts.get(on, control_file(snapshot.instance))
+        return replace(self, kept=demanded(answer.text) if answer else {})
+
+    def first(self, on: str, wish: Mapping[str, int]) -> Waiting | None:
+        return None
+
+
 def _listed(names: list[str], values: Mapping[str, int]) -> str:
     return ", ".join(f"{name} = {values[name]}" for name in names)

@@ -1,54 +1,42 @@
-"""A standby's data directory, seeded by a named transient unit.
+"""A standby's data directory, seeded from its primary or from a backup."""
 
-A note lies beside the directory from before the first byte until `standby.signal` is in place, so
-a copy that was cut off is recognised and set aside, and is never started.
-"""
-
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Impact, Need, Resource, State, Waiting
+from pgprovision.model import Answer, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.cluster import drop_note, make_parent, set_aside
+from pgprovision.resources.copied import Copied, Found
 from pgprovision.resources.identity import system_identifier
-from pgprovision.resources.instance import Instance, as_postgres, note
-from pgprovision.resources.job import IDLE, Job, JobState
+from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.seed import Seed
 
 JOB = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
-DAY = 24 * 3600.0  # a copy may take long; it lives on its own and shows how far it is
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standby(Resource):
-    """The data directory of a streaming standby of `primary` (the target's name).
-
-    `former`: the inode of a data directory that is to be made anew, whatever it holds.
-    """
+class Standby(Copied):
+    """The data directory of a streaming standby of `primary` (the target's name)."""
 
     kind: ClassVar[str] = "standby"
-    instance: Instance
+    unit: ClassVar[str] = JOB
+    failed: ClassVar[str] = "seeding failed"
     primary: str
     seed: Seed
-    former: str = ""
     primary_identifier: str = ""
-    job_state: JobState = IDLE
 
     @property
     def name(self) -> str:
         return f"{self.instance.version}/{self.instance.name} of {self.primary}"
 
     @property
-    def _progress(self) -> str:
-        return f"{self.instance.data_directory}.pgprovision-progress"
+    def source(self) -> Seed:
+        return self.seed
 
     @property
-    def job(self) -> Job:
-        show = f"tail -c 400 {sh(self._progress)} 2>/dev/null | tr '\\r' '\\n'"
-        return Job(JOB, progress=show)
+    def wanted(self) -> tuple[str, str]:
+        return self.primary_identifier, "the primary"
 
     def needs(self) -> tuple[Need, ...]:
         control = system_identifier(self.instance)
@@ -56,33 +44,17 @@ class Standby(Resource):
 
     def settled(self, facts: Facts) -> Self:
         control = facts.get(self.primary, system_identifier(self.instance))
-        job = facts.get(self.on, self.job.look())
         return replace(
             self,
             primary_identifier=control.text.strip() if control else "",
-            job_state=self.job.read(job) if job else IDLE,
-        )
-
-    def probe(self) -> Ask:
-        data = sh(self.instance.data_directory)
-        return Ask(
-            f"[ -e {data}/PG_VERSION ] && [ ! -e {sh(note(self.instance))} ] || exit 4\n"
-            f"[ -e {data}/standby.signal ] && echo standby || echo primary\n"
-            f'stat -c %i {data}; echo "$({system_identifier(self.instance).text})"\n'
-            f'for d in {data}.aside-*; do [ ! -d "$d" ] || echo "$d"; done'
+            job_state=self.job_seen(facts),
         )
 
     def read(self, answer: Answer) -> State | Waiting | None:
-        if self.job_state.state == "running":
-            done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            now = done[-1] if done else "under way" if self.job_state.said else "begun"
-            return Waiting(f"{self.seed.what}: {now}", limit=DAY)
-        if answer.code == 4:
-            return {"role": "seeding failed"} if self.job_state.state == "failed" else None
-        role, inode, identifier, *aside = answer.text.splitlines()
-        if inode == self.former:
-            return {"role": "seeding failed"} if self.job_state.state == "failed" else None
-        if role != "standby":
+        found = self.found(answer)
+        if not isinstance(found, Found):
+            return found
+        if found.role != "standby":
             raise Refused(
                 "the inventory says replica, and the data directory is a primary's:"
                 " the live role wins, and data is never overwritten",
@@ -92,21 +64,16 @@ class Standby(Resource):
                 "or, where this is a former primary that has been stopped for good: "
                 f"pgprovision re-clone {self.on}",
             )
-        if self.primary_identifier and identifier != self.primary_identifier:
+        if self.primary_identifier and found.identifier != self.primary_identifier:
             raise Refused(
-                f"this standby belongs to another cluster (system identifier {identifier},"
+                f"this standby belongs to another cluster (system identifier {found.identifier},"
                 f" the primary has {self.primary_identifier})",
                 where=self.on,
                 done="nothing was written",
                 next="check the addresses of both nodes in nodes/*.yml; where it is this node's "
                 f"own data from before the cluster was made anew: pgprovision re-clone {self.on}",
             )
-        return {"role": "standby", "aside": tuple(aside)}
-
-    def remarks(self, state: State) -> tuple[str, ...]:
-        aside = state.get("aside")
-        paths = aside if isinstance(aside, tuple) else ()
-        return tuple(f"set aside; to remove it: rm -r {sh(str(path))}" for path in paths)
+        return {"role": "standby", "aside": found.aside}
 
     def desired(self) -> State:
         return {"role": "standby"}
@@ -115,38 +82,12 @@ class Standby(Resource):
         if diff.before is not None:
             yield self.job.report_failure(f"the {self.seed.what}")
             return
-        why, impact = f"start a {self.seed.what}", Impact.NONE
-        if self.former:
-            why, impact = f"stop PostgreSQL, set its data aside, {why}", Impact.DESTROY
-        words = ("sh", "-c", self._script())
-        yield replace(self.job.start(why, *words, user="root", weight=50), impact=impact)
+        yield from self.start()
 
-    def _script(self) -> str:
-        return "\n".join(self._steps())
-
-    def _steps(self) -> Iterator[str]:
-        """Whose data it would be comes first, before the first byte and before anything moves."""
+    def prepared(self) -> Iterator[str]:
         directory = self.instance.data_directory
-        here, data, progress = map(sh, (note(self.instance), directory, self._progress))
-        wanted = sh(self.primary_identifier)
-        yield f"set -e\nfound=$({self.seed.identify()})\nfound=${{found%%|*}}"
-        yield (
-            f'[ -n "$found" ] && [ "$found" = {wanted} ] || {{ echo "this would be a copy of '
-            f'cluster ${{found:-(none)}}, and the primary is" {wanted} >&2; exit 1; }}'
-        )
-        yield f"{make_parent(self.instance)}\ntouch {here}; sync {here}"
-        yield f"{sh('systemctl', 'stop', self.instance.unit)}\n{set_aside(directory)}"
-        yield f"install -d -o postgres -g postgres -m 0700 {data}"
-        yield f"{self.seed.copy(self.instance)} >{progress} 2>&1 ||"
-        yield f"  {{ tail -n 12 {progress} >&2; exit 1; }}"
-        yield (
-            f"copied=$({system_identifier(self.instance).text})\n"
-            f'[ "$copied" = {wanted} ] || {{ echo "a copy of cluster $copied" >&2; exit 1; }}'
-        )
         yield as_postgres("touch", f"{directory}/standby.signal")
         yield f"rm -f {sh(directory)}/recovery.signal"  # pgBackRest's; the other one counts
-        yield f"sync -f {data}\nrm -f {progress}\n{drop_note(self.instance)}"
-        yield "systemctl daemon-reload\n"
 
 
 def primary_conninfo(

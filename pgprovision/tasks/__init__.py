@@ -1,15 +1,18 @@
 """What a cluster is made of, in order. `tiers` is the whole runbook as one list."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
+from pgprovision.restore_target import Target
 from pgprovision.tasks import (
     backup,
     cloud,
     configuration,
+    copy,
     host,
     postgres,
     preflight,
@@ -22,15 +25,24 @@ Step = Callable[[Inventory, Node], Iterable[Resource]]
 
 
 def tiers(
-    inventory: Inventory, nodes: Sequence[Node], now: datetime, peers: Sequence[Node] = ()
+    inventory: Inventory,
+    nodes: Sequence[Node],
+    now: datetime,
+    peers: Sequence[Node] = (),
+    targets: Mapping[str, Target] = MappingProxyType({}),
 ) -> tuple[Tier, ...]:
     """Everything these nodes should be. A tier may assume the ones before it, on all nodes.
 
     Replicas bring their primary's part with them: the way in, the role, the slots. `peers` are
-    other nodes whose ways in are brought up to date.
+    other nodes whose ways in are brought up to date. `targets`: nodes whose data come from the
+    backups, as they were then; a copy's always do.
     """
     primary = [node for node in nodes if node.is_primary]
-    replicas = [node for node in nodes if not node.is_primary]
+    replicas = [node for node in nodes if node.role == "replica"]
+    copies = [node for node in nodes if node.is_copy]
+    members = [node for node in nodes if not node.is_copy]
+    restored = [node for node in nodes if node.is_copy or node.name in targets]
+    made, masters = [node for node in primary if node not in restored], [*primary, *copies]
     upstream = [inventory.primary] if replicas and not primary else []
     beside = [*upstream, *peers]
 
@@ -41,10 +53,13 @@ def tiers(
     conf = partial(configuration.conf, moving=nodes)
     loaded = partial(configuration.loaded, moving=nodes)
     live_roles = partial(host.live_roles, needed=bool(upstream))
+    judged = [inventory.primary] if members or not copies else []  # a copy needs no primary
+    data = partial(copy.restored, targets=targets)
     whole = (
         *cloud.cloud_tiers(inventory, nodes),
         tier("identity", [*nodes, *beside], host.identity),
-        tier("live roles", [inventory.primary], live_roles),
+        tier("vacancy", copies, copy.vacant),
+        tier("live roles", judged, live_roles),
         tier("first boot", nodes, host.first_boot),
         tier("preflight", nodes, preflight.preflight),
         tier("claim", nodes, host.claim),
@@ -56,17 +71,21 @@ def tiers(
         tier("SSH daemon", nodes, system.sshd),
         tier("host services", nodes, system.services),
         tier("held packages", nodes, system.held),
-        tier("cluster", primary, postgres.cluster),
-        tier("replica's configuration directory", replicas, replica.config_directory),
+        tier("cluster", made, postgres.cluster),
+        tier("configuration directory", [*replicas, *restored], replica.config_directory),
         tier("certificates", nodes, host.certificates, host.limits),
         tier("signed certificates", nodes, signed),
-        tier("backup configuration", nodes, backup.configuration),
+        tier("backup configuration", members, backup.configuration),
+        tier("backups to read", copies, copy.configuration),
         tier("archiving switched off", primary, backup.unarchived),
-        tier("configuration", [*replicas, *primary], conf, configuration.hba),
+        tier("configuration", [*replicas, *masters], conf, configuration.hba),
         tier("ways in", beside, configuration.hba),
-        tier("kernel", primary, system.kernel),
-        tier("service", primary, postgres.service),
-        tier("loaded configuration", primary, configuration.overrides, loaded),
+        tier("restored data", restored, data),
+        tier("configuration for these data", copies, conf),
+        tier("kernel", masters, system.kernel),
+        tier("service", masters, postgres.service),
+        tier("loaded configuration", masters, configuration.overrides, loaded),
+        tier("answers", restored, copy.writable),
         tier("roles", primary, postgres.roles),
         tier("replication role", upstream, postgres.replication_role),
         tier("databases", primary, postgres.databases),
@@ -83,7 +102,7 @@ def tiers(
         tier("standby's loaded configuration", replicas, configuration.overrides, loaded),
         tier("streaming", replicas, replica.streaming),
         tier("connections", replicas, proof.connections),
-        tier("backup schedule", nodes, backup.schedule),
+        tier("backup schedule", members, backup.schedule),
         tier("closed to others", nodes, system.closed),
         tier("marker", nodes, host.marker),
         cloud.known(inventory, nodes),

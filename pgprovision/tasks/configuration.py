@@ -16,7 +16,7 @@ from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.node_settings import Tls, Upstream
 from pgprovision.resources.overrides import Overrides
 from pgprovision.resources.seed import restore_command
-from pgprovision.resources.shared_memory import Order
+from pgprovision.resources.shared_memory import AsRestored, Order
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import (
     CLUSTER_CA,
@@ -30,20 +30,20 @@ from pgprovision.tasks.places import (
 def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
     """C1, C8: rendered whole, sized from the machine, overridden setting by setting; a restart in
     the right order among the nodes that this run looks after."""
-    yield replace(plain_conf(inventory, node), order=_order(inventory, moving))
+    yield replace(plain_conf(inventory, node), order=_order(inventory, moving, node))
 
 
 def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
     """C8: what was written is loaded, also when a run was killed between the two. C7: it is what
     the server runs with."""
-    order = _order(inventory, moving)
+    order = _order(inventory, moving, node)
     yield Loaded(on=node.name, snapshot=snapshot(inventory), order=order)
     yield LiveSettings(on=node.name, snapshot=snapshot(inventory))
 
 
 def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """C2: the superuser by peer, named roles over TLS, replication from the other nodes."""
-    others = [str(other.private_ip) for other in inventory.nodes if other.name != node.name]
+    others = [str(other.private_ip) for other in inventory.others(node)]
     replicator = inventory.postgres.replication.role
     access = [
         HbaRule("hostssl", rule.databases, rule.users, SCRAM, str(address))
@@ -83,8 +83,9 @@ def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
     )
 
 
-def _order(inventory: Inventory, moving: Sequence[Node]) -> Order:
-    return Order(
+def _order(inventory: Inventory, moving: Sequence[Node], node: Node) -> Order:
+    kind = AsRestored if node.is_copy else Order
+    return kind(
         primary=inventory.primary.name,
         replicas=tuple(replica.name for replica in inventory.replicas),
         moving=frozenset(node.name for node in moving),
@@ -95,11 +96,11 @@ def plain_conf(inventory: Inventory, node: Node) -> Conf:
     """The file by itself: no other node has a say in it."""
     backup, postgres = inventory.backup, inventory.postgres
     archive = restore = ""
-    if backup is not None and backup.archiving:
+    if backup is not None and backup.archiving and not node.is_copy:
         archive = sh("pgbackrest", f"--stanza={backup.stanza}", "archive-push") + " %p"
         restore = restore_command(backup.stanza)
     upstream = None
-    if not node.is_primary:
+    if node.role == "replica":
         upstream = Upstream(replica.conninfo(inventory, node), slot(node), restore)
     return Conf(
         on=node.name,
@@ -108,6 +109,7 @@ def plain_conf(inventory: Inventory, node: Node) -> Conf:
         node=node.name,
         addresses=(str(node.private_ip),),
         tls=Tls(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
+        archive_mode=not node.is_copy,
         archive_command=archive,
         upstream=upstream,
         overrides={

@@ -58,7 +58,7 @@ def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """It is being made into this node; a replica, from a machine like its primary's."""
     on = node.name
     yield Claim(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
-    if not node.is_primary:
+    if node.role == "replica":
         yield release(inventory, node)
 
 

@@ -147,7 +147,7 @@ def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
 def _openings(inventory: Inventory, node: Node) -> Iterator[Opening]:
     """SSH first. On its usual port, too: behind a NAT the port that we dial is another."""
     yield Opening("SSH", tuple(sorted({22, node.ssh.port})), inventory.host.ssh_source_ips)
-    others = [ip_network(other.private_ip) for other in inventory.nodes if other != node]
+    others = [ip_network(other.private_ip) for other in inventory.others(node)]
     declared = [address for rule in inventory.postgres.hba for address in rule.addresses]
     yield Opening("PostgreSQL", (inventory.postgres.port,), (*others, *declared))
     for extra in inventory.host.open_ports:

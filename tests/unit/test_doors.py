@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "pgprovision"
 BASE = {"model", "errors", "quote", "secret"}
-RESOURCES = BASE | {"resources", "tls", "owned", "holder"}
+RESOURCES = BASE | {"resources", "tls", "owned", "holder", "restore_target"}
 ALLOWED = {
     "model": set(),
     "errors": set(),
@@ -16,6 +16,7 @@ ALLOWED = {
     "shipped": set(),
     "tls": {"errors", "secret"},
     "owned": {"model"},
+    "restore_target": {"errors"},
     "offers": {"model", "errors", "owned"},
     "observe": {"model", "errors"},
     "endings": {"model", "errors"},
@@ -27,7 +28,7 @@ ALLOWED = {
     "report": {"model", "offers", "report"},
     "runbook": {"model", "quote", "runbook"},
     "record": {"model", "errors", "record"},
-    "inventory": BASE | {"inventory", "tls", "shipped"},
+    "inventory": BASE | {"inventory", "tls", "shipped", "restore_target"},
     "tasks": RESOURCES | {"inventory", "render", "tasks", "offers"},
     "operations": RESOURCES | {"offers", "inventory", "tasks", "engine", "observe", "operations"},
     "lab": {"lab"},

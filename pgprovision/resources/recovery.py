@@ -1,0 +1,146 @@
+"""Recovering a restored data directory to its target: PostgreSQL replays WAL from the archive with
+nobody connected, is promoted there, says how far it came, and is stopped.
+
+It runs inside the unit that restored the data (shell/recover.sh), so no recovery setting is ever
+written anywhere: all of them are on the command line. Nothing is archived meanwhile, and it takes a
+spool and a lock of its own, beside those of a cluster that may run on the same machine.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from pgprovision.model import Answer, Ask
+from pgprovision.quote import sh
+from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.restore_target import Target
+
+_SAID = """\
+select pg_last_wal_replay_lsn(), right(pg_walfile_name(pg_last_wal_replay_lsn()), 16),
+    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
+    to_char(pg_last_xact_replay_timestamp() at time zone 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+"""
+
+
+def folder(instance: Instance) -> str:
+    """Where a recovery keeps its socket, its log and its WAL from the archive."""
+    return f"{instance.data_directory}.pgprovision-recovery"
+
+
+def account(instance: Instance) -> str:
+    """The file in which it is written down how the last restore went."""
+    return f"{instance.data_directory}.pgprovision-restored"
+
+
+@dataclass(frozen=True)
+class Account:
+    """How a restore went. Seconds as they were measured on the machine; `last_transaction`: when
+    the last one that was recovered had been committed (ISO 8601); `lsn`: where recovery ended;
+    `missed`: why the target was not met, in PostgreSQL's words."""
+
+    target: str = ""
+    backup: str = ""
+    timeline: int = 0
+    lsn: str = ""
+    last_transaction: str = ""
+    restore_seconds: float = 0.0
+    recovery_seconds: float = 0.0
+    missed: str = ""
+
+
+NOTHING = Account()
+
+
+def look(instance: Instance) -> Ask:
+    """For `read`."""
+    return Ask(f"cat {sh(account(instance))} 2>/dev/null")
+
+
+def read(answer: Answer | None) -> Account:
+    """NOTHING where there was no restore."""
+    lines = (line.partition("=") for line in (answer.text if answer else "").splitlines())
+    said = {key: value for key, _, value in lines}
+    began, copied, ended = (float(said.get(key) or 0) for key in ("began", "copied", "ended"))
+    return Account(
+        target=said.get("target", ""),
+        backup=said.get("backup", ""),
+        timeline=int(said.get("timeline") or 0),
+        lsn=said.get("lsn", ""),
+        last_transaction=said.get("last_transaction", ""),
+        restore_seconds=round(copied - began, 3) if copied else 0.0,
+        recovery_seconds=round(ended - copied, 3) if ended else 0.0,
+        missed=said.get("missed", ""),
+    )
+
+
+def begin(instance: Instance, target: str, backup: str) -> Iterator[str]:
+    """Shell text right before the restore."""
+    here = sh(account(instance))
+    yield f"printf '%s=%s\\n' target {sh(target)} backup {sh(backup)} >{here}"
+    yield f'echo "began=$(date +%s.%N)" >>{here}'
+
+
+def recover(
+    instance: Instance, stanza: str, target: Target, timeline: int, until: str, archiving: bool
+) -> Iterator[str]:
+    """Shell text after the restore. It fails with PostgreSQL's last lines where the target is not
+    met, and where the WAL ends before segment `until` although there is more. `archiving`: the
+    timeline it makes is the cluster's next one, and its history belongs into the archive."""
+    known = {
+        "data": instance.data_directory,
+        "bin": instance.bin,
+        "port": str(instance.port),
+        "conf": f"{instance.config_directory}/postgresql.conf",
+        "work": folder(instance),
+        "account": account(instance),
+        "kind": target.kind,
+        "until": until,
+        "archiving": "yes" if archiving else "",
+        "query": _SAID,
+    }
+    yield from (f"{name}={sh(value)}" for name, value in known.items())
+    yield f'postgres() {{ {as_postgres()} "$@"; }}'
+    yield f'server() {{ exec {_server(instance, stanza, target, timeline)} "$@"; }}'
+    yield _script()
+
+
+@cache
+def _script() -> str:
+    return (files(__package__) / "shell" / "recover.sh").read_text()
+
+
+def _server(instance: Instance, stanza: str, target: Target, timeline: int) -> str:
+    """PostgreSQL, alone with itself."""
+    work, data = folder(instance), instance.data_directory
+    own = (f"--pg1-path={data}", f"--spool-path={work}/spool", f"--lock-path={work}/lock")
+    get = sh("pgbackrest", f"--stanza={stanza}", *own, "archive-get") + ' %f "%p"'
+    settings: Mapping[str, str] = {
+        "data_directory": data,
+        "hba_file": f"{work}/hba",
+        "ident_file": f"{work}/ident",
+        "external_pid_file": "",
+        "listen_addresses": "",
+        "unix_socket_directories": work,
+        "port": str(instance.port),
+        "ssl": "off",
+        "cluster_name": "restore",
+        "hot_standby": "off",  # so that no setting has to be as high as it was anywhere in the WAL
+        "archive_mode": "off",
+        "autovacuum": "off",
+        "synchronous_standby_names": "",
+        "primary_conninfo": "",
+        "primary_slot_name": "",
+        "restart_after_crash": "off",
+        "logging_collector": "off",
+        "log_destination": "stderr",
+        "log_line_prefix": "%m ",
+        "lc_messages": "C",
+        "restore_command": get,
+        "recovery_target_action": "promote",
+        "recovery_target_timeline": str(timeline),
+        **target.settings(),
+    }
+    words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return as_postgres(f"{instance.bin}/postgres", "-D", data, *words)

@@ -1,0 +1,84 @@
+# Recovers the data directory $data to its target; see recovery.py for what is set before.
+echo "copied=$(date +%s.%N)" >>"$account"
+rm -rf "$work"
+install -d -o postgres -g postgres -m 0700 "$work"
+echo 'local all postgres peer' >"$work/hba"
+: >"$work/ident"
+: >"$work/conf"
+chmod 644 "$work/hba" "$work/ident" "$work/conf"
+[ -e "$conf" ] || conf=$work/conf
+
+# Prepared transactions come back with the data and need room: as much as there was when the backup
+# was taken, or is configured now.
+prepared=64
+then=$(LC_ALL=C "$bin/pg_controldata" -D "$data" | sed -n 's/^max_prepared_xacts setting: *//p')
+now=$(postgres "$bin/postgres" -D "$data" -c config_file="$conf" -C max_prepared_transactions \
+  2>/dev/null) || now=0
+for n in $then $now; do
+  [ "$n" -le $prepared ] || prepared=$n
+done
+
+# Ends when the server accepts connections, which it does once it is promoted, or is gone.
+run() {
+  postgres touch "$data/recovery.signal"
+  server "$@" -c config_file="$conf" -c max_prepared_transactions=$prepared >"$work/log" 2>&1 &
+  pid=$!
+  up=
+  while kill -0 $pid 2>/dev/null; do
+    case $(sed -n 8p "$data/postmaster.pid" 2>/dev/null) in
+    ready*)
+      up=1
+      break
+      ;;
+    esac
+    sleep 0.2
+  done
+}
+last_lines() {
+  grep -v 'starting up' "$work/log" | tail -n 12 >&2
+}
+
+run
+ended='recovery ended before configured recovery target was reached'
+if [ -z "$up" ] && [ "$kind" = time ] && grep -q "$ended" "$work/log"; then
+  run -c recovery_target_time= # nothing was committed between the target and the end of the WAL
+fi
+if [ -z "$up" ]; then
+  misses="$ended|requested recovery stop point is before consistent recovery point"
+  missed=$(grep -Eom 1 "$misses" "$work/log") && echo "missed=$missed" >>"$account"
+  last_lines
+  exit 1
+fi
+
+said=$(postgres "$bin/psql" -XAtq -h "$work" -p "$port" -d postgres -c "$query")
+postgres "$bin/pg_ctl" -D "$data" -s -w -t 86400 -m fast stop
+wait $pid || true
+IFS='|' read -r lsn segment timeline last_transaction <<SAID
+$said
+SAID
+{
+  echo "lsn=$lsn"
+  echo "timeline=$timeline"
+  echo "last_transaction=$last_transaction"
+} >>"$account"
+
+# Where nothing but the end of the WAL ended it, it has to be the end: a hole is none.
+case $kind in
+end | time)
+  first=$(printf '%s\n' "$segment" "$until" | LC_ALL=C sort | head -n 1)
+  if [ "$first" != "$until" ] && ! grep -q 'recovery stopping' "$work/log"; then
+    echo "the WAL in the archive goes on to segment $until, and could be read up to $segment:" \
+      "the next one is missing or damaged" >&2
+    last_lines
+    exit 1
+  fi
+  ;;
+esac
+
+if [ -n "$archiving" ]; then # the server that starts with these data sends it
+  history=$(printf '%08X.history' "$timeline")
+  [ ! -e "$data/pg_wal/$history" ] || postgres touch "$data/pg_wal/archive_status/$history.ready"
+fi
+rm -rf "$work"
+echo "ended=$(date +%s.%N)" >>"$account"
+sync "$account"

@@ -1,0 +1,63 @@
+"""Nobody else's PostgreSQL on a machine that data are to be restored on."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.errors import Refused
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.resources.instance import Instance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vacant(Resource):
+    """No PostgreSQL runs on the machine but `instance`, wherever its data lie, and there is no
+    other data directory where Debian keeps them. Raises Refused: a copy is never made beside data
+    that somebody may live on."""
+
+    kind: ClassVar[str] = "vacancy"
+    instance: Instance
+
+    @property
+    def name(self) -> str:
+        return f"but {self.instance.version}/{self.instance.name}"
+
+    def probe(self) -> Ask:
+        """A postmaster works in its data directory, and its parent is no postgres."""
+        return Ask(
+            "for p in /proc/[0-9]*; do\n"
+            '  case $(readlink "$p/exe") in */postgres|*/postgres\\ \\(deleted\\))' + "\n"
+            '    d=$(readlink "$p/cwd"); [ ! -e "$d/PG_VERSION" ] || echo "running $d";; esac'
+            + "\n"
+            "done 2>/dev/null | sort -u\n"
+            "for f in /var/lib/postgresql/*/*/PG_VERSION; do\n"
+            '  [ ! -e "$f" ] || echo "data ${f%/PG_VERSION}"; done'
+        )
+
+    def read(self, answer: Answer) -> State:
+        ours = self.instance.data_directory
+        found = [line.partition(" ") for line in answer.text.splitlines()]
+        running = [path for word, _, path in found if word == "running" and path != ours]
+        data = [path for word, _, path in found if word == "data" and not self._known(path)]
+        if running or data:
+            what = "a PostgreSQL runs here" if running else "there are data of PostgreSQL here"
+            raise Refused(
+                f"{what} that is none of ours: {', '.join(running or data)}; nothing is restored"
+                " on a machine that somebody's data live on",
+                where=self.on,
+                done="nothing was written",
+                next=f"give the copy a machine of its own: --address, or address in"
+                f" nodes/{self.on}.yml",
+            )
+        return self.desired()
+
+    def _known(self, path: str) -> bool:
+        """This instance's own, and what was set aside of it."""
+        ours = self.instance.data_directory
+        return path == ours or path.startswith(f"{ours}.aside-")
+
+    def desired(self) -> State:
+        return {"vacant": True}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()

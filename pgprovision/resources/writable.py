@@ -1,0 +1,42 @@
+"""A server that answers and accepts writes: what a restore ends with."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.resources.snapshot import Server, Snapshot
+
+SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writable(Resource):
+    """The server on this machine is in no recovery. Archives nothing, where `archiving` is false:
+    seen in the server itself, whatever its files say."""
+
+    kind: ClassVar[str] = "answers"
+    snapshot: Snapshot
+    archiving: bool = True
+
+    @property
+    def name(self) -> str:
+        return "read-write" if self.archiving else "read-write, archiving nothing"
+
+    def probe(self) -> Ask:
+        return self.snapshot.ask()
+
+    def read(self, answer: Answer) -> State | Waiting | None:
+        server = self.snapshot.parse(answer)
+        if not isinstance(server, Server):
+            return server
+        if server.in_recovery:
+            return Waiting("the end of recovery", SECONDS)
+        mode = server.settings.get("archive_mode", {}).get("value", "off")
+        return {"writable": True, "archive_mode": mode != "off"}
+
+    def desired(self) -> State:
+        return {"writable": True} if self.archiving else {"writable": True, "archive_mode": False}
+
+    def change(self, diff: Diff) -> Iterable[Do]:
+        return ()

@@ -1,0 +1,163 @@
+"""Where a recovery is to stop, as people write it and as PostgreSQL is told it."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pgprovision.errors import InventoryError
+
+Kind = Literal["end", "time", "lsn", "xid", "name"]
+EXAMPLE = "2026-11-29 03:00+01:00, or 2026-11-29 03:00 Europe/Berlin"
+XIDS = 1 << 64  # with the epoch, as pg_current_xact_id() tells them
+FIRST_XID = 3  # the ones before are PostgreSQL's own
+NAME_BYTES = 63  # pg_create_restore_point takes no longer one
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?)\s*"
+    r"(Z|[+-]\d\d(?::?\d\d)?|[A-Za-z][A-Za-z0-9_+/-]*)?"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A point in a cluster's history. `value`: a time in UTC as ISO 8601, an LSN, a transaction id,
+    the name of a restore point; none for the end of the WAL. `inclusive` false: right before it.
+    `timeline` 0: the newest. `backup`: the label of the backup to begin with; none: the right one.
+    """
+
+    kind: Kind = "end"
+    value: str = ""
+    inclusive: bool = True
+    timeline: int = 0
+    backup: str = ""
+
+    @property
+    def moment(self) -> datetime:
+        """Of a time target."""
+        return datetime.fromisoformat(self.value)
+
+    def settings(self) -> dict[str, str]:
+        """PostgreSQL's recovery settings. The unused targets come first, empty: what somebody's
+        ALTER SYSTEM left in a backup would be a second target, which PostgreSQL refuses."""
+        kinds = ("time", "lsn", "xid", "name")
+        found = {"recovery_target": ""}
+        found |= {f"recovery_target_{kind}": "" for kind in kinds if kind != self.kind}
+        if self.kind in kinds:
+            found[f"recovery_target_{self.kind}"] = self.value
+        found["recovery_target_inclusive"] = "on" if self.inclusive else "off"
+        return found
+
+    def __str__(self) -> str:
+        words = "the end of the WAL" if self.kind == "end" else f"{self.kind} {self.value}"
+        before = "" if self.inclusive else "right before "
+        return before + words + (f" on timeline {self.timeline}" if self.timeline else "")
+
+
+END = Target()
+
+
+def at_time(text: str) -> str:
+    """A time with its zone, in UTC. Raises ValueError, with what was expected, where it has no
+    zone, or is a local time that the clocks skip or show twice."""
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no time; expected one with a zone: {EXAMPLE}")
+    local, zone = found[1].replace(",", "."), found[2]
+    try:
+        naive = datetime.fromisoformat(local)
+        if zone is None:
+            raise ValueError(f"{text!r} has no zone, and clocks differ; expected {EXAMPLE}")
+        if zone == "Z" or zone[0] in "+-":
+            aware = datetime.fromisoformat(f"{local}{_offset(zone)}")
+        else:
+            aware = _in_zone(naive, zone)
+        return aware.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as wrong:
+        if EXAMPLE in str(wrong) or "clocks" in str(wrong):
+            raise
+        raise ValueError(f"{text!r} is no time: {wrong}; expected {EXAMPLE}") from None
+
+
+def _offset(zone: str) -> str:
+    """+01, +0100 and +01:00 alike."""
+    if zone == "Z":
+        return "+00:00"
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return f"{zone[0]}{digits[:2]}:{digits[2:]}"
+
+
+def _in_zone(naive: datetime, zone: str) -> datetime:
+    try:
+        known = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"no time zone is called {zone}; expected {EXAMPLE}") from None
+    first = naive.replace(tzinfo=known, fold=0)
+    second = naive.replace(tzinfo=known, fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return first
+    readings = [_spelled(naive, reading.utcoffset()) for reading in (first, second)]
+    back = first.astimezone(UTC).astimezone(known).replace(tzinfo=None)
+    if back != naive:
+        raise ValueError(f"the clocks of {zone} skip {naive}; expected {' or '.join(readings)}")
+    raise ValueError(
+        f"the clocks of {zone} show {naive} twice that day; say which: {' or '.join(readings)}"
+    )
+
+
+def _spelled(naive: datetime, offset: timedelta | None) -> str:
+    shift = offset or timedelta()
+    sign, minutes = "-" if shift < timedelta() else "+", abs(int(shift.total_seconds())) // 60
+    return f"{naive}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def at_lsn(text: str) -> str:
+    """An LSN as PostgreSQL writes it. Raises ValueError."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", text.strip()):
+        raise ValueError(f"{text!r} is no LSN; expected one as 0/3000060")
+    return text.strip().upper()
+
+
+def at_xid(text: str) -> str:
+    """A transaction id. Raises ValueError."""
+    plain = text.strip()
+    if not re.fullmatch(r"[0-9]{1,20}", plain) or not FIRST_XID <= int(plain) < XIDS:
+        raise ValueError(f"{text!r} is no transaction id; expected a number as 74512")
+    return plain
+
+
+def at_name(text: str) -> str:
+    """The name of a restore point. Raises ValueError."""
+    if not text or not text.isprintable() or len(text.encode()) > NAME_BYTES:
+        raise ValueError(
+            f"{text!r} is no restore point's name; expected what pg_create_restore_point was given"
+        )
+    return text
+
+
+READ = {"time": at_time, "lsn": at_lsn, "xid": at_xid, "name": at_name}
+
+
+def target(
+    wishes: dict[Kind, str], *, inclusive: bool = True, timeline: int = 0, backup: str = ""
+) -> Target:
+    """What was asked for, empty texts being nothing. Raises InventoryError."""
+    given = {kind: text for kind, text in wishes.items() if text}
+    if len(given) > 1:
+        names = " and ".join(f"--{kind}" for kind in given)
+        raise InventoryError(f"{names} are two targets; expected one of them", done=UNTOUCHED)
+    for kind, text in given.items():
+        try:
+            return Target(kind, READ[kind](text), inclusive, timeline, backup)
+        except ValueError as wrong:
+            raise InventoryError(f"--{kind}: {wrong}", done=UNTOUCHED) from None
+    if not inclusive:
+        raise InventoryError(
+            "there is nothing to stop right before; expected --exclusive beside --time, --lsn,"
+            " --xid or --name",
+            done=UNTOUCHED,
+        )
+    return Target("end", "", True, timeline, backup)
+
+
+UNTOUCHED = "nothing was touched"

@@ -1,0 +1,52 @@
+"""D6: a copy of the database, restored from the backups onto a machine of its own.
+
+It has the cluster's settings, ways in, roles and data, and no part in it: it archives nothing, has
+no slots, follows nobody, and its pgbackrest.conf cannot back it up.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Resource
+from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.restored import Restored
+from pgprovision.resources.vacant import Vacant
+from pgprovision.resources.writable import Writable
+from pgprovision.restore_target import END, Target
+from pgprovision.tasks import backup
+from pgprovision.tasks.places import instance, snapshot
+
+
+def vacant(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """F117: nobody else's data on that machine."""
+    yield Vacant(on=node.name, instance=instance(inventory))
+
+
+def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """The repository, to be read: without the instance no command of pgBackRest's backs it up."""
+    for wish in backup.configuration(inventory, node):
+        if isinstance(wish, PgbackrestConf):
+            lines = wish.text.splitlines(keepends=True)
+            kept = (line for line in lines if not line.startswith("pg1-"))
+            yield replace(wish, text="".join(kept))
+        else:
+            yield wish
+
+
+def restored(inventory: Inventory, node: Node, targets: Mapping[str, Target]) -> Iterator[Resource]:
+    """The data; for the primary they are the cluster's next history, which is archived."""
+    declared = node.restore.target() if node.restore else END
+    if inventory.backup is not None:
+        yield Restored(
+            on=node.name,
+            instance=instance(inventory),
+            stanza=inventory.backup.stanza,
+            target=targets.get(node.name, declared),
+            archiving=node.is_primary and inventory.backup.archiving,
+        )
+
+
+def writable(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """It answers, and a copy archives nothing."""
+    yield Writable(on=node.name, snapshot=snapshot(inventory), archiving=node.is_primary)
