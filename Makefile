@@ -1,8 +1,8 @@
-.PHONY: setup demo vagrant test lint types unit model seeded functional docs fuzz sweep bench trust
+.PHONY: setup pitr bench-restore demo vagrant test lint types unit model seeded functional docs fuzz sweep bench trust
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 setup: ## .venv with everything (called by the others)
 	@scripts/setup
@@ -22,6 +22,12 @@ sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; 
 
 bench: setup ## a rerun with 500 databases, 2,000 roles and 5,000 hba lines: seconds, in a lab of its own
 	@scripts/bench
+
+pitr: setup ## a hundred restores to a point in time, each compared row by row; ~10 min
+	PGP_PITR=100 .venv/bin/pytest -q tests/laws/backup/test_restore_laws.py -k hundred
+
+bench-restore: setup ## our restore and first seed against pgbackrest and pg_basebackup; SIZE=2 GB
+	.venv/bin/python -m benchmarks.restore $(or $(SIZE),2)
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
 	mkdir -p results

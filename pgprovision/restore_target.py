@@ -62,12 +62,12 @@ def at_time(text: str) -> str:
     zone, or is a local time that the clocks skip or show twice."""
     found = _TIME.fullmatch(text.strip())
     if not found:
-        raise ValueError(f"{text!r} is no time; expected one with a zone: {EXAMPLE}")
+        raise ValueError(f"expected a time with a zone: {EXAMPLE}")
     local, zone = found[1].replace(",", "."), found[2]
     try:
         naive = datetime.fromisoformat(local)
         if zone is None:
-            raise ValueError(f"{text!r} has no zone, and clocks differ; expected {EXAMPLE}")
+            raise ValueError(f"it has no zone, and clocks differ; expected {EXAMPLE}")
         if zone == "Z" or zone[0] in "+-":
             aware = datetime.fromisoformat(f"{local}{_offset(zone)}")
         else:
@@ -76,7 +76,7 @@ def at_time(text: str) -> str:
     except (ValueError, OverflowError) as wrong:
         if EXAMPLE in str(wrong) or "clocks" in str(wrong):
             raise
-        raise ValueError(f"{text!r} is no time: {wrong}; expected {EXAMPLE}") from None
+        raise ValueError(f"{wrong}; expected {EXAMPLE}") from None
 
 
 def _offset(zone: str) -> str:
@@ -114,7 +114,7 @@ def _spelled(naive: datetime, offset: timedelta | None) -> str:
 def at_lsn(text: str) -> str:
     """An LSN as PostgreSQL writes it. Raises ValueError."""
     if not re.fullmatch(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", text.strip()):
-        raise ValueError(f"{text!r} is no LSN; expected one as 0/3000060")
+        raise ValueError("expected an LSN as 0/3000060")
     return text.strip().upper()
 
 
@@ -122,16 +122,14 @@ def at_xid(text: str) -> str:
     """A transaction id. Raises ValueError."""
     plain = text.strip()
     if not re.fullmatch(r"[0-9]{1,20}", plain) or not FIRST_XID <= int(plain) < XIDS:
-        raise ValueError(f"{text!r} is no transaction id; expected a number as 74512")
+        raise ValueError("expected a transaction id, a number as 74512")
     return plain
 
 
 def at_name(text: str) -> str:
     """The name of a restore point. Raises ValueError."""
     if not text or not text.isprintable() or len(text.encode()) > NAME_BYTES:
-        raise ValueError(
-            f"{text!r} is no restore point's name; expected what pg_create_restore_point was given"
-        )
+        raise ValueError("expected what pg_create_restore_point was given")
     return text
 
 
@@ -150,7 +148,7 @@ def target(
         try:
             return Target(kind, READ[kind](text), inclusive, timeline, backup)
         except ValueError as wrong:
-            raise InventoryError(f"--{kind}: {wrong}", done=UNTOUCHED) from None
+            raise InventoryError(f"--{kind}: {text!r}: {wrong}", done=UNTOUCHED) from None
     if not inclusive:
         raise InventoryError(
             "there is nothing to stop right before; expected --exclusive beside --time, --lsn,"

@@ -15,8 +15,10 @@ from pgprovision.cli import (
     explain,
     init,
     lab,
+    rebuild,
     replica,
     resize,
+    restore,
     rotate,
     runs,
     schema,
@@ -61,6 +63,7 @@ explain.register(app)
 replica.register(app)
 adopt.register(app)
 status.register(app)
+rebuild.register(app)
 rotate.register(app)
 resize.register(app)
 destroy.register(app)
@@ -69,6 +72,7 @@ schema.register(app)
 app.add_typer(
     backup.app, name="backup", help="Backups: one now, what there is, whether it is sound."
 )
+app.add_typer(restore.app, name="restore")
 app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
 app.add_typer(runs.app, name="runs", help="What was done, by whom, and how to undo it.")
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")

@@ -100,7 +100,7 @@ def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Js
     disk = operation.look(instance(inventory))
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        here = targets[name].look((disk, catalog.ask())) if not node.is_primary else {}
+        here = targets[name].look((disk, catalog.ask())) if node.role == "replica" else {}
         there = targets[primary.name].look((catalog.ask(),))
         mine = here if isinstance(here, dict) else {}
         theirs = there if isinstance(there, dict) else {}

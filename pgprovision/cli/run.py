@@ -1,13 +1,13 @@
 """One run of the loop from the command line: watched, recorded, reported."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pgprovision import report
 from pgprovision.cli.operator import Operator
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import CLOUD, Approve, converge, look_only
+from pgprovision.engine import CLOUD, Approve, Watcher, converge, look_only
 from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
 from pgprovision.inventory.model import Inventory
 from pgprovision.model import Change, Impact, Report, Tier
@@ -26,6 +26,8 @@ def run(
     quote: Callable[[Targets], Quote] = lambda targets: Quote(),
     seen: Callable[[Report], None] = lambda outcome: None,
     more: bool = False,
+    besides: Callable[[Targets], Mapping[str, object]] = lambda targets: {},
+    watcher: Watcher | None = None,
 ) -> int:
     """Converge what is wished as far as `approve` allows, tell the outcome; the exit code.
 
@@ -33,13 +35,15 @@ def run(
     had, any other ends there. A run that was approved holds its machines and has a record; one
     that only looks does neither. `wait`: seconds for another run to end. `keep` false: it acts on
     machines that others hold. `seen` is handed what a run saw that did not fail. `more`: another
-    run of the same command follows, which tells the end where this one ended well.
+    run of the same command follows, which tells the end where this one ended well. `besides`: what
+    the JSON says more of a run that ended well, looked at while its machines are still held.
     """
     progress = report.Progress(quiet=json)
-    watchers = Watchers([progress])
+    watchers = Watchers([progress, *([watcher] if watcher else [])])
     outcome, offered = Report(), Quote()
     looking = approve is look_only
     failure: PgprovisionError | None = None
+    added: Mapping[str, object] = {}
     with Targets(inventory) as targets:
         operator = Operator(targets, inventory.cluster, command, wait, keep=keep)
 
@@ -64,6 +68,8 @@ def run(
                 tiers = _spared(tiers, targets, targets.silent, outcome, looking)
             targets.only(tiers)
             converge(tiers, targets, asked, watchers, operator=operator, report=outcome)
+            if not report.exit_code(outcome):
+                added = besides(targets)
         except PgprovisionError as error:
             failure = error
         finally:
@@ -85,6 +91,7 @@ def run(
                 failure=failure,
                 offers=offered.as_json(),
             )
+            | dict(added)
         )
     if failure is not None:
         if not json and isinstance(failure, Interrupted):

@@ -113,8 +113,8 @@ def check(inventory: Inventory, node: Node, sight: Sight, primary: str | None) -
             "pg_lsclusters on the host shows which cluster is which",
         )
     standby = server.in_recovery if server is not None else disk.standby
-    if standby == node.is_primary:
-        live, said = ("standby", "primary") if standby else ("primary", "replica")
+    if standby == (node.role != "replica"):
+        live, said = ("standby" if standby else "primary"), node.role
         raise _refused(
             f"the data on {name} are a {live}'s, and the inventory says {said}: the live role wins",
             "pgprovision status shows who is primary; correct the roles in nodes/*.yml",

@@ -60,6 +60,12 @@ def check(
             done=done,
             next="pgprovision status shows who is primary",
         )
+    if node.is_copy:
+        raise Refused(
+            f"{name} is a restored copy, and follows nobody",
+            done=done,
+            next=f"to restore it anew: pgprovision restore --onto {name}",
+        )
     if server is not None and not server.in_recovery:
         raise Refused(
             f"{described(name, server)} accepts writes, and is never cloned over",
@@ -91,6 +97,11 @@ def check(
 
 def tiers(inventory: Inventory, node: Node, former: Former, now: datetime) -> tuple[Tier, ...]:
     """Everything the node should be, with the data directory it has now counted as absent."""
+    return remade(tasks.tiers(inventory, (node,), now), node, former)
+
+
+def remade(whole: Sequence[Tier], node: Node, former: Former) -> tuple[Tier, ...]:
+    """The same wishes, with the data directory that the node has now counted as absent."""
 
     def anew(wish: Resource) -> Resource:
         if isinstance(wish, Standby) and wish.on == node.name:
@@ -101,5 +112,4 @@ def tiers(inventory: Inventory, node: Node, former: Former, now: datetime) -> tu
             return replace(wish, renew=True)
         return wish
 
-    whole: Sequence[Tier] = tasks.tiers(inventory, (node,), now)
     return tuple(Tier(tier.title, tuple(map(anew, tier.resources))) for tier in whole)

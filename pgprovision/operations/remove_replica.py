@@ -61,14 +61,15 @@ def without(inventory: Inventory, name: str) -> Inventory:
 def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
     """The steps, in an order in which each leaves the cluster well. The inventory is the whole."""
     rest, primary, node = without(inventory, leaving.name), inventory.primary, leaving.node
-    shut = (primary, *leaving.peers)
+    copied = node is not None and node.is_copy  # it was never let in anywhere
+    shut = () if copied else (primary, *leaving.peers)
     slot = Slot(on=primary.name, snapshot=snapshot(rest), slot=slot_of(leaving.name), present=False)
     whose = [wish for other in shut for wish in host.identity(inventory, other)]
     if node is not None and leaving.running:
         whose += host.identity(inventory, node, going=leaving.delete_server)
     whole = [
         Tier("identity", tuple(whose)),
-        Tier("live roles", tuple(host.live_roles(inventory, primary))),
+        Tier("live roles", () if copied else tuple(host.live_roles(inventory, primary))),
     ]
     if leaving.delete_server:
         forgotten = replace(host_key(inventory, leaving.name), absent=True)
@@ -77,7 +78,7 @@ def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
         whole.append(Tier("stop following", tuple(replica.stopped(inventory, node))))
     firewalls = [wish for other in shut for wish in system.firewall(rest, other)]
     hbas = [wish for other in shut for wish in configuration.hba(rest, other)]
-    whole += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", (slot,))]
+    whole += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", () if copied else (slot,))]
     if node is not None:
         path = str(inventory.folder / "nodes" / f"{leaving.name}.yml")
         whole.append(Tier("inventory", (RemovedNodeFile(on=HERE, path=path),)))

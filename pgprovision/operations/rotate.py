@@ -103,7 +103,7 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
         files = tuple(file for node in replicas for file in replica.passfile(wished, node))
         logins = tuple(proof.replication_login(wished, node) for node in replicas)
         role = tuple(postgres.replication_role(wished, primary))
-        whose = _identities(inventory, inventory.nodes)
+        whose = _identities(inventory, inventory.members)
         return *whose, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
     database = next(databases_of(inventory, turn.role), None)
     if database is None:

@@ -22,8 +22,8 @@ from pgprovision.tasks.places import slot, snapshot
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node as it is, not as it was declared. `role` is `primary`, `replica`, `none` (no
-    PostgreSQL answers) or `unknown` (the host does not answer)."""
+    """One node as it is, not as it was declared. `role` is `primary`, `replica`, `copy` (restored
+    from the backups), `none` (no PostgreSQL answers) or `unknown` (the host does not answer)."""
 
     name: str
     address: str | None
@@ -65,7 +65,8 @@ def status(
     seen = observe.look(tiers, targets)
     differs, remarks, troubles = _compared(tiers, seen)
     servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
-    writable = {name: s for name, s in servers.items() if s and not s.in_recovery}
+    members = [node.name for node in inventory.members]
+    writable = {name: s for name in members if (s := servers[name]) and not s.in_recovery}
     primary = writable.get(inventory.primary.name) or next(iter(writable.values()), None)
     slots = tuple(slots_of(writable, {slot(node) for node in inventory.replicas}))
     nodes = tuple(
@@ -73,7 +74,7 @@ def status(
             name=node.name,
             address=addresses.get(node.name),
             private_ip=str(node.private_ip),
-            role=_role(servers[node.name], node.name in seen.failed),
+            role=_role(node, servers[node.name], node.name in seen.failed),
             reachable=node.name not in seen.failed and seen.seen.get(node.name) is not None,
             **_lag(node, servers[node.name], primary),
             version=found.minor if (found := servers[node.name]) else None,
@@ -128,10 +129,10 @@ def _server(inventory: Inventory, node: Node, seen: Look) -> Server | None:
     return None if isinstance(server, Waiting) else server
 
 
-def _role(server: Server | None, failed: bool) -> str:
+def _role(node: Node, server: Server | None, failed: bool) -> str:
     if server is None:
         return "unknown" if failed else "none"
-    return "replica" if server.in_recovery else "primary"
+    return "replica" if server.in_recovery else "copy" if node.is_copy else "primary"
 
 
 def _lag(node: Node, server: Server | None, primary: Server | None) -> dict[str, Any]:

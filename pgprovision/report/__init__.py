@@ -11,11 +11,14 @@ from pgprovision.report.outcome import (
     show_outcome,
     show_status,
 )
+from pgprovision.report.phases import Phases
 from pgprovision.report.printing import console, elapsed, emit, say, say_aside, say_error, verbatim
 from pgprovision.report.progress import Progress
+from pgprovision.report.restores import show_account, show_rebuilt, show_restorable
 from pgprovision.report.runs import show_runs, show_verdicts
 
 __all__ = [
+    "Phases",
     "Progress",
     "as_json",
     "console",
@@ -27,11 +30,14 @@ __all__ = [
     "say_aside",
     "say_error",
     "show_backups",
+    "show_account",
     "show_changes",
     "show_left",
     "show_looked",
     "show_offers",
     "show_outcome",
+    "show_rebuilt",
+    "show_restorable",
     "show_runs",
     "show_status",
     "show_verdicts",

@@ -14,7 +14,7 @@ from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.identity import MARKER
-from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.instance import Instance, account, note
 
 
 def make_parent(instance: Instance) -> str:
@@ -60,7 +60,8 @@ class PostgresCluster(Resource):
         data, control = sh(self.instance.data_directory), sh(f"{self.instance.bin}/pg_controldata")
         config = sh(f"{self.instance.config_directory}/postgresql.conf")
         return Ask(
-            f"if [ -e {sh(note(self.instance))} ]; then [ -e {MARKER} ] && exit 6; exit 3; fi\n"
+            f"if [ -e {sh(note(self.instance))} ]; then [ -e {MARKER} ] && exit 6\n"
+            f"[ -e {sh(account(self.instance))} ] && exit 7; exit 3; fi\n"
             f"if [ ! -e {data}/PG_VERSION ]; then\n"
             f"[ -e {MARKER} ] || [ -e {config} ] && exit 5; exit 4; fi\n"
             f"cat {data}/PG_VERSION; [ -e {data}/standby.signal ] && echo standby || echo primary\n"
@@ -70,6 +71,14 @@ class PostgresCluster(Resource):
     def read(self, answer: Answer) -> State | None:
         if answer.code in (3, 4):
             return None
+        if answer.code == 7:
+            raise Refused(
+                f"{note(self.instance)} says that {self.instance.data_directory} is being restored"
+                " from the backups: an empty cluster is never made in its place",
+                where=self.on,
+                done="nothing was written",
+                next="pgprovision rebuild goes on with it",
+            )
         if answer.code in (5, 6):
             raise self._was_there(answer.code == 6)
         version, role, *checksums = answer.text.split()
@@ -96,7 +105,10 @@ class PostgresCluster(Resource):
         here = self.instance.data_directory
         if noted:
             what = f"{note(self.instance)} says that {here} is being made, and {MARKER} that it was"
-            after = f"where {here} is whole: rm {note(self.instance)}; where it was to be a replica"
+            after = "where it was being restored: pgprovision restore --onto, the same again;"
+            after += (
+                f" where {here} is whole: rm {note(self.instance)}; where it was to be a replica"
+            )
             after += "'s, correct the roles in nodes/*.yml"
         else:
             what = f"there was a cluster in {here}, and it holds none now: an empty one is never"

@@ -49,6 +49,11 @@ def note(instance: Instance) -> str:
     return f"{instance.data_directory}.pgprovision-making"
 
 
+def account(instance: Instance) -> str:
+    """The file beside a data directory in which it says how it was restored."""
+    return f"{instance.data_directory}.pgprovision-restored"
+
+
 def as_postgres(*words: str) -> str:
     """Shell text that runs these words as the operating system's postgres user.
 

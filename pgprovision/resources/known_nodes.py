@@ -25,12 +25,14 @@ _MARKER = Ask(f"[ -s {MARKER} ] && cat {MARKER} || exit 4")
 @dataclass(frozen=True, kw_only=True)
 class KnownNodes(CloudObject):
     """The finished ones of these nodes, remembered on the placement group `called`. Refused where a
-    server that is to be made would take the place of data, or of a cluster in another project."""
+    server that is to be made would take the place of data, or of a cluster in another project;
+    `rebuilt`: the data come from the backups, so it does not."""
 
     kind: ClassVar[str] = "known nodes"
     collection: ClassVar[str] = "placement_groups"
     host_keys: tuple[HostKey, ...]
     primary: str
+    rebuilt: bool = False
     there: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     finished: tuple[tuple[str, str], ...] = ()
@@ -68,7 +70,8 @@ class KnownNodes(CloudObject):
         group = self.find(answer)
         worn = dict(group["labels"]) if group else {}
         marks = {k.removeprefix(PREFIX): v for k, v in worn.items() if k.startswith(PREFIX)}
-        self._check(group, marks)
+        if not self.rebuilt:
+            self._check(group, marks)
         state = {node: marks.get(node) for node in self._nodes}
         return {**state, "labels": tuple(f"{k}={v}" for k, v in sorted(worn.items()))}
 
@@ -89,8 +92,8 @@ class KnownNodes(CloudObject):
                 f"the server of the primary {self.primary} is gone, and it was finished{held}: an "
                 "empty one is never made in its place",
                 done="nothing was touched",
-                next="promote a replica, or restore the last backup; to begin anew without the "
-                "data: pgprovision destroy, then up",
+                next="promote a replica; where all servers are gone, from the backups: pgprovision"
+                " rebuild; to begin anew without the data: pgprovision destroy, then up",
             )
 
     def desired(self) -> State:

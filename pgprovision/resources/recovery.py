@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from pgprovision.model import Answer, Ask
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.instance import Instance, account, as_postgres
 from pgprovision.restore_target import Target
 
 _SAID = """\
@@ -29,22 +29,19 @@ def folder(instance: Instance) -> str:
     return f"{instance.data_directory}.pgprovision-recovery"
 
 
-def account(instance: Instance) -> str:
-    """The file in which it is written down how the last restore went."""
-    return f"{instance.data_directory}.pgprovision-restored"
-
-
 @dataclass(frozen=True)
 class Account:
     """How a restore went. Seconds as they were measured on the machine; `last_transaction`: when
     the last one that was recovered had been committed (ISO 8601); `lsn`: where recovery ended;
-    `missed`: why the target was not met, in PostgreSQL's words."""
+    `newest_wal`: when the newest WAL had come into the repository; `missed`: why the target was
+    not met, in PostgreSQL's words."""
 
     target: str = ""
     backup: str = ""
     timeline: int = 0
     lsn: str = ""
     last_transaction: str = ""
+    newest_wal: str = ""
     restore_seconds: float = 0.0
     recovery_seconds: float = 0.0
     missed: str = ""
@@ -69,16 +66,18 @@ def read(answer: Answer | None) -> Account:
         timeline=int(said.get("timeline") or 0),
         lsn=said.get("lsn", ""),
         last_transaction=said.get("last_transaction", ""),
+        newest_wal=said.get("newest_wal", ""),
         restore_seconds=round(copied - began, 3) if copied else 0.0,
         recovery_seconds=round(ended - copied, 3) if ended else 0.0,
         missed=said.get("missed", ""),
     )
 
 
-def begin(instance: Instance, target: str, backup: str) -> Iterator[str]:
-    """Shell text right before the restore."""
+def begin(instance: Instance, **known: str) -> Iterator[str]:
+    """Shell text right before the restore: `target`, `backup` and `newest_wal` of its account."""
     here = sh(account(instance))
-    yield f"printf '%s=%s\\n' target {sh(target)} backup {sh(backup)} >{here}"
+    words = [word for pair in known.items() for word in pair]
+    yield f"printf '%s=%s\\n' {sh(*words)} >{here}"
     yield f'echo "began=$(date +%s.%N)" >>{here}'
 
 

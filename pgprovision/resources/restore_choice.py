@@ -40,11 +40,13 @@ class Window:
 @dataclass(frozen=True)
 class Choice:
     """The backup to begin with, the timeline to follow, and the segment (without its timeline)
-    that a recovery without a target has to reach: WAL that is missing before it is a hole."""
+    that a recovery without a target has to reach: WAL that is missing before it is a hole.
+    `arrived`: when that one came into the repository, in seconds since 1970."""
 
     backup: Backup
     timeline: int
     until: str
+    arrived: int = 0
 
 
 def moment(seconds: int) -> str:
@@ -103,7 +105,7 @@ def choose(target: Target, backups: Sequence[Backup], timelines: Sequence[Timeli
         usable = [b for b in usable if not b.damaged]
     if not usable:
         raise _outside(f"no sound backup leads to {target}", found)
-    return Choice(usable[-1], number, window.until)
+    return Choice(usable[-1], number, window.until, window.last)
 
 
 def _before(target: Target, window: Window, found: Sequence[Window]) -> list[Backup]:

@@ -17,7 +17,7 @@ from pgprovision.resources.copied import Copied, Found
 from pgprovision.resources.pgbackrest import Info
 from pgprovision.resources.planned import planned
 from pgprovision.resources.recovery import NOTHING, Account
-from pgprovision.resources.restore_choice import Choice, choose, older
+from pgprovision.resources.restore_choice import Choice, choose, moment, older
 from pgprovision.resources.room import above
 from pgprovision.resources.seed import Restore, Seed
 from pgprovision.restore_target import END, Target
@@ -190,8 +190,13 @@ class Restored(Copied):
         )
 
     def begun(self) -> Iterator[str]:
-        label = self.choice.backup.label if self.choice else ""
-        return recovery.begin(self.instance, str(self.target), label)
+        if self.choice is not None:
+            yield from recovery.begin(
+                self.instance,
+                target=str(self.target),
+                backup=self.choice.backup.label,
+                newest_wal=moment(self.choice.arrived),
+            )
 
     def prepared(self) -> Iterator[str]:
         if self.choice is not None:

@@ -24,8 +24,13 @@ def vacant(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """The repository, to be read: without the instance no command of pgBackRest's backs it up."""
-    for wish in backup.configuration(inventory, node):
+    """The repository, with the key that only reads it where there is one. Without the instance no
+    command of pgBackRest's backs this copy up."""
+    held = inventory.backup
+    if held is None:
+        return
+    reading = held.model_copy(update={"repository": held.repository.for_reading()})
+    for wish in backup.configuration(inventory.model_copy(update={"backup": reading}), node):
         if isinstance(wish, PgbackrestConf):
             lines = wish.text.splitlines(keepends=True)
             kept = (line for line in lines if not line.startswith("pg1-"))

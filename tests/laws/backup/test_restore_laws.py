@@ -2,22 +2,29 @@
 
 A canary writes numbered rows, each a transaction of its own, and keeps what it was acknowledged.
 Every cut goes into an instance of its own beside the running server, and its rows are compared one
-by one. PGP_PITR=100 makes a hundred cuts (`make pitr`).
+by one. `make pitr` makes a hundred of them.
 """
 
+import os
+import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from pgprovision.model import Report
+from pgprovision.errors import InventoryError, Refused, StepFailed
+from pgprovision.model import Answer, Report
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.restored import Restored
+from pgprovision.resources.pgbackrest import Backup, parse
+from pgprovision.resources.restored import JOB, Restored
+from pgprovision.resources.vacant import Vacant
 from pgprovision.restore_target import Kind, Target, target
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME, Machine
+from tests.laws.backup.test_backup_laws import Deserter, Killed
+from tests.laws.postgres.server import Silent
 
 pytestmark = pytest.mark.lab
 
@@ -76,20 +83,19 @@ class Canary:
     rows: tuple[Row, ...]
     before: datetime
 
-    def restored(self, wish: Target, **given: object) -> Restored:
-        made = Restored(on=NAME, instance=CUT, stanza="main", target=wish)
-        return replace(made, **given)  # type: ignore[arg-type]
+    def restored(self, wish: Target) -> Restored:
+        return Restored(on=NAME, instance=CUT, stanza="main", target=wish)
 
-    def cut(self, wish: Target, **given: object) -> list[int]:
+    def cut(self, wish: Target) -> list[int]:
         """The rows of a restore to there."""
-        self.run(wish, **given)
+        self.run(wish)
         return self.numbers()
 
-    def run(self, wish: Target, **given: object) -> Report:
+    def run(self, wish: Target, watcher: Silent | None = None) -> Report:
         """The cut before is moved away first, as a person would."""
         machine, data = self.world.machine, CUT.data_directory
         machine.shell(f"rm -rf /tmp/cuts; mkdir /tmp/cuts; mv {data}* /tmp/cuts/ 2>/dev/null; true")
-        return machine.run(self.restored(wish, **given))
+        return machine.run(self.restored(wish), watcher=watcher)
 
     def numbers(self) -> list[int]:
         machine, data = self.world.machine, CUT.data_directory
@@ -100,6 +106,11 @@ class Canary:
         found = sql(machine, "select n from canary order by n", CUT)
         machine.shell(f"{control} -m immediate stop")
         return [int(line) for line in found.split()]
+
+    def backups(self) -> tuple[Backup, ...]:
+        machine = self.world.machine
+        said = machine.shell("cd /; runuser -u postgres -- pgbackrest --output=json info")
+        return parse(Answer(out=said.encode())).backups
 
     def upto(self, number: int) -> list[int]:
         return [row.number for row in self.rows if row.number <= number]
@@ -130,6 +141,17 @@ def canary(world: World) -> Iterator[Canary]:
     machine.shell(f"rm {more}; systemctl restart {MAIN.unit}")
 
 
+def segment_of(lsn: str) -> str:
+    """Of 16 MB, without its timeline."""
+    high, low = lsn.split("/")
+    return f"{int(high, 16):08X}{int(low, 16) >> 24:08X}"
+
+
+def one_failure(report: Report) -> None:
+    for error in report.failed.values():
+        raise error
+
+
 def spelled(moment: datetime, zone: str) -> str:
     """As a person in that zone would write it."""
     return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S.%f} {zone}"
@@ -158,3 +180,98 @@ def test_F118_restore_to_a_place_or_transaction_is_exact(canary: Canary, kind: K
 
 def test_F118_restore_to_a_named_point_is_exact(canary: Canary) -> None:
     assert canary.cut(target({"name": "sixty"})) == canary.upto(60)
+
+
+def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
+    last = canary.row(100).committed + timedelta(milliseconds=1)
+    account = canary.cut(target({"time": last.isoformat()}))
+    assert account == canary.upto(100)
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"xid": "3999999999"}, "was not met"),
+        ({"name": "never"}, "recovery ended before configured recovery target was reached"),
+    ],
+)
+def test_F118_restore_when_the_target_is_not_met_is_bad_input(
+    canary: Canary, wish: dict[Kind, str], said: str
+) -> None:
+    report = canary.run(target(wish))
+    (error,) = report.failed.values()
+    assert isinstance(error, InventoryError)
+    assert said in str(error)
+    assert "--set" in str(error)
+    assert canary.world.machine.plan(canary.restored(target({})))  # another target may be tried
+
+
+def test_F118_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
+    canary: Canary,
+) -> None:
+    row = canary.row(20)
+    (full,) = [b for b in canary.backups() if b.type == "full"]
+    assert canary.cut(target({"xid": row.xid}, backup=full.label)) == canary.upto(20)
+
+
+def test_F114_restore_when_a_segment_is_missing_fails_and_names_it(canary: Canary) -> None:
+    row = canary.row(100)
+    store = canary.world.lab.home / "s3" / "data"
+    hole = segment_of(row.lsn)
+    (path,) = store.rglob(f"*{hole}-*")
+    kept = path.rename(store / path.name)
+    try:
+        report = canary.run(target({}))
+    finally:
+        kept.rename(path)
+    (error,) = report.failed.values()
+    assert "the next one is missing or damaged" in str(error)
+
+
+def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canary: Canary) -> None:
+    with pytest.raises(Killed):
+        canary.run(target({}), watcher=Deserter())
+    machine = canary.world.machine
+    first = machine.shell(f"systemctl show -p InvocationID --value {JOB}")
+    report = machine.run(canary.restored(target({})))
+    assert first
+    assert not report.changed
+    assert not machine.plan(canary.restored(target({})))
+    data = CUT.data_directory
+    assert machine.shell(f"grep -v '^#' {data}/postgresql.auto.conf", fails=True) == ""
+    assert machine.shell(f"ls {data} | grep -c signal", fails=True) == "0"
+
+
+def test_F66_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
+    with pytest.raises(Killed):
+        canary.run(target({}), watcher=Deserter())
+    machine = canary.world.machine
+    machine.shell(f"systemctl kill -s KILL {JOB}; sleep 0.5")
+    with pytest.raises(StepFailed, match="run the same command again"):
+        one_failure(machine.run(canary.restored(target({}))))
+    assert not machine.run(canary.restored(target({}))).failed
+    assert canary.numbers() == canary.upto(100)
+    assert machine.shell(f"ls -d {CUT.data_directory}.aside-*")
+
+
+def test_F117_machine_when_another_cluster_runs_there_is_refused(canary: Canary) -> None:
+    with pytest.raises(Refused, match=r"none of ours: /var/lib/postgresql/15/main"):
+        canary.world.machine.plan(Vacant(on=NAME, instance=CUT))
+    assert not canary.world.machine.plan(Vacant(on=NAME, instance=MAIN))
+
+
+def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None:
+    """Three at random in `make test`; the same kinds in `make pitr`."""
+    count = int(os.environ.get("PGP_PITR", "3"))
+    draw = random.Random(count)
+    wrong = []
+    for number in range(count):
+        row, kind = canary.row(draw.randrange(31, 100)), ("time", "lsn", "xid")[number % 3]
+        zone, before = draw.choice(ZONES), kind != "lsn" and draw.random() < 0.3
+        text = spelled(row.committed, zone) if kind == "time" else getattr(row, kind)
+        wish = target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
+        found = canary.cut(wish)
+        if found != canary.upto(row.number - before):
+            wrong.append(f"{wish}: {len(found)} rows, row {row.number}")
+    print(f"{count - len(wrong)} of {count} cuts exact")
+    assert wrong == []

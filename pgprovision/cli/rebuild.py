@@ -1,0 +1,77 @@
+"""rebuild: the primary of a cluster that is gone, from the repository alone."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgprovision import report
+from pgprovision.cli.options import Json, Options
+from pgprovision.cli.replica import typing_of
+from pgprovision.cli.restore import told
+from pgprovision.cli.run import run
+from pgprovision.inventory import load
+from pgprovision.model import Tier
+from pgprovision.offers import Quote
+
+if TYPE_CHECKING:
+    from pgprovision.cli.targets import Targets
+
+
+def register(app: typer.Typer) -> None:
+    app.command("rebuild")(rebuild)
+
+
+def rebuild(
+    context: typer.Context,
+    confirm: Annotated[
+        str, typer.Option(help="The cluster's name, typed beforehand.", metavar="CLUSTER")
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Bring the primary back from the backups alone, where every server of the cluster is gone.
+
+    Needs the inventory, its secrets and the repository. Ends with what was lost and how long each
+    part took. Refused while a node still has its data. Afterwards `up` brings the replicas back.
+    """
+    from pgprovision.operations import rebuild as operation
+    from pgprovision.operations import restore
+    from pgprovision.operations.typed import confirmed
+    from pgprovision.tasks.cloud import preflight
+
+    options: Options = context.obj
+    inventory = load(options.inventory)
+    restore.backups_of(inventory)
+    nodes, phases, began = (inventory.primary,), report.Phases(), datetime.now(UTC)
+
+    def wishes(targets: "Targets") -> Sequence[Tier]:
+        for text in operation.check(inventory, targets):
+            report.say_aside(text)
+        return operation.tiers(inventory, datetime.now(UTC))
+
+    def quote(targets: "Targets") -> Quote:
+        return preflight(targets.cloud, inventory, nodes) if targets.cloud else Quote()
+
+    def besides(targets: "Targets") -> Mapping[str, object]:
+        found = dict(told(inventory, inventory.primary, targets, json))
+        document = operation.figures(found["restored"], phases.seconds(operation.PHASES), began)
+        if not json:
+            report.show_rebuilt(document)
+        return found | document
+
+    typed = typing_of(f"Type {inventory.cluster} to bring it back from its backups", confirm)
+    code = run(
+        "rebuild",
+        inventory,
+        wishes,
+        confirmed(inventory.cluster, typed),
+        json=json,
+        wait=options.wait,
+        quote=quote,
+        besides=besides,
+        watcher=phases,
+    )
+    if not json and code == 0:
+        report.say("next: pgprovision up brings the replicas back; then take a backup")
+    return code
