@@ -26,8 +26,8 @@ bench: setup ## a rerun with 500 databases, 2,000 roles and 5,000 hba lines: sec
 pitr: setup ## a hundred restores to a point in time, each compared row by row; ~10 min
 	PGP_PITR=100 .venv/bin/pytest -q tests/laws/backup/test_restore_laws.py -k hundred
 
-bench-restore: setup ## our restore and first seed against pgbackrest and pg_basebackup; SIZE=2 GB
-	.venv/bin/python -m benchmarks.restore $(or $(SIZE),2)
+bench-restore: setup ## our restore and first seed beside pgbackrest and pg_basebackup; SIZE=2 GB
+	PGP_SIZE=$(or $(SIZE),2) .venv/bin/pytest -q -s benchmarks/restore.py
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
 	mkdir -p results

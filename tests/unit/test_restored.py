@@ -1,0 +1,332 @@
+"""Restored data: what a look means, what is refused, what stays out of a copy."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pgprovision.errors import InventoryError, Refused, Unreachable
+from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.model import Answer, Ask, Diff, Impact, Waiting
+from pgprovision.observe import Look
+from pgprovision.operations import rebuild, restore
+from pgprovision.operations.re_clone import Former
+from pgprovision.report import Phases
+from pgprovision.resources import archived, pgbackrest, recovery
+from pgprovision.resources.conf import Conf
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.job import JobState
+from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.restored import JOB, Restored
+from pgprovision.resources.standby import Standby
+from pgprovision.resources.vacant import Vacant
+from pgprovision.restore_target import END, target
+from pgprovision.tasks import tiers
+from tests.folders import static
+from tests.unit.test_pgbackrest_info import FULL, STANZA
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+HERE = Instance()
+WISH = Restored(on="copy", instance=HERE, stanza="main")
+SYSTEM = "7710200676590158511"
+SEGMENT = {f"000000010000000000000021-{'a' * 40}.zst": {"type": "file", "time": 1795171100}}
+LISTED = f"segments 0000000100000000\n{json.dumps(SEGMENT)}\n"
+ABSENT = Answer(4)
+BACKUP = """\
+backup:
+  repository:
+    {endpoint: s3.example.com, region: eu, bucket: backups, path: /past,
+     key: !file key, key_secret: !file key_secret}
+"""
+COPY = "role: copy\nprivate_ip: 10.0.1.9\naddress: 192.0.2.9\n"
+REPLICA = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
+
+
+def seen(
+    *, data: Answer = ABSENT, job: str = "inactive", account: str = "", free: int = 1 << 40
+) -> Look:
+    """What a look at the copy finds: a repository with a backup, and this."""
+    one = {**STANZA, "backup": [FULL]}
+    load_state = "not-found" if job == "inactive" else "loaded"
+    answers: dict[Ask, Answer] = {
+        WISH.probe(): data,
+        pgbackrest.info("main"): Answer(out=json.dumps([one]).encode()),
+        archived.look("main"): Answer(out=LISTED.encode()),
+        recovery.look(HERE): Answer(out=account.encode()),
+        WISH.job.look(): Answer(out=f"LoadState={load_state}\nActiveState={job}\n\n50%".encode()),
+        WISH.needs()[2].ask: Answer(out=str(free).encode()),
+    }
+    return Look({"copy": answers})
+
+
+def state(wish: Restored, look: Look) -> tuple[Restored, object]:
+    settled = wish.settled(look)
+    answer = look.get("copy", wish.probe())
+    assert answer is not None
+    return settled, settled.read(answer)
+
+
+def whole(identifier: str = SYSTEM, role: str = "primary") -> Answer:
+    return Answer(out=f"{role}\n42\n{identifier}\n".encode())
+
+
+def test_restored_when_nothing_is_there_starts_the_chosen_backup() -> None:
+    settled, found = state(WISH, seen())
+    (do,) = settled.change(Diff(None, settled.desired()))
+    assert found is None
+    assert (do.impact, JOB in do.text) == (Impact.NONE, True)
+    assert f"--set={FULL['label']}" in do.text
+    assert "archive_mode=off" in do.text
+
+
+def test_restored_when_data_are_to_be_replaced_is_a_loss_that_must_be_allowed() -> None:
+    settled, found = state(replace(WISH, former="42"), seen(data=whole()))
+    (do,) = settled.change(Diff(None, settled.desired()))
+    assert found is None
+    assert do.impact is Impact.DESTROY
+
+
+def test_restored_when_it_is_under_way_is_waited_for() -> None:
+    _, found = state(WISH, seen(job="active"))
+    assert isinstance(found, Waiting)
+
+
+def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
+    late = replace(WISH, target=target({"time": "2020-01-01 00:00Z"}))
+    settled, found = state(late, seen(data=whole()))
+    assert not Diff(found, settled.desired())
+
+
+@pytest.mark.parametrize("data", [whole("99"), whole(role="standby")])
+def test_F117_restored_when_the_data_are_anothers_is_refused(data: Answer) -> None:
+    with pytest.raises(Refused):
+        state(WISH, seen(data=data))
+
+
+def test_F118_restored_when_the_target_is_outside_is_bad_input() -> None:
+    with pytest.raises(InventoryError, match="before the end of the first backup"):
+        state(replace(WISH, target=target({"time": "2020-01-01 00:00Z"})), seen())
+
+
+def test_F120_restored_when_the_disk_is_too_small_is_refused_before_the_first_byte() -> None:
+    with pytest.raises(Refused, match=r"the restore takes 0.51 GB and 0.40 GB are free"):
+        state(WISH, seen(free=400_000_000))
+
+
+def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() -> None:
+    wish = replace(WISH, target=target({"xid": "745"}))
+    missed = f"target=xid 745\nbackup={FULL['label']}\nmissed=recovery ended\n"
+    settled, found = state(wish, seen(job="failed", account=missed))
+    (do,) = settled.change(Diff(found, settled.desired()))
+    assert do.unmet == 65
+    assert "xid 745 was not met" in do.text
+    _, again = state(replace(WISH, target=END), seen(job="failed", account=missed))
+    assert again is None
+
+
+def test_restored_when_it_failed_reports_what_was_said() -> None:
+    settled, found = state(WISH, seen(job="failed"))
+    (do,) = settled.change(Diff(found, settled.desired()))
+    assert "journalctl" in do.text
+    assert do.unmet == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("", False),
+        (f"data {HERE.data_directory}", False),
+        (f"running {HERE.data_directory}\ndata {HERE.data_directory}.aside-1", False),
+        ("data /var/lib/postgresql/14/main", True),
+        ("running /srv/other", True),
+    ],
+)
+def test_F117_vacancy_when_anybody_elses_data_are_there_is_refused(
+    said: str, refused: bool
+) -> None:
+    wish = Vacant(on="copy", instance=HERE)
+    if refused:
+        with pytest.raises(Refused):
+            wish.read(Answer(out=said.encode()))
+    else:
+        assert not Diff(wish.read(Answer(out=said.encode())), wish.desired())
+
+
+# --- a copy is no part of the cluster ---
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Inventory:
+    """A primary, a replica and a copy, with backups."""
+    from tests.folders import CLUSTER
+
+    folder = static(tmp_path, CLUSTER + BACKUP)
+    folder.write("key", "AKIAEXAMPLE")
+    folder.write("key_secret", "a-secret-key-of-the-store")
+    folder.write("secrets/pgbackrest.passphrase", "p" * 43)
+    folder.write("nodes/db-2.yml", REPLICA)
+    folder.write("nodes/copy.yml", f"{COPY}restore: {{xid: 745, exclusive: true}}\n")
+    return folder.load()
+
+
+def names(inventory: Inventory, on: str) -> set[str]:
+    whole = tiers(inventory, inventory.nodes, NOW)
+    return {str(r) for tier in whole for r in tier.resources if r.on == on}
+
+
+def test_D6_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
+    whole = tiers(past, (past.node("copy"),), NOW)
+    resources = [resource for tier in whole for resource in tier.resources]
+    assert {resource.on for resource in resources} == {"copy"}
+    assert {need.on for resource in resources for need in resource.needs()} <= {"copy"}
+
+
+def test_D6_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventory) -> None:
+    whole = tiers(past, (past.node("copy"),), NOW)
+    resources = [resource for tier in whole for resource in tier.resources]
+    conf = next(r for r in resources if isinstance(r, Conf)).text()
+    reading = next(r for r in resources if isinstance(r, PgbackrestConf)).text
+    assert "archive_mode = off" in conf
+    for word in ("archive_command", "primary_conninfo", "restore_command"):
+        assert word not in conf
+    assert "pg1-path" not in reading
+    assert not [r for r in resources if "timer" in str(r) or r.kind in ("slot", "stanza", "role")]
+    (restored,) = (r for r in resources if isinstance(r, Restored))
+    assert (str(restored.target), restored.archiving) == ("right before xid 745", False)
+
+
+def test_D6_copy_when_there_is_let_in_nowhere(past: Inventory) -> None:
+    assert [node.name for node in past.replicas] == ["db-2"]
+    assert "slot pgprovision_copy" not in names(past, "db-1")
+    hba = [r for t in tiers(past, past.nodes, NOW) for r in t.resources if r.kind == "pg_hba.conf"]
+    text = {r.on: str(vars(r)) for r in hba}
+    assert "10.0.1.9" not in text["db-1"] + text["db-2"]
+    assert "10.0.1.2" not in text["copy"]
+
+
+def test_copy_when_added_twice_with_another_target_is_refused(past: Inventory) -> None:
+    same = NewNode(name="copy", role="copy", restore={"xid": "745", "exclusive": True})
+    assert add_node(past.folder, same) == past.folder / "nodes/copy.yml"
+    with pytest.raises(InventoryError, match="its restore is"):
+        add_node(past.folder, replace(same, restore={"xid": "746"}))
+
+
+def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
+    wish = target({"time": "2026-11-29 03:00+01:00"})
+    from pgprovision.inventory.restores import Restore
+
+    new = NewNode(
+        name="later",
+        role="copy",
+        private_ip="10.0.1.10",
+        address="192.0.2.10",
+        restore=Restore.of(wish),
+    )
+    add_node(past.folder, new)
+    held = load(past.folder).node("later").restore
+    assert held is not None
+    assert held.target() == wish
+
+
+def test_F118_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> None:
+    formers = {"db-1": Former("1", False), "db-2": Former("2", True)}
+    whole = restore.tiers(past, past.primary, END, formers, NOW)
+    resources = [resource for tier in whole for resource in tier.resources]
+    (restored,) = (r for r in resources if isinstance(r, Restored))
+    (standby,) = (r for r in resources if isinstance(r, Standby))
+    assert (restored.on, restored.former, restored.archiving) == ("db-1", "1", True)
+    assert (standby.on, standby.former) == ("db-2", "2")
+    assert "copy" not in {resource.on for resource in resources}
+    order = [tier.title for tier in whole]
+    assert order.index("restored data") < order.index("service") < order.index("standby")
+
+
+def test_restore_onto_a_replica_is_refused(past: Inventory) -> None:
+    with pytest.raises(Refused, match="is a replica"):
+        restore.onto(past, "db-2")
+
+
+# --- F119 ---
+
+
+class Machine:
+    """One that answers with this, or not at all."""
+
+    def __init__(self, name: str, said: str | None) -> None:
+        self.name, self._said = name, said
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | None:
+        if self._said == "silent":
+            raise Unreachable("no answer", where=self.name)
+        if self._said is None:
+            return None
+        return {ask: Answer(out=self._said.encode()) for ask in asks}
+
+    def act(self, actions: object, done: object) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("primary", "replica", "error"),
+    [
+        (None, None, None),
+        ("", None, None),
+        ('claim {"cluster": "x"}\nmaking\ndata\n', None, None),
+        (None, "silent", None),
+        ("data\n", None, Refused),
+        ("marker {}\n", None, Refused),
+        (None, "marker {}\ndata\n", Refused),
+        ("silent", None, Unreachable),
+    ],
+)
+def test_F119_rebuild_when_anybody_has_the_data_is_refused(
+    past: Inventory, primary: str | None, replica: str | None, error: type[Exception] | None
+) -> None:
+    machines = {"db-1": Machine("db-1", primary), "db-2": Machine("db-2", replica)}
+    if error is None:
+        said = rebuild.check(past, machines)
+        assert len(said) == (replica == "silent")
+    else:
+        with pytest.raises(error):
+            rebuild.check(past, machines)
+
+
+def test_F119_rebuild_makes_no_empty_cluster(past: Inventory) -> None:
+    kinds = {r.kind for tier in rebuild.tiers(past, NOW) for r in tier.resources}
+    assert "restored data" in kinds
+    assert "postgres cluster" not in kinds
+
+
+def test_F119_figures_tell_what_was_lost_and_every_phase() -> None:
+    moments = iter([0.0, 10.0, 30.0, 50.0, 58.0])
+    phases = Phases(lambda: next(moments))
+    for title in ("cloud", "packages", "restored data", "service"):
+        phases.tier(title)
+    account = {
+        "last_transaction": "2026-11-28T23:59:00+00:00",
+        "newest_wal": "2026-11-28 23:59:30+00:00",
+        "restore_seconds": 12.0,
+        "recovery_seconds": 3.0,
+    }
+    found = rebuild.figures(account, phases.seconds(rebuild.PHASES), NOW)
+    assert found["lost"] == {
+        "after": "2026-11-28T23:59:00+00:00",
+        "newest_wal": "2026-11-28 23:59:30+00:00",
+        "seconds": 60.0,
+    }
+    assert found["phases"] == {
+        "machine": 10.0,
+        "packages": 20.0,
+        "rest": 13.0,
+        "restore": 12.0,
+        "recovery": 3.0,
+    }
+
+
+def test_restored_state_when_failed_names_the_unit() -> None:
+    assert replace(WISH, job_state=JobState("failed")).found(Answer(4)) == {
+        "role": "restore failed"
+    }
