@@ -73,8 +73,8 @@ def restore(
     Without --time, --lsn, --xid or --name: to the end of the WAL. --to NAME makes a copy on a
     machine of its own: nodes/NAME.yml is written, the copy answers read-write, archives nothing
     and is no part of the cluster. --onto NODE stops that node and renames its data aside; onto the
-    primary, a new timeline begins and the replicas are cloned again. Run again, it finishes what
-    is left.
+    primary, a new timeline begins and the replicas are cloned again. Cut off, --to goes on with
+    the same command; --onto begins anew, unless its restore still runs.
     """
     if context.invoked_subcommand:
         return 0

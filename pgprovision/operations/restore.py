@@ -141,7 +141,11 @@ def tiers(
             return replace(wish, former=former)
         return wish
 
-    whole = tuple(Tier(tier.title, tuple(map(anew, tier.resources))) for tier in whole)
+    whole = tuple(
+        Tier(tier.title, tuple(map(anew, tier.resources)))
+        for tier in whole
+        if tier.title != tasks.CONFIGURATION_DIRECTORY  # finished nodes have theirs
+    )
     for other in nodes:
         whole = re_clone.remade(whole, other, formers[other.name])
     return whole

@@ -21,6 +21,7 @@ from pgprovision.tasks import (
     system,
 )
 
+CONFIGURATION_DIRECTORY = "configuration directory"
 Step = Callable[[Inventory, Node], Iterable[Resource]]
 
 
@@ -72,7 +73,7 @@ def tiers(
         tier("host services", nodes, system.services),
         tier("held packages", nodes, system.held),
         tier("cluster", made, postgres.cluster),
-        tier("configuration directory", [*replicas, *restored], replica.config_directory),
+        tier(CONFIGURATION_DIRECTORY, [*replicas, *restored], replica.config_directory),
         tier("certificates", nodes, host.certificates, host.limits),
         tier("signed certificates", nodes, signed),
         tier("backup configuration", members, backup.configuration),

@@ -10,7 +10,7 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Impact, Waiting
+from pgprovision.model import Answer, Ask, Diff, Impact, State, Waiting
 from pgprovision.observe import Look
 from pgprovision.operations import rebuild, restore
 from pgprovision.operations.re_clone import Former
@@ -62,11 +62,16 @@ def seen(
     return Look({"copy": answers})
 
 
-def state(wish: Restored, look: Look) -> tuple[Restored, object]:
+def state(wish: Restored, look: Look) -> tuple[Restored, State | Waiting | None]:
     settled = wish.settled(look)
     answer = look.get("copy", wish.probe())
     assert answer is not None
     return settled, settled.read(answer)
+
+
+def differs(wish: Restored, found: State | Waiting | None) -> Diff:
+    assert not isinstance(found, Waiting)
+    return Diff(found, wish.desired())
 
 
 def whole(identifier: str = SYSTEM, role: str = "primary") -> Answer:
@@ -97,7 +102,7 @@ def test_restored_when_it_is_under_way_is_waited_for() -> None:
 def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
     late = replace(WISH, target=target({"time": "2020-01-01 00:00Z"}))
     settled, found = state(late, seen(data=whole()))
-    assert not Diff(found, settled.desired())
+    assert not differs(settled, found)
 
 
 @pytest.mark.parametrize("data", [whole("99"), whole(role="standby")])
@@ -120,7 +125,7 @@ def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() 
     wish = replace(WISH, target=target({"xid": "745"}))
     missed = f"target=xid 745\nbackup={FULL['label']}\nmissed=recovery ended\n"
     settled, found = state(wish, seen(job="failed", account=missed))
-    (do,) = settled.change(Diff(found, settled.desired()))
+    (do,) = settled.change(differs(settled, found))
     assert do.unmet == 65
     assert "xid 745 was not met" in do.text
     _, again = state(replace(WISH, target=END), seen(job="failed", account=missed))
@@ -129,7 +134,7 @@ def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() 
 
 def test_restored_when_it_failed_reports_what_was_said() -> None:
     settled, found = state(WISH, seen(job="failed"))
-    (do,) = settled.change(Diff(found, settled.desired()))
+    (do,) = settled.change(differs(settled, found))
     assert "journalctl" in do.text
     assert do.unmet == 0
 
