@@ -312,5 +312,5 @@ def gone(person: Person) -> None:
         if server.name in (ONE, TWO, COPY):
             server.change_protection(delete=False, rebuild=False).wait_until_finished()
             action = server.delete()
-            action.wait_until_finished()
+            action.wait_until_finished(max_retries=1000)
     shutil.rmtree(person.home / ".local", ignore_errors=True)
