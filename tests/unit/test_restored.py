@@ -186,7 +186,7 @@ def test_D6_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None
     whole = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in whole for resource in tier.resources]
     assert {resource.on for resource in resources} == {"copy"}
-    assert {need.on for resource in resources for need in resource.needs()} <= {"copy"}
+    assert {n.on for resource in resources for n in resource.needs()} <= {"copy", "here"}
 
 
 def test_D6_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventory) -> None:
