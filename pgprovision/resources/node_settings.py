@@ -122,6 +122,7 @@ class NodeSettings:
         off = "archiving is off; it can be switched on with a reload"
         if not self.archive_mode:
             yield Setting("archive_mode", False, "a restored copy never archives")
+            yield Setting("max_logical_replication_workers", 0, "subscriptions are the original's")
             return
         yield Setting("archive_mode", True)
         yield Setting(

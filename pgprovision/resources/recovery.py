@@ -128,6 +128,7 @@ def _server(instance: Instance, stanza: str, target: Target, timeline: int) -> s
         "hot_standby": "off",  # so that no setting has to be as high as it was anywhere in the WAL
         "archive_mode": "off",
         "autovacuum": "off",
+        "max_logical_replication_workers": "0",  # subscriptions are the original's
         "synchronous_standby_names": "",
         "primary_conninfo": "",
         "primary_slot_name": "",

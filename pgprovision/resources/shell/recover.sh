@@ -78,6 +78,9 @@ esac
 if [ -n "$archiving" ]; then # the server that starts with these data sends it
   history=$(printf '%08X.history' "$timeline")
   [ ! -e "$data/pg_wal/$history" ] || postgres touch "$data/pg_wal/archive_status/$history.ready"
+else # what ALTER SYSTEM left in there of the original's part in its cluster is not the copy's
+  theirs='^ *(archive_|primary_|recovery_|restore_command|synchronous_standby_names|cluster_name)'
+  postgres sed -E -i "/$theirs/d" "$data/postgresql.auto.conf"
 fi
 rm -rf "$work"
 echo "ended=$(date +%s.%N)" >>"$account"

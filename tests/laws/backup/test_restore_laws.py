@@ -129,6 +129,7 @@ def canary(world: World) -> Iterator[Canary]:
         "echo 'local all postgres peer' >/tmp/hba; : >/tmp/conf; chmod 644 /tmp/hba /tmp/conf"
     )
     before = datetime.now(UTC) - timedelta(days=1)
+    sql(machine, "alter system set archive_timeout = '59s'")  # the original's, and not a copy's
     sql(machine, "create table canary(n int primary key)")
     rows = write(machine, 1, 30)
     machine.shell("systemctl start pgbackrest-backup@diff.service")
@@ -138,6 +139,7 @@ def canary(world: World) -> Iterator[Canary]:
     rows += write(machine, 61, 40)
     archived(machine)
     yield Canary(world, tuple(rows), before)
+    sql(machine, "alter system reset archive_timeout")
     machine.shell(f"rm {more}; systemctl restart {MAIN.unit}")
 
 
