@@ -112,18 +112,17 @@ def _spelled(naive: datetime, offset: timedelta | None) -> str:
 
 
 def at_lsn(text: str) -> str:
-    """An LSN as PostgreSQL writes it. Raises ValueError."""
-    if not re.fullmatch(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", text.strip()):
+    """An LSN. Raises ValueError."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", text):
         raise ValueError("expected an LSN as 0/3000060")
-    return text.strip().upper()
+    return text
 
 
 def at_xid(text: str) -> str:
     """A transaction id. Raises ValueError."""
-    plain = text.strip()
-    if not re.fullmatch(r"[0-9]{1,20}", plain) or not FIRST_XID <= int(plain) < XIDS:
+    if not re.fullmatch(r"[0-9]{1,20}", text) or not FIRST_XID <= int(text) < XIDS:
         raise ValueError("expected a transaction id, a number as 74512")
-    return plain
+    return text
 
 
 def at_name(text: str) -> str:
