@@ -7,7 +7,7 @@ the same run, as what they hold is of a future that did not happen.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pgprovision import tasks
@@ -21,7 +21,7 @@ from pgprovision.operations.re_clone import Former
 from pgprovision.resources import archived, pgbackrest
 from pgprovision.resources.archived import Timeline
 from pgprovision.resources.pgbackrest import Backup
-from pgprovision.resources.restore_choice import PLAN, Choice, Window, choose, moment, windows
+from pgprovision.resources.restore_choice import PLAN, Choice, Window, choose, windows
 from pgprovision.resources.restored import Restored
 from pgprovision.restore_target import UNTOUCHED, Target
 from pgprovision.tasks.places import instance
@@ -71,7 +71,7 @@ def asks(inventory: Inventory) -> tuple[Ask, Ask, Ask]:
     """The repository and its archive; the running server's next transaction."""
     stanza, here = backups_of(inventory).stanza, instance(inventory)
     query = Ask(f"{here.psql()} <<'PGPROVISION'\n{NEXT_XID}\nPGPROVISION")
-    return pgbackrest.info(stanza), archived.look(stanza), query
+    return pgbackrest.info(stanza, 1), archived.look(stanza), query
 
 
 def see(inventory: Inventory, machines: Mapping[str, Machine]) -> Sight:
@@ -171,8 +171,8 @@ def as_json(cluster: str, sight: Sight) -> dict[str, Any]:
         "timelines": [
             {
                 "timeline": window.timeline,
-                "from": moment(window.first),
-                "to": moment(window.last),
+                "from": pgbackrest.moment(window.first),
+                "to": pgbackrest.moment(window.last),
                 "from_lsn": _lsn(window.start),
                 "to_lsn": _lsn(window.end),
                 "backups": [backup.label for backup in window.backups],
@@ -184,7 +184,7 @@ def as_json(cluster: str, sight: Sight) -> dict[str, Any]:
                 "label": backup.label,
                 "type": backup.type,
                 "timeline": backup.timeline,
-                "stop": datetime.fromtimestamp(backup.stop, UTC).isoformat(),
+                "stop": pgbackrest.moment(backup.stop),
                 "lsn": backup.lsn[1],
                 "size": backup.size,
                 "stored": backup.stored,

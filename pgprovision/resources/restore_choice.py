@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.resources.archived import Timeline, reach
 from pgprovision.resources.lsn import position
-from pgprovision.resources.pgbackrest import Backup
+from pgprovision.resources.pgbackrest import Backup, moment
 from pgprovision.restore_target import UNTOUCHED, Target
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
@@ -47,11 +47,6 @@ class Choice:
     timeline: int
     until: str
     arrived: int = 0
-
-
-def moment(seconds: int) -> str:
-    """A time as people and `--time` read it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ")
 
 
 def windows(backups: Sequence[Backup], timelines: Sequence[Timeline]) -> tuple[Window, ...]:

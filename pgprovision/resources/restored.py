@@ -17,7 +17,7 @@ from pgprovision.resources.copied import Copied, Found
 from pgprovision.resources.pgbackrest import Info
 from pgprovision.resources.planned import planned
 from pgprovision.resources.recovery import NOTHING, Account
-from pgprovision.resources.restore_choice import Choice, choose, moment, older
+from pgprovision.resources.restore_choice import Choice, choose, older
 from pgprovision.resources.room import above
 from pgprovision.resources.seed import Restore, Seed
 from pgprovision.restore_target import END, Target
@@ -65,7 +65,9 @@ class Restored(Copied):
 
     @property
     def _listing(self) -> tuple[Ask, Ask]:
-        return pgbackrest.info(self.stanza), archived.look(self.stanza, self.repository)
+        return pgbackrest.info(self.stanza, self.repository), archived.look(
+            self.stanza, self.repository
+        )
 
     @property
     def _space(self) -> Ask:
@@ -195,7 +197,7 @@ class Restored(Copied):
                 self.instance,
                 target=str(self.target),
                 backup=self.choice.backup.label,
-                newest_wal=moment(self.choice.arrived),
+                newest_wal=pgbackrest.moment(self.choice.arrived),
             )
 
     def prepared(self) -> Iterator[str]:

@@ -29,7 +29,9 @@ def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
     held = inventory.backup
     if held is None:
         return
-    reading = held.model_copy(update={"repository": held.repository.for_reading()})
+    second = held.second_repository
+    read = {"repository": held.repository.for_reading()}
+    reading = held.model_copy(update=read | {"second_repository": second and second.for_reading()})
     for wish in backup.configuration(inventory.model_copy(update={"backup": reading}), node):
         if isinstance(wish, PgbackrestConf):
             lines = wish.text.splitlines(keepends=True)

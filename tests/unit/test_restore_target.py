@@ -176,7 +176,7 @@ def test_F118_target_when_outside_is_bad_input_and_the_window_is_told(
         choose(wish, BACKUPS, (ONE, TWO))
     assert refused.value.exit_code == 2
     assert said in str(refused.value)
-    assert "timeline 1: 2026-11-01 03:00:00+00:00 to 2026-11-09" in str(refused.value)
+    assert "timeline 1: 2026-11-01T03:00:00+00:00 to 2026-11-09" in str(refused.value)
 
 
 def test_damaged_backup_when_not_asked_for_is_passed_over() -> None:

@@ -53,7 +53,7 @@ def seen(
     load_state = "not-found" if job == "inactive" else "loaded"
     answers: dict[Ask, Answer] = {
         WISH.probe(): data,
-        pgbackrest.info("main"): Answer(out=json.dumps([one]).encode()),
+        pgbackrest.info("main", 1): Answer(out=json.dumps([one]).encode()),
         archived.look("main"): Answer(out=LISTED.encode()),
         recovery.look(HERE): Answer(out=account.encode()),
         WISH.job.look(): Answer(out=f"LoadState={load_state}\nActiveState={job}\n\n50%".encode()),
