@@ -132,8 +132,8 @@ class Person:
         path.write_text(text)
 
 
-def finished(running: "subprocess.Popen[str]", seconds: float = 300) -> Run:
-    """The end of a command that was begun."""
+def finished(running: "subprocess.Popen[str]", seconds: float = 900) -> Run:
+    """The end of a command that was begun; a busy machine is no fault."""
     try:
         out, err = running.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

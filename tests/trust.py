@@ -69,11 +69,26 @@ def shown(report: Path) -> dict[str, Shown]:
 
 
 def newest(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """The last result of each kind of run, by its name."""
+    """The last result of each kind of run, by its name; of sweeps, of each walk."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
-        found[path.stem.split("-")[0]] = json.loads(path.read_text())
+        name, result = path.stem.split("-")[0], json.loads(path.read_text())
+        found[name] = together(found.get(name, {}), result) if "walks" in result else result
     return found
+
+
+def together(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Two sweeps as one: kinds may be walked on different days. Each walk names its commit."""
+    new = [{"commit": after.get("commit"), **walk} for walk in after["walks"]]
+    again = {(walk["scenario"], walk["kind"]) for walk in new}
+    kept = [w for w in before.get("walks", ()) if (w["scenario"], w["kind"]) not in again]
+    walks = [*kept, *new]
+    return {
+        **after,
+        "points": sum(walk["points"] for walk in walks),
+        "converged": sum(walk["points"] for walk in walks if not walk["wrong"]),
+        "walks": walks,
+    }
 
 
 def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], commit: str) -> str:
@@ -109,7 +124,7 @@ def _runs(results: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
             state = "converged" if not walk["wrong"] else f"WRONG: {walk['wrong'][0][:120]}"
             yield (
                 f"  - {walk['scenario']}, {walk['kind']}: {walk['points']} points,"
-                f" {walk['seconds']} s, {state}"
+                f" {walk['seconds']} s, commit {walk.get('commit', '?')}, {state}"
             )
 
 

@@ -12,7 +12,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
+from pgprovision.lab.process import wait_until
 from tests.person import Person, Run, finished
 
 PATIENCE = 1800  # seconds for one run: a busy machine is no fault
@@ -72,6 +74,12 @@ def no_host(person: Person, process: "subprocess.Popen[str]") -> None:
     for server in servers.get_all():
         if server.status == "off" and server.private_net:
             servers.power_on(server).wait_until_finished()
+            there = "systemctl is-system-running --wait >&2; systemctl is-active ssh"
+            wait_until(partial(_done, person, str(server.name), there), PATIENCE)
+
+
+def _done(person: Person, node: str, text: str) -> bool:
+    return person.console(node, text).returncode == 0
 
 
 def machines(person: Person) -> list[str]:

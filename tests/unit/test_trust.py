@@ -1,8 +1,10 @@
 """The page of figures says what the suite's report says."""
 
+import json
+import os
 from pathlib import Path
 
-from tests.trust import ids, page, programme, shown
+from tests.trust import ids, newest, page, programme, shown
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_x" name="test_F1_F5_run_when_killed_then_goes_on"/>
@@ -36,3 +38,22 @@ def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> 
 def test_programme_when_read_then_no_id_stands_twice() -> None:
     known = [one for wanted in programme().values() for one in wanted]
     assert len(known) == len(set(known)) > 200
+
+
+def test_sweeps_when_kinds_were_walked_on_different_days_then_each_walks_last_counts(
+    tmp_path: Path,
+) -> None:
+    def kept(number: int, commit: str, *walks: tuple[str, str, int, list[str]]) -> None:
+        keys = ("scenario", "kind", "points", "wrong")
+        found = [{**dict(zip(keys, walk, strict=True)), "seconds": 1.0} for walk in walks]
+        path = tmp_path / f"sweep-{number}.json"
+        path.write_text(json.dumps({"commit": commit, "points": 0, "walks": found}))
+        os.utime(path, (number, number))
+
+    kept(1, "one", ("install", "host", 3, ["no next command"]), ("install", "network", 3, []))
+    kept(2, "two", ("install", "host", 4, []))
+    sweep = newest(tmp_path)["sweep"]
+    assert (sweep["points"], sweep["converged"]) == (7, 7)
+    text = page({}, {"sweep": sweep}, "abc")
+    assert "install, host: 4 points, 1.0 s, commit two, converged" in text
+    assert "install, network: 3 points, 1.0 s, commit one, converged" in text
