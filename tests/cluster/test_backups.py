@@ -1,5 +1,6 @@
 """Backups by hand on the whole cluster: now, listed, verified, another passphrase, archive off."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ OLD, NEW = "/hcb-lab", "/hcb-lab-r2"
 SPARE = "/var/lib/postgresql/spare"
 AS_POSTGRES = "cd / && setpriv --reuid=postgres --regid=postgres --init-groups"
 NOTE = "/etc/pgprovision/archiving-was-off"
+POINT = "2:before" if os.environ.get("PGP_SWEEP") else "1:after"  # the other half: `make sweep`
 
 
 def backups(person: Person, repository: int = 1) -> list[dict[str, Any]]:
@@ -63,8 +65,8 @@ class Rotated:
 @pytest.fixture(scope="module")
 def rotated(cluster: Person) -> Iterator[Rotated]:
     cluster.sql(PRIMARY, "create table canary (n int); insert into canary values (1)")
-    walk = Walk("rotate-cipher", "kill-after")
-    end = killed(cluster, walk, "backup", "rotate-cipher", "--yes", point="1:after")
+    walk = Walk("rotate-cipher", POINT)
+    end = killed(cluster, walk, "backup", "rotate-cipher", "--yes", point=POINT)
     cluster.sql(PRIMARY, "insert into canary values (2); select pg_switch_wal()")
     file = cluster.inventory / "repositories.yml"
     try:
