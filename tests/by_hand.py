@@ -224,7 +224,10 @@ SELDOM = (
 # are like. Shown elsewhere.
 APART = {
     "abandoned slots": "only reported",
+    "answers": "waited for: tests/unit/test_restored.py",
+    "archiver": "only reported: tests/laws/backup/test_backup_store.py",
     "access times": "a container has its machine's; tests/vagrant",
+    "backup": "taken when asked for: tests/cluster/test_backups.py",
     "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
     "clock": "a container has its machine's; tests/vagrant",
     "disk room": "only reported: tests/cluster/test_disk_full.py",
@@ -249,6 +252,8 @@ APART = {
     "private address": "waited for, never made",
     "release": "refused: another release needs another machine",
     "removal of": "absence wished for: tests/functional/test_cloud_destroy.py",
+    "restored data": "tests/laws/backup/test_restore_laws.py",
+    "scheduled backups": "only reported: tests/unit/test_backup_values.py",
     "schema": "tests/laws/postgres/test_catalog.py",
     "ssh key": "tests/functional/test_cloud_loop.py",
     "standby": "refused: the live role wins",
@@ -256,4 +261,6 @@ APART = {
     "transparent huge pages": "a container has its machine's; tests/vagrant",
     "unmanaged": "only reported",
     "upgrades": "only reported",
+    "vacancy": "refused: tests/laws/backup/test_restore_laws.py",
+    "verified repository": "looked through when asked for: tests/laws/backup/test_backup_store.py",
 }
