@@ -25,7 +25,7 @@ _HEAD = (
     "# Written by `pgprovision backup rotate-cipher`, over `backup` of cluster.yml: keep them"
     " together.\n"
 )
-_NUMBER = re.compile(r"-r(\d+)$")
+_TIME = re.compile(r"-r\d{8}T\d{6}$")
 
 
 @dataclass(frozen=True)
@@ -51,26 +51,26 @@ class Rotation:
 
     def keep(self) -> None:
         """The passphrase first: without it nothing of what follows could be read."""
-        secret = self.folder / self.file
-        if self.passphrase and not secret.exists():
-            write_new(secret, f"{self.passphrase}\n".encode(), 0o600)
+        if self.passphrase:
+            write_new(self.folder / self.file, f"{self.passphrase}\n".encode(), 0o600)
         write_over(self.folder / REPOSITORIES, self.text.encode(), 0o644)
 
 
-def begun(inventory: Inventory, backup: Backup) -> Rotation:
-    """A second repository beside the first one's path, with a new passphrase."""
+def begun(inventory: Inventory, backup: Backup, now: datetime) -> Rotation:
+    """A second repository beside the first one's path, with a new passphrase. Its path is never
+    one of before: what lies in it was put there by this rotation."""
     first = backup.repository
-    found = _NUMBER.search(first.path)
-    number = int(found[1]) + 1 if found else 2
-    path = f"{_NUMBER.sub('', first.path)}-r{number}"
-    file = f"secrets/pgbackrest-r{number}.passphrase"
-    secret = inventory.folder / file
-    new = secret.read_text().removesuffix("\n") if secret.exists() else password()
+    name = f"r{now:%Y%m%dT%H%M%S}"
+    file = f"secrets/pgbackrest-{name}.passphrase"
     text = _text(
         {"path": first.path, "cipher_pass": _source(first)},
-        {"duty": "successor", "path": path, "cipher_pass": f"!file {file}"},
+        {
+            "duty": "successor",
+            "path": f"{_TIME.sub('', first.path)}-{name}",
+            "cipher_pass": f"!file {file}",
+        },
     )
-    return Rotation(inventory.folder, text, new, file)
+    return Rotation(inventory.folder, text, password(), file)
 
 
 def changed(inventory: Inventory, backup: Backup, until: datetime) -> Rotation:

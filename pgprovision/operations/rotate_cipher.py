@@ -48,7 +48,7 @@ def next_step(inventory: Inventory, now: datetime) -> Step:
                 done="nothing was touched",
                 next="set backup.archiving to true, then: pgprovision up",
             )
-        begun = rotation.begun(inventory, backup)
+        begun = rotation.begun(inventory, backup, now)
         return Step("fill", begun.inventory(), begun)
     if second.duty == "successor":
         return Step("fill", inventory)

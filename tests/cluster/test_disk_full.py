@@ -16,6 +16,7 @@ CONF = "/etc/postgresql/15/main/postgresql.conf"
 DATA = "/var/lib/postgresql"
 SERVICE = "postgresql@15-main.service"
 KEEP = "/root/kept-by-the-test"
+START = f"systemctl reset-failed {SERVICE}; systemctl start {SERVICE}"  # it counts attempts
 BYTES = "dd if=/dev/zero of={0}/fill bs=4k 2>&- || ! echo x >{0}/fill.more"
 INODES = "i=0; while true 2>&- >{0}/fill.$i; do i=$((i+1)); done; ! true 2>&- >{0}/fill.more"
 
@@ -117,7 +118,7 @@ def test_F124_F108_wal_when_its_mount_is_full_stays_and_is_archived_once_there_i
     cluster.shell(PRIMARY, f"mount -t tmpfs -o {size},{owner} wal {wal} && cp -a {KEEP}/. {wal}")
     cluster.shell(PRIMARY, "cp /etc/hosts /root/hosts; grep -v s3.lab /root/hosts >/etc/hosts")
     try:
-        cluster.shell(PRIMARY, f"rm -rf {KEEP}; systemctl start {SERVICE}")
+        cluster.shell(PRIMARY, f"rm -rf {KEEP}; {START}")
         cluster.sql(PRIMARY, "create table filler (t text)")
         rows, more = 0, "insert into filler select repeat('x', 1000) from generate_series(1, 10000)"
         psql = f'runuser -u postgres -- psql -XAtqc "{more}"'
@@ -133,11 +134,11 @@ def test_F124_F108_wal_when_its_mount_is_full_stays_and_is_archived_once_there_i
         archived = wait_until(lambda: cluster.shell(PRIMARY, waiting) == "0", seconds=90)
     finally:
         cluster.shell(PRIMARY, "[ ! -e /root/hosts ] || cat /root/hosts >/etc/hosts")
-        cluster.console(PRIMARY, f"systemctl start {SERVICE}")
+        cluster.console(PRIMARY, START)
         cluster.sql(PRIMARY, "drop table if exists filler; checkpoint")
         cluster.shell(PRIMARY, f"systemctl stop {SERVICE}; rm -rf {KEEP}; cp -a {wal} {KEEP}")
         cluster.shell(PRIMARY, f"umount {wal}; rm -rf {wal}/*; cp -a {KEEP}/. {wal}; rm -rf {KEEP}")
-        cluster.shell(PRIMARY, f"systemctl start {SERVICE}")
+        cluster.shell(PRIMARY, START)
     assert run.code == 5, run.err
     assert f"full: {wal}: " in run.err
     assert f"MB {wal}/0000000" in run.err

@@ -29,7 +29,8 @@ def places(inventory: Inventory) -> list[tuple[str, str, str]]:
 
 
 OLD = "!file secrets/pgbackrest.passphrase"
-NEW = "!file secrets/pgbackrest-r2.passphrase"
+FILE = "secrets/pgbackrest-r20261129T070000.passphrase"
+NEW, PATH = f"!file {FILE}", "/hcb-lab-r20261129T070000"
 
 
 def kept(step: Step) -> None:
@@ -43,7 +44,7 @@ def test_F111_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None
     assert step.phase == "fill"
     assert places(step.inventory) == [
         ("/hcb-lab", OLD, "first"),
-        ("/hcb-lab-r2", NEW, "successor"),
+        (PATH, NEW, "successor"),
     ]
     assert sorted(folder.rglob("*")) == before
 
@@ -52,28 +53,32 @@ def test_F111_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(fo
     kept(next_step(load(folder), NOW))
     again = next_step(load(folder), NOW)
     assert (again.phase, again.kept) == ("fill", None)
-    secret = (folder / "secrets/pgbackrest-r2.passphrase").read_text()
+    secret = (folder / FILE).read_text()
     kept(change(load(folder), NOW))
     both = load(folder)
-    assert places(both) == [("/hcb-lab-r2", NEW, "first"), ("/hcb-lab", OLD, "former")]
+    assert places(both) == [(PATH, NEW, "first"), ("/hcb-lab", OLD, "former")]
     assert both.backup
     assert both.backup.written == (1,)
     assert next_step(both, NOW + timedelta(days=29)).phase == "kept"
     end = next_step(both, NOW + timedelta(days=30))
     assert (end.phase, end.gone) == ("end", "/hcb-lab")
     kept(end)
-    assert places(load(folder)) == [("/hcb-lab-r2", NEW, "first")]
-    assert (folder / "secrets/pgbackrest-r2.passphrase").read_text() == secret
-    assert places(next_step(load(folder), NOW).inventory)[1][0] == "/hcb-lab-r3"
+    assert places(load(folder)) == [(PATH, NEW, "first")]
+    assert (folder / FILE).read_text() == secret
+    later = next_step(load(folder), NOW + timedelta(days=31)).inventory
+    assert places(later)[1][0] == "/hcb-lab-r20261230T070000"
 
 
-def test_F111_passphrase_when_a_run_died_right_after_it_was_made_is_the_same(folder: Path) -> None:
-    step = next_step(load(folder), NOW)
-    kept(step)
+def test_F111_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
+    folder: Path,
+) -> None:
+    first = next_step(load(folder), NOW)
+    kept(first)
     (folder / "repositories.yml").unlink()
-    again = next_step(load(folder), NOW)
-    assert again.kept and step.kept
-    assert again.kept.passphrase == step.kept.passphrase
+    again = next_step(load(folder), NOW + timedelta(seconds=1))
+    assert again.kept and first.kept
+    assert again.kept.passphrase != first.kept.passphrase
+    assert places(again.inventory)[1][0] != places(first.inventory)[1][0]
 
 
 def test_F111_rotation_beside_a_standing_second_repository_is_refused(folder: Path) -> None:
@@ -92,4 +97,4 @@ def test_F111_file_when_written_holds_no_secret(folder: Path) -> None:
     assert step.kept
     text = (folder / "repositories.yml").read_text()
     assert step.kept.passphrase not in text
-    assert (folder / "secrets/pgbackrest-r2.passphrase").stat().st_mode & 0o777 == 0o600
+    assert (folder / FILE).stat().st_mode & 0o777 == 0o600
