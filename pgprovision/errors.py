@@ -66,6 +66,16 @@ class CloudSilent(CloudError):
     """Hetzner's API does not answer at all. What does not need it still works."""
 
 
+class StoreError(PgprovisionError):
+    """The store of the backups refused, failed or did not answer: nothing can be told of them."""
+
+    exit_code = 6
+
+
+class NotSent(PgprovisionError):
+    """What was to be told to somebody could not be sent."""
+
+
 class OutcomeUnknown(PgprovisionError):
     """The connection ended in mid-act. Look again before anything else."""
 

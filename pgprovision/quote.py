@@ -71,3 +71,20 @@ def pgpass(value: str) -> str:
     'a\\\\:b\\\\\\\\c'
     """
     return value.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def unit(*words: str) -> str:
+    """Words as a command line of a systemd unit, which expands % and $ and knows quotes.
+
+    >>> unit("/bin/echo", "100% of $HOME", 'a "b"')
+    '/bin/echo "100%% of $$HOME" "a \\\\"b\\\\""'
+    """
+    return " ".join(map(_unit_word, words))
+
+
+def _unit_word(word: str) -> str:
+    if "\n" in word or "\0" in word:
+        raise InventoryError(f"a unit's command is one line of text: {word!r}")
+    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    plain = text and all(c.isalnum() or c in "/._-=:@,+" for c in text)
+    return text if plain else f'"{text}"'

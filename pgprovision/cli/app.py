@@ -25,6 +25,7 @@ from pgprovision.cli import (
     secrets,
     status,
     unlock,
+    watch,
 )
 from pgprovision.cli.options import Options
 
@@ -34,8 +35,8 @@ app = typer.Typer(
     name="pgprovision",
     help="Provision PostgreSQL on your own servers, and rerun to repair drift.\n\n"
     "Exit codes: 0 done or nothing differs, 1 something differs, 2 bad input, 3 refused for "
-    "safety, 4 locked by another run, 5 a host failed, 6 the cloud failed, 7 outcome unknown, "
-    "130 interrupted (129 or 143 by the signal).",
+    "safety, 4 locked by another run, 5 a host failed, 6 the cloud or the backups' store failed, "
+    "7 outcome unknown, 130 interrupted (129 or 143 by the signal).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -75,6 +76,7 @@ app.add_typer(
 app.add_typer(restore.app, name="restore")
 app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
 app.add_typer(runs.app, name="runs", help="What was done, by whom, and how to undo it.")
+app.add_typer(watch.app, name="watch", help="The backups, judged from outside, by the bucket.")
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")
 app.add_typer(lab.app, name="lab", help="A world to try things in: real machines on this one.")
 

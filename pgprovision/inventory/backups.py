@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from pgprovision.inventory import names as n
 from pgprovision.inventory.base import Model
+from pgprovision.inventory.values import host_port
+from pgprovision.inventory.watches import Watch
 
 # what a second repository has from the first one
 _STORE = ("bucket", "endpoint", "port", "region", "uri_style", "key", "key_secret", "ca_file")
@@ -21,15 +23,6 @@ def lend(backup: dict[str, Any]) -> None:
         for name in names:
             if name in first:
                 second.setdefault(name, first[name])
-
-
-def split(value: object, name: str, port: str) -> object:
-    """A mapping whose `name` is host:port, with that port as `port` unless it has one."""
-    if isinstance(value, dict) and isinstance(value.get(name), str):
-        host, _, number = value[name].partition(":")
-        if number.isascii() and number.isdigit() and len(number) < 6:
-            return {port: int(number)} | value | {name: host}
-    return value
 
 
 class S3Repository(Model):
@@ -80,7 +73,7 @@ class S3Repository(Model):
     def ported(cls, value: object) -> object:
         """An endpoint of host:port says the port."""
         for name, port in (("endpoint", "port"), ("read_endpoint", "read_port")):
-            value = split(value, name, port)
+            value = host_port(value, name, port)
         return value
 
     @property
@@ -158,6 +151,8 @@ class Backup(Model):
     archive_queue_max: n.SizeText | None = None
     """How much WAL may wait for a repository that does not answer (archive-push-queue-max). Beyond
     it WAL is dropped, and no backup can be restored past the gap. Not given, all of it waits."""
+    watch: Watch | None = None
+    """The outside watcher: how old backups may be, and whom it tells."""
 
     @property
     def repositories(self) -> tuple[tuple[int, S3Repository], ...]:

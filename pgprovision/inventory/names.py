@@ -158,6 +158,18 @@ OnCalendar = Annotated[
 Delay = Annotated[
     str, _matching(r"[0-9]{1,5}(s|min|h)", "a span of time, for instance 15min", "15min")
 ]
+Age = Annotated[
+    str,
+    _matching(r"[1-9][0-9]{0,4}(min|h|d)", "a span of time, for instance 90min, 26h or 8d", "26h"),
+]
+Every = Annotated[
+    str,
+    _matching(r"never|[1-9][0-9]{0,4}(min|h|d)", "a span of time such as 10min, or never", "10min"),
+]
+MailAddress = Annotated[
+    str,
+    _matching(rf"[A-Za-z0-9._+=-]{{1,64}}@{_HOST}", "a mail address", "postgres@example.org"),
+]
 PublicKey = Annotated[
     str,
     _matching(

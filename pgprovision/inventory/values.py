@@ -216,3 +216,12 @@ def frozen_mapping(value: dict[str, Any]) -> MappingProxyType[str, Any]:
 def digits(value: object) -> object:
     """A number that YAML read as one, as text."""
     return str(value) if type(value) is int else value
+
+
+def host_port(value: object, name: str, port: str) -> object:
+    """A mapping whose `name` is host:port, with that port as `port` unless it has one."""
+    if isinstance(value, dict) and isinstance(value.get(name), str):
+        host, _, number = value[name].partition(":")
+        if number.isascii() and number.isdigit() and len(number) < 6:
+            return {port: int(number)} | value | {name: host}
+    return value

@@ -16,6 +16,7 @@ from pgprovision.report.printing import console, elapsed, emit, say, say_aside, 
 from pgprovision.report.progress import Progress
 from pgprovision.report.restores import show_account, show_rebuilt, show_restorable
 from pgprovision.report.runs import show_runs, show_verdicts
+from pgprovision.report.watch import show_watch
 
 __all__ = [
     "Phases",
@@ -41,5 +42,6 @@ __all__ = [
     "show_runs",
     "show_status",
     "show_verdicts",
+    "show_watch",
     "verbatim",
 ]

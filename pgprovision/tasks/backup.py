@@ -18,6 +18,7 @@ from pgprovision.secret import Secret
 from pgprovision.tasks.places import REPOSITORY_CAS, instance, snapshot
 
 TYPES = ("full", "diff")  # that have a timer
+UNITS = "/etc/systemd/system"
 
 
 def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -83,10 +84,9 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
     if backup is None:
         return
     values = {"stanza": backup.stanza, "instance": instance(inventory)}
-    units = "/etc/systemd/system"
     yield File(
         on=on,
-        path=f"{units}/pgbackrest-backup@.service",
+        path=f"{UNITS}/pgbackrest-backup@.service",
         content=render(
             "pgbackrest-backup@.service.j2",
             inventory.folder,
@@ -99,7 +99,7 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
         timer = f"pgbackrest-backup-{kind}.timer"
         yield File(
             on=on,
-            path=f"{units}/{timer}",
+            path=f"{UNITS}/{timer}",
             content=render(
                 "pgbackrest-backup.timer.j2",
                 inventory.folder,
@@ -113,6 +113,23 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
         service = f"pgbackrest-backup@{kind}.service"
         yield Unit(on=on, unit=service, enabled=None, active=None)  # its file is what is loaded
     yield ScheduledBackup(on=on, types=TYPES)
+    if backup.watch is not None:
+        yield from _marks(inventory, backup, backup.watch.mark_every, on)
+
+
+def _marks(inventory: Inventory, backup: Backup, every: str, on: str) -> Iterator[Resource]:
+    """D8: WAL for the watcher to see, also from an idle database."""
+    timer, service = "pgprovision-mark.timer", "pgprovision-mark.service"
+    wished = every != "never"
+    if not wished:
+        yield Unit(on=on, unit=timer, enabled=False, active=False)
+    values = {"stanza": backup.stanza, "instance": instance(inventory), "every": every}
+    for unit in (service, timer):
+        text = render(f"{unit}.j2", inventory.folder, **values)
+        yield File(on=on, path=f"{UNITS}/{unit}", content=text if wished else None)
+    if wished:
+        yield Unit(on=on, unit=service, enabled=None, active=None)
+        yield Unit(on=on, unit=timer)
 
 
 def pgbackrest_conf(inventory: Inventory, backup: Backup, node: Node) -> PgbackrestConf:

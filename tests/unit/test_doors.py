@@ -14,6 +14,7 @@ ALLOWED = {
     "quote": {"errors"},
     "secret": set(),
     "shipped": set(),
+    "stored": set(),
     "tls": {"errors", "secret"},
     "owned": {"model"},
     "restore_target": {"errors"},
@@ -22,7 +23,7 @@ ALLOWED = {
     "endings": {"model", "errors"},
     "engine": {"model", "errors", "observe", "endings"},
     "holder": set(),
-    "backends": BASE | {"backends", "owned", "offers", "holder"},
+    "backends": BASE | {"backends", "owned", "offers", "holder", "stored"},
     "resources": RESOURCES,
     "render": {"quote", "errors", "secret", "shipped"},
     "report": {"model", "offers", "report"},
@@ -30,7 +31,8 @@ ALLOWED = {
     "record": {"model", "errors", "record"},
     "inventory": BASE | {"inventory", "tls", "shipped", "restore_target"},
     "tasks": RESOURCES | {"inventory", "render", "tasks", "offers"},
-    "operations": RESOURCES | {"offers", "inventory", "tasks", "engine", "observe", "operations"},
+    "operations": RESOURCES
+    | {"offers", "inventory", "tasks", "engine", "observe", "operations", "stored"},
     "lab": {"lab"},
 }
 

@@ -1,0 +1,120 @@
+"""watch: one look at the bucket, judged; what is told of it, to whom and in which form."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pgprovision.errors import PgprovisionError
+from pgprovision.inventory.watch_file import WatchFile
+from pgprovision.operations.watch_judged import Alarm, Limits, Verdict, moment, told
+from pgprovision.operations.watch_listing import Seen
+
+VERSION = 1
+FINE, ALARM, UNKNOWN = "fine", "alarm", "unknown"
+
+
+def limits(file: WatchFile) -> Limits:
+    """The file's, as spans of time."""
+
+    def span(seconds: int | None) -> timedelta | None:
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    ages = file.ages
+    return Limits(
+        full=timedelta(seconds=ages.full),
+        backup=timedelta(seconds=ages.backup),
+        grace=timedelta(seconds=ages.grace),
+        retention=timedelta(seconds=ages.retention),
+        wal=span(ages.wal),
+        drill=span(ages.drill),
+        time_zone=file.time_zone,
+    )
+
+
+def unknown(error: PgprovisionError, now: datetime) -> Verdict:
+    """Where the bucket could not be looked at: nothing is known, and that is an alarm."""
+    text = f"backups could not be looked at: {error.where}: {error.what}"
+    next = "pgprovision watch; the pair that reads, and endpoint, are in backup.repository"
+    return Verdict(now, (Alarm("store", text, next),))
+
+
+def with_unsent(verdict: Verdict, failed: Sequence[PgprovisionError]) -> Verdict:
+    """And what could not be told to somebody: an alarm of its own."""
+    next = "is the service up, is its address in backup.watch still right? pgprovision watch"
+    more = tuple(Alarm("sender", f"not told: {error}", next) for error in failed)
+    return replace(verdict, alarms=(*verdict.alarms, *more))
+
+
+def state(verdict: Verdict) -> str:
+    if any(alarm.kind == "store" for alarm in verdict.alarms):
+        return UNKNOWN
+    return ALARM if verdict.alarms else FINE
+
+
+def document(file: WatchFile, verdict: Verdict, sent: Mapping[str, bool]) -> dict[str, Any]:
+    """Version 1 of `watch --json`; the same is posted to a webhook."""
+
+    def newest(name: str, at: datetime | None) -> dict[str, Any] | None:
+        if at is None:
+            return None
+        age = round((verdict.at - at).total_seconds())
+        return {"name": name, "at": _iso(at), "age_seconds": age}
+
+    def backup(found: Seen | None) -> dict[str, Any] | None:
+        return newest(found.label, found.finished) if found else None
+
+    wal = verdict.wal
+    return {
+        "version": VERSION,
+        "command": "watch",
+        "cluster": file.cluster,
+        "stanza": file.stanza,
+        "at": _iso(verdict.at),
+        "state": state(verdict),
+        "alarms": [vars(alarm) for alarm in verdict.alarms],
+        "remarks": list(verdict.remarks),
+        "newest": {
+            "full": backup(verdict.full),
+            "backup": backup(verdict.backup),
+            "wal": newest(*wal) if wal else None,
+            "drill": newest("drill", verdict.drilled),
+        },
+        "limits": file.ages.model_dump(),
+        "sent": dict(sent),
+        "text": summary(file, verdict),
+    }
+
+
+def summary(file: WatchFile, verdict: Verdict) -> str:
+    """One line: what there is, and how old."""
+
+    def age(what: str, at: datetime | None) -> str:
+        return f"{what} {told(verdict.at - at)} old" if at else f"no {what}"
+
+    if state(verdict) == UNKNOWN:
+        return f"{file.cluster}: cannot tell"
+    how = f"{len(verdict.alarms)} alarms" if verdict.alarms else "backups are fine"
+    full, backup, wal = verdict.full, verdict.backup, verdict.wal
+    parts = [
+        age("full", full.finished if full else None),
+        age("newest backup", backup.finished if backup else None),
+        age("WAL", wal[1] if wal else None),
+    ]
+    if verdict.drilled:
+        parts.append(age("last proven restore", verdict.drilled))
+    return f"{file.cluster}: {how} at {moment(verdict.at)}: {', '.join(parts)}"
+
+
+def letter(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Subject and text of a mail."""
+    lines = [document["text"], ""]
+    for alarm in document["alarms"]:
+        lines += [f"ALARM {alarm['kind']}: {alarm['text']}", f"  next: {alarm['next']}"]
+    lines += ["", *(f"note: {remark}" for remark in document["remarks"])]
+    kinds = ", ".join(sorted({alarm["kind"] for alarm in document["alarms"]}))
+    return f"[pgprovision] {document['cluster']}: {kinds}", "\n".join(lines).strip() + "\n"
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,22 @@
+"""What lies in a store, as values: objects by their key, and the store's own clock."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object. `modified`: when the store took it, by its own clock."""
+
+    key: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Objects below a prefix. `folders`: the next part of longer keys, where only one level was
+    asked for. `whole` false: there are more objects than were asked for."""
+
+    objects: tuple[Stored, ...] = ()
+    folders: tuple[str, ...] = ()
+    whole: bool = True
