@@ -6,6 +6,7 @@ own AWS configuration is used.
 """
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,7 +162,7 @@ def _reason(error: Exception) -> str:
     """In a few words, without addresses: the place is told beside it."""
     from botocore.exceptions import ConnectionError, HTTPClientError, SSLError
 
-    if isinstance(error, SSLError):
+    if isinstance(error, SSLError | ssl.SSLError):
         return "its certificate is not trusted: another server answers, or ca_file is missing"
     if isinstance(error, TimeoutError):
         return f"no answer within {REQUEST_SECONDS:.0f} s"

@@ -53,10 +53,10 @@ def installed(file: Path, wanted: WatchFile, calendar: str, *, yes: bool) -> int
             f" install -D -m 0600 {sh(str(file))} {path}, then the units or the line above"
         )
         return 0
-    return _converged(_wished(path, wanted, timer.tiers()), yes=yes)
+    return _converged(wished(path, wanted, timer.tiers()), yes=yes)
 
 
-def _wished(path: str, wanted: WatchFile, timer: tuple[Tier, ...]) -> tuple[Tier, ...]:
+def wished(path: str, wanted: WatchFile, timer: tuple[Tier, ...]) -> tuple[Tier, ...]:
     from pgprovision.resources.file import Directory, File
     from pgprovision.tasks.timer import HERE
 

@@ -12,7 +12,7 @@ Loc = tuple[str | int, ...]
 # what is wrong, by key path, and a line that could stand there instead
 Found = Iterator[tuple[Loc, str] | tuple[Loc, str, str]]
 
-_SECRET = re.compile(r"pass|secret|token|credential|(^|_)key$", re.IGNORECASE)
+_SECRET = re.compile(r"pass|secret|token|credential|(^|_)key$|heartbeat|webhook", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)

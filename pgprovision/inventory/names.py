@@ -253,6 +253,11 @@ SecretText = Annotated[
     BeforeValidator(v.secret),
     Words("a secret, by !file, !env or !command", "string", "!file secrets/NAME"),
 ]
+SecretUrl = Annotated[
+    Secret,
+    BeforeValidator(v.secret_url),
+    Words("a URL, by !file, !env or !command", "string", "!file secrets/NAME"),
+]
 Url = Annotated[str, AfterValidator(v.url), Words("a URL", example="https://api.hetzner.cloud/v1")]
 RestoreTime = Annotated[
     str,

@@ -125,6 +125,17 @@ def secret(value: object) -> object:
     return value if isinstance(value, Secret) else _sourced(value).secret()
 
 
+def secret_url(value: object) -> object:
+    """A URL that opens something by itself."""
+    found = secret(value)
+    if isinstance(found, Secret):
+        try:
+            url(found.text())
+        except ValueError:
+            raise ValueError(f"{found.source}: expected a URL that begins with https://") from None
+    return found
+
+
 def private_key(value: object) -> object:
     return value if isinstance(value, Secret) else _sourced(value).private_key()
 

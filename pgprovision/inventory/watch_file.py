@@ -44,7 +44,7 @@ class Store(Model):
     path: n.RepositoryPath
     key: Held
     key_secret: Held
-    ca: n.Certificate | None = None
+    ca: str | None = None
 
 
 class Ages(Model):

@@ -74,9 +74,9 @@ class Watch(Model):
     backup.drill has it."""
     time_zone: n.Text = "UTC"
     """The nodes' time zone, in which pgBackRest names backups."""
-    heartbeat_url: n.SecretText | None = None
+    heartbeat_url: n.SecretUrl | None = None
     """Asked for (GET) after each verified success, as healthchecks.io wants it."""
-    webhook: n.SecretText | None = None
+    webhook: n.SecretUrl | None = None
     """Gets alarms as JSON (POST)."""
     mail: Mail | None = None
     """Gets alarms by mail."""

@@ -81,7 +81,7 @@ def spoiled(folder: Folder, complaint: Complaint) -> set[Loc]:
     assert complaint.example
     for name in re.findall(r"!file (secrets/[^ ,}\]]+)", complaint.example):
         if not (folder.path / name).exists():
-            folder.write(name, "a-secret-for-the-example-and-nothing-else")
+            folder.write(name, "https://a-secret.example/and-nothing-else")
     sources = Sources(folder.path, Anything())
     before = keys(documents(folder.path, sources, {}))
     document = documents(folder.path, sources, {})
