@@ -68,7 +68,7 @@ def judge(
         *_ages(repository, limits, now),
         *_wal_age(wal, limits, now),
         *_broken(repository, limits, now),
-        *(_hole(hole) for hole in holes(repository)),
+        *(_hole(hole) for hole in holes(repository, now)),
         *_clocks(repository, now, here),
         *_drill(limits, now, drilled, drills_known),
     )

@@ -8,7 +8,7 @@ Names are not encrypted, so no passphrase is needed. As 2.45 and 2.55 write them
     archive/STANZA/15-1/.../NAME.OFFSET.backup    a backup that ended began in this segment
     archive/STANZA/15-1/00000002.history         a timeline began
 
-A label is the moment the backup began, by the clock and in the time zone of the host:
+A label is the moment the backup began, by PostgreSQL's clock, in the time zone of the host:
 20261120-105328F, and 20261120-105328F_20261121-030211D for what hangs on it.
 """
 

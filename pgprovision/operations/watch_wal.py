@@ -74,7 +74,7 @@ def begun(repository: Repository) -> tuple[Begun, ...]:
     return tuple(found)
 
 
-def holes(repository: Repository) -> Iterator[Hole]:
+def holes(repository: Repository, now: datetime) -> Iterator[Hole]:
     """In each database's WAL from the first segment that a kept backup needs; a hole whose far
     side arrived within SETTLING is on its way."""
     every = begun(repository)
@@ -83,7 +83,7 @@ def holes(repository: Repository) -> Iterator[Hole]:
         if own:
             for first, last in _missing(wal, min((one.segment for one in own), key=_place)):
                 hole = _hole(wal, own, first, last)
-                if _settled(wal, hole, repository.clock):
+                if _settled(wal, hole, now):
                     yield hole
 
 

@@ -220,7 +220,7 @@ def test_call_when_it_does_not_end_is_left() -> None:
     finally:
         stop.set()
     with pytest.raises(KeyError):
-        within(5, lambda: {}["nothing"])
+        within(5, lambda: dict[str, str]()["nothing"])
 
 
 def test_watch_when_the_store_cannot_be_reached_cannot_tell_and_says_it_to_all(
