@@ -23,6 +23,13 @@ def last_lines(unit: str, count: int = 15) -> str:
     return f'journalctl --sync; {lines} --since "$({sh(*stamp, "--", unit)})"'
 
 
+def _complaints(log: str) -> str:
+    """Shell text that prints what PostgreSQL's log says last beside its mere doings: journald loses
+    lines of a process that ends at once, as those of one that finds its disk full."""
+    doings = sh("grep", "-vE", " LOG: |the database system is (starting up|not yet)")
+    return f"{sh('tail', '-n', '80', log)} | {doings} | tail -n 8"
+
+
 def show(unit: str) -> Ask:
     """How the unit is, in one call."""
     return Ask(sh("systemctl", "show", "-p", _KEYS, "--", unit))
@@ -90,7 +97,7 @@ class Unit(Resource):
             verb = "start" if self.active else "stop"
             failed = str(before.get("active")).startswith("failed")
             reset = sh("systemctl", "reset-failed", unit) + "; " if failed else ""
-            more = sh("tail", "-n", "6", self.log) if self.log else ":"
+            more = _complaints(self.log) if self.log else ":"
             said = f"{{ {last_lines(unit)}; {more}; }} >&2; exit 1"
             yield Do(
                 f"{verb} {unit}",
