@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.node_settings import NodeSettings
+from pgprovision.resources.snapshot import Snapshot
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 
@@ -104,6 +107,13 @@ def test_S23_port_when_tried_from_outside_does_not_answer(cluster: Person) -> No
             "f",
             id="S28",
         ),
+        pytest.param("select count(*) from pg_roles where rolsuper", "1", id="S29 superusers"),
+        pytest.param(
+            "select count(*) from pg_language"
+            " where not lanpltrusted and lanname not in ('internal', 'c')",
+            "0",
+            id="S29 untrusted languages",
+        ),
         pytest.param("show password_encryption", "scram-sha-256", id="S31"),
     ],
 )
@@ -111,6 +121,24 @@ def test_server_when_asked_about_its_doors_has_none_open(
     cluster: Person, node: str, query: str, answer: str
 ) -> None:
     assert cluster.sql(node, query) == answer
+
+
+@pytest.mark.parametrize("node", [PRIMARY, REPLICA])
+def test_S29_S32_server_when_asked_in_every_database_is_as_the_model_says(
+    cluster: Person, node: str
+) -> None:
+    logging = ("log_connections", "log_disconnections", "log_line_prefix", "log_statement")
+    names = ", ".join(f"'{name}'" for name in logging)
+    query = f"select name || '=' || setting from pg_settings where name in ({names}) order by name"
+    model = {
+        setting.name: "on" if setting.value is True else str(setting.value)
+        for section in NodeSettings(snapshot=Snapshot(Instance()), node=node).sections({})
+        for setting in section.settings
+    }
+    untrusted = "select lanname from pg_language where not lanpltrusted"
+    assert cluster.sql(node, query).splitlines() == [f"{n}={model[n]}" for n in logging]
+    for database in ("postgres", "template1", "hcb_production"):
+        assert set(cluster.sql(node, untrusted, database).split()) == {"internal", "c"}
 
 
 @pytest.mark.parametrize(("node", "address"), [(PRIMARY, "10.0.1.2"), (REPLICA, "10.0.1.3")])

@@ -15,6 +15,7 @@ import pytest
 from pgprovision.lab.manager import Lab
 from tests.canaries import leaks
 from tests.hunt import (
+    ASSERTED,
     CONTROL,
     EVERYWHERE,
     FIRST,
@@ -54,7 +55,7 @@ def sinks(hunt: Hunt) -> Mapping[str, bytes]:
     return searched(hunt)
 
 
-@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("sink", SINKS, ids=[f"{ASSERTED[sink]} {sink}" for sink in SINKS])
 def test_S1_to_S14_secret_when_everything_was_done_is_nowhere(
     hunt: Hunt, sinks: Mapping[str, bytes], sink: str
 ) -> None:
@@ -126,6 +127,7 @@ def test_S45_agent_when_it_could_be_forwarded_is_not(
     assert listed.returncode == 2, "the agent ended with the runs"
     assert b"SSH_CONNECTION=" in sinks["environment"]
     assert b"SSH_AUTH_SOCK=" not in sinks["environment"]
+    assert hunt.agents == ""
 
 
 def test_S50_files_when_the_controller_keeps_them_are_private(hunt: Hunt) -> None:
