@@ -70,7 +70,7 @@ def judge(
         *_broken(repository, limits, now),
         *(_hole(hole) for hole in holes(repository, now)),
         *_clocks(repository, now, here),
-        *_drill(limits, now, drilled, drills_known),
+        *_drill(repository, limits, now, drilled, drills_known),
     )
     return Verdict(
         at=now,
@@ -178,13 +178,17 @@ def _clocks(repository: Repository, now: datetime, here: datetime | None) -> Ite
         )
 
 
-def _drill(limits: Limits, now: datetime, drilled: datetime | None, known: bool) -> Iterator[Alarm]:
-    if limits.drill is None or not known:
+def _drill(
+    repository: Repository, limits: Limits, now: datetime, drilled: datetime | None, known: bool
+) -> Iterator[Alarm]:
+    """Where none was ever proven, the oldest backup counts: a cluster may be new."""
+    first = next((backup.finished for backup in repository.finished), None)
+    since = drilled or first
+    if limits.drill is None or not known or since is None:
         return
-    if drilled is None:
-        yield Alarm("drill_age", "no restore was ever proven", "pgprovision drill")
-    elif now - drilled > limits.drill + limits.grace:
-        text = f"the last proven restore is {told(now - drilled)} old"
+    if now - since > limits.drill + limits.grace:
+        never = "no restore was ever proven"
+        text = f"the last proven restore is {told(now - since)} old" if drilled else never
         yield Alarm("drill_age", f"{text}; allowed are {told(limits.drill)}", "pgprovision drill")
 
 

@@ -312,7 +312,9 @@ def test_F113_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() 
 def test_drill_when_too_long_ago_or_never_is_an_alarm_where_it_would_be_known() -> None:
     world, limits = week(), replace(LIMITS, drill=31 * DAY)
     assert "not judged" in world.judged(NOON, limits).remarks[0]
-    assert kinds(world.judged(NOON, limits, drills_known=True)) == ["drill_age"]
+    assert kinds(world.judged(NOON, limits, drills_known=True)) == []  # a new cluster
+    soon = replace(limits, drill=6 * DAY)
+    assert kinds(world.judged(NOON, soon, drills_known=True)) == ["drill_age"]
     long_ago, lately = NOON - 32 * DAY, NOON - 30 * DAY
     assert kinds(world.judged(NOON, limits, drilled=long_ago, drills_known=True)) == ["drill_age"]
     assert kinds(world.judged(NOON, limits, drilled=lately, drills_known=True)) == []
