@@ -160,7 +160,6 @@ def ages(backup: Backup, watch: Watch) -> Ages:
         grace=_seconds(span(watch.grace)),
         retention=_seconds(timedelta(days=backup.retention_days)),
         wal=_seconds(span(wal)) if wal else _seconds(marks) if marks else None,
-        drill=_seconds(span(watch.drill_age)) if watch.drill_age else None,
     )
 
 
