@@ -20,6 +20,7 @@ pytestmark = pytest.mark.lab
 __all__ = ["slow"]  # pytest looks for fixtures among a module's names
 
 FOLDERS = "/etc /usr /opt /root /home /var/lib/pgbackrest /var/lib/dpkg /var/lib/pgprovision"
+SINCE = "tac /var/log/dpkg.log | sed '/ remove tmux/q'"
 CUT = """
 table inet cut {
   chain in { type filter hook input priority -300; tcp dport 22 drop; }
@@ -62,6 +63,23 @@ def test_F17_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Per
     assert cluster.drift() == {}
 
 
+def test_F17_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person) -> None:
+    cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
+    power(cluster, REPLICA, on=False)
+    try:
+        run = cluster.run("up", "--yes")
+        written = cluster.shell(PRIMARY, f"find {FOLDERS} -newer /run/before")
+    finally:
+        power(cluster, REPLICA, on=True)
+    assert run.code == 5, run.err
+    assert f"{REPLICA} (" in run.err
+    assert "already done: nothing, on any machine" in run.err
+    assert "see whether the machine has power" in run.err
+    assert written == ""
+    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.drift() == {}
+
+
 @pytest.mark.usefixtures("slow")
 def test_F2_F18_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
     cluster: Person,
@@ -92,9 +110,8 @@ def test_F2_F19_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
         go_on(cluster)
         run = finished(process)
     assert run.code == 0, run.err
-    since = "tac /var/log/dpkg.log | sed '/ remove tmux/q'"
     for node in (PRIMARY, REPLICA):
-        assert cluster.shell(node, f"{since} | grep -c ' install tmux'") == "1"
+        assert cluster.shell(node, f"{SINCE} | grep -c ' install tmux'") == "1"
 
 
 @pytest.mark.usefixtures("slow")
