@@ -1,4 +1,4 @@
-.PHONY: setup pitr bench-restore demo vagrant test lint types unit model seeded functional docs fuzz sweep bench trust
+.PHONY: setup pitr bench-restore demo vagrant test lint types unit model seeded functional docs fuzz sweep drill-sweep bench trust
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -29,6 +29,9 @@ pitr: setup ## a hundred restores to a point in time, each compared row by row; 
 
 bench-restore: setup ## our restore and first seed beside pgbackrest and pg_basebackup; SIZE=2 GB
 	PGP_SIZE=$(or $(SIZE),2) .venv/bin/pytest -q -s benchmarks/restore.py
+
+drill-sweep: setup ## a drill killed at each of its changes, and cleaned up after, half an hour
+	.venv/bin/python -m tests.sweep.drill
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
 	mkdir -p results

@@ -56,6 +56,12 @@ class NotConverged(PgprovisionError):
     """Everything was done and something still differs."""
 
 
+class DrillFailed(PgprovisionError):
+    """A drill that ended and proved nothing."""
+
+    exit_code = 1
+
+
 class CloudError(PgprovisionError):
     """Hetzner's API refused, failed or did not answer."""
 

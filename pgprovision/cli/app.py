@@ -12,6 +12,7 @@ from pgprovision.cli import (
     ca,
     converge,
     destroy,
+    drill,
     explain,
     init,
     lab,
@@ -75,6 +76,7 @@ app.add_typer(
 )
 app.add_typer(restore.app, name="restore")
 app.add_typer(ca.app, name="ca", help="The cluster's certificate authority: shown, renewed.")
+app.add_typer(drill.app, name="drill", help="Restores practised on a machine of their own.")
 app.add_typer(runs.app, name="runs", help="What was done, by whom, and how to undo it.")
 app.add_typer(watch.app, name="watch", help="The backups, judged from outside, by the bucket.")
 app.add_typer(secrets.app, name="secrets", help="The secrets an inventory names.")

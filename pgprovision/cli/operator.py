@@ -27,17 +27,26 @@ class Operator:
     it the first signal ends the run after the step that runs, a second one cuts the lines."""
 
     def __init__(
-        self, targets: Targets, cluster: str, command: str, wait: float, *, keep: bool
+        self,
+        targets: Targets,
+        cluster: str,
+        command: str,
+        wait: float,
+        *,
+        keep: bool,
+        turn: str = "lock",
     ) -> None:
         self._targets = targets
         self._cluster = cluster
         self._command = command
         self._wait = wait
         self._keep = keep
-        self._turn = Turn(folder(cluster).parent / "lock")
+        self._turn = Turn(folder(cluster).parent / turn)
         self._before: dict[signal.Signals, object] = {}
         self.record: Record | None = None
         self.signal: int | None = None
+        self._ended_by: int | None = None
+        self._holder: Holder | None = None
 
     @property
     def stopping(self) -> bool:
@@ -55,19 +64,28 @@ class Operator:
             run=self.record.id,
         )
         self._turn.sign(holder)
+        self._holder = holder
         if self._keep:
             self._targets.claim(Claim(holder, self._wait, waiting))
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._heard) for number in SIGNALS}
         return self.record
 
+    def follow(self, targets: Targets, waiting: Callable[[str], None]) -> None:
+        """What has to be done after the run in any case, on targets of its own: a signal of before
+        does not count for it."""
+        self._targets, self._ended_by, self.signal = targets, self.signal, None
+        if self._holder is not None and self._keep:
+            targets.claim(Claim(self._holder, self._wait, waiting))
+
     def hold(self) -> bool:
         return self._keep and self._targets.hold()
 
     def end(self, outcome: Report, failure: PgprovisionError | None) -> None:
         """The record's last word, then let go of everything."""
-        if isinstance(failure, Interrupted) and self.signal and failure.exit_code == 130:
-            failure.exit_code = 128 + self.signal
+        heard = self.signal or self._ended_by
+        if isinstance(failure, Interrupted) and heard and failure.exit_code == 130:
+            failure.exit_code = 128 + heard
         result = "left" if outcome.left or outcome.failed else "done"
         if failure is not None:
             result = type(failure).__name__

@@ -4,13 +4,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pgprovision import report
-from pgprovision.cli.operator import Operator
+from pgprovision.cli.session import Session
 from pgprovision.cli.targets import Targets
-from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import CLOUD, Approve, Watcher, converge, look_only
+from pgprovision.engine import CLOUD, Approve, Watcher, look_only
 from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Change, Impact, Report, Tier
+from pgprovision.model import Report, Tier
 from pgprovision.offers import Quote
 
 
@@ -28,6 +27,7 @@ def run(
     more: bool = False,
     besides: Callable[[Targets], Mapping[str, object]] = lambda targets: {},
     watcher: Watcher | None = None,
+    turn: str = "lock",
 ) -> int:
     """Converge what is wished as far as `approve` allows, tell the outcome; the exit code.
 
@@ -38,47 +38,41 @@ def run(
     run of the same command follows, which tells the end where this one ended well. `besides`: what
     the JSON says more of a run that ended well, looked at while its machines are still held.
     """
-    progress = report.Progress(quiet=json)
-    watchers = Watchers([progress, *([watcher] if watcher else [])])
     outcome, offered = Report(), Quote()
     looking = approve is look_only
     failure: PgprovisionError | None = None
     added: Mapping[str, object] = {}
     with Targets(inventory) as targets:
-        operator = Operator(targets, inventory.cluster, command, wait, keep=keep)
-
-        def asked(changes: Sequence[Change]) -> Impact | None:
-            with progress.paused():
-                answer = approve(changes)
-            if answer is not None and operator.record is None:
-                # Before anything is sent, it is written.
-                watchers.insert(0, operator.begin(changes, progress.note))
-            return answer
-
-        try:
-            targets.ask_cloud()
-            if targets.silent is None:
-                offered = quote(targets)
-            if not json:
-                report.show_offers(offered, sys.stdout if looking else sys.stderr)
-            if not looking:
-                offered.check()
-            tiers = wishes(targets)
-            if targets.silent is not None:
-                tiers = _spared(tiers, targets, targets.silent, outcome, looking)
-            targets.only(tiers)
-            converge(tiers, targets, asked, watchers, operator=operator, report=outcome)
-            if not report.exit_code(outcome):
-                added = besides(targets)
-        except PgprovisionError as error:
-            failure = error
-        finally:
-            progress.close()
-            targets.count(outcome)
-            operator.end(outcome, failure)
-    record = operator.record
-    changes = outcome.left if record is None else outcome.changed
-    path = str(record.path) if record else None
+        session = Session(
+            command,
+            inventory.cluster,
+            targets,
+            json=json,
+            wait=wait,
+            keep=keep,
+            watcher=watcher,
+            turn=turn,
+        )
+        session.outcome = outcome
+        with session:
+            try:
+                targets.ask_cloud()
+                if targets.silent is None:
+                    offered = quote(targets)
+                if not json:
+                    report.show_offers(offered, sys.stdout if looking else sys.stderr)
+                if not looking:
+                    offered.check()
+                tiers = wishes(targets)
+                if targets.silent is not None:
+                    tiers = _spared(tiers, targets, targets.silent, outcome, looking)
+                session.converge(tiers, approve, outcome)
+                if not report.exit_code(outcome):
+                    added = besides(targets)
+            except PgprovisionError as error:
+                session.failure = failure = error
+    path = session.record
+    changes = outcome.left if path is None else outcome.changed
     told = not more or failure is not None or report.exit_code(outcome) != 0
     if json and told:
         report.emit(
@@ -100,7 +94,7 @@ def run(
     seen(outcome)
     if not told:
         return 0
-    if not json and record is None:
+    if not json and path is None:
         report.show_looked(outcome)
     elif not json:
         report.show_outcome(outcome, path)

@@ -45,7 +45,7 @@ def show(
 ) -> int:
     """Print one run's record: the plan, each act with before and after, and how to undo it."""
     _, folder = _folder(context, cluster)
-    found = _one(record.read(folder), run, folder)
+    found = one(record.read(folder), run, folder)
     if json:
         report.emit(found.as_json())
     else:
@@ -91,16 +91,18 @@ def _folder(context: typer.Context, cluster: str) -> tuple[str, Path]:
     return name, folder
 
 
-def _one(runs: list[record.Run], name: str, folder: Path) -> record.Run:
+def one(runs: list[record.Run], name: str, folder: Path, what: str = "run") -> record.Run:
     """Raises InventoryError where it is none of them, or several."""
     found = record.by_id(runs, name)
     if len(found) == 1:
         return found[0]
     if not runs:
-        raise InventoryError(f"there is no run {name!r}: no records yet in {folder}")
+        raise InventoryError(f"there is no {what} {name!r}: no records yet in {folder}")
     known = [run.id for run in found or runs]
-    wrong = f"{len(found)} runs begin with {name!r}" if found else f"there is no run {name!r}"
-    raise InventoryError(wrong, next=_one_of(name, known))
+    wrong = f"{len(found)} {what}s begin with {name!r}"
+    raise InventoryError(
+        wrong if found else f"there is no {what} {name!r}", next=_one_of(name, known)
+    )
 
 
 def _one_of(name: str, known: list[str]) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from pgprovision import report
+from pgprovision import record, report
 from pgprovision.cli.options import Json, Options
 from pgprovision.inventory import load
 
@@ -27,7 +27,9 @@ def status(context: typer.Context, json: Json = False) -> int:
         if targets.silent is not None:
             wishes = tuple(targets.without_cloud(wishes))
         silent = (str(targets.silent),) if targets.silent else ()
-        found = operation.status(inventory, wishes, targets, targets.addresses(), silent)
+        last = record.last_proven(record.folder(inventory.cluster))
+        proven = last.summary if last else None
+        found = operation.status(inventory, wishes, targets, targets.addresses(), silent, proven)
     if json:
         report.emit(operation.as_json(inventory.cluster, found))
     else:

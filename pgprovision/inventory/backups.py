@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pgprovision.inventory import names as n
 from pgprovision.inventory.base import Model
+from pgprovision.inventory.drills import Drill
 from pgprovision.inventory.values import host_port
 from pgprovision.inventory.watches import Watch
 
@@ -153,6 +154,8 @@ class Backup(Model):
     it WAL is dropped, and no backup can be restored past the gap. Not given, all of it waits."""
     watch: Watch | None = None
     """The outside watcher: how old backups may be, and whom it tells."""
+    drill: Drill = Drill()
+    """Restores practised on a throw-away machine."""
 
     @property
     def repositories(self) -> tuple[tuple[int, S3Repository], ...]:

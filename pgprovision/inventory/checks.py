@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pgprovision.inventory import access, networks
+from pgprovision.inventory import access, drill_checks, networks
 from pgprovision.inventory.complaint import Found, Loc, closest, nearest
 from pgprovision.inventory.examples import line
 from pgprovision.inventory.model import Inventory, Ssh
@@ -34,6 +34,7 @@ def checked(inventory: Inventory) -> Found:
         _files,
         settings,
         secrets,
+        drill_checks.checked,
     )
     for check in checks:
         yield from check(inventory)

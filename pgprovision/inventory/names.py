@@ -170,6 +170,16 @@ MailAddress = Annotated[
     str,
     _matching(rf"[A-Za-z0-9._+=-]{{1,64}}@{_HOST}", "a mail address", "postgres@example.org"),
 ]
+Query = Annotated[
+    str,
+    AfterValidator(v.printable),
+    _matching(
+        r"(?i:select|with|values|table)\b[^;\\]*[^;\\\s]",
+        "one SELECT without ; and \\",
+        "select count(*) from orders",
+    ),
+    Field(max_length=1000),
+]
 PublicKey = Annotated[
     str,
     _matching(

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pgprovision.inventory import backups, model, restores, watches
+from pgprovision.inventory import backups, drills, model, restores, watches
 from pgprovision.inventory.reading import DEFAULT_FILES
 
 Schema = dict[str, Any]
@@ -24,7 +24,7 @@ TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
 _OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_FILES)}
 _NAMED = {"Role", "Database", "Node"}
 _LENT = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
-_PAGES = (model, backups, restores, watches)  # where the classes stand
+_PAGES = (model, backups, drills, restores, watches)  # where the classes stand
 _NOT_WRITTEN = ("folder", "nodes")
 _ELSEWHERE: Schema = {
     "elsewhere": {

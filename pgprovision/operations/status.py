@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgprovision import observe
@@ -10,6 +10,7 @@ from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Tier, Waiting
 from pgprovision.observe import Look, Target
+from pgprovision.operations.drill_age import drill_troubles
 from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
 from pgprovision.resources import archiver, pgbackrest
 from pgprovision.resources.archiver import Backlog
@@ -51,6 +52,7 @@ class Status:
     archive_failing: bool | None
     backlog: Backlog
     troubles: tuple[str, ...]
+    last_drill: Mapping[str, Any] | None = None
 
 
 def status(
@@ -59,9 +61,10 @@ def status(
     targets: Mapping[str, Target],
     addresses: Mapping[str, str | None],
     known: Sequence[str] = (),
+    last_drill: Mapping[str, Any] | None = None,
 ) -> Status:
     """One look at everything, compared with the inventory. Changes nothing. `known`: troubles that
-    were met before."""
+    were met before; `last_drill`: the last proven restore."""
     seen = observe.look(tiers, targets)
     differs, remarks, troubles = _compared(tiers, seen)
     servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
@@ -87,14 +90,23 @@ def status(
     )
     figures = primary.archiver if primary else {}
     waits = _backlog(inventory, seen, primary)
+    backups = _backups(inventory, seen)
+    stale = drill_troubles(inventory, last_drill, backups, datetime.now(UTC))
     return Status(
         nodes=nodes,
         slots=slots,
-        backups=_backups(inventory, seen),
+        backups=backups,
         archive_last=figures.get("last_archived_wal"),
         archive_failing=_failing(figures) if primary else None,
         backlog=waits,
-        troubles=(*known, *troubles, *slot_troubles(slots), *map(str, seen.failed.values())),
+        troubles=(
+            *known,
+            *troubles,
+            *slot_troubles(slots),
+            *stale,
+            *map(str, seen.failed.values()),
+        ),
+        last_drill=last_drill,
     )
 
 
@@ -212,5 +224,6 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
             **{key: value for key, value in vars(found.backlog).items() if key != "failing"},
             "alarm": str(found.backlog) if found.backlog.alarming else None,
         },
+        "last_drill": None if found.last_drill is None else dict(found.last_drill),
         "troubles": list(found.troubles),
     }

@@ -5,8 +5,21 @@ ID.txt with the same for people, and `head`, which names the newest. docs/record
 """
 
 from pgprovision.record.chain import folder, private
+from pgprovision.record.drills import Drill, drills, last_proven
 from pgprovision.record.reading import Run, by_id, read
 from pgprovision.record.verifying import Verdict, verify
 from pgprovision.record.writing import Record
 
-__all__ = ["Record", "Run", "Verdict", "by_id", "folder", "private", "read", "verify"]
+__all__ = [
+    "Drill",
+    "Record",
+    "Run",
+    "Verdict",
+    "by_id",
+    "drills",
+    "folder",
+    "last_proven",
+    "private",
+    "read",
+    "verify",
+]

@@ -71,6 +71,28 @@ def _end(event: Event) -> Iterator[str]:
         yield f"      left: {_change(change)}"
 
 
+def _drill(event: Event) -> Iterator[str]:
+    """The whole of a drill on one page."""
+    yield f"{_time(event)}  drill: {_word(event, 'result')} in {_word(event, 'seconds')} s"
+    yield f"      restored   {_word(event, 'backup')} to {_word(event, 'target')}"
+    yield f"      on         {_word(event, 'machine')}"
+    lost, how = event.get("lost_seconds"), event.get("lost_by")
+    yield f"      lost       {'not measured' if lost is None else f'{lost} s (by {how})'}"
+    phases = event.get("phases")
+    for name, seconds in phases.items() if isinstance(phases, dict) else ():
+        yield f"      {name:<10} {seconds} s"
+    for check in _items(event.get("checks")):
+        sign = "ok    " if check.get("ok") is True else "FAILED"
+        head, *rest = _word(check, "found").splitlines() or [""]
+        yield f"      {sign} {_word(check, 'name')}: {head}"
+        yield from (f"             {line}" for line in rest)
+    yield from (
+        f"      FAILED {line}"
+        for text in _words(event.get("failures"))
+        for line in text.splitlines()
+    )
+
+
 def _any(event: Event) -> Iterator[str]:
     known = ("at", "event", "n", "prev")
     rest = ", ".join(f"{k}: {_value(v)}" for k, v in event.items() if k not in known)
@@ -115,5 +137,6 @@ _SHAPES = {
     "acting": _acting,
     "done": _done,
     "failed": _failed,
+    "drill": _drill,
     "end": _end,
 }

@@ -2,6 +2,7 @@
 
 from pgprovision.report.backups import show_backups
 from pgprovision.report.changes import show_changes, show_offers
+from pgprovision.report.drills import proven, show_drill, show_drills
 from pgprovision.report.outcome import (
     as_json,
     document,
@@ -27,12 +28,15 @@ __all__ = [
     "elapsed",
     "emit",
     "exit_code",
+    "proven",
     "say",
     "say_aside",
     "say_error",
     "show_account",
     "show_backups",
     "show_changes",
+    "show_drill",
+    "show_drills",
     "show_left",
     "show_looked",
     "show_offers",

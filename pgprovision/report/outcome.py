@@ -1,10 +1,12 @@
 """The end of a verb: for people, for programs, and as an exit code."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pgprovision.model import Change, Impact, Report, State
 from pgprovision.report.changes import show_changes
+from pgprovision.report.drills import proven
 from pgprovision.report.printing import console, elapsed, say, say_aside, say_error
 
 JSON_VERSION = 1
@@ -145,6 +147,7 @@ def show_status(cluster: str, found: Mapping[str, Any]) -> None:
     say(f"archive last WAL {found['archive']['last']}{failing[found['archive']['failing']]}")
     if found["archive"]["alarm"]:
         say_error(f"archive {found['archive']['alarm']}")
+    say(f"last proven restore: {proven(found['last_drill'], datetime.now(UTC))}")
     for node in found["nodes"]:
         for text in node["differs"]:
             say(f"drift   {node['name']}: {text}")

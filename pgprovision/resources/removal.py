@@ -1,4 +1,5 @@
-"""Something of ours at Hetzner that shall be gone. Only `destroy` wishes for it."""
+"""Something of ours at Hetzner that shall be gone. Only `destroy` and the end of a drill wish for
+it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ DELETE_SECONDS = 300.0
 class Removal(Resource):
     """An object of `collection` ("servers"), without its protection and then without itself.
 
-    A stranger of the same name is not there as far as this is concerned.
+    A stranger of the same name is not there as far as this is concerned, nor is one without the
+    label `marked`, where it is given.
     """
 
     kind: ClassVar[str] = "removal of"
@@ -22,6 +24,7 @@ class Removal(Resource):
     cluster: str
     collection: str
     called: str
+    marked: str = ""
 
     @property
     def name(self) -> str:
@@ -32,7 +35,8 @@ class Removal(Resource):
 
     def read(self, answer: Answer) -> State | None:
         for item in answer.items:
-            if item["name"] == self.called and is_ours(item, self.cluster):
+            worn = {"": "", **(item.get("labels") or {})}
+            if item["name"] == self.called and is_ours(item, self.cluster) and self.marked in worn:
                 protection = item.get("protection") or {}
                 return {
                     "id": item["id"],

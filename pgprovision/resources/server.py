@@ -42,7 +42,11 @@ _KEPT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Server(CloudObject):
-    """The server of one node; `called` is the node's name. `ssh_keys` are fingerprints."""
+    """The server of one node; `called` is the node's name. `ssh_keys` are fingerprints.
+
+    Without `private_ip` it is in no private network, without `placement_group` in no group.
+    `marks`: labels besides ours.
+    """
 
     kind: ClassVar[str] = "server"
     collection: ClassVar[str] = "servers"
@@ -56,6 +60,7 @@ class Server(CloudObject):
     ssh_keys: tuple[str, ...]
     protection: bool = True
     resizable: bool = False
+    marks: tuple[tuple[str, str], ...] = ()
     host_key: HostKey | None = None
     pair: Pair | None = None
     network_id: int | None = None
@@ -107,7 +112,7 @@ class Server(CloudObject):
     def _private_ip(self, item: Item) -> str | None:
         seats = (net["ip"] for net in item["private_net"] if net["network"] == self.network_id)
         ip = next(seats, None)
-        if ip is not None and ip != self.private_ip:
+        if ip is not None and self.private_ip and ip != self.private_ip:
             raise Refused(
                 f"its address in network {self.network} is {ip}, the inventory says "
                 f"{self.private_ip}; other nodes and pg_hba.conf know it by its address",
@@ -121,8 +126,8 @@ class Server(CloudObject):
             "server_type": self.server_type,
             "location": self.location,
             "node": self.called,
-            "private_ip": self.private_ip,
-            "placement_group": self.placement_group,
+            "private_ip": self.private_ip or None,
+            "placement_group": self.placement_group or None,
             "firewall": self.firewall,
             "power": "on",
             "protection": self.protection,
@@ -146,27 +151,28 @@ class Server(CloudObject):
             yield self._create()
         else:
             yield from self._repair(diff, diff.before)
-        if diff.moved("private_ip"):
+        if diff.moved("private_ip") and self.private_ip:
             body = {"network": Ref("networks", self.network), "ip": self.private_ip}
             yield self._do(f"attach {self} as {self.private_ip}", "attach_to_network", body)
         if diff.moved("power"):
             yield self._do(f"start {self}", "poweron")
-        if diff.moved("protection"):
+        if diff.moved("protection") and (diff.before or self.protection):
             word = "protect" if self.protection else "unprotect"
             both = {"delete": self.protection, "rebuild": self.protection}
             yield self._do(f"{word} {self}", "change_protection", both)
 
     def _create(self) -> Do:
         body: dict[str, object] = {
-            "labels": labels(self.cluster, self.called),
+            "labels": {**labels(self.cluster, self.called), **dict(self.marks)},
             "server_type": self.server_type,
             "image": self.image,
             "location": self.location,
             "ssh_keys": [Ref("ssh_keys", key) for key in self.ssh_keys],
             "firewalls": [{"firewall": Ref("firewalls", self.firewall)}],
-            "placement_group": Ref("placement_groups", self.placement_group),
             "start_after_create": False,
         }
+        if self.placement_group:
+            body["placement_group"] = Ref("placement_groups", self.placement_group)
         if self.host_key:  # where the pair is not made yet, this is only planned
             body["user_data"] = user_data(self.pair or self.host_key.unmade)
         return self.create(body, CREATE_SECONDS)
@@ -190,7 +196,7 @@ class Server(CloudObject):
 
     def _when_off(self, diff: Diff) -> Iterable[Do]:
         """What Hetzner does only to a server that is off."""
-        if diff.moved("placement_group"):
+        if diff.moved("placement_group") and self.placement_group:
             group = {"placement_group": Ref("placement_groups", self.placement_group)}
             yield self._do(f"put {self} into its group", "add_to_placement_group", group)
         if self.resizable and diff.moved("server_type"):

@@ -1,6 +1,7 @@
 """The cloud around a cluster: network, placement, firewall, keys, a server per node."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pgprovision.inventory.model import CloudFirewall, Hetzner, Inventory, Node
@@ -64,6 +65,21 @@ def known(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
         primary=inventory.primary.name if inventory.primary in ours else "",
     )
     return Tier("known nodes", (wish,))
+
+
+def throw_away(inventory: Inventory, node: Node, marks: Mapping[str, str]) -> tuple[Tier, ...]:
+    """A server for a while: labelled as such, in no group and no private network, unprotected."""
+    if inventory.hetzner is None or node.address is not None:
+        return ()
+    key = host_key(inventory, node.name)
+    made = replace(
+        _server(inventory, inventory.hetzner, node, key),
+        private_ip="",
+        placement_group="",
+        protection=False,
+        marks=tuple(marks.items()),
+    )
+    return Tier("host keys", (key,)), Tier("cloud", (made,))
 
 
 def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> Quote:

@@ -1,0 +1,55 @@
+"""What an inventory says of drills: how often a restore is proven, where, and what has to be in
+it."""
+
+from pydantic import Field
+
+from pgprovision.inventory import names as n
+from pgprovision.inventory.base import Model
+
+MONTH = 30  # days
+
+
+class Probe(Model):
+    """What a query has to find in the restored copy: `at_least` a number, or what it `equals`."""
+
+    database: n.DatabaseName
+    """A database of this inventory."""
+    query: n.Query
+    """One SELECT that returns one value. It runs read-only, as a role that may read all data."""
+    at_least: n.Integer | None = None
+    """The least number that is good."""
+    equals: n.Setting | None = None
+    """The only value that is good."""
+
+
+class Heartbeat(Model):
+    """A query for the moment of the newest row, asked of the primary when a drill begins and of
+    the copy: what lies between is lost. Without it the WAL tells: the age of the oldest commit
+    that was not archived yet."""
+
+    database: n.DatabaseName
+    """A database of this inventory."""
+    query: n.Query
+    """One SELECT that returns one timestamp, for instance that of the newest row."""
+
+
+class Drill(Model):
+    """Restores practised on a throw-away machine: see docs/drill.md."""
+
+    period_days: n.Integer = Field(default=MONTH, ge=1)
+    """How old the last proven restore may be. If not given, 30, or `retention_days` if that is
+    less."""
+    host: n.HostName | None = None
+    """An existing spare host that holds nothing; without it Hetzner makes a server for an hour."""
+    server_type: n.Word = ""
+    """Of that server; if not given, the primary's."""
+    probes: tuple[Probe, ...] = ()
+    """What has to be in the copy."""
+    heartbeat: Heartbeat | None = None
+    """How the seconds of data lost are measured, where it is not by the WAL alone."""
+
+    def period(self, retention_days: int) -> int:
+        """Days, as given or as far as backups are kept."""
+        if "period_days" in self.model_fields_set:
+            return self.period_days
+        return min(self.period_days, retention_days)

@@ -1,0 +1,180 @@
+"""A restore practised: what is looked at, what is judged, and what is told of it.
+
+Production is only read: its primary says what would be lost if it were gone now, and the
+repository is listed before and after. All the rest happens on the drill's own machine.
+"""
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pgprovision.errors import InventoryError, Locked
+from pgprovision.inventory.drill_checks import drill_name, production
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Answer, Ask
+from pgprovision.owned import Item, is_ours
+from pgprovision.resources import vacated
+from pgprovision.tasks.cloud import Looker
+from pgprovision.tasks.drill import MARK
+from pgprovision.tasks.places import instance
+
+PHASES = ("machine", "packages", "restore", "recovery", "checks", "removal")
+PROVEN, FAILED = "proven", "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at, and what was found."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+@dataclass
+class Proof:
+    """A drill as its record tells it. Seconds by phase; `lost_by`: wal, heartbeat, or last commit
+    where the primary did not answer (then it is the most that can be lost)."""
+
+    target: str
+    machine: str
+    repository: int = 1
+    backup: str = ""
+    phases: dict[str, float] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    lost_seconds: float | None = None
+    lost_by: str | None = None
+    last_commit: str | None = None
+
+    @property
+    def result(self) -> str:
+        sound = not self.failures and bool(self.checks) and all(c.ok for c in self.checks)
+        return PROVEN if sound else FAILED
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """What went wrong, one text each."""
+        return (*(f"{c.name}: {c.found}" for c in self.checks if not c.ok), *self.failures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The event of the record, and most of `drill --json`."""
+        took = {name: round(self.phases[name], 1) for name in PHASES if name in self.phases}
+        return {
+            "result": self.result,
+            "machine": self.machine,
+            "repository": self.repository,
+            "backup": self.backup or None,
+            "target": self.target,
+            "last_commit": self.last_commit,
+            "lost_seconds": None if self.lost_seconds is None else round(self.lost_seconds, 1),
+            "lost_by": self.lost_by,
+            "seconds": round(sum(self.phases.values()), 1),
+            "phases": took,
+            "checks": [vars(check) for check in self.checks],
+            "failures": list(self.failures),
+            "left": list(self.left),
+        }
+
+
+def check_host(inventory: Inventory, host: str) -> None:
+    """B101. Raises InventoryError where the spare host is a node of this cluster."""
+    if node := production(inventory, host):
+        raise _production(inventory, host, node.name)
+
+
+def check_address(inventory: Inventory, host: str, nodes: Mapping[str, str | None]) -> None:
+    """The same by where names lead, and by where Hetzner's servers are. `nodes`: addresses."""
+    there = _resolved(host)
+    for name, address in nodes.items():
+        if name != drill_name(inventory.cluster) and address and there & _resolved(address):
+            raise _production(inventory, host, name)
+
+
+def _resolved(host: str) -> set[str]:
+    try:
+        return {host, *(str(found[4][0]) for found in socket.getaddrinfo(host, None))}
+    except OSError:
+        return {host}
+
+
+def _production(inventory: Inventory, host: str, node: str) -> InventoryError:
+    return InventoryError(
+        f"{host} is {node}, a production host of {inventory.cluster}",
+        done="nothing was touched",
+        next="a machine that holds nothing: pgprovision drill --on HOST; without --on, Hetzner"
+        " makes one",
+    )
+
+
+def check_possible(inventory: Inventory, host: str | None, repository: int = 1) -> None:
+    """Raises InventoryError where there is nothing to restore, or nowhere."""
+    if inventory.backup is None or not inventory.backup.archiving:
+        raise InventoryError(
+            "there are no backups to practise with",
+            where=str(inventory.folder / "cluster.yml"),
+            next="a backup: that archives, then pgprovision up",
+        )
+    if repository not in dict(inventory.backup.repositories):
+        raise InventoryError(
+            f"--repository: there is no repository {repository}",
+            next="one of: " + ", ".join(str(n) for n, _ in inventory.backup.repositories),
+        )
+    if host is None and inventory.hetzner is None:
+        raise InventoryError(
+            "no machine to restore on: the inventory has no hetzner: that could make one",
+            where=str(inventory.folder / "cluster.yml"),
+            next="pgprovision drill --on HOST, or backup.drill.host: a machine that holds nothing",
+        )
+
+
+def left_behind(cloud: Looker, inventory: Inventory) -> Item | None:
+    """The server that a killed drill left, or one of a drill that is under way."""
+    servers = Ask("servers")
+    for item in cloud.look((servers,))[servers].items:
+        ours = is_ours(item, inventory.cluster) and MARK in (item.get("labels") or {})
+        if ours and item["name"] == drill_name(inventory.cluster):
+            return item
+    return None
+
+
+def check_left(item: Item, owner: str) -> None:
+    """Raises Locked where it is another controller's: its drill may be under way. One of this
+    controller's is over, or this run waits for its turn."""
+    whose = str(item["labels"][MARK])
+    if whose != owner:
+        raise Locked(
+            f"server {item['name']} was made for a drill from {whose} at {item['created']}, which"
+            " may be under way",
+            done="nothing was touched",
+            next="wait for its end; where it was killed: pgprovision drill --clean",
+        )
+
+
+def owner(host: str) -> str:
+    """A controller as a label's value.
+
+    >>> owner("my laptop.")
+    'my-laptop'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", host)[:63].strip("-._") or "controller"
+
+
+def set_aside(inventory: Inventory, node: Node, answer: Answer | None) -> list[str]:
+    """Data that stay on a spare host, with the command that removes them."""
+    paths = answer.text.split() if answer else []
+    return [f"{node.name}: set aside; to remove it: rm -r {path}" for path in paths]
+
+
+def aside_ask(inventory: Inventory) -> Ask:
+    return vacated.aside(instance(inventory))
+
+
+def described(node: Node) -> str:
+    """The machine in a few words."""
+    if node.address is not None:
+        return f"{node.name}, spare host {node.address}"
+    return f"{node.name}, a {node.server_type} in {node.location}"

@@ -1,0 +1,78 @@
+"""What lies in a backup repository, file by file, and what became of it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pgprovision.model import Answer, Ask
+from pgprovision.resources.instance import as_postgres
+
+SECONDS = 55  # below a look's own limit; a thousand files are a request
+_WAL = re.compile(r"archive/[^/]+/[^/]+/(?:[0-9A-F]{16}/)?([0-9A-F]{8})")
+_BOOKS = re.compile(r"(?:archive/[^/]+/archive|backup/[^/]+/backup)\.info(?:\.copy)?")
+
+Listing = Mapping[str, tuple[int, int]]
+"""Size in bytes and time (seconds since 1970) by path."""
+
+
+def look() -> Ask:
+    """For `parse`."""
+    quiet = ("--log-level-console=off", "--log-level-stderr=warn")
+    words = ("pgbackrest", *quiet, "repo-ls", "--repo=1", "--recurse", "--output=json")
+    return Ask(as_postgres("timeout", "-s", "KILL", str(SECONDS), *words))
+
+
+def parse(answer: Answer | None) -> Listing | None:
+    """None where it could not be listed."""
+    if answer is None or answer.code:
+        return None
+    try:
+        items = json.loads(answer.text).items()
+    except ValueError:
+        return None
+    return {
+        path: (int(item.get("size", 0)), int(item.get("time", 0)))
+        for path, item in items
+        if item.get("type") == "file"
+    }
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What differs between two listings. `ours`: what only the copy can have done."""
+
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.changed or self.gone)
+
+
+def moved(before: Listing, after: Listing) -> Moved:
+    """Production goes on archiving and may take a backup, which also expires old ones: that is
+    told from what it does not do, WAL of a timeline nobody had, and loss without a backup."""
+    new = tuple(sorted(after.keys() - before.keys()))
+    gone = tuple(sorted(before.keys() - after.keys()))
+    changed = tuple(sorted(p for p in before.keys() & after.keys() if before[p] != after[p]))
+    known = {found[1] for path in before if (found := _WAL.match(path))}
+    backed_up = any(_BOOKS.match(path) for path in changed)
+    foreign = tuple(_foreign(new, changed, gone, known, backed_up))
+    return Moved(new, changed, gone, foreign)
+
+
+def _foreign(
+    new: tuple[str, ...],
+    changed: tuple[str, ...],
+    gone: tuple[str, ...],
+    known: set[str],
+    backed_up: bool,
+) -> Iterator[str]:
+    for path in new:
+        wal = _WAL.match(path)
+        if (wal and wal[1] not in known) or not (wal or path.startswith("backup/")):
+            yield f"new: {path}"
+    yield from (f"changed: {path}" for path in changed if not _BOOKS.match(path))
+    yield from (f"gone: {path}" for path in gone if not backed_up)

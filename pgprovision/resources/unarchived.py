@@ -1,0 +1,70 @@
+"""What would be lost if the primary were gone now: the commits that no archived WAL holds yet.
+
+Read on the primary, nothing is written there. On an idle database nothing is lost, however long
+ago the last commit was; a backlog of the archiver counts from its oldest commit on.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pgprovision.model import Answer, Ask
+from pgprovision.quote import sh
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.lsn import position
+
+SEGMENT_BYTES = 16 << 20  # initdb's default
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The primary at a moment of its own clock, in seconds since 1970. `segment`: the first WAL
+    segment that is not archived; `oldest`: when the first commit in or after it was, None where
+    there is none."""
+
+    at: float
+    segment: str
+    oldest: float | None
+
+    @property
+    def lost_seconds(self) -> float:
+        """The time from which commits would be lost."""
+        return 0.0 if self.oldest is None else max(0.0, self.at - self.oldest)
+
+    def archived(self, lsn: str, segment_bytes: int = SEGMENT_BYTES) -> bool:
+        """Whether a copy that was recovered up to `lsn` holds all that was archived by then. Where
+        the last segment was left early, the place is the last record's and not the segment's end.
+        """
+        begin = (int(self.segment[8:16], 16) << 32) + int(self.segment[16:], 16) * segment_bytes
+        return position(lsn) >= begin - segment_bytes
+
+
+def look(instance: Instance) -> Ask:
+    """For `parse`. Which segment is written comes first: what is archived meanwhile is counted as
+    not archived, and never the other way round. Fails on a standby."""
+    wal = sh(f"{instance.data_directory}/pg_wal")
+    now = "select pg_walfile_name(pg_current_wal_insert_lsn())"
+    dump = sh(f"{instance.bin}/pg_waldump")
+    return Ask(
+        f"set -e; current=$({instance.psql()} <<'PGPROVISION'\n{now};\nPGPROVISION\n)\n"
+        f"cd {wal}\nfirst=$(ls archive_status | sed -n 's/^\\([0-9A-F]\\{{24\\}}\\)\\.ready$/\\1/p'"
+        " | sort | head -n 1)\n"
+        'echo "$(date +%s.%N) ${first:=$current}"\n'
+        "ls | grep -xE '[0-9A-F]{24}' | sort | while read -r segment; do\n"
+        '  [ ! "$segment" \\< "$first" ] && [ ! "$segment" \\> "$current" ] || continue\n'
+        f'  LC_ALL=C TZ=UTC {dump} -r Transaction "$segment" 2>/dev/null |\n'
+        "    grep -om1 'COMMIT [-0-9]* [0-9:.]* UTC' || :\n"
+        "done | head -n 1"
+    )
+
+
+def parse(answer: Answer | None) -> Standing | None:
+    """None where the primary could not be asked."""
+    if answer is None or answer.code or not answer.text.strip():
+        return None
+    head, _, commit = answer.text.strip().partition("\n")
+    at, segment = head.split()
+    oldest = None
+    if commit:
+        _, day, time, _ = commit.split()
+        oldest = datetime.fromisoformat(f"{day} {time}").replace(tzinfo=UTC).timestamp()
+    return Standing(float(at), segment, oldest)

@@ -1,0 +1,164 @@
+"""D7: a restored copy on a machine of its own, from nothing and back to nothing.
+
+It listens on loopback alone, archives nothing, holds no slots and follows nobody; where the
+inventory gives a read-only key pair, it has no other. Nothing here is on a production node.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from ipaddress import IPv4Address
+
+from pgprovision.inventory.drill_checks import drill_name
+from pgprovision.inventory.model import Inventory, Node
+from pgprovision.model import Resource, Tier
+from pgprovision.render import render
+from pgprovision.resources import integrity, restored
+from pgprovision.resources.conf import Conf
+from pgprovision.resources.file import Directory
+from pgprovision.resources.hba import Hba
+from pgprovision.resources.hba_rules import Login, rules
+from pgprovision.resources.identity import FOLDER
+from pgprovision.resources.integrity import Integrity
+from pgprovision.resources.machine import FirstBoot
+from pgprovision.resources.marker import Claim
+from pgprovision.resources.removal import Removal
+from pgprovision.resources.restored import Restored
+from pgprovision.resources.room import Room
+from pgprovision.resources.unit import Unit
+from pgprovision.resources.vacated import Vacated
+from pgprovision.restore_target import Target
+from pgprovision.tasks import cloud, host, replica, system
+from pgprovision.tasks import copy as copied
+from pgprovision.tasks.places import TLS, drop_in, instance, snapshot
+
+MARK = "drill"  # the label of a drill's server; who makes it is its value
+LOOPBACK = IPv4Address("127.0.0.1")
+KEPT = frozenset({"shared_preload_libraries", "max_prepared_transactions"})
+
+
+def machine(inventory: Inventory, address: str | None) -> Node:
+    """The drill's machine as a node that is in no inventory: an existing host, or a server like the
+    primary's."""
+    backup, primary, cloud_ = inventory.backup, inventory.primary, inventory.hetzner
+    of_type = {"server_type": backup.drill.server_type if backup else ""}
+    offered = {
+        key: of_type.get(key) or getattr(primary, key) or (getattr(cloud_, key) if cloud_ else "")
+        for key in ("server_type", "location", "image")
+    }
+    own = {
+        "name": drill_name(inventory.cluster),
+        "role": "copy",
+        "private_ip": LOOPBACK,
+        "address": address,
+        "ssh": inventory.ssh,
+        "machine": inventory.machine,
+        "restore": None,
+    }
+    return primary.model_copy(update=own | offered)
+
+
+def with_machine(inventory: Inventory, node: Node, repository: int = 1) -> Inventory:
+    """The inventory as the drill sees it: a node more, and one repository, read with keys that can
+    do no more where there are some."""
+    held = inventory.backup
+    if held is not None:
+        chosen = dict(held.repositories)[repository].for_reading()
+        held = held.model_copy(update={"repository": chosen, "second_repository": None})
+    return inventory.model_copy(update={"nodes": (*inventory.nodes, node), "backup": held})
+
+
+def made(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, ...]:
+    """The machine: a server that is labelled as `owner`'s drill, or a host that holds nothing."""
+    on, here = node.name, instance(inventory)
+    claim = Claim(on=on, cluster=inventory.cluster, node=on, instance=here)
+    return _there(
+        *cloud.throw_away(inventory, node, {MARK: owner}),
+        Tier("identity", tuple(host.identity(inventory, node))),
+        Tier("vacancy", tuple(copied.vacant(inventory, node))),
+        Tier("first boot", (FirstBoot(on=on), Room(on=on))),
+        Tier("claim", (claim,)),
+        cloud.host_keys(inventory, (node,)),
+    )
+
+
+def packages(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
+    """PostgreSQL, pgBackRest and its configuration."""
+    return _there(
+        Tier("package repository", tuple(system.repository(inventory, node))),
+        Tier("packages", tuple(host.packages(inventory, node))),
+        Tier("configuration directory", tuple(_directories(inventory, node))),
+        Tier("backup configuration", tuple(copied.configuration(inventory, node))),
+        Tier("configuration", tuple(_configuration(inventory, node))),
+    )
+
+
+def copy(inventory: Inventory, node: Node, target: Target) -> tuple[Tier, ...]:
+    """The data as they were at `target`, and a server that runs with them."""
+    here, stanza = instance(inventory), inventory.backup.stanza if inventory.backup else ""
+    return (
+        Tier("restore", (Restored(on=node.name, instance=here, stanza=stanza, target=target),)),
+        Tier("service", (Unit(on=node.name, unit=here.unit, drop_ins=(drop_in(inventory),)),)),
+    )
+
+
+def sound(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
+    """Every page and index, read once; the server is stopped after it."""
+    checks = Integrity(
+        on=node.name,
+        instance=instance(inventory),
+        checksums=inventory.postgres.data_checksums,
+        jobs=inventory.backup.process_max if inventory.backup else 1,
+    )
+    return (Tier("integrity", (checks,)),)
+
+
+def removed(inventory: Inventory, node: Node, answers: bool = False) -> tuple[Tier, ...]:
+    """No server, no pin, no secret. Of a host that is not ours to remove, the copy is. A label is
+    no proof: a server that `answers` is asked whose it is."""
+    cluster, on = inventory.cluster, node.name
+    if node.address is not None:
+        jobs = (restored.JOB, integrity.JOB)
+        here = instance(inventory)
+        copied = Vacated(on=on, cluster=cluster, node=on, instance=here, jobs=jobs)
+        return (Tier("removal", (copied,)),)
+    server = Removal(cluster=cluster, collection="servers", called=on, marked=MARK)
+    key = replace(cloud.host_key(inventory, on), absent=True)
+    whose = tuple(host.identity(inventory, node, going=True)) if answers else ()
+    return _there(Tier("identity", whose), Tier("removal", (server,)), Tier("host keys", (key,)))
+
+
+def _directories(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    for path in (FOLDER, TLS):
+        yield Directory(on=node.name, path=path)
+    yield from replica.config_directory(inventory, node)
+    yield from host.limits(inventory, node)
+
+
+def _configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """Of the inventory's settings only those without which the data cannot be opened."""
+    look, postgres = snapshot(inventory), inventory.postgres
+    needed = {n: v for n, v in postgres.settings.items() if n.lower() in KEPT or "." in n}
+    yield Conf(
+        on=node.name,
+        snapshot=look,
+        render=partial(render, "postgresql.conf.j2", inventory.folder),
+        node=node.name,
+        overrides={**needed, "archive_mode": "off", "archive_command": ""},
+        memory=node.machine.memory,
+        cores=node.machine.cores,
+        disk=node.machine.disk,
+    )
+    sections = rules(replication_role=postgres.replication.role, replicas=[], access=[])
+    yield Hba(
+        on=node.name,
+        snapshot=look,
+        render=partial(render, "pg_hba.conf.j2", inventory.folder),
+        sections=tuple(sections),
+        needed=(Login("the drill's checks", "postgres", "postgres", "peer"),),
+    )
+
+
+def _there(*tiers: Tier) -> tuple[Tier, ...]:
+    filled: Iterable[Tier] = (tier for tier in tiers if tier.resources)
+    return tuple(filled)

@@ -1,0 +1,310 @@
+"""Drills on real machines: a server made for it, and a spare host that stays; what makes them fail.
+
+Production is the cluster of this folder. What is damaged in its bucket is put back byte for byte.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgprovision.lab.process import wait_until
+from tests.cluster.conftest import PRIMARY
+from tests.person import Person, Run, finished
+from tests.spare import DATA, SPARE, cluster_name, drill_name, emptied, gone, made, pin
+
+pytestmark = pytest.mark.lab
+
+PHASES = ["machine", "packages", "restore", "recovery", "checks", "removal"]
+DECLARED = """\
+  drill:
+    probes:
+      - {database: hcb_production, query: select count(*) from kept, at_least: 100}
+      - {database: hcb_production, query: select min(note) from kept, equals: a row}
+    heartbeat: {database: hcb_production, query: select max(at) from kept}
+"""
+UNDECLARED = r"(?m)^  drill:.*\n(?:    .*\n)*"
+TABLE = """\
+drop table if exists kept;
+create table kept (n int primary key, note text default 'a row', at timestamptz default now());
+insert into kept select generate_series(1, 100);
+select pg_switch_wal();
+"""
+
+
+@pytest.fixture(scope="module")
+def drilling(cluster: Person) -> Iterator[Person]:
+    """With rows that are archived, and probes that look for them."""
+    cluster.sql(PRIMARY, TABLE, "hcb_production")
+    cluster.rewrite("cluster.yml", {UNDECLARED: DECLARED})
+    yield cluster
+    cluster.sql(PRIMARY, "drop table kept", "hcb_production")
+
+
+@pytest.fixture(scope="module")
+def spare(drilling: Person) -> Iterator[str]:
+    """The address of a machine that holds nothing."""
+    yield made(drilling)
+    gone(drilling)
+
+
+def practise(person: Person, address: str) -> Run:
+    pin(person)
+    return drill(person, "--on", address)
+
+
+def drill(person: Person, *words: str) -> Run:
+    """One drill to its end; on a busy machine it may take minutes."""
+    with person.begin("drill", *words, "--yes", "--json") as running:
+        return finished(running, 900)
+
+
+def failed(person: Person, address: str) -> dict[str, Any]:
+    """A drill that must fail, loudly and with a record, and leave nothing on the host."""
+    run = practise(person, address)
+    assert run.code in (1, 5), run.err
+    found = run.document
+    assert found["result"] == "failed"
+    assert "Traceback" not in run.err
+    listed = person.done("drill", "list")["drills"][-1]
+    assert (listed["result"], str(found["record"]).endswith(f"{listed['id']}.jsonl")) == (
+        "failed",
+        True,
+    )
+    assert emptied(person)
+    return found
+
+
+def bucket(person: Person) -> Path:
+    name = person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
+    return person.lab.home / "s3/data" / name / cluster_name(person)
+
+
+def stored(person: Person) -> dict[str, bytes]:
+    """Every object, by path."""
+    here = bucket(person)
+    files = (path for path in here.rglob("*") if path.is_file())
+    return {str(path.relative_to(here)): path.read_bytes() for path in files}
+
+
+def servers(person: Person) -> set[str]:
+    return {str(server.name) for server in person.cloud().servers.get_all()}
+
+
+# --- D7: the whole of it ---
+
+
+@pytest.fixture(scope="module")
+def proven(drilling: Person) -> Run:
+    """One drill on a server made for it."""
+    return drill(drilling)
+
+
+def test_D7_drill_when_practised_proves_the_restore_phase_by_phase(proven: Run) -> None:
+    assert proven.code == 0, proven.err
+    found = proven.document
+    assert (found["result"], found["failures"], found["left"]) == ("proven", [], [])
+    assert list(found["phases"]) == PHASES
+    checks = {check["name"].partition(":")[0] for check in found["checks"] if check["ok"]}
+    assert checks >= {"starts", "alone", "databases", "extensions", "roles"}
+    assert checks >= {"all archived WAL", "probe of hcb_production", "heartbeat"}
+    assert checks >= {"pg_amcheck", "pg_checksums", "repository untouched"}
+
+
+def test_F120_drill_when_over_leaves_no_server_and_no_key(drilling: Person, proven: Run) -> None:
+    name = drill_name(drilling)
+    assert name not in servers(drilling)
+    assert drilling.cloud().volumes.get_all() == []
+    assert name not in (drilling.inventory / "secrets/known_hosts").read_text()
+    assert not (drilling.inventory / "secrets/host_keys" / name).exists()
+
+
+def test_D7_status_when_a_drill_proved_it_says_so(drilling: Person, proven: Run) -> None:
+    found = drilling.done("status")
+    assert found["last_drill"]["result"] == "proven"
+    assert found["last_drill"]["seconds"] == proven.document["seconds"]
+    said = drilling.run("status").out
+    (line,) = [line for line in said.splitlines() if line.startswith("last proven restore: ")]
+    assert line.endswith(" of data lost")
+    assert drilling.run("runs", "verify").code == 0
+
+
+# --- a spare host: what it proves, what it leaves, what makes it fail ---
+
+
+@contextmanager
+def archiver_broken(person: Person) -> Iterator[None]:
+    """What is committed meanwhile stays on the primary."""
+    person.sql(PRIMARY, "alter system set archive_command = '/bin/false'")
+    person.sql(PRIMARY, "select pg_reload_conf()")
+    try:
+        yield
+    finally:
+        person.sql(PRIMARY, "alter system reset archive_command")
+        person.sql(PRIMARY, "select pg_reload_conf()")
+
+
+def test_F116_drill_when_beside_production_writes_nothing_and_measures_the_loss(
+    drilling: Person, spare: str
+) -> None:
+    later = "insert into kept select 101, 'a row', max(at) + interval '42 s' from kept"
+    with archiver_broken(drilling):
+        drilling.sql(PRIMARY, later, "hcb_production")
+        before = stored(drilling)
+        run = practise(drilling, spare)
+        after = stored(drilling)
+    assert run.code == 0, run.err
+    found = run.document
+    assert (found["lost_seconds"], found["lost_by"]) == (42.0, "heartbeat")
+    assert after == before
+    checks = {check["name"]: check["found"] for check in found["checks"]}
+    assert checks["alone"] == "archives nothing, holds no slots, follows nobody"
+    assert checks["repository untouched"].endswith("identical before and after; read-only key")
+    assert checks["probe of hcb_production: select count(*) from kept"] == "100, at least 100"
+    assert emptied(drilling)
+    (aside,) = found["left"]
+    assert aside.startswith(f"{drill_name(drilling)}: set aside; to remove it: rm -r {DATA}.aside-")
+
+
+def test_drill_when_a_probe_finds_too_little_fails_and_names_it(
+    drilling: Person, spare: str
+) -> None:
+    drilling.rewrite("cluster.yml", {"at_least: 100}": "at_least: 100000}"})
+    try:
+        found = failed(drilling, spare)
+    finally:
+        drilling.rewrite("cluster.yml", {"at_least: 100000}": "at_least: 100}"})
+    (bad,) = [check for check in found["checks"] if not check["ok"]]
+    assert bad["name"] == "probe of hcb_production: select count(*) from kept"
+    assert bad["found"].endswith("at least 100000")
+
+
+@contextmanager
+def damaged(person: Person, pattern: str, keep: int = 0) -> Iterator[Path]:
+    """The newest object of this pattern, with its last bytes flipped; gone where nothing of it is
+    kept."""
+    found = sorted(bucket(person).glob(pattern), key=lambda path: path.stat().st_size)
+    path = found[-1]
+    aside = person.home / "aside"
+    shutil.copy2(path, aside)
+    whole = path.read_bytes()
+    try:
+        if keep:
+            half = len(whole) // 2
+            path.write_bytes(
+                whole[:half] + bytes(b ^ 0xFF for b in whole[half : half + 64]) + whole[half + 64 :]
+            )
+        else:
+            path.unlink()
+        yield path
+    finally:
+        shutil.copy2(aside, path)
+
+
+def test_F114_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
+    drilling: Person, spare: str
+) -> None:
+    with damaged(drilling, "backup/main/*F/bundle/*", keep=1):
+        found = failed(drilling, spare)
+    (failure,) = found["failures"]
+    assert failure.startswith("restore: ")
+    assert "bundle" in failure or "checksum" in failure
+
+
+def test_F114_drill_when_a_wal_segment_is_missing_fails_and_names_it(
+    drilling: Person, spare: str
+) -> None:
+    for _ in range(3):
+        drilling.sql(PRIMARY, "create table w(); drop table w; select pg_switch_wal()")
+    assert wait_until(lambda: len(segments(drilling)) >= 3, 60)
+    gone = segments(drilling)[-2]
+    with damaged(drilling, f"archive/main/*/*/{gone.name}"):
+        found = failed(drilling, spare)
+    (failure,) = found["failures"]
+    assert "missing or damaged" in failure
+
+
+def segments(person: Person) -> list[Path]:
+    return sorted(bucket(person).glob("archive/main/*/0000000100000000/*-*.zst"))
+
+
+def test_F114_drill_when_the_passphrase_is_wrong_fails_and_says_so(
+    drilling: Person, spare: str
+) -> None:
+    file = drilling.inventory / "secrets/pgbackrest.passphrase"
+    right = file.read_text()
+    file.write_text("another-passphrase-of-more-than-32-characters\n")
+    try:
+        found = failed(drilling, spare)
+    finally:
+        file.write_text(right)
+    (failure,) = found["failures"]
+    assert "passphrase" in failure
+
+
+def test_F120_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
+    drilling: Person, spare: str
+) -> None:
+    small = "mount -t tmpfs -o size=20m small /var/lib/postgresql"
+    drilling.shell(SPARE, f"install -d /var/lib/postgresql; {small}")
+    try:
+        found = failed(drilling, spare)
+    finally:
+        drilling.shell(SPARE, "umount /var/lib/postgresql")
+    (failure,) = found["failures"]
+    assert "GB are free" in failure
+
+
+# --- F117, B101: never over anything ---
+
+
+def test_F117_drill_when_the_host_holds_data_is_refused(drilling: Person, spare: str) -> None:
+    drilling.shell(SPARE, f"install -d {DATA}; touch {DATA}/PG_VERSION /run/before")
+    run = practise(drilling, spare)
+    written = drilling.shell(SPARE, f"find /etc {DATA} -newer /run/before ! -path {DATA}")
+    drilling.shell(SPARE, f"rm -r {DATA}")
+    assert (run.code, written) == (3, ""), run.err
+    assert "holds a PostgreSQL cluster" in run.err
+
+
+def test_B101_drill_when_the_host_is_production_is_bad_input(drilling: Person) -> None:
+    server = drilling.cloud().servers.get_by_name(PRIMARY)
+    assert server is not None
+    assert server.public_net is not None
+    assert server.public_net.ipv4 is not None
+    for address in (PRIMARY, str(server.public_net.ipv4.ip)):
+        run = practise(drilling, address)
+        assert run.code == 2, run.err
+        assert f"is {PRIMARY}, a production host" in run.err
+
+
+# --- F120: killed ---
+
+
+@pytest.mark.parametrize("point", ["3:after", "5:before"])
+def test_F120_drill_when_killed_leaves_a_server_that_clean_removes(
+    drilling: Person, point: str
+) -> None:
+    before = servers(drilling)
+    killed = drilling.run("drill", "--yes", kill=point)
+    assert killed.code == -9
+    assert servers(drilling) - before == {drill_name(drilling)}
+    cleaned = drilling.run("drill", "--clean", "--yes")
+    assert cleaned.code == 0, cleaned.err
+    assert servers(drilling) == before
+    assert drill_name(drilling) not in (drilling.inventory / "secrets/host_keys").name
+
+
+def test_F120_drill_when_killed_on_a_spare_host_is_cleaned_by_the_next(
+    drilling: Person, spare: str
+) -> None:
+    with drilling.begin("drill", "--on", spare, "--yes", kill="13:after") as running:
+        run = finished(running)
+    assert run.code == -9
+    assert not emptied(drilling)
+    again = practise(drilling, spare)
+    assert again.code == 0, again.err
+    assert emptied(drilling)

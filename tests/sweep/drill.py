@@ -1,0 +1,97 @@
+"""`make drill-sweep`: a drill killed at each of its changes, and what `drill --clean` leaves: no
+server, volume, key or secret by the API's list and on the spare host; production as it was.
+
+On a server made for it the points are those up to its packages, on a spare host all of them.
+
+    python -m tests.sweep.drill
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab import temporary_lab
+from tests.person import Person, Run, finished, newcomer
+from tests.spare import DATA, SPARE, drill_name, emptied, made, pin
+from tests.sweep.walk import LIMIT, Walk, judge
+
+CLUSTER = "rehearsed"
+PRIMARY = f"{CLUSTER}-1"
+SERVER_POINTS = 14  # the server, its keys, its claim; then packages, which are as on a spare host
+QUESTION = (
+    "select pg_postmaster_start_time(), timeline_id, (select count(*) from pg_replication_slots)"
+    " from pg_control_checkpoint()"
+)
+
+
+def swept(
+    person: Person, walk: Walk, *words: str, points: int, clean: Callable[[], list[str]]
+) -> None:
+    """Each point is one run from the beginning, killed there, and cleaned after it."""
+    before = person.sql(PRIMARY, QUESTION)
+    while walk.points < points:
+        run = drill(person, *words, kill=f"{walk.points + 1}:after")
+        judge(walk, run)
+        if run.code != -signal.SIGKILL:
+            walk.expect(run.code == 0, f"undisturbed it ends with {run.code}: {run.err[-400:]}")
+            break
+        walk.points += 1
+        cleaned = drill(person, "--clean", *words)
+        walk.expect(cleaned.code == 0, f"point {walk.points}: clean: {cleaned.err[-400:]}")
+        walk.wrong += [f"point {walk.points}: {left}" for left in clean()]
+    walk.expect(person.sql(PRIMARY, QUESTION) == before, "production was touched")
+
+
+def drill(person: Person, *words: str, kill: str = "") -> Run:
+    with person.begin("drill", *words, "--yes", kill=kill) as running:
+        return finished(running, 900)
+
+
+def on_a_server(person: Person) -> list[str]:
+    """What is still there of a drill's server."""
+    servers = {str(server.name) for server in person.cloud().servers.get_all()}
+    volumes = [str(volume.name) for volume in person.cloud().volumes.get_all()]
+    name, secrets = drill_name(person), person.inventory / "secrets"
+    left = [f"server {found}" for found in servers - {PRIMARY, SPARE}] + volumes
+    left += ["its pin"] if name in (secrets / "known_hosts").read_text() else []
+    return left + (["its host key"] if (secrets / "host_keys" / name).exists() else [])
+
+
+def on_a_host(person: Person) -> list[str]:
+    """The same of a copy on the spare host; what was set aside makes room for the next one."""
+    left = [] if emptied(person) else ["a copy or a secret on the spare host"]
+    person.shell(SPARE, f"rm -rf {DATA}.aside-*")
+    return left
+
+
+def main() -> int:
+    with temporary_lab("-drills") as lab, tempfile.TemporaryDirectory() as home:
+        person = newcomer(lab, Path(home), CLUSTER)
+        bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
+        off = "".join(f"  {name}: false\n" for name in bare.split())
+        person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n{off}"})
+        person.done("up", "--yes")
+        walks = []
+        for kind in ("server", "spare host"):
+            walk, began = Walk("drill", kind), time.monotonic()
+            walks.append(walk)
+            if kind == "server":
+                swept(person, walk, points=SERVER_POINTS, clean=lambda: on_a_server(person))
+            else:
+                address = made(person)
+                pin(person)
+                words = ("--on", address)
+                swept(person, walk, *words, points=LIMIT, clean=lambda: on_a_host(person))
+            state = "ok" if not walk.wrong else f"WRONG: {'; '.join(walk.wrong)}"
+            took = time.monotonic() - began
+            sys.stderr.write(f"drill {kind:<10} {walk.points:>4} points {took:>7.1f} s {state}\n")
+        return 1 if any(walk.wrong for walk in walks) else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(main())

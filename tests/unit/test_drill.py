@@ -1,0 +1,393 @@
+"""What a drill judges: listings, WAL, probes, its record, its age. Values only."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgprovision import record
+from pgprovision.errors import InventoryError, Locked
+from pgprovision.inventory.model import Inventory
+from pgprovision.model import Answer, Ask, Diff
+from pgprovision.operations import drill, drill_judged
+from pgprovision.operations.drill import Check, Proof
+from pgprovision.operations.drill_age import drill_troubles
+from pgprovision.quote import unit
+from pgprovision.record import Record
+from pgprovision.report.drills import lost, proven
+from pgprovision.resources import listing, scalar, unarchived
+from pgprovision.resources.instance import Instance
+from pgprovision.resources.integrity import Integrity
+from pgprovision.resources.job import JobState
+from pgprovision.resources.pgbackrest import Backup
+from pgprovision.resources.removal import Removal
+from pgprovision.resources.unarchived import Standing
+from pgprovision.resources.vacated import Vacated
+from pgprovision.restore_target import END
+from pgprovision.tasks import drill as tasks
+from tests.folders import Folder, cloud
+
+WAL = "archive/main/15-1/0000000100000000"
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+BACKUP = """\
+backup:
+  repository:
+    {bucket: hcb-backups, endpoint: s3.example.org, region: lab, key: !file key,
+     key_secret: !file key_secret, path: /hcb-lab}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = cloud(tmp_path)
+    made.write("key", "AKIAEXAMPLE")
+    made.write("key_secret", "a-secret-key-of-the-store")
+    made.write("secrets/pgbackrest.passphrase", "p" * 43)
+    return made
+
+
+def inventory(folder: Folder, drill: str = "") -> Inventory:
+    more = f"  drill: {drill}\n" if drill else ""
+    roles = "roles:\n  rails: {password: !file secrets/rails.password}\n"
+    folder.write("secrets/rails.password", "a-password-of-rails")
+    databases = "databases:\n  app: {owner: rails, extensions: [pgcrypto]}\n"
+    text = (folder.path / "cluster.yml").read_text() + roles + databases + BACKUP + more
+    folder.write("cluster.yml", text)
+    return folder.load()
+
+
+# --- F116: what became of the repository ---
+
+
+def listed(*paths: str, **times: int) -> dict[str, tuple[int, int]]:
+    return {path: (1, times.get(path, 1)) for path in paths}
+
+
+OLD = listed(f"{WAL}/000000010000000000000001-a.zst", "backup/main/backup.info")
+
+
+def test_F116_listing_when_nothing_moved_says_nothing() -> None:
+    assert not listing.moved(OLD, dict(OLD))
+
+
+def test_F116_listing_when_production_archived_meanwhile_names_no_foreign_file() -> None:
+    now = {**OLD, **listed(f"{WAL}/000000010000000000000002-b.zst")}
+    found = listing.moved(OLD, now)
+    assert (bool(found), found.foreign) == (True, ())
+
+
+def test_F116_listing_when_a_new_timeline_arrived_names_it() -> None:
+    path = "archive/main/15-1/00000002.history"
+    assert listing.moved(OLD, {**OLD, **listed(path)}).foreign == (f"new: {path}",)
+
+
+def test_F116_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
+    (wal,) = (path for path in OLD if path.startswith("archive"))
+    now = {path: state for path, state in OLD.items() if path != wal}
+    assert listing.moved(OLD, now).foreign == (f"gone: {wal}",)
+
+
+def test_F116_listing_when_a_backup_expired_an_older_one_is_productions_doing() -> None:
+    now = {"backup/main/backup.info": (2, 2), **listed("backup/main/20261129F/manifest")}
+    assert listing.moved(OLD, now).foreign == ()
+
+
+def test_F116_listing_when_wal_was_overwritten_names_it() -> None:
+    (wal,) = (path for path in OLD if path.startswith("archive"))
+    assert listing.moved(OLD, {**OLD, wal: (1, 9)}).foreign == (f"changed: {wal}",)
+
+
+def test_F116_repository_when_it_cannot_be_listed_is_not_called_untouched() -> None:
+    check = drill_judged.repository(Answer(1), Answer(0, b"{}"), reads_only=True)
+    assert not check.ok
+
+
+def test_listing_when_read_holds_files_only() -> None:
+    out = json.dumps({".": {"type": "path"}, "a": {"type": "file", "size": 3, "time": 5}})
+    assert listing.parse(Answer(0, out.encode())) == {"a": (3, 5)}
+
+
+# --- the seconds of data lost ---
+
+
+def standing(text: str) -> Standing:
+    found = unarchived.parse(Answer(0, text.encode()))
+    assert found is not None
+    return found
+
+
+def test_lost_when_everything_is_archived_is_nothing_however_idle() -> None:
+    assert standing("1764417600.5 00000001000000000000000A\n").lost_seconds == 0.0
+
+
+def test_lost_when_a_commit_waits_counts_from_the_oldest_one() -> None:
+    at = datetime(2026, 11, 29, 12, 0, 42, tzinfo=UTC).timestamp()
+    said = f"{at} 00000001000000000000000A\nCOMMIT 2026-11-29 12:00:00.000000 UTC\n"
+    assert standing(said).lost_seconds == pytest.approx(42.0)
+
+
+def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
+    assert unarchived.parse(Answer(3, b"", b"recovery is in progress")) is None
+
+
+@pytest.mark.parametrize(
+    ("lsn", "whole"), [("0/A000000", True), ("0/9000028", True), ("0/8FFFFF8", False)]
+)
+def test_archived_wal_when_the_copy_ends_before_it_is_told(lsn: str, whole: bool) -> None:
+    assert standing("1.0 00000001000000000000000A\n").archived(lsn) is whole
+
+
+def beat(folder: Folder, newest: str, kept: str) -> Proof:
+    declared = inventory(folder, "{heartbeat: {database: app, query: select max(at) from beats}}")
+    (_, ask) = drill_judged.standing_asks(declared)
+    proof = Proof("the end of the WAL", "drill")
+    there = {ask: Answer(0, newest.encode())} if newest else {}
+    drill_judged.measure(
+        declared, proof, Standing(100.0, "0" * 24, 10.0), there, {ask: Answer(0, kept.encode())}
+    )
+    return proof
+
+
+def test_heartbeat_when_both_have_it_measures_what_lies_between(folder: Folder) -> None:
+    proof = beat(folder, "1764417642.0\n", "1764417600.0\n")
+    assert (proof.lost_seconds, proof.lost_by) == (42.0, "heartbeat")
+
+
+def test_heartbeat_when_the_primary_is_silent_leaves_it_to_the_wal(folder: Folder) -> None:
+    proof = beat(folder, "", "1764417600.0\n")
+    assert (proof.lost_seconds, proof.lost_by) == (90.0, "wal")
+
+
+def test_heartbeat_when_the_copy_has_no_row_fails(folder: Folder) -> None:
+    proof = beat(folder, "1764417642.0\n", "\n")
+    assert proof.checks == [Check("heartbeat", False, "no row")]
+
+
+def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
+    told = {"lost_seconds": 90.0, "lost_by": "last commit"}
+    assert lost(told) == "at most 90 s of data lost"
+
+
+# --- probes ---
+
+
+def probed(folder: Folder, judgement: str, answer: Answer) -> Check:
+    declared = inventory(folder, f"{{probes: [{{database: app, query: select 1, {judgement}}}]}}")
+    ask = scalar.scalar(Instance(), "app", "select 1")
+    (check,) = drill_judged.probes(declared, {ask: answer})
+    return check
+
+
+@pytest.mark.parametrize(
+    ("judgement", "said", "ok"),
+    [
+        ("at_least: 10", "10\n", True),
+        ("at_least: 10", "9\n", False),
+        ("at_least: 10", "\n", False),
+        ("at_least: 10", "ten\n", False),
+        ("equals: true", "true\n", True),
+        ("equals: free", "free\n", True),
+        ("equals: free", "paid\n", False),
+        ("equals: 3", "3\n", True),
+    ],
+)
+def test_probe_when_answered_is_judged(folder: Folder, judgement: str, said: str, ok: bool) -> None:
+    assert probed(folder, judgement, Answer(0, said.encode())).ok is ok
+
+
+def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: Folder) -> None:
+    said = b'ERROR:  relation "orders" does not exist\nLINE 1: ...'
+    check = probed(folder, "at_least: 1", Answer(3, b"", said))
+    assert (check.ok, check.found) == (False, 'ERROR:  relation "orders" does not exist')
+
+
+def test_S62_probe_when_asked_is_read_only_and_no_superusers() -> None:
+    text = scalar.scalar(Instance(), "app", "select 1").text
+    assert "begin transaction read only" in text
+    assert "set local role pg_read_all_data" in text
+    assert "statement_timeout" in text
+
+
+# --- the machine: ours, another's, none ---
+
+
+def test_F120_server_when_another_controllers_drill_made_it_is_left() -> None:
+    item = {"name": "x-drill", "created": "now", "labels": {"drill": "laptop"}}
+    drill.check_left(item, "laptop")
+    with pytest.raises(Locked, match="from laptop"):
+        drill.check_left(item, "tower")
+
+
+@pytest.mark.parametrize(("marked", "there"), [("drill", False), ("", True)])
+def test_F120_removal_when_the_label_is_not_there_takes_nothing(marked: str, there: bool) -> None:
+    labels = {"managed-by": "pgprovision", "cluster": "x"}
+    item = {"name": "x-drill", "id": 1, "labels": labels}
+    removal = Removal(cluster="x", collection="servers", called="x-drill", marked=marked)
+    assert (removal.read(Answer(items=(item,))) is not None) is there
+
+
+def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: Folder) -> None:
+    declared = inventory(folder)
+    node = tasks.machine(declared, None)
+    (server,) = tasks.made(tasks.with_machine(declared, node), node, "me")[1].resources
+    wish = server.desired()
+    assert wish is not None
+    assert (wish["private_ip"], wish["placement_group"], wish["protection"]) == (None, None, False)
+    (create, *_) = server.change(Diff(None, wish))
+    assert create.body is not None
+    assert create.body["labels"] == {
+        "managed-by": "pgprovision",
+        "cluster": "hcb-lab",
+        "node": "hcb-lab-drill",
+        "drill": "me",
+    }
+    assert "placement_group" not in create.body
+
+
+def test_F116_drill_when_planned_asks_no_production_node(folder: Folder) -> None:
+    declared = inventory(folder)
+    node = tasks.machine(declared, None)
+    whole = tasks.with_machine(declared, node)
+    tiers = (
+        *tasks.made(whole, node, "me"),
+        *tasks.packages(whole, node),
+        *tasks.copy(whole, node, END),
+        *tasks.sound(whole, node),
+        *tasks.removed(whole, node),
+    )
+    on = {resource.on for tier in tiers for resource in tier.resources}
+    on |= {need.on for tier in tiers for wish in tier.resources for need in wish.needs()}
+    assert on == {"here", "hetzner", "hcb-lab-drill"}
+
+
+def test_B101_host_when_named_on_the_command_line_is_refused(folder: Folder) -> None:
+    declared = inventory(folder)
+    with pytest.raises(InventoryError, match="is db-1, a production host"):
+        drill.check_host(declared, str(declared.primary.private_ip))
+
+
+def test_drill_when_there_are_no_backups_is_refused(folder: Folder) -> None:
+    with pytest.raises(InventoryError, match="no backups to practise with"):
+        drill.check_possible(folder.load(), None)
+
+
+def test_F117_vacated_when_the_host_is_somebody_elses_is_left_alone() -> None:
+    wish = Vacated(on="x-drill", cluster="x", node="x-drill", instance=Instance())
+    assert wish.read(Answer(0, b'{"cluster": "y", "node": "db-1"}')) is None
+    assert wish.read(Answer(0, b"")) is None
+    assert wish.read(Answer(0, b'{"cluster": "x", "node": "x-drill"}')) == {"claim": True}
+
+
+# --- integrity ---
+
+
+def test_integrity_when_a_page_is_broken_differs_and_has_no_actions() -> None:
+    wish = Integrity(on="d", instance=Instance())
+    said = b"pg_amcheck clean\npg_checksums exit 1\npg_checksums checksum failed in block 3\n"
+    before = wish.read(Answer(0, said))
+    assert isinstance(before, dict)
+    assert before == {
+        "pg_amcheck": "clean",
+        "pg_checksums": "exit 1\nchecksum failed in block 3",
+    }
+    diff = Diff(before, wish.desired())
+    assert (diff.keys, tuple(wish.change(diff))) == (("pg_checksums",), ())
+
+
+def test_integrity_when_the_unit_died_fails_with_what_it_said() -> None:
+    wish = Integrity(on="d", instance=Instance(), job_state=JobState("failed"))
+    before = wish.read(Answer(4))
+    assert isinstance(before, dict)
+    (do,) = wish.change(Diff(before, wish.desired()))
+    assert "failed" in do.text
+
+
+def test_integrity_when_of_postgresql_13_asks_no_amcheck() -> None:
+    assert tuple(Integrity(on="d", instance=Instance(version=13)).desired()) == ("pg_checksums",)
+
+
+# --- the record, and its age ---
+
+
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **event: object) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = Record("lab", "drill", approved="test")
+    if event:
+        made.write("drill", **event)
+    made.end("done", 1.0)
+    return record.folder("lab")
+
+
+PROOF = {"result": "proven", "target": "end", "seconds": 840.0, "lost_seconds": 42.0}
+
+
+def test_record_when_a_drill_proved_it_is_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = written(tmp_path, monkeypatch, **PROOF)
+    last = record.last_proven(runs)
+    assert last is not None
+    assert (last.summary["seconds"], last.summary["lost_seconds"]) == (840.0, 42.0)
+    assert all(verdict.sound for verdict in record.verify(runs))
+    assert "drill: proven" in last.text
+
+
+def test_record_when_a_drill_failed_or_was_killed_is_not_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = written(tmp_path, monkeypatch, **{**PROOF, "result": "failed"})
+    Record("lab", "drill", approved="test")  # killed
+    found = list(record.drills(record.read(runs)))
+    assert sorted(one.result for one in found) == ["failed", "not ended"]
+    assert record.last_proven(runs) is None
+
+
+def test_D7_proven_when_read_is_one_line() -> None:
+    told = {**PROOF, "at": "2026-11-26T12:00:00+00:00", "lost_by": "wal"}
+    assert proven(told, NOW) == "3 days ago, 14 min, 42 s of data lost"
+
+
+BACKUPS = (
+    Backup.of(
+        {
+            "label": "20261001F",
+            "type": "full",
+            "timestamp": {"start": 1, "stop": int((NOW - timedelta(days=40)).timestamp())},
+            "info": {"size": 1, "repository": {"delta": 1}},
+            "archive": {"start": "0" * 24, "stop": "0" * 24},
+            "database": {"id": 1, "repo-key": 1},
+            "lsn": {"start": "0/1000000", "stop": "0/1000100"},
+        },
+        {},
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("days", "drill", "troubles"),
+    [(29, "", 0), (30, "", 1), (8, "{period_days: 7}", 1), (None, "", 1), (None, "period", 0)],
+)
+def test_drill_when_older_than_its_period_is_a_trouble(
+    folder: Folder, days: int | None, drill: str, troubles: int
+) -> None:
+    young = drill == "period"
+    declared = inventory(folder, "" if young else drill)
+    last: Mapping[str, Any] | None = None
+    if days is not None:
+        last = {"at": (NOW - timedelta(days=days)).isoformat()}
+    backups = BACKUPS if not young else (replace(BACKUPS[0], stop=int(NOW.timestamp())),)
+    found = list(drill_troubles(declared, last, backups, NOW))
+    assert len(found) == troubles
+    assert all("next: pgprovision drill" in text for text in found)
+
+
+def test_units_command_when_it_holds_specifiers_stays_what_it_is() -> None:
+    assert unit("/bin/x", "a b", "50%", "$HOME") == '/bin/x "a b" "50%%" "$$HOME"'
+
+
+def test_ask_when_equal_is_asked_once() -> None:
+    assert isinstance(scalar.moment(Instance(), "app", "select now()"), Ask)
