@@ -16,6 +16,10 @@ vagrant: setup ## the main job on two machines of Vagrant's; PROVIDER=lxc (defau
 test: setup ## everything: lint, types, unit, cases, laws, functional
 	@scripts/test
 
+backups: setup ## restores, drills, watching, rotation of the passphrase: on real machines, long
+	.venv/bin/pgprovision lab prepare --yes
+	.venv/bin/pytest -rs -m backups
+
 sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; a result file
 	.venv/bin/python -m tests.sweep
 	PGP_SWEEP=1 .venv/bin/pytest -q tests/functional/test_identity.py tests/unit/test_identity_files.py
@@ -30,7 +34,11 @@ pitr: setup ## a hundred restores to a point in time, each compared row by row; 
 bench-restore: setup ## our restore and first seed beside pgbackrest and pg_basebackup; SIZE=2 GB
 	PGP_SIZE=$(or $(SIZE),2) .venv/bin/pytest -q -s benchmarks/restore.py
 
-drill-sweep: setup ## a drill killed at each of its changes, and cleaned up after, half an hour
+drill-backups: setup ## restores, drills, watching, rotation of the passphrase: on real machines, long
+	.venv/bin/pgprovision lab prepare --yes
+	.venv/bin/pytest -rs -m backups
+
+sweep: setup ## a drill killed at each of its changes, and cleaned up after, half an hour
 	.venv/bin/python -m tests.sweep.drill
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md

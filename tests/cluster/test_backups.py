@@ -13,7 +13,7 @@ from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person, Run
 from tests.sweep.walk import Walk, killed
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 SPARE = "/var/lib/postgresql/spare"
 AS_POSTGRES = "cd / && setpriv --reuid=postgres --regid=postgres --init-groups"

@@ -107,6 +107,7 @@ def test_F124_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once
     assert cluster.done("up")["left"] == []
 
 
+@pytest.mark.backups
 def test_F124_F108_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
     cluster: Person,
 ) -> None:

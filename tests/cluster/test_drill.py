@@ -16,7 +16,7 @@ from tests.cluster.conftest import PRIMARY
 from tests.person import Person, Run, finished
 from tests.spare import DATA, SPARE, cluster_name, drill_name, emptied, gone, made, pin
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 PHASES = ["machine", "packages", "restore", "recovery", "checks", "removal"]
 DECLARED = """\

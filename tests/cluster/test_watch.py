@@ -29,7 +29,7 @@ from tests.cluster.conftest import PRIMARY
 from tests.http import listening
 from tests.person import Person, Run
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 UNITS = "/etc/systemd/system"
 DIFF = "pgbackrest-backup-diff.timer"

@@ -16,7 +16,7 @@ from tests.cluster.conftest import PRIMARY
 from tests.laws.postgres.server import Silent
 from tests.person import Person
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 FILE = "/etc/pgprovision/watch/hcb-lab.json"
 NAME = "pgprovision-watch-hcb-lab"

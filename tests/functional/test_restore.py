@@ -16,7 +16,7 @@ from pgprovision.lab.process import wait_until
 from tests.functional.whose import DATA, MARKER, asides
 from tests.person import Person, Run, newcomer
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 ONE, TWO, COPY = "past-1", "past-2", "past-copy"
 BOOKS = "hcb_production"

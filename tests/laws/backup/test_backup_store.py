@@ -19,7 +19,7 @@ from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME
 from tests.toxic_store import ToxicStore, toxic_store
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 AS_POSTGRES = "cd / && setpriv --reuid=postgres --regid=postgres --init-groups"
 SQL = f"{AS_POSTGRES} psql -XAtq -d postgres -c"

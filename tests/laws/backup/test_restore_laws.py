@@ -26,7 +26,7 @@ from tests.laws.backup.machine import NAME, Machine
 from tests.laws.backup.test_backup_laws import Deserter, Killed
 from tests.laws.postgres.server import Silent
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 CUT = Instance(name="cut", port=5499)
 MAIN = Instance()
