@@ -8,6 +8,7 @@ from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, Stat
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.snapshot import Snapshot
 
+ANSWER_SECONDS = 10  # three were too few for two emulated machines to agree on TLS
 STRANGER = "pgprovision_stranger"  # so named that whoever reads the server's log knows who knocks
 ASKED, REJECTED = "asked for its password by a verified server", "rejected"
 _SAID = {"no password supplied": ASKED, "pg_hba.conf rejects connection": REJECTED}
@@ -35,7 +36,8 @@ class NetworkAccess(Resource):
         psql = f"{self.snapshot.instance.bin}/psql"
         lines = [f"[ -x {sh(psql)} ] || exit 4"]
         for user in (STRANGER, *([self.role] if self.role else [])):
-            where = f"{self.conninfo} user={conninfo(user)} connect_timeout=3 passfile=/nonexistent"
+            where = f"{self.conninfo} user={conninfo(user)} passfile=/nonexistent"
+            where += f" connect_timeout={ANSWER_SECONDS}"
             lines.append(f"{sh(psql, '-Xwc', '', '-d', where)} 2>&1 </dev/null | tail -n 1; echo")
         return Ask("\n".join(lines))
 

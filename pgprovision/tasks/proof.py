@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pgprovision.inventory.model import HbaRule, Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.quote import conninfo
-from pgprovision.resources.network_access import NetworkAccess
+from pgprovision.resources.network_access import ANSWER_SECONDS, NetworkAccess
 from pgprovision.resources.proven_login import ProvenLogin
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import CLUSTER_CA, snapshot
@@ -41,7 +41,7 @@ def login(
         snapshot=snapshot(inventory),
         server=inventory.primary.name,
         role=role,
-        conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout=5",
+        conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout={ANSWER_SECONDS}",
         password=inventory.roles[role].password,
         because=because,
     )
@@ -49,12 +49,13 @@ def login(
 
 def replication_login(inventory: Inventory, node: Node) -> ProvenLogin:
     """The replication role logs in from a replica, with its passfile."""
+    streaming = f"{replica.conninfo(inventory, node)} replication=true"
     return ProvenLogin(
         on=node.name,
         snapshot=snapshot(inventory),
         server=inventory.primary.name,
         role=inventory.postgres.replication.role,
-        conninfo=f"{replica.conninfo(inventory, node)} replication=true connect_timeout=5",
+        conninfo=f"{streaming} connect_timeout={ANSWER_SECONDS}",
     )
 
 
