@@ -60,7 +60,7 @@ drop role metabase;
 # What pg_dump puts around its scripts is another word each time.
 DUMP = (
     "{ pg_dump theirs; pg_dump -n theirs hcb_production; pg_dumpall -g | grep metabase;"
-    " psql -XAtqc \"select * from pg_replication_slots where slot_name = 'theirs'\""
+    ' psql -XAtqc "select slot_name, slot_type, active from pg_replication_slots"'
     " hcb_production; } | grep -v '^.\\(un\\)\\?restrict '"
 )
 BREAK = (
