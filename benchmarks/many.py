@@ -55,7 +55,10 @@ def run(folder: Path, *words: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "pgprovision.cli.app", "-i", str(folder), *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     if done.returncode:
-        sys.exit(done.stderr)
+        found = json.loads(done.stdout or "{}")
+        sys.exit(
+            f"exit {done.returncode} {done.stderr}{found.get('failed')} {found.get('left')}"[:3000]
+        )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
