@@ -1,4 +1,4 @@
-.PHONY: setup pitr bench-restore demo vagrant test lint types unit model seeded functional docs fuzz sweep drill-sweep bench trust
+.PHONY: setup pitr bench-restore demo vagrant test lint types unit model seeded functional docs fuzz sweep drill-sweep bench trust backups
 .DEFAULT_GOAL := help
 
 help: ## what there is
