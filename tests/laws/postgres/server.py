@@ -43,9 +43,19 @@ def _versions() -> list[int]:
     return sorted(int(path.parts[-3]) for path in servers)
 
 
+def _clear_abandoned(name: str) -> None:
+    """Drop clusters of test processes that were killed."""
+    for folder in Path("/etc/postgresql").glob(f"*/{name}[0-9]*"):
+        pid = folder.name.removeprefix(name)
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            cluster = (folder.parent.name, folder.name)
+            subprocess.run(["pg_dropcluster", "--stop", *cluster], check=False, capture_output=True)
+
+
 @contextmanager
 def running(name: str = "law") -> Iterator[Instance]:
     """A cluster of its own name and port, gone afterwards."""
+    _clear_abandoned(name)
     versions = _versions()
     version = 15 if 15 in versions else versions[-1]
     with socket.socket() as probe:
