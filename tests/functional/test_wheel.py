@@ -19,6 +19,7 @@ from pathlib import Path
 import pgprovision.render as rendering
 from pgprovision.inventory import NewNode, add_node, load, make_secrets
 from pgprovision.tasks import tiers
+from pgprovision.tasks.timer import Timer
 
 rendered = set()
 inner = rendering._render
@@ -41,6 +42,7 @@ inventory = load(folder)
 for tier in tiers(inventory, inventory.nodes, datetime.now(UTC)):
     for resource in tier.resources:
         resource.settled(Nothing()).desired()
+Timer("watch", "lab", folder, ["/usr/bin/pgprovision", "watch"], "root", "daily").units()
 print(json.dumps({
     "package": str(package),
     "shipped": sorted(path.name for path in rendering.shipped().iterdir()),
