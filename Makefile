@@ -39,7 +39,7 @@ drill-sweep: setup ## a drill killed at each of its changes, and cleaned up afte
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
 	mkdir -p results
-	scripts/test --junitxml=results/tests.xml
+	PGP_RESULTS=results scripts/test --junitxml=results/tests.xml
 	PGP_RESULTS=results $(MAKE) seeded model fuzz
 	.venv/bin/python -m tests.sweep --results results
 	.venv/bin/python -m tests.trust results/tests.xml results $$(git describe --always --dirty)

@@ -25,6 +25,7 @@ from pgprovision.inventory.reading import documents, validated
 from pgprovision.inventory.sourced import Sourced
 from pgprovision.inventory.sources import Sources
 from pgprovision.tasks import tiers
+from tests.figures import keep
 from tests.folders import INVENTORIES, copied
 from tests.hostile import STRINGS
 
@@ -213,6 +214,8 @@ def main() -> int:
         seconds = time.monotonic() - began
     for number, content, wrong in tally.failures[:20]:
         print(f"mutation {number}: {wrong}\n    {content[:200]!r}")
+    kept = {"inventories": count, "seed": seed, "seconds": round(seconds), **tally.ends}
+    keep("fuzz", {**kept, "tracebacks": tally.ends["a traceback"]})
     ends = ", ".join(f"{many} {end}" for end, many in tally.ends.most_common())
     print(f"{count} mutated inventories, seed {seed}: {ends}; {count / seconds:.0f} a second")
     return 1 if tally.failures else 0

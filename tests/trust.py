@@ -79,12 +79,12 @@ def newest(folder: Path) -> dict[str, Mapping[str, Any]]:
 
 def together(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
     """Two sweeps as one: kinds may be walked on different days. Each walk names its commit."""
-    new = [{"commit": after.get("commit"), **walk} for walk in after["walks"]]
+    shared = {name: after.get(name) for name in ("commit", "stride")}
+    new = [{**shared, **walk} for walk in after["walks"]]
     again = {(walk["scenario"], walk["kind"]) for walk in new}
     kept = [w for w in before.get("walks", ()) if (w["scenario"], w["kind"]) not in again]
     walks = [*kept, *new]
     return {
-        **after,
         "points": sum(walk["points"] for walk in walks),
         "converged": sum(walk["points"] for walk in walks if not walk["wrong"]),
         "walks": walks,
@@ -124,7 +124,8 @@ def _runs(results: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
             state = "converged" if not walk["wrong"] else f"WRONG: {walk['wrong'][0][:120]}"
             yield (
                 f"  - {walk['scenario']}, {walk['kind']}: {walk['points']} points,"
-                f" {walk['seconds']} s, commit {walk.get('commit', '?')}, {state}"
+                f" a fault every {walk.get('stride') or 1}, {walk['seconds']} s,"
+                f" commit {walk.get('commit', '?')}, {state}"
             )
 
 

@@ -4,16 +4,14 @@ them: from nothing, killed half-way, with a replica, through rotations and a fai
 docs/security.md says what this shows and what it does not.
 """
 
-import json
-import os
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from pgprovision.lab.manager import Lab
 from tests.canaries import leaks
+from tests.figures import keep
 from tests.hunt import (
     ASSERTED,
     CONTROL,
@@ -154,8 +152,7 @@ def test_S1_to_S14_secret_probes_when_counted_leaked_none(
 ) -> None:
     leaked = leaks(hunt.canaries, dict(sinks))
     probes = sum(len(canary.spellings()) for canary in hunt.canaries) * len(SINKS)
-    result = {"secret probes": probes, "leaked": len(leaked), "processes": hunt.processes}
-    if folder := os.environ.get("PGP_RESULTS"):
-        Path(folder, "secrets.json").write_text(json.dumps(result) + "\n")
+    found = {"secret probes": probes, "leaked": len(leaked), "processes": hunt.processes}
+    keep("secrets", found)
     assert sorted(sinks) == sorted(SINKS)
     assert f"secret probes leaked {len(leaked)} of {probes}" == "secret probes leaked 0 of 1428"

@@ -1,6 +1,5 @@
 """`make seeded`: each mistake into a copy of the checkout, and which test catches it."""
 
-import json
 import os
 import re
 import shutil
@@ -9,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.figures import keep
 from tests.seeded import ROOT, Mistake, apply_words, mistakes
 
 NOT_COPIED = shutil.ignore_patterns(
@@ -33,9 +33,7 @@ def main(chosen: list[str]) -> int:
         print(f"without any mistake this fails too, so the figures mean nothing: {clean}")
     number = sum(by is not None for by in caught.values())
     print(f"caught {number} of {len(caught)}")
-    if results := os.environ.get("PGP_RESULTS"):
-        text = json.dumps({"caught": number, "of": len(caught), "by": caught}, indent=1)
-        Path(results, "seeded.json").write_text(text + "\n")
+    keep("seeded", {"caught": number, "of": len(caught), "by": caught})
     return 0 if number == len(caught) and not clean else 1
 
 

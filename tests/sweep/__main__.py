@@ -1,5 +1,6 @@
 """`make sweep`: crash points of an install, add-replica, a day-two change and destroy, by kinds of
-death; the standing oracles after each. A line for each walk, one JSON file at the end.
+death; the standing oracles after each. A line for each walk, one JSON file with those that ended,
+and a log of what each run said.
 
     python -m tests.sweep [--only kill-before,host] [--stride 4] [--results FOLDER]
 """
@@ -7,7 +8,6 @@ death; the standing oracles after each. A line for each walk, one JSON file at t
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.figures import commit
 from tests.lab import temporary_lab
 from tests.person import Person, finished, newcomer
 from tests.sweep import walk as walks
@@ -34,23 +35,59 @@ WRITABLE = "select pg_is_in_recovery()"
 SQL = ("alter role rails connection limit 7", "alter system set work_mem = '64MB'")
 
 
+class Kept:
+    """The results so far, on disk: a sweep may be cut short."""
+
+    def __init__(self, folder: Path, stride: int) -> None:
+        folder.mkdir(exist_ok=True)
+        self.stride = stride
+        self.walks: list[Walk] = []
+        self.began = datetime.now(UTC)
+        self.commit = commit()
+        self.path = folder / f"sweep-{self.began:%Y%m%dT%H%M%SZ}.json"
+        self.log = self.path.with_suffix(".log")
+
+    @property
+    def points(self) -> int:
+        return sum(walk.points for walk in self.walks)
+
+    @property
+    def converged(self) -> int:
+        return sum(walk.points for walk in self.walks if not walk.wrong)
+
+    def add(self, walk: Walk) -> None:
+        self.walks.append(walk)
+        document = {
+            "version": 2,
+            "what": "sweep",
+            "commit": self.commit,
+            "began": self.began.isoformat(timespec="seconds"),
+            "load": os.getloadavg()[0],
+            "stride": self.stride,
+            "points": self.points,
+            "converged": self.converged,
+            "walks": [walk.document for walk in self.walks],
+        }
+        self.path.write_text(json.dumps(document, indent=2) + "\n")
+
+
 class Sweep:
     """A cluster in a lab, its canary and what was found."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, kept: "Kept") -> None:
         self.person = person
-        self.walks: list[Walk] = []
+        self.kept = kept
         self.rows = 0
 
     @contextmanager
     def walk(self, scenario: str, kind: str) -> Iterator[Walk]:
-        walk, began = Walk(scenario, kind), time.monotonic()
+        walk, began = Walk(scenario, kind, log=self.kept.log), time.monotonic()
         try:
             yield walk
         except Exception as error:
             walk.wrong.append(f"{type(error).__name__}: {error}")
         walk.seconds = round(time.monotonic() - began, 1)
-        self.walks.append(walk)
+        self.kept.add(walk)
         state = "ok" if not walk.wrong else f"WRONG: {'; '.join(walk.wrong)}"
         sys.stderr.write(
             f"{scenario:<12} {kind:<12} {walk.points:>4} points {walk.seconds:>7} s {state}\n"
@@ -62,9 +99,11 @@ class Sweep:
         walk.expect(run_code == 0, f"the last run ended with {run_code}: {err[-600:]}")
         with person.begin("up", "--json") as process:
             again = finished(process, walks.PATIENCE)
+        walk.note(again)
         found = again.document
         walk.expect(
-            again.code == 0 and not found["changes"], f"a rerun changes: {found['changes']}"
+            again.code == 0 and not found["changes"],
+            f"a rerun ends with {again.code}, changes {found['changes']}, fails {found['failed']}",
         )
         walk.expect(set(found["trips"].values()) == {1}, f"trips: {found['trips']}")
         if self.rows:
@@ -115,8 +154,8 @@ def run_text(person: Person) -> str:
     return "\n".join(path.read_text() for path in person.home.rglob("runs/*") if path.is_file())
 
 
-def sweep(person: Person, only: set[str], stride: int) -> list[Walk]:
-    self = Sweep(person)
+def sweep(person: Person, only: set[str], stride: int, kept: Kept) -> None:
+    self = Sweep(person, kept)
 
     def by_kill(point: str) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
         def command(walk: Walk, words: tuple[str, ...]) -> tuple[int, str]:
@@ -143,7 +182,6 @@ def sweep(person: Person, only: set[str], stride: int) -> list[Walk]:
     for kind, command in kinds.items():
         if kind in only:
             self.cycle(kind, command)
-    return self.walks
 
 
 def main() -> int:
@@ -152,32 +190,14 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--stride", type=int, default=1, help="a fault every so many changes")
     options = parser.parse_args()
-    began = datetime.now(UTC)
+    kept = Kept(options.results, options.stride)
     with temporary_lab("-sweep") as lab, tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "sweep"  # the home's name is the cluster's
         folder.mkdir()
-        found = sweep(newcomer(lab, folder, "sweep"), set(options.only.split(",")), options.stride)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    converged = sum(walk.points for walk in found if not walk.wrong)
-    points = sum(walk.points for walk in found)
-    document = {
-        "version": 1,
-        "what": "sweep",
-        "commit": commit,
-        "began": began.isoformat(timespec="seconds"),
-        "load": os.getloadavg()[0],
-        "stride": options.stride,
-        "points": points,
-        "converged": converged,
-        "walks": [vars(walk) for walk in found],
-    }
-    options.results.mkdir(exist_ok=True)
-    path = options.results / f"sweep-{began:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    sys.stderr.write(f"crash points converged: {converged} of {points}; {path}\n")
-    return 0 if points and converged == points else 1
+        person = newcomer(lab, folder, "sweep")
+        sweep(person, set(options.only.split(",")), options.stride, kept)
+    sys.stderr.write(f"crash points converged: {kept.converged} of {kept.points}; {kept.path}\n")
+    return 0 if kept.points and kept.converged == kept.points else 1
 
 
 if __name__ == "__main__":

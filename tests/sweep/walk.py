@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from pgprovision.lab.process import wait_until
 from tests.person import Person, Run, finished
@@ -30,11 +31,25 @@ class Walk:
     points: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
+    codes: list[int] = field(
+        default_factory=list
+    )  # how each run ended, a rerun that finds nothing last
+    log: Path | None = None  # what each run said
 
     def expect(self, holds: bool, what: str) -> None:
         if not holds:
             self.wrong.append(what)
+
+    def note(self, run: Run) -> None:
+        self.codes.append(run.code)
+        if self.log is not None:
+            with self.log.open("a") as log:
+                head = f"{self.scenario}, {self.kind}, after point {self.points}"
+                log.write(f"== {time.strftime('%X')} {head}: exit {run.code}\n{run.err}\n")
+
+    @property
+    def document(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "log"}
 
 
 Inject = Callable[[Person, "subprocess.Popen[str]"], None]
@@ -126,7 +141,9 @@ def struck(
         if not stopped:
             return run
     with person.begin(*words) as process:
-        return finished(process, PATIENCE)
+        run = finished(process, PATIENCE)
+    judge(walk, run)
+    return run
 
 
 def asleep(process: "subprocess.Popen[str]") -> bool:
@@ -143,6 +160,7 @@ def asleep(process: "subprocess.Popen[str]") -> bool:
 
 def judge(walk: Walk, run: Run) -> None:
     """O3: a documented exit code, no traceback, and where it failed a next command."""
+    walk.note(run)
     codes = {*range(8), 130, 143, -signal.SIGKILL}
     walk.expect(run.code in codes, f"exit {run.code}: {run.err[-400:]}")
     walk.expect("Traceback" not in run.err, f"a traceback: {run.err[-800:]}")

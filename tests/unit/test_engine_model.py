@@ -4,10 +4,8 @@
 not know the loop (`goal`), or against a twin of the world where nothing went wrong.
 """
 
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pgprovision import engine, observe
 from pgprovision.backends import host
+from tests.figures import keep
 from tests.model.calm import Calm
 from tests.model.judged import Judged, counted
 from tests.model.troubled import Troubled
@@ -41,8 +40,8 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(module, "ThreadPoolExecutor", InTurn)
     monkeypatch.setattr(host, "AWAY_SECONDS", 0.0)  # a host that is gone here stays away for a run
     yield
-    if folder := os.environ.get("PGP_RESULTS"):
-        Path(folder, "model.json").write_text(json.dumps(counted, indent=1, sort_keys=True) + "\n")
+    if EXAMPLES:
+        keep("model", dict(sorted(counted.items())))
 
 
 @pytest.mark.parametrize(("model", "share"), MODELS.values(), ids=MODELS.keys())

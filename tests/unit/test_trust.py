@@ -47,7 +47,8 @@ def test_sweeps_when_kinds_were_walked_on_different_days_then_each_walks_last_co
         keys = ("scenario", "kind", "points", "wrong")
         found = [{**dict(zip(keys, walk, strict=True)), "seconds": 1.0} for walk in walks]
         path = tmp_path / f"sweep-{number}.json"
-        path.write_text(json.dumps({"commit": commit, "points": 0, "walks": found}))
+        whole = {"commit": commit, "stride": 2 * number - 1, "points": 0, "walks": found}
+        path.write_text(json.dumps(whole))
         os.utime(path, (number, number))
 
     kept(1, "one", ("install", "host", 3, ["no next command"]), ("install", "network", 3, []))
@@ -55,5 +56,5 @@ def test_sweeps_when_kinds_were_walked_on_different_days_then_each_walks_last_co
     sweep = newest(tmp_path)["sweep"]
     assert (sweep["points"], sweep["converged"]) == (7, 7)
     text = page({}, {"sweep": sweep}, "abc")
-    assert "install, host: 4 points, 1.0 s, commit two, converged" in text
-    assert "install, network: 3 points, 1.0 s, commit one, converged" in text
+    assert "install, host: 4 points, a fault every 3, 1.0 s, commit two, converged" in text
+    assert "install, network: 3 points, a fault every 1, 1.0 s, commit one, converged" in text
