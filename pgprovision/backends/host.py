@@ -51,17 +51,27 @@ class Host:
             return None
 
     def _look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+        """A line that was lost since it was last used is no machine that is gone, and a look moves
+        nothing: it is dialled again, and asked once more."""
+        again = self._wire is not None and self.needed
+        while True:
+            try:
+                return self._asked(asks)
+            except OSError as error:
+                self.close()
+                if not again or self._stopping or isinstance(error, TimeoutError):
+                    what = f"the look was cut off: {error}"
+                    raise Unreachable(what, where=self.name) from error
+            again, self._awaited = False, time.monotonic() + AWAY_SECONDS
+
+    def _asked(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
         wire = self._open()
         if wire is None or isinstance(wire, Waiting):
             return wire
         steps = [frames.Step(ask.text) for ask in asks]
         answers: dict[Ask, Answer] = {}
-        try:
-            for frame in self._frames(wire, steps, lambda _: LOOK_SECONDS):
-                answers[asks[frame.index]] = Answer(frame.code, frame.out, frame.err)
-        except (ConnectionError, TimeoutError, OSError) as error:
-            self.close()
-            raise Unreachable(f"the look was cut off: {error}", where=self.name) from error
+        for frame in self._frames(wire, steps, lambda _: LOOK_SECONDS):
+            answers[asks[frame.index]] = Answer(frame.code, frame.out, frame.err)
         return answers
 
     def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:

@@ -57,3 +57,51 @@ def test_F2_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
     lost.stop()
     with pytest.raises(Unreachable, match="it does not answer"):
         lost.look([Ask("true")])
+
+
+class Fading(LocalWire):
+    """A wire that is lost after it was used so many times."""
+
+    def __init__(self, uses: int) -> None:
+        super().__init__()
+        self.uses = uses
+
+    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+        self.uses -= 1
+        if self.uses < 0:
+            raise ConnectionError("cut")
+        return super().run(script, patience)
+
+
+def between_steps(monkeypatch: pytest.MonkeyPatch, *uses: int) -> Host:
+    """It was looked at once; its next lines are lost after so many uses."""
+    monkeypatch.setattr(host, "DIAL_SECONDS", 0.01)
+    lines = [Fading(many) for many in uses]
+    lost = Host("db-1", lambda: lines.pop(0))
+    assert lost.look([Ask("true")])
+    return lost
+
+
+def test_F2_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = between_steps(monkeypatch, 1, 1)
+    assert lost.look([Ask("true")])
+    assert lost.trips == 3
+
+
+def test_F2_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = between_steps(monkeypatch, 1, 0, 1)
+    with pytest.raises(Unreachable, match="the look was cut off"):
+        lost.look([Ask("true")])
+
+
+def test_F2_line_when_lost_and_the_run_is_to_end_then_no_other_is_dialled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = between_steps(monkeypatch, 1, 1)
+    lost.stop()
+    with pytest.raises(Unreachable, match="the look was cut off"):
+        lost.look([Ask("true")])
