@@ -103,7 +103,8 @@ class Sweep:
         found = again.document
         walk.expect(
             again.code == 0 and not found["changes"],
-            f"a rerun ends with {again.code}, changes {found['changes']}, fails {found['failed']}",
+            f"a rerun ends with {again.code}: changes {found['changes']},"
+            f" waits for {found['waiting']}, fails {found['failed']}",
         )
         walk.expect(set(found["trips"].values()) == {1}, f"trips: {found['trips']}")
         if self.rows:
