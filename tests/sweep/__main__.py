@@ -2,7 +2,7 @@
 death; the standing oracles after each. A line for each walk, one JSON file with those that ended,
 and a log of what each run said.
 
-    python -m tests.sweep [--only kill-before,host] [--stride 4] [--results FOLDER]
+    python -m tests.sweep [--only kill-before,host] [--stride 4] [--points 9] [--results FOLDER]
 """
 
 import argparse
@@ -33,6 +33,8 @@ DAY_TWO = (  # what hands and time do between two runs, on the primary
 )
 WRITABLE = "select pg_is_in_recovery()"
 SQL = ("alter role rails connection limit 7", "alter system set work_mem = '64MB'")
+FEW = {"day-two": 3, "destroy": 2}  # strides of commands with few changes
+Command = Callable[[Walk, tuple[str, ...]], tuple[int, str]]
 
 
 class Kept:
@@ -81,7 +83,8 @@ class Sweep:
 
     @contextmanager
     def walk(self, scenario: str, kind: str) -> Iterator[Walk]:
-        walk, began = Walk(scenario, kind, log=self.kept.log), time.monotonic()
+        stride = min(self.kept.stride, FEW.get(scenario, self.kept.stride))
+        walk, began = Walk(scenario, kind, stride, log=self.kept.log), time.monotonic()
         try:
             yield walk
         except Exception as error:
@@ -129,7 +132,7 @@ class Sweep:
             self.person.sql(FIRST, query)
         self.canary()
 
-    def cycle(self, kind: str, command: Callable[[Walk, tuple[str, ...]], tuple[int, str]]) -> None:
+    def cycle(self, kind: str, command: Command) -> None:
         """From nothing to nothing."""
         self.rows = 0
         for scenario, words in (
@@ -155,26 +158,27 @@ def run_text(person: Person) -> str:
     return "\n".join(path.read_text() for path in person.home.rglob("runs/*") if path.is_file())
 
 
-def sweep(person: Person, only: set[str], stride: int, kept: Kept) -> None:
+def sweep(person: Person, only: set[str], points: int, kept: Kept) -> None:
     self = Sweep(person, kept)
 
-    def by_kill(point: str) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
+    def by_kill(when: str, first: int) -> Command:
         def command(walk: Walk, words: tuple[str, ...]) -> tuple[int, str]:
-            run = killed(person, walk, *words, point=point)
+            run = killed(person, walk, *words, point=f"{walk.stride + first}:{when}")
             return run.code, run.err
 
         return command
 
-    def by(inject: walks.Inject, points: int) -> Callable[[Walk, tuple[str, ...]], tuple[int, str]]:
+    def by(inject: walks.Inject, most: int) -> Command:
         def command(walk: Walk, words: tuple[str, ...]) -> tuple[int, str]:
-            run = struck(person, walk, *words, inject=inject, points=points, stride=stride)
+            limit = points or most
+            run = struck(person, walk, *words, inject=inject, points=limit, stride=walk.stride)
             return run.code, run.err
 
         return command
 
     kinds = {
-        "kill-after": by_kill(f"{stride}:after"),
-        "kill-before": by_kill(f"{stride + 1}:before"),
+        "kill-after": by_kill("after", 0),
+        "kill-before": by_kill("before", 1),
         "sshd": by(walks.no_line, walks.LIMIT),
         "network": by(walks.no_network(60), 3),
         "blip": by(walks.no_network(6), 3),
@@ -190,13 +194,14 @@ def main() -> int:
     parser.add_argument("--only", default="kill-after,kill-before,sshd,network,blip,host")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--stride", type=int, default=1, help="a fault every so many changes")
+    parser.add_argument("--points", type=int, default=0, help="at most so many in a command")
     options = parser.parse_args()
     kept = Kept(options.results, options.stride)
     with temporary_lab("-sweep") as lab, tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "sweep"  # the home's name is the cluster's
         folder.mkdir()
         person = newcomer(lab, folder, "sweep")
-        sweep(person, set(options.only.split(",")), options.stride, kept)
+        sweep(person, set(options.only.split(",")), options.points, kept)
     sys.stderr.write(f"crash points converged: {kept.converged} of {kept.points}; {kept.path}\n")
     return 0 if kept.points and kept.converged == kept.points else 1
 

@@ -28,6 +28,7 @@ class Walk:
 
     scenario: str
     kind: str
+    stride: int = 1
     points: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
