@@ -76,6 +76,7 @@ def show_left(outcome: Report) -> None:
 def show_outcome(outcome: Report, record: str | None) -> None:
     """The end of `up`: what changed, what is left, where the record is."""
     show_left(outcome)
+    _show_under_way(outcome)
     _show_remarks(outcome)
     _show_failed(outcome)
     trips = ", ".join(f"{on} {n}" for on, n in outcome.trips.items())
@@ -86,8 +87,7 @@ def show_outcome(outcome: Report, record: str | None) -> None:
 def show_looked(outcome: Report) -> None:
     """The end of a run that changed nothing: what differs, or that nothing does."""
     show_changes(outcome.left)
-    for resource, waiting in outcome.waiting:
-        say(f"{resource.on}: {resource}: under way: {waiting.reason}")
+    _show_under_way(outcome)
     _show_failed(outcome)
     for text in outcome.skipped:
         say_error(f"skipped: {text}")
@@ -96,6 +96,11 @@ def show_looked(outcome: Report) -> None:
     differs = f"{len(outcome.left)} differ{impact}" if outcome.left else "nothing differs"
     notes = f"; {len(outcome.remarks)} notes in status" if outcome.remarks else ""
     say(f"{differs} ({elapsed(outcome.seconds)}{notes})")
+
+
+def _show_under_way(outcome: Report) -> None:
+    for resource, waiting in outcome.waiting:
+        say(f"{resource.on}: {resource}: under way: {waiting.reason}")
 
 
 def _show_remarks(outcome: Report) -> None:

@@ -19,7 +19,7 @@ from pgprovision.engine import PASSES, converge
 from pgprovision.errors import Locked, NotConverged, Unreachable
 from pgprovision.holder import Holder
 from pgprovision.inventory import load
-from pgprovision.model import Change, Diff, Do, Impact, Report, State, Tier
+from pgprovision.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
 from pgprovision.record import Record
 from pgprovision.resources.cluster import set_aside
 from pgprovision.resources.file import File
@@ -161,6 +161,15 @@ def test_exit_code_when_something_differs_or_a_host_failed_then_says_so() -> Non
     assert report.exit_code(Report()) == 0
     assert report.exit_code(Report(left=[change])) == 1
     assert report.exit_code(Report(left=[change], failed={"h": Unreachable("gone")})) == 5
+
+
+def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    waiting = (Thing(on="h", called="x"), Waiting("the standby to connect"))
+    report.show_outcome(Report(waiting=[waiting]), "record")
+    assert report.exit_code(Report(waiting=[waiting])) == 1
+    assert "h: thing x: under way: the standby to connect" in capsys.readouterr().out
 
 
 def test_F67_marker_when_a_node_is_made_then_comes_after_everything_on_it(
