@@ -46,7 +46,7 @@ class Walk:
         if self.log is not None:
             with self.log.open("a") as log:
                 head = f"{self.scenario}, {self.kind}, after point {self.points}"
-                log.write(f"== {time.strftime('%X')} {head}: exit {run.code}\n{run.err}\n")
+                log.write(f"== {time.strftime('%X')} {head}: exit {run.code}\n{run.err}{run.out}\n")
 
     @property
     def document(self) -> dict[str, object]:
