@@ -152,6 +152,11 @@ class Restored(Copied):
             f" {done.lsn}{last}; restore {done.restore_seconds:.1f} s, recovery"
             f" {done.recovery_seconds:.1f} s"
         )
+        if done.beyond:
+            told += (
+                f"; {done.target} lies after the last transaction in the repository: what was"
+                " committed between the two, if anything, had not been archived"
+            )
         return (told, *super().remarks(state))
 
     def change(self, diff: Diff) -> Iterable[Do]:

@@ -132,6 +132,14 @@ def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() 
     assert again is None
 
 
+def test_F118_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
+    done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
+    account = recovery.read(Answer(out=done.encode()))
+    told, *_ = replace(WISH, account=account).remarks({"role": "restored"})
+    assert "time 2026-11-29T03:00:00+00:00 lies after the last transaction" in told
+    assert told.endswith("if anything, had not been archived")
+
+
 def test_restored_when_it_failed_reports_what_was_said() -> None:
     settled, found = state(WISH, seen(job="failed"))
     (do,) = settled.change(differs(settled, found))

@@ -41,7 +41,8 @@ last_lines() {
 run
 ended='recovery ended before configured recovery target was reached'
 if [ -z "$up" ] && [ "$kind" = time ] && grep -q "$ended" "$work/log"; then
-  run -c recovery_target_time= # nothing was committed between the target and the end of the WAL
+  run -c recovery_target_time= # in the archive nothing was committed after the target
+  [ -z "$up" ] || echo "beyond=yes" >>"$account"
 fi
 if [ -z "$up" ]; then
   misses="$ended|requested recovery stop point is before consistent recovery point"
