@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
+from pgprovision.resources.cluster import tablespaces
 from pgprovision.resources.instance import Instance, as_postgres
 
 
@@ -69,11 +70,14 @@ class Restore:
 
     def copy(self, instance: Instance) -> str:
         """`none`: no recovery settings are written. In postgresql.auto.conf they would win over
-        the rendered file; `restore_command` and the signal file are ours to make."""
+        the rendered file; `restore_command` and the signal file are ours to make. Tablespaces go
+        beside the data: where they were may be missing here, or be in use."""
         words = [f"--pg1-path={instance.data_directory}", "--type=none"]
         words += [f"--set={self.backup}"] if self.backup else []
         words += [f"--repo={self.repository}"] if self.repository else []
-        return pgbackrest.pgbackrest(self.stanza, *words, "--log-level-console=detail", "restore")
+        words += ["--log-level-console=detail", "restore", "--tablespace-map-all="]
+        run = pgbackrest.pgbackrest(self.stanza, *words)
+        return f'{run}"{tablespaces(instance.data_directory)}"'
 
 
 def restore_command(stanza: str) -> str:

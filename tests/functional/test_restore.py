@@ -300,6 +300,7 @@ def test_F119_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_buc
     assert document["lost"]["seconds"] > 0
     assert set(document["phases"]) == {"machine", "packages", "restore", "recovery", "rest"}
     assert document["restored"]["timeline"] == 3
+    print({key: document[key] for key in ("lost", "phases", "seconds") if key in document})
     (person.inventory / "nodes" / f"{COPY}.yml").unlink()
     assert person.run("up", "--yes").code == 0
     assert wait_until(lambda: past.rows(TWO) == expected, seconds=30)
