@@ -53,13 +53,14 @@ class View:
 
 
 def look(tiers: Iterable[Tier], targets: Mapping[str, Target], skip: Iterable[str] = ()) -> Look:
-    """Everything these tiers ask: one trip per target, all targets at once."""
+    """Everything these tiers ask: one trip per target, all targets at once. What a resource needs
+    comes before the resource: a job that ends between the two has left it whole, never missing."""
     asks: dict[str, dict[Ask, None]] = {}
     for tier in tiers:
         for resource in tier.resources:
-            asks.setdefault(resource.on, {})[resource.probe()] = None
             for need in resource.needs():
                 asks.setdefault(need.on, {})[need.ask] = None
+            asks.setdefault(resource.on, {})[resource.probe()] = None
     live = [on for on in asks if on not in set(skip)]
     result = Look()
     with ThreadPoolExecutor(max(1, len(live))) as pool:

@@ -74,7 +74,7 @@ class Restored(Copied):
         return Ask(f'{above(self.instance.data_directory)}\ndf -B1 --output=avail "$d" | tail -n 1')
 
     def needs(self) -> tuple[Need, ...]:
-        asks = (*self._listing, self._space, recovery.look(self.instance), self.job.look())
+        asks = (self.job.look(), *self._listing, self._space, recovery.look(self.instance))
         return tuple(Need(self.on, ask) for ask in asks)
 
     def settled(self, facts: Facts) -> Self:

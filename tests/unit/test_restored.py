@@ -1,7 +1,7 @@
 """Restored data: what a look means, what is refused, what stays out of a copy."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +10,8 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Impact, State, Waiting
-from pgprovision.observe import Look
+from pgprovision.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waiting
+from pgprovision.observe import Look, look
 from pgprovision.operations import rebuild, restore
 from pgprovision.operations.re_clone import Former
 from pgprovision.report import Phases
@@ -57,7 +57,7 @@ def seen(
         archived.look("main"): Answer(out=LISTED.encode()),
         recovery.look(HERE): Answer(out=account.encode()),
         WISH.job.look(): Answer(out=f"LoadState={load_state}\nActiveState={job}\n\n50%".encode()),
-        WISH.needs()[2].ask: Answer(out=str(free).encode()),
+        WISH.needs()[3].ask: Answer(out=str(free).encode()),
     }
     return Look({"copy": answers})
 
@@ -97,6 +97,30 @@ def test_restored_when_data_are_to_be_replaced_is_a_loss_that_must_be_allowed() 
 def test_restored_when_it_is_under_way_is_waited_for() -> None:
     _, found = state(WISH, seen(job="active"))
     assert isinstance(found, Waiting)
+
+
+class Asked:
+    """A machine that tells in which order it was asked."""
+
+    name = "copy"
+
+    def __init__(self) -> None:
+        self.asks: list[Ask] = []
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+        self.asks += asks
+        return {ask: Answer() for ask in asks}
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        raise AssertionError(actions)
+
+
+def test_F5_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> None:
+    """The unit is asked for first: what ends later is seen as under way, or whole."""
+    machine = Asked()
+    look((Tier("restored data", (WISH,)),), {"copy": machine})
+    assert machine.asks[0] == WISH.job.look()
+    assert machine.asks[-1] == WISH.probe()
 
 
 def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:

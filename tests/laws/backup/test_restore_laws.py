@@ -256,6 +256,23 @@ def test_F117_machine_when_another_cluster_runs_there_is_refused(canary: Canary)
         canary.world.machine.plan(Vacant(on=NAME, instance=CUT))
 
 
+def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None:
+    """Three at random in `make test`; the same kinds in `make pitr`."""
+    count = int(os.environ.get("PGP_PITR", "3"))
+    draw = random.Random(count)
+    wrong = []
+    for number in range(count):
+        row, kind = canary.row(draw.randrange(31, 100)), ("time", "lsn", "xid")[number % 3]
+        zone, before = draw.choice(ZONES), kind != "lsn" and draw.random() < 0.3
+        text = spelled(row.committed, zone) if kind == "time" else getattr(row, kind)
+        wish = target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
+        found = canary.cut(wish)
+        if found != canary.upto(row.number - before):
+            wrong.append(f"{wish}: {len(found)} rows, row {row.number}")
+    print(f"{count - len(wrong)} of {count} cuts exact")
+    assert wrong == []
+
+
 def test_F117_F118_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
     canary: Canary,
 ) -> None:
@@ -277,20 +294,3 @@ def test_F117_F118_tablespace_when_restored_lies_beside_the_data_and_the_origina
         assert machine.ask(vacated.aside(CUT)).text.split() == [f"{data}.aside-1", link[:-4]]
     finally:
         sql(machine, "drop table if exists distant; drop tablespace far")
-
-
-def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None:
-    """Three at random in `make test`; the same kinds in `make pitr`."""
-    count = int(os.environ.get("PGP_PITR", "3"))
-    draw = random.Random(count)
-    wrong = []
-    for number in range(count):
-        row, kind = canary.row(draw.randrange(31, 100)), ("time", "lsn", "xid")[number % 3]
-        zone, before = draw.choice(ZONES), kind != "lsn" and draw.random() < 0.3
-        text = spelled(row.committed, zone) if kind == "time" else getattr(row, kind)
-        wish = target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
-        found = canary.cut(wish)
-        if found != canary.upto(row.number - before):
-            wrong.append(f"{wish}: {len(found)} rows, row {row.number}")
-    print(f"{count - len(wrong)} of {count} cuts exact")
-    assert wrong == []
