@@ -69,7 +69,7 @@ class Copied(Resource):
     @property
     def job(self) -> Job:
         show = f"tail -c 400 {sh(self.progress)} 2>/dev/null | tr '\\r' '\\n'"
-        return Job(self.unit, progress=show)
+        return Job(self.unit, progress=show, explain=self.source.explain)
 
     def job_seen(self, facts: Facts) -> JobState:
         """How the unit is."""

@@ -30,6 +30,10 @@ CAUSES = (
         "the passphrase (cipher_pass) is not the repository's, or it is damaged",
     ),
     (
+        ("Data corruption detected", "lz4 error", "does not match expected checksum"),
+        "a file in the repository is damaged: pgprovision backup verify names it",
+    ),
+    (
         ("is not later than latest backup label",),
         "a backup was labelled by a clock that was ahead, and until that moment none is taken:"
         " timedatectl",

@@ -7,6 +7,7 @@ from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
 from pgprovision.resources.cluster import tablespaces
 from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.pgbackrest_causes import explained
 
 
 class Seed(Protocol):
@@ -21,6 +22,10 @@ class Seed(Protocol):
 
     def copy(self, instance: Instance) -> str:
         """Fills the empty data directory; says on either stream how far it is, in per cent."""
+        ...
+
+    def explain(self, variable: str) -> str:
+        """Prints what is behind the failure in a shell variable, where that is known."""
         ...
 
 
@@ -45,6 +50,9 @@ class BaseBackup:
             *("pg_basebackup", "-d", self.conninfo, "-D", instance.data_directory),
             *("-S", self.slot, "-X", "stream", "-c", "fast", "-P"),
         )
+
+    def explain(self, variable: str) -> str:
+        return ":"  # PostgreSQL's words say it
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,9 @@ class Restore:
         words += ["--log-level-console=detail", "restore", "--tablespace-map-all="]
         run = pgbackrest.pgbackrest(self.stanza, *words)
         return f'{run}"{tablespaces(instance.data_directory)}"'
+
+    def explain(self, variable: str) -> str:
+        return explained(variable)
 
 
 def restore_command(stanza: str) -> str:

@@ -35,7 +35,8 @@ run() {
   done
 }
 last_lines() {
-  grep -v 'starting up' "$work/log" | tail -n 12 >&2
+  doings='starting up|LOG:  (connection|disconnection|checkpoint|received|aborting|shutting|database)'
+  grep -vE "$doings" "$work/log" | tail -n 12 >&2
 }
 
 run
