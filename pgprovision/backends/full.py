@@ -5,22 +5,27 @@ from collections.abc import Callable
 from pgprovision.errors import PgprovisionError
 
 _SIGNS = ("No space left on device", "Disk quota exceeded", "enough free space")
-LOOK = """
-df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,target | sed 1d |
-while read -r bytes inodes mount; do
-  [ "${bytes%\\%}" -ge 95 ] 2>&- || [ "${inodes%\\%}" -ge 95 ] 2>&- || continue
+_LOOK = """
+df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,avail,itotal,iavail,target |
+sed 1d | while read -r bytes inodes left all free mount; do
+  if [ "$said" ]; then [ "${bytes%\\%}" -ge 95 ] 2>&- || [ "${inodes%\\%}" -ge 95 ] 2>&-
+  else [ "$left" = 0 ] || { [ "$all" != 0 ] && [ "$free" = 0 ]; }; fi || continue
   echo "$mount: $bytes of its bytes are used, $inodes of its inodes; the largest below it:"
   timeout 10 du -xam "$mount" 2>&- | sort -rn | sed -n '2,4s/\\t/ MB /p'
 done"""
 
 
 def explain(error: PgprovisionError, look: Callable[[str], str]) -> None:
-    """Adds to an error that came of a full disk what is full, as a `look` on the machine shows."""
-    if not any(sign in error.what for sign in _SIGNS):
-        return
-    found = look(LOOK).strip()
+    """Adds to an error that came of a full disk what is full, as a `look` on the machine shows.
+
+    Not every program says so: to apt a server `no longer has a Release file`. Then a disk on which
+    nothing at all is left is named."""
+    said = any(sign in error.what for sign in _SIGNS)
+    found = look(f"said={'yes' if said else ''}\n{_LOOK}").strip()
     if found:
         error.what += "\n  full: " + found.replace("\n", "\n    ")
+    elif not said:
+        return
     error.done = error.done or "nothing was cut short: a file is the old one or the new one"
     error.next = (
         "make room there (never by hand in pg_wal), then run the same command again: it goes on "

@@ -1,5 +1,6 @@
 """drill: a restore practised on a machine that is thrown away; list, show, install."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,7 +89,10 @@ def _practise(
         **proof.as_json(),
         "record": path,
         "error": _error(failure),
+        "sent": {},
     }
+    if failure is not None and path is not None:
+        document["sent"] = told(inventory, document)
     if json:
         report.emit(document)
     elif path is not None:
@@ -96,6 +100,21 @@ def _practise(
     if failure is not None:
         raise failure
     return 0
+
+
+def told(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
+    """A restore that is not proven is an alarm: to whom backup.watch says."""
+    from pgprovision.cli.telling import alarm, tell
+    from pgprovision.inventory import watch_file
+    from pgprovision.operations.drill import letter
+
+    if inventory.backup is None or inventory.backup.watch is None:
+        return {}
+    ways = alarm(watch_file.of(inventory), document, lambda: letter(document))
+    sent, failed = tell(ways)
+    for error in failed:
+        report.say_aside(f"not told: {error}")
+    return sent
 
 
 def _clean(inventory: Inventory, node: Node, *, yes: bool, json: bool, wait: float) -> int:

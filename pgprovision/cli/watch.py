@@ -1,7 +1,6 @@
 """watch: the backups judged from outside, by what lies in the bucket; export, install."""
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.errors import InventoryError, NotSent, PgprovisionError, StoreError
+from pgprovision.errors import InventoryError, PgprovisionError, StoreError
 from pgprovision.inventory import load, watch_file
 from pgprovision.inventory.watch_file import WatchFile
 
@@ -41,7 +40,7 @@ def watch(context: typer.Context, file: From = None, json: Json = False) -> int:
 
     options: Options = context.obj
     wanted = _file(options, file)
-    verdict = _looked(wanted)
+    verdict = _looked(wanted, known=file is None)
     document = operation.document(wanted, verdict, {})
     sent, failed = _told(wanted, document)
     verdict = operation.with_unsent(verdict, failed)
@@ -92,8 +91,9 @@ def _file(options: Options, file: Path | None) -> WatchFile:
     return WatchFile.read(file) if file else watch_file.of(load(options.inventory))
 
 
-def _looked(wanted: WatchFile) -> "Verdict":
-    """The verdict, or that there is none."""
+def _looked(wanted: WatchFile, *, known: bool) -> "Verdict":
+    """The verdict, or that there is none. `known`: whether the records of drills lie here."""
+    from pgprovision import record
     from pgprovision.cli.watching import bucket
     from pgprovision.operations import watch as operation
     from pgprovision.operations.watch_judged import judge
@@ -108,32 +108,19 @@ def _looked(wanted: WatchFile) -> "Verdict":
     except StoreError as error:
         return operation.unknown(error, here)
     now = here if given else found.clock
-    return judge(found, operation.limits(wanted), now, here=here)
+    last = record.last_proven(record.folder(wanted.cluster)) if known else None
+    drilled = last.at if last else None
+    limits = operation.limits(wanted)
+    return judge(found, limits, now, here=here, drilled=drilled, drills_known=known)
 
 
 def _told(
     wanted: WatchFile, document: dict[str, Any]
 ) -> tuple[dict[str, bool], list[PgprovisionError]]:
     """Whoever has to know: the heartbeat where all is well, the others where it is not."""
-    from pgprovision.backends import telling
+    from pgprovision.cli import telling
     from pgprovision.operations import watch as operation
 
-    ways: dict[str, Callable[[], None]] = {}
     if document["state"] == operation.FINE:
-        if url := wanted.heartbeat_url:
-            ways["heartbeat"] = lambda: telling.ping(url)
-    else:
-        if hook := wanted.webhook:
-            ways["webhook"] = lambda: telling.post(hook, document)
-        if mail := wanted.mail:
-            ways["mail"] = lambda: telling.mail(mail, *operation.letter(document))
-    sent: dict[str, bool] = {}
-    failed: list[PgprovisionError] = []
-    for way, send in ways.items():
-        try:
-            send()
-            sent[way] = True
-        except NotSent as error:
-            sent[way] = False
-            failed.append(NotSent(error.what, where=f"{way}: {error.where}"))
-    return sent, failed
+        return telling.tell(telling.fine(wanted))
+    return telling.tell(telling.alarm(wanted, document, lambda: operation.letter(document)))

@@ -160,7 +160,12 @@ def ages(backup: Backup, watch: Watch) -> Ages:
         grace=_seconds(span(watch.grace)),
         retention=_seconds(timedelta(days=backup.retention_days)),
         wal=_seconds(span(wal)) if wal else _seconds(marks) if marks else None,
+        drill=_seconds(span(watch.drill_age) if watch.drill_age else _drill_period(backup)),
     )
+
+
+def _drill_period(backup: Backup) -> timedelta:
+    return timedelta(days=backup.drill.period(backup.retention_days))
 
 
 def _seconds(span: timedelta) -> int:

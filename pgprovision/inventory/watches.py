@@ -69,6 +69,9 @@ class Watch(Model):
     wal_age: n.Age | None = None
     """How old the newest WAL may be; if not given, twice mark_every and 10 minutes. Without
     mark_every an idle database looks like a broken one, and only an age given here is judged."""
+    drill_age: n.Age | None = None
+    """How long ago the last proven restore may be, where the record of it is; if not given, as
+    backup.drill has it."""
     time_zone: n.Text = "UTC"
     """The nodes' time zone, in which pgBackRest names backups."""
     heartbeat_url: n.SecretUrl | None = None

@@ -178,3 +178,14 @@ def described(node: Node) -> str:
     if node.address is not None:
         return f"{node.name}, spare host {node.address}"
     return f"{node.name}, a {node.server_type} in {node.location}"
+
+
+def letter(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Subject and text of a mail about a drill that proved nothing. `document`: `drill --json`."""
+    broken = [f"{c['name']}: {c['found']}" for c in document["checks"] if not c["ok"]]
+    error = document["error"]["message"] if document["error"] else ""
+    lines = [f"The restore of {document['target']} is not proven.", ""]
+    lines += [*broken, *document["failures"]] or [error]
+    lines += ["", *(f"left: {one}" for one in document["left"])]
+    lines += [f"record: {document['record']}", "next: pgprovision drill show latest"]
+    return f"[pgprovision] {document['cluster']}: drill failed", "\n".join(lines) + "\n"

@@ -151,11 +151,15 @@ def _hole(hole: Hole) -> Alarm:
     until = f"until {moment(hole.until)}" if hole.until else "until the next backup has ended"
     since = f"after {moment(hole.since)} " if hole.since else ""
     lost = "".join(f"; {label} cannot be restored at all" for label in hole.backups)
+    next = "who can delete in the bucket, and was WAL dropped (backup.archive_queue_max)?"
+    if hole.until:
+        next += " Told until the backups before it have expired"
+    else:
+        next = f"pgprovision backup now; then {next}"
     return Alarm(
         "wal_hole",
         f"WAL {hole.first}{many} is missing: no moment {since}{until} can be restored{lost}",
-        "pgprovision backup now; then who can delete in the bucket, and was WAL dropped"
-        " (backup.archive_queue_max)?",
+        next,
     )
 
 

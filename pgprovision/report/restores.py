@@ -34,6 +34,11 @@ def show_account(node: str, account: Mapping[str, Any]) -> None:
         f"\n{node}: restored from backup {account['backup']} to {account['target']}: timeline"
         f" {account['timeline']}, {account['lsn']}" + (f", last transaction {last}" if last else "")
     )
+    if account["beyond"]:
+        say(
+            f"{account['target']} lies after the last transaction in the repository: what was"
+            " committed between the two, if anything, had not been archived"
+        )
     copied, replayed = (elapsed(account[f"{w}_seconds"]) for w in ("restore", "recovery"))
     say(f"restore {copied}, recovery {replayed}")
 

@@ -42,6 +42,21 @@ def set_aside(directory: str) -> str:
     )
 
 
+def tablespaces(directory: str) -> str:
+    """A shell word: where the tablespaces of a restored data directory lie, beside it. Its inode
+    is in the name, which it keeps when it is renamed aside."""
+    return f"{sh(directory)}.tablespaces-$(stat -c %i {sh(directory)})"
+
+
+def asides(directory: str) -> str:
+    """Shell text that prints what was set aside of it, a path a line, tablespaces included."""
+    here = sh(directory)
+    return (
+        f'for d in {here}.aside-*; do [ -d "$d" ] || continue; echo "$d"\n'
+        f't={here}.tablespaces-$(stat -c %i "$d"); [ ! -d "$t" ] || echo "$t"; done'
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PostgresCluster(Resource):
     """VERSION/NAME made by pg_createcluster with checksums, encoding and locale."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from pgprovision.model import Answer, Ask, Do, Facts, Impact, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.cluster import drop_note, make_parent, set_aside
+from pgprovision.resources.cluster import asides, drop_note, make_parent, set_aside
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.job import IDLE, Job, JobState
@@ -69,7 +69,7 @@ class Copied(Resource):
     @property
     def job(self) -> Job:
         show = f"tail -c 400 {sh(self.progress)} 2>/dev/null | tr '\\r' '\\n'"
-        return Job(self.unit, progress=show)
+        return Job(self.unit, progress=show, explain=self.source.explain)
 
     def job_seen(self, facts: Facts) -> JobState:
         """How the unit is."""
@@ -82,7 +82,7 @@ class Copied(Resource):
             f"[ -e {data}/PG_VERSION ] && [ ! -e {sh(note(self.instance))} ] || exit 4\n"
             f"[ -e {data}/standby.signal ] && echo standby || echo primary\n"
             f'stat -c %i {data}; echo "$({system_identifier(self.instance).text})"\n'
-            f'for d in {data}.aside-*; do [ ! -d "$d" ] || echo "$d"; done'
+            + asides(self.instance.data_directory)
         )
 
     def found(self, answer: Answer) -> Found | Waiting | State | None:

@@ -37,7 +37,7 @@ update() {{ mkdir -p {UPDATED.rpartition("/")[0]}; : >{UPDATED}.new
   apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} -o APT::Update::Error-Mode=any \
     -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 update
   mv {UPDATED}.new {UPDATED}; }}
-install() {{ {_APT} install "$@"; }}
+install() {{ said=$({_APT} install "$@" 2>&1); }}  # dpkg says why on stdout, apt that it failed
 fresh=$(find {UPDATED} -mmin -1440 2>/dev/null) || :
 [ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {UPDATED} \
   2>/dev/null | grep -q . || echo yes)
@@ -115,8 +115,9 @@ class PackageSet(Resource):
         if wanted:
             words = sh(*(f"{n}={self.pinned[n]}" if n in self.pinned else n for n in wanted))
             again = f'{{ [ -z "$updated" ] && update && install {words}; }}'
+            why = "{ printf '%s\\n' \"$said\" >&2; exit 100; }"
             yield Do(
                 f"install {', '.join(wanted)}",
-                f"{_INSTALL}install {words} || {again}",
+                f"{_INSTALL}install {words} || {again} || {why}",
                 timeout=INSTALL_SECONDS,
             )

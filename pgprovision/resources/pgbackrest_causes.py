@@ -29,6 +29,15 @@ CAUSES = (
         ("key/value found outside of section", "unable to load info file", "cipher header"),
         "the passphrase (cipher_pass) is not the repository's, or it is damaged",
     ),
+    (
+        ("Data corruption detected", "lz4 error", "does not match expected checksum"),
+        "a file in the repository is damaged: pgprovision backup verify names it",
+    ),
+    (
+        ("is not later than latest backup label",),
+        "a backup was labelled by a clock that was ahead, and until that moment none is taken:"
+        " timedatectl",
+    ),
     (("TLS error",), _CUT),
     (("HTTP request failed with 403",), "the store forbids it (key, key_secret, bucket)"),
     (("HTTP request failed with 404",), "the store does not have it (bucket, uri_style)"),

@@ -34,7 +34,8 @@ class Account:
     """How a restore went. Seconds as they were measured on the machine; `last_transaction`: when
     the last one that was recovered had been committed (ISO 8601); `lsn`: where recovery ended;
     `newest_wal`: when the newest WAL had come into the repository; `missed`: why the target was
-    not met, in PostgreSQL's words."""
+    not met, in PostgreSQL's words; `beyond`: the target is a time after the last transaction in
+    the repository, so that nothing proves what had been committed until then."""
 
     target: str = ""
     backup: str = ""
@@ -45,6 +46,7 @@ class Account:
     restore_seconds: float = 0.0
     recovery_seconds: float = 0.0
     missed: str = ""
+    beyond: bool = False
 
 
 NOTHING = Account()
@@ -70,6 +72,7 @@ def read(answer: Answer | None) -> Account:
         restore_seconds=round(copied - began, 3) if copied else 0.0,
         recovery_seconds=round(ended - copied, 3) if ended else 0.0,
         missed=said.get("missed", ""),
+        beyond="beyond" in said,
     )
 
 

@@ -17,6 +17,7 @@ from pgprovision.resources.pgbackrest import Backup, moment
 from pgprovision.restore_target import UNTOUCHED, Target
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
+SECOND = 1  # a store tells whole ones: what arrived may have done so up to one later
 PLAN = "pgprovision restore plan shows what can be restored"
 
 
@@ -112,7 +113,7 @@ def _before(target: Target, window: Window, found: Sequence[Window]) -> list[Bac
             raise _outside(f"{target} lies before the end of the first backup", found)
         if wanted > datetime.now(UTC).timestamp():
             raise _outside(f"{target} lies in the future", found)
-        if wanted > window.last:
+        if wanted >= window.last + SECOND:
             raise _outside(
                 f"{target} lies after the arrival of the newest WAL in the repository", found
             )

@@ -74,7 +74,7 @@ class Restored(Copied):
         return Ask(f'{above(self.instance.data_directory)}\ndf -B1 --output=avail "$d" | tail -n 1')
 
     def needs(self) -> tuple[Need, ...]:
-        asks = (*self._listing, self._space, recovery.look(self.instance), self.job.look())
+        asks = (self.job.look(), *self._listing, self._space, recovery.look(self.instance))
         return tuple(Need(self.on, ask) for ask in asks)
 
     def settled(self, facts: Facts) -> Self:
@@ -152,6 +152,11 @@ class Restored(Copied):
             f" {done.lsn}{last}; restore {done.restore_seconds:.1f} s, recovery"
             f" {done.recovery_seconds:.1f} s"
         )
+        if done.beyond:
+            told += (
+                f"; {done.target} lies after the last transaction in the repository: what was"
+                " committed between the two, if anything, had not been archived"
+            )
         return (told, *super().remarks(state))
 
     def change(self, diff: Diff) -> Iterable[Do]:

@@ -5,7 +5,9 @@ from typing import Protocol
 
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
+from pgprovision.resources.cluster import tablespaces
 from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.pgbackrest_causes import explained
 
 
 class Seed(Protocol):
@@ -20,6 +22,10 @@ class Seed(Protocol):
 
     def copy(self, instance: Instance) -> str:
         """Fills the empty data directory; says on either stream how far it is, in per cent."""
+        ...
+
+    def explain(self, variable: str) -> str:
+        """Prints what is behind the failure in a shell variable, where that is known."""
         ...
 
 
@@ -45,6 +51,9 @@ class BaseBackup:
             *("-S", self.slot, "-X", "stream", "-c", "fast", "-P"),
         )
 
+    def explain(self, variable: str) -> str:
+        return ":"  # PostgreSQL's words say it
+
 
 @dataclass(frozen=True)
 class Restore:
@@ -69,11 +78,17 @@ class Restore:
 
     def copy(self, instance: Instance) -> str:
         """`none`: no recovery settings are written. In postgresql.auto.conf they would win over
-        the rendered file; `restore_command` and the signal file are ours to make."""
+        the rendered file; `restore_command` and the signal file are ours to make. Tablespaces go
+        beside the data: where they were may be missing here, or be in use."""
         words = [f"--pg1-path={instance.data_directory}", "--type=none"]
         words += [f"--set={self.backup}"] if self.backup else []
         words += [f"--repo={self.repository}"] if self.repository else []
-        return pgbackrest.pgbackrest(self.stanza, *words, "--log-level-console=detail", "restore")
+        words += ["--log-level-console=detail", "restore", "--tablespace-map-all="]
+        run = pgbackrest.pgbackrest(self.stanza, *words)
+        return f'{run}"{tablespaces(instance.data_directory)}"'
+
+    def explain(self, variable: str) -> str:
+        return explained(variable)
 
 
 def restore_command(stanza: str) -> str:

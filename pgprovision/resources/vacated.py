@@ -7,7 +7,7 @@ from typing import ClassVar
 from pgprovision.model import Answer, Ask, Diff, Do, Impact, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
-from pgprovision.resources.cluster import set_aside
+from pgprovision.resources.cluster import asides, set_aside
 from pgprovision.resources.identity import CLAIM, FOLDER, fields
 from pgprovision.resources.instance import Instance, note
 
@@ -57,4 +57,4 @@ class Vacated(Resource):
 
 def aside(instance: Instance) -> Ask:
     """Data directories that were set aside, one a line."""
-    return Ask(f"ls -d {sh(instance.data_directory)}.aside-* 2>/dev/null; :")
+    return Ask(asides(instance.data_directory))

@@ -185,3 +185,5 @@ def test_D3_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup
     assert new["type"] == "full"
     assert cluster.shell(PRIMARY, f"ls {NOTE} 2>/dev/null; {timer}") == "enabled"
     assert cluster.done("up")["left"] == []
+    newest = "--repo1-retention-full-type=count --repo1-retention-full=1"  # before it is a hole
+    cluster.shell(PRIMARY, f"{AS_POSTGRES} pgbackrest --stanza=main {newest} expire")

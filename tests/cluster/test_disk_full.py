@@ -22,9 +22,10 @@ INODES = "i=0; while true 2>&- >{0}/fill.$i; do i=$((i+1)); done; ! true 2>&- >{
 
 
 @contextmanager
-def full(person: Person, folder: str, fill: str = BYTES) -> Iterator[None]:
-    """The folder on a small disk of its own, with nothing left."""
-    room = f"size=$(( $(du -sk {KEEP} | cut -f1) * 5 / 4 + 1024 ))k"
+def full(person: Person, folder: str, fill: str = BYTES, spare: int = 1024) -> Iterator[None]:
+    """The folder on a small disk of its own, with nothing left. `spare`: kB that it has once there
+    is room again."""
+    room = f"size=$(( $(du -sk {KEEP} | cut -f1) * 5 / 4 + {spare} ))k"
     inodes = f"nr_inodes=$(( $(find {KEEP} | wc -l) + 200 ))"
     person.shell(PRIMARY, f"rm -rf {KEEP}; cp -a {folder} {KEEP}")
     person.shell(PRIMARY, f"mount -t tmpfs -o {room},{inodes} room {folder}")
@@ -57,6 +58,28 @@ def test_F124_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named
     assert "next: make room there (never by hand in pg_wal)" in run.err
     assert after == before
     assert again["left"] == []
+    assert cluster.done("up", "--yes")["left"] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "fill"),
+    [("/var/cache/apt", BYTES), ("/var/lib/apt", INODES), ("/var/lib/dpkg", BYTES)],
+    ids=["archives", "lists, by inodes", "dpkg's own"],
+)
+def test_F124_package_when_apt_has_no_room_then_the_mount_is_named_and_the_rerun_installs_it(
+    cluster: Person, folder: str, fill: str
+) -> None:
+    cluster.shell(PRIMARY, "apt-get -qy remove tmux >&2; apt-get clean; rm -rf /var/lib/apt/lists")
+    with full(cluster, folder, fill, spare=200_000):
+        run = cluster.run("up", "--yes")
+        make_room(cluster, folder)
+        again = cluster.done("up", "--yes")
+        cluster.shell(PRIMARY, f"rm -rf {KEEP}; cp -a {folder} {KEEP}")
+    cluster.shell(PRIMARY, f"cp -a {KEEP}/. {folder}; rm -rf {KEEP}")
+    assert run.code == 5, run.err
+    assert f"full: {folder}: " in run.err
+    assert again["left"] == []
+    assert cluster.shell(PRIMARY, "dpkg-query -W -f '${db:Status-Status}' tmux") == "installed"
     assert cluster.done("up", "--yes")["left"] == []
 
 

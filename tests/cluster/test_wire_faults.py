@@ -1,5 +1,6 @@
 """The way to a machine: it drops, stalls, or the machine behind it dies."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -78,6 +79,21 @@ def test_F17_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person)
     assert written == ""
     assert cluster.done("up", "--yes")["left"] == []
     assert cluster.drift() == {}
+
+
+@pytest.mark.usefixtures("slow")
+def test_F2_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
+    cluster: Person,
+) -> None:
+    with running(cluster) as process:
+        assert under_way(cluster)
+        with cut_off(cluster, PRIMARY), cut_off(cluster, REPLICA):
+            time.sleep(6)  # less than a line or the lock takes for dead
+        go_on(cluster)
+        run = finished(process)
+    assert run.code == 0, run.err
+    for node in (PRIMARY, REPLICA):
+        assert cluster.shell(node, f"{SINCE} | grep -c ' install tmux'") == "1"
 
 
 @pytest.mark.usefixtures("slow")

@@ -346,6 +346,18 @@ def test_record_when_a_drill_failed_or_was_killed_is_not_proven(
     assert record.last_proven(runs) is None
 
 
+def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
+    checks = [Check("starts", True, "15.20"), Check("roles", False, "rails is not there")]
+    proof = Proof(target="the end of the WAL", machine="shop-drill", checks=checks)
+    proof.failures.append("removal: the cloud did not answer")
+    error = {"error": "DrillFailed", "message": "the restore is not proven"}
+    document = {"cluster": "shop", **proof.as_json(), "record": "/x.jsonl", "error": error}
+    subject, text = drill.letter(document)
+    assert subject == "[pgprovision] shop: drill failed"
+    assert "roles: rails is not there\nremoval: the cloud did not answer\n" in text
+    assert "starts" not in text
+
+
 def test_D7_proven_when_read_is_one_line() -> None:
     told = {**PROOF, "at": "2026-11-26T12:00:00+00:00", "lost_by": "wal"}
     assert proven(told, NOW) == "3 days ago, 14 min, 42 s of data lost"

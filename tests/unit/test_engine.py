@@ -36,6 +36,17 @@ def test_converge_when_nothing_differs_then_one_look_and_no_act() -> None:
     assert (world.looks, world.acts, report.left, report.changed) == (1, [], [], [])
 
 
+def test_F91_tier_when_it_is_large_then_every_difference_is_found_in_its_order() -> None:
+    names = [f"x{n}" for n in range(1050)]
+    broken = {f"x{n}" for n in range(0, 1050, 70)}
+    world = World("h", {name: {"a": "broken" if name in broken else "1"} for name in names})
+    tier = Tier("many", tuple(map(thing, names)))
+    report = run([world], tier)
+    expected = [name for name in names if name in broken]
+    assert [change.resource.name for change in report.changed] == expected
+    assert run([world], tier).changed == []
+
+
 def test_plan_when_something_differs_then_names_it_and_moves_nothing() -> None:
     world = World("h")
     targets = {"h": world}

@@ -179,6 +179,13 @@ def test_F118_target_when_outside_is_bad_input_and_the_window_is_told(
     assert "timeline 1: 2026-11-01T03:00:00+00:00 to 2026-11-09" in str(refused.value)
 
 
+def test_F118_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> None:
+    second = 1 / DAY
+    assert choose(at(15 + 0.9 * second), BACKUPS, (ONE, TWO)).backup == BACKUPS[2]
+    with pytest.raises(InventoryError, match="after the arrival of the newest WAL"):
+        choose(at(15 + 1.1 * second), BACKUPS, (ONE, TWO))
+
+
 def test_damaged_backup_when_not_asked_for_is_passed_over() -> None:
     torn = replace(BACKUPS[2], damaged=True)
     assert choose(END, (*BACKUPS[:2], torn), (ONE, TWO)).backup == BACKUPS[1]
@@ -237,5 +244,5 @@ def test_account_when_read_tells_phases_and_the_end() -> None:
     )
     account = recovery.read(Answer(out=text.encode()))
     assert (account.restore_seconds, account.recovery_seconds) == (12.25, 2.25)
-    assert (account.timeline, account.lsn) == (2, "0/5")
+    assert (account.timeline, account.lsn, account.beyond) == (2, "0/5", False)
     assert recovery.read(None) == recovery.read(Answer(1)) == recovery.NOTHING

@@ -1,7 +1,7 @@
 """Restored data: what a look means, what is refused, what stays out of a copy."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +10,8 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Impact, State, Waiting
-from pgprovision.observe import Look
+from pgprovision.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waiting
+from pgprovision.observe import Look, look
 from pgprovision.operations import rebuild, restore
 from pgprovision.operations.re_clone import Former
 from pgprovision.report import Phases
@@ -57,7 +57,7 @@ def seen(
         archived.look("main"): Answer(out=LISTED.encode()),
         recovery.look(HERE): Answer(out=account.encode()),
         WISH.job.look(): Answer(out=f"LoadState={load_state}\nActiveState={job}\n\n50%".encode()),
-        WISH.needs()[2].ask: Answer(out=str(free).encode()),
+        WISH.needs()[3].ask: Answer(out=str(free).encode()),
     }
     return Look({"copy": answers})
 
@@ -99,6 +99,30 @@ def test_restored_when_it_is_under_way_is_waited_for() -> None:
     assert isinstance(found, Waiting)
 
 
+class Asked:
+    """A machine that tells in which order it was asked."""
+
+    name = "copy"
+
+    def __init__(self) -> None:
+        self.asks: list[Ask] = []
+
+    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+        self.asks += asks
+        return {ask: Answer() for ask in asks}
+
+    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+        raise AssertionError(actions)
+
+
+def test_F5_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> None:
+    """The unit is asked for first: what ends later is seen as under way, or whole."""
+    machine = Asked()
+    look((Tier("restored data", (WISH,)),), {"copy": machine})
+    assert machine.asks[0] == WISH.job.look()
+    assert machine.asks[-1] == WISH.probe()
+
+
 def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
     late = replace(WISH, target=target({"time": "2020-01-01 00:00Z"}))
     settled, found = state(late, seen(data=whole()))
@@ -130,6 +154,14 @@ def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() 
     assert "xid 745 was not met" in do.text
     _, again = state(replace(WISH, target=END), seen(job="failed", account=missed))
     assert again is None
+
+
+def test_F118_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
+    done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
+    account = recovery.read(Answer(out=done.encode()))
+    told, *_ = replace(WISH, account=account).remarks({"role": "restored"})
+    assert "time 2026-11-29T03:00:00+00:00 lies after the last transaction" in told
+    assert told.endswith("if anything, had not been archived")
 
 
 def test_restored_when_it_failed_reports_what_was_said() -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from pgprovision.backends import telling
 from pgprovision.backends.deadline import within
 from pgprovision.cli.app import app
+from pgprovision.cli.drill import told
 from pgprovision.errors import InventoryError, NotSent
 from pgprovision.inventory import load, watch_file
 from pgprovision.inventory.calendar import longest_gap
@@ -66,7 +67,17 @@ def test_ages_when_not_given_come_from_the_schedule(folder: Path) -> None:
     ages = watch_file.of(load(folder)).ages
     delay = 15 * 60
     assert (ages.full, ages.backup) == (7 * 86400 + delay, 86400 + delay)
-    assert (ages.grace, ages.wal, ages.drill) == (3 * 3600, 1800, None)
+    assert (ages.grace, ages.wal, ages.drill) == (3 * 3600, 1800, 30 * 86400)
+
+
+@pytest.mark.parametrize(("given", "days"), [("", 7), ("\n    drill_age: 9d", 9)])
+def test_drill_age_when_not_given_is_the_drills_own_period(
+    folder: Path, given: str, days: int
+) -> None:
+    path = folder / "cluster.yml"
+    text = path.read_text().replace("period_days: 30", "period_days: 7")
+    path.write_text(text.replace("    grace: 3h", f"    grace: 3h{given}"))
+    assert watch_file.of(load(folder)).ages.drill == days * 86400
 
 
 def test_ages_when_given_win_and_a_schedule_that_cannot_be_read_needs_them(folder: Path) -> None:
@@ -158,6 +169,21 @@ def test_url_when_it_cannot_be_told_is_masked(heard: Heard) -> None:
         assert "canary" not in str(error.value)
         assert error.value.__cause__ is None
     assert "http://127.0.0.1/***" in str(refused.value)
+
+
+def test_drill_when_it_proved_nothing_is_told_as_backup_watch_says(
+    folder: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "cluster.yml"
+    hook = "    webhook: !env ALARM_WEBHOOK\n    heartbeat_url: !env ALARM_WEBHOOK"
+    path.write_text(path.read_text().replace("    grace: 3h", f"    grace: 3h\n{hook}"))
+    monkeypatch.setenv("ALARM_WEBHOOK", heard.url)
+    document = {"result": "failed", "failures": ["restore: WAL 00A is missing"]}
+    assert told(load(folder), document) == {"webhook": True}
+    method, _, body = heard.requests[0]
+    assert (method, json.loads(body), len(heard.requests)) == ("POST", document, 1)
+    heard.status = 500
+    assert told(load(folder), document) == {"webhook": False}
 
 
 @contextmanager

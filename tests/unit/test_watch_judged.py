@@ -210,13 +210,16 @@ def test_F114_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> 
     assert f"after {since:%Y-%m-%d %H:%M:%S}Z" in text
     assert "until 2026-11-24 03:10:00Z" in text  # the differential of Tuesday
     assert "cannot be restored at all" not in text
+    assert found.alarms[0].next.endswith("Told until the backups before it have expired")
 
 
 def test_F114_wal_when_missing_after_the_last_backup_waits_for_the_next_one() -> None:
     world = week()
     for name in segments(0x3A0, 0x3A2):
         world.lose(f"{name}-")
-    text = world.judged(NOON).alarms[0].text
+    (alarm,) = world.judged(NOON).alarms
+    text = alarm.text
+    assert alarm.next.startswith("pgprovision backup now; then ")
     assert "0000000100000003000000A0 to 0000000100000003000000A2 (3 segments)" in text
     assert "until the next backup has ended" in text
 

@@ -35,13 +35,15 @@ run() {
   done
 }
 last_lines() {
-  grep -v 'starting up' "$work/log" | tail -n 12 >&2
+  doings='starting up|LOG:  (connection|disconnection|checkpoint|received|aborting|shutting|database)'
+  grep -vE "$doings" "$work/log" | tail -n 12 >&2
 }
 
 run
 ended='recovery ended before configured recovery target was reached'
 if [ -z "$up" ] && [ "$kind" = time ] && grep -q "$ended" "$work/log"; then
-  run -c recovery_target_time= # nothing was committed between the target and the end of the WAL
+  run -c recovery_target_time= # in the archive nothing was committed after the target
+  [ -z "$up" ] || echo "beyond=yes" >>"$account"
 fi
 if [ -z "$up" ]; then
   misses="$ended|requested recovery stop point is before consistent recovery point"

@@ -16,6 +16,7 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused, StepFailed
 from pgprovision.model import Answer, Report
+from pgprovision.resources import vacated
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest import Backup, parse
 from pgprovision.resources.restored import JOB, Restored
@@ -97,13 +98,13 @@ class Canary:
         machine.shell(f"rm -rf /tmp/cuts; mkdir /tmp/cuts; mv {data}* /tmp/cuts/ 2>/dev/null; true")
         return machine.run(self.restored(wish), watcher=watcher)
 
-    def numbers(self) -> list[int]:
+    def numbers(self, table: str = "canary") -> list[int]:
         machine, data = self.world.machine, CUT.data_directory
         own = f"-p {CUT.port} -c hba_file=/tmp/hba -c config_file=/tmp/conf -c fsync=off"
         control = f"cd /; runuser -u postgres -- {CUT.bin}/pg_ctl -D {data} -s -w"
         start = f'-l /tmp/cut.log -o "{own} -c listen_addresses= -c archive_mode=off" start'
         machine.shell(f"{control} {start}")
-        found = sql(machine, "select n from canary order by n", CUT)
+        found = sql(machine, f"select n from {table} order by n", CUT)
         machine.shell(f"{control} -m immediate stop")
         return [int(line) for line in found.split()]
 
@@ -182,8 +183,10 @@ def test_F118_restore_to_a_named_point_is_exact(canary: Canary) -> None:
 
 def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
     last = canary.row(100).committed + timedelta(milliseconds=1)
-    account = canary.cut(target({"time": last.isoformat()}))
-    assert account == canary.upto(100)
+    wish = target({"time": last.isoformat()})
+    assert canary.cut(wish) == canary.upto(100)
+    (told,) = canary.world.machine.remarks(canary.restored(wish))[:1]
+    assert "lies after the last transaction in the repository" in told
 
 
 @pytest.mark.parametrize(
@@ -268,3 +271,26 @@ def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) ->
             wrong.append(f"{wish}: {len(found)} rows, row {row.number}")
     print(f"{count - len(wrong)} of {count} cuts exact")
     assert wrong == []
+
+
+def test_F117_F118_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
+    canary: Canary,
+) -> None:
+    machine, space = canary.world.machine, "/srv/space"
+    machine.shell(f"install -d -o postgres -g postgres -m 700 {space}")
+    sql(machine, f"create tablespace far location '{space}'")
+    try:
+        sql(machine, "create table distant tablespace far as select n from canary")
+        machine.shell("systemctl start pgbackrest-backup@diff.service")
+        archived(machine)
+        before = machine.shell(f"find {space} -printf '%p %i %s\\n'")
+        assert canary.cut(target({})) == canary.upto(100)
+        data = CUT.data_directory
+        (link,) = machine.shell(f"readlink {data}/pg_tblspc/*").split()
+        assert link == f"{data}.tablespaces-{machine.shell(f'stat -c %i {data}')}/far"
+        assert canary.numbers("distant") == canary.upto(100)
+        assert machine.shell(f"find {space} -printf '%p %i %s\\n'") == before
+        machine.shell(f"mv {data} {data}.aside-1")
+        assert machine.ask(vacated.aside(CUT)).text.split() == [f"{data}.aside-1", link[:-4]]
+    finally:
+        sql(machine, "drop table if exists distant; drop tablespace far")

@@ -1,0 +1,74 @@
+"""`drill install` on a machine with systemd: the units as it writes them, fired and failing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgprovision.backends.host import Host
+from pgprovision.backends.local import LocalWire
+from pgprovision.engine import converge
+from pgprovision.lab.process import wait_until
+from pgprovision.model import Impact, Report
+from pgprovision.tasks.timer import HERE, UNITS, Timer
+from tests.cluster.conftest import PRIMARY
+from tests.laws.postgres.server import Silent
+from tests.person import Person
+
+pytestmark = [pytest.mark.lab, pytest.mark.backups]
+
+NAME = "pgprovision-drill-hcb-lab"
+TOLD = "/run/drilled"
+DRILL = ("/bin/sh", "-c", f'echo "$HOME $KEY 100%" >{TOLD}')  # that machine has no pgprovision
+OFTEN = "*-*-* *:*:0/5"
+
+
+def yes(changes: object) -> Impact:
+    return Impact.RELOAD
+
+
+@pytest.fixture
+def machine(cluster: Person) -> Iterator[Host]:
+    """Some machine with systemd; all that is written there is taken away again."""
+    yield Host(HERE, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
+    units = f"{NAME}.timer {NAME}.service"
+    cluster.shell(
+        PRIMARY,
+        f"systemctl stop {units}; systemctl disable -q {NAME}.timer; systemctl reset-failed\n"
+        f"rm -f {UNITS}/{NAME}.* {TOLD} /etc/pgprovision/hcb-lab.env; systemctl daemon-reload",
+    )
+
+
+def installed(machine: Host, folder: Path, calendar: str, *words: str) -> Report:
+    timer = Timer("drill", "hcb-lab", folder, words, "root", calendar, "0")
+    report = converge(timer.tiers(), {HERE: machine}, yes, Silent())
+    assert (report.left, report.failed) == ([], {})
+    return report
+
+
+def test_D7_drill_when_installed_is_started_by_its_timer_and_again_changes_nothing(
+    cluster: Person, machine: Host, tmp_path: Path
+) -> None:
+    cluster.shell(PRIMARY, "echo KEY=of-the-file >/etc/pgprovision/hcb-lab.env")
+    installed(machine, tmp_path, OFTEN, *DRILL)
+    cluster.shell(PRIMARY, f"systemd-analyze verify {UNITS}/{NAME}.service {UNITS}/{NAME}.timer")
+    assert cluster.shell(PRIMARY, f"systemctl is-enabled {NAME}.timer") == "enabled"
+    said = f"cat {TOLD} 2>/dev/null || :"
+    assert wait_until(lambda: cluster.shell(PRIMARY, said) != "", seconds=30)
+    assert cluster.shell(PRIMARY, said) == "/root of-the-file 100%"
+    assert installed(machine, tmp_path, OFTEN, *DRILL).changed == []
+    installed(machine, tmp_path, "monthly", *DRILL)
+    shown = cluster.shell(PRIMARY, f"systemctl show -P NextElapseUSecRealtime {NAME}.timer")
+    assert "-01 00:00:00" in shown
+
+
+def test_D7_drill_when_it_fails_on_schedule_leaves_the_service_failed(
+    cluster: Person, machine: Host, tmp_path: Path
+) -> None:
+    words = ("/bin/sh", "-c", "echo the restore is not proven >&2; exit 1")
+    installed(machine, tmp_path, OFTEN, *words)
+    failed = f"systemctl is-failed {NAME}.service || :"
+    assert wait_until(lambda: cluster.shell(PRIMARY, failed) == "failed", seconds=30)
+    assert NAME in cluster.shell(PRIMARY, "systemctl --failed --plain --no-legend")
+    journal = f"journalctl -u {NAME}.service -o cat"
+    assert "the restore is not proven" in cluster.shell(PRIMARY, journal)
