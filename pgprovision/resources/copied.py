@@ -129,7 +129,7 @@ class Copied(Resource):
         yield f"install -d -o postgres -g postgres -m 0700 {data}"
         yield from self.begun()
         yield f"{self.source.copy(self.instance)} >{progress} 2>&1 ||"
-        yield f"  {{ tail -n 12 {progress} >&2; exit 1; }}"
+        yield f"  {{ grep -v ' DETAIL: ' {progress} | tail -n 12 >&2; exit 1; }}"
         yield (
             f"copied=$({system_identifier(self.instance).text})\n"
             f'[ "$copied" = {wanted} ] || {{ echo "a copy of cluster $copied" >&2; exit 1; }}'

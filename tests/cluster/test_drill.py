@@ -38,9 +38,12 @@ select pg_switch_wal();
 @pytest.fixture(scope="module")
 def drilling(cluster: Person) -> Iterator[Person]:
     """With rows that are archived, and probes that look for them."""
+    file = cluster.inventory / "cluster.yml"
+    before = file.read_text()
     cluster.sql(PRIMARY, TABLE, "hcb_production")
     cluster.rewrite("cluster.yml", {UNDECLARED: DECLARED})
     yield cluster
+    file.write_text(before)
     cluster.sql(PRIMARY, "drop table kept", "hcb_production")
 
 
