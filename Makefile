@@ -34,7 +34,7 @@ pitr: setup ## a hundred restores to a point in time, each compared row by row; 
 bench-restore: setup ## our restore and first seed beside pgbackrest and pg_basebackup; SIZE=2 GB
 	PGP_SIZE=$(or $(SIZE),2) .venv/bin/pytest -q -s benchmarks/restore.py
 
-drill-sweep: setup ## a drill killed at each of its changes, and cleaned up after, half an hour
+drill-sweep: setup ## a drill killed at each of its changes, and cleaned up after, ten minutes
 	.venv/bin/python -m tests.sweep.drill
 
 trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; writes docs/trust.md
