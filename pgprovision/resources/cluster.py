@@ -144,7 +144,7 @@ class PostgresCluster(Resource):
             return  # checksums of a live cluster: shown; pg_checksums needs it stopped
         here, data = note(self.instance), self.instance.data_directory
         config = self.instance.config_directory
-        words = ["pg_createcluster", "--start-conf", "auto", "--port", str(self.instance.port)]
+        words = ["pg_createcluster", "--start-conf", "manual", "--port", str(self.instance.port)]
         words += ["--encoding", self.encoding, "--locale", self.locale]
         words += [str(self.instance.version), self.instance.name]
         without = ["--", "--no-data-checksums"] if self.instance.version >= 18 else []

@@ -84,6 +84,7 @@ def tiers(
         tier("restored data", restored, data),
         tier("configuration for these data", copies, conf),
         tier("kernel", masters, system.kernel),
+        tier("start at boot", made, postgres.at_boot),
         tier("service", masters, postgres.service),
         tier("loaded configuration", masters, configuration.overrides, loaded),
         tier("answers", restored, copy.writable),

@@ -1,6 +1,7 @@
 """Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
 
 from pgprovision.inventory.model import Inventory, Node
+from pgprovision.resources.file import File
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.slot import slot_of
 from pgprovision.resources.snapshot import Snapshot
@@ -33,3 +34,15 @@ def snapshot(inventory: Inventory) -> Snapshot:
 def slot(node: Node) -> str:
     """The physical slot of a replica on its primary."""
     return slot_of(node.name)
+
+
+def config_file(here: Instance, node: Node, name: str, content: str) -> File:
+    """One of pg_createcluster's own, as we have it."""
+    return File(
+        on=node.name,
+        path=f"{here.config_directory}/{name}",
+        content=f"# Written by pgprovision.\n{content}",
+        mode="0640",
+        owner="postgres",
+        group="postgres",
+    )

@@ -18,7 +18,7 @@ from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.unit import Unit
 from pgprovision.resources.unmanaged import Unmanaged
 from pgprovision.tasks import access
-from pgprovision.tasks.places import drop_in, instance, slot, snapshot
+from pgprovision.tasks.places import config_file, drop_in, instance, slot, snapshot
 
 
 def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -31,6 +31,12 @@ def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
         locale=postgres.locale,
         data_checksums=postgres.data_checksums,
     )
+
+
+def at_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
+    """B3: started at boot, and not before its configuration is ours: a machine that lost its power
+    half-way comes up without PostgreSQL."""
+    yield config_file(instance(inventory), node, "start.conf", "auto\n")
 
 
 def service(inventory: Inventory, node: Node) -> Iterator[Resource]:

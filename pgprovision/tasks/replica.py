@@ -6,14 +6,20 @@ from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
 from pgprovision.quote import pgpass
 from pgprovision.resources.file import Directory, File
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.seed import BaseBackup, Restore, Seed
 from pgprovision.resources.standby import JOB, Standby, primary_conninfo
 from pgprovision.resources.streaming import Streaming
 from pgprovision.resources.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.host import release
-from pgprovision.tasks.places import CLUSTER_CA, REPLICATION_PASSFILE, instance, slot, snapshot
+from pgprovision.tasks.places import (
+    CLUSTER_CA,
+    REPLICATION_PASSFILE,
+    config_file,
+    instance,
+    slot,
+    snapshot,
+)
 
 
 def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -28,7 +34,7 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
         "pg_ident.conf": "",
     }
     for name, content in contents.items():
-        yield _config_file(here, node, name, content)
+        yield config_file(here, node, name, content)
 
 
 def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -73,21 +79,10 @@ def stopped(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """E5: it follows nobody any more, also after a reboot. Its data stay."""
     here, on = instance(inventory), node.name
     yield Unit(on=on, unit=JOB, enabled=None, active=False)
-    yield _config_file(here, node, "start.conf", "manual\n")
+    yield config_file(here, node, "start.conf", "manual\n")
     for kind in ("full", "diff") if inventory.backup else ():
         yield Unit(on=on, unit=f"pgbackrest-backup-{kind}.timer", enabled=False, active=False)
     yield Unit(on=on, unit=here.unit, enabled=False, active=False)
-
-
-def _config_file(here: Instance, node: Node, name: str, content: str) -> File:
-    return File(
-        on=node.name,
-        path=f"{here.config_directory}/{name}",
-        content=f"# Written by pgprovision.\n{content}",
-        mode="0640",
-        owner="postgres",
-        group="postgres",
-    )
 
 
 def conninfo(inventory: Inventory, node: Node) -> str:

@@ -52,7 +52,7 @@ BY_HAND = {
         "echo 7200 >/proc/sys/net/ipv4/tcp_keepalive_time",
         ["net.ipv4.tcp_keepalive_time"],
     ),
-    ("closed to others", CONF): (f"chmod o+r {CONF}/start.conf", ["open"]),
+    ("closed to others", CONF): (f"chmod o+r {CONF}/environment", ["open"]),
 }
 
 

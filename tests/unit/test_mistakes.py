@@ -172,6 +172,20 @@ def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
     assert "h: thing x: under way: the standby to connect" in capsys.readouterr().out
 
 
+def test_F2_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = load(folders.lab(tmp_path / "inventory", monkeypatch.setenv))
+    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    mine = [r for t in wishes for r in t.resources if r.on == inventory.primary.name]
+    (cluster,) = [r for r in mine if r.kind == "postgres cluster"]
+    (made,) = cluster.change(Diff(None, {}))
+    assert "--start-conf manual" in made.text
+    names = [r.name.rpartition("/")[2] for r in mine]
+    places = [names.index(n) for n in ("pg_hba.conf", "start.conf", "postgresql@15-main.service")]
+    assert places == sorted(places)
+
+
 def test_F67_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
