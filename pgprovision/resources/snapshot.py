@@ -24,7 +24,12 @@ NOT_THERE = (  # psql's words where no server listens, and setpriv's where none 
 )
 SHARE = 50  # databases that one session looks into, one after the other ...
 SESSIONS = 4  # ... and no more sessions than these at once
-ON_ITS_WAY = ("starting up", "shutting down", "not yet accepting connections")
+ON_ITS_WAY = (
+    "starting up",
+    "shutting down",
+    "not yet accepting connections",
+    "in recovery mode",  # it restarts after a crash
+)
 
 
 @dataclass(frozen=True)

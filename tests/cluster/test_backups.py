@@ -84,6 +84,14 @@ def rotated(cluster: Person) -> Iterator[Rotated]:
         file.unlink(missing_ok=True)
         cluster.sql(PRIMARY, "drop table canary")
         cluster.done("up", "--yes")
+        whole(cluster)
+
+
+def whole(person: Person) -> None:
+    """A repository without a hole again: what was archived elsewhere, or not at all, is missing."""
+    person.done("backup", "now", "--type", "full", "--yes")
+    newest = "--repo1-retention-full-type=count --repo1-retention-full=1"
+    person.shell(PRIMARY, f"{AS_POSTGRES} pgbackrest --stanza=main {newest} expire")
 
 
 def waits(person: Person) -> int:
@@ -185,5 +193,3 @@ def test_D3_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup
     assert new["type"] == "full"
     assert cluster.shell(PRIMARY, f"ls {NOTE} 2>/dev/null; {timer}") == "enabled"
     assert cluster.done("up")["left"] == []
-    newest = "--repo1-retention-full-type=count --repo1-retention-full=1"  # before it is a hole
-    cluster.shell(PRIMARY, f"{AS_POSTGRES} pgbackrest --stanza=main {newest} expire")

@@ -16,7 +16,8 @@ from tests.cluster.conftest import PRIMARY
 from tests.person import Person, Run, finished
 from tests.spare import DATA, SPARE, cluster_name, drill_name, emptied, gone, made, pin
 
-pytestmark = [pytest.mark.lab, pytest.mark.backups]
+pytestmark = pytest.mark.lab
+long = pytest.mark.backups  # the others are in `make test`, too
 
 PHASES = ["machine", "packages", "restore", "recovery", "checks", "removal"]
 DECLARED = """\
@@ -150,6 +151,7 @@ def archiver_broken(person: Person) -> Iterator[None]:
         person.sql(PRIMARY, "select pg_reload_conf()")
 
 
+@long
 def test_F116_drill_when_beside_production_writes_nothing_and_measures_the_loss(
     drilling: Person, spare: str
 ) -> None:
@@ -172,6 +174,7 @@ def test_F116_drill_when_beside_production_writes_nothing_and_measures_the_loss(
     assert aside.startswith(f"{drill_name(drilling)}: set aside; to remove it: rm -r {DATA}.aside-")
 
 
+@long
 def test_drill_when_a_probe_finds_too_little_fails_and_names_it(
     drilling: Person, spare: str
 ) -> None:
@@ -207,6 +210,7 @@ def damaged(person: Person, pattern: str, keep: int = 0) -> Iterator[Path]:
         shutil.copy2(aside, path)
 
 
+@long
 def test_F114_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
     drilling: Person, spare: str
 ) -> None:
@@ -217,6 +221,7 @@ def test_F114_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
     assert "cause: a file in the repository is damaged: pgprovision backup verify" in failure
 
 
+@long
 def test_F114_drill_when_a_wal_segment_is_missing_fails_and_names_it(
     drilling: Person, spare: str
 ) -> None:
@@ -234,6 +239,7 @@ def segments(person: Person) -> list[Path]:
     return sorted(bucket(person).glob("archive/main/*/0000000100000000/*-*.zst"))
 
 
+@long
 def test_F114_drill_when_the_passphrase_is_wrong_fails_and_says_so(
     drilling: Person, spare: str
 ) -> None:
@@ -248,6 +254,7 @@ def test_F114_drill_when_the_passphrase_is_wrong_fails_and_says_so(
     assert "passphrase" in failure
 
 
+@long
 def test_F120_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
     drilling: Person, spare: str
 ) -> None:
@@ -264,6 +271,7 @@ def test_F120_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
 # --- F117, B101: never over anything ---
 
 
+@long
 def test_F117_drill_when_the_host_holds_data_is_refused(drilling: Person, spare: str) -> None:
     drilling.shell(SPARE, f"install -d {DATA}; touch {DATA}/PG_VERSION /run/before")
     run = practise(drilling, spare)
@@ -273,6 +281,7 @@ def test_F117_drill_when_the_host_holds_data_is_refused(drilling: Person, spare:
     assert "holds a PostgreSQL cluster" in run.err
 
 
+@long
 def test_B101_drill_when_the_host_is_production_is_bad_input(drilling: Person) -> None:
     server = drilling.cloud().servers.get_by_name(PRIMARY)
     assert server is not None
@@ -287,6 +296,7 @@ def test_B101_drill_when_the_host_is_production_is_bad_input(drilling: Person) -
 # --- F120: killed ---
 
 
+@long
 @pytest.mark.parametrize("point", ["3:after", "5:before"])
 def test_F120_drill_when_killed_leaves_a_server_that_clean_removes(
     drilling: Person, point: str
@@ -301,6 +311,7 @@ def test_F120_drill_when_killed_leaves_a_server_that_clean_removes(
     assert drill_name(drilling) not in (drilling.inventory / "secrets/host_keys").name
 
 
+@long
 def test_F120_drill_when_killed_on_a_spare_host_is_cleaned_by_the_next(
     drilling: Person, spare: str
 ) -> None:

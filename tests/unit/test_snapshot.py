@@ -25,8 +25,9 @@ def test_snapshot_when_no_server_runs_then_none(answer: Answer) -> None:
     assert SNAPSHOT.parse(answer) is None
 
 
-def test_snapshot_when_the_server_is_starting_then_waiting() -> None:
-    said = f"{SOCKET}FATAL:  the database system is starting up"
+@pytest.mark.parametrize("state", ["starting up", "in recovery mode", "shutting down"])
+def test_snapshot_when_the_server_is_on_its_way_then_waiting(state: str) -> None:
+    said = f"{SOCKET}FATAL:  the database system is {state}"
     assert isinstance(SNAPSHOT.parse(Answer(2, err=said.encode())), Waiting)
 
 

@@ -27,7 +27,8 @@ from tests.laws.backup.machine import NAME, Machine
 from tests.laws.backup.test_backup_laws import Deserter, Killed
 from tests.laws.postgres.server import Silent
 
-pytestmark = [pytest.mark.lab, pytest.mark.backups]
+pytestmark = pytest.mark.lab
+long = pytest.mark.backups  # the others are in `make test`, too
 
 CUT = Instance(name="cut", port=5499)
 MAIN = Instance()
@@ -160,12 +161,13 @@ def test_D6_restore_when_without_a_target_has_every_acknowledged_row(canary: Can
     assert canary.cut(target({})) == canary.upto(100)
 
 
-@pytest.mark.parametrize("zone", ZONES[:3])
+@pytest.mark.parametrize("zone", [ZONES[0], *(pytest.param(z, marks=long) for z in ZONES[1:3])])
 def test_F118_restore_to_a_time_when_in_any_zone_is_exact(canary: Canary, zone: str) -> None:
     moment = spelled(canary.row(45).committed, zone)
     assert canary.cut(target({"time": moment})) == canary.upto(45)
 
 
+@long
 def test_F118_restore_when_right_before_a_time_leaves_that_row_out(canary: Canary) -> None:
     moment = spelled(canary.row(70).committed, "UTC")
     assert canary.cut(target({"time": moment}, inclusive=False)) == canary.upto(69)
@@ -177,10 +179,12 @@ def test_F118_restore_to_a_place_or_transaction_is_exact(canary: Canary, kind: K
     assert canary.cut(target({kind: getattr(row, kind)})) == canary.upto(52)
 
 
+@long
 def test_F118_restore_to_a_named_point_is_exact(canary: Canary) -> None:
     assert canary.cut(target({"name": "sixty"})) == canary.upto(60)
 
 
+@long
 def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
     last = canary.row(100).committed + timedelta(milliseconds=1)
     wish = target({"time": last.isoformat()})
@@ -189,6 +193,7 @@ def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary
     assert "lies after the last transaction in the repository" in told
 
 
+@long
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
@@ -206,6 +211,7 @@ def test_F118_restore_when_the_target_is_not_met_is_bad_input(
     assert canary.world.machine.plan(canary.restored(target({})))  # another target may be tried
 
 
+@long
 def test_F118_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
     canary: Canary,
 ) -> None:
@@ -225,6 +231,7 @@ def test_F114_restore_when_a_segment_is_missing_fails_and_names_it(canary: Canar
         kept.rename(path)
 
 
+@long
 def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canary: Canary) -> None:
     with pytest.raises(Killed):
         canary.run(target({}), watcher=Deserter())
@@ -239,6 +246,7 @@ def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canar
     assert machine.shell(f"ls {data} | grep -c signal", fails=True) == "0"
 
 
+@long
 def test_F66_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
     with pytest.raises(Killed):
         canary.run(target({}), watcher=Deserter())
@@ -251,6 +259,7 @@ def test_F66_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> N
     assert machine.shell(f"ls -d {CUT.data_directory}.aside-*")
 
 
+@long
 def test_F117_machine_when_another_cluster_runs_there_is_refused(canary: Canary) -> None:
     with pytest.raises(Refused, match=r"none of ours: /var/lib/postgresql/15/main"):
         canary.world.machine.plan(Vacant(on=NAME, instance=CUT))
@@ -273,6 +282,7 @@ def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) ->
     assert wrong == []
 
 
+@long
 def test_F117_F118_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
     canary: Canary,
 ) -> None:
