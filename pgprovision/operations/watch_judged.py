@@ -10,6 +10,7 @@ from pgprovision.operations.watch_wal import Hole, holes
 AHEAD = timedelta(minutes=5)  # a label is given before the backup's first object is sent
 BEHIND = timedelta(minutes=45)  # and not long before: a checkpoint and the first file lie between
 SKEW = timedelta(minutes=5)  # the watcher's own clock against the store's
+TOLD_FOR = timedelta(days=1)  # a hole in the WAL, once a later backup has ended
 STUCK = timedelta(hours=12)  # a backup that sends nothing for so long was killed
 
 
@@ -64,18 +65,22 @@ def judge(
     done = repository.finished
     fulls = [backup for backup in done if backup.type == "full"]
     wal = next((one.newest for one in reversed(repository.wal) if one.newest), None)
+    found = tuple(holes(repository, now))
     alarms = (
         *_ages(repository, limits, now),
         *_wal_age(wal, limits, now),
         *_broken(repository, limits, now),
-        *(_hole(hole) for hole in holes(repository, now)),
+        *(_hole(hole) for hole in found if not _over(hole, now)),
         *_clocks(repository, now, here),
         *_drill(repository, limits, now, drilled, drills_known),
     )
     return Verdict(
         at=now,
         alarms=alarms,
-        remarks=tuple(_remarks(repository, limits, now, wal, drills_known)),
+        remarks=(
+            *(_hole(hole).text for hole in found if _over(hole, now)),
+            *_remarks(repository, limits, now, wal, drills_known),
+        ),
         full=fulls[-1] if fulls else None,
         backup=done[-1] if done else None,
         wal=wal,
@@ -146,14 +151,22 @@ def _told(repository: Repository, full: str) -> bool:
     return any(b.label == full and b.once and not b.finished for b in repository.backups)
 
 
+def _over(hole: Hole, now: datetime) -> bool:
+    """Whether it was told long enough. What came before the next backup is lost for good, and an
+    alarm that stays until all of it has expired would hide the next one."""
+    return not hole.backups and hole.until is not None and now - hole.until > TOLD_FOR
+
+
 def _hole(hole: Hole) -> Alarm:
     many = f" to {hole.last} ({hole.count} segments)" if hole.count > 1 else ""
     until = f"until {moment(hole.until)}" if hole.until else "until the next backup has ended"
     since = f"after {moment(hole.since)} " if hole.since else ""
     lost = "".join(f"; {label} cannot be restored at all" for label in hole.backups)
     next = "who can delete in the bucket, and was WAL dropped (backup.archive_queue_max)?"
-    if hole.until:
-        next += " Told until the backups before it have expired"
+    if hole.backups:
+        next = f"pgprovision backup now --type full; then {next}"
+    elif hole.until:
+        next += " Nothing is to be done: a backup has ended since; told for a day"
     else:
         next = f"pgprovision backup now; then {next}"
     return Alarm(

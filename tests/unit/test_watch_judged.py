@@ -201,7 +201,8 @@ def test_backup_when_expired_half_way_or_not_finished_is_no_alarm() -> None:
 def test_F114_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> None:
     world = week()
     world.lose("000000010000000100000020-")
-    found = world.judged(NOON)
+    bridged = datetime(2026, 11, 24, 3, 10, tzinfo=UTC)
+    found = world.judged(bridged + timedelta(days=1))
     assert kinds(found) == ["wal_hole"]
     number = 0x120 - 0x10
     since = SUNDAY + (number - 1) * timedelta(minutes=10)
@@ -210,7 +211,9 @@ def test_F114_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> 
     assert f"after {since:%Y-%m-%d %H:%M:%S}Z" in text
     assert "until 2026-11-24 03:10:00Z" in text  # the differential of Tuesday
     assert "cannot be restored at all" not in text
-    assert found.alarms[0].next.endswith("Told until the backups before it have expired")
+    assert found.alarms[0].next.endswith("a backup has ended since; told for a day")
+    later = world.judged(bridged + timedelta(days=1, seconds=1))
+    assert (later.alarms, later.remarks[0]) == ((), text)
 
 
 def test_F114_wal_when_missing_after_the_last_backup_waits_for_the_next_one() -> None:
