@@ -20,6 +20,7 @@ from pgprovision.model import Answer, Ask, Do, Waiting
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
 DIAL_SECONDS = 1.0
+RELOAD_SECONDS = 10.0  # nobody listens while sshd starts itself anew
 AWAY_SECONDS = 60.0  # an emulated machine that finds 300 MB in one piece was away for 36 s
 
 
@@ -125,6 +126,7 @@ class Host:
             ) from error
         if any(action.reconnects for action in actions):
             self.close()
+            self._awaited = time.monotonic() + RELOAD_SECONDS
 
     def close(self) -> None:
         if self._wire is not None:

@@ -153,6 +153,7 @@ def impatient(cluster: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targ
     monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 1)
     monkeypatch.setattr(ssh, "CONNECT_SECONDS", 2)
     monkeypatch.setattr(host, "LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(host, "AWAY_SECONDS", 2.0)
     with Targets(load(cluster.inventory)) as targets:
         assert targets[REPLICA].look([Ask("true")])
         yield targets[REPLICA]
@@ -163,7 +164,7 @@ def test_F21_look_when_the_link_stalls_then_ends_and_says_so(
 ) -> None:
     with cut_off(cluster, REPLICA), pytest.raises(Unreachable) as caught:
         impatient.look([Ask("true")])
-    assert caught.value.where == REPLICA
+    assert str(caught.value.where).startswith(REPLICA)
     assert impatient.look([Ask("true")])
 
 

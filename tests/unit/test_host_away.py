@@ -59,6 +59,29 @@ def test_F2_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
         lost.look([Ask("true")])
 
 
+@pytest.mark.parametrize(("reconnects", "seconds"), [(True, 10.0), (True, 0.0), (False, 10.0)])
+def test_B6_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, reconnects: bool, seconds: float
+) -> None:
+    monkeypatch.setattr(host, "RELOAD_SECONDS", seconds)
+    monkeypatch.setattr(host, "DIAL_SECONDS", 0.01)
+    answers: list[LocalWire | None] = [LocalWire(), None, None, LocalWire()]
+
+    def connect() -> LocalWire:
+        found = answers.pop(0)
+        if found is None:
+            raise Unreachable("connection refused")
+        return found
+
+    shut = Host("db-1", connect)
+    shut.act([Do("act", "true", reconnects=reconnects)], lambda _: None)
+    if reconnects and not seconds:
+        with pytest.raises(Unreachable, match="connection refused"):
+            shut.look([Ask("true")])
+    else:
+        assert shut.look([Ask("true")])
+
+
 class Fading(LocalWire):
     """A wire that is lost after it was used so many times."""
 
