@@ -95,8 +95,9 @@ def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], c
     lines = [
         "# What was shown",
         "",
-        f"Made by `make trust` at commit {commit}. An id is of the trust programme: F a fault, B a",
-        "bad input, S a security assertion, V an invariant; a test that shows one carries its id.",
+        f"Made by `make trust` or its parts, at commit {commit}. An id is",
+        "of the trust programme: F a fault, B a bad input, S a security assertion, V an invariant;",
+        "a test that shows one carries its id.",
         "",
         "| section | shown | of | not shown |",
         "|---|---|---|---|",
@@ -111,7 +112,7 @@ def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], c
     for one in known:
         entry = tests.get(one, Shown())
         if entry.passed:
-            example = entry.passed[0].rpartition(".")[2].partition("[")[0]
+            example = entry.passed[0].partition("[")[0].rpartition(".")[2]
             lines.append(f"| {one} | {len(entry.passed)} | `{example}` |")
     return "\n".join(lines) + "\n"
 
