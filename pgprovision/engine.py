@@ -105,6 +105,7 @@ class _Run:
     sleep: Callable[[float], None]
     report: Report
     seen: Look = field(default_factory=Look)
+    looked: Sequence[Tier] = ()
     unknown: dict[str, OutcomeUnknown] = field(default_factory=dict)
 
     @property
@@ -152,19 +153,19 @@ class _Run:
         return bool(view.changes or view.waiting) and not self.failed
 
     def look(self, tiers: Sequence[Tier]) -> None:
-        self.seen = observe.look(tiers, self.targets, self.failed)
+        self.seen, self.looked = observe.look(tiers, self.targets, self.failed), tiers
         for on, error in self.seen.failed.items():
             self._lost(on, self.unknown.get(on, error))
         self.unknown.clear()
 
     def settle(self, tiers: Sequence[Tier], ceiling: Impact) -> None:
         """Bring the first of these tiers to rest. Each look is at all of them: the next tier
-        starts from what this one left, without a trip of its own. But a change to the way in waits
-        to be proven, and the host takes it back meanwhile: the look after it is at its tier."""
+        starts from what this one left, without a trip of its own. But where something is under way
+        (a change to the way in that is to be proven, or else the host takes it back; a job that
+        needs the machine for itself), its tier is looked at alone until it has ended."""
         waited: dict[str, float] = {}
         tried: list[tuple[object, ...]] = []
         acts = idle = 0
-        whole = True
         while True:
             if self.operator.stopping:
                 raise interrupted(self.unknown)
@@ -173,14 +174,13 @@ class _Run:
             fresh = _one_restart([c for c in doable if step(c) not in tried])
             waiting = view.waiting + [(c.resource, c.held) for c in view.changes if c.held]
             if not doable and not waiting:
-                if whole:
+                if len(self.looked) >= len(tiers):
                     return
-                whole = True
                 self.look(tiers)
                 continue
-            whole = True
             if not acts and not waited:
                 self.watcher.tier(tiers[0].title)
+            under_way = False
             if fresh:
                 check_ceiling(fresh, ceiling)
                 acts, idle = acts + 1, 0
@@ -188,15 +188,16 @@ class _Run:
                     raise not_converged(doable)
                 self.act(fresh)
                 tried += [step(c) for c in fresh if c.resource.on not in self.unknown]
-                whole = not any(action.reconnects for c in fresh for action in c.actions)
+                under_way = any(action.reconnects for c in fresh for action in c.actions)
             elif waiting:
                 self._wait(waiting, waited)
+                under_way = True
             elif idle < len(SETTLE):
                 self.sleep(SETTLE[idle])
                 idle += 1
             else:
                 raise not_converged(doable)
-            self.look(tiers if whole else tiers[:1])
+            self.look(tiers[:1] if under_way else tiers)
 
     def act(self, changes: Sequence[Change]) -> None:
         """All actions of a pass: one batch per target, targets in parallel. Where a restart fails,
@@ -228,7 +229,8 @@ class _Run:
         """The verification: what still differs now is what is left. Differences that nothing
         can be done about from here (no actions) are left without being an error. Of a host that
         was lost, what was planned and not done is left."""
-        self.look(tiers)
+        if len(self.looked) < len(tiers):  # each act is followed by a look; was it at all of them?
+            self.look(tiers)
         done = {key(change.resource) for change in self.report.changed}
         undone_of = {key(c.resource): c for c in planned if key(c.resource) not in done}
         for tier in tiers:
@@ -272,7 +274,9 @@ class _Run:
                     next="run the same command again: it attaches to what is under way",
                 )
             self.watcher.waiting(resource, waiting, seconds)
-        self.sleep(min(2.0, 0.2 + (now - min(waited.values())) / 10))
+        seconds = min(2.0, 0.2 + (now - min(waited.values())) / 10)
+        if not observe.await_end(pairs, self.targets, seconds):
+            self.sleep(seconds)
 
 
 def _add(told: list[Change], changes: Sequence[Change]) -> None:

@@ -4,7 +4,7 @@ Pure values; imports nothing of ours. `engine` runs them, `backends` carry them 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Protocol, Self
@@ -85,10 +85,13 @@ class Do:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Not there yet and on its way. `limit` is in seconds from the first time it was seen."""
+    """Not there yet and on its way. `limit` is in seconds from the first time it was seen. `end`,
+    where its machine can tell when it has ended: an ask that is answered then, or after so many
+    seconds, and fails at once where it cannot."""
 
     reason: str
     limit: float = 120.0
+    end: "Callable[[float], Ask] | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,27 @@ def look(tiers: Iterable[Tier], targets: Mapping[str, Target], skip: Iterable[st
     return result
 
 
+def await_end(
+    waiting: Iterable[tuple[Resource, Waiting]], targets: Mapping[str, Target], seconds: float
+) -> bool:
+    """Wait where it is under way, `seconds` at the most: its end is known at once, and the machine
+    is not asked again and again meanwhile. False where none could tell."""
+    asks = {wish.on: what.end(seconds) for wish, what in waiting if what.end}
+    if not asks:
+        return False
+
+    def ended(on: str) -> bool:
+        try:
+            answers = targets[on].look((asks[on],))
+        except PgprovisionError:
+            return False  # the look that follows says it
+        return isinstance(answers, Mapping) and not answers[asks[on]].code
+
+    with ThreadPoolExecutor(len(asks)) as pool:
+        jobs = [pool.submit(ended, on) for on in asks]
+        return any(job.result() for job in jobs)
+
+
 def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
     """What differs in this tier. Raises Refused or InventoryError, with everything that is wrong in
     the tier in one report."""

@@ -88,7 +88,10 @@ class Taken(Resource):
             return {"full_backup": TAKEN}
         if self.job_state.state == "running" or info.running:
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            return Waiting(f"{self.what}: {done[-1] if done else 'begun'}", STALLED_SECONDS)
+            said = f"{self.what}: {done[-1] if done else 'begun'}"
+            if self.job_state.state == "running":
+                return self.job.waiting(said, STALLED_SECONDS)
+            return Waiting(said, STALLED_SECONDS)  # another's
         if info.trouble:
             return {"full_backup": f"unknown: {info.trouble}"}
         if self.job_state.state == "failed":

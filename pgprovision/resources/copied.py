@@ -76,6 +76,13 @@ class Copied(Resource):
         job = facts.get(self.on, self.job.look())
         return self.job.read(job) if job else IDLE
 
+    @property
+    def whole(self) -> str:
+        """A shell condition: there are data, and they are not the former ones."""
+        data, making = sh(self.instance.data_directory), sh(note(self.instance))
+        other = f' && [ "$(stat -c %i {data})" != {sh(self.former)} ]' if self.former else ""
+        return f"[ -e {data}/PG_VERSION ] && [ ! -e {making} ]{other}"
+
     def probe(self) -> Ask:
         data = sh(self.instance.data_directory)
         return Ask(
@@ -90,7 +97,7 @@ class Copied(Resource):
         if self.job_state.state == "running":
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
             now = done[-1] if done else "under way" if self.job_state.said else "begun"
-            return Waiting(f"{self.source.what}: {now}", limit=DAY)
+            return self.job.waiting(f"{self.source.what}: {now}", DAY)
         nothing = {"role": self.failed} if self.job_state.state == "failed" else None
         if answer.code == 4:
             return nothing
@@ -136,4 +143,6 @@ class Copied(Resource):
         )
         yield from self.prepared()
         yield f"sync -f {data}\nrm -f {progress}\n{drop_note(self.instance)}"
-        yield "systemctl daemon-reload\n"
+        conf = sh(f"{self.instance.config_directory}/postgresql.conf")
+        link = sh(f"/run/systemd/generator/postgresql.service.wants/{self.instance.unit}")
+        yield f"[ ! -e {conf} ] || [ -e {link} ] || systemctl daemon-reload\n"

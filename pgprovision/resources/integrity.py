@@ -59,7 +59,7 @@ class Integrity(Resource):
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            return Waiting(f"reading every page: {done[-1] if done else 'begun'}", limit=DAY)
+            return self.job.waiting(f"reading every page: {done[-1] if done else 'begun'}", DAY)
         if answer.code:
             return {"checked": FAILED} if self.job_state.state == "failed" else None
         found: dict[str, str] = {}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pgprovision.model import Answer, Ask, Do
+from pgprovision.model import Answer, Ask, Do, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.unit import last_lines, parse, show
 
@@ -18,6 +18,7 @@ class JobState:
 
 
 IDLE = JobState("none")
+UNASKED = 6  # the exit code of what was left out of a look
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,36 @@ class Job:
             f"case $s in *ActiveState=acti*) {self.progress};; esac; true"
         )
 
+    def idle(self, ask: Ask) -> Ask:
+        """The same, for what only its start needs: not asked while the work runs, whose processors
+        it would take."""
+        runs = f"case $({self._is_active}) in active|activating|deactivating) exit {UNASKED};; esac"
+        return Ask(f"{runs}\n{ask.text}")
+
+    @property
+    def _is_active(self) -> str:
+        return sh("systemctl", "is-active", self.unit)
+
     def read(self, answer: Answer) -> JobState:
         head, _, said = answer.text.partition("\n\n")
         active = parse(Answer(answer.code, head.encode(), answer.err))["ActiveState"]
         if active in ("active", "activating", "deactivating"):
             return JobState("running", said.strip())
         return JobState("failed") if active == "failed" else IDLE
+
+    def waiting(self, reason: str, limit: float) -> Waiting:
+        """For one that runs."""
+        return Waiting(reason, limit, end=self.end)
+
+    def end(self, seconds: float) -> Ask:
+        """Answered when it has ended, or after `seconds`."""
+        follow = sh("timeout", f"{seconds:.1f}", "tail", "-s", "0.1", "-f", "/dev/null")
+        return Ask(
+            f"pid=$({sh('systemctl', 'show', '-p', 'MainPID', '--value', self.unit)})\n"
+            'if [ "${pid:-0}" -gt 0 ]; then '
+            f'{follow} --pid="$pid"; [ $? -eq 124 ] || [ ! -e "/proc/$pid" ]\n'
+            "else sleep 0.1; fi"  # between its last process and systemd's word
+        )
 
     def start(self, why: str, *words: str, user: str = "postgres", weight: int = 25) -> Do:
         """Start it, unless it runs already; a former failure is forgotten. `weight`: its share of
@@ -54,7 +79,7 @@ class Job:
             *(f"--property=CPUWeight={weight}", "--", *plain),
         )
         forget = sh("systemctl", "reset-failed", self.unit)
-        runs = f"systemctl is-active {sh(self.unit)}"
+        runs = self._is_active
         text = f"case $({runs}) in active|activating) exit 0;; esac\n{forget} 2>/dev/null\n{run}"
         ended = f"! {sh('systemctl', '--quiet', 'is-failed', self.unit)}"
         return Do(why, text, until=f"while {runs} >/dev/null; do sleep 2; done; {ended}")

@@ -14,6 +14,7 @@ from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources import archived, pgbackrest, recovery
 from pgprovision.resources.copied import Copied, Found
+from pgprovision.resources.job import UNASKED
 from pgprovision.resources.pgbackrest import Info
 from pgprovision.resources.planned import planned
 from pgprovision.resources.recovery import NOTHING, Account
@@ -65,9 +66,11 @@ class Restored(Copied):
 
     @property
     def _listing(self) -> tuple[Ask, Ask]:
-        return pgbackrest.info(self.stanza, self.repository), archived.look(
-            self.stanza, self.repository
-        )
+        """What may be chosen from; the archive only where something is to be."""
+        info = pgbackrest.info(self.stanza, self.repository)
+        archive = archived.look(self.stanza, self.repository)
+        unless = f"{self.whole} && exit {UNASKED}\n"
+        return self.job.idle(info), self.job.idle(Ask(unless + archive.text))
 
     @property
     def _space(self) -> Ask:
@@ -85,13 +88,15 @@ class Restored(Copied):
             self,
             job_state=self.job_seen(facts),
             account=recovery.read(facts.get(self.on, recovery.look(self.instance))),
-            info=pgbackrest.parse(info) if info else None,
+            info=pgbackrest.parse(info) if info and info.code != UNASKED else None,
             room=int(space.text) if space and space.text.strip().isdigit() else 0,
         )
         seen = facts.get(self.on, self.probe())
         there = seen is not None and isinstance(here.found(seen), Found | Waiting)
         held = here.info
         if there or held is None or held.trouble or not held.system_identifier:
+            return here
+        if archive is None or archive.code == UNASKED:
             return here
         backups = held.of_system(held.system_identifier)
         return replace(here, choice=choose(self.target, backups, archived.parse(archive)))

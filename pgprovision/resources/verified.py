@@ -79,7 +79,7 @@ class Verified(Resource):
 
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":
-            return Waiting(f"looking through repository {self.repository}", DAY)
+            return self.job.waiting(f"looking through repository {self.repository}", DAY)
         found = parse(answer.text)
         if self.job_state.state == "failed":
             return {"looked_through": "failed"}

@@ -15,10 +15,10 @@ from pgprovision.observe import Look, look
 from pgprovision.operations import rebuild, restore
 from pgprovision.operations.re_clone import Former
 from pgprovision.report import Phases
-from pgprovision.resources import archived, pgbackrest, recovery
+from pgprovision.resources import recovery
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.job import JobState
+from pgprovision.resources.job import UNASKED, JobState
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.standby import Standby
@@ -46,20 +46,25 @@ REPLICA = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
 
 
 def seen(
-    *, data: Answer = ABSENT, job: str = "inactive", account: str = "", free: int = 1 << 40
+    wish: Restored = WISH,
+    *,
+    data: Answer = ABSENT,
+    job: str = "inactive",
+    account: str = "",
+    free: int = 1 << 40,
 ) -> Look:
     """What a look at the copy finds: a repository with a backup, and this."""
     one = {**STANZA, "backup": [FULL]}
     load_state = "not-found" if job == "inactive" else "loaded"
-    answers: dict[Ask, Answer] = {
-        WISH.probe(): data,
-        pgbackrest.info("main", 1): Answer(out=json.dumps([one]).encode()),
-        archived.look("main"): Answer(out=LISTED.encode()),
-        recovery.look(HERE): Answer(out=account.encode()),
-        WISH.job.look(): Answer(out=f"LoadState={load_state}\nActiveState={job}\n\n50%".encode()),
-        WISH.needs()[3].ask: Answer(out=str(free).encode()),
-    }
-    return Look({"copy": answers})
+    under_way = f"LoadState={load_state}\nActiveState={job}\n\n50%"
+    said = [under_way, json.dumps([one]), LISTED, str(free), account]
+    answers = [Answer(out=text.encode()) for text in said]
+    if job == "active":
+        answers[1:3] = [Answer(UNASKED)] * 2
+    elif data is not ABSENT and not wish.former:
+        answers[2] = Answer(UNASKED)
+    asks = [need.ask for need in wish.needs()]
+    return Look({"copy": {wish.probe(): data, **dict(zip(asks, answers, strict=True))}})
 
 
 def state(wish: Restored, look: Look) -> tuple[Restored, State | Waiting | None]:
@@ -88,7 +93,8 @@ def test_restored_when_nothing_is_there_starts_the_chosen_backup() -> None:
 
 
 def test_restored_when_data_are_to_be_replaced_is_a_loss_that_must_be_allowed() -> None:
-    settled, found = state(replace(WISH, former="42"), seen(data=whole()))
+    wish = replace(WISH, former="42")
+    settled, found = state(wish, seen(wish, data=whole()))
     (do,) = settled.change(Diff(None, settled.desired()))
     assert found is None
     assert do.impact is Impact.DESTROY
@@ -97,6 +103,17 @@ def test_restored_when_data_are_to_be_replaced_is_a_loss_that_must_be_allowed() 
 def test_restored_when_it_is_under_way_is_waited_for() -> None:
     _, found = state(WISH, seen(job="active"))
     assert isinstance(found, Waiting)
+
+
+def test_F5_restored_when_a_restore_begins_during_the_look_begins_none_of_its_own() -> None:
+    """What was skipped because it runs is no repository without backups."""
+    idle, skipped = WISH.job.look(), seen(job="active")
+    answers = {ask: skipped.get("copy", ask) for ask in (need.ask for need in WISH.needs())}
+    answers |= {idle: seen().get("copy", idle), WISH.probe(): ABSENT}
+    settled, found = state(WISH, Look({"copy": {a: b for a, b in answers.items() if b}}))
+    (do,) = settled.change(differs(settled, found))
+    assert "systemd-run" not in do.text
+    assert "cannot be read from here yet" in do.text
 
 
 class Asked:

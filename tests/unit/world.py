@@ -66,9 +66,11 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class Called(Resource):
-    """Values under a name, as JSON. `patience`: how long it is waited for, in seconds."""
+    """Values under a name, as JSON. `patience`: how long it is waited for, in seconds. `tells`: its
+    target is asked for the end of what is under way."""
 
     called: str
+    tells: bool = False
     patience: ClassVar[float] = 5
 
     @property
@@ -82,7 +84,12 @@ class Called(Resource):
         if answer.code:
             return None
         found: dict[str, str] = json.loads(answer.text)
-        return Waiting(found["waiting"], self.patience) if "waiting" in found else found
+        if "waiting" not in found:
+            return found
+        return Waiting(found["waiting"], self.patience, self._end if self.tells else None)
+
+    def _end(self, seconds: float) -> Ask:
+        return Ask(f"end of {self.called}")
 
 
 @dataclass(frozen=True, kw_only=True)

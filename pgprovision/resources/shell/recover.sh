@@ -31,7 +31,7 @@ run() {
       break
       ;;
     esac
-    sleep 0.2
+    sleep 0.05
   done
 }
 last_lines() {

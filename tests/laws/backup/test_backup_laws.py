@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from pgprovision.errors import PgprovisionError, Refused, StepFailed
-from pgprovision.model import Resource, Waiting
+from pgprovision.model import Answer, Ask, Resource, Waiting
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.job import UNASKED, Job
 from pgprovision.resources.pgbackrest import CONFIG
 from pgprovision.resources.unit import Unit
 from tests.laws.backup.conftest import World
@@ -164,6 +165,27 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
     with pytest.raises(PgprovisionError, match="on fire"):
         world.machine.run(Unit(on=NAME, unit="fire.service", enabled=None))
     world.machine.shell("rm /etc/systemd/system/fire.service; systemctl reset-failed")
+
+
+def test_A7_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given(
+    world: World,
+) -> None:
+    machine, job = world.machine, Job("pgprovision-law.service")
+    free = job.idle(Ask("echo asked"))
+
+    def begin(seconds: str) -> None:
+        machine.shell(job.start("a law", "sleep", seconds).text)
+
+    begin("3600")
+    assert machine.ask(free) == Answer(UNASKED)
+    assert machine.ask(job.end(0.5)).code == 0
+    assert job.read(machine.ask(job.look())).state == "running"
+    machine.shell(f"systemctl stop {job.unit}")
+    begin("1")
+    while job.read(machine.ask(job.look())).state == "running":  # each ask ends with it, or soon
+        assert machine.ask(job.end(50.0)).code == 0
+    assert machine.ask(free).text == "asked\n"
+    assert machine.ask(job.end(50.0)).code == 0
 
 
 def test_F53_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
