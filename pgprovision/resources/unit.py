@@ -95,8 +95,8 @@ class Unit(Resource):
             yield Do(f"{verb} {unit}", sh("systemctl", "--quiet", verb, unit))
         if diff.moved("active"):
             verb = "start" if self.active else "stop"
-            failed = str(before.get("active")).startswith("failed")
-            reset = sh("systemctl", "reset-failed", unit) + "; " if failed else ""
+            # This start is wished, and none of those that systemd counts before it gives up.
+            reset = sh("systemctl", "reset-failed", unit) + " 2>/dev/null; "
             more = _complaints(self.log) if self.log else ":"
             said = f"{{ {last_lines(unit)}; {more}; }} >&2; exit 1"
             yield Do(

@@ -167,6 +167,21 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
     world.machine.shell("rm /etc/systemd/system/fire.service; systemctl reset-failed")
 
 
+def test_F66_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
+    world: World,
+) -> None:
+    """A rerun that is quick is none of the crashes after which a server is left alone."""
+    text = "[Unit]\\nStartLimitIntervalSec=600\\nStartLimitBurst=1\\n"
+    text += "[Service]\\nExecStart=/bin/sleep 3600\\n[Install]\\nWantedBy=multi-user.target\\n"
+    path, machine = "/etc/systemd/system/counted.service", world.machine
+    machine.shell(
+        f'printf "{text}" >{path}; systemctl enable --now counted; systemctl stop counted'
+    )
+    machine.run(Unit(on=NAME, unit="counted.service"))
+    assert machine.shell("systemctl is-active counted") == "active"
+    machine.shell(f"systemctl disable --now counted; rm {path}; systemctl daemon-reload")
+
+
 def test_A7_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given(
     world: World,
 ) -> None:
