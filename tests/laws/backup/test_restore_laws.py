@@ -17,7 +17,7 @@ import pytest
 from pgprovision.errors import InventoryError, Refused, StepFailed
 from pgprovision.model import Answer, Report
 from pgprovision.resources import vacated
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.pgbackrest import Backup, parse
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.vacant import Vacant
@@ -132,6 +132,7 @@ def canary(world: World) -> Iterator[Canary]:
     )
     before = datetime.now(UTC) - timedelta(days=1)
     sql(machine, "alter system set archive_timeout = '59s'")  # the original's, and not a copy's
+    machine.shell("systemctl start pgbackrest-backup@full.service")  # WAL before it may have holes
     sql(machine, "create table canary(n int primary key)")
     rows = write(machine, 1, 30)
     machine.shell("systemctl start pgbackrest-backup@diff.service")
@@ -216,7 +217,7 @@ def test_F118_restore_when_told_the_backup_before_finds_what_lies_before_the_new
     canary: Canary,
 ) -> None:
     row = canary.row(20)
-    (full,) = [b for b in canary.backups() if b.type == "full"]
+    *_, full = [b for b in canary.backups() if b.type == "full"]
     assert canary.cut(target({"xid": row.xid}, backup=full.label)) == canary.upto(20)
 
 
@@ -251,7 +252,8 @@ def test_F66_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> N
     with pytest.raises(Killed):
         canary.run(target({}), watcher=Deserter())
     machine = canary.world.machine
-    machine.shell(f"systemctl kill -s KILL {JOB}; sleep 0.5")
+    begun = f'[ -e {note(CUT)} ] && [ -n "$(ls -A {CUT.data_directory})" ]'
+    machine.shell(f"until {begun}; do sleep 0.01; done; systemctl kill -s KILL {JOB}; sleep 0.5")
     with pytest.raises(StepFailed, match="run the same command again"):
         machine.run(canary.restored(target({})))
     machine.run(canary.restored(target({})))
