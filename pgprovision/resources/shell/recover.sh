@@ -11,7 +11,8 @@ chmod 644 "$work/hba" "$work/ident" "$work/conf"
 # Prepared transactions come back with the data and need room: as much as there was when the backup
 # was taken, or is configured now.
 prepared=64
-then=$(LC_ALL=C "$bin/pg_controldata" -D "$data" | sed -n 's/^max_prepared_xacts setting: *//p')
+control() { LC_ALL=C "$bin/pg_controldata" -D "$data" | sed -n "s/^$1: *//p"; }
+then=$(control 'max_prepared_xacts setting')
 now=$(postgres "$bin/postgres" -D "$data" -c config_file="$conf" -C max_prepared_transactions \
   2>/dev/null) || now=0
 for n in $then $now; do
@@ -39,6 +40,22 @@ last_lines() {
   grep -vE "$doings" "$work/log" | tail -n 12 >&2
 }
 
+# Fails, with the reason, where segment $1 is not the last one there is: a hole is no end.
+at_the_end() {
+  first=$(printf '%s\n' "$1" "$until" | LC_ALL=C sort | head -n 1)
+  [ "$first" != "$until" ] || return 0
+  echo "the WAL in the archive goes on to segment $until, and could be read up to $1:" \
+    "the next one is missing or damaged" >&2
+  last_lines
+  return 1
+}
+# The segment in which the last record began.
+replayed() {
+  lsn=$(sed -n 's/.*LOG:  redo done at \([0-9A-F]*\/[0-9A-F]*\) .*/\1/p' "$work/log" | tail -n 1)
+  size=$(control 'Bytes per WAL segment')
+  [ -z "$lsn" ] || printf '%08X%08X' "$((0x${lsn%/*}))" "$((0x${lsn#*/} / size))"
+}
+
 run
 ended='recovery ended before configured recovery target was reached'
 if [ -z "$up" ] && [ "$kind" = time ] && grep -q "$ended" "$work/log"; then
@@ -46,6 +63,8 @@ if [ -z "$up" ] && [ "$kind" = time ] && grep -q "$ended" "$work/log"; then
   [ -z "$up" ] || echo "beyond=yes" >>"$account"
 fi
 if [ -z "$up" ]; then
+  segment=$(replayed)
+  [ -z "$segment" ] || ! grep -q "$ended" "$work/log" || at_the_end "$segment"
   misses="$ended|requested recovery stop point is before consistent recovery point"
   missed=$(grep -Eom 1 "$misses" "$work/log") && echo "missed=$missed" >>"$account"
   last_lines
@@ -64,17 +83,9 @@ SAID
   echo "last_transaction=$last_transaction"
 } >>"$account"
 
-# Where nothing but the end of the WAL ended it, it has to be the end: a hole is none.
+# Where nothing but the end of the WAL ended it, it has to be the end.
 case $kind in
-end | time)
-  first=$(printf '%s\n' "$segment" "$until" | LC_ALL=C sort | head -n 1)
-  if [ "$first" != "$until" ] && ! grep -q 'recovery stopping' "$work/log"; then
-    echo "the WAL in the archive goes on to segment $until, and could be read up to $segment:" \
-      "the next one is missing or damaged" >&2
-    last_lines
-    exit 1
-  fi
-  ;;
+end | time) grep -q 'recovery stopping' "$work/log" || at_the_end "$segment" ;;
 esac
 
 if [ -n "$archiving" ]; then # the server that starts with these data sends it

@@ -221,13 +221,17 @@ def test_F118_restore_when_told_the_backup_before_finds_what_lies_before_the_new
     assert canary.cut(target({"xid": row.xid}, backup=full.label)) == canary.upto(20)
 
 
-def test_F114_restore_when_a_segment_is_missing_fails_and_names_it(canary: Canary) -> None:
+@pytest.mark.parametrize("wish", [{}, {"xid": "3999999999"}], ids=["end", "xid"])
+def test_F114_restore_when_a_segment_is_missing_fails_and_names_it(
+    canary: Canary, wish: dict[Kind, str]
+) -> None:
+    """Also where it ends before a target: another one would not help."""
     store = canary.world.lab.home / "s3" / "data"
     (path,) = store.rglob(f"*{segment_of(canary.row(59).lsn)}-*")
     kept = path.rename(store / path.name)
     try:
         with pytest.raises(StepFailed, match="the next one is missing or damaged"):
-            canary.run(target({}))
+            canary.run(target(wish))
     finally:
         kept.rename(path)
 
