@@ -78,15 +78,14 @@ class Copied(Resource):
 
     @property
     def whole(self) -> str:
-        """A shell condition: there are data, and they are not the former ones."""
+        """A shell condition: there are data, none that are still being made."""
         data, making = sh(self.instance.data_directory), sh(note(self.instance))
-        other = f' && [ "$(stat -c %i {data})" != {sh(self.former)} ]' if self.former else ""
-        return f"[ -e {data}/PG_VERSION ] && [ ! -e {making} ]{other}"
+        return f"[ -e {data}/PG_VERSION ] && [ ! -e {making} ]"
 
     def probe(self) -> Ask:
         data = sh(self.instance.data_directory)
         return Ask(
-            f"[ -e {data}/PG_VERSION ] && [ ! -e {sh(note(self.instance))} ] || exit 4\n"
+            f"{self.whole} || exit 4\n"
             f"[ -e {data}/standby.signal ] && echo standby || echo primary\n"
             f'stat -c %i {data}; echo "$({system_identifier(self.instance).text})"\n'
             + asides(self.instance.data_directory)

@@ -69,8 +69,9 @@ class Restored(Copied):
         """What may be chosen from; the archive only where something is to be."""
         info = pgbackrest.info(self.stanza, self.repository)
         archive = archived.look(self.stanza, self.repository)
-        unless = f"{self.whole} && exit {UNASKED}\n"
-        return self.job.idle(info), self.job.idle(Ask(unless + archive.text))
+        if not self.former:
+            archive = Ask(f"{self.whole} && exit {UNASKED}\n{archive.text}")
+        return self.job.idle(info), self.job.idle(archive)
 
     @property
     def _space(self) -> Ask:
