@@ -80,8 +80,9 @@ def inside(network: Network, network_id: int, address: str) -> Stranger:
 
 @contextmanager
 def outside(network: Network, *addresses: str) -> Iterator[tuple[Stranger, ...]]:
-    """Somewhere in the world, beyond the cloud firewall."""
-    space, router, gateway = f"pgoutside{network.number}", network.router, "172.31.1.1"
+    """Somewhere in the world, beyond the cloud firewall. By its name it goes with the lab, also
+    where the test is killed; no network has the number 0."""
+    space, router, gateway = network.private(0), network.router, "172.31.1.1"
     attempt("ip", "netns", "delete", space)
     ip(f"netns add {space}", f"link add w0 netns {space} type veth peer name w0 netns {router}")
     try:
