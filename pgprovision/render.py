@@ -13,8 +13,8 @@ from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
 from pgprovision import quote
 from pgprovision.errors import InventoryError
+from pgprovision.package_data import folder_of
 from pgprovision.secret import Secret
-from pgprovision.shipped import folder_of
 
 
 def shipped() -> Path:

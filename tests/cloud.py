@@ -6,9 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pgprovision.backends.hetzner import Hetzner
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine import Approve, converge
 from pgprovision.inventory import model
 from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting

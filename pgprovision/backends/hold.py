@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pgprovision.backends.wire import Line
 from pgprovision.errors import Locked
-from pgprovision.holder import Holder, number, readable, token
+from pgprovision.lock_holder import Holder, number, readable, token
 from pgprovision.quote import sh
 
 LEASE = 20  # seconds; a beat every five

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pgprovision.backends.hold import Claim, Hold, command, guard, take
 from pgprovision.backends.wire import Wire
 from pgprovision.errors import OutcomeUnknown, Unreachable
-from pgprovision.holder import FOLDER
+from pgprovision.lock_holder import FOLDER
 from pgprovision.model import Waiting
 
 

@@ -18,7 +18,7 @@ from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Change, Impact, Report, Tier
-from pgprovision.offers import Quote
+from pgprovision.server_offers import Quote
 
 Scope = Annotated[
     str,

@@ -70,7 +70,7 @@ def _practise(
     wait: float,
 ) -> int:
     from pgprovision.cli.drilling import drilled
-    from pgprovision.restore_target import END, Target, at_time
+    from pgprovision.recovery_target import END, Target, at_time
 
     try:
         target = Target("time", at_time(time)) if time else END

@@ -23,8 +23,8 @@ from pgprovision.model import Answer, Ask, Change, Impact, Report, Tier
 from pgprovision.operations import drill as operation
 from pgprovision.operations import drill_judged as judged
 from pgprovision.operations.drill import Proof
+from pgprovision.recovery_target import Target
 from pgprovision.resources import listing, unarchived
-from pgprovision.restore_target import Target
 from pgprovision.tasks import drill as tasks
 from pgprovision.tasks.cloud import preflight
 from pgprovision.tasks.places import instance

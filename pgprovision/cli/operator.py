@@ -15,7 +15,7 @@ from pgprovision.cli.addresses import remember
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.turn import Turn
 from pgprovision.errors import Interrupted, PgprovisionError
-from pgprovision.holder import Holder
+from pgprovision.lock_holder import Holder
 from pgprovision.model import Change, Report
 from pgprovision.record import Record, folder
 

@@ -13,7 +13,7 @@ from pgprovision.cli.restore import told
 from pgprovision.cli.run import run
 from pgprovision.inventory import load
 from pgprovision.model import Tier
-from pgprovision.offers import Quote
+from pgprovision.server_offers import Quote
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

@@ -15,8 +15,8 @@ from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Impact, Tier
-from pgprovision.offers import Quote
-from pgprovision.restore_target import UNTOUCHED, Target, target
+from pgprovision.recovery_target import UNTOUCHED, Target, target
+from pgprovision.server_offers import Quote
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

@@ -10,7 +10,7 @@ from pgprovision.engine import CLOUD, Approve, Watcher, look_only
 from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
 from pgprovision.inventory.model import Inventory
 from pgprovision.model import Report, Tier
-from pgprovision.offers import Quote
+from pgprovision.server_offers import Quote
 
 
 def run(

@@ -7,12 +7,12 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from pgprovision.backends.hetzner import Hetzner
 from pgprovision.backends.hold import Claim
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.backends.wire import Wire
 from pgprovision.cli.addresses import remembered
+from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine import CLOUD
 from pgprovision.errors import CloudSilent, PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pgprovision.backends import telling
+from pgprovision.clients import notifications
 from pgprovision.errors import NotSent, PgprovisionError
 from pgprovision.inventory.watch_file import WatchFile
 
@@ -25,7 +25,7 @@ def tell(ways: Mapping[str, Callable[[], None]]) -> tuple[dict[str, bool], list[
 def fine(wanted: WatchFile) -> dict[str, Callable[[], None]]:
     """Where it is heard that all is well."""
     url = wanted.heartbeat_url
-    return {"heartbeat": lambda: telling.ping(url)} if url else {}
+    return {"heartbeat": lambda: notifications.ping(url)} if url else {}
 
 
 def alarm(
@@ -35,7 +35,7 @@ def alarm(
     mail."""
     ways: dict[str, Callable[[], None]] = {}
     if hook := wanted.webhook:
-        ways["webhook"] = lambda: telling.post(hook, document)
+        ways["webhook"] = lambda: notifications.post(hook, document)
     if mail := wanted.mail:
-        ways["mail"] = lambda: telling.mail(mail, *letter())
+        ways["mail"] = lambda: notifications.mail(mail, *letter())
     return ways

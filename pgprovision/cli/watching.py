@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from pgprovision import report
-from pgprovision.backends.bucket import Bucket
 from pgprovision.cli.converge import approval
+from pgprovision.clients.object_store import Bucket
 from pgprovision.inventory.watch_file import Store, WatchFile
 from pgprovision.model import Impact, Tier
 from pgprovision.quote import sh

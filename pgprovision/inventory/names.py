@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from pgprovision import restore_target
+from pgprovision import recovery_target
 from pgprovision.inventory import values as v
 from pgprovision.secret import Secret
 
@@ -271,21 +271,21 @@ SecretUrl = Annotated[
 Url = Annotated[str, AfterValidator(v.url), Words("a URL", example="https://api.hetzner.cloud/v1")]
 RestoreTime = Annotated[
     str,
-    AfterValidator(restore_target.at_time),
+    AfterValidator(recovery_target.at_time),
     Words("a time with a zone", example="2026-11-29 03:00+01:00"),
 ]
 RestoreLsn = Annotated[
-    str, AfterValidator(restore_target.at_lsn), Words("an LSN, as 0/3000060", example="0/3000060")
+    str, AfterValidator(recovery_target.at_lsn), Words("an LSN, as 0/3000060", example="0/3000060")
 ]
 RestoreXid = Annotated[
     str,
     BeforeValidator(v.digits),
-    AfterValidator(restore_target.at_xid),
+    AfterValidator(recovery_target.at_xid),
     Words("a transaction id", example="74512"),
 ]
 RestoreName = Annotated[
     str,
-    AfterValidator(restore_target.at_name),
+    AfterValidator(recovery_target.at_name),
     Words("a restore point's name", example="before-migration"),
 ]
 BackupLabel = Annotated[

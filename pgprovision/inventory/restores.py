@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from pgprovision.inventory import names as n
 from pgprovision.inventory.base import Model
-from pgprovision.restore_target import Kind, Target
+from pgprovision.recovery_target import Kind, Target
 
 
 class Restore(Model):

@@ -16,7 +16,7 @@ from pgprovision.inventory import schema
 from pgprovision.inventory.made import keep_out
 from pgprovision.inventory.names import HostLabel
 from pgprovision.inventory.reading import CLUSTER_FILE, NODES
-from pgprovision.shipped import folder_of
+from pgprovision.package_data import folder_of
 
 _PLACE = "my-cluster"  # what the inventories that come with pgprovision call their own folder
 _SERVER = "# yaml-language-server: $schema="

@@ -13,9 +13,9 @@ from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
 from pgprovision.observe import Target as Machine
+from pgprovision.recovery_target import END, UNTOUCHED
 from pgprovision.resources import identity
 from pgprovision.resources.known_nodes import KnownNodes
-from pgprovision.restore_target import END, UNTOUCHED
 from pgprovision.tasks.places import instance
 
 PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest

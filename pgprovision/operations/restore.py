@@ -18,12 +18,12 @@ from pgprovision.model import Answer, Ask, Resource, Tier
 from pgprovision.observe import Target as Machine
 from pgprovision.operations import re_clone
 from pgprovision.operations.re_clone import Former
+from pgprovision.recovery_target import UNTOUCHED, Target
 from pgprovision.resources import archived, pgbackrest
 from pgprovision.resources.archived import Timeline
 from pgprovision.resources.pgbackrest import Backup
 from pgprovision.resources.restore_choice import PLAN, Choice, Window, choose, windows
 from pgprovision.resources.restored import Restored
-from pgprovision.restore_target import UNTOUCHED, Target
 from pgprovision.tasks.places import instance
 
 NEXT_XID = "select pg_snapshot_xmax(pg_current_snapshot())"

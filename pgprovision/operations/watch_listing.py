@@ -19,7 +19,7 @@ from datetime import datetime, tzinfo
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from pgprovision.stored import Listing, Stored
+from pgprovision.object_listing import Listing, Stored
 
 _LABEL = re.compile(r"(\d{8}-\d{6}F)(?:_(\d{8}-\d{6})([DI]))?")
 _TYPES = {None: "full", "D": "diff", "I": "incr"}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from pgprovision.model import Change, Impact, Value
-from pgprovision.offers import Quote
 from pgprovision.report.printing import console
+from pgprovision.server_offers import Quote
 
 DIFF_LINES = 40
 _SIGNS = {"create": "+", "remove": "-", "change": "~"}

@@ -11,8 +11,8 @@ from ipaddress import ip_network
 from typing import ClassVar
 
 from pgprovision.errors import Refused
+from pgprovision.hetzner_labels import Item, is_ours, labels
 from pgprovision.model import Answer, Ask, Do, Resource
-from pgprovision.owned import Item, is_ours, labels
 
 __all__ = ["HETZNER", "CloudObject", "Item", "address_of", "is_ours", "labels"]
 

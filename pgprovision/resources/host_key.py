@@ -11,8 +11,8 @@ from pathlib import PurePath
 from typing import ClassVar, Self
 
 from pgprovision.errors import Refused
+from pgprovision.hetzner_labels import is_ours, named
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
-from pgprovision.owned import is_ours, named
 from pgprovision.quote import sh
 from pgprovision.resources.cloud import HETZNER
 from pgprovision.secret import Secret

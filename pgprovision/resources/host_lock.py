@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.errors import Refused
-from pgprovision.holder import FOLDER, Holder, number, readable, token
+from pgprovision.lock_holder import FOLDER, Holder, number, readable, token
 from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.errors import Refused
+from pgprovision.hetzner_labels import Item, is_ours
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, State
-from pgprovision.owned import Item, is_ours
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.host_key import SERVERS, HostKey
 from pgprovision.resources.identity import MARKER

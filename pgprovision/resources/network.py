@@ -6,8 +6,8 @@ from ipaddress import IPv4Network
 from typing import ClassVar
 
 from pgprovision.errors import Refused
+from pgprovision.hetzner_labels import Item, named
 from pgprovision.model import Answer, Diff, Do, State
-from pgprovision.owned import Item, named
 from pgprovision.resources.cloud import CloudObject
 
 

@@ -13,8 +13,8 @@ from importlib.resources import files
 
 from pgprovision.model import Answer, Ask
 from pgprovision.quote import sh
+from pgprovision.recovery_target import Target
 from pgprovision.resources.instance import Instance, account, as_postgres
-from pgprovision.restore_target import Target
 
 _SAID = """\
 select pg_last_wal_replay_lsn(), right(pg_walfile_name(pg_last_wal_replay_lsn()), 16),

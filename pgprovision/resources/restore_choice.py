@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgprovision.errors import InventoryError, Refused
+from pgprovision.recovery_target import UNTOUCHED, Target
 from pgprovision.resources.archived import Timeline, reach
 from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import Backup, moment
-from pgprovision.restore_target import UNTOUCHED, Target
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
 SECOND = 1  # a store tells whole ones: what arrived may have done so up to one later

@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 from pgprovision.errors import Refused
 from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.quote import sh
+from pgprovision.recovery_target import END, Target
 from pgprovision.resources import archived, pgbackrest, recovery
 from pgprovision.resources.copied import Copied, Found
 from pgprovision.resources.job import UNASKED
@@ -21,7 +22,6 @@ from pgprovision.resources.recovery import NOTHING, Account
 from pgprovision.resources.restore_choice import Choice, choose, older
 from pgprovision.resources.room import above
 from pgprovision.resources.seed import Restore, Seed
-from pgprovision.restore_target import END, Target
 
 JOB = "pgprovision-restore.service"
 UNMET = 65  # sysexits' EX_DATAERR

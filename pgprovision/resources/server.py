@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.errors import Refused
+from pgprovision.hetzner_labels import named
 from pgprovision.model import (
     Answer,
     Ask,
@@ -26,7 +27,6 @@ from pgprovision.model import (
     State,
     Waiting,
 )
-from pgprovision.owned import named
 from pgprovision.resources.cloud import CloudObject, Item, labels
 from pgprovision.resources.host_key import HostKey, Pair, user_data
 

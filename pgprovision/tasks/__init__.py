@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
-from pgprovision.restore_target import Target
+from pgprovision.recovery_target import Target
 from pgprovision.tasks import (
     backup,
     cloud,

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from pgprovision.inventory.model import CloudFirewall, Hetzner, Inventory, Node
 from pgprovision.model import Answer, Ask, Tier
-from pgprovision.offers import Quote, Shelf, Wish
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.firewall import Firewall, Rule, ssh
 from pgprovision.resources.host_key import HostKey
@@ -16,6 +15,7 @@ from pgprovision.resources.own_host_key import OwnHostKey, OwnPin
 from pgprovision.resources.placement_group import PlacementGroup
 from pgprovision.resources.server import Server
 from pgprovision.resources.ssh_key import SshKey, fingerprint
+from pgprovision.server_offers import Quote, Shelf, Wish
 
 
 class Looker(Protocol):

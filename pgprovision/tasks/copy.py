@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource
+from pgprovision.recovery_target import END, Target
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.vacant import Vacant
 from pgprovision.resources.writable import Writable
-from pgprovision.restore_target import END, Target
 from pgprovision.tasks import backup
 from pgprovision.tasks.places import instance, snapshot
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from pgprovision.inventory.drill_checks import drill_name
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.model import Resource, Tier
+from pgprovision.recovery_target import Target
 from pgprovision.render import render
 from pgprovision.resources import integrity, restored
 from pgprovision.resources.conf import Conf
@@ -27,7 +28,6 @@ from pgprovision.resources.restored import Restored
 from pgprovision.resources.room import Room
 from pgprovision.resources.unit import Unit
 from pgprovision.resources.vacated import Vacated
-from pgprovision.restore_target import Target
 from pgprovision.tasks import cloud, host, replica, system
 from pgprovision.tasks import copy as copied
 from pgprovision.tasks.places import TLS, drop_in, instance, snapshot

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends import hetzner_api
-from pgprovision.backends.hetzner import Hetzner
+from pgprovision.clients.hetzner import api
+from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine import look_only
 from pgprovision.errors import CloudError, Refused
 from pgprovision.model import Ask, Diff, Do, Tier
@@ -60,8 +60,8 @@ def test_F32_broken_api_is_ridden_out(
     way: str,
 ) -> None:
     if way == "timeout":
-        monkeypatch.setattr(hetzner_api, "READ_TIMEOUT", (1.0, 0.5))
-        monkeypatch.setattr(hetzner_api, "WRITE_TIMEOUT", (1.0, 0.5))
+        monkeypatch.setattr(api, "READ_TIMEOUT", (1.0, 0.5))
+        monkeypatch.setattr(api, "WRITE_TIMEOUT", (1.0, 0.5))
     sim.fault(method=method, path=path, **BROKEN[way])
     assert run(sim, tiers(tmp_path)).left == []
     for kind in CREATES:

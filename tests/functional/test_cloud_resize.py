@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.hetzner import Hetzner
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine import converge, look_only
 from pgprovision.errors import CloudError, Refused
 from pgprovision.inventory.model import Inventory

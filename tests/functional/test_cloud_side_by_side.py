@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.hetzner import SIDE_BY_SIDE, stages
+from pgprovision.clients.hetzner.project import SIDE_BY_SIDE, stages
 from pgprovision.errors import CloudError
 from pgprovision.lab.hypervisor import MachineSpec
 from pgprovision.model import Do

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.hetzner import Hetzner
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.errors import CloudError
 from pgprovision.model import Ask, Do
 from pgprovision.quote import sh

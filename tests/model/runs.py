@@ -7,7 +7,7 @@ from pgprovision.backends.hold import Claim
 from pgprovision.backends.host import Host
 from pgprovision.engine import CLOUD, Approve, converge, look_only
 from pgprovision.errors import PgprovisionError
-from pgprovision.holder import Holder
+from pgprovision.lock_holder import Holder
 from pgprovision.model import Change, Do, Impact, Report, Resource, Waiting
 from pgprovision.observe import Target
 from tests.model.machines import HOSTS, Fault, Faults, Killed, World, Write

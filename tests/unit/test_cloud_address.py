@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pgprovision.owned import labels
+from pgprovision.hetzner_labels import labels
 from pgprovision.resources.cloud import address_of
 
 IPV4 = {"id": 1, "ip": "192.0.2.10"}

@@ -6,7 +6,7 @@ import pytest
 
 from pgprovision import errors
 from pgprovision.inventory import schema
-from pgprovision.shipped import folder_of
+from pgprovision.package_data import folder_of
 from tests import pages
 
 README = pages.DOCS.parent / "README.md"

@@ -18,6 +18,7 @@ from pgprovision.operations.drill import Check, Proof
 from pgprovision.operations.drill_age import drill_troubles
 from pgprovision.quote import unit
 from pgprovision.record import Record
+from pgprovision.recovery_target import END
 from pgprovision.report.drills import lost, proven
 from pgprovision.resources import listing, scalar, unarchived
 from pgprovision.resources.instance import Instance
@@ -27,7 +28,6 @@ from pgprovision.resources.pgbackrest import Backup
 from pgprovision.resources.removal import Removal
 from pgprovision.resources.unarchived import Standing
 from pgprovision.resources.vacated import Vacated
-from pgprovision.restore_target import END
 from pgprovision.tasks import drill as tasks
 from tests.folders import Folder, cloud
 

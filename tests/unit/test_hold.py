@@ -14,8 +14,8 @@ from pgprovision.backends.host import Host
 from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.local import LocalLine, LocalWire
 from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
-from pgprovision.holder import Holder, number, readable, token
 from pgprovision.lab.process import wait_until
+from pgprovision.lock_holder import Holder, number, readable, token
 from pgprovision.model import Do
 
 

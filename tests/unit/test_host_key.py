@@ -11,9 +11,9 @@ from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.engine import converge, look_only
 from pgprovision.errors import Refused
+from pgprovision.hetzner_labels import labels
 from pgprovision.model import Answer, Ask, Do, Report, Tier
 from pgprovision.observe import Target
-from pgprovision.owned import labels
 from pgprovision.resources.host_key import HostKey, user_data
 from tests.cloud import CLUSTER, Notebook, allowed, host_key, keys
 

@@ -17,8 +17,8 @@ from pgprovision import quote, report
 from pgprovision.backends.hold import Claim, command, take
 from pgprovision.engine import PASSES, converge
 from pgprovision.errors import Locked, NotConverged, Unreachable
-from pgprovision.holder import Holder
 from pgprovision.inventory import load
+from pgprovision.lock_holder import Holder
 from pgprovision.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
 from pgprovision.record import Record
 from pgprovision.resources.cluster import set_aside

@@ -7,12 +7,12 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.model import Answer
+from pgprovision.recovery_target import END, Target, at_time, target
 from pgprovision.resources import archived, recovery
 from pgprovision.resources.archived import Timeline, reach
 from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import Backup
 from pgprovision.resources.restore_choice import choose, segment_bytes, windows
-from pgprovision.restore_target import END, Target, at_time, target
 
 DAY = 86400
 FIRST = int(datetime(2026, 11, 1, 3, tzinfo=UTC).timestamp())

@@ -14,6 +14,7 @@ from pgprovision.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waitin
 from pgprovision.observe import Look, look
 from pgprovision.operations import rebuild, restore
 from pgprovision.operations.re_clone import Former
+from pgprovision.recovery_target import END, target
 from pgprovision.report import Phases
 from pgprovision.resources import recovery
 from pgprovision.resources.conf import Conf
@@ -23,7 +24,6 @@ from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.standby import Standby
 from pgprovision.resources.vacant import Vacant
-from pgprovision.restore_target import END, target
 from pgprovision.tasks import tiers
 from tests.folders import static
 from tests.unit.test_pgbackrest_info import FULL, STANZA

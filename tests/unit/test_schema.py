@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 
 from pgprovision.inventory import schema
 from pgprovision.inventory.values import size
-from pgprovision.shipped import folder_of
+from pgprovision.package_data import folder_of
 
 WHOLE = schema.schema()
 INVENTORIES = sorted(path.parent for path in folder_of("inventories").glob("*/cluster.yml"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import Refused
-from pgprovision.holder import Holder, readable
+from pgprovision.lock_holder import Holder, readable
 from pgprovision.record import verify
 from pgprovision.resources.identity import Found, judge
 from tests.unit.records import done, state

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pgprovision.backends import telling
-from pgprovision.backends.deadline import within
 from pgprovision.cli.app import app
 from pgprovision.cli.drill import told
+from pgprovision.clients import notifications
+from pgprovision.clients.deadline import within
 from pgprovision.errors import InventoryError, NotSent
 from pgprovision.inventory import load, watch_file
 from pgprovision.inventory.calendar import longest_gap
@@ -147,12 +147,12 @@ def test_watch_file_when_it_is_none_is_bad_input(tmp_path: Path, text: str, what
 
 
 def test_heartbeat_when_asked_for_is_one_get(heard: Heard) -> None:
-    telling.ping(Secret(heard.url))
+    notifications.ping(Secret(heard.url))
     assert heard.requests == [("GET", "/canary-5d1c", b"")]
 
 
 def test_webhook_when_told_gets_the_document(heard: Heard) -> None:
-    telling.post(Secret(heard.url), {"state": "alarm"})
+    notifications.post(Secret(heard.url), {"state": "alarm"})
     method, _, body = heard.requests[0]
     assert (method, json.loads(body)) == ("POST", {"state": "alarm"})
 
@@ -160,11 +160,11 @@ def test_webhook_when_told_gets_the_document(heard: Heard) -> None:
 def test_url_when_it_cannot_be_told_is_masked(heard: Heard) -> None:
     heard.status = 500
     with pytest.raises(NotSent, match="answered 500") as refused:
-        telling.ping(Secret(heard.url))
+        notifications.ping(Secret(heard.url))
     with pytest.raises(NotSent) as nobody:
-        telling.post(Secret("http://127.0.0.1:1/canary-5d1c?canary"), {})
+        notifications.post(Secret("http://127.0.0.1:1/canary-5d1c?canary"), {})
     with pytest.raises(NotSent) as broken:
-        telling.ping(Secret("canary-5d1c"))
+        notifications.ping(Secret("canary-5d1c"))
     for error in (refused, nobody, broken):
         assert "canary" not in str(error.value)
         assert error.value.__cause__ is None
@@ -222,7 +222,7 @@ def test_mail_when_a_server_is_given_goes_there() -> None:
             server_port=port,
             encryption="none",
         )
-        telling.mail(way, "[pgprovision] shop: wal_age", "ALARM wal_age: no WAL\n")
+        notifications.mail(way, "[pgprovision] shop: wal_age", "ALARM wal_age: no WAL\n")
     assert "rcpt TO:<b@example.org>" in lines
     assert "Subject: [pgprovision] shop: wal_age" in lines
     assert "ALARM wal_age: no WAL" in lines
@@ -234,7 +234,7 @@ def test_mail_when_the_server_does_not_encrypt_is_not_sent_in_the_clear() -> Non
             to=("a@example.org",), sender="pg@example.org", server="127.0.0.1", server_port=port
         )
         with pytest.raises(NotSent, match="mail through 127"):
-            telling.mail(way, "subject", "text")
+            notifications.mail(way, "subject", "text")
     assert not [line for line in lines if line.startswith("rcpt")]
 
 

@@ -16,12 +16,12 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused, StepFailed
 from pgprovision.model import Answer, Report
+from pgprovision.recovery_target import Kind, Target, target
 from pgprovision.resources import vacated
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.pgbackrest import Backup, parse
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.vacant import Vacant
-from pgprovision.restore_target import Kind, Target, target
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME, Machine
 from tests.laws.backup.test_backup_laws import Deserter, Killed

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from pgprovision.backends.deadline import within
+from pgprovision.clients.deadline import within
 from pgprovision.errors import NotSent
 from pgprovision.secret import Secret
 

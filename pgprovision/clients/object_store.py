@@ -14,10 +14,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pgprovision.backends.deadline import within
+from pgprovision.clients.deadline import within
 from pgprovision.errors import StoreError
+from pgprovision.object_listing import Listing, Stored
 from pgprovision.secret import Secret
-from pgprovision.stored import Listing, Stored
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20  # between two pieces of an answer

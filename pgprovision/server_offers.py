@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from pgprovision.errors import CloudError
+from pgprovision.hetzner_labels import Item
 from pgprovision.model import State
-from pgprovision.owned import Item
 
 AGAIN = (
     "change server_type, image, or the location within the network's zone, and run again: "

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from pgprovision.backends.hetzner_api import Api, Lost, Refusal
-from pgprovision.backends.hetzner_words import CAPACITY, explained
+from pgprovision.clients.hetzner.api import Api, Lost, Refusal
+from pgprovision.clients.hetzner.errors import CAPACITY, explained
 from pgprovision.errors import CloudError, Refused
+from pgprovision.hetzner_labels import Item, is_ours, named
 from pgprovision.model import Answer, Ask, Do, Ref, Sealed
-from pgprovision.offers import alternatives
-from pgprovision.owned import Item, is_ours, named
+from pgprovision.server_offers import alternatives
 
 _NAME_IN_PATH = re.compile(r"\{(\w+):([^}]+)\}")
 _CREATE = re.compile(r"POST /(\w+)")

@@ -1,9 +1,9 @@
 """Hetzner's refusals, said so that a person knows what to do."""
 
-from pgprovision.backends.hetzner_api import Refusal
+from pgprovision.clients.hetzner.api import Refusal
 from pgprovision.errors import CloudError
 from pgprovision.model import Do
-from pgprovision.offers import AGAIN
+from pgprovision.server_offers import AGAIN
 
 CAPACITY = frozenset({"resource_unavailable", "placement_error", "no_space_left_in_location"})
 _AGAIN = "run the same command again: it goes on from here"

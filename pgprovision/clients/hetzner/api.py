@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pgprovision import __version__
 from pgprovision.backends import faults
 from pgprovision.errors import CloudError, CloudSilent
+from pgprovision.hetzner_labels import Item
 from pgprovision.model import Sealed
-from pgprovision.owned import Item
 
 if TYPE_CHECKING:
     import hcloud
