@@ -18,10 +18,10 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.engine import converge
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Answer, Ask, Do, Resource, Tier
+from pgprovision.engine.observe import Target
 from pgprovision.lab.console import enter
-from pgprovision.model import Answer, Ask, Do, Resource, Tier
-from pgprovision.observe import Target
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.seed import BaseBackup

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
+from pgprovision.engine.model import State
 from pgprovision.errors import CloudError
 from pgprovision.hetzner_labels import Item
-from pgprovision.model import State
 
 AGAIN = (
     "change server_type, image, or the location within the network's zone, and run again: "

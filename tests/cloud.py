@@ -9,10 +9,10 @@ from typing import Any
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine import Approve, converge
+from pgprovision.engine.loop import Approve, converge
+from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.engine.observe import Target
 from pgprovision.inventory import model
-from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
-from pgprovision.observe import Target
 from pgprovision.resources.firewall import Firewall, ssh
 from pgprovision.resources.host_key import HostKey
 from pgprovision.resources.network import Network

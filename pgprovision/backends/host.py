@@ -7,6 +7,7 @@ from pgprovision.backends import faults, frames, full
 from pgprovision.backends.hold import FENCED
 from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.wire import Wire
+from pgprovision.engine.model import Answer, Ask, Do, Waiting
 from pgprovision.errors import (
     Interrupted,
     InventoryError,
@@ -16,7 +17,6 @@ from pgprovision.errors import (
     StepFailed,
     Unreachable,
 )
-from pgprovision.model import Answer, Ask, Do, Waiting
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
 DIAL_SECONDS = 1.0

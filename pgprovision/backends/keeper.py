@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from pgprovision.backends.hold import Claim, Hold, command, guard, take
 from pgprovision.backends.wire import Wire
+from pgprovision.engine.model import Waiting
 from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.lock_holder import FOLDER
-from pgprovision.model import Waiting
 
 
 class Keeper:

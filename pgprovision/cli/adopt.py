@@ -10,9 +10,9 @@ from pgprovision.cli.converge import select
 from pgprovision.cli.options import Json, Options
 from pgprovision.cli.replica import typing_of
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory import load
-from pgprovision.model import Answer, Ask, Tier
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

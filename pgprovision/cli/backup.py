@@ -10,10 +10,10 @@ from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.run import run
-from pgprovision.engine import Approve
+from pgprovision.engine.loop import Approve
+from pgprovision.engine.model import Ask, Change, Impact, Report, Tier
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
-from pgprovision.model import Ask, Change, Impact, Report, Tier
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

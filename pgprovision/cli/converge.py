@@ -13,11 +13,11 @@ from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.run import run
 from pgprovision.cli.targets import Targets
-from pgprovision.engine import Approve, look_only
+from pgprovision.engine.loop import Approve, look_only
+from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Change, Impact, Report, Tier
 from pgprovision.server_offers import Quote
 
 Scope = Annotated[

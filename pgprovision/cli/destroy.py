@@ -9,9 +9,9 @@ import typer
 from pgprovision import report
 from pgprovision.cli.options import Json, Options
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory import load
-from pgprovision.model import Tier
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

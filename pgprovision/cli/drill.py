@@ -10,10 +10,10 @@ from pgprovision import record, report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.runs import one
+from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, PgprovisionError
 from pgprovision.inventory import cluster_name, load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Impact
 
 VERSION = 1
 app = typer.Typer(invoke_without_command=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pgprovision import report
 from pgprovision.cli.session import Session
 from pgprovision.cli.targets import Targets
-from pgprovision.engine import Approve
+from pgprovision.engine.loop import Approve
+from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Tier
 from pgprovision.errors import (
     CloudError,
     DrillFailed,
@@ -19,7 +20,6 @@ from pgprovision.errors import (
     Refused,
 )
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Answer, Ask, Change, Impact, Report, Tier
 from pgprovision.operations import drill as operation
 from pgprovision.operations import drill_judged as judged
 from pgprovision.operations.drill import Proof

@@ -7,7 +7,7 @@ from pgprovision.cli.converge import Scope, select, wishes
 from pgprovision.cli.options import Options
 from pgprovision.cli.targets import HERE, Targets
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import CLOUD, converge, look_only
+from pgprovision.engine.loop import CLOUD, converge, look_only
 from pgprovision.inventory import load
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.quote import sh

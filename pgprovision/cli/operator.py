@@ -14,9 +14,9 @@ from pgprovision.backends.hold import Claim
 from pgprovision.cli.addresses import remember
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.turn import Turn
+from pgprovision.engine.model import Change, Report
 from pgprovision.errors import Interrupted, PgprovisionError
 from pgprovision.lock_holder import Holder
-from pgprovision.model import Change, Report
 from pgprovision.record import Record, folder
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

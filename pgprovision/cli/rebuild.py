@@ -11,8 +11,8 @@ from pgprovision.cli.options import Json, Options
 from pgprovision.cli.replica import typing_of
 from pgprovision.cli.restore import told
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Tier
 from pgprovision.inventory import load
-from pgprovision.model import Tier
 from pgprovision.server_offers import Quote
 
 if TYPE_CHECKING:

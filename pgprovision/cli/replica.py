@@ -13,10 +13,10 @@ from pgprovision import report
 from pgprovision.cli.converge import Allow, AllowOption, approval, run_nodes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Impact, Tier
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets
@@ -167,7 +167,7 @@ def _declared(inventory: Inventory, name: str) -> Node:
 
 def _peers(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, ...]:
     """The other replicas that are finished and answer: they shall know of `name`, too."""
-    from pgprovision.model import Ask
+    from pgprovision.engine.model import Ask
     from pgprovision.resources.identity import MARKER
 
     others = [node for node in inventory.replicas if node.name != name]

@@ -9,9 +9,9 @@ from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
-from pgprovision.model import Impact, Tier
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

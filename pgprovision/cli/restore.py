@@ -11,10 +11,10 @@ from pgprovision.cli.converge import approval, wishes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.replica import typing_of
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Impact, Tier
 from pgprovision.recovery_target import UNTOUCHED, Target, target
 from pgprovision.server_offers import Quote
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pgprovision import report
 from pgprovision.cli.session import Session
 from pgprovision.cli.targets import Targets
-from pgprovision.engine import CLOUD, Approve, Watcher, look_only
+from pgprovision.engine.loop import CLOUD, Approve, Watcher, look_only
+from pgprovision.engine.model import Report, Tier
 from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Report, Tier
 from pgprovision.server_offers import Quote
 
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pgprovision.engine.model import Change
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.disk import write_over
-from pgprovision.model import Change
 from pgprovision.report import as_json
 
 VERSION = 1

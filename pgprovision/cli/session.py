@@ -8,9 +8,9 @@ from pgprovision import report
 from pgprovision.cli.operator import Operator
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import Approve, Watcher, converge
+from pgprovision.engine.loop import Approve, Watcher, converge
+from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import PgprovisionError
-from pgprovision.model import Change, Impact, Report, Tier
 
 
 class Session:

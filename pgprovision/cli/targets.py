@@ -13,11 +13,11 @@ from pgprovision.backends.local import LocalWire
 from pgprovision.backends.wire import Wire
 from pgprovision.cli.addresses import remembered
 from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine import CLOUD
+from pgprovision.engine.loop import CLOUD
+from pgprovision.engine.model import Ask, Report, Resource, Tier, Waiting
+from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudSilent, PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Ask, Report, Resource, Tier, Waiting
-from pgprovision.observe import Target
 from pgprovision.resources.cloud import address_of, is_ours
 from pgprovision.resources.known_nodes import PREFIX
 

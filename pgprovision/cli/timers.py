@@ -10,9 +10,9 @@ from pathlib import Path
 from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Impact
 from pgprovision.quote import sh
 from pgprovision.tasks.timer import Timer
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pgprovision.engine import Watcher
-from pgprovision.model import Change, Do, Resource, Waiting
+from pgprovision.engine.loop import Watcher
+from pgprovision.engine.model import Change, Do, Resource, Waiting
 
 
 class Watchers(list[Watcher]):

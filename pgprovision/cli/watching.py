@@ -11,8 +11,8 @@ from tempfile import NamedTemporaryFile
 from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.clients.object_store import Bucket
+from pgprovision.engine.model import Impact, Tier
 from pgprovision.inventory.watch_file import Store, WatchFile
-from pgprovision.model import Impact, Tier
 from pgprovision.quote import sh
 
 SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
@@ -71,7 +71,7 @@ def _converged(tiers: tuple[Tier, ...], *, yes: bool) -> int:
     from pgprovision.backends.host import Host
     from pgprovision.backends.local import LocalWire
     from pgprovision.cli.watchers import Watchers
-    from pgprovision.engine import converge
+    from pgprovision.engine.loop import converge
     from pgprovision.tasks.timer import HERE
 
     progress = report.Progress(quiet=False)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Answer, Ask, Tier
 from pgprovision.operations import re_clone
 from pgprovision.quote import sh
 from pgprovision.resources import identity

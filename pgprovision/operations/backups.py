@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgprovision.engine.model import Answer, Ask, Tier
+from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.backups import Backup as Wish
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Answer, Ask, Tier
-from pgprovision.observe import Target
 from pgprovision.resources import pgbackrest, verified
 from pgprovision.resources.backup import BackupNow
 from pgprovision.resources.pgbackrest import Backup, Info

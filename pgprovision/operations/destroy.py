@@ -8,9 +8,9 @@ of what runs behind it: machines that answer are asked whose they are, before an
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pgprovision.engine.model import Ask, Tier
 from pgprovision.hetzner_labels import Item, is_ours
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Ask, Tier
 from pgprovision.resources.removal import Removal
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import Looker, host_key

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pgprovision import tasks
+from pgprovision.engine.model import Answer, Ask, Resource, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Answer, Ask, Resource, Tier
 from pgprovision.quote import sh
 from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance, note

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from pgprovision import tasks
+from pgprovision.engine.model import Resource, Tier
+from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource, Tier
-from pgprovision.observe import Target as Machine
 from pgprovision.recovery_target import END, UNTOUCHED
 from pgprovision.resources import identity
 from pgprovision.resources.known_nodes import KnownNodes

@@ -7,9 +7,9 @@ Works without a file, too: what a removed node left on the primary is recognised
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pgprovision.engine.model import Ask, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Ask, Tier
 from pgprovision.quote import sh
 from pgprovision.resources.node_file import RemovedNodeFile
 from pgprovision.resources.removal import Removal

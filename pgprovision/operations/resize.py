@@ -5,10 +5,10 @@ The disk stays as it is, so that the server can go back to a smaller type later.
 
 from dataclasses import dataclass, replace
 
+from pgprovision.engine.model import Ask, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import Item, is_ours, named
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Ask, Tier
 from pgprovision.resources.server import Server
 from pgprovision.server_offers import AGAIN, alternatives, available, money, monthly
 from pgprovision.tasks import host

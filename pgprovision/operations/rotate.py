@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from pgprovision.engine.model import Tier
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.access import databases_of
 from pgprovision.inventory.disk import sync, write_over
 from pgprovision.inventory.kept import file_of, password
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Tier
 from pgprovision.resources.proven_login import ProvenLogin
 from pgprovision.resources.snapshot import Server
 from pgprovision.secret import Secret

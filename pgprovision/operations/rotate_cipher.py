@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pgprovision.engine.model import Resource, Tier
+from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.inventory import rotation
 from pgprovision.inventory.model import Inventory, Node
 from pgprovision.inventory.rotation import Rotation
-from pgprovision.model import Resource, Tier
-from pgprovision.observe import Target
 from pgprovision.operations import backups
 from pgprovision.resources import verified
 from pgprovision.resources.verified import Verified

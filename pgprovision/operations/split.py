@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from pgprovision.engine.observe import Look, Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.observe import Look, Target
 from pgprovision.tasks import host
 from pgprovision.tasks.places import snapshot
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from pgprovision.engine import Approve
+from pgprovision.engine.loop import Approve
+from pgprovision.engine.model import Change, Impact
 from pgprovision.errors import Refused
-from pgprovision.model import Change, Impact
 
 Typed = Callable[[Sequence[str]], str]
 """Shows what will be done and returns what a person typed."""

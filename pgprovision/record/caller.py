@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgprovision import __version__
-from pgprovision.model import Change
+from pgprovision.engine.model import Change
 
 APPROVING = ("--plan", "--yes", "-y", "--confirm")  # options that answer beforehand
 

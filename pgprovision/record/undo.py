@@ -2,7 +2,7 @@
 
 import json
 
-from pgprovision.model import Change, Impact, Value
+from pgprovision.engine.model import Change, Impact, Value
 
 SHORT = 60  # characters of a former value that are shown in place
 MASK = "***"

@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from pgprovision.engine.model import Change, Do, Resource, Waiting
 from pgprovision.errors import PgprovisionError, Refused
-from pgprovision.model import Change, Do, Resource, Waiting
 from pgprovision.record.caller import approved_by, caller
 from pgprovision.record.chain import FORMAT, Link, digest, folder, private, write_all, write_head
 from pgprovision.record.readable import readable

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from pgprovision.model import Change, Impact, Value
+from pgprovision.engine.model import Change, Impact, Value
 from pgprovision.report.printing import console
 from pgprovision.server_offers import Quote
 

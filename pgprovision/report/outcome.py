@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pgprovision.model import Change, Impact, Report, State
+from pgprovision.engine.model import Change, Impact, Report, State
 from pgprovision.report.changes import show_changes
 from pgprovision.report.drills import proven
 from pgprovision.report.printing import console, elapsed, say, say_aside, say_error

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from pgprovision.model import Change, Do, Resource, Waiting
+from pgprovision.engine.model import Change, Do, Resource, Waiting
 
 
 class Phases:

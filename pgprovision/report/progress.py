@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pgprovision.model import Change, Do, Resource, Waiting
+from pgprovision.engine.model import Change, Do, Resource, Waiting
 from pgprovision.report.printing import console, elapsed
 
 

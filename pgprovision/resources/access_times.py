@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 
 # Before there is a PostgreSQL, the folder around it lies on the same filesystem.
 _WHERE = "d=/var/lib/postgresql; [ -d $d ] || d=/var/lib"

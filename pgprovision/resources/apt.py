@@ -12,8 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import InventoryError
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
 

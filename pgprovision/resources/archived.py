@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
 from pgprovision.resources.lsn import position

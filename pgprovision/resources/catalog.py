@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pgprovision.model import Answer, Ask, Do, Impact, Resource, State, Waiting
+from pgprovision.engine.model import Answer, Ask, Do, Impact, Resource, State, Waiting
 from pgprovision.resources.snapshot import Server, Snapshot
 from pgprovision.secret import Secret
 

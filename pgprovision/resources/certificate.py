@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pgprovision import tls
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
 from pgprovision.resources.planned import planned

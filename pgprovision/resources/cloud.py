@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Ask, Do, Resource
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import Item, is_ours, labels
-from pgprovision.model import Answer, Ask, Do, Resource
 
 __all__ = ["HETZNER", "CloudObject", "Item", "address_of", "is_ours", "labels"]
 

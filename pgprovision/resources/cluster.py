@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.identity import MARKER
 from pgprovision.resources.instance import Instance, account, note

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Do, Facts, Impact, Resource, State, Waiting
+from pgprovision.engine.model import Answer, Ask, Do, Facts, Impact, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.cluster import asides, drop_note, make_parent, set_aside
 from pgprovision.resources.identity import system_identifier

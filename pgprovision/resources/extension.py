@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.model import Diff, Do, State
+from pgprovision.engine.model import Diff, Do, State
 from pgprovision.quote import ident, literal
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.snapshot import Server

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 

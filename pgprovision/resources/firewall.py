@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import ClassVar, Literal
 
-from pgprovision.model import Answer, Diff, Do, State
+from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.resources.cloud import CloudObject, Item
 
 

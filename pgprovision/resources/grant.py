@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pgprovision.engine.model import Diff, Do, State, Value
 from pgprovision.errors import InventoryError
-from pgprovision.model import Diff, Do, State, Value
 from pgprovision.quote import ident
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.snapshot import Database, Server

@@ -1,6 +1,6 @@
 """What a role owns and holds privileges on, by name: what keeps it from being dropped."""
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import ident, literal, sh
 from pgprovision.resources.instance import Instance, as_postgres
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.lock_holder import FOLDER, Holder, number, readable, token
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 
 

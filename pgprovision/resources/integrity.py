@@ -9,7 +9,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Impact, Need, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Answer,
+    Ask,
+    Diff,
+    Do,
+    Facts,
+    Impact,
+    Need,
+    Resource,
+    State,
+    Waiting,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance, as_postgres
 from pgprovision.resources.job import IDLE, Job, JobState

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pgprovision.model import Answer, Ask, Do, Waiting
+from pgprovision.engine.model import Answer, Ask, Do, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.unit import last_lines, parse, show
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import Item, is_ours
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, State
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.host_key import SERVERS, HostKey
 from pgprovision.resources.identity import MARKER

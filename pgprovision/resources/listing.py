@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.resources.instance import as_postgres
 
 SECONDS = 55  # below a look's own limit; a thousand files are a request

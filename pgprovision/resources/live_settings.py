@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.model import Ask, Diff, Do, Facts, Need, State
+from pgprovision.engine.model import Ask, Diff, Do, Facts, Need, State
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.file import File
 from pgprovision.resources.settings import values_in

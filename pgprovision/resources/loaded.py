@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.model import Diff, Do, Facts, Need, State, Waiting
+from pgprovision.engine.model import Diff, Do, Facts, Need, State, Waiting
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.reload import put_back, reload, restart
 from pgprovision.resources.shared_memory import DEFAULTS, Order, running

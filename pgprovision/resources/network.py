@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import Item, named
-from pgprovision.model import Answer, Diff, Do, State
 from pgprovision.resources.cloud import CloudObject
 
 

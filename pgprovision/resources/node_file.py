@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
 from pgprovision.quote import sh
 
 LOCK_SECONDS = 600  # unattended-upgrades on a fresh machine takes minutes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.pgbackrest_causes import cause, explained

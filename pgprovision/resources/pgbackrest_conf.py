@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Value
 from pgprovision.errors import InventoryError
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Value
 from pgprovision.quote import sh
 from pgprovision.resources.file import File
 from pgprovision.resources.pgbackrest import CONFIG, VERSION, Version, answers, version

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Diff, Do, State
 from pgprovision.resources.cloud import CloudObject
 
 SPREAD_LIMIT = 10  # servers in one spread group; docs.hetzner.com, placement groups FAQ

@@ -1,6 +1,6 @@
 """Actions that can be named and not yet made."""
 
-from pgprovision.model import Do
+from pgprovision.engine.model import Do
 from pgprovision.quote import sh
 
 

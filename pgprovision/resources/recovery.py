@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.recovery_target import Target
 from pgprovision.resources.instance import Instance, account, as_postgres

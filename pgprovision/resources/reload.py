@@ -1,6 +1,6 @@
 """Making a running server read its files: reload and restart, each seen through to its end."""
 
-from pgprovision.model import Do, Impact
+from pgprovision.engine.model import Do, Impact
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance, as_postgres
 

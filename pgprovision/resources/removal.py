@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Impact, Resource, State
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
 from pgprovision.resources.cloud import HETZNER, is_ours
 
 DELETE_SECONDS = 300.0

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.recovery_target import END, Target
 from pgprovision.resources import archived, pgbackrest, recovery

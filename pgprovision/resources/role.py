@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Diff, Do, Facts, Need, State
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Diff, Do, Facts, Need, State
 from pgprovision.quote import ident, literal
 from pgprovision.resources import scram
 from pgprovision.resources.catalog import CatalogObject

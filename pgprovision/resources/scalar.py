@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.resources.instance import Instance
 
 READER = "pg_read_all_data"  # a role since PostgreSQL 14; before, a read-only superuser

@@ -13,20 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Impact, Need, Ref, State, Waiting
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import named
-from pgprovision.model import (
-    Answer,
-    Ask,
-    Diff,
-    Do,
-    Facts,
-    Impact,
-    Need,
-    Ref,
-    State,
-    Waiting,
-)
 from pgprovision.resources.cloud import CloudObject, Item, labels
 from pgprovision.resources.host_key import HostKey, Pair, user_data
 

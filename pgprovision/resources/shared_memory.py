@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from pgprovision.model import Ask, Facts, Need, Waiting
+from pgprovision.engine.model import Ask, Facts, Need, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import Server, Snapshot

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Diff, Do, State
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Diff, Do, State
 from pgprovision.quote import literal
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.lsn import position

@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
+from pgprovision.engine.model import Answer, Ask, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Waiting
 from pgprovision.quote import conninfo, literal, sh
 from pgprovision.resources.instance import Instance
 

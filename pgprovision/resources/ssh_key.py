@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Answer, Diff, Do, State
 from pgprovision.resources.cloud import CloudObject
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from pgprovision.engine.model import Answer, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.copied import Copied, Found
 from pgprovision.resources.identity import system_identifier

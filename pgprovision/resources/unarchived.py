@@ -7,7 +7,7 @@ ago the last commit was; a backlog of the archiver counts from its oldest commit
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pgprovision.model import Answer, Ask
+from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.lsn import position

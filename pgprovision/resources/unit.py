@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Value, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Value, Waiting
 from pgprovision.quote import sh
 
 START_SECONDS = 120.0

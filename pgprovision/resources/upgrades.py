@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.packages import LOCK_SECONDS, PATIENT, PROBE, unless_locked
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.resources.instance import Instance
 
 

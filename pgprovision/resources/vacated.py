@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.model import Answer, Ask, Diff, Do, Impact, Resource, State
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
 from pgprovision.resources.cluster import asides, set_aside

@@ -7,7 +7,7 @@ stopped. When the new connection fails, or the run dies, the host is as before a
 
 from dataclasses import dataclass
 
-from pgprovision.model import Ask, Do
+from pgprovision.engine.model import Ask, Do
 from pgprovision.quote import sh
 
 SECONDS = 90  # for a connection and a look at the change alone; emulated machines take 20

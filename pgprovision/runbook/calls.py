@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
-from pgprovision.model import Do, Ref
+from pgprovision.engine.model import Do, Ref
 from pgprovision.quote import sh
 
 # The token travels on a descriptor and bodies on stdin: neither is in an argument list.

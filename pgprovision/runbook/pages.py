@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from pgprovision.model import Change, Impact, Report, Tier
+from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.runbook import calls, steps
 from pgprovision.runbook.text import comment
 

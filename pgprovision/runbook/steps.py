@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pgprovision.model import Change, Do
+from pgprovision.engine.model import Change, Do
 from pgprovision.runbook.text import (
     here_document,
     here_document_of_secrets,

@@ -5,8 +5,8 @@ from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 
+from pgprovision.engine.model import Resource, Tier
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource, Tier
 from pgprovision.recovery_target import Target
 from pgprovision.tasks import (
     backup,

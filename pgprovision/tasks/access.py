@@ -3,8 +3,8 @@ change the schema, a group that reads and writes, a group that reads."""
 
 from collections.abc import Iterator, Mapping
 
+from pgprovision.engine.model import Resource
 from pgprovision.inventory.model import Access, Database, Inventory, Node
-from pgprovision.model import Resource
 from pgprovision.resources.database import Schema
 from pgprovision.resources.grant import PUBLIC, Grant, On
 from pgprovision.resources.role_settings import RoleSettings

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.inventory.model import CloudFirewall, Hetzner, Inventory, Node
-from pgprovision.model import Answer, Ask, Tier
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.firewall import Firewall, Rule, ssh
 from pgprovision.resources.host_key import HostKey

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from pgprovision.engine.model import Resource
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource
 from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf

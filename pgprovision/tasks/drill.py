@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 
+from pgprovision.engine.model import Resource, Tier
 from pgprovision.inventory.drill_checks import drill_name
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource, Tier
 from pgprovision.recovery_target import Target
 from pgprovision.render import render
 from pgprovision.resources import integrity, restored

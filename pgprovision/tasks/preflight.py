@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from pgprovision.engine.model import Resource
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource
 from pgprovision.resources.preflight import Preflight
 from pgprovision.tasks.configuration import plain_conf
 from pgprovision.tasks.places import instance

@@ -7,8 +7,8 @@ Read it from top to bottom: each function is one step, in the order it is done.
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from pgprovision.engine.model import Resource
 from pgprovision.inventory.model import Inventory, Node
-from pgprovision.model import Resource
 from pgprovision.render import render
 from pgprovision.resources.access_times import AccessTimes
 from pgprovision.resources.apt import PGDG, Repository, pgdg_key

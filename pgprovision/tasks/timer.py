@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.model import Resource, Tier
+from pgprovision.engine.model import Resource, Tier
 from pgprovision.quote import unit
 from pgprovision.render import render
 from pgprovision.resources.file import File

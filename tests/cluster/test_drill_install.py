@@ -7,9 +7,9 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.engine import converge
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Impact, Report
 from pgprovision.lab.process import wait_until
-from pgprovision.model import Impact, Report
 from pgprovision.tasks.timer import HERE, UNITS, Timer
 from tests.cluster.conftest import PRIMARY
 from tests.laws.postgres.server import Silent

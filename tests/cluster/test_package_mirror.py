@@ -7,9 +7,9 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.engine import converge
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import StepFailed
-from pgprovision.model import Change, Impact, Report, Tier
 from pgprovision.resources.apt import KEY, PREFERENCE, SOURCE, Repository, pgdg_key
 from tests.cluster.conftest import REPLICA
 from tests.laws.postgres.server import Silent

@@ -8,9 +8,9 @@ import pytest
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.cli.watching import wished
-from pgprovision.engine import converge
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Change, Impact, Report
 from pgprovision.inventory.watch_file import WatchFile
-from pgprovision.model import Change, Impact, Report
 from pgprovision.tasks.timer import HERE, Timer
 from tests.cluster.conftest import PRIMARY
 from tests.laws.postgres.server import Silent

@@ -7,10 +7,10 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.engine import converge
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Answer, Ask, Do, Report
+from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Do, Report
-from pgprovision.observe import Target
 from pgprovision.operations.destroy import doomed
 from pgprovision.operations.typed import confirmed
 from pgprovision.tasks.cloud import cloud_tiers

@@ -8,9 +8,9 @@ import pytest
 
 from pgprovision.clients.hetzner import api
 from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine import look_only
+from pgprovision.engine.loop import look_only
+from pgprovision.engine.model import Ask, Diff, Do, Tier
 from pgprovision.errors import CloudError, Refused
-from pgprovision.model import Ask, Diff, Do, Tier
 from pgprovision.secret import Secret
 from tests.cloud import listed, one, project, run, server, tiers
 from tests.simulator import READER, TOKEN, Simulator, simulator

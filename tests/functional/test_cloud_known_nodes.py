@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine import look_only
+from pgprovision.engine.loop import look_only
+from pgprovision.engine.model import Answer, Ask, Do, Impact, Report
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Do, Impact, Report
 from pgprovision.operations.destroy import doomed
 from pgprovision.tasks.cloud import cloud_tiers, known
 from tests.cloud import do, inventory, keys, listed, one, project, run

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine import look_only
+from pgprovision.engine.loop import look_only
+from pgprovision.engine.model import Do
 from pgprovision.errors import Refused
-from pgprovision.model import Do
 from pgprovision.tasks.cloud import cloud_tiers
 from tests.cloud import Notebook, allowed, do, inventory, keys, listed, one, run, tiers
 from tests.simulator import SSH_KEY, Simulator

@@ -7,11 +7,11 @@ import pytest
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine import converge, look_only
+from pgprovision.engine.loop import converge, look_only
+from pgprovision.engine.model import Do
+from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudError, Refused
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Do
-from pgprovision.observe import Target
 from pgprovision.operations.resize import Resize, resize
 from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import cloud_tiers

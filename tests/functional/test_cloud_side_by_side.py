@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pgprovision.clients.hetzner.project import SIDE_BY_SIDE, stages
+from pgprovision.engine.model import Do
 from pgprovision.errors import CloudError
 from pgprovision.lab.hypervisor import MachineSpec
-from pgprovision.model import Do
 from tests.cloud import Notebook, listed, run, tiers
 from tests.simulator import PaperMachines, Simulator, simulator
 

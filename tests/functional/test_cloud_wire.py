@@ -12,8 +12,8 @@ import pytest
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.clients.hetzner.project import Hetzner
+from pgprovision.engine.model import Ask, Do
 from pgprovision.errors import CloudError
-from pgprovision.model import Ask, Do
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 from tests.cloud import project

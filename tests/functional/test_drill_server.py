@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.model import Do, Impact, Tier
+from pgprovision.engine.model import Do, Impact, Tier
 from pgprovision.resources.removal import Removal
 from pgprovision.tasks import cloud, drill
 from tests.cloud import Notebook, do, inventory, listed, run, tiers

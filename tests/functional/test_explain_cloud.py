@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.cli.app import run as command_line
-from pgprovision.engine import look_only
+from pgprovision.engine.loop import look_only
 from pgprovision.runbook import Cloud, Machine, Places, runbook
 from tests import folders
 from tests.cloud import listed, one, run, tiers

@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from pgprovision.engine.model import Impact
 from pgprovision.errors import Refused
-from pgprovision.model import Impact
 from tests.model.judged import Judged, counted, values
 from tests.model.machines import BOOT_LOOKS, HOSTS, JOB_LOOKS, World
 from tests.model.runs import Run

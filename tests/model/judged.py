@@ -7,8 +7,8 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pgprovision.engine import CLOUD
-from pgprovision.model import Impact
+from pgprovision.engine.loop import CLOUD
+from pgprovision.engine.model import Impact
 from tests.model.machines import HOSTS, Fault, World
 from tests.model.runs import Run
 from tests.model.wishes import Copy, Data, File, Server, Setting, Wish

@@ -12,8 +12,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from pgprovision.engine import CLOUD
-from pgprovision.model import Answer
+from pgprovision.engine.loop import CLOUD
+from pgprovision.engine.model import Answer
 
 HOSTS = ("a", "b", "c")
 JOB_LOOKS = BOOT_LOOKS = 2  # looks that long work, or a boot, is still seen under way

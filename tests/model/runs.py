@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from pgprovision.backends.hold import Claim
 from pgprovision.backends.host import Host
-from pgprovision.engine import CLOUD, Approve, converge, look_only
+from pgprovision.engine.loop import CLOUD, Approve, converge, look_only
+from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Waiting
+from pgprovision.engine.observe import Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.lock_holder import Holder
-from pgprovision.model import Change, Do, Impact, Report, Resource, Waiting
-from pgprovision.observe import Target
 from tests.model.machines import HOSTS, Fault, Faults, Killed, World, Write
 from tests.model.wires import Cloud, FakeWire
 from tests.model.wires import connect as connected

@@ -5,9 +5,9 @@ from copy import deepcopy
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from pgprovision.engine import CLOUD
+from pgprovision.engine.loop import CLOUD
+from pgprovision.engine.model import Impact
 from pgprovision.errors import Interrupted, Locked
-from pgprovision.model import Impact
 from tests.model.judged import Breakages, Judged, counted, hosts, values
 from tests.model.machines import HOSTS, Fault, Kind, Phase
 from tests.model.runs import Run

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from pgprovision.backends.hold import FENCED
 from pgprovision.backends.wire import Line
-from pgprovision.engine import CLOUD
+from pgprovision.engine.loop import CLOUD
+from pgprovision.engine.model import Answer, Ask, Do, Waiting
 from pgprovision.errors import CloudError, Unreachable
-from pgprovision.model import Answer, Ask, Do, Waiting
 from tests.model.machines import BOOT_LOOKS, Faults, Killed, Machine, World, Write, why
 
 

@@ -6,18 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine import CLOUD
-from pgprovision.model import (
-    Ask,
-    Diff,
-    Do,
-    Facts,
-    Impact,
-    Need,
-    State,
-    Tier,
-    Waiting,
-)
+from pgprovision.engine.loop import CLOUD
+from pgprovision.engine.model import Ask, Diff, Do, Facts, Impact, Need, State, Tier, Waiting
 from tests.model.machines import State as WorldState
 from tests.model.machines import World, why
 from tests.unit.world import Called

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pgprovision.model import Change, Diff, Impact, State
+from pgprovision.engine.model import Change, Diff, Impact, State
 from pgprovision.record import Record, folder
 from tests.unit.world import Thing
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
-from pgprovision.model import Answer, Diff
 from pgprovision.resources.apt import (
     PGDG_FINGERPRINT,
     Repository,

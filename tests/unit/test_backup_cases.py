@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pgprovision.engine.model import Answer, Diff, Resource, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Diff, Resource, Waiting
 from pgprovision.resources.backup import FirstBackup
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import JobState

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
-from pgprovision.model import Answer
 from pgprovision.resources import wal
 from pgprovision.resources.archiver import Backlog, backlog
 from pgprovision.resources.backup import BackupNow

@@ -14,8 +14,8 @@ import pytest
 import pgprovision
 from pgprovision.backends import frames
 from pgprovision.cli.app import _unexpected
+from pgprovision.engine.model import Diff
 from pgprovision.inventory import load
-from pgprovision.model import Diff
 from pgprovision.resources import scram
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers

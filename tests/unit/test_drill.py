@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pgprovision import record
+from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.errors import InventoryError, Locked
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Answer, Ask, Diff
 from pgprovision.operations import drill, drill_judged
 from pgprovision.operations.drill import Check, Proof
 from pgprovision.operations.drill_age import drill_troubles

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from pgprovision.engine import Approve, converge, look_only
+from pgprovision.engine.loop import Approve, converge, look_only
+from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Tier, Waiting
 from pgprovision.errors import NotConverged, Refused, StepFailed, Unreachable
-from pgprovision.model import Answer, Ask, Change, Impact, Report, Tier, Waiting
 from tests.unit.world import Seen, Thing, World
 
 

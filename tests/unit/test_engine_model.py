@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Stage
 from hypothesis.stateful import run_state_machine_as_test
 
-from pgprovision import engine, observe
 from pgprovision.backends import host
+from pgprovision.engine import loop, observe
 from tests.figures import keep
 from tests.model.calm import Calm
 from tests.model.judged import Judged, counted
@@ -36,7 +36,7 @@ MODELS: dict[str, tuple[type[Judged], int]] = {  # and their tenths of the examp
 
 @pytest.fixture
 def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (engine, observe):
+    for module in (loop, observe):
         monkeypatch.setattr(module, "ThreadPoolExecutor", InTurn)
     monkeypatch.setattr(host, "AWAY_SECONDS", 0.0)  # a host that is gone here stays away for a run
     yield

@@ -6,7 +6,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from pgprovision import resources
-from pgprovision.model import Resource
+from pgprovision.engine.model import Resource
 from tests.by_hand import APART, BY_HAND, SELDOM, Named
 
 ROOT = Path(__file__).parent.parent.parent

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError
-from pgprovision.model import Answer
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.preflight import Preflight

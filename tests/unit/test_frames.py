@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pgprovision.backends import frames
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.model import Ask, Do, Waiting
+from pgprovision.engine.model import Ask, Do, Waiting
 from pgprovision.quote import sh
 
 MARK = "-=pgp-0123456789abcdef01234567=-"

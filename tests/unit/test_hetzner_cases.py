@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pgprovision.engine.model import Answer, Ask, Change, Diff, Do, Impact, Ref, Resource, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Change, Diff, Do, Impact, Ref, Resource, Waiting
 from pgprovision.resources.firewall import Firewall, ssh
 from pgprovision.resources.network import Network
 from pgprovision.resources.placement_group import PlacementGroup

@@ -13,10 +13,10 @@ from pgprovision.backends.hold import Claim, Hold
 from pgprovision.backends.host import Host
 from pgprovision.backends.keeper import Keeper
 from pgprovision.backends.local import LocalLine, LocalWire
+from pgprovision.engine.model import Do
 from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
 from pgprovision.lab.process import wait_until
 from pgprovision.lock_holder import Holder, number, readable, token
-from pgprovision.model import Do
 
 
 def holder(run: str = "r1") -> Holder:

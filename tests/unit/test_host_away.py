@@ -7,8 +7,8 @@ import pytest
 from pgprovision.backends import host
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.engine.model import Ask, Do
 from pgprovision.errors import OutcomeUnknown, Unreachable
-from pgprovision.model import Ask, Do
 
 
 class Cut(LocalWire):

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pgprovision.engine.model import Answer, Ask, Diff, Resource
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff, Resource
 from pgprovision.resources.clock import Clock
 from pgprovision.resources.closed import Closed
 from pgprovision.resources.huge_pages import HugePages

@@ -11,7 +11,7 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.model import Diff, Do
+from pgprovision.engine.model import Diff, Do
 from pgprovision.resources.file import File
 
 RUNS = 100

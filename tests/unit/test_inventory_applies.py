@@ -17,10 +17,10 @@ import yaml
 
 from pgprovision.backends import frames
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import converge, look_only
+from pgprovision.engine.loop import converge, look_only
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import BadInventory, Inventory, load
-from pgprovision.model import Answer, Ask, Diff, Do, Impact, Resource, State, Tier
 from pgprovision.tasks import tiers
 from tests.unit.test_inventory_hostile import FIELDS, accepted, ended, folder
 from tests.unit.test_inventory_inputs import CASES, folder_of

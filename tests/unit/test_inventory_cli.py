@@ -8,9 +8,9 @@ import pytest
 
 from pgprovision.cli.app import run
 from pgprovision.cli.converge import select
-from pgprovision.engine import Approve
+from pgprovision.engine.loop import Approve
+from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Impact
 from pgprovision.operations.typed import confirmed
 from tests.folders import CLUSTER, Folder, static
 

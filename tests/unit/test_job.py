@@ -2,8 +2,8 @@
 
 import pytest
 
+from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
-from pgprovision.model import Answer
 from pgprovision.resources.job import IDLE, Job, JobState
 
 JOB = Job("pgprovision-work.service", progress="tail -n 1 /var/log/work")

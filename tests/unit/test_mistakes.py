@@ -15,11 +15,11 @@ import pytest
 
 from pgprovision import quote, report
 from pgprovision.backends.hold import Claim, command, take
-from pgprovision.engine import PASSES, converge
+from pgprovision.engine.loop import PASSES, converge
+from pgprovision.engine.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
 from pgprovision.errors import Locked, NotConverged, Unreachable
 from pgprovision.inventory import load
 from pgprovision.lock_holder import Holder
-from pgprovision.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
 from pgprovision.record import Record
 from pgprovision.resources.cluster import set_aside
 from pgprovision.resources.file import File

@@ -6,8 +6,8 @@ from ipaddress import ip_network
 
 import pytest
 
+from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Ask, Diff
 from pgprovision.render import render
 from pgprovision.resources.nftables import HostFirewall, Opening
 from pgprovision.resources.way_in import SESSION, Undo, session

@@ -10,9 +10,9 @@ import pytest
 
 from pgprovision import report
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import converge, look_only
+from pgprovision.engine.loop import converge, look_only
+from pgprovision.engine.model import Change, Diff, Report, State
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Change, Diff, Report, State
 from pgprovision.record import Record
 from pgprovision.resources.file import File
 from pgprovision.runbook import Cloud, Machine, runbook

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.backups import S3Repository
-from pgprovision.model import Answer, Diff
 from pgprovision.render import render
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf, options

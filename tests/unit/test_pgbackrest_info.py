@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pgprovision.model import Answer
+from pgprovision.engine.model import Answer
 from pgprovision.resources.pgbackrest import Archive, parse, version
 
 FULL = {

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pgprovision.engine.model import Answer, Change, Diff, Impact, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Change, Diff, Impact, Waiting
 from pgprovision.resources.catalog import SESSION, CatalogObject
 from pgprovision.resources.database import Database, Schema
 from pgprovision.resources.extension import Extension

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
+from pgprovision.engine.model import Answer, Ask, Diff, Impact, State
 from pgprovision.errors import InventoryError
-from pgprovision.model import Answer, Ask, Diff, Impact, State
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import Hba

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from pgprovision.engine.model import Answer, Resource, Tier
+from pgprovision.engine.observe import Look, compare
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Answer, Resource, Tier
-from pgprovision.observe import Look, compare
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.preflight import HERE, NOW, Preflight
 from tests.unit.test_postgres_files import CONF, Seen

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import converge
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Do, Impact, Tier
 from pgprovision.errors import PgprovisionError, Refused
-from pgprovision.model import Do, Impact, Tier
 from pgprovision.record import Record, chain, read, verify, verifying
 from tests import pages
 from tests.unit.records import CLUSTER, change, done, fill, lines, small_disk, state

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgprovision import resources
-from pgprovision.model import Change, Diff, Do, Impact, Resource, State
+from pgprovision.engine.model import Change, Diff, Do, Impact, Resource, State
 from pgprovision.record.undo import BACKUPS, CLOUD, DATA, EFFECTS, undo
 from pgprovision.resources import cloud
 from tests.unit.world import Thing

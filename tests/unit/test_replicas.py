@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Waiting
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Do, Impact, Waiting
 from pgprovision.operations import re_clone, remove_replica
 from pgprovision.operations.re_clone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of

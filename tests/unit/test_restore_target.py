@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Answer
 from pgprovision.recovery_target import END, Target, at_time, target
 from pgprovision.resources import archived, recovery
 from pgprovision.resources.archived import Timeline, reach

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waiting
+from pgprovision.engine.observe import Look, look
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waiting
-from pgprovision.observe import Look, look
 from pgprovision.operations import rebuild, restore
 from pgprovision.operations.re_clone import Former
 from pgprovision.recovery_target import END, target

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Answer
 from pgprovision.operations import rotate
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import Server, Snapshot

@@ -16,9 +16,9 @@ import pytest
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
 from pgprovision.cli.watchers import Watchers
-from pgprovision.engine import converge, look_only
+from pgprovision.engine.loop import converge, look_only
+from pgprovision.engine.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
 from pgprovision.inventory import NewNode, add_node, load
-from pgprovision.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.file import Directory, File
 from pgprovision.resources.instance import Instance

@@ -8,8 +8,8 @@ import pytest
 
 from pgprovision.cli.app import run as command_line
 from pgprovision.cli.run import run
+from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import Refused
-from pgprovision.model import Impact, Tier
 from pgprovision.record import read
 from pgprovision.resources.file import Directory
 from tests.folders import static

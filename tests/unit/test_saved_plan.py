@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pgprovision.cli import saved_plan
+from pgprovision.engine.model import Change, Diff, State
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.model import Change, Diff, State
 from tests.unit.world import Thing
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from pgprovision.model import Answer, Ask, Diff
+from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pgprovision.engine.model import Answer, Waiting
 from pgprovision.errors import Refused
-from pgprovision.model import Answer, Waiting
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import Snapshot
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pgprovision.engine.model import Diff
 from pgprovision.inventory import known
-from pgprovision.model import Diff
 from pgprovision.resources.cluster import PostgresCluster
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.node_settings import NodeSettings, Tls, Upstream

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed
-from pgprovision.model import (
+from pgprovision.engine.model import (
     Answer,
     Ask,
     Change,
@@ -19,6 +18,7 @@ from pgprovision.model import (
     State,
     Waiting,
 )
+from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed
 
 
 @dataclass

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from pgprovision.cli.targets import Targets
+from pgprovision.engine.model import Ask, Waiting
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
-from pgprovision.model import Ask, Waiting
 from tests.person import CHECKOUT, Run
 
 INVENTORY = "PGPROVISION_VAGRANT_INVENTORY"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pgprovision import __version__
 from pgprovision.backends import faults
+from pgprovision.engine.model import Sealed
 from pgprovision.errors import CloudError, CloudSilent
 from pgprovision.hetzner_labels import Item
-from pgprovision.model import Sealed
 
 if TYPE_CHECKING:
     import hcloud

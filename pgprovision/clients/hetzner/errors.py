@@ -1,8 +1,8 @@
 """Hetzner's refusals, said so that a person knows what to do."""
 
 from pgprovision.clients.hetzner.api import Refusal
+from pgprovision.engine.model import Do
 from pgprovision.errors import CloudError
-from pgprovision.model import Do
 from pgprovision.server_offers import AGAIN
 
 CAPACITY = frozenset({"resource_unavailable", "placement_error", "no_space_left_in_location"})

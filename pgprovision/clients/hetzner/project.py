@@ -10,9 +10,9 @@ from typing import Any
 
 from pgprovision.clients.hetzner.api import Api, Lost, Refusal
 from pgprovision.clients.hetzner.errors import CAPACITY, explained
+from pgprovision.engine.model import Answer, Ask, Do, Ref, Sealed
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import Item, is_ours, named
-from pgprovision.model import Answer, Ask, Do, Ref, Sealed
 from pgprovision.server_offers import alternatives
 
 _NAME_IN_PATH = re.compile(r"\{(\w+):([^}]+)\}")

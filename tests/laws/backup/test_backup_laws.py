@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from pgprovision.engine.model import Answer, Ask, Resource, Waiting
 from pgprovision.errors import PgprovisionError, Refused, StepFailed
-from pgprovision.model import Answer, Ask, Resource, Waiting
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import UNASKED, Job
 from pgprovision.resources.pgbackrest import CONFIG

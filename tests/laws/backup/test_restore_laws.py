@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pgprovision.engine.model import Answer, Report
 from pgprovision.errors import InventoryError, Refused, StepFailed
-from pgprovision.model import Answer, Report
 from pgprovision.recovery_target import Kind, Target, target
 from pgprovision.resources import vacated
 from pgprovision.resources.instance import Instance, note

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.engine import Approve, Watcher, converge, look_only
-from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.engine.loop import Approve, Watcher, converge, look_only
+from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.resources.instance import Instance
 
 HERE = "here"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.engine.model import Resource
 from pgprovision.errors import StepFailed
 from pgprovision.inventory.model import Inventory
-from pgprovision.model import Resource
 from pgprovision.quote import sh
 from pgprovision.resources.extension import Extension
 from pgprovision.resources.instance import Instance

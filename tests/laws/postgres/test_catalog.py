@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pgprovision.model import Answer
+from pgprovision.engine.model import Answer
 from pgprovision.quote import ident
 from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.database import Database, Schema

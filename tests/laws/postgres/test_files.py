@@ -9,8 +9,8 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.engine.model import Impact, Resource
 from pgprovision.errors import StepFailed
-from pgprovision.model import Impact, Resource
 from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf

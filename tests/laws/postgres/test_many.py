@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
-from pgprovision.engine import converge
-from pgprovision.model import Tier
+from pgprovision.engine.loop import converge
+from pgprovision.engine.model import Tier
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import SHARE
 from pgprovision.tasks import configuration, postgres

@@ -5,8 +5,8 @@ import pytest
 
 from pgprovision.backends.host import Host
 from pgprovision.backends.local import LocalWire
+from pgprovision.engine.model import Diff, Do
 from pgprovision.errors import StepFailed
-from pgprovision.model import Diff, Do
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.role import Role
 from pgprovision.resources.snapshot import Snapshot

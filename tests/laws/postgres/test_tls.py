@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision import tls
-from pgprovision.model import Impact, Resource
+from pgprovision.engine.model import Impact, Resource
 from pgprovision.quote import literal
 from pgprovision.render import render
 from pgprovision.resources import scram

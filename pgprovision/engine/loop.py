@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pgprovision import observe
-from pgprovision.endings import check_ceiling, interrupted, key, not_converged, step, summary
+from pgprovision.engine import observe
+from pgprovision.engine.endings import check_ceiling, interrupted, key, not_converged, step, summary
+from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.engine.observe import Look, Target, View
 from pgprovision.errors import Interrupted, Locked, NotConverged, OutcomeUnknown, PgprovisionError
-from pgprovision.model import Change, Do, Impact, Report, Resource, Tier, Waiting
-from pgprovision.observe import Look, Target, View
 
 CLOUD = "hetzner"  # everything else hangs on it: when it fails, the run ends
 PASSES = 30  # acts a tier may take (ten nodes, one restart each); more means going in circles

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pgprovision.engine.model import Answer, Ask, Change, Diff, Do, Resource, State, Tier, Waiting
 from pgprovision.errors import InventoryError, PgprovisionError, Refused
-from pgprovision.model import Answer, Ask, Change, Diff, Do, Resource, State, Tier, Waiting
 
 SHARE = 100  # resources that one thread reads in a row
 Found = tuple[Resource, State | Waiting | None] | Refused | InventoryError

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from pgprovision.engine.model import Change, Impact, Resource
 from pgprovision.errors import Interrupted, NotConverged, OutcomeUnknown, Refused
-from pgprovision.model import Change, Impact, Resource
 
 
 def key(resource: Resource) -> str:
