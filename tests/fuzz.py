@@ -22,8 +22,8 @@ import yaml
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import BadInventory
 from pgprovision.inventory.reading import documents, validated
-from pgprovision.inventory.sourced import Sourced
 from pgprovision.inventory.sources import Sources
+from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tasks import tiers
 from tests.figures import keep
 from tests.folders import INVENTORIES, copied

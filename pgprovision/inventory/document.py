@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from pgprovision.inventory.complaint import Complaint, Loc, Place, is_secret
-from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.problems import Complaint, Loc, Place, is_secret
+from pgprovision.inventory.tagged_text import Sourced
 
 BYTES = 4 << 20
 DEPTH = 32

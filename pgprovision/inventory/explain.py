@@ -7,13 +7,6 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from pgprovision.inventory.complaint import (
-    Complaint,
-    Loc,
-    closest,
-    is_secret,
-    listed,
-)
 from pgprovision.inventory.document import Document
 from pgprovision.inventory.examples import line
 from pgprovision.inventory.keys import (
@@ -24,7 +17,8 @@ from pgprovision.inventory.keys import (
     slip,
     unknown_key,
 )
-from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.problems import Complaint, Loc, closest, is_secret, listed
+from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.inventory.values import Instead
 
 _SHAPES = {

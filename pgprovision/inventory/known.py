@@ -6,7 +6,7 @@ it. A name that is not here and near none is left to the server, which judges it
 
 from types import MappingProxyType
 
-from pgprovision.inventory.complaint import closest
+from pgprovision.inventory.problems import closest
 
 NAMES = frozenset(
     """

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.complaint import BadInventory, Loc
 from pgprovision.inventory.disk import write_new
 from pgprovision.inventory.kept import password
+from pgprovision.inventory.problems import BadInventory, Loc
 from pgprovision.inventory.reading import documents
-from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tls import new_authority
 
 _CA_KEY: Loc = ("tls", "ca_key")

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from pgprovision.inventory import access
 from pgprovision.inventory.backups import lend
 from pgprovision.inventory.checks import checked
-from pgprovision.inventory.complaint import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.document import Document, Resolve, read
 from pgprovision.inventory.examples import line
 from pgprovision.inventory.explain import complaint, explained, masked
 from pgprovision.inventory.model import ANYONE, Host, Inventory, Node
+from pgprovision.inventory.problems import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.salvage import concerns, salvaged
-from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.tagged_text import Sourced
 
 CLUSTER_FILE = "cluster.yml"
 NODES = "nodes"

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from pgprovision.errors import Refused
 from pgprovision.inventory.backups import Backup, S3Repository
-from pgprovision.inventory.complaint import Loc
 from pgprovision.inventory.disk import write_new, write_over
 from pgprovision.inventory.kept import password
 from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.problems import Loc
 from pgprovision.inventory.reading import REPOSITORIES, documents, validated
-from pgprovision.inventory.sourced import Sourced
 from pgprovision.inventory.sources import here
+from pgprovision.inventory.tagged_text import Sourced
 
 _HEAD = (
     "# Written by `pgprovision backup rotate-cipher`, over `backup` of cluster.yml: keep them"

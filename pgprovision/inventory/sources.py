@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.inventory.complaint import Loc
 from pgprovision.inventory.made import is_ours
-from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.problems import Loc
+from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import sh
 
 MAKES = "`secrets init` makes it"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationInfo
 
-from pgprovision.inventory.sourced import Sourced
+from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import IDENTIFIER_BYTES
 from pgprovision.secret import Secret
 

@@ -16,14 +16,14 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pgprovision.inventory import BadInventory
-from pgprovision.inventory.complaint import Loc, dotted
 from pgprovision.inventory.document import read
 from pgprovision.inventory.examples import line
 from pgprovision.inventory.model import Inventory
 from pgprovision.inventory.names import SecretText, Setting
+from pgprovision.inventory.problems import Loc, dotted
 from pgprovision.inventory.reading import complete, documents, validated
-from pgprovision.inventory.sourced import Sourced
 from pgprovision.inventory.sources import Sources
+from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import conf, conninfo, pgpass
 from pgprovision.resources import hba_text
 from pgprovision.resources.hba_rules import SCRAM, HbaRule

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from pgprovision.inventory import BadInventory, load
-from pgprovision.inventory.complaint import Complaint, Loc
 from pgprovision.inventory.document import Document, read
+from pgprovision.inventory.problems import Complaint, Loc
 from pgprovision.inventory.reading import complete, documents, validated
 from pgprovision.inventory.sources import Sources
 from tests.folders import CLOUD_PRIMARY, CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
