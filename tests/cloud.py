@@ -12,7 +12,7 @@ from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine.loop import Approve, converge
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
-from pgprovision.inventory import model
+from pgprovision.inventory.schema import cluster
 from pgprovision.resources.firewall import Firewall, ssh
 from pgprovision.resources.host_key import HostKey
 from pgprovision.resources.network import Network
@@ -93,7 +93,7 @@ def tiers(folder: Path, nodes: int = 1) -> tuple[Tier, ...]:
     return Tier("host keys", tuple(keys)), Tier("cloud", (*surroundings, *servers))
 
 
-def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> model.Inventory:
+def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> cluster.Inventory:
     """The cloud's part of one, as `load` would give it."""
     settings = {
         "token": Secret(TOKEN, "test"),
@@ -115,12 +115,12 @@ def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> 
         }
         for n in range(1, nodes + 1)
     ]
-    return model.Inventory.model_construct(
+    return cluster.Inventory.model_construct(
         cluster="lab",
         folder=folder,
-        hetzner=model.Hetzner.model_validate(settings),
-        postgres=model.Postgres.model_construct(version=15, port=5432),
-        nodes=tuple(map(model.Node.model_validate, made)),
+        hetzner=cluster.Hetzner.model_validate(settings),
+        postgres=cluster.Postgres.model_construct(version=15, port=5432),
+        nodes=tuple(map(cluster.Node.model_validate, made)),
     )
 
 

@@ -11,7 +11,7 @@ from typer import Typer
 from typer.models import ArgumentInfo, ParameterInfo
 
 from pgprovision.cli.app import app, options
-from pgprovision.inventory import schema
+from pgprovision.inventory.schema import json_schema
 
 Command = Callable[..., object]
 DOCS = Path(__file__).parent.parent / "docs"
@@ -24,7 +24,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": MADE + "".join(_commands()),
         "inventory.md": MADE + "".join(_keys()),
-        schema.FILE: schema.text(),
+        json_schema.FILE: json_schema.text(),
     }
 
 
@@ -97,8 +97,8 @@ def _cell(text: object) -> str:
 
 
 def _keys() -> Iterator[str]:
-    whole = schema.schema()
-    tags = ", ".join(f'"{tag}"' for tag in schema.TAGS)
+    whole = json_schema.schema()
+    tags = ", ".join(f'"{tag}"' for tag in json_schema.TAGS)
     yield (
         "# The inventory\n\n"
         "A folder: `cluster.yml`, a file per node in `nodes/`, `secrets/`, and `templates/` for "
@@ -136,7 +136,7 @@ def _keys() -> Iterator[str]:
         yield from _model(name, model)
 
 
-def _model(title: str, model: schema.Schema, anchor: str = "") -> Iterator[str]:
+def _model(title: str, model: json_schema.Schema, anchor: str = "") -> Iterator[str]:
     mark = f'<a id="{anchor.lower()}"></a>\n\n' if anchor else ""
     yield f"\n## {title}\n\n{mark}{model['description']}\n\n"
     yield "| key | value | default | |\n|---|---|---|---|\n"
@@ -150,7 +150,7 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _value(value: schema.Schema) -> str:
+def _value(value: json_schema.Schema) -> str:
     """What may stand at a key, in words."""
     match value:
         case {"enum": words}:

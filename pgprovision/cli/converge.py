@@ -17,7 +17,7 @@ from pgprovision.engine.loop import Approve, look_only
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.server_offers import Quote
 
 Scope = Annotated[

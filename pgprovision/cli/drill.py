@@ -13,7 +13,7 @@ from pgprovision.cli.runs import one
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, PgprovisionError
 from pgprovision.inventory import cluster_name, load
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 
 VERSION = 1
 app = typer.Typer(invoke_without_command=True)

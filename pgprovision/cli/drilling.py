@@ -19,7 +19,7 @@ from pgprovision.errors import (
     PgprovisionError,
     Refused,
 )
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import drill as operation
 from pgprovision.operations import drill_judged as judged
 from pgprovision.operations.drill import Proof

@@ -9,7 +9,7 @@ from pgprovision.cli.targets import HERE, Targets
 from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import CLOUD, converge, look_only
 from pgprovision.inventory import load
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.runbook import Cloud, Machine, Places, runbook
 

@@ -16,7 +16,7 @@ from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import NewNode, add_node, load
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets

@@ -14,7 +14,7 @@ from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory import NewNode, add_node, load
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import UNTOUCHED, Target, target
 from pgprovision.server_offers import Quote
 
@@ -127,7 +127,7 @@ def plan(context: typer.Context, json: Json = False) -> int:
 
 
 def _declared(wish: Target) -> dict[str, object]:
-    from pgprovision.inventory.restores import Restore
+    from pgprovision.inventory.schema.restore import Restore
 
     return Restore.of(wish)
 

@@ -9,7 +9,7 @@ from pgprovision.cli.targets import Targets
 from pgprovision.engine.loop import CLOUD, Approve, Watcher, look_only
 from pgprovision.engine.model import Report, Tier
 from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.server_offers import Quote
 
 

@@ -16,6 +16,6 @@ def schema() -> None:
     YAML extension has to know the tags: "yaml.customTags": ["!env scalar", "!env mapping",
     "!file scalar", "!command sequence"].
     """
-    from pgprovision.inventory import schema as written
+    from pgprovision.inventory.schema import json_schema as written
 
     report.verbatim(written.text())

@@ -17,7 +17,7 @@ from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Ask, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudSilent, PgprovisionError, Refused
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.cloud import address_of, is_ours
 from pgprovision.resources.known_nodes import PREFIX
 

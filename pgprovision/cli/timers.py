@@ -12,7 +12,7 @@ from pgprovision.cli.converge import approval
 from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.quote import sh
 from pgprovision.tasks.timer import Timer
 

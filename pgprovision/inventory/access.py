@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from pgprovision.inventory.model import Access, Database, Group, Inventory, Role
 from pgprovision.inventory.problems import Found, Loc, nearest
+from pgprovision.inventory.schema.cluster import Access, Database, Group, Inventory, Role
 
 
 def roles(inventory: Inventory) -> Mapping[str, Role]:

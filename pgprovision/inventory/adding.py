@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.disk import write_new
-from pgprovision.inventory.model import Inventory
-from pgprovision.inventory.names import HostLabel
 from pgprovision.inventory.reading import NODES, documents, validated
-from pgprovision.inventory.restores import Restore
+from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.schema.restore import Restore
+from pgprovision.inventory.schema.types import HostLabel
 from pgprovision.inventory.sources import here
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pgprovision.inventory import access, drill_checks, networks
-from pgprovision.inventory.examples import line
-from pgprovision.inventory.model import Inventory, Ssh
 from pgprovision.inventory.policy import secrets, settings
 from pgprovision.inventory.problems import Found, Loc, closest, nearest
+from pgprovision.inventory.schema.cluster import Inventory, Ssh
+from pgprovision.inventory.schema.examples import line
 
 SPREAD = 10  # servers in one spread placement group, by Hetzner's documentation
 SLOT_NAME = 51  # of the 63 characters of a slot's name, pgprovision_ takes 12

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 
-from pgprovision.inventory.drills import Drill
-from pgprovision.inventory.model import Inventory, Node
 from pgprovision.inventory.problems import Found, Loc, closest, nearest
+from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.schema.drill import Drill
 
 NAME = 57  # of the 63 characters of a server's name, -drill takes 6
 

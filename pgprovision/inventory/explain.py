@@ -8,7 +8,6 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from pgprovision.inventory.document import Document
-from pgprovision.inventory.examples import line
 from pgprovision.inventory.keys import (
     annotation_at,
     bad_key,
@@ -18,8 +17,9 @@ from pgprovision.inventory.keys import (
     unknown_key,
 )
 from pgprovision.inventory.problems import Complaint, Loc, closest, is_secret, listed
+from pgprovision.inventory.schema.examples import line
+from pgprovision.inventory.schema.validators import Instead
 from pgprovision.inventory.tagged_text import Sourced
-from pgprovision.inventory.values import Instead
 
 _SHAPES = {
     "model_type": "a mapping of keys",

@@ -5,7 +5,7 @@ import string
 from pathlib import Path
 
 from pgprovision.errors import Refused
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.secret import Secret
 
 LENGTH = 43  # of 62 letters and digits: 256 bits

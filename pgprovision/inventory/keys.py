@@ -9,10 +9,10 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from pgprovision.inventory.document import Document
-from pgprovision.inventory.examples import first_key, line, nested
-from pgprovision.inventory.known import NAMES
-from pgprovision.inventory.model import Hetzner, Inventory, Node
 from pgprovision.inventory.problems import Loc, closest, dotted, is_secret, listed, nearest
+from pgprovision.inventory.schema.cluster import Hetzner, Inventory, Node
+from pgprovision.inventory.schema.examples import first_key, line, nested
+from pgprovision.inventory.schema.postgres_settings import NAMES
 
 # what others call it, and how it is called here
 OTHER_WORDS = MappingProxyType(

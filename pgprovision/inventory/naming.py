@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
-from pgprovision.inventory import names as n
-from pgprovision.inventory.base import Model
 from pgprovision.inventory.explain import explained
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc
 from pgprovision.inventory.reading import CLUSTER_FILE, cluster_document
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.base import Model
 from pgprovision.inventory.tagged_text import Sourced
 
 KEY: Loc = ("cluster",)

@@ -2,8 +2,8 @@
 
 from ipaddress import IPv4Address
 
-from pgprovision.inventory.model import Hetzner, Inventory
 from pgprovision.inventory.problems import Found, Loc
+from pgprovision.inventory.schema.cluster import Hetzner, Inventory
 
 GATEWAY = IPv4Address("172.31.1.1")  # Hetzner's gateway on the public side, reserved everywhere
 ZONES = {

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgprovision.inventory import repositories
-from pgprovision.inventory.examples import word
-from pgprovision.inventory.known import unknown
-from pgprovision.inventory.model import Inventory, Postgres
 from pgprovision.inventory.problems import Found, Loc
+from pgprovision.inventory.schema.cluster import Inventory, Postgres
+from pgprovision.inventory.schema.examples import word
+from pgprovision.inventory.schema.postgres_settings import unknown
 from pgprovision.secret import Secret
 
 _OWNED_OUTRIGHT = """

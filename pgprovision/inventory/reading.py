@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from pgprovision.inventory import access
-from pgprovision.inventory.backups import lend
 from pgprovision.inventory.checks import checked
 from pgprovision.inventory.document import Document, Resolve, read
-from pgprovision.inventory.examples import line
 from pgprovision.inventory.explain import complaint, explained, masked
-from pgprovision.inventory.model import ANYONE, Host, Inventory, Node
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc, Place
 from pgprovision.inventory.salvage import concerns, salvaged
+from pgprovision.inventory.schema.backup import lend
+from pgprovision.inventory.schema.cluster import ANYONE, Host, Inventory, Node
+from pgprovision.inventory.schema.examples import line
 from pgprovision.inventory.tagged_text import Sourced
 
 CLUSTER_FILE = "cluster.yml"

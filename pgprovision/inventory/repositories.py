@@ -1,8 +1,8 @@
 """What the repositories of backups may not be, alone and beside each other."""
 
-from pgprovision.inventory.backups import S3Repository
-from pgprovision.inventory.model import Inventory
 from pgprovision.inventory.problems import Found, Loc
+from pgprovision.inventory.schema.backup import S3Repository
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.secret import Secret
 
 _SECRETS = ("key", "key_secret", "read_key", "read_key_secret", "cipher_pass")

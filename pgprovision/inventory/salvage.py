@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pgprovision.inventory.model import Inventory
 from pgprovision.inventory.problems import Loc
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.secret import Secret
 
 _ROUNDS = 6  # a key, the mapping that needs it, the list or mapping around, and so on

@@ -12,10 +12,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import schema
 from pgprovision.inventory.made import keep_out
-from pgprovision.inventory.names import HostLabel
 from pgprovision.inventory.reading import CLUSTER_FILE, NODES
+from pgprovision.inventory.schema import json_schema
+from pgprovision.inventory.schema.types import HostLabel
 from pgprovision.package_data import folder_of
 
 _PLACE = "my-cluster"  # what the inventories that come with pgprovision call their own folder
@@ -79,10 +79,10 @@ def _texts(kind: Kind, name: str, folder: Path) -> Iterator[tuple[Path, str]]:
     here = shlex.quote(os.fspath(folder))
     for path in (source / CLUSTER_FILE, *sorted((source / NODES).glob("*.yml"))):
         own = path.relative_to(source)
-        points = schema.FILE if own.parent == Path() else f"../{schema.FILE}#/$defs/Node"
+        points = json_schema.FILE if own.parent == Path() else f"../{json_schema.FILE}#/$defs/Node"
         text = path.read_text().replace(_PLACE, here)
         yield own, f"{_SERVER}{points}\n{old.sub(name, text)}"
-    yield Path(schema.FILE), schema.text()
+    yield Path(json_schema.FILE), json_schema.text()
 
 
 def _commands(text: str) -> Iterator[str]:

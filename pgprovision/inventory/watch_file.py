@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory import names as n
-from pgprovision.inventory.backups import Backup
-from pgprovision.inventory.base import Model
 from pgprovision.inventory.calendar import longest_gap
-from pgprovision.inventory.model import Inventory
-from pgprovision.inventory.watches import Mail, Watch, span
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.backup import Backup
+from pgprovision.inventory.schema.base import Model
+from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.schema.watch import Mail, Watch, span
 from pgprovision.secret import Secret
 
 MARGIN = timedelta(minutes=10)  # archive_timeout is a minute; then WAL has to be sent

@@ -11,7 +11,7 @@ from typing import Any
 
 from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.errors import Refused
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import re_clone
 from pgprovision.quote import sh
 from pgprovision.resources import identity

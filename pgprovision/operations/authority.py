@@ -11,7 +11,7 @@ from pgprovision import tls
 from pgprovision.errors import Refused
 from pgprovision.inventory.disk import sync, write_over
 from pgprovision.inventory.kept import file_of
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 
 
 def renew(inventory: Inventory) -> None:

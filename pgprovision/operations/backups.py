@@ -7,8 +7,8 @@ from typing import Any
 from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
-from pgprovision.inventory.backups import Backup as Wish
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.backup import Backup as Wish
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.resources import pgbackrest, verified
 from pgprovision.resources.backup import BackupNow
 from pgprovision.resources.pgbackrest import Backup, Info

@@ -14,7 +14,7 @@ from pgprovision.engine.model import Answer, Ask
 from pgprovision.errors import InventoryError, Locked
 from pgprovision.hetzner_labels import Item, is_ours
 from pgprovision.inventory.drill_checks import drill_name, production
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources import vacated
 from pgprovision.tasks.cloud import Looker
 from pgprovision.tasks.drill import MARK

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pgprovision.engine.model import Answer, Ask, Report
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.drill import Check, Proof
 from pgprovision.resources import listing, recovery, scalar, unarchived
 from pgprovision.resources.integrity import CLEAN, Integrity

@@ -11,7 +11,7 @@ from datetime import datetime
 from pgprovision import tasks
 from pgprovision.engine.model import Answer, Ask, Resource, Tier
 from pgprovision.errors import Refused
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance, note

@@ -12,7 +12,7 @@ from pgprovision import tasks
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, UNTOUCHED
 from pgprovision.resources import identity
 from pgprovision.resources.known_nodes import KnownNodes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pgprovision.engine.model import Ask, Tier
 from pgprovision.errors import Refused
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.resources.node_file import RemovedNodeFile
 from pgprovision.resources.removal import Removal

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pgprovision.engine.model import Ask, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import Item, is_ours, named
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.server import Server
 from pgprovision.server_offers import AGAIN, alternatives, available, money, monthly
 from pgprovision.tasks import host

@@ -14,8 +14,8 @@ from pgprovision import tasks
 from pgprovision.engine.model import Answer, Ask, Resource, Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
-from pgprovision.inventory.backups import Backup as Wish
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.backup import Backup as Wish
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import re_clone
 from pgprovision.operations.re_clone import Former
 from pgprovision.recovery_target import UNTOUCHED, Target

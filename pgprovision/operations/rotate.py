@@ -16,7 +16,7 @@ from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.access import databases_of
 from pgprovision.inventory.disk import sync, write_over
 from pgprovision.inventory.kept import file_of, password
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.proven_login import ProvenLogin
 from pgprovision.resources.snapshot import Server
 from pgprovision.secret import Secret

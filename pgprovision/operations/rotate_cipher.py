@@ -15,8 +15,8 @@ from pgprovision.engine.model import Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.inventory import rotation
-from pgprovision.inventory.model import Inventory, Node
 from pgprovision.inventory.rotation import Rotation
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import backups
 from pgprovision.resources import verified
 from pgprovision.resources.verified import Verified

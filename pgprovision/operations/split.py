@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pgprovision.engine.observe import Look, Target
 from pgprovision.errors import PgprovisionError
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.tasks import host
 from pgprovision.tasks.places import snapshot
 

@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 
 from pgprovision.engine.model import Resource, Tier
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import Target
 from pgprovision.tasks import (
     backup,

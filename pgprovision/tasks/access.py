@@ -4,7 +4,7 @@ change the schema, a group that reads and writes, a group that reads."""
 from collections.abc import Iterator, Mapping
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Access, Database, Inventory, Node
+from pgprovision.inventory.schema.cluster import Access, Database, Inventory, Node
 from pgprovision.resources.database import Schema
 from pgprovision.resources.grant import PUBLIC, Grant, On
 from pgprovision.resources.role_settings import RoleSettings

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Ask, Resource
-from pgprovision.inventory.backups import Backup
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.backup import Backup
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
 from pgprovision.resources.archiver import Archiver
 from pgprovision.resources.backup import UNARCHIVED, FirstBackup

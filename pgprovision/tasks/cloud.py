@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from pgprovision.engine.model import Answer, Ask, Tier
-from pgprovision.inventory.model import CloudFirewall, Hetzner, Inventory, Node
+from pgprovision.inventory.schema.cluster import CloudFirewall, Hetzner, Inventory, Node
 from pgprovision.resources.cloud import CloudObject
 from pgprovision.resources.firewall import Firewall, Rule, ssh
 from pgprovision.resources.host_key import HostKey

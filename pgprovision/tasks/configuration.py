@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.conf import Conf

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, Target
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.restored import Restored

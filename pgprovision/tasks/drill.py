@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.inventory.drill_checks import drill_name
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import Target
 from pgprovision.render import render
 from pgprovision.resources import integrity, restored

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
 from pgprovision.resources.certificate import Certificate, ServerKey
 from pgprovision.resources.file import Directory, File

@@ -1,6 +1,6 @@
 """Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
 
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.file import File
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.slot import slot_of

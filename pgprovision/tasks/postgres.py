@@ -6,8 +6,8 @@ Read it from top to bottom: each function is one step of the runbook, in the ord
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Database, Inventory, Node
-from pgprovision.inventory.model import Role as RoleWish
+from pgprovision.inventory.schema.cluster import Database, Inventory, Node
+from pgprovision.inventory.schema.cluster import Role as RoleWish
 from pgprovision.resources.cluster import PostgresCluster
 from pgprovision.resources.database import Database as DatabaseResource
 from pgprovision.resources.extension import Extension

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.preflight import Preflight
 from pgprovision.tasks.configuration import plain_conf
 from pgprovision.tasks.places import instance

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import HbaRule, Inventory, Node
+from pgprovision.inventory.schema.cluster import HbaRule, Inventory, Node
 from pgprovision.quote import conninfo
 from pgprovision.resources.network_access import ANSWER_SECONDS, NetworkAccess
 from pgprovision.resources.proven_login import ProvenLogin

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import pgpass
 from pgprovision.resources.file import Directory, File
 from pgprovision.resources.seed import BaseBackup, Restore, Seed

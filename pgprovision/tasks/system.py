@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.model import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
 from pgprovision.resources.access_times import AccessTimes
 from pgprovision.resources.apt import PGDG, Repository, pgdg_key

@@ -11,7 +11,7 @@ from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Do
 from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudError, Refused
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.resize import Resize, resize
 from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import cloud_tiers

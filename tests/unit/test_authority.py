@@ -7,7 +7,7 @@ import pytest
 
 from pgprovision import tls
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import authority
 from tests.folders import Folder, static
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pgprovision import errors
-from pgprovision.inventory import schema
+from pgprovision.inventory.schema import json_schema
 from pgprovision.package_data import folder_of
 from tests import pages
 
@@ -49,7 +49,7 @@ def test_command_when_shipped_then_it_says_what_it_does() -> None:
 
 
 def test_inventory_key_when_it_can_be_written_then_it_says_what_it_means() -> None:
-    models = schema.schema()
+    models = json_schema.schema()
     whole = {"cluster.yml": models, **models["$defs"]}
     silent = [
         f"{name}.{key}"
@@ -68,7 +68,7 @@ def test_inventory_key_when_it_can_be_written_then_an_example_shows_it() -> None
         for kind in ("hetzner-example", "static-example")
         for path in (inventories / kind).rglob("*.yml")
     )
-    models = schema.schema()
+    models = json_schema.schema()
     keys = {
         key
         for model in [models, *models["$defs"].values()]

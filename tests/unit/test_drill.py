@@ -12,7 +12,7 @@ import pytest
 from pgprovision import record
 from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.errors import InventoryError, Locked
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import drill, drill_judged
 from pgprovision.operations.drill import Check, Proof
 from pgprovision.operations.drill_age import drill_troubles

@@ -10,7 +10,7 @@ import pytest
 from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import Refused
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.inventory.model import Node
+from pgprovision.inventory.schema.cluster import Node
 from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
 from pgprovision.operations.re_clone import Former

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import Inventory, load, make_secrets, schema
+from pgprovision.inventory import Inventory, load, make_secrets
+from pgprovision.inventory.schema import json_schema
 from pgprovision.inventory.starting import Kind, start
 
 every_kind = pytest.mark.parametrize("kind", Kind)
@@ -54,7 +55,7 @@ def test_new_inventory_when_written_then_commands_name_it_and_secrets_stay_out(
     assert (folder / "secrets/.gitignore").read_text() == "*\n"
     assert (folder / "secrets").stat().st_mode & 0o777 == 0o700
     written = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert {"cluster.yml", schema.FILE, "secrets/.gitignore"} < written
+    assert {"cluster.yml", json_schema.FILE, "secrets/.gitignore"} < written
     assert "inventories/" not in "\n".join(commands)
     assert {path.name for path in tmp_path.iterdir()} == {"it-new"}
 
@@ -67,7 +68,7 @@ def test_new_inventory_when_opened_in_an_editor_then_its_schema_lies_beside_it(
     for path in [tmp_path / "shop/cluster.yml", *(tmp_path / "shop/nodes").iterdir()]:
         first = path.read_text().splitlines()[0]
         file, _, part = first.removeprefix("# yaml-language-server: $schema=").partition("#/")
-        assert (path.parent / file).read_text() == schema.text()
+        assert (path.parent / file).read_text() == json_schema.text()
         assert part == ("" if path.name == "cluster.yml" else "$defs/Node")
 
 

@@ -17,11 +17,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pgprovision.inventory import BadInventory
 from pgprovision.inventory.document import read
-from pgprovision.inventory.examples import line
-from pgprovision.inventory.model import Inventory
-from pgprovision.inventory.names import SecretText, Setting
 from pgprovision.inventory.problems import Loc, dotted
 from pgprovision.inventory.reading import complete, documents, validated
+from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.schema.examples import line
+from pgprovision.inventory.schema.types import SecretText, Setting
 from pgprovision.inventory.sources import Sources
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import conf, conninfo, pgpass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgprovision.inventory.known import NAMES, unknown
+from pgprovision.inventory.schema.postgres_settings import NAMES, unknown
 from pgprovision.resources.sizing import GB, Machine, habits, sized
 
 

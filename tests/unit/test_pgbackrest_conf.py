@@ -6,7 +6,7 @@ import pytest
 
 from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.backups import S3Repository
+from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.render import render
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf, options

@@ -270,7 +270,7 @@ def test_copy_when_added_twice_with_another_target_is_refused(past: Inventory) -
 
 def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
     wish = target({"time": "2026-11-29 03:00+01:00"})
-    from pgprovision.inventory.restores import Restore
+    from pgprovision.inventory.schema.restore import Restore
 
     new = NewNode(
         name="later",

@@ -8,7 +8,7 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import rotate
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import Server, Snapshot

@@ -7,7 +7,7 @@ import pytest
 
 from pgprovision.errors import Refused
 from pgprovision.inventory import load
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.rotate_cipher import Step, change, next_step
 from tests.folders import lab
 

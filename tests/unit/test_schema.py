@@ -8,11 +8,11 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from pgprovision.inventory import schema
-from pgprovision.inventory.values import size
+from pgprovision.inventory.schema import json_schema
+from pgprovision.inventory.schema.validators import size
 from pgprovision.package_data import folder_of
 
-WHOLE = schema.schema()
+WHOLE = json_schema.schema()
 INVENTORIES = sorted(path.parent for path in folder_of("inventories").glob("*/cluster.yml"))
 
 
@@ -34,7 +34,7 @@ def _tagged(loader: yaml.SafeLoader, node: yaml.Node) -> object:
     return loader.construct_mapping(node)
 
 
-for tag in schema.TAGS:
+for tag in json_schema.TAGS:
     Editor.add_constructor(tag.split()[0], _tagged)
 Editor.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?[0-9]+$"), list("-0123456789"))
 Editor.add_implicit_resolver(
@@ -103,4 +103,4 @@ def test_node_when_its_file_is_edited_then_it_has_keys_of_its_own() -> None:
 
 @pytest.mark.parametrize("number", [1, 1000, 1024, 512 << 20, 4 << 30, (4 << 30) + 1])
 def test_size_when_written_then_it_reads_back(number: int) -> None:
-    assert size(schema.size(number)) == number
+    assert size(json_schema.size(number)) == number

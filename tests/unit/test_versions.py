@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pgprovision.engine.model import Diff
-from pgprovision.inventory import known
+from pgprovision.inventory.schema import postgres_settings
 from pgprovision.resources.cluster import PostgresCluster
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.node_settings import NodeSettings, Tls, Upstream
@@ -43,15 +43,15 @@ def rendered(version: int) -> Mapping[str, object]:
 def test_C1_settings_when_rendered_are_all_known_to_that_version(version: int) -> None:
     names = rendered(version).keys()
     plain = {name for name in names if "." not in name}
-    assert plain <= known.NAMES
+    assert plain <= postgres_settings.NAMES
     assert {name for name in plain if SINCE.get(name, 0) > version} == set()
     assert {name for name in plain if GONE.get(name, 99) <= version} == set()
-    assert [name for name in names if known.unknown(name, version)] == []
+    assert [name for name in names if postgres_settings.unknown(name, version)] == []
 
 
 def test_settings_when_listed_by_version_are_names_the_inventory_knows() -> None:
-    assert set(SINCE) | set(GONE) <= known.NAMES
-    left = {n for n, version in GONE.items() if known.unknown(n, version) is None}
+    assert set(SINCE) | set(GONE) <= postgres_settings.NAMES
+    left = {n for n, version in GONE.items() if postgres_settings.unknown(n, version) is None}
     assert left == set()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.inventory.backups import S3Repository
+from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.lab import s3
 from pgprovision.lab.hypervisor import MachineSpec
 from pgprovision.lab.machines.folder import Site

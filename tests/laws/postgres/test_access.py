@@ -8,7 +8,7 @@ import pytest
 
 from pgprovision.engine.model import Resource
 from pgprovision.errors import StepFailed
-from pgprovision.inventory.model import Inventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.quote import sh
 from pgprovision.resources.extension import Extension
 from pgprovision.resources.instance import Instance

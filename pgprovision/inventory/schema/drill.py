@@ -3,8 +3,8 @@ it."""
 
 from pydantic import Field
 
-from pgprovision.inventory import names as n
-from pgprovision.inventory.base import Model
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.base import Model
 
 MONTH = 30  # days
 

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from pgprovision import recovery_target
-from pgprovision.inventory import values as v
+from pgprovision.inventory.schema import validators as v
 from pgprovision.secret import Secret
 
 

@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from pgprovision.inventory import names as n
-from pgprovision.inventory.base import Model
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.base import Model
 from pgprovision.recovery_target import Kind, Target
 
 

@@ -4,11 +4,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pgprovision.inventory import names as n
-from pgprovision.inventory.base import Model
-from pgprovision.inventory.drills import Drill
-from pgprovision.inventory.values import host_port
-from pgprovision.inventory.watches import Watch
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.base import Model
+from pgprovision.inventory.schema.drill import Drill
+from pgprovision.inventory.schema.validators import host_port
+from pgprovision.inventory.schema.watch import Watch
 
 # what a second repository has from the first one
 _STORE = ("bucket", "endpoint", "port", "region", "uri_style", "key", "key_secret", "ca_file")

@@ -14,11 +14,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pgprovision.inventory import names as n
-from pgprovision.inventory.backups import Backup
-from pgprovision.inventory.base import Model
-from pgprovision.inventory.restores import Restore
-from pgprovision.inventory.values import frozen_mapping
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.backup import Backup
+from pgprovision.inventory.schema.base import Model
+from pgprovision.inventory.schema.restore import Restore
+from pgprovision.inventory.schema.validators import frozen_mapping
 
 Frozen = AfterValidator(frozen_mapping)
 ANYONE = (ip_network("0.0.0.0/0"), ip_network("::/0"))

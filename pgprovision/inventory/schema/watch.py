@@ -7,9 +7,9 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
-from pgprovision.inventory import names as n
-from pgprovision.inventory.base import Model
-from pgprovision.inventory.values import host_port
+from pgprovision.inventory.schema import types as n
+from pgprovision.inventory.schema.base import Model
+from pgprovision.inventory.schema.validators import host_port
 
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "s": "seconds"}
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pgprovision.inventory.model import Hetzner, Inventory
-from pgprovision.inventory.names import Words
 from pgprovision.inventory.problems import Loc
+from pgprovision.inventory.schema.cluster import Hetzner, Inventory
+from pgprovision.inventory.schema.types import Words
 from pgprovision.quote import conf
 
 # put in by the reader where they are left out

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pgprovision.inventory import backups, drills, model, restores, watches
 from pgprovision.inventory.reading import DEFAULT_FILES
+from pgprovision.inventory.schema import backup, cluster, drill, restore, watch
 
 Schema = dict[str, Any]
 FILE = "inventory.schema.json"  # what it is called beside an inventory
@@ -24,7 +24,7 @@ TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
 _OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_FILES)}
 _NAMED = {"Role", "Database", "Node"}
 _LENT = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
-_PAGES = (model, backups, drills, restores, watches)  # where the classes stand
+_PAGES = (cluster, backup, drill, restore, watch)  # where the classes stand
 _NOT_WRITTEN = ("folder", "nodes")
 _ELSEWHERE: Schema = {
     "elsewhere": {
@@ -46,7 +46,7 @@ _ELSEWHERE: Schema = {
 
 def schema() -> Schema:
     """The whole schema."""
-    whole = model.Inventory.model_json_schema(schema_generator=_Generator)
+    whole = cluster.Inventory.model_json_schema(schema_generator=_Generator)
     models: dict[str, Schema] = {**whole.pop("$defs"), "Inventory": whole}
     meanings = _meanings()
     for name, found in models.items():
