@@ -21,8 +21,8 @@ import yaml
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import BadInventory
-from pgprovision.inventory.reading import documents, validated
-from pgprovision.inventory.sources import Sources
+from pgprovision.inventory.loader.loader import documents, validated
+from pgprovision.inventory.loader.tags import Sources
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tasks import tiers
 from tests.figures import keep

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.disk import write_new
-from pgprovision.inventory.reading import NODES, documents, validated
+from pgprovision.inventory.loader.loader import NODES, documents, validated
+from pgprovision.inventory.loader.tags import here
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.schema.restore import Restore
 from pgprovision.inventory.schema.types import HostLabel
-from pgprovision.inventory.sources import here
 
 
 @dataclass(frozen=True, kw_only=True)

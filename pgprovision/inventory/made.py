@@ -6,8 +6,8 @@ from pathlib import Path
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.disk import write_new
 from pgprovision.inventory.kept import password
+from pgprovision.inventory.loader.loader import documents
 from pgprovision.inventory.problems import BadInventory, Loc
-from pgprovision.inventory.reading import documents
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tls import new_authority
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from pgprovision.errors import Refused
 from pgprovision.inventory.disk import write_new, write_over
 from pgprovision.inventory.kept import password
+from pgprovision.inventory.loader.loader import REPOSITORIES, documents, validated
+from pgprovision.inventory.loader.tags import here
 from pgprovision.inventory.problems import Loc
-from pgprovision.inventory.reading import REPOSITORIES, documents, validated
 from pgprovision.inventory.schema.backup import Backup, S3Repository
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.inventory.sources import here
 from pgprovision.inventory.tagged_text import Sourced
 
 _HEAD = (

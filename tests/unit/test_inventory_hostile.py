@@ -16,13 +16,13 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pgprovision.inventory import BadInventory
-from pgprovision.inventory.document import read
+from pgprovision.inventory.loader.loader import complete, documents, validated
+from pgprovision.inventory.loader.tags import Sources
+from pgprovision.inventory.loader.yaml_document import read
 from pgprovision.inventory.problems import Loc, dotted
-from pgprovision.inventory.reading import complete, documents, validated
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.schema.examples import line
 from pgprovision.inventory.schema.types import SecretText, Setting
-from pgprovision.inventory.sources import Sources
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import conf, conninfo, pgpass
 from pgprovision.resources import hba_text

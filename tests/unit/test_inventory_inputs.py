@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from pgprovision.inventory import BadInventory, load
-from pgprovision.inventory.document import Document, read
+from pgprovision.inventory.loader.loader import complete, documents, validated
+from pgprovision.inventory.loader.tags import Sources
+from pgprovision.inventory.loader.yaml_document import Document, read
 from pgprovision.inventory.problems import Complaint, Loc
-from pgprovision.inventory.reading import complete, documents, validated
-from pgprovision.inventory.sources import Sources
 from tests.folders import CLOUD_PRIMARY, CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "inputs").glob("*.yml"))

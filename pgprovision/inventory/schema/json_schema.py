@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pgprovision.inventory.reading import DEFAULT_FILES
+from pgprovision.inventory.loader.loader import DEFAULT_FILES
 from pgprovision.inventory.schema import backup, cluster, drill, restore, watch
 
 Schema = dict[str, Any]

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from pgprovision.inventory import access
 from pgprovision.inventory.checks import checked
-from pgprovision.inventory.document import Document, Resolve, read
-from pgprovision.inventory.explain import complaint, explained, masked
+from pgprovision.inventory.loader.partial import concerns, salvaged
+from pgprovision.inventory.loader.validation_errors import complaint, explained, masked
+from pgprovision.inventory.loader.yaml_document import Document, Resolve, read
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc, Place
-from pgprovision.inventory.salvage import concerns, salvaged
 from pgprovision.inventory.schema.backup import lend
 from pgprovision.inventory.schema.cluster import ANYONE, Host, Inventory, Node
 from pgprovision.inventory.schema.examples import line

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
-from pgprovision.inventory.explain import explained
+from pgprovision.inventory.loader.loader import CLUSTER_FILE, cluster_document
+from pgprovision.inventory.loader.validation_errors import explained
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc
-from pgprovision.inventory.reading import CLUSTER_FILE, cluster_document
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
 from pgprovision.inventory.tagged_text import Sourced

@@ -7,8 +7,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from pgprovision.inventory.document import Document
-from pgprovision.inventory.keys import (
+from pgprovision.inventory.loader.unknown_keys import (
     annotation_at,
     bad_key,
     fields_at,
@@ -16,6 +15,7 @@ from pgprovision.inventory.keys import (
     slip,
     unknown_key,
 )
+from pgprovision.inventory.loader.yaml_document import Document
 from pgprovision.inventory.problems import Complaint, Loc, closest, is_secret, listed
 from pgprovision.inventory.schema.examples import line
 from pgprovision.inventory.schema.validators import Instead

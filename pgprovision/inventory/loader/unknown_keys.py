@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from pgprovision.inventory.document import Document
+from pgprovision.inventory.loader.yaml_document import Document
 from pgprovision.inventory.problems import Loc, closest, dotted, is_secret, listed, nearest
 from pgprovision.inventory.schema.cluster import Hetzner, Inventory, Node
 from pgprovision.inventory.schema.examples import first_key, line, nested
