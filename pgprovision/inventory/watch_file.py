@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.calendar import longest_gap
+from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.backup import Backup
 from pgprovision.inventory.schema.base import Model

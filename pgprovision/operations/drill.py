@@ -13,7 +13,7 @@ from typing import Any
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.errors import InventoryError, Locked
 from pgprovision.hetzner_labels import Item, is_ours
-from pgprovision.inventory.drill_checks import drill_name, production
+from pgprovision.inventory.rules.drill import drill_name, production
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources import vacated
 from pgprovision.tasks.cloud import Looker

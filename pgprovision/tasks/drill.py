@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from pgprovision.engine.model import Resource, Tier
-from pgprovision.inventory.drill_checks import drill_name
+from pgprovision.inventory.rules.drill import drill_name
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import Target
 from pgprovision.render import render

@@ -17,7 +17,7 @@ from pgprovision.clients import notifications
 from pgprovision.clients.deadline import within
 from pgprovision.errors import InventoryError, NotSent
 from pgprovision.inventory import load, watch_file
-from pgprovision.inventory.calendar import longest_gap
+from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.watch_file import MailTo, WatchFile
 from pgprovision.secret import Secret
 from tests.folders import lab

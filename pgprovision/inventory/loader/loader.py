@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pgprovision.inventory import access
-from pgprovision.inventory.checks import checked
 from pgprovision.inventory.loader.partial import concerns, salvaged
 from pgprovision.inventory.loader.validation_errors import complaint, explained, masked
 from pgprovision.inventory.loader.yaml_document import Document, Resolve, read
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc, Place
+from pgprovision.inventory.rules import access
+from pgprovision.inventory.rules.cluster import checked
 from pgprovision.inventory.schema.backup import lend
 from pgprovision.inventory.schema.cluster import ANYONE, Host, Inventory, Node
 from pgprovision.inventory.schema.examples import line

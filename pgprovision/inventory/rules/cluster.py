@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pgprovision.inventory import access, drill_checks, networks
-from pgprovision.inventory.policy import secrets, settings
 from pgprovision.inventory.problems import Found, Loc, closest, nearest
+from pgprovision.inventory.rules import access, drill, networks
+from pgprovision.inventory.rules.settings_and_secrets import secrets, settings
 from pgprovision.inventory.schema.cluster import Inventory, Ssh
 from pgprovision.inventory.schema.examples import line
 
@@ -34,7 +34,7 @@ def checked(inventory: Inventory) -> Found:
         _files,
         settings,
         secrets,
-        drill_checks.checked,
+        drill.checked,
     )
     for check in checks:
         yield from check(inventory)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.inventory import repositories
 from pgprovision.inventory.problems import Found, Loc
+from pgprovision.inventory.rules import repositories
 from pgprovision.inventory.schema.cluster import Inventory, Postgres
 from pgprovision.inventory.schema.examples import word
 from pgprovision.inventory.schema.postgres_settings import unknown
