@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pgprovision.inventory import make_secrets
-from pgprovision.inventory.disk import write_new
-from pgprovision.inventory.kept import password
+from pgprovision.inventory.edit.atomic_write import write_new
+from pgprovision.inventory.edit.rewritable_secrets import password
 
 DATABASES, ROLES, LINES = 500, 2000, 5000
 

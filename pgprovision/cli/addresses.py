@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pgprovision.inventory.disk import write_over
+from pgprovision.inventory.edit.atomic_write import write_over
 from pgprovision.record import folder
 
 

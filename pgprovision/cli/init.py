@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.inventory.starting import Kind, start
+from pgprovision.inventory.edit.init import Kind, start
 
 
 def register(app: typer.Typer) -> None:

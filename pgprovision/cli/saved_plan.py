@@ -11,7 +11,7 @@ from typing import Any
 
 from pgprovision.engine.model import Change
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.disk import write_over
+from pgprovision.inventory.edit.atomic_write import write_over
 from pgprovision.report import as_json
 
 VERSION = 1

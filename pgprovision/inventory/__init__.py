@@ -6,11 +6,11 @@
 
 from pathlib import Path
 
-from pgprovision.inventory.adding import NewNode, add_node
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.edit.secrets import make_secrets, missing_secrets
 from pgprovision.inventory.loader.cluster_name import cluster_name
 from pgprovision.inventory.loader.loader import documents, validated
 from pgprovision.inventory.loader.tags import MAKES, here
-from pgprovision.inventory.made import make_secrets, missing_secrets
 from pgprovision.inventory.problems import BadInventory, Complaint
 from pgprovision.inventory.schema.cluster import Inventory, Node
 

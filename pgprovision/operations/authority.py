@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pgprovision import tls
 from pgprovision.errors import Refused
-from pgprovision.inventory.disk import sync, write_over
-from pgprovision.inventory.kept import file_of
+from pgprovision.inventory.edit.atomic_write import sync, write_over
+from pgprovision.inventory.edit.rewritable_secrets import file_of
 from pgprovision.inventory.schema.cluster import Inventory
 
 

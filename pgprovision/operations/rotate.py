@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from pgprovision.engine.model import Tier
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.disk import sync, write_over
-from pgprovision.inventory.kept import file_of, password
+from pgprovision.inventory.edit.atomic_write import sync, write_over
+from pgprovision.inventory.edit.rewritable_secrets import file_of, password
 from pgprovision.inventory.rules.access import databases_of
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.proven_login import ProvenLogin

@@ -14,8 +14,8 @@ from typing import Literal
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
-from pgprovision.inventory import rotation
-from pgprovision.inventory.rotation import Rotation
+from pgprovision.inventory.edit import repositories
+from pgprovision.inventory.edit.repositories import Rotation
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import backups
 from pgprovision.resources import verified
@@ -48,7 +48,7 @@ def next_step(inventory: Inventory, now: datetime) -> Step:
                 done="nothing was touched",
                 next="set backup.archiving to true, then: pgprovision up",
             )
-        begun = rotation.begun(inventory, backup, now)
+        begun = repositories.begun(inventory, backup, now)
         return Step("fill", begun.inventory(), begun)
     if second.duty == "successor":
         return Step("fill", inventory)
@@ -60,8 +60,8 @@ def next_step(inventory: Inventory, now: datetime) -> Step:
             next="give one of them another path and cipher_pass in cluster.yml, then: pgprovision"
             " up (it fills the new path); when that is sound, the same for the other one",
         )
-    if rotation.over(second.kept_until, now):
-        ended = rotation.ended(inventory, backup)
+    if repositories.over(second.kept_until, now):
+        ended = repositories.ended(inventory, backup)
         return Step("end", ended.inventory(), ended, gone=second.path)
     return Step("kept", inventory)
 
@@ -70,7 +70,7 @@ def change(inventory: Inventory, now: datetime) -> Step:
     """After a successor was filled and found sound."""
     backup = backups.wish(inventory)
     until = now.replace(microsecond=0) + timedelta(days=backup.retention_days)
-    changed = rotation.changed(inventory, backup, until)
+    changed = repositories.changed(inventory, backup, until)
     return Step("change", changed.inventory(), changed)
 
 

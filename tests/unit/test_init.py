@@ -7,8 +7,8 @@ import pytest
 
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import Inventory, load, make_secrets
+from pgprovision.inventory.edit.init import Kind, start
 from pgprovision.inventory.schema import json_schema
-from pgprovision.inventory.starting import Kind, start
 
 every_kind = pytest.mark.parametrize("kind", Kind)
 

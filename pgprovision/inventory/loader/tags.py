@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.inventory.made import is_ours
+from pgprovision.inventory.edit.secrets import is_ours
 from pgprovision.inventory.problems import Loc
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import sh

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgprovision.errors import Refused
-from pgprovision.inventory.disk import write_new, write_over
-from pgprovision.inventory.kept import password
+from pgprovision.inventory.edit.atomic_write import write_new, write_over
+from pgprovision.inventory.edit.rewritable_secrets import password
 from pgprovision.inventory.loader.loader import REPOSITORIES, documents, validated
 from pgprovision.inventory.loader.tags import here
 from pgprovision.inventory.problems import Loc

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.disk import write_new
-from pgprovision.inventory.kept import password
+from pgprovision.inventory.edit.atomic_write import write_new
+from pgprovision.inventory.edit.rewritable_secrets import password
 from pgprovision.inventory.loader.loader import documents
 from pgprovision.inventory.problems import BadInventory, Loc
 from pgprovision.inventory.tagged_text import Sourced

@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.disk import write_new
+from pgprovision.inventory.edit.atomic_write import write_new
 from pgprovision.inventory.loader.loader import NODES, documents, validated
 from pgprovision.inventory.loader.tags import here
 from pgprovision.inventory.schema.cluster import Inventory

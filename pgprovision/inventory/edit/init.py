@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError, Refused
+from pgprovision.inventory.edit.secrets import keep_out
 from pgprovision.inventory.loader.loader import CLUSTER_FILE, NODES
-from pgprovision.inventory.made import keep_out
 from pgprovision.inventory.schema import json_schema
 from pgprovision.inventory.schema.types import HostLabel
 from pgprovision.package_data import folder_of
