@@ -16,8 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Answer, Ask, Do, Resource, Tier
 from pgprovision.engine.observe import Target
@@ -26,6 +24,8 @@ from pgprovision.resources.instance import Instance
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.seed import BaseBackup
 from pgprovision.resources.standby import Standby
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.laws.backup.conftest import World, booted, world
 from tests.laws.backup.machine import NAME, yes
 from tests.laws.postgres.server import Silent

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Self
 
-FOLDER = "/var/lib/pgprovision/hold"  # lock, busy, holder, fence, pid: see backends/hold.py
+FOLDER = "/var/lib/pgprovision/hold"  # lock, busy, holder, fence, pid: see transport/lock.py
 
 
 @dataclass(frozen=True)

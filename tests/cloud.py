@@ -6,8 +6,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine.loop import Approve, converge
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
@@ -20,6 +18,8 @@ from pgprovision.resources.placement_group import PlacementGroup
 from pgprovision.resources.server import Server
 from pgprovision.resources.ssh_key import SshKey, fingerprint
 from pgprovision.secret import Secret
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.simulator import SSH_KEY, TOKEN, Simulator
 
 CLUSTER = "lab"

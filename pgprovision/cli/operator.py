@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 
-from pgprovision.backends.hold import Claim
 from pgprovision.cli.addresses import remember
 from pgprovision.cli.targets import Targets
 from pgprovision.cli.turn import Turn
@@ -18,6 +17,7 @@ from pgprovision.engine.model import Change, Report
 from pgprovision.errors import Interrupted, PgprovisionError
 from pgprovision.lock_holder import Holder
 from pgprovision.record import Record, folder
+from pgprovision.transport.lock import Claim
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -7,10 +7,6 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from pgprovision.backends.hold import Claim
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
-from pgprovision.backends.wire import Wire
 from pgprovision.cli.addresses import remembered
 from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine.loop import CLOUD
@@ -20,6 +16,10 @@ from pgprovision.errors import CloudSilent, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.cloud import address_of, is_ours
 from pgprovision.resources.known_nodes import PREFIX
+from pgprovision.transport.connection import Wire
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
+from pgprovision.transport.lock import Claim
 
 HERE = "here"
 YOUNG = timedelta(minutes=15)  # a server this new may still be booting
@@ -177,7 +177,7 @@ class Targets(dict[str, Target]):
             host.keeper.drop()
 
     def _connect(self, node: Node) -> Wire | Waiting | None:
-        from pgprovision.backends.ssh import NotAnswering, SshWire, Way
+        from pgprovision.transport.ssh import NotAnswering, SshWire, Way
 
         host = self.address(node)
         if host is None:

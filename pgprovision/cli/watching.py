@@ -68,11 +68,11 @@ def wished(path: str, wanted: WatchFile, timer: tuple[Tier, ...]) -> tuple[Tier,
 
 
 def _converged(tiers: tuple[Tier, ...], *, yes: bool) -> int:
-    from pgprovision.backends.host import Host
-    from pgprovision.backends.local import LocalWire
     from pgprovision.cli.watchers import Watchers
     from pgprovision.engine.loop import converge
     from pgprovision.tasks.timer import HERE
+    from pgprovision.transport.host import Host
+    from pgprovision.transport.local import LocalWire
 
     progress = report.Progress(quiet=False)
     ask = approval(Impact.RELOAD, yes=yes, quiet=False)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Impact, Report
 from pgprovision.lab.process import wait_until
 from pgprovision.tasks.timer import HERE, UNITS, Timer
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import PRIMARY
 from tests.laws.postgres.server import Silent
 from tests.person import Person

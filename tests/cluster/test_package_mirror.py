@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import StepFailed
 from pgprovision.resources.apt import KEY, PREFERENCE, SOURCE, Repository, pgdg_key
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import REPLICA
 from tests.laws.postgres.server import Silent
 from tests.mirror import Mirror, serving

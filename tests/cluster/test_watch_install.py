@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.cli.watching import wished
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Change, Impact, Report
 from pgprovision.inventory.watch_file import WatchFile
 from pgprovision.tasks.timer import HERE, Timer
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import PRIMARY
 from tests.laws.postgres.server import Silent
 from tests.person import Person

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Answer, Ask, Do, Report
 from pgprovision.engine.observe import Target
@@ -14,6 +12,8 @@ from pgprovision.errors import Refused
 from pgprovision.operations.destroy import doomed
 from pgprovision.operations.typed import confirmed
 from pgprovision.tasks.cloud import cloud_tiers
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cloud import Notebook, do, inventory, listed, one, project, run
 from tests.simulator import SSH_KEY, Simulator
 

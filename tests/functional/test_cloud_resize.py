@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Do
@@ -15,6 +13,8 @@ from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.resize import Resize, resize
 from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import cloud_tiers
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cloud import Notebook, allowed, inventory, listed, project, run
 from tests.simulator import TOKEN, Simulator, simulator
 

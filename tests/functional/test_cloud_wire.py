@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine.model import Ask, Do
 from pgprovision.errors import CloudError
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cloud import project
 from tests.simulator import Simulator
 

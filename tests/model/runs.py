@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pgprovision.backends.hold import Claim
-from pgprovision.backends.host import Host
 from pgprovision.engine.loop import CLOUD, Approve, converge, look_only
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.lock_holder import Holder
+from pgprovision.transport.host import Host
+from pgprovision.transport.lock import Claim
 from tests.model.machines import HOSTS, Fault, Faults, Killed, World, Write
 from tests.model.wires import Cloud, FakeWire
 from tests.model.wires import connect as connected

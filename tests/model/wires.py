@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-from pgprovision.backends.hold import FENCED
-from pgprovision.backends.wire import Line
 from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Answer, Ask, Do, Waiting
 from pgprovision.errors import CloudError, Unreachable
+from pgprovision.transport.connection import Line
+from pgprovision.transport.lock import FENCED
 from tests.model.machines import BOOT_LOOKS, Faults, Killed, Machine, World, Write, why
 
 
 class LockLine(Line):
-    """The far side of `backends/hold.py`: what its script says, without a shell."""
+    """The far side of `transport/lock.py`: what its script says, without a shell."""
 
     def __init__(self, machine: Machine, script: str) -> None:
         self.alive = True

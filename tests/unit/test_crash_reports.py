@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 import pgprovision
-from pgprovision.backends import frames
 from pgprovision.cli.app import _unexpected
 from pgprovision.engine.model import Diff
 from pgprovision.inventory import load
 from pgprovision.resources import scram
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
+from pgprovision.transport import framing
 from tests.canaries import Canary, key, leaks, made, plain
 from tests.folders import Folder, copied
 
@@ -79,8 +79,8 @@ def work(inventory: Path) -> None:
             contents = (
                 a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal() for a in actions
             )
-            steps = [frames.Step(a.text, c) for a, c in zip(actions, contents, strict=True)]
-            frames.encode(steps, frames.new_mark(), stop=True)
+            steps = [framing.Step(a.text, c) for a, c in zip(actions, contents, strict=True)]
+            framing.encode(steps, framing.new_mark(), stop=True)
     for role in loaded.roles.values():
         if role.password:
             stored = scram.verifier(role.password, b"0123456789abcdef", 64)

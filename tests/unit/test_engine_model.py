@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Stage
 from hypothesis.stateful import run_state_machine_as_test
 
-from pgprovision.backends import host
 from pgprovision.engine import loop, observe
+from pgprovision.transport import host
 from tests.figures import keep
 from tests.model.calm import Calm
 from tests.model.judged import Judged, counted

@@ -5,11 +5,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgprovision.backends import frames
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.model import Ask, Do, Waiting
 from pgprovision.quote import sh
+from pgprovision.transport import framing
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 
 MARK = "-=pgp-0123456789abcdef01234567=-"
 steps = st.lists(
@@ -32,11 +32,11 @@ def test_decoder_when_fed_in_any_pieces_then_gives_every_step_once(
     ended: list[tuple[bytes, int, bytes]], size: int
 ) -> None:
     out, err = stream(ended)
-    decoder = frames.Decoder(MARK)
-    got: list[frames.Frame] = []
+    decoder = framing.Decoder(MARK)
+    got: list[framing.Frame] = []
     for at in range(0, max(len(out), len(err)), size):
         got += decoder.feed(out[at : at + size], err[at : at + size])
-    assert got == [frames.Frame(i, code, o, e) for i, (o, code, e) in enumerate(ended)]
+    assert got == [framing.Frame(i, code, o, e) for i, (o, code, e) in enumerate(ended)]
     assert decoder.rest == b""
 
 
@@ -45,10 +45,10 @@ def test_decoder_when_fed_in_any_pieces_then_gives_every_step_once(
 def test_shell_when_given_any_bytes_and_codes_then_returns_them(
     wanted: list[tuple[bytes, int]],
 ) -> None:
-    mark = frames.new_mark()
-    script = frames.encode([frames.Step(f"cat; exit {c}", data) for data, c in wanted], mark)
-    decoder = frames.Decoder(mark)
-    got: list[frames.Frame] = []
+    mark = framing.new_mark()
+    script = framing.encode([framing.Step(f"cat; exit {c}", data) for data, c in wanted], mark)
+    decoder = framing.Decoder(mark)
+    got: list[framing.Frame] = []
     for out, err in LocalWire().run(script, lambda: 20.0):
         got += decoder.feed(out, err)
     assert [(f.out, f.code) for f in got] == wanted
@@ -64,11 +64,11 @@ def test_step_text_when_any_unicode_then_reaches_the_shell_unchanged(text: str) 
 
 
 def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
-    mark = frames.new_mark()
-    steps = [frames.Step("echo a"), frames.Step("echo b; exit 9"), frames.Step("echo c")]
-    decoder = frames.Decoder(mark)
-    got: list[frames.Frame] = []
-    for out, err in LocalWire().run(frames.encode(steps, mark, stop=True), lambda: 20.0):
+    mark = framing.new_mark()
+    steps = [framing.Step("echo a"), framing.Step("echo b; exit 9"), framing.Step("echo c")]
+    decoder = framing.Decoder(mark)
+    got: list[framing.Frame] = []
+    for out, err in LocalWire().run(framing.encode(steps, mark, stop=True), lambda: 20.0):
         got += decoder.feed(out, err)
     assert [(f.out, f.code) for f in got] == [(b"a\n", 0), (b"b\n", 9)]
 
@@ -85,8 +85,8 @@ def test_payload_when_sent_then_is_in_no_argument_list() -> None:
     done: list[Do] = []
     action = Do("look at myself", "cat /proc/$$/cmdline /proc/self/cmdline >&2", b"canary-5f3")
     Host("here", LocalWire).act([action], done.append)
-    mark = frames.new_mark()
-    script = frames.encode([frames.Step(action.text, b"canary-5f3")], mark)
+    mark = framing.new_mark()
+    script = framing.encode([framing.Step(action.text, b"canary-5f3")], mark)
     pieces = [err for _, err in LocalWire().run(script, lambda: 20.0)]
     assert b"canary" not in b"".join(pieces)
     assert done == [action]
@@ -98,22 +98,22 @@ SPEAKER = r"""while read -r word rest; do case $word in
 esac; done"""
 
 
-def said(*steps: frames.Step, guard: tuple[str, str] = ("", "")) -> list[frames.Frame]:
-    mark = frames.new_mark()
-    decoder = frames.Decoder(mark)
-    got: list[frames.Frame] = []
-    script = frames.encode(steps, mark, stop=True, guard=guard)
+def said(*steps: framing.Step, guard: tuple[str, str] = ("", "")) -> list[framing.Frame]:
+    mark = framing.new_mark()
+    decoder = framing.Decoder(mark)
+    got: list[framing.Frame] = []
+    script = framing.encode(steps, mark, stop=True, guard=guard)
     for out, err in LocalWire(("setsid", "sh", "-s")).run(script, lambda: 20.0):
         got += decoder.feed(out, err)
     return got
 
 
-def speak(words: str) -> frames.Step:
-    return frames.Step(f"sh -c {sh(SPEAKER)}", words.encode(), session=True)
+def speak(words: str) -> framing.Step:
+    return framing.Step(f"sh -c {sh(SPEAKER)}", words.encode(), session=True)
 
 
 def test_session_when_neighbours_say_the_same_then_is_one_process_and_a_frame_each() -> None:
-    a, b, other, c = said(speak("a\n"), speak("b"), frames.Step("echo x"), speak("c\n"))
+    a, b, other, c = said(speak("a\n"), speak("b"), framing.Step("echo x"), speak("c\n"))
     (first, one), (second, two), (third, three) = (f.out.decode().split() for f in (a, b, c))
     assert (first, second, third) == ("a", "b", "c")
     assert one == two != three
@@ -127,14 +127,14 @@ def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_said
 
 
 def test_session_when_it_ends_without_an_error_then_the_step_failed_all_the_same() -> None:
-    leave = frames.Step("read -r l", b"one\n", session=True)
+    leave = framing.Step("read -r l", b"one\n", session=True)
     assert [f.code for f in said(leave, leave)] == [1]
 
 
 def test_session_when_the_guard_refuses_a_step_then_it_is_not_said(tmp_path: Path) -> None:
     fence = tmp_path / "fence"
     guard = ("", f"[ ! -e {fence} ] || {{ echo fenced >&2; exit 76; }}")
-    raise_it = frames.Step(
+    raise_it = framing.Step(
         f"while read -r w r; do case $w in '\\echo') echo \"$r\" ;; *) touch {fence} ;; esac; done",
         b"go\n",
         session=True,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends import hold
-from pgprovision.backends.hold import Claim, Hold
-from pgprovision.backends.host import Host
-from pgprovision.backends.keeper import Keeper
-from pgprovision.backends.local import LocalLine, LocalWire
 from pgprovision.engine.model import Do
 from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
 from pgprovision.lab.process import wait_until
 from pgprovision.lock_holder import Holder, number, readable, token
+from pgprovision.transport import lock
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalLine, LocalWire
+from pgprovision.transport.lock import Claim, Hold
+from pgprovision.transport.lock_keeper import Keeper
 
 
 def holder(run: str = "r1") -> Holder:
@@ -38,12 +38,12 @@ def lines(folder: Path) -> Iterator[list[LocalLine]]:
 
 
 def take(folder: Path, lines: list[LocalLine], run: str = "r1", **more: float) -> Hold:
-    lease = more.pop("lease", hold.LEASE)
+    lease = more.pop("lease", lock.LEASE)
     mine = int(more.pop("mine")) if "mine" in more else None
     claim = Claim(holder(run), wait=more.get("wait", 0.0))
-    line = LocalLine(hold.command(str(folder), claim.wait, lease))
+    line = LocalLine(lock.command(str(folder), claim.wait, lease))
     lines.append(line)
-    return hold.take(line, "db-1", claim, mine)
+    return lock.take(line, "db-1", claim, mine)
 
 
 def test_F6_machine_when_held_then_the_next_is_told_by_whom(
@@ -89,10 +89,10 @@ def test_F10_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
 
 def test_wait_when_the_other_ends_in_time_then_taken(folder: Path, lines: list[LocalLine]) -> None:
     first = take(folder, lines)
-    waiting = LocalLine(hold.command(str(folder), 30))
+    waiting = LocalLine(lock.command(str(folder), 30))
     lines.append(waiting)
     first.end()
-    assert hold.take(waiting, "db-1", Claim(holder("r2"), wait=30)).number == 2
+    assert lock.take(waiting, "db-1", Claim(holder("r2"), wait=30)).number == 2
 
 
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2}', "{}", "[1]"])

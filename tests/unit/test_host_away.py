@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pgprovision.backends import host
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.model import Ask, Do
 from pgprovision.errors import OutcomeUnknown, Unreachable
+from pgprovision.transport import host
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 
 
 class Cut(LocalWire):

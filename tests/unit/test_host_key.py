@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Do, Report, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import labels
 from pgprovision.resources.host_key import HostKey, user_data
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.cloud import CLUSTER, Notebook, allowed, host_key, keys
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.model import Diff, Do
 from pgprovision.resources.file import File
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 
 RUNS = 100
 OLD, NEW = "old\n" * 2_000, "new\n" * 4_000

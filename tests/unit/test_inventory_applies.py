@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from pgprovision.backends import frames
 from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import BadInventory, Inventory, load
 from pgprovision.tasks import tiers
+from pgprovision.transport import framing
 from tests.unit.test_inventory_hostile import FIELDS, accepted, ended, folder
 from tests.unit.test_inventory_inputs import CASES, folder_of
 from tests.unit.test_runbook import Nowhere
@@ -45,8 +45,8 @@ class Believing:
 
     def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
         sent = [a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal() for a in actions]
-        steps = [frames.Step(a.text, s) for a, s in zip(actions, sent, strict=True)]
-        frames.encode(steps, frames.new_mark(), stop=True)
+        steps = [framing.Step(a.text, s) for a, s in zip(actions, sent, strict=True)]
+        framing.encode(steps, framing.new_mark(), stop=True)
         self.steps += len(steps)
         for action in actions:
             self.told.add(action.why.partition("\0")[2])

@@ -14,7 +14,6 @@ from typing import ClassVar
 import pytest
 
 from pgprovision import quote, report
-from pgprovision.backends.hold import Claim, command, take
 from pgprovision.engine.loop import PASSES, converge
 from pgprovision.engine.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
 from pgprovision.errors import Locked, NotConverged, Unreachable
@@ -28,6 +27,7 @@ from pgprovision.resources.snapshot import Snapshot
 from pgprovision.resources.standby import primary_conninfo
 from pgprovision.resources.unmanaged import Unmanaged
 from pgprovision.tasks import tiers
+from pgprovision.transport.lock import Claim, command, take
 from tests import folders
 from tests.model.machines import Machine
 from tests.model.wires import LockLine

@@ -13,8 +13,6 @@ from typing import ClassVar
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
@@ -27,6 +25,8 @@ from pgprovision.runbook import Cloud, Machine, runbook
 from pgprovision.runbook.text import sources, variable
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests import folders
 
 SHELLS = ("sh", "bash")

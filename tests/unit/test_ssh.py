@@ -6,7 +6,7 @@ import fabric
 import paramiko
 import pytest
 
-from pgprovision.backends.ssh import Way, route
+from pgprovision.transport.ssh import Way, route
 
 CONFIG = "Host db-1\n  ProxyJump me@second\nHost second\n  ProxyJump first:2222\n"
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pgprovision import __version__
-from pgprovision.backends import faults
 from pgprovision.engine.model import Sealed
 from pgprovision.errors import CloudError, CloudSilent
 from pgprovision.hetzner_labels import Item
+from pgprovision.transport import fault_points
 
 if TYPE_CHECKING:
     import hcloud
@@ -104,14 +104,14 @@ class Api:
         CloudError."""
         budget = self._budget(limit)
         while True:
-            change = faults.begin()
+            change = fault_points.begin()
             try:
                 answer = self._send(method, path, body, WRITE_TIMEOUT)
             except Refusal as error:
                 if error.code not in _BUSY or not budget.rest():
                     raise
             else:
-                faults.end(change)
+                fault_points.end(change)
                 return answer
 
     def finish(self, actions: Iterable[Item], limit: float) -> None:

@@ -4,12 +4,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import Approve, converge, look_only
 from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Resource, Tier
 from pgprovision.lab.console import enter
 from pgprovision.lab.machines.folder import Folder
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.laws.postgres.server import Silent
 
 NAME = "machine"

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import Approve, Watcher, converge, look_only
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.resources.instance import Instance
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 
 HERE = "here"
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.model import Impact, Resource
 from pgprovision.errors import StepFailed
 from pgprovision.quote import sh
@@ -23,6 +21,8 @@ from pgprovision.resources.node_settings import Tls
 from pgprovision.resources.overrides import Overrides
 from pgprovision.resources.reload import reload
 from pgprovision.resources.snapshot import Snapshot
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.laws.postgres.server import HERE, plan, run, shell, sql
 
 GB = 1 << 30

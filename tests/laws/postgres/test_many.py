@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Tier
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import SHARE
 from pgprovision.tasks import configuration, postgres
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.folders import static
 from tests.laws.postgres.server import HERE, Silent, sql, yes
 

@@ -3,14 +3,14 @@ same."""
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.engine.model import Diff, Do
 from pgprovision.errors import StepFailed
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.role import Role
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.laws.postgres.server import HERE, sql
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgprovision.backends.host import Host
-from pgprovision.backends.local import LocalWire
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance, as_postgres
 from pgprovision.resources.slot import Slot
 from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.transport.host import Host
+from pgprovision.transport.local import LocalWire
 from tests.laws.postgres.server import HERE, plan, run, running, shell, sql
 
 

@@ -3,10 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from pgprovision.backends import faults, frames, full
-from pgprovision.backends.hold import FENCED
-from pgprovision.backends.keeper import Keeper
-from pgprovision.backends.wire import Wire
 from pgprovision.engine.model import Answer, Ask, Do, Waiting
 from pgprovision.errors import (
     Interrupted,
@@ -17,6 +13,10 @@ from pgprovision.errors import (
     StepFailed,
     Unreachable,
 )
+from pgprovision.transport import disk_full, fault_points, framing
+from pgprovision.transport.connection import Wire
+from pgprovision.transport.lock import FENCED
+from pgprovision.transport.lock_keeper import Keeper
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
 DIAL_SECONDS = 1.0
@@ -69,7 +69,7 @@ class Host:
         wire = self._open()
         if wire is None or isinstance(wire, Waiting):
             return wire
-        steps = [frames.Step(ask.text) for ask in asks]
+        steps = [framing.Step(ask.text) for ask in asks]
         answers: dict[Ask, Answer] = {}
         for frame in self._frames(wire, steps, lambda _: LOOK_SECONDS):
             answers[asks[frame.index]] = Answer(frame.code, frame.out, frame.err)
@@ -83,7 +83,7 @@ class Host:
         if wire is None or isinstance(wire, Waiting):
             raise Unreachable("the machine went away after it was looked at", where=self.name)
         steps = [
-            frames.Step(
+            framing.Step(
                 a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal(), a.session
             )
             for a in actions
@@ -91,7 +91,7 @@ class Host:
         guard = self.keeper.ready()
         if self._stopping:  # it was asked to end before there was a hold that could tell
             raise self._fenced(actions[0])
-        ended, change = 0, faults.begin()
+        ended, change = 0, fault_points.begin()
         try:
             frames_ = self._frames(wire, steps, lambda i: actions[i].timeout, guard, stop=True)
             for frame in frames_:
@@ -108,12 +108,12 @@ class Host:
                         where=self.name,
                         next="mend the cause and run the same command again: it goes on from here",
                     )
-                faults.end(change)
+                fault_points.end(change)
                 done(actions[frame.index])
                 if ended < len(actions):
-                    change = faults.begin()
+                    change = fault_points.begin()
         except StepFailed as error:
-            full.explain(error, self._words)
+            disk_full.explain(error, self._words)
             raise
         except (ConnectionError, TimeoutError, OSError) as error:
             self.close()
@@ -149,7 +149,7 @@ class Host:
         if wire is None or isinstance(wire, Waiting):
             return ""
         try:
-            frame = next(self._frames(wire, [frames.Step(text)], lambda _: LOOK_SECONDS))
+            frame = next(self._frames(wire, [framing.Step(text)], lambda _: LOOK_SECONDS))
         except OSError:
             return ""
         return frame.out.decode(errors="replace")
@@ -183,14 +183,14 @@ class Host:
     def _frames(
         self,
         wire: Wire,
-        steps: Sequence[frames.Step],
+        steps: Sequence[framing.Step],
         limit: Callable[[int], float],
         guard: tuple[str, str] = ("", ""),
         *,
         stop: bool = False,
-    ) -> Iterator[frames.Frame]:
-        mark = frames.new_mark()
-        decoder = frames.Decoder(mark)
+    ) -> Iterator[framing.Frame]:
+        mark = framing.new_mark()
+        decoder = framing.Decoder(mark)
         index, since, failed = 0, time.monotonic(), False
 
         def patience() -> float:
@@ -198,7 +198,7 @@ class Host:
             return max(0.0, since + current - time.monotonic())
 
         self.trips += 1
-        for out, err in wire.run(frames.encode(steps, mark, stop=stop, guard=guard), patience):
+        for out, err in wire.run(framing.encode(steps, mark, stop=stop, guard=guard), patience):
             for frame in decoder.feed(out, err):
                 index, since, failed = frame.index + 1, time.monotonic(), frame.code != 0
                 yield frame

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from pgprovision.backends.hold import Claim, Hold, command, guard, take
-from pgprovision.backends.wire import Wire
 from pgprovision.engine.model import Waiting
 from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.lock_holder import FOLDER
+from pgprovision.transport.connection import Wire
+from pgprovision.transport.lock import Claim, Hold, command, guard, take
 
 
 class Keeper:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgprovision.backends.wire import Line
 from pgprovision.errors import Refused, Unreachable
 from pgprovision.quote import sh
+from pgprovision.transport.connection import Line
 
 if TYPE_CHECKING:
     import fabric

@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgprovision.backends.wire import Line
 from pgprovision.errors import Locked
 from pgprovision.lock_holder import Holder, number, readable, token
 from pgprovision.quote import sh
+from pgprovision.transport.connection import Line
 
 LEASE = 20  # seconds; a beat every five
 BEAT = 5.0

@@ -6,7 +6,7 @@ import selectors
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 
-from pgprovision.backends.wire import Line
+from pgprovision.transport.connection import Line
 
 
 class LocalWire:
