@@ -133,7 +133,7 @@ def rotate_cipher(context: typer.Context, yes: Yes = False, json: Json = False) 
     the time of retention, and both can be restored from; run after that, this command takes it out
     of the configuration. Cut off anywhere, the same command goes on.
     """
-    from pgprovision.operations import rotate_cipher as operation
+    from pgprovision.operations import rotate_passphrase as operation
 
     options: Options = context.obj
     inventory = load(options.inventory)

@@ -25,9 +25,9 @@ def show(context: typer.Context) -> None:
 @app.command("renew")
 def renew(context: typer.Context) -> None:
     """1 of 3: a new authority beside the old one, which goes on signing."""
-    from pgprovision.operations import authority
+    from pgprovision.operations import certificate_authority
 
-    authority.renew(_whole(context))
+    certificate_authority.renew(_whole(context))
     report.say(
         "two authorities are trusted, the old one signs\n"
         "  next: pgprovision up; clients get `pgprovision ca show`; then pgprovision ca switch"
@@ -37,25 +37,25 @@ def renew(context: typer.Context) -> None:
 @app.command("switch")
 def switch(context: typer.Context) -> None:
     """2 of 3, when every client has it: the new authority signs. Sessions stay."""
-    from pgprovision.operations import authority
+    from pgprovision.operations import certificate_authority
 
-    authority.switch(_whole(context))
+    certificate_authority.switch(_whole(context))
     report.say("the new authority signs\n  next: pgprovision up; then pgprovision ca retire")
 
 
 @app.command("retire")
 def retire(context: typer.Context) -> None:
     """3 of 3: the old authority is trusted no more."""
-    from pgprovision.operations import authority
+    from pgprovision.operations import certificate_authority
 
-    authority.retire(_whole(context))
+    certificate_authority.retire(_whole(context))
     report.say("one authority is trusted\n  next: pgprovision up")
 
 
 def _whole(context: typer.Context) -> Inventory:
     """The inventory, of a cluster that has one primary at most."""
     from pgprovision.cli.targets import Targets
-    from pgprovision.operations.split import refuse_split
+    from pgprovision.operations.split_brain import refuse_split
 
     options: Options = context.obj
     inventory = load(options.inventory)

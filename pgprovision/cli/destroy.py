@@ -33,7 +33,7 @@ def destroy(
     Only what carries the cluster's labels goes. Run again, it finishes what is left.
     """
     from pgprovision.operations.destroy import doomed
-    from pgprovision.operations.split import refuse_split
+    from pgprovision.operations.split_brain import refuse_split
     from pgprovision.operations.typed import confirmed
 
     options: Options = context.obj

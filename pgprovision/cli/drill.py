@@ -193,8 +193,8 @@ def install(
 
     Without systemd, or without root, it prints the units and a line for cron.
     """
-    from pgprovision.cli.timers import install as installed
     from pgprovision.operations import drill as operation
+    from pgprovision.operations.schedule import install as installed
 
     options: Options = context.find_root().obj
     inventory = load(options.inventory)

@@ -89,7 +89,7 @@ def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Js
     Refused for a node that accepts writes or that others stream from. Cut off before the copy
     was complete, `up NAME` goes on with it.
     """
-    from pgprovision.operations import re_clone as operation
+    from pgprovision.operations import reclone as operation
     from pgprovision.operations.typed import confirmed
     from pgprovision.tasks.places import instance, snapshot
 

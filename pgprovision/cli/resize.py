@@ -33,7 +33,7 @@ def resize(
     sizes PostgreSQL and the kernel for the new machine.
     """
     from pgprovision.operations import resize as operation
-    from pgprovision.operations.split import refuse_split
+    from pgprovision.operations.split_brain import refuse_split
 
     options: Options = context.obj
     inventory = load(options.inventory)

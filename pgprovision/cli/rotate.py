@@ -15,7 +15,7 @@ from pgprovision.inventory import load
 
 if TYPE_CHECKING:
     from pgprovision.cli.targets import Targets
-    from pgprovision.operations.rotate import Rotation
+    from pgprovision.operations.rotate_password import Rotation
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def rotate(
     For a group with two logins the one that is not in use gets it; bring the application to that
     one, and rotate again. Cut off, the same command finishes it with the same password.
     """
-    from pgprovision.operations import rotate as operation
+    from pgprovision.operations import rotate_password as operation
     from pgprovision.tasks.places import snapshot
 
     options: Options = context.obj

@@ -12,7 +12,7 @@ from typing import Any
 from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.operations import re_clone
+from pgprovision.operations import reclone
 from pgprovision.quote import sh
 from pgprovision.resources import identity
 from pgprovision.resources.identity import (
@@ -40,7 +40,7 @@ class Sight:
 
     found: Found
     identifier: str
-    disk: re_clone.Former
+    disk: reclone.Former
     size: str
     server: Server | None
     sizes: Mapping[str, str]
@@ -52,7 +52,7 @@ def asks(inventory: Inventory) -> tuple[Ask, ...]:
     return (
         identity.look(here),
         system_identifier(here),
-        re_clone.look(here),
+        reclone.look(here),
         Ask(sh("du", "-sh", here.data_directory)),
         snapshot(inventory).ask(),
         Ask(f"{here.psql()} <<'PGPROVISION'\n{_SIZES}PGPROVISION"),
@@ -64,7 +64,7 @@ def read(inventory: Inventory, seen: Mapping[Ask, Answer]) -> Sight:
     return Sight(
         found=identity.parse(found),
         identifier=identifier.text.strip(),
-        disk=re_clone.read(disk),
+        disk=reclone.read(disk),
         size=size.text.partition("\t")[0],
         server=snapshot(inventory).running(server),
         sizes=json.loads(sizes.out) if sizes.code == 0 else {},

@@ -16,8 +16,8 @@ from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory.schema.backup import Backup as Wish
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.operations import re_clone
-from pgprovision.operations.re_clone import Former
+from pgprovision.operations import reclone
+from pgprovision.operations.reclone import Former
 from pgprovision.recovery_target import UNTOUCHED, Target
 from pgprovision.resources import archived, pgbackrest
 from pgprovision.resources.archived import Timeline
@@ -147,17 +147,17 @@ def tiers(
         if tier.title != tasks.CONFIGURATION_DIRECTORY  # finished nodes have theirs
     )
     for other in nodes:
-        whole = re_clone.remade(whole, other, formers[other.name])
+        whole = reclone.remade(whole, other, formers[other.name])
     return whole
 
 
 def look(inventory: Inventory, machines: Mapping[str, Machine], node: Node) -> dict[str, Former]:
     """The data directories that are to be made anew. Raises Unreachable: all have to answer."""
-    ask = re_clone.look(instance(inventory))
+    ask = reclone.look(instance(inventory))
     found = {}
     for other in inventory.members if node.is_primary else (node,):
         seen = machines[other.name].look((ask,))
-        found[other.name] = re_clone.read(seen[ask]) if isinstance(seen, Mapping) else Former()
+        found[other.name] = reclone.read(seen[ask]) if isinstance(seen, Mapping) else Former()
     return found
 
 

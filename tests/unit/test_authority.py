@@ -8,7 +8,7 @@ import pytest
 from pgprovision import tls
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations import authority
+from pgprovision.operations import certificate_authority
 from tests.folders import Folder, static
 
 
@@ -23,14 +23,14 @@ def folder(tmp_path: Path) -> Folder:
 
 def test_authority_when_renewed_step_by_step_then_changes_hands(folder: Folder) -> None:
     first = folder.load()
-    authority.renew(first)
+    certificate_authority.renew(first)
     both = folder.load()
     assert both.tls.ca_certificate.startswith(first.tls.ca_certificate)
     assert (count(both), both.tls.ca_key) == (2, first.tls.ca_key)
-    authority.switch(both)
+    certificate_authority.switch(both)
     switched = folder.load()
     assert switched.tls.ca_key != first.tls.ca_key
-    authority.retire(switched)
+    certificate_authority.retire(switched)
     last = folder.load()
     assert count(last) == 1
     assert last.tls.ca_certificate not in first.tls.ca_certificate
@@ -42,20 +42,20 @@ def test_authority_when_renewed_step_by_step_then_changes_hands(folder: Folder) 
 
 
 def test_renewal_when_begun_already_then_makes_no_third_authority(folder: Folder) -> None:
-    authority.renew(folder.load())
-    authority.renew(folder.load())
+    certificate_authority.renew(folder.load())
+    certificate_authority.renew(folder.load())
     assert count(folder.load()) == 2
 
 
 def test_switch_when_nothing_was_renewed_is_refused(folder: Folder) -> None:
     with pytest.raises(Refused, match="no new authority"):
-        authority.switch(folder.load())
+        certificate_authority.switch(folder.load())
 
 
 def test_retire_when_the_old_one_still_signs_is_refused(folder: Folder) -> None:
-    authority.renew(folder.load())
+    certificate_authority.renew(folder.load())
     with pytest.raises(Refused, match="does not sign yet"):
-        authority.retire(folder.load())
+        certificate_authority.retire(folder.load())
 
 
 def test_renewal_when_the_key_is_kept_elsewhere_is_refused(
@@ -65,7 +65,7 @@ def test_renewal_when_the_key_is_kept_elsewhere_is_refused(
     cluster = (folder.path / "cluster.yml").read_text() + "tls: {ca_key: !env CA_KEY}\n"
     folder.write("cluster.yml", cluster)
     with pytest.raises(Refused, match="it comes from !env CA_KEY"):
-        authority.renew(folder.load())
+        certificate_authority.renew(folder.load())
 
 
 def test_authority_when_key_and_certificate_do_not_belong_together_says_so(

@@ -13,7 +13,7 @@ from pgprovision.inventory import Inventory, NewNode, add_node, load
 from pgprovision.inventory.schema.cluster import Node
 from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
-from pgprovision.operations.re_clone import Former
+from pgprovision.operations.reclone import Former
 from pgprovision.resources.cluster import PostgresCluster
 from pgprovision.resources.file import File
 from pgprovision.resources.identity import Found, Identity, judge, parse

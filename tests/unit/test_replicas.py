@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Waiting
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.operations import re_clone, remove_replica
-from pgprovision.operations.re_clone import Former
+from pgprovision.operations import reclone, remove_replica
+from pgprovision.operations.reclone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of
-from pgprovision.operations.split import refuse_split
+from pgprovision.operations.split_brain import refuse_split
 from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.job import JobState
@@ -286,7 +286,7 @@ def test_F74_re_clone_when_writes_may_be_lost_is_refused(
 ) -> None:
     wanted = cluster.node(f"server-postgres-{node}")
     with pytest.raises(Refused, match=said):
-        re_clone.check(wanted, former, here, "server-postgres-1", upstream)
+        reclone.check(wanted, former, here, "server-postgres-1", upstream)
 
 
 @pytest.mark.parametrize(
@@ -302,19 +302,19 @@ def test_F74_re_clone_when_writes_may_be_lost_is_refused(
 def test_re_clone_when_nothing_can_be_lost_goes_on(
     cluster: Inventory, former: Former, here: Server | None
 ) -> None:
-    re_clone.check(cluster.node("server-postgres-2"), former, here, "server-postgres-1", PRIMARY)
+    reclone.check(cluster.node("server-postgres-2"), former, here, "server-postgres-1", PRIMARY)
 
 
 def test_re_clone_when_data_are_being_made_already_attaches() -> None:
-    assert re_clone.read(Answer(4)) == Former()
-    assert re_clone.read(Answer(out=b"123\nprimary\n4\n")) == Former("123", False, 4)
+    assert reclone.read(Answer(4)) == Former()
+    assert reclone.read(Answer(out=b"123\nprimary\n4\n")) == Former("123", False, 4)
 
 
 def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
     cluster: Inventory,
 ) -> None:
     node = cluster.node("server-postgres-2")
-    whole = re_clone.tiers(cluster, node, Former("7"), NOW)
+    whole = reclone.tiers(cluster, node, Former("7"), NOW)
     wishes = [resource for tier in whole for resource in tier.resources]
     assert [w.former for w in wishes if isinstance(w, Standby)] == ["7"]
     renewed = [w.name for w in wishes if getattr(w, "renew", False)]

@@ -9,7 +9,7 @@ import pytest
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations import rotate
+from pgprovision.operations import rotate_password
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.snapshot import Server, Snapshot
 from tests.folders import Folder, static
@@ -44,8 +44,8 @@ def server(**sessions: int) -> Server:
     return parsed
 
 
-def turn(inventory: Inventory, name: str = "app", **sessions: int) -> rotate.Rotation:
-    return rotate.rotation(inventory, name, server(**sessions))
+def turn(inventory: Inventory, name: str = "app", **sessions: int) -> rotate_password.Rotation:
+    return rotate_password.rotation(inventory, name, server(**sessions))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_role_that_may_connect_nowhere_is_refused(folder: Folder) -> None:
     folder.write("cluster.yml", cluster)
     inventory = folder.load()
     with pytest.raises(Refused, match="may connect to no database"):
-        rotate.tiers(inventory, turn(inventory, "app_b"), ())
+        rotate_password.tiers(inventory, turn(inventory, "app_b"), ())
 
 
 def test_steps_when_the_replication_role_is_meant_end_with_a_login_of_each_replica(
@@ -122,7 +122,7 @@ def test_steps_when_the_replication_role_is_meant_end_with_a_login_of_each_repli
     replica = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
     folder.write("nodes/db-2.yml", replica)
     inventory = folder.load()
-    steps = rotate.tiers(inventory, turn(inventory, "replicator"), ())
+    steps = rotate_password.tiers(inventory, turn(inventory, "replicator"), ())
     assert [[f"{wish.on}: {wish}" for wish in tier.resources] for tier in steps] == [
         ["db-1: identity books/db-1", "db-2: identity books/db-2"],
         ["db-1: live roles db-1 and 1 replicas"],
