@@ -44,7 +44,7 @@ def drill(
     """
     if context.invoked_subcommand:
         return 0
-    from pgprovision.operations import drill as operation
+    from pgprovision.operations.drill import drill as operation
     from pgprovision.tasks import drill as tasks
 
     options: Options = context.obj
@@ -69,7 +69,7 @@ def _practise(
     json: bool,
     wait: float,
 ) -> int:
-    from pgprovision.cli.drilling import drilled
+    from pgprovision.operations.drill.run import drilled
     from pgprovision.recovery_target import END, Target, at_time
 
     try:
@@ -106,7 +106,7 @@ def told(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
     """A restore that is not proven is an alarm: to whom backup.watch says."""
     from pgprovision.cli.telling import alarm, tell
     from pgprovision.inventory import watch_file
-    from pgprovision.operations.drill import letter
+    from pgprovision.operations.drill.drill import letter
 
     if inventory.backup is None or inventory.backup.watch is None:
         return {}
@@ -119,8 +119,8 @@ def told(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
 
 def _clean(inventory: Inventory, node: Node, *, yes: bool, json: bool, wait: float) -> int:
     """The removal alone, whoever's drill it was."""
-    from pgprovision.cli.drilling import TURN
     from pgprovision.cli.run import run
+    from pgprovision.operations.drill.run import TURN
     from pgprovision.tasks import drill as tasks
 
     whole = tasks.with_machine(inventory, node)
@@ -193,7 +193,7 @@ def install(
 
     Without systemd, or without root, it prints the units and a line for cron.
     """
-    from pgprovision.operations import drill as operation
+    from pgprovision.operations.drill import drill as operation
     from pgprovision.operations.schedule import install as installed
 
     options: Options = context.find_root().obj

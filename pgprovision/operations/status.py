@@ -10,7 +10,7 @@ from pgprovision.engine.model import Tier, Waiting
 from pgprovision.engine.observe import Look, Target
 from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.operations.drill_age import drill_troubles
+from pgprovision.operations.drill.age import drill_troubles
 from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
 from pgprovision.resources import archiver, pgbackrest
 from pgprovision.resources.archiver import Backlog

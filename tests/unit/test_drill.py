@@ -13,9 +13,10 @@ from pgprovision import record
 from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.errors import InventoryError, Locked
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations import drill, drill_judged
-from pgprovision.operations.drill import Check, Proof
-from pgprovision.operations.drill_age import drill_troubles
+from pgprovision.operations.drill import checks as drill_judged
+from pgprovision.operations.drill import drill
+from pgprovision.operations.drill.age import drill_troubles
+from pgprovision.operations.drill.drill import Check, Proof
 from pgprovision.quote import unit
 from pgprovision.record import Record
 from pgprovision.recovery_target import END

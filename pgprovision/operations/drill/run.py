@@ -20,9 +20,9 @@ from pgprovision.errors import (
     Refused,
 )
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.operations import drill as operation
-from pgprovision.operations import drill_judged as judged
-from pgprovision.operations.drill import Proof
+from pgprovision.operations.drill import checks as judged
+from pgprovision.operations.drill import drill as operation
+from pgprovision.operations.drill.drill import Proof
 from pgprovision.recovery_target import Target
 from pgprovision.resources import listing, unarchived
 from pgprovision.tasks import drill as tasks

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from pgprovision.engine.model import Answer, Ask, Report
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations.drill import Check, Proof
+from pgprovision.operations.drill.drill import Check, Proof
 from pgprovision.resources import listing, recovery, scalar, unarchived
 from pgprovision.resources.integrity import CLEAN, Integrity
 from pgprovision.resources.recovery import Account
