@@ -35,8 +35,8 @@ def rebuild(
     Needs the inventory, its secrets and the repository. Ends with what was lost and how long each
     part took. Refused while a node still has its data. Afterwards `up` brings the replicas back.
     """
-    from pgprovision.operations import rebuild as operation
-    from pgprovision.operations import restore
+    from pgprovision.operations.restore import rebuild as operation
+    from pgprovision.operations.restore import restore
     from pgprovision.operations.typed import confirmed
     from pgprovision.tasks.cloud import preflight
 

@@ -110,7 +110,7 @@ def restore(
 def plan(context: typer.Context, json: Json = False) -> int:
     """Show what can be restored, from when to when, on each timeline, and the backups' sizes."""
     from pgprovision.cli.targets import Targets
-    from pgprovision.operations import restore as operation
+    from pgprovision.operations.restore import restore as operation
 
     options: Options = context.obj
     inventory = load(options.inventory)
@@ -134,7 +134,7 @@ def _declared(wish: Target) -> dict[str, object]:
 
 def _to(options: Options, new: NewNode, wish: Target, yes: bool, json: bool) -> int:
     from pgprovision.cli.targets import Targets
-    from pgprovision.operations import restore as operation
+    from pgprovision.operations.restore import restore as operation
     from pgprovision.tasks.cloud import preflight
 
     inventory = load(options.inventory)
@@ -168,7 +168,7 @@ def _to(options: Options, new: NewNode, wish: Target, yes: bool, json: bool) -> 
 
 
 def _onto(options: Options, name: str, wish: Target, confirm: str, json: bool) -> int:
-    from pgprovision.operations import restore as operation
+    from pgprovision.operations.restore import restore as operation
     from pgprovision.operations.typed import confirmed
 
     inventory = load(options.inventory)

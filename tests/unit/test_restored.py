@@ -12,8 +12,8 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, State, Tier,
 from pgprovision.engine.observe import Look, look
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.operations import rebuild, restore
 from pgprovision.operations.reclone import Former
+from pgprovision.operations.restore import rebuild, restore
 from pgprovision.recovery_target import END, target
 from pgprovision.report import Phases
 from pgprovision.resources import recovery
