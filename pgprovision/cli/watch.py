@@ -14,7 +14,7 @@ from pgprovision.inventory import load, watch_file
 from pgprovision.inventory.watch_file import WatchFile
 
 if TYPE_CHECKING:
-    from pgprovision.operations.watch_judged import Verdict
+    from pgprovision.operations.watch.rules import Verdict
 
 app = typer.Typer(invoke_without_command=True)
 NOW = "PGP_TEST_NOW"  # a moment that tests have instead of the clocks
@@ -36,7 +36,7 @@ def watch(context: typer.Context, file: From = None, json: Json = False) -> int:
     """
     if context.invoked_subcommand:
         return 0
-    from pgprovision.operations import watch as operation
+    from pgprovision.operations.watch import report as operation
 
     options: Options = context.obj
     wanted = _file(options, file)
@@ -82,7 +82,7 @@ def install(
 
     Without systemd, or without root, it prints the units and a line for cron.
     """
-    from pgprovision.cli.watching import installed
+    from pgprovision.operations.watch.install import installed
 
     return installed(file, WatchFile.read(file), calendar, yes=yes)
 
@@ -94,10 +94,10 @@ def _file(options: Options, file: Path | None) -> WatchFile:
 def _looked(wanted: WatchFile, *, known: bool) -> "Verdict":
     """The verdict, or that there is none. `known`: whether the records of drills lie here."""
     from pgprovision import record
-    from pgprovision.cli.watching import bucket
-    from pgprovision.operations import watch as operation
-    from pgprovision.operations.watch_judged import judge
-    from pgprovision.operations.watch_listing import read
+    from pgprovision.operations.watch import report as operation
+    from pgprovision.operations.watch.install import bucket
+    from pgprovision.operations.watch.repository import read
+    from pgprovision.operations.watch.rules import judge
 
     store = wanted.store
     given = os.environ.get(NOW)
@@ -119,7 +119,7 @@ def _told(
 ) -> tuple[dict[str, bool], list[PgprovisionError]]:
     """Whoever has to know: the heartbeat where all is well, the others where it is not."""
     from pgprovision.cli import telling
-    from pgprovision.operations import watch as operation
+    from pgprovision.operations.watch import report as operation
 
     if document["state"] == operation.FINE:
         return telling.tell(telling.fine(wanted))

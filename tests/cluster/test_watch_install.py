@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.cli.watching import wished
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Change, Impact, Report
 from pgprovision.inventory.watch_file import WatchFile
+from pgprovision.operations.watch.install import wished
 from pgprovision.tasks.timer import HERE, Timer
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pgprovision.object_listing import Listing, Stored
-from pgprovision.operations.watch_judged import Limits, Verdict, judge, told
-from pgprovision.operations.watch_listing import Repository, read
+from pgprovision.operations.watch.repository import Repository, read
+from pgprovision.operations.watch.rules import Limits, Verdict, judge, told
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SUNDAY = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)

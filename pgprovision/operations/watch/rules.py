@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pgprovision.operations.watch_listing import Repository, Seen
-from pgprovision.operations.watch_wal import Hole, holes
+from pgprovision.operations.watch.repository import Repository, Seen
+from pgprovision.operations.watch.wal_gaps import Hole, holes
 
 AHEAD = timedelta(minutes=5)  # a label is given before the backup's first object is sent
 BEHIND = timedelta(minutes=45)  # and not long before: a checkpoint and the first file lie between

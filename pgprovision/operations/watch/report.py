@@ -7,8 +7,8 @@ from typing import Any
 
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.watch_file import WatchFile
-from pgprovision.operations.watch_judged import Alarm, Limits, Verdict, moment, told
-from pgprovision.operations.watch_listing import Seen
+from pgprovision.operations.watch.repository import Seen
+from pgprovision.operations.watch.rules import Alarm, Limits, Verdict, moment, told
 
 VERSION = 1
 FINE, ALARM, UNKNOWN = "fine", "alarm", "unknown"

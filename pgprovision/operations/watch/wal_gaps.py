@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from pgprovision.operations.watch_listing import Repository, Seen, Wal
+from pgprovision.operations.watch.repository import Repository, Seen, Wal
 from pgprovision.resources.wal import name, number, timeline
 
 SETTLING = timedelta(minutes=10)  # segments are sent side by side, so the newest may overtake
