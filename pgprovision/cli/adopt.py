@@ -9,13 +9,13 @@ from pgprovision import report
 from pgprovision.cli.converge import select
 from pgprovision.cli.options import Json, Options
 from pgprovision.cli.replica import typing_of
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory import load
+from pgprovision.run.run import run
 
 if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
+    from pgprovision.run.targets import Targets
 
 
 def register(app: typer.Typer) -> None:

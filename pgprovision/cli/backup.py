@@ -9,14 +9,14 @@ import typer
 from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.run import run
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Ask, Change, Impact, Report, Tier
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
+from pgprovision.run.run import run
 
 if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
+    from pgprovision.run.targets import Targets
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -69,8 +69,8 @@ def now(
 @app.command("list")
 def list_(context: typer.Context, json: Json = False) -> int:
     """Show every backup of every repository, with the WAL that is kept. Changes nothing."""
-    from pgprovision.cli.targets import Targets
     from pgprovision.operations import backups
+    from pgprovision.run.targets import Targets
 
     options: Options = context.obj
     inventory = load(options.inventory)

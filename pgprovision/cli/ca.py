@@ -54,8 +54,8 @@ def retire(context: typer.Context) -> None:
 
 def _whole(context: typer.Context) -> Inventory:
     """The inventory, of a cluster that has one primary at most."""
-    from pgprovision.cli.targets import Targets
     from pgprovision.operations.split_brain import refuse_split
+    from pgprovision.run.targets import Targets
 
     options: Options = context.obj
     inventory = load(options.inventory)

@@ -11,13 +11,13 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.run import run
-from pgprovision.cli.targets import Targets
 from pgprovision.engine.loop import Approve, look_only
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.run.run import run
+from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
 
 Scope = Annotated[
@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
 
 def plan(context: typer.Context, scope: Scope = "all", out: Out = None, json: Json = False) -> int:
     """Show every change that `up` would make, and make none. Exit 1 where something differs."""
-    from pgprovision.cli.saved_plan import save
+    from pgprovision.run.saved_plan import save
 
     options: Options = context.obj
     cluster = load(options.inventory).cluster
@@ -84,7 +84,7 @@ def up(
     ceiling = Impact[allow.value.upper()]
     approve = approval(ceiling, yes=yes, quiet=json)
     if plan is not None:
-        from pgprovision.cli.saved_plan import read
+        from pgprovision.run.saved_plan import read
 
         saved = read(plan)
         saved.check_inventory(options.inventory, inventory.cluster)

@@ -104,9 +104,9 @@ def _practise(
 
 def told(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
     """A restore that is not proven is an alarm: to whom backup.watch says."""
-    from pgprovision.cli.telling import alarm, tell
     from pgprovision.inventory import watch_file
     from pgprovision.operations.drill.drill import letter
+    from pgprovision.run.notify import alarm, tell
 
     if inventory.backup is None or inventory.backup.watch is None:
         return {}
@@ -119,8 +119,8 @@ def told(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
 
 def _clean(inventory: Inventory, node: Node, *, yes: bool, json: bool, wait: float) -> int:
     """The removal alone, whoever's drill it was."""
-    from pgprovision.cli.run import run
     from pgprovision.operations.drill.run import TURN
+    from pgprovision.run.run import run
     from pgprovision.tasks import drill as tasks
 
     whole = tasks.with_machine(inventory, node)

@@ -5,12 +5,12 @@ import typer
 from pgprovision import report
 from pgprovision.cli.converge import Scope, select, wishes
 from pgprovision.cli.options import Options
-from pgprovision.cli.targets import HERE, Targets
-from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import CLOUD, converge, look_only
 from pgprovision.inventory import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
+from pgprovision.run.observers import Watchers
+from pgprovision.run.targets import HERE, Targets
 from pgprovision.runbook import Cloud, Machine, Places, runbook
 
 

@@ -10,13 +10,13 @@ from pgprovision import report
 from pgprovision.cli.options import Json, Options
 from pgprovision.cli.replica import typing_of
 from pgprovision.cli.restore import told
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Tier
 from pgprovision.inventory import load
+from pgprovision.run.run import run
 from pgprovision.server_offers import Quote
 
 if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
+    from pgprovision.run.targets import Targets
 
 
 def register(app: typer.Typer) -> None:

@@ -12,14 +12,14 @@ import typer
 from pgprovision import report
 from pgprovision.cli.converge import Allow, AllowOption, approval, run_nodes
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.run.run import run
 
 if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
+    from pgprovision.run.targets import Targets
 
 Name = Annotated[str, typer.Argument(help="The replica's name.")]
 Confirm = Annotated[str, typer.Option(help="The replica's name, typed beforehand.", metavar="NAME")]

@@ -10,16 +10,16 @@ from pgprovision import report
 from pgprovision.cli.converge import approval, wishes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.replica import typing_of
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import UNTOUCHED, Target, target
+from pgprovision.run.run import run
 from pgprovision.server_offers import Quote
 
 if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
+    from pgprovision.run.targets import Targets
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -109,8 +109,8 @@ def restore(
 @app.command("plan")
 def plan(context: typer.Context, json: Json = False) -> int:
     """Show what can be restored, from when to when, on each timeline, and the backups' sizes."""
-    from pgprovision.cli.targets import Targets
     from pgprovision.operations.restore import restore as operation
+    from pgprovision.run.targets import Targets
 
     options: Options = context.obj
     inventory = load(options.inventory)
@@ -133,8 +133,8 @@ def _declared(wish: Target) -> dict[str, object]:
 
 
 def _to(options: Options, new: NewNode, wish: Target, yes: bool, json: bool) -> int:
-    from pgprovision.cli.targets import Targets
     from pgprovision.operations.restore import restore as operation
+    from pgprovision.run.targets import Targets
     from pgprovision.tasks.cloud import preflight
 
     inventory = load(options.inventory)

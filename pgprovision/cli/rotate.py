@@ -8,14 +8,14 @@ import typer
 from pgprovision import report
 from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Ask, Change, Impact, Tier
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
+from pgprovision.run.run import run
 
 if TYPE_CHECKING:
-    from pgprovision.cli.targets import Targets
     from pgprovision.operations.rotate_password import Rotation
+    from pgprovision.run.targets import Targets
 
 
 def register(app: typer.Typer) -> None:

@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
 
 def status(context: typer.Context, json: Json = False) -> int:
     """Show nodes, live roles, lag, slots, backups and the WAL archive. Changes nothing."""
-    from pgprovision.cli.targets import Targets
     from pgprovision.operations import status as operation
+    from pgprovision.run.targets import Targets
     from pgprovision.tasks import tiers
 
     options: Options = context.obj

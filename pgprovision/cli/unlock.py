@@ -6,9 +6,9 @@ import typer
 
 from pgprovision.cli.converge import approval, select
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.inventory import load
+from pgprovision.run.run import run
 
 
 def register(app: typer.Typer) -> None:

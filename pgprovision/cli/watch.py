@@ -118,9 +118,9 @@ def _told(
     wanted: WatchFile, document: dict[str, Any]
 ) -> tuple[dict[str, bool], list[PgprovisionError]]:
     """Whoever has to know: the heartbeat where all is well, the others where it is not."""
-    from pgprovision.cli import telling
     from pgprovision.operations.watch import report as operation
+    from pgprovision.run import notify
 
     if document["state"] == operation.FINE:
-        return telling.tell(telling.fine(wanted))
-    return telling.tell(telling.alarm(wanted, document, lambda: operation.letter(document)))
+        return notify.tell(notify.fine(wanted))
+    return notify.tell(notify.alarm(wanted, document, lambda: operation.letter(document)))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pgprovision import report
 from pgprovision.cli.converge import approval
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.quote import sh
+from pgprovision.run.run import run
 from pgprovision.tasks.timer import Timer
 
 VERSION = 1

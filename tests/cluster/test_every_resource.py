@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pgprovision.cli.targets import Targets
 from pgprovision.engine import observe
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Report, Tier
 from pgprovision.inventory import load
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import tiers
 from tests.by_hand import APART, BY_HAND, SELDOM, Hand, Named
 from tests.laws.backup.machine import yes

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from pgprovision.cli.targets import Targets
 from pgprovision.engine.model import Ask, Do
 from pgprovision.engine.observe import Target
 from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.inventory import load
 from pgprovision.lab.process import wait_until
+from pgprovision.run.targets import Targets
 from pgprovision.transport import host, ssh
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.cluster.test_lock import BY_HAND, go_on, running, slow, under_way

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.cli.targets import Targets
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Do, Report, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory import Inventory, load
 from pgprovision.lab.manager import Lab
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import cloud_tiers, host_keys
 from tests.cloud import Notebook, allowed

@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import BadInventory, Inventory, load
+from pgprovision.run.observers import Watchers
 from pgprovision.tasks import tiers
 from pgprovision.transport import framing
 from tests.unit.test_inventory_hostile import FIELDS, accepted, ended, folder

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pgprovision import report
-from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Change, Diff, Report, State
 from pgprovision.inventory import Inventory, NewNode, add_node, load
 from pgprovision.record import Record
 from pgprovision.resources.file import File
+from pgprovision.run.observers import Watchers
 from pgprovision.runbook import Cloud, Machine, runbook
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Do, Impact, Tier
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.record import Record, chain, read, verify, verifying
+from pgprovision.run.observers import Watchers
 from tests import pages
 from tests.unit.records import CLUSTER, change, done, fill, lines, small_disk, state
 from tests.unit.world import Seen, Thing, World

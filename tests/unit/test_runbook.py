@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import pytest
 
-from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
 from pgprovision.inventory import NewNode, add_node, load
@@ -21,6 +20,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.file import Directory, File
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.marker import Marker
+from pgprovision.run.observers import Watchers
 from pgprovision.runbook import Cloud, Machine, runbook
 from pgprovision.runbook.text import sources, variable
 from pgprovision.secret import Secret

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from pgprovision.cli.app import run as command_line
-from pgprovision.cli.run import run
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import Refused
 from pgprovision.record import read
 from pgprovision.resources.file import Directory
+from pgprovision.run.run import run
 from tests.folders import static
 from tests.unit.records import CLUSTER, done, fill, small_disk, state
 

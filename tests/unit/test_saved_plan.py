@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.cli import saved_plan
 from pgprovision.engine.model import Change, Diff, State
 from pgprovision.errors import InventoryError, Refused
+from pgprovision.run import saved_plan
 from tests.unit.world import Thing
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.cli.targets import Targets
 from pgprovision.engine.model import Ask, Waiting
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
+from pgprovision.run.targets import Targets
 from tests.person import CHECKOUT, Run
 
 INVENTORY = "PGPROVISION_VAGRANT_INVENTORY"

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgprovision import report
-from pgprovision.cli.session import Session
-from pgprovision.cli.targets import Targets
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Tier
 from pgprovision.errors import (
@@ -25,6 +23,8 @@ from pgprovision.operations.drill import drill as operation
 from pgprovision.operations.drill.drill import Proof
 from pgprovision.recovery_target import Target
 from pgprovision.resources import listing, unarchived
+from pgprovision.run.session import Session
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import drill as tasks
 from pgprovision.tasks.cloud import preflight
 from pgprovision.tasks.places import instance

@@ -68,8 +68,8 @@ def wished(path: str, wanted: WatchFile, timer: tuple[Tier, ...]) -> tuple[Tier,
 
 
 def _converged(tiers: tuple[Tier, ...], *, yes: bool) -> int:
-    from pgprovision.cli.watchers import Watchers
     from pgprovision.engine.loop import converge
+    from pgprovision.run.observers import Watchers
     from pgprovision.tasks.timer import HERE
     from pgprovision.transport.host import Host
     from pgprovision.transport.local import LocalWire

@@ -7,7 +7,6 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from pgprovision.cli.addresses import remembered
 from pgprovision.clients.hetzner.project import Hetzner
 from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Ask, Report, Resource, Tier, Waiting
@@ -16,6 +15,7 @@ from pgprovision.errors import CloudSilent, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.cloud import address_of, is_ours
 from pgprovision.resources.known_nodes import PREFIX
+from pgprovision.run.address_cache import remembered
 from pgprovision.transport.connection import Wire
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

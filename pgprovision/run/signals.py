@@ -10,13 +10,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 
-from pgprovision.cli.addresses import remember
-from pgprovision.cli.targets import Targets
-from pgprovision.cli.turn import Turn
 from pgprovision.engine.model import Change, Report
 from pgprovision.errors import Interrupted, PgprovisionError
 from pgprovision.lock_holder import Holder
 from pgprovision.record import Record, folder
+from pgprovision.run.address_cache import remember
+from pgprovision.run.controller_lock import Turn
+from pgprovision.run.targets import Targets
 from pgprovision.transport.lock import Claim
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pgprovision import report
-from pgprovision.cli.session import Session
-from pgprovision.cli.targets import Targets
 from pgprovision.engine.loop import CLOUD, Approve, Watcher, look_only
 from pgprovision.engine.model import Report, Tier
 from pgprovision.errors import CloudSilent, Interrupted, PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.run.session import Session
+from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
 
 

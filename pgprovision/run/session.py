@@ -5,12 +5,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from pgprovision import report
-from pgprovision.cli.operator import Operator
-from pgprovision.cli.targets import Targets
-from pgprovision.cli.watchers import Watchers
 from pgprovision.engine.loop import Approve, Watcher, converge
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import PgprovisionError
+from pgprovision.run.observers import Watchers
+from pgprovision.run.signals import Operator
+from pgprovision.run.targets import Targets
 
 
 class Session:
