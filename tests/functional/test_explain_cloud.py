@@ -10,7 +10,7 @@ import pytest
 
 from pgprovision.cli.app import run as command_line
 from pgprovision.engine.loop import look_only
-from pgprovision.runbook import Cloud, Machine, Places, runbook
+from pgprovision.explain import Cloud, Machine, Places, runbook
 from tests import folders
 from tests.cloud import listed, one, run, tiers
 from tests.simulator import TOKEN, Simulator

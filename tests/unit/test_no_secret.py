@@ -11,11 +11,11 @@ import pytest
 from pgprovision import report
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Change, Diff, Report, State
+from pgprovision.explain import Cloud, Machine, runbook
 from pgprovision.inventory import Inventory, NewNode, add_node, load
 from pgprovision.record import Record
 from pgprovision.resources.file import File
 from pgprovision.run.observers import Watchers
-from pgprovision.runbook import Cloud, Machine, runbook
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from tests import folders

@@ -15,14 +15,14 @@ import pytest
 
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
+from pgprovision.explain import Cloud, Machine, runbook
+from pgprovision.explain.text import sources, variable
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.quote import sh
 from pgprovision.resources.file import Directory, File
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.marker import Marker
 from pgprovision.run.observers import Watchers
-from pgprovision.runbook import Cloud, Machine, runbook
-from pgprovision.runbook.text import sources, variable
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport.host import Host

@@ -3,12 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from pgprovision.engine.model import Change, Do
-from pgprovision.runbook.text import (
-    here_document,
-    here_document_of_secrets,
-    sources,
-    variable,
-)
+from pgprovision.explain.text import here_document, here_document_of_secrets, sources, variable
 
 START = "umask 022; cd /; export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive"
 NOT_YET = "echo 'explain again once this machine is there' >&2; exit 1"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pgprovision.engine.model import Change, Impact, Report, Tier
-from pgprovision.runbook import calls, steps
-from pgprovision.runbook.text import comment
+from pgprovision.explain import calls, steps
+from pgprovision.explain.text import comment
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,6 @@
 `explain` prints it. It is made from the very actions `up` would send, so the two cannot disagree.
 """
 
-from pgprovision.runbook.pages import Cloud, Machine, Places, runbook
+from pgprovision.explain.pages import Cloud, Machine, Places, runbook
 
 __all__ = ["Cloud", "Machine", "Places", "runbook"]
