@@ -27,7 +27,7 @@ def unlock(
     Hardly ever needed: the lock of a run that died is free at once, that of one that fell silent
     after 20 seconds. It is for a record on the host that is damaged, or a run that hangs.
     """
-    from pgprovision.resources.host_lock import HostLock
+    from pgprovision.resources.system.run_lock import HostLock
 
     options: Options = context.obj
     inventory = load(options.inventory)

@@ -12,10 +12,10 @@ from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
 from pgprovision.resources.identity import FOLDER, system_identifier
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.job import IDLE, Job, JobState
 from pgprovision.resources.pgbackrest import Backup, Info
 from pgprovision.resources.pgbackrest_causes import explained
 from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 TAKEN = "taken"
 FAILED = "failed"

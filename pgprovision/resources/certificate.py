@@ -8,8 +8,8 @@ from typing import ClassVar
 from pgprovision import tls
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.file import File
-from pgprovision.resources.planned import planned
+from pgprovision.resources.system.deferred_action import planned
+from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 
 

@@ -11,14 +11,14 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources import fit
-from pgprovision.resources.file import File
 from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.node_settings import NodeSettings
 from pgprovision.resources.reload import put_back, reload, restart
-from pgprovision.resources.room import above
 from pgprovision.resources.settings import settings_in
 from pgprovision.resources.shared_memory import Order, running
 from pgprovision.resources.snapshot import Server
+from pgprovision.resources.system.disk_space import above
+from pgprovision.resources.system.file import File
 
 Render = Callable[..., str]
 """A template that takes its values by keyword: `partial(render, "postgresql.conf.j2", folder)`."""

@@ -16,8 +16,8 @@ from pgprovision.quote import sh
 from pgprovision.resources.cluster import asides, drop_note, make_parent, set_aside
 from pgprovision.resources.identity import system_identifier
 from pgprovision.resources.instance import Instance, note
-from pgprovision.resources.job import IDLE, Job, JobState
 from pgprovision.resources.seed import Seed
+from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 DAY = 24 * 3600.0  # a copy may take long; it lives on its own and shows how far it is
 

@@ -9,11 +9,11 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resourc
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import sh
 from pgprovision.resources.conf import Render
-from pgprovision.resources.file import File
 from pgprovision.resources.hba_rules import HbaSection, Login, locked_out
 from pgprovision.resources.hba_text import read
 from pgprovision.resources.reload import reload
 from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.system.file import File
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from pgprovision.engine.model import (
 )
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance, as_postgres
-from pgprovision.resources.job import IDLE, Job, JobState
+from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 JOB = "pgprovision-check.service"
 DAY = 24 * 3600.0

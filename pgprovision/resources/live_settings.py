@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Ask, Diff, Do, Facts, Need, State
 from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.file import File
 from pgprovision.resources.settings import values_in
 from pgprovision.resources.snapshot import Row, Server
+from pgprovision.resources.system.file import File
 
 UNITS: Mapping[str, float] = {  # in bytes, in seconds
     "B": 1, "kB": 1 << 10, "8kB": 8 << 10, "MB": 1 << 20, "16MB": 16 << 20,

@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources import identity
-from pgprovision.resources.file import File
 from pgprovision.resources.identity import CLAIM, FOLDER, MARKER, fields, system_identifier
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.planned import planned
+from pgprovision.resources.system.deferred_action import planned
+from pgprovision.resources.system.file import File
 
 
 def _write(on: str, path: str, content: str) -> str:

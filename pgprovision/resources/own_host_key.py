@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.host_key import HostKey, Pair
-from pgprovision.resources.way_in import SESSION
+from pgprovision.resources.system.ssh_rollback import SESSION
 
 OWN = "/etc/ssh/ssh_host_ed25519_key"
 # As "TYPE BASE64"; cloud-init ends its file without a newline.

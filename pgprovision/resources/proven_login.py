@@ -12,8 +12,8 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.file import File
 from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 
 FOLDER = "/var/lib/pgprovision/logins"

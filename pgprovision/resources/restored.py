@@ -15,13 +15,13 @@ from pgprovision.quote import sh
 from pgprovision.recovery_target import END, Target
 from pgprovision.resources import archived, pgbackrest, recovery
 from pgprovision.resources.copied import Copied, Found
-from pgprovision.resources.job import UNASKED
 from pgprovision.resources.pgbackrest import Info
-from pgprovision.resources.planned import planned
 from pgprovision.resources.recovery import NOTHING, Account
 from pgprovision.resources.restore_choice import Choice, choose, older
-from pgprovision.resources.room import above
 from pgprovision.resources.seed import Restore, Seed
+from pgprovision.resources.system.deferred_action import planned
+from pgprovision.resources.system.disk_space import above
+from pgprovision.resources.system.transient_unit import UNASKED
 
 JOB = "pgprovision-restore.service"
 UNMET = 65  # sysexits' EX_DATAERR

@@ -13,9 +13,9 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest, wal
-from pgprovision.resources.job import IDLE, Job, JobState
 from pgprovision.resources.pgbackrest import SPOOL, Info
 from pgprovision.resources.pgbackrest_causes import cause
+from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 JOB = "pgprovision-verify.service"
 DAY = 24 * 3600

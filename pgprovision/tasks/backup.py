@@ -8,12 +8,12 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
 from pgprovision.resources.archiver import Archiver
 from pgprovision.resources.backup import UNARCHIVED, FirstBackup
-from pgprovision.resources.file import Directory, File
 from pgprovision.resources.pgbackrest import info
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.scheduled_backup import ScheduledBackup
 from pgprovision.resources.stanza import Stanza
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.file import Directory, File
+from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.places import REPOSITORY_CAS, instance, snapshot
 

@@ -16,17 +16,17 @@ from pgprovision.recovery_target import Target
 from pgprovision.render import render
 from pgprovision.resources import integrity, restored
 from pgprovision.resources.conf import Conf
-from pgprovision.resources.file import Directory
 from pgprovision.resources.hba import Hba
 from pgprovision.resources.hba_rules import Login, rules
 from pgprovision.resources.identity import FOLDER
 from pgprovision.resources.integrity import Integrity
-from pgprovision.resources.machine import FirstBoot
 from pgprovision.resources.marker import Claim
 from pgprovision.resources.removal import Removal
 from pgprovision.resources.restored import Restored
-from pgprovision.resources.room import Room
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.disk_space import Room
+from pgprovision.resources.system.file import Directory
+from pgprovision.resources.system.first_boot import FirstBoot
+from pgprovision.resources.system.unit import Unit
 from pgprovision.resources.vacated import Vacated
 from pgprovision.tasks import cloud, host, replica, system
 from pgprovision.tasks import copy as copied

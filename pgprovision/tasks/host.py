@@ -7,15 +7,15 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
 from pgprovision.resources.certificate import Certificate, ServerKey
-from pgprovision.resources.file import Directory, File
 from pgprovision.resources.identity import FOLDER, Identity
 from pgprovision.resources.instance import note
 from pgprovision.resources.live_roles import LiveRoles
-from pgprovision.resources.machine import FirstBoot, PrivateAddress
 from pgprovision.resources.marker import Claim, Marker
-from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.release import Release
-from pgprovision.resources.room import Room
+from pgprovision.resources.system.disk_space import Room
+from pgprovision.resources.system.file import Directory, File
+from pgprovision.resources.system.first_boot import FirstBoot, PrivateAddress
+from pgprovision.resources.system.packages import PackageSet
 from pgprovision.tasks import system
 from pgprovision.tasks.places import (
     CLUSTER_CA,

@@ -1,10 +1,10 @@
 """Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
 
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.file import File
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.slot import slot_of
 from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.system.file import File
 
 TLS = "/etc/pgprovision/tls"
 SERVER_KEY = f"{TLS}/server.key"

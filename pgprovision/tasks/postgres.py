@@ -15,7 +15,7 @@ from pgprovision.resources.grant import Grant
 from pgprovision.resources.role import Role
 from pgprovision.resources.role_settings import RoleSettings
 from pgprovision.resources.slot import AbandonedSlots, Slot
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.unit import Unit
 from pgprovision.resources.unmanaged import Unmanaged
 from pgprovision.tasks import access
 from pgprovision.tasks.places import config_file, drop_in, instance, slot, snapshot

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import pgpass
-from pgprovision.resources.file import Directory, File
 from pgprovision.resources.seed import BaseBackup, Restore, Seed
 from pgprovision.resources.standby import JOB, Standby, primary_conninfo
 from pgprovision.resources.streaming import Streaming
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.file import Directory, File
+from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.host import release
 from pgprovision.tasks.places import (

@@ -10,19 +10,19 @@ from ipaddress import ip_network
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
-from pgprovision.resources.access_times import AccessTimes
-from pgprovision.resources.apt import PGDG, Repository, pgdg_key
-from pgprovision.resources.clock import Clock
-from pgprovision.resources.closed import Closed
-from pgprovision.resources.file import Directory, File
 from pgprovision.resources.huge_pages import HugePages
 from pgprovision.resources.kernel import KernelSettings, TransparentHugePages
-from pgprovision.resources.nftables import HostFirewall, Opening
 from pgprovision.resources.postmaster import Postmaster
-from pgprovision.resources.reread import Reread
-from pgprovision.resources.sshd import SshDaemon
-from pgprovision.resources.unit import Unit
-from pgprovision.resources.upgrades import Held, Upgrades
+from pgprovision.resources.system.apt_repository import PGDG, Repository, pgdg_key
+from pgprovision.resources.system.clock import Clock
+from pgprovision.resources.system.daemon_restart import Reread
+from pgprovision.resources.system.file import Directory, File
+from pgprovision.resources.system.file_permissions import Closed
+from pgprovision.resources.system.host_firewall import HostFirewall, Opening
+from pgprovision.resources.system.noatime_mount import AccessTimes
+from pgprovision.resources.system.sshd import SshDaemon
+from pgprovision.resources.system.unattended_upgrades import Held, Upgrades
+from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks.places import instance
 
 UNITS = "/etc/systemd/system"

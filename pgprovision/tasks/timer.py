@@ -7,8 +7,8 @@ from pathlib import Path
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.quote import unit
 from pgprovision.render import render
-from pgprovision.resources.file import File
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.file import File
+from pgprovision.resources.system.unit import Unit
 
 HERE = "here"
 UNITS = "/etc/systemd/system"

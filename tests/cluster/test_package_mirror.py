@@ -8,7 +8,13 @@ import pytest
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import StepFailed
-from pgprovision.resources.apt import KEY, PREFERENCE, SOURCE, Repository, pgdg_key
+from pgprovision.resources.system.apt_repository import (
+    KEY,
+    PREFERENCE,
+    SOURCE,
+    Repository,
+    pgdg_key,
+)
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import REPLICA

@@ -4,7 +4,7 @@ import pytest
 
 from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
-from pgprovision.resources.apt import (
+from pgprovision.resources.system.apt_repository import (
     PGDG_FINGERPRINT,
     Repository,
     fingerprint,

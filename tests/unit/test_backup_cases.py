@@ -17,11 +17,11 @@ from pgprovision.engine.model import Answer, Diff, Resource, Waiting
 from pgprovision.errors import Refused
 from pgprovision.resources.backup import FirstBackup
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.job import JobState
-from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.stanza import Stanza
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.packages import PackageSet
+from pgprovision.resources.system.transient_unit import JobState
+from pgprovision.resources.system.unit import Unit
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "backup").glob("*.yaml"))
 CONF = PgbackrestConf(on="db", stanza="main", text="[global]\nrepo1-type=s3\n")

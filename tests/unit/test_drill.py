@@ -24,9 +24,9 @@ from pgprovision.report.drills import lost, proven
 from pgprovision.resources import listing, scalar, unarchived
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.integrity import Integrity
-from pgprovision.resources.job import JobState
 from pgprovision.resources.pgbackrest import Backup
 from pgprovision.resources.removal import Removal
+from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.resources.unarchived import Standing
 from pgprovision.resources.vacated import Vacated
 from pgprovision.tasks import drill as tasks

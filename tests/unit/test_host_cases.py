@@ -14,16 +14,16 @@ import yaml
 
 from pgprovision.engine.model import Answer, Ask, Diff, Resource
 from pgprovision.errors import Refused
-from pgprovision.resources.clock import Clock
-from pgprovision.resources.closed import Closed
 from pgprovision.resources.huge_pages import HugePages
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.kernel import KernelSettings, TransparentHugePages, overcommit
 from pgprovision.resources.postmaster import Postmaster
-from pgprovision.resources.reread import Reread
 from pgprovision.resources.sizing import GB
-from pgprovision.resources.sshd import SshDaemon
-from pgprovision.resources.upgrades import Held, Upgrades
+from pgprovision.resources.system.clock import Clock
+from pgprovision.resources.system.daemon_restart import Reread
+from pgprovision.resources.system.file_permissions import Closed
+from pgprovision.resources.system.sshd import SshDaemon
+from pgprovision.resources.system.unattended_upgrades import Held, Upgrades
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "host").glob("*.yaml"))
 NAMES = ("postgresql-15", "pgbackrest")

@@ -15,11 +15,11 @@ from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
 from pgprovision.operations.reclone import Former
 from pgprovision.resources.cluster import PostgresCluster
-from pgprovision.resources.file import File
 from pgprovision.resources.identity import Found, Identity, judge, parse
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.marker import Claim, Marker
 from pgprovision.resources.snapshot import Server
+from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
 from tests.folders import lab
 from tests.unit.test_postgres_cases import SERVER

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.engine.model import Diff, Do
-from pgprovision.resources.file import File
+from pgprovision.resources.system.file import File
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 

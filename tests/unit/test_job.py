@@ -4,7 +4,7 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
-from pgprovision.resources.job import IDLE, Job, JobState
+from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 JOB = Job("pgprovision-work.service", progress="tail -n 1 /var/log/work")
 

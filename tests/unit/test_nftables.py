@@ -9,8 +9,8 @@ import pytest
 from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.errors import Refused
 from pgprovision.render import render
-from pgprovision.resources.nftables import HostFirewall, Opening
-from pgprovision.resources.way_in import SESSION, Undo, session
+from pgprovision.resources.system.host_firewall import HostFirewall, Opening
+from pgprovision.resources.system.ssh_rollback import SESSION, Undo, session
 
 SSH = Opening("SSH", (22,), (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
 WISH = HostFirewall(on="db", text="rules\n", ssh=SSH)

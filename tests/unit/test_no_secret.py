@@ -14,7 +14,7 @@ from pgprovision.engine.model import Change, Diff, Report, State
 from pgprovision.explain import Cloud, Machine, runbook
 from pgprovision.inventory import Inventory, NewNode, add_node, load
 from pgprovision.record import Record
-from pgprovision.resources.file import File
+from pgprovision.resources.system.file import File
 from pgprovision.run.observers import Watchers
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers

@@ -20,7 +20,6 @@ from pgprovision.operations.slots import slot_troubles, slots_of
 from pgprovision.operations.split_brain import refuse_split
 from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.job import JobState
 from pgprovision.resources.live_roles import LiveRoles, judge
 from pgprovision.resources.release import Release, sorters
 from pgprovision.resources.seed import BaseBackup, Restore
@@ -28,6 +27,7 @@ from pgprovision.resources.slot import node_of, slot_of
 from pgprovision.resources.snapshot import Database, Server, Snapshot
 from pgprovision.resources.standby import Standby
 from pgprovision.resources.streaming import Streaming
+from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import tiers
 from tests.folders import lab, static
 from tests.unit.test_postgres_cases import SERVER, answer

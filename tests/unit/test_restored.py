@@ -19,10 +19,10 @@ from pgprovision.report import Phases
 from pgprovision.resources import recovery
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.job import UNASKED, JobState
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.standby import Standby
+from pgprovision.resources.system.transient_unit import UNASKED, JobState
 from pgprovision.resources.vacant import Vacant
 from pgprovision.tasks import tiers
 from tests.folders import static

@@ -10,7 +10,7 @@ from pgprovision.cli.app import run as command_line
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import Refused
 from pgprovision.record import read
-from pgprovision.resources.file import Directory
+from pgprovision.resources.system.file import Directory
 from pgprovision.run.run import run
 from tests.folders import static
 from tests.unit.records import CLUSTER, done, fill, small_disk, state

@@ -57,7 +57,7 @@ def installed(file: Path, wanted: WatchFile, calendar: str, *, yes: bool) -> int
 
 
 def wished(path: str, wanted: WatchFile, timer: tuple[Tier, ...]) -> tuple[Tier, ...]:
-    from pgprovision.resources.file import Directory, File
+    from pgprovision.resources.system.file import Directory, File
     from pgprovision.tasks.timer import HERE
 
     held = (

@@ -13,12 +13,12 @@ from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
 from pgprovision.render import render
 from pgprovision.resources.backup import FirstBackup
-from pgprovision.resources.file import File
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.packages import PackageSet
 from pgprovision.resources.pgbackrest_conf import PgbackrestConf
 from pgprovision.resources.stanza import Stanza
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.file import File
+from pgprovision.resources.system.packages import PackageSet
+from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
 from tests.lab import temporary_lab, why_not
 from tests.laws.backup.machine import NAME, Machine

@@ -8,9 +8,9 @@ import pytest
 from pgprovision.engine.model import Answer, Ask, Resource, Waiting
 from pgprovision.errors import PgprovisionError, Refused, StepFailed
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.job import UNASKED, Job
 from pgprovision.resources.pgbackrest import CONFIG
-from pgprovision.resources.unit import Unit
+from pgprovision.resources.system.transient_unit import UNASKED, Job
+from pgprovision.resources.system.unit import Unit
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME
 from tests.laws.postgres.server import Silent

@@ -17,11 +17,11 @@ from pgprovision.render import render
 from pgprovision.resources import scram
 from pgprovision.resources.certificate import Certificate, ServerKey
 from pgprovision.resources.conf import Conf
-from pgprovision.resources.file import File
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.loaded import Loaded
 from pgprovision.resources.node_settings import Tls
 from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 from tests.laws.postgres.server import HERE, plan, run, shell, sql
 

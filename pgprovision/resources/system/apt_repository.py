@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
-from pgprovision.resources.file import File
+from pgprovision.resources.system.file import File
 
 PGDG = "https://apt.postgresql.org/pub/repos/apt"
 PGDG_FINGERPRINT = "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8"  # wiki.postgresql.org/wiki/Apt

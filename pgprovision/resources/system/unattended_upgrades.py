@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.packages import LOCK_SECONDS, PATIENT, PROBE, unless_locked
+from pgprovision.resources.system.packages import LOCK_SECONDS, PATIENT, PROBE, unless_locked
 
 _POLICY = re.compile(r"^(\S+):\n +Installed: (\S+)\n +Candidate: (\S+)", re.MULTILINE)
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.file import File
-from pgprovision.resources.way_in import Undo
+from pgprovision.resources.system.file import File
+from pgprovision.resources.system.ssh_rollback import Undo
 
 PATH = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
 _UNDO = Undo("sshd")

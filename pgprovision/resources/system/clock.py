@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.packages import PackageSet
+from pgprovision.resources.system.packages import PackageSet
 
 OURS = "systemd-timesyncd"
 DAEMONS = ("chrony", "ntpsec", "ntp", "openntpd", OURS)

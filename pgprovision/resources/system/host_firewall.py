@@ -13,8 +13,8 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.file import File
-from pgprovision.resources.way_in import SESSION, Session, Undo, session
+from pgprovision.resources.system.file import File
+from pgprovision.resources.system.ssh_rollback import SESSION, Session, Undo, session
 
 RULES = "/etc/pgprovision/nftables.conf"
 TABLE = "inet pgprovision"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pgprovision.engine.model import Answer, Ask, Do, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.unit import last_lines, parse, show
+from pgprovision.resources.system.unit import last_lines, parse, show
 
 
 @dataclass(frozen=True)
