@@ -11,12 +11,12 @@ from pgprovision.engine.loop import Approve, converge
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.inventory.schema import cluster
-from pgprovision.resources.firewall import Firewall, ssh
-from pgprovision.resources.host_key import HostKey
-from pgprovision.resources.network import Network
-from pgprovision.resources.placement_group import PlacementGroup
-from pgprovision.resources.server import Server
-from pgprovision.resources.ssh_key import SshKey, fingerprint
+from pgprovision.resources.hetzner.firewall import Firewall, ssh
+from pgprovision.resources.hetzner.host_key import HostKey
+from pgprovision.resources.hetzner.network import Network
+from pgprovision.resources.hetzner.placement_group import PlacementGroup
+from pgprovision.resources.hetzner.server import Server
+from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pgprovision.engine.model import Ask, Tier
 from pgprovision.hetzner_labels import Item, is_ours
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.removal import Removal
+from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import Looker, host_key
 

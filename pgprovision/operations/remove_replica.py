@@ -11,8 +11,8 @@ from pgprovision.engine.model import Ask, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
+from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.resources.node_file import RemovedNodeFile
-from pgprovision.resources.removal import Removal
 from pgprovision.resources.slot import Slot, slot_of
 from pgprovision.tasks import configuration, host, replica, system
 from pgprovision.tasks.cloud import host_key

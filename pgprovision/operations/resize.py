@@ -9,7 +9,7 @@ from pgprovision.engine.model import Ask, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import Item, is_ours, named
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.server import Server
+from pgprovision.resources.hetzner.server import Server
 from pgprovision.server_offers import AGAIN, alternatives, available, money, monthly
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import Looker, cloud_tiers

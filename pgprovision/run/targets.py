@@ -13,8 +13,8 @@ from pgprovision.engine.model import Ask, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudSilent, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.cloud import address_of, is_ours
-from pgprovision.resources.known_nodes import PREFIX
+from pgprovision.resources.hetzner.hetzner_resource import address_of, is_ours
+from pgprovision.resources.hetzner.node_registry import PREFIX
 from pgprovision.run.address_cache import remembered
 from pgprovision.transport.connection import Wire
 from pgprovision.transport.host import Host

@@ -6,15 +6,15 @@ from typing import Protocol
 
 from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.inventory.schema.cluster import CloudFirewall, Hetzner, Inventory, Node
-from pgprovision.resources.cloud import CloudObject
-from pgprovision.resources.firewall import Firewall, Rule, ssh
-from pgprovision.resources.host_key import HostKey
-from pgprovision.resources.known_nodes import KnownNodes
-from pgprovision.resources.network import Network
-from pgprovision.resources.own_host_key import OwnHostKey, OwnPin
-from pgprovision.resources.placement_group import PlacementGroup
-from pgprovision.resources.server import Server
-from pgprovision.resources.ssh_key import SshKey, fingerprint
+from pgprovision.resources.hetzner.firewall import Firewall, Rule, ssh
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject
+from pgprovision.resources.hetzner.host_key import HostKey
+from pgprovision.resources.hetzner.host_key_rotation import OwnHostKey, OwnPin
+from pgprovision.resources.hetzner.network import Network
+from pgprovision.resources.hetzner.node_registry import KnownNodes
+from pgprovision.resources.hetzner.placement_group import PlacementGroup
+from pgprovision.resources.hetzner.server import Server
+from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 from pgprovision.server_offers import Quote, Shelf, Wish
 
 

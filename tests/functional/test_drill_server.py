@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.engine.model import Do, Impact, Tier
-from pgprovision.resources.removal import Removal
+from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.tasks import cloud, drill
 from tests.cloud import Notebook, do, inventory, listed, run, tiers
 from tests.simulator import Simulator

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pgprovision.hetzner_labels import labels
-from pgprovision.resources.cloud import address_of
+from pgprovision.resources.hetzner.hetzner_resource import address_of
 
 IPV4 = {"id": 1, "ip": "192.0.2.10"}
 IPV6 = {"id": 2, "ip": "2001:db8:4:f::/64"}

@@ -22,10 +22,10 @@ from pgprovision.record import Record
 from pgprovision.recovery_target import END
 from pgprovision.report.drills import lost, proven
 from pgprovision.resources import listing, scalar, unarchived
+from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.integrity import Integrity
 from pgprovision.resources.pgbackrest import Backup
-from pgprovision.resources.removal import Removal
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.resources.unarchived import Standing
 from pgprovision.resources.vacated import Vacated

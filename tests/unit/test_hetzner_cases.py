@@ -12,12 +12,12 @@ import yaml
 
 from pgprovision.engine.model import Answer, Ask, Change, Diff, Do, Impact, Ref, Resource, Waiting
 from pgprovision.errors import Refused
-from pgprovision.resources.firewall import Firewall, ssh
-from pgprovision.resources.network import Network
-from pgprovision.resources.placement_group import PlacementGroup
-from pgprovision.resources.removal import Removal
-from pgprovision.resources.server import Server
-from pgprovision.resources.ssh_key import SshKey, fingerprint
+from pgprovision.resources.hetzner.deleted_resource import Removal
+from pgprovision.resources.hetzner.firewall import Firewall, ssh
+from pgprovision.resources.hetzner.network import Network
+from pgprovision.resources.hetzner.placement_group import PlacementGroup
+from pgprovision.resources.hetzner.server import Server
+from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "cloud").glob("*.yaml"))
 OURS = {"managed-by": "pgprovision", "cluster": "lab"}

@@ -12,7 +12,7 @@ from pgprovision.engine.model import Answer, Ask, Do, Report, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import labels
-from pgprovision.resources.host_key import HostKey, user_data
+from pgprovision.resources.hetzner.host_key import HostKey, user_data
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cloud import CLUSTER, Notebook, allowed, host_key, keys

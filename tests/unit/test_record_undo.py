@@ -11,7 +11,7 @@ import pytest
 from pgprovision import resources
 from pgprovision.engine.model import Change, Diff, Do, Impact, Resource, State
 from pgprovision.record.undo import BACKUPS, CLOUD, DATA, EFFECTS, undo
-from pgprovision.resources import cloud
+from pgprovision.resources.hetzner import hetzner_resource
 from tests.unit.world import Thing
 
 
@@ -107,7 +107,7 @@ def test_kinds_when_undo_knows_them_then_they_are_there() -> None:
         getattr(one, "kind", "") for first in Resource.__subclasses__() for one in below(first)
     }
     assert EFFECTS | DATA | {*BACKUPS, "role"} <= kinds
-    assert cloud.HETZNER == CLOUD
+    assert hetzner_resource.HETZNER == CLOUD
 
 
 def below(kind: type[Resource]) -> set[type[Resource]]:

@@ -14,7 +14,7 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resourc
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import is_ours, named
 from pgprovision.quote import sh
-from pgprovision.resources.cloud import HETZNER
+from pgprovision.resources.hetzner.hetzner_resource import HETZNER
 from pgprovision.secret import Secret
 
 SERVERS = Ask("servers")

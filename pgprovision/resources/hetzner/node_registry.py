@@ -14,8 +14,8 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import Item, is_ours
-from pgprovision.resources.cloud import CloudObject
-from pgprovision.resources.host_key import SERVERS, HostKey
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject
+from pgprovision.resources.hetzner.host_key import SERVERS, HostKey
 from pgprovision.resources.identity import MARKER
 
 PREFIX = "node.pgprovision/"  # of a label; node and system identifier follow

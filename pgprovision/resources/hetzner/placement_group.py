@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.errors import Refused
-from pgprovision.resources.cloud import CloudObject
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject
 
 SPREAD_LIMIT = 10  # servers in one spread group; docs.hetzner.com, placement groups FAQ
 

@@ -16,8 +16,8 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Impact, Need, Ref, State, Waiting
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import named
-from pgprovision.resources.cloud import CloudObject, Item, labels
-from pgprovision.resources.host_key import HostKey, Pair, user_data
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject, Item, labels
+from pgprovision.resources.hetzner.host_key import HostKey, Pair, user_data
 
 CREATE_SECONDS = 900.0  # from big images over ten minutes have been seen
 ATTACH_SECONDS = 300.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
-from pgprovision.resources.cloud import HETZNER, is_ours
+from pgprovision.resources.hetzner.hetzner_resource import HETZNER, is_ours
 
 DELETE_SECONDS = 300.0
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import Item, named
-from pgprovision.resources.cloud import CloudObject
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Diff, Do, State
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.cloud import CloudObject
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject
 
 
 def fingerprint(public_key: str) -> str:

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import ClassVar, Literal
 
 from pgprovision.engine.model import Answer, Diff, Do, State
-from pgprovision.resources.cloud import CloudObject, Item
+from pgprovision.resources.hetzner.hetzner_resource import CloudObject, Item
 
 
 @dataclass(frozen=True)

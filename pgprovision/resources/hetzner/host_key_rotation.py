@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.host_key import HostKey, Pair
+from pgprovision.resources.hetzner.host_key import HostKey, Pair
 from pgprovision.resources.system.ssh_rollback import SESSION
 
 OWN = "/etc/ssh/ssh_host_ed25519_key"
