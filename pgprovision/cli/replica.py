@@ -168,7 +168,7 @@ def _declared(inventory: Inventory, name: str) -> Node:
 def _peers(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, ...]:
     """The other replicas that are finished and answer: they shall know of `name`, too."""
     from pgprovision.engine.model import Ask
-    from pgprovision.resources.identity import MARKER
+    from pgprovision.resources.node.identity import MARKER
 
     others = [node for node in inventory.replicas if node.name != name]
     found = tuple(node for node in others if targets.has(node, Ask(f"[ -s {MARKER} ]")))

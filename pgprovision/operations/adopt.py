@@ -14,8 +14,9 @@ from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
 from pgprovision.quote import sh
-from pgprovision.resources import identity
-from pgprovision.resources.identity import (
+from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.node import identity
+from pgprovision.resources.node.identity import (
     CLAIM,
     MARKER,
     Found,
@@ -23,7 +24,6 @@ from pgprovision.resources.identity import (
     fields,
     system_identifier,
 )
-from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.snapshot import Server
 from pgprovision.tasks import host
 from pgprovision.tasks.places import instance, snapshot

@@ -13,9 +13,9 @@ from pgprovision.engine.model import Answer, Ask, Resource, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
-from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.live_roles import described
+from pgprovision.resources.node.identity import Identity
 from pgprovision.resources.slot import Slot, slot_of
 from pgprovision.resources.snapshot import Server
 from pgprovision.resources.standby import Standby

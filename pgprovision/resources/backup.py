@@ -10,8 +10,8 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resourc
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
-from pgprovision.resources.identity import FOLDER, system_identifier
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.node.identity import FOLDER, system_identifier
 from pgprovision.resources.pgbackrest import Backup, Info
 from pgprovision.resources.pgbackrest_causes import explained
 from pgprovision.resources.snapshot import Snapshot

@@ -8,8 +8,8 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, St
 from pgprovision.quote import sh
 from pgprovision.resources import pgbackrest
 from pgprovision.resources.cluster import asides, set_aside
-from pgprovision.resources.identity import CLAIM, FOLDER, fields
 from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.node.identity import CLAIM, FOLDER, fields
 
 STOP_SECONDS = 660.0  # the unit's own limit is 600
 

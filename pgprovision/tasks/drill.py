@@ -19,9 +19,9 @@ from pgprovision.resources.conf import Conf
 from pgprovision.resources.hba import Hba
 from pgprovision.resources.hba_rules import Login, rules
 from pgprovision.resources.hetzner.deleted_resource import Removal
-from pgprovision.resources.identity import FOLDER
 from pgprovision.resources.integrity import Integrity
-from pgprovision.resources.marker import Claim
+from pgprovision.resources.node.identity import FOLDER
+from pgprovision.resources.node.marker import Claim
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.system.disk_space import Room
 from pgprovision.resources.system.file import Directory

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.preflight import Preflight
+from pgprovision.resources.node.preflight import Preflight
 from pgprovision.tasks.configuration import plain_conf
 from pgprovision.tasks.places import instance
 

@@ -8,7 +8,7 @@ from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.preflight import Preflight
+from pgprovision.resources.node.preflight import Preflight
 from tests.unit.test_postgres_files import CONF
 
 MB, GB = 1 << 20, 1 << 30

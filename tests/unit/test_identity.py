@@ -15,9 +15,9 @@ from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
 from pgprovision.operations.reclone import Former
 from pgprovision.resources.cluster import PostgresCluster
-from pgprovision.resources.identity import Found, Identity, judge, parse
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.marker import Claim, Marker
+from pgprovision.resources.node.identity import Found, Identity, judge, parse
+from pgprovision.resources.node.marker import Claim, Marker
 from pgprovision.resources.snapshot import Server
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers

@@ -8,7 +8,7 @@ from pgprovision.engine.model import Answer, Resource, Tier
 from pgprovision.engine.observe import Look, compare
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.preflight import HERE, NOW, Preflight
+from pgprovision.resources.node.preflight import HERE, NOW, Preflight
 from tests.unit.test_postgres_files import CONF, Seen
 
 WISH = Preflight(

@@ -18,10 +18,10 @@ from pgprovision.operations import reclone, remove_replica
 from pgprovision.operations.reclone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of
 from pgprovision.operations.split_brain import refuse_split
-from pgprovision.resources.identity import Identity
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.live_roles import LiveRoles, judge
-from pgprovision.resources.release import Release, sorters
+from pgprovision.resources.node.identity import Identity
+from pgprovision.resources.node.release_compatibility import Release, sorters
 from pgprovision.resources.seed import BaseBackup, Restore
 from pgprovision.resources.slot import node_of, slot_of
 from pgprovision.resources.snapshot import Database, Server, Snapshot

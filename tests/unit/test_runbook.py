@@ -20,7 +20,7 @@ from pgprovision.explain.text import sources, variable
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.marker import Marker
+from pgprovision.resources.node.marker import Marker
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.run.observers import Watchers
 from pgprovision.secret import Secret

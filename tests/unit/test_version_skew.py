@@ -9,7 +9,7 @@ import pytest
 from pgprovision.errors import Refused
 from pgprovision.lock_holder import Holder, readable
 from pgprovision.record import verify
-from pgprovision.resources.identity import Found, judge
+from pgprovision.resources.node.identity import Found, judge
 from tests.unit.records import done, state
 from tests.unit.test_identity import CLAIM, FULL, IDENTITY, MARKER
 

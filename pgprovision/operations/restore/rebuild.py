@@ -14,8 +14,8 @@ from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, UNTOUCHED
-from pgprovision.resources import identity
 from pgprovision.resources.hetzner.node_registry import KnownNodes
+from pgprovision.resources.node import identity
 from pgprovision.tasks.places import instance
 
 PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest

@@ -16,7 +16,7 @@ from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import Item, is_ours
 from pgprovision.resources.hetzner.hetzner_resource import CloudObject
 from pgprovision.resources.hetzner.host_key import SERVERS, HostKey
-from pgprovision.resources.identity import MARKER
+from pgprovision.resources.node.identity import MARKER
 
 PREFIX = "node.pgprovision/"  # of a label; node and system identifier follow
 _MARKER = Ask(f"[ -s {MARKER} ] && cat {MARKER} || exit 4")

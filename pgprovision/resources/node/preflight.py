@@ -15,8 +15,8 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resourc
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
 from pgprovision.resources.conf import Conf
-from pgprovision.resources.identity import MARKER
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.node.identity import MARKER
 
 HERE = "here"
 NOW = Ask("date +%s")
