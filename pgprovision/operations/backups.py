@@ -9,10 +9,11 @@ from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.schema.backup import Backup as Wish
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.resources import pgbackrest, verified
-from pgprovision.resources.backup import BackupNow
-from pgprovision.resources.pgbackrest import Backup, Info
-from pgprovision.resources.verified import Verified
+from pgprovision.resources.pgbackrest import info as pgbackrest
+from pgprovision.resources.pgbackrest import verification
+from pgprovision.resources.pgbackrest.backup import BackupNow
+from pgprovision.resources.pgbackrest.info import Backup, Info
+from pgprovision.resources.pgbackrest.verification import Verified
 from pgprovision.tasks import host
 from pgprovision.tasks.backup import infos, named
 from pgprovision.tasks.places import instance, snapshot
@@ -90,7 +91,7 @@ def verify(
     backup = wish(inventory)
     numbers = chosen(inventory, repository, [number for number, _ in backup.repositories])
     primary = inventory.primary.name
-    asks = {number: verified.look(number) for number in numbers}
+    asks = {number: verification.look(number) for number in numbers}
     seen = answers(targets, primary, tuple(asks.values()))
     tiers = [
         Tier(
@@ -100,7 +101,7 @@ def verify(
                     on=primary,
                     stanza=backup.stanza,
                     repository=number,
-                    after=verified.parse(seen[asks[number]].text).begun,
+                    after=verification.parse(seen[asks[number]].text).begun,
                 ),
             ),
         )

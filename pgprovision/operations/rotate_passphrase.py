@@ -18,8 +18,8 @@ from pgprovision.inventory.edit import repositories
 from pgprovision.inventory.edit.repositories import Rotation
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import backups
-from pgprovision.resources import verified
-from pgprovision.resources.verified import Verified
+from pgprovision.resources.pgbackrest import verification
+from pgprovision.resources.pgbackrest.verification import Verified
 from pgprovision.tasks import backup as tasks
 from pgprovision.tasks import host
 
@@ -103,8 +103,8 @@ def tiers(step: Step, targets: Mapping[str, Target]) -> tuple[Tier, ...]:
 def _sound(inventory: Inventory, targets: Mapping[str, Target]) -> Verified:
     """The successor, looked through after its full backup, and anew where that was not sound."""
     primary = inventory.primary.name
-    ask = verified.look(2)
-    found = verified.parse(backups.answers(targets, primary, (ask,))[ask].text)
+    ask = verification.look(2)
+    found = verification.parse(backups.answers(targets, primary, (ask,))[ask].text)
     return Verified(
         on=primary,
         stanza=backups.wish(inventory).stanza,

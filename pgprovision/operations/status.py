@@ -12,10 +12,10 @@ from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations.drill.age import drill_troubles
 from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
-from pgprovision.resources import archiver, pgbackrest
-from pgprovision.resources.archiver import Backlog
 from pgprovision.resources.lsn import position
-from pgprovision.resources.pgbackrest import Backup
+from pgprovision.resources.pgbackrest import archive_backlog, info
+from pgprovision.resources.pgbackrest.archive_backlog import Backlog
+from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.snapshot import Server
 from pgprovision.tasks.backup import infos
 from pgprovision.tasks.places import slot, snapshot
@@ -178,15 +178,18 @@ def _seconds(interval: str | None) -> float:
 
 
 def _failing(archiver: Mapping[str, Any]) -> bool:
-    failed, good = archiver.get("last_failed_time"), archiver.get("last_archived_time")
+    failed, good = (
+        archive_backlog.get("last_failed_time"),
+        archive_backlog.get("last_archived_time"),
+    )
     return bool(failed) and (not good or str(failed) > str(good))
 
 
 def _backlog(inventory: Inventory, seen: Look, primary: Server | None) -> Backlog:
     if inventory.backup is None:
         return Backlog()
-    error = seen.get(inventory.primary.name, archiver.look(inventory.backup.stanza))
-    return archiver.backlog(primary, error)
+    error = seen.get(inventory.primary.name, archive_backlog.look(inventory.backup.stanza))
+    return archive_backlog.backlog(primary, error)
 
 
 def _backups(inventory: Inventory, seen: Look) -> tuple[Backup, ...]:
@@ -194,7 +197,7 @@ def _backups(inventory: Inventory, seen: Look) -> tuple[Backup, ...]:
     found: list[Backup] = []
     for _, ask in infos(inventory):
         answer = seen.get(inventory.primary.name, ask)
-        found += pgbackrest.parse(answer).backups if answer else ()
+        found += info.parse(answer).backups if answer else ()
     return tuple(found)
 
 
@@ -213,7 +216,7 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
                 "repository": backup.repository,
                 "label": backup.label,
                 "type": backup.type,
-                "stop": pgbackrest.moment(backup.stop),
+                "stop": info.moment(backup.stop),
                 "size": backup.size,
             }
             for backup in found.backups

@@ -13,11 +13,13 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State, 
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.recovery_target import END, Target
-from pgprovision.resources import archived, pgbackrest, recovery
+from pgprovision.resources import recovery
 from pgprovision.resources.copied import Copied, Found
-from pgprovision.resources.pgbackrest import Info
+from pgprovision.resources.pgbackrest import archive_timelines
+from pgprovision.resources.pgbackrest import info as pgbackrest
+from pgprovision.resources.pgbackrest.info import Info
+from pgprovision.resources.pgbackrest.restore_points import Choice, choose, older
 from pgprovision.resources.recovery import NOTHING, Account
-from pgprovision.resources.restore_choice import Choice, choose, older
 from pgprovision.resources.seed import Restore, Seed
 from pgprovision.resources.system.deferred_action import planned
 from pgprovision.resources.system.disk_space import above
@@ -68,7 +70,7 @@ class Restored(Copied):
     def _listing(self) -> tuple[Ask, Ask]:
         """What may be chosen from; the archive only where something is to be."""
         info = pgbackrest.info(self.stanza, self.repository)
-        archive = archived.look(self.stanza, self.repository)
+        archive = archive_timelines.look(self.stanza, self.repository)
         if not self.former:
             archive = Ask(f"{self.whole} && exit {UNASKED}\n{archive.text}")
         return self.job.idle(info), self.job.idle(archive)
@@ -100,7 +102,7 @@ class Restored(Copied):
         if archive is None or archive.code == UNASKED:
             return here
         backups = held.of_system(held.system_identifier)
-        return replace(here, choice=choose(self.target, backups, archived.parse(archive)))
+        return replace(here, choice=choose(self.target, backups, archive_timelines.parse(archive)))
 
     def read(self, answer: Answer) -> State | Waiting | None:
         found = self.found(answer)

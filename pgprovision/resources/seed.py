@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pgprovision.quote import sh
-from pgprovision.resources import pgbackrest
 from pgprovision.resources.cluster import tablespaces
 from pgprovision.resources.instance import Instance, as_postgres
-from pgprovision.resources.pgbackrest_causes import explained
+from pgprovision.resources.pgbackrest import info as pgbackrest
+from pgprovision.resources.pgbackrest.error_hints import explained
 
 
 class Seed(Protocol):

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources import pgbackrest
 from pgprovision.resources.cluster import asides, set_aside
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.node.identity import CLAIM, FOLDER, fields
+from pgprovision.resources.pgbackrest import info
 
 STOP_SECONDS = 660.0  # the unit's own limit is 600
 
@@ -43,7 +43,7 @@ class Vacated(Resource):
         here = self.instance
         data = here.data_directory
         beside = [f"{data}.pgprovision-{word}" for word in ("restored", "progress", "checked")]
-        files = [note(here), *beside, pgbackrest.CONFIG, f"{here.config_directory}"]
+        files = [note(here), *beside, info.CONFIG, f"{here.config_directory}"]
         yield Do(
             f"stop {self.name}, set its data aside, forget its secrets",
             f"{sh('systemctl', 'stop', *self.jobs, here.unit)} 2>/dev/null\n"

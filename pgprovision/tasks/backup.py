@@ -6,12 +6,12 @@ from pgprovision.engine.model import Ask, Resource
 from pgprovision.inventory.schema.backup import Backup
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
-from pgprovision.resources.archiver import Archiver
-from pgprovision.resources.backup import UNARCHIVED, FirstBackup
-from pgprovision.resources.pgbackrest import info
-from pgprovision.resources.pgbackrest_conf import PgbackrestConf
-from pgprovision.resources.scheduled_backup import ScheduledBackup
-from pgprovision.resources.stanza import Stanza
+from pgprovision.resources.pgbackrest.archive_backlog import Archiver
+from pgprovision.resources.pgbackrest.backup import UNARCHIVED, FirstBackup
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
+from pgprovision.resources.pgbackrest.info import info
+from pgprovision.resources.pgbackrest.stanza import Stanza
+from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, Target
-from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.vacant import Vacant
 from pgprovision.resources.writable import Writable

@@ -16,7 +16,7 @@ from pgprovision.lab.manager import Lab
 from pgprovision.lab.network import Network
 from pgprovision.lab.process import wait_until
 from pgprovision.quote import sh
-from pgprovision.resources import pgbackrest
+from pgprovision.resources.pgbackrest import info
 from tests.mirror import serving
 from tests.outsiders import Stranger, inside, outside
 from tests.person import BLOCK, CHECKOUT, Person, newcomer
@@ -197,7 +197,7 @@ def test_D2_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
         f"systemctl -q is-active silent || systemd-run -q --unit=silent python3 -c {sh(silent)}\n"
         f"printf %s {sh(conf)} >/run/dead.conf; chmod 0644 /run/dead.conf"
     )
-    said = made.person.console(NODE, pgbackrest.answers("main", "--config=/run/dead.conf"))
+    said = made.person.console(NODE, info.answers("main", "--config=/run/dead.conf"))
     assert said.returncode == 1
     assert ("localhost:9:" in said.stderr) or ("no answer from the repository" in said.stderr)
 

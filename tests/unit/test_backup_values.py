@@ -8,14 +8,14 @@ import pytest
 from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
 from pgprovision.resources import wal
-from pgprovision.resources.archiver import Backlog, backlog
-from pgprovision.resources.backup import BackupNow
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.pgbackrest import parse as parsed
-from pgprovision.resources.pgbackrest_causes import CAUSES, cause
-from pgprovision.resources.scheduled_backup import ScheduledBackup
+from pgprovision.resources.pgbackrest.archive_backlog import Backlog, backlog
+from pgprovision.resources.pgbackrest.backup import BackupNow
+from pgprovision.resources.pgbackrest.error_hints import CAUSES, cause
+from pgprovision.resources.pgbackrest.info import parse as parsed
+from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
+from pgprovision.resources.pgbackrest.verification import parse
 from pgprovision.resources.snapshot import Server, Snapshot
-from pgprovision.resources.verified import parse
 from tests.unit.test_pgbackrest_info import FULL, STANZA
 
 SEGMENTS = [wal.name(1, place) for place in range(0xFD, 0x103)]

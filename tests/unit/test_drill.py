@@ -21,13 +21,14 @@ from pgprovision.quote import unit
 from pgprovision.record import Record
 from pgprovision.recovery_target import END
 from pgprovision.report.drills import lost, proven
-from pgprovision.resources import listing, scalar, unarchived
+from pgprovision.resources import scalar
 from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.integrity import Integrity
-from pgprovision.resources.pgbackrest import Backup
+from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
+from pgprovision.resources.pgbackrest.info import Backup
+from pgprovision.resources.pgbackrest.unarchived_wal import Standing
 from pgprovision.resources.system.transient_unit import JobState
-from pgprovision.resources.unarchived import Standing
 from pgprovision.resources.vacated import Vacated
 from pgprovision.tasks import drill as tasks
 from tests.folders import Folder, cloud
@@ -72,34 +73,34 @@ OLD = listed(f"{WAL}/000000010000000000000001-a.zst", "backup/main/backup.info")
 
 
 def test_F116_listing_when_nothing_moved_says_nothing() -> None:
-    assert not listing.moved(OLD, dict(OLD))
+    assert not repository_files.moved(OLD, dict(OLD))
 
 
 def test_F116_listing_when_production_archived_meanwhile_names_no_foreign_file() -> None:
     now = {**OLD, **listed(f"{WAL}/000000010000000000000002-b.zst")}
-    found = listing.moved(OLD, now)
+    found = repository_files.moved(OLD, now)
     assert (bool(found), found.foreign) == (True, ())
 
 
 def test_F116_listing_when_a_new_timeline_arrived_names_it() -> None:
     path = "archive/main/15-1/00000002.history"
-    assert listing.moved(OLD, {**OLD, **listed(path)}).foreign == (f"new: {path}",)
+    assert repository_files.moved(OLD, {**OLD, **listed(path)}).foreign == (f"new: {path}",)
 
 
 def test_F116_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
     now = {path: state for path, state in OLD.items() if path != wal}
-    assert listing.moved(OLD, now).foreign == (f"gone: {wal}",)
+    assert repository_files.moved(OLD, now).foreign == (f"gone: {wal}",)
 
 
 def test_F116_listing_when_a_backup_expired_an_older_one_is_productions_doing() -> None:
     now = {"backup/main/backup.info": (2, 2), **listed("backup/main/20261129F/manifest")}
-    assert listing.moved(OLD, now).foreign == ()
+    assert repository_files.moved(OLD, now).foreign == ()
 
 
 def test_F116_listing_when_wal_was_overwritten_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
-    assert listing.moved(OLD, {**OLD, wal: (1, 9)}).foreign == (f"changed: {wal}",)
+    assert repository_files.moved(OLD, {**OLD, wal: (1, 9)}).foreign == (f"changed: {wal}",)
 
 
 def test_F116_repository_when_it_cannot_be_listed_is_not_called_untouched() -> None:
@@ -109,14 +110,14 @@ def test_F116_repository_when_it_cannot_be_listed_is_not_called_untouched() -> N
 
 def test_listing_when_read_holds_files_only() -> None:
     out = json.dumps({".": {"type": "path"}, "a": {"type": "file", "size": 3, "time": 5}})
-    assert listing.parse(Answer(0, out.encode())) == {"a": (3, 5)}
+    assert repository_files.parse(Answer(0, out.encode())) == {"a": (3, 5)}
 
 
 # --- the seconds of data lost ---
 
 
 def standing(text: str) -> Standing:
-    found = unarchived.parse(Answer(0, text.encode()))
+    found = unarchived_wal.parse(Answer(0, text.encode()))
     assert found is not None
     return found
 
@@ -132,7 +133,7 @@ def test_lost_when_a_commit_waits_counts_from_the_oldest_one() -> None:
 
 
 def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
-    assert unarchived.parse(Answer(3, b"", b"recovery is in progress")) is None
+    assert unarchived_wal.parse(Answer(3, b"", b"recovery is in progress")) is None
 
 
 @pytest.mark.parametrize(

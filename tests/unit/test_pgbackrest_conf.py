@@ -9,7 +9,7 @@ from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.render import render
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.pgbackrest_conf import PgbackrestConf, options
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf, options
 from pgprovision.secret import Secret
 
 REPOSITORY = S3Repository(

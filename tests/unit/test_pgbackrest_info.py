@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pgprovision.engine.model import Answer
-from pgprovision.resources.pgbackrest import Archive, parse, version
+from pgprovision.resources.pgbackrest.info import Archive, parse, version
 
 FULL = {
     "archive": {"start": "00000001000000000000001F", "stop": "000000010000000000000020"},

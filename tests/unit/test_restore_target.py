@@ -8,11 +8,12 @@ import pytest
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.recovery_target import END, Target, at_time, target
-from pgprovision.resources import archived, recovery
-from pgprovision.resources.archived import Timeline, reach
+from pgprovision.resources import recovery
 from pgprovision.resources.lsn import position
-from pgprovision.resources.pgbackrest import Backup
-from pgprovision.resources.restore_choice import choose, segment_bytes, windows
+from pgprovision.resources.pgbackrest import archive_timelines
+from pgprovision.resources.pgbackrest.archive_timelines import Timeline, reach
+from pgprovision.resources.pgbackrest.info import Backup
+from pgprovision.resources.pgbackrest.restore_points import choose, segment_bytes, windows
 
 DAY = 86400
 FIRST = int(datetime(2026, 11, 1, 3, tzinfo=UTC).timestamp())
@@ -228,13 +229,13 @@ segments 0000000200000000
 
 
 def test_archive_when_listed_tells_each_timeline() -> None:
-    one, two = archived.parse(Answer(out=LISTED.encode()))
+    one, two = archive_timelines.parse(Answer(out=LISTED.encode()))
     assert one == Timeline(1, (), "00000001000000000000000B", 300)
     assert two == Timeline(2, ((1, LEFT),), "00000002000000000000000E", 500)
 
 
 def test_archive_when_it_cannot_be_seen_has_no_timelines() -> None:
-    assert archived.parse(Answer(4)) == archived.parse(None) == ()
+    assert archive_timelines.parse(Answer(4)) == archive_timelines.parse(None) == ()
 
 
 def test_account_when_read_tells_phases_and_the_end() -> None:

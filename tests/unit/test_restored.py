@@ -19,7 +19,7 @@ from pgprovision.report import Phases
 from pgprovision.resources import recovery
 from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.standby import Standby
 from pgprovision.resources.system.transient_unit import UNASKED, JobState

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.resources.pgbackrest import Backup
+from pgprovision.resources.pgbackrest.info import Backup
 
 NEXT = "next: pgprovision drill; on a schedule: pgprovision drill install"
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pgprovision.engine.model import Answer, Ask, Report
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.drill.drill import Check, Proof
-from pgprovision.resources import listing, recovery, scalar, unarchived
+from pgprovision.resources import recovery, scalar
 from pgprovision.resources.integrity import CLEAN, Integrity
+from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
+from pgprovision.resources.pgbackrest.unarchived_wal import Standing
 from pgprovision.resources.recovery import Account
 from pgprovision.resources.snapshot import Server
-from pgprovision.resources.unarchived import Standing
 from pgprovision.tasks.places import instance, snapshot
 
 NAMED = 3  # files of a repository that are named
@@ -21,7 +22,7 @@ Seen = Mapping[Ask, Answer]
 def standing_asks(inventory: Inventory) -> tuple[Ask, ...]:
     """What the primary is asked when the drill begins: the moment it is imagined to be gone."""
     here = instance(inventory)
-    return (unarchived.look(here), *_heartbeat(inventory))
+    return (unarchived_wal.look(here), *_heartbeat(inventory))
 
 
 def _heartbeat(inventory: Inventory) -> tuple[Ask, ...]:
@@ -174,10 +175,10 @@ def repository(before: Answer | None, after: Answer | None, reads_only: bool) ->
     """F116: the repository as it was, but for what production itself did meanwhile."""
     name = "repository untouched"
     key = "read-only key" if reads_only else "the cluster's own key"
-    then, now = listing.parse(before), listing.parse(after)
+    then, now = repository_files.parse(before), repository_files.parse(after)
     if then is None or now is None:
         return Check(name, False, "it could not be listed")
-    moved = listing.moved(then, now)
+    moved = repository_files.moved(then, now)
     if moved.foreign:
         told = ", ".join(moved.foreign[:NAMED])
         return Check(name, False, f"{told} ({len(moved.foreign)} in all)")

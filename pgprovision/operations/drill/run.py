@@ -22,7 +22,7 @@ from pgprovision.operations.drill import checks as judged
 from pgprovision.operations.drill import drill as operation
 from pgprovision.operations.drill.drill import Proof
 from pgprovision.recovery_target import Target
-from pgprovision.resources import listing, unarchived
+from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.run.session import Session
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import drill as tasks
@@ -141,8 +141,8 @@ class Drilling:
         seen = self._look(*judged.copy_asks(self.whole))
         standing = None
         if self.target.kind == "end":
-            here = unarchived.look(instance(self.whole))
-            standing = unarchived.parse(self.there.get(here))
+            here = unarchived_wal.look(instance(self.whole))
+            standing = unarchived_wal.parse(self.there.get(here))
         self.proof.checks += judged.judged(self.whole, seen, standing)
         if self.target.kind == "end":
             judged.measure(self.whole, self.proof, standing, self.there, seen)
@@ -157,7 +157,7 @@ class Drilling:
             self.proof.checks.append(judged.repository(self.before, after, key))
 
     def _listed(self) -> Answer | None:
-        ask = listing.look()
+        ask = repository_files.look()
         return self._look(ask).get(ask)
 
     def _primary(self) -> Mapping[Ask, Answer]:

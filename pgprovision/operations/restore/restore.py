@@ -19,10 +19,11 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
 from pgprovision.operations.reclone import Former
 from pgprovision.recovery_target import UNTOUCHED, Target
-from pgprovision.resources import archived, pgbackrest
-from pgprovision.resources.archived import Timeline
-from pgprovision.resources.pgbackrest import Backup
-from pgprovision.resources.restore_choice import PLAN, Choice, Window, choose, windows
+from pgprovision.resources.pgbackrest import archive_timelines
+from pgprovision.resources.pgbackrest import info as pgbackrest
+from pgprovision.resources.pgbackrest.archive_timelines import Timeline
+from pgprovision.resources.pgbackrest.info import Backup
+from pgprovision.resources.pgbackrest.restore_points import PLAN, Choice, Window, choose, windows
 from pgprovision.resources.restored import Restored
 from pgprovision.tasks.places import instance
 
@@ -71,7 +72,7 @@ def asks(inventory: Inventory) -> tuple[Ask, Ask, Ask]:
     """The repository and its archive; the running server's next transaction."""
     stanza, here = backups_of(inventory).stanza, instance(inventory)
     query = Ask(f"{here.psql()} <<'PGPROVISION'\n{NEXT_XID}\nPGPROVISION")
-    return pgbackrest.info(stanza, 1), archived.look(stanza), query
+    return pgbackrest.info(stanza, 1), archive_timelines.look(stanza), query
 
 
 def see(inventory: Inventory, machines: Mapping[str, Machine]) -> Sight:
@@ -94,7 +95,7 @@ def see(inventory: Inventory, machines: Mapping[str, Machine]) -> Sight:
             said.append(f"{node.name}: {held.trouble or f'sees no stanza {stanza}'}")
             continue
         backups = held.of_system(held.system_identifier)
-        return Sight(node.name, stanza, backups, archived.parse(archive), _number(xid))
+        return Sight(node.name, stanza, backups, archive_timelines.parse(archive), _number(xid))
     raise Unreachable(
         "no machine of the cluster can read the repository:\n  " + "\n  ".join(dict.fromkeys(said)),
         done=UNTOUCHED,

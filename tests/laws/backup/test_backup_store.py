@@ -9,12 +9,13 @@ import pytest
 from pgprovision.errors import Refused, StepFailed
 from pgprovision.lab.authority import certify
 from pgprovision.lab.process import wait_until
-from pgprovision.resources import verified, wal
-from pgprovision.resources.archiver import Archiver, backlog, look
+from pgprovision.resources import wal
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.pgbackrest import CONFIG
+from pgprovision.resources.pgbackrest import verification
+from pgprovision.resources.pgbackrest.archive_backlog import Archiver, backlog, look
+from pgprovision.resources.pgbackrest.info import CONFIG
+from pgprovision.resources.pgbackrest.verification import Verified
 from pgprovision.resources.snapshot import Snapshot
-from pgprovision.resources.verified import Verified
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME
 from tests.toxic_store import ToxicStore, toxic_store
@@ -210,5 +211,5 @@ def test_F114_repository_when_damaged_in_three_ways_is_told_of_each(world: World
     assert f"backup {label}: backup.manifest missing; the other one is there" in said
     assert f"WAL {hole.name[:24]} is missing: from {label} nothing can be restored past it" in said
     assert f"invalid checksum '{label}/" in said
-    assert verified.parse(machine.ask(verified.look(1)).text).done
+    assert verification.parse(machine.ask(verification.look(1)).text).done
     machine.run(world.conf())

@@ -19,7 +19,7 @@ from pgprovision.errors import InventoryError, Refused, StepFailed
 from pgprovision.recovery_target import Kind, Target, target
 from pgprovision.resources import vacated
 from pgprovision.resources.instance import Instance, note
-from pgprovision.resources.pgbackrest import Backup, parse
+from pgprovision.resources.pgbackrest.info import Backup, parse
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.vacant import Vacant
 from tests.laws.backup.conftest import World

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Value
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
-from pgprovision.resources.pgbackrest import CONFIG, VERSION, Version, answers, version
+from pgprovision.resources.pgbackrest.info import CONFIG, VERSION, Version, answers, version
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 

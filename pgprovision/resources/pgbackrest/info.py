@@ -10,7 +10,7 @@ from typing import Any, Self
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.resources.instance import as_postgres
-from pgprovision.resources.pgbackrest_causes import cause, explained
+from pgprovision.resources.pgbackrest.error_hints import cause, explained
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest.conf
 LOG_DIRECTORY = "/var/log/pgbackrest"

@@ -6,10 +6,11 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources import pgbackrest, wal
+from pgprovision.resources import wal
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.identity import system_identifier
-from pgprovision.resources.pgbackrest_conf import PgbackrestConf
+from pgprovision.resources.pgbackrest import info as pgbackrest
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.snapshot import Snapshot
 
 READABLE = "readable"

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.pgbackrest import SPOOL
-from pgprovision.resources.pgbackrest_causes import cause
+from pgprovision.resources.pgbackrest.error_hints import cause
+from pgprovision.resources.pgbackrest.info import SPOOL
 from pgprovision.resources.snapshot import Server, Snapshot
 
 LATE_SECONDS = 300  # five times archive_timeout: what waits longer is not on its way any more

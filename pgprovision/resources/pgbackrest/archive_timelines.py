@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
-from pgprovision.resources import pgbackrest
 from pgprovision.resources.lsn import position
+from pgprovision.resources.pgbackrest import info
 
 _SEGMENT = re.compile(r"([0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?")
 _BRANCH = re.compile(r"\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
@@ -39,11 +39,11 @@ def look(stanza: str, repository: int = 1) -> Ask:
     at, where = f"--repo={repository}", f"archive/{stanza}"
 
     def call(*words: str) -> str:
-        return pgbackrest.bounded(stanza, at, *words)
+        return info.bounded(stanza, at, *words)
 
     ls, get = call("repo-ls"), call("repo-get")
     return Ask(
-        f"command -v pgbackrest >/dev/null || exit {pgbackrest.ABSENT}\n"
+        f"command -v pgbackrest >/dev/null || exit {info.ABSENT}\n"
         f"id=$({ls} {sh(where)} | grep -x '[0-9]*-[0-9]*' | sort -t - -k 2n | tail -n 1)\n"
         f'[ -n "$id" ] || exit 4\n'
         f'names=$({ls} {sh(where)}/"$id") || exit\n'

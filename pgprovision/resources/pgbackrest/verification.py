@@ -12,9 +12,10 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources import pgbackrest, wal
-from pgprovision.resources.pgbackrest import SPOOL, Info
-from pgprovision.resources.pgbackrest_causes import cause
+from pgprovision.resources import wal
+from pgprovision.resources.pgbackrest import info as pgbackrest
+from pgprovision.resources.pgbackrest.error_hints import cause
+from pgprovision.resources.pgbackrest.info import SPOOL, Info
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 JOB = "pgprovision-verify.service"
