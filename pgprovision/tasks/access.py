@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Access, Database, Inventory, Node
-from pgprovision.resources.database import Schema
-from pgprovision.resources.grant import PUBLIC, Grant, On
-from pgprovision.resources.role_settings import RoleSettings
+from pgprovision.resources.postgres.catalog.database import Schema
+from pgprovision.resources.postgres.catalog.grant import PUBLIC, Grant, On
+from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.tasks.places import snapshot
 
 READ: Mapping[On, tuple[str, ...]] = {"tables": ("SELECT",), "sequences": ("SELECT",)}

@@ -9,14 +9,14 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Database, Inventory, Node
 from pgprovision.inventory.schema.cluster import Role as RoleWish
 from pgprovision.resources.cluster import PostgresCluster
-from pgprovision.resources.database import Database as DatabaseResource
-from pgprovision.resources.extension import Extension
-from pgprovision.resources.grant import Grant
-from pgprovision.resources.role import Role
-from pgprovision.resources.role_settings import RoleSettings
+from pgprovision.resources.postgres.catalog.database import Database as DatabaseResource
+from pgprovision.resources.postgres.catalog.extension import Extension
+from pgprovision.resources.postgres.catalog.grant import Grant
+from pgprovision.resources.postgres.catalog.role import Role
+from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
+from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
 from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.resources.unmanaged import Unmanaged
 from pgprovision.tasks import access
 from pgprovision.tasks.places import config_file, drop_in, instance, slot, snapshot
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import HbaRule, Inventory, Node
 from pgprovision.quote import conninfo
-from pgprovision.resources.network_access import ANSWER_SECONDS, NetworkAccess
-from pgprovision.resources.proven_login import ProvenLogin
+from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
+from pgprovision.resources.postgres.catalog.network_access_check import (
+    ANSWER_SECONDS,
+    NetworkAccess,
+)
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import CLUSTER_CA, snapshot
 

@@ -15,7 +15,7 @@ import pgprovision
 from pgprovision.cli.app import _unexpected
 from pgprovision.engine.model import Diff
 from pgprovision.inventory import load
-from pgprovision.resources import scram
+from pgprovision.resources.postgres.catalog import scram
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport import framing

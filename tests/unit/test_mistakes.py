@@ -22,10 +22,10 @@ from pgprovision.lock_holder import Holder
 from pgprovision.record import Record
 from pgprovision.resources.cluster import set_aside
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.resources.standby import primary_conninfo
 from pgprovision.resources.system.file import File
-from pgprovision.resources.unmanaged import Unmanaged
 from pgprovision.tasks import tiers
 from pgprovision.transport.lock import Claim, command, take
 from tests import folders

@@ -3,7 +3,7 @@
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.resources.scram import matches, prepared, verifier
+from pgprovision.resources.postgres.catalog.scram import matches, prepared, verifier
 from pgprovision.secret import Secret
 
 SALT = b"[m\x99h\x9d\x12\x35\x8e\xec\xa0K\x14\x12\x36\xfa\x81"  # RFC 7677: W22ZaJ0SNY7soEsUEjb6gQ==

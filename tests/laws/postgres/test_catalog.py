@@ -9,12 +9,12 @@ import pytest
 from pgprovision.engine.model import Answer
 from pgprovision.quote import ident
 from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.database import Database, Schema
-from pgprovision.resources.extension import Extension
-from pgprovision.resources.grant import Grant
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.role import Role
-from pgprovision.resources.role_settings import RoleSettings
+from pgprovision.resources.postgres.catalog.database import Database, Schema
+from pgprovision.resources.postgres.catalog.extension import Extension
+from pgprovision.resources.postgres.catalog.grant import Grant
+from pgprovision.resources.postgres.catalog.role import Role
+from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.slot import Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pgprovision.quote import conninfo, literal
-from pgprovision.resources import scram
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.proven_login import ProvenLogin
-from pgprovision.resources.role import Role
+from pgprovision.resources.postgres.catalog import scram
+from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
+from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
 from tests.laws.postgres.server import HERE, plan, run, shell, sql

@@ -6,7 +6,7 @@ import pytest
 from pgprovision.engine.model import Diff, Do
 from pgprovision.errors import StepFailed
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.role import Role
+from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
