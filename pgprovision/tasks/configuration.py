@@ -8,15 +8,21 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import Hba
-from pgprovision.resources.hba_rules import REPLICATION, SCRAM, HbaRule, Login, rules
-from pgprovision.resources.live_settings import LiveSettings
-from pgprovision.resources.loaded import Loaded
-from pgprovision.resources.node_settings import Tls, Upstream
-from pgprovision.resources.overrides import Overrides
+from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
+from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
+from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pg_hba_rules import (
+    REPLICATION,
+    SCRAM,
+    HbaRule,
+    Login,
+    rules,
+)
+from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
+from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
+from pgprovision.resources.postgres.configuration.shared_memory import AsRestored, Order
 from pgprovision.resources.seed import restore_command
-from pgprovision.resources.shared_memory import AsRestored, Order
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import (
     CLUSTER_CA,

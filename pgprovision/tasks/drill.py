@@ -15,13 +15,13 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import Target
 from pgprovision.render import render
 from pgprovision.resources import integrity, restored
-from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import Hba
-from pgprovision.resources.hba_rules import Login, rules
 from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.resources.integrity import Integrity
 from pgprovision.resources.node.identity import FOLDER
 from pgprovision.resources.node.marker import Claim
+from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pg_hba_rules import Login, rules
+from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.system.disk_space import Room
 from pgprovision.resources.system.file import Directory

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.node_settings import NodeSettings
+from pgprovision.resources.postgres.configuration.settings import NodeSettings
 from pgprovision.resources.snapshot import Snapshot
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person

@@ -5,10 +5,18 @@ from collections.abc import Sequence
 import pytest
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.hba import Hba
-from pgprovision.resources.hba_rules import ALL, REPLICATION, SCRAM, HbaRule, Keyword, Login, rules
-from pgprovision.resources.hba_text import read
 from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pg_hba_parser import read
+from pgprovision.resources.postgres.configuration.pg_hba_rules import (
+    ALL,
+    REPLICATION,
+    SCRAM,
+    HbaRule,
+    Keyword,
+    Login,
+    rules,
+)
 from pgprovision.resources.snapshot import Snapshot
 
 SECTIONS = tuple(rules(replication_role="replicator", replicas=["10.0.1.3"], access=()))

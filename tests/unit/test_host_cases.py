@@ -17,8 +17,8 @@ from pgprovision.errors import Refused
 from pgprovision.resources.huge_pages import HugePages
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.kernel import KernelSettings, TransparentHugePages, overcommit
+from pgprovision.resources.postgres.configuration.settings_sizing import GB
 from pgprovision.resources.postmaster import Postmaster
-from pgprovision.resources.sizing import GB
 from pgprovision.resources.system.clock import Clock
 from pgprovision.resources.system.daemon_restart import Reread
 from pgprovision.resources.system.file_permissions import Closed

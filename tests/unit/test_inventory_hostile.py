@@ -25,9 +25,9 @@ from pgprovision.inventory.schema.examples import line
 from pgprovision.inventory.schema.types import SecretText, Setting
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import conf, conninfo, pgpass
-from pgprovision.resources import hba_text
-from pgprovision.resources.hba_rules import SCRAM, HbaRule
-from pgprovision.resources.settings import values_in
+from pgprovision.resources.postgres.configuration import pg_hba_parser
+from pgprovision.resources.postgres.configuration.pg_hba_rules import SCRAM, HbaRule
+from pgprovision.resources.postgres.configuration.settings_parser import values_in
 from pgprovision.secret import Secret
 from tests.folders import HETZNER, Folder, cloud
 from tests.hostile import EMBEDDED, STRINGS
@@ -212,7 +212,7 @@ def test_V16_name_when_in_a_rule_is_read_back() -> None:
     names = [text for field in FIELDS if field.loc[-1] == "[key]" for text in accepted(field)]
     for name in names:
         rule = HbaRule("hostssl", (name,), (name,), SCRAM, str(IPv4Network("10.0.0.0/16")))
-        (found,) = hba_text.read(rule.line)
+        (found,) = pg_hba_parser.read(rule.line)
         assert (found.databases, found.users) == (rule.databases, rule.users)
 
 

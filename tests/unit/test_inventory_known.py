@@ -3,7 +3,7 @@
 import pytest
 
 from pgprovision.inventory.schema.postgres_settings import NAMES, unknown
-from pgprovision.resources.sizing import GB, Machine, habits, sized
+from pgprovision.resources.postgres.configuration.settings_sizing import GB, Machine, habits, sized
 
 
 @pytest.mark.parametrize("version", range(13, 19))

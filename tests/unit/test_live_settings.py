@@ -2,8 +2,8 @@
 
 import pytest
 
-from pgprovision.resources.live_settings import same
-from pgprovision.resources.settings import values_in
+from pgprovision.resources.postgres.configuration.live_settings import same
+from pgprovision.resources.postgres.configuration.settings_parser import values_in
 
 
 @pytest.mark.parametrize(

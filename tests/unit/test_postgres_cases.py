@@ -15,12 +15,12 @@ from pgprovision.engine.model import Answer, Change, Diff, Impact, Waiting
 from pgprovision.errors import Refused
 from pgprovision.resources.catalog import SESSION, CatalogObject
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.loaded import Loaded
-from pgprovision.resources.overrides import Overrides
 from pgprovision.resources.postgres.catalog.database import Database, Schema
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
+from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
+from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
 from pgprovision.resources.slot import AbandonedSlots, Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret

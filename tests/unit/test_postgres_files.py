@@ -9,12 +9,18 @@ import pytest
 from pgprovision.engine.model import Answer, Ask, Diff, Impact, State
 from pgprovision.errors import InventoryError
 from pgprovision.render import render
-from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import Hba
-from pgprovision.resources.hba_rules import ALL, SCRAM, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.node_settings import Tls, Upstream
-from pgprovision.resources.settings import settings_in
+from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pg_hba_rules import (
+    ALL,
+    SCRAM,
+    HbaRule,
+    HbaSection,
+    rules,
+)
+from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
+from pgprovision.resources.postgres.configuration.settings_parser import settings_in
 from pgprovision.resources.snapshot import Snapshot
 
 GB = 1 << 30

@@ -3,7 +3,14 @@
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.resources.sizing import GB, MB, Machine, Setting, habits, sized
+from pgprovision.resources.postgres.configuration.settings_sizing import (
+    GB,
+    MB,
+    Machine,
+    Setting,
+    habits,
+    sized,
+)
 
 
 def values(machine: Machine, **wish: int) -> dict[str, object]:

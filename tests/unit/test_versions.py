@@ -11,8 +11,8 @@ from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
 from pgprovision.resources.cluster import PostgresCluster
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.node_settings import NodeSettings, Tls, Upstream
-from pgprovision.resources.sizing import GB
+from pgprovision.resources.postgres.configuration.settings import NodeSettings, Tls, Upstream
+from pgprovision.resources.postgres.configuration.settings_sizing import GB
 from pgprovision.resources.snapshot import Snapshot
 
 LISTED = yaml.safe_load(

@@ -11,14 +11,20 @@ from pgprovision.engine.model import Impact, Resource
 from pgprovision.errors import StepFailed
 from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.conf import Conf
-from pgprovision.resources.hba import Hba
-from pgprovision.resources.hba_rules import ALL, SCRAM, HbaRule, HbaSection, rules
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.live_settings import LiveSettings
-from pgprovision.resources.loaded import Loaded
-from pgprovision.resources.node_settings import Tls
-from pgprovision.resources.overrides import Overrides
+from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
+from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
+from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pg_hba_rules import (
+    ALL,
+    SCRAM,
+    HbaRule,
+    HbaSection,
+    rules,
+)
+from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
+from pgprovision.resources.postgres.configuration.settings import Tls
 from pgprovision.resources.reload import reload
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.transport.host import Host

@@ -15,11 +15,11 @@ from pgprovision.engine.model import Impact, Resource
 from pgprovision.quote import literal
 from pgprovision.render import render
 from pgprovision.resources.certificate import Certificate, ServerKey
-from pgprovision.resources.conf import Conf
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.loaded import Loaded
-from pgprovision.resources.node_settings import Tls
 from pgprovision.resources.postgres.catalog import scram
+from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
+from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.settings import Tls
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret

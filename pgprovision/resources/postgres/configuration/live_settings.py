@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Ask, Diff, Do, Facts, Need, State
 from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.settings import values_in
+from pgprovision.resources.postgres.configuration.settings_parser import values_in
 from pgprovision.resources.snapshot import Row, Server
 from pgprovision.resources.system.file import File
 

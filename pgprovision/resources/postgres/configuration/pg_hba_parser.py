@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pgprovision.errors import InventoryError
-from pgprovision.resources.hba_rules import HbaRule, Keyword
+from pgprovision.resources.postgres.configuration.pg_hba_rules import HbaRule, Keyword
 
 _TOKEN = re.compile(r"""(?P<word>(?:"(?:[^"]|"")*"|[^\s,"#])+)|(?P<comma>\s*,\s*)|(?P<rest>\#.*)""")
 

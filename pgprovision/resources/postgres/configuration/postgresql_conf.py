@@ -10,12 +10,12 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources import fit
 from pgprovision.resources.instance import as_postgres
-from pgprovision.resources.node_settings import NodeSettings
+from pgprovision.resources.postgres.configuration import settings_limits
+from pgprovision.resources.postgres.configuration.settings import NodeSettings
+from pgprovision.resources.postgres.configuration.settings_parser import settings_in
+from pgprovision.resources.postgres.configuration.shared_memory import Order, running
 from pgprovision.resources.reload import put_back, reload, restart
-from pgprovision.resources.settings import settings_in
-from pgprovision.resources.shared_memory import Order, running
 from pgprovision.resources.snapshot import Server
 from pgprovision.resources.system.disk_space import above
 from pgprovision.resources.system.file import File
@@ -53,10 +53,10 @@ class Conf(NodeSettings, Resource):
     def complaints(self) -> Iterator[tuple[str, str]]:
         """What does not fit the machine, as far as it was seen, and what to do about it."""
         if self.memory and self.disk:
-            yield from fit.complaints(self._wished(), self.memory, self.disk)
+            yield from settings_limits.complaints(self._wished(), self.memory, self.disk)
 
     def remarks(self, state: State) -> tuple[str, ...]:
-        return tuple(fit.remarks(self._wished(), self.memory)) if self.memory else ()
+        return tuple(settings_limits.remarks(self._wished(), self.memory)) if self.memory else ()
 
     def _wished(self) -> dict[str, object]:
         """Every setting by its name in small letters."""

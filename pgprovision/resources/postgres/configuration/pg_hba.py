@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import sh
-from pgprovision.resources.conf import Render
-from pgprovision.resources.hba_rules import HbaSection, Login, locked_out
-from pgprovision.resources.hba_text import read
+from pgprovision.resources.postgres.configuration.pg_hba_parser import read
+from pgprovision.resources.postgres.configuration.pg_hba_rules import HbaSection, Login, locked_out
+from pgprovision.resources.postgres.configuration.postgresql_conf import Render
 from pgprovision.resources.reload import reload
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.resources.system.file import File

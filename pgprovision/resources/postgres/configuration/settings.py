@@ -3,8 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from pgprovision.resources.shared_memory import DEFAULTS
-from pgprovision.resources.sizing import GB, Machine, Section, Setting, habits, sized
+from pgprovision.resources.postgres.configuration.settings_sizing import (
+    GB,
+    Machine,
+    Section,
+    Setting,
+    habits,
+    sized,
+)
+from pgprovision.resources.postgres.configuration.shared_memory import DEFAULTS
 from pgprovision.resources.snapshot import Snapshot
 
 

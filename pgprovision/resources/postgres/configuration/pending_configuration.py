@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Diff, Do, Facts, Need, State, Waiting
 from pgprovision.resources.catalog import CatalogObject
+from pgprovision.resources.postgres.configuration.shared_memory import DEFAULTS, Order, running
 from pgprovision.resources.reload import put_back, reload, restart
-from pgprovision.resources.shared_memory import DEFAULTS, Order, running
 from pgprovision.resources.snapshot import Server
 
 
