@@ -16,7 +16,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.live_roles import described
 from pgprovision.resources.node.identity import Identity
-from pgprovision.resources.slot import Slot, slot_of
+from pgprovision.resources.postgres.replication.slot import Slot, slot_of
 from pgprovision.resources.snapshot import Server
 from pgprovision.resources.standby import Standby
 

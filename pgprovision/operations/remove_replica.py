@@ -13,7 +13,7 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.resources.node.inventory_node_file import RemovedNodeFile
-from pgprovision.resources.slot import Slot, slot_of
+from pgprovision.resources.postgres.replication.slot import Slot, slot_of
 from pgprovision.tasks import configuration, host, replica, system
 from pgprovision.tasks.cloud import host_key
 from pgprovision.tasks.places import instance, snapshot

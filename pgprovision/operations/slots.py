@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pgprovision.resources.slot import node_of, retained
+from pgprovision.resources.postgres.replication.slot import node_of, retained
 from pgprovision.resources.snapshot import Server
 
 

@@ -12,10 +12,10 @@ from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations.drill.age import drill_troubles
 from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
-from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import archive_backlog, info
 from pgprovision.resources.pgbackrest.archive_backlog import Backlog
 from pgprovision.resources.pgbackrest.info import Backup
+from pgprovision.resources.postgres.replication.lsn import position
 from pgprovision.resources.snapshot import Server
 from pgprovision.tasks.backup import infos
 from pgprovision.tasks.places import slot, snapshot

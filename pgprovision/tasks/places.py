@@ -2,7 +2,7 @@
 
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.slot import slot_of
+from pgprovision.resources.postgres.replication.slot import slot_of
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 

@@ -15,7 +15,7 @@ from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
-from pgprovision.resources.slot import AbandonedSlots, Slot
+from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks import access
 from pgprovision.tasks.places import config_file, drop_in, instance, slot, snapshot

@@ -7,7 +7,6 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
-from pgprovision.resources import wal
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.archive_backlog import Backlog, backlog
 from pgprovision.resources.pgbackrest.backup import BackupNow
@@ -15,28 +14,35 @@ from pgprovision.resources.pgbackrest.error_hints import CAUSES, cause
 from pgprovision.resources.pgbackrest.info import parse as parsed
 from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
 from pgprovision.resources.pgbackrest.verification import parse
+from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.snapshot import Server, Snapshot
 from tests.unit.test_pgbackrest_info import FULL, STANZA
 
-SEGMENTS = [wal.name(1, place) for place in range(0xFD, 0x103)]
+SEGMENTS = [wal_segments.name(1, place) for place in range(0xFD, 0x103)]
 
 
 def test_F114_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
     assert SEGMENTS[2:4] == ["0000000100000000000000FF", "000000010000000100000000"]
-    assert wal.holes(SEGMENTS, SEGMENTS[0]) == ()
-    assert wal.holes([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == ((SEGMENTS[2], SEGMENTS[3]),)
+    assert wal_segments.holes(SEGMENTS, SEGMENTS[0]) == ()
+    assert wal_segments.holes([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == (
+        (SEGMENTS[2], SEGMENTS[3]),
+    )
 
 
 def test_F114_holes_when_they_are_older_than_what_is_asked_for_do_not_count() -> None:
-    assert wal.holes([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
+    assert wal_segments.holes([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
 
 
 def test_F114_holes_when_a_timeline_ends_are_none() -> None:
     """The new one begins with the segment in which the old one ended."""
-    switched = [*SEGMENTS[:3], *(wal.name(2, place) for place in (0xFF, 0x100)), "00000002.history"]
-    assert wal.holes(switched, SEGMENTS[0]) == ()
-    assert wal.holes([*SEGMENTS[:2], wal.name(2, 0x101)], SEGMENTS[0]) == (
-        (wal.name(2, 0xFF), wal.name(2, 0x100)),
+    switched = [
+        *SEGMENTS[:3],
+        *(wal_segments.name(2, place) for place in (0xFF, 0x100)),
+        "00000002.history",
+    ]
+    assert wal_segments.holes(switched, SEGMENTS[0]) == ()
+    assert wal_segments.holes([*SEGMENTS[:2], wal_segments.name(2, 0x101)], SEGMENTS[0]) == (
+        (wal_segments.name(2, 0xFF), wal_segments.name(2, 0x100)),
     )
 
 

@@ -21,7 +21,7 @@ from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
 from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
-from pgprovision.resources.slot import AbandonedSlots, Slot
+from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
 

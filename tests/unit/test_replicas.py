@@ -22,11 +22,11 @@ from pgprovision.resources.instance import Instance
 from pgprovision.resources.live_roles import LiveRoles, judge
 from pgprovision.resources.node.identity import Identity
 from pgprovision.resources.node.release_compatibility import Release, sorters
+from pgprovision.resources.postgres.replication.replication_status import Streaming
+from pgprovision.resources.postgres.replication.slot import node_of, slot_of
 from pgprovision.resources.seed import BaseBackup, Restore
-from pgprovision.resources.slot import node_of, slot_of
 from pgprovision.resources.snapshot import Database, Server, Snapshot
 from pgprovision.resources.standby import Standby
-from pgprovision.resources.streaming import Streaming
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import tiers
 from tests.folders import lab, static

@@ -9,11 +9,11 @@ from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.recovery_target import END, Target, at_time, target
 from pgprovision.resources import recovery
-from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import archive_timelines
 from pgprovision.resources.pgbackrest.archive_timelines import Timeline, reach
 from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.pgbackrest.restore_points import choose, segment_bytes, windows
+from pgprovision.resources.postgres.replication.lsn import position
 
 DAY = 86400
 FIRST = int(datetime(2026, 11, 1, 3, tzinfo=UTC).timestamp())

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from pgprovision.operations.watch.repository import Repository, Seen, Wal
-from pgprovision.resources.wal import name, number, timeline
+from pgprovision.resources.postgres.replication.wal_segments import name, number, timeline
 
 SETTLING = timedelta(minutes=10)  # segments are sent side by side, so the newest may overtake
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
-from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest import info
+from pgprovision.resources.postgres.replication.lsn import position
 
 _SEGMENT = re.compile(r"([0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?")
 _BRANCH = re.compile(r"\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)

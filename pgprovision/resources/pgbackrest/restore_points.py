@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.recovery_target import UNTOUCHED, Target
-from pgprovision.resources.lsn import position
 from pgprovision.resources.pgbackrest.archive_timelines import Timeline, reach
 from pgprovision.resources.pgbackrest.info import Backup, moment
+from pgprovision.resources.postgres.replication.lsn import position
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
 SECOND = 1  # a store tells whole ones: what arrived may have done so up to one later

@@ -6,11 +6,11 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources import wal
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.identity import system_identifier
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
+from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.snapshot import Snapshot
 
 READABLE = "readable"
@@ -93,7 +93,7 @@ class Stanza(Resource):
         if newest is None or not self.archiving:
             return newest is not None
         last = self.archived_last
-        return not wal.is_segment(last) or newest >= last
+        return not wal_segments.is_segment(last) or newest >= last
 
     @property
     def _where(self) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance
-from pgprovision.resources.lsn import position
+from pgprovision.resources.postgres.replication.lsn import position
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
 

@@ -12,10 +12,10 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources import wal
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.error_hints import cause
 from pgprovision.resources.pgbackrest.info import SPOOL, Info
+from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 JOB = "pgprovision-verify.service"
@@ -201,12 +201,14 @@ def _manifests(info: Info, lines: Iterable[str]) -> Iterator[str]:
 
 def _wal(info: Info, lines: Iterable[str]) -> Iterator[str]:
     """Every gap after the oldest backup's beginning, and which backups it spoils."""
-    names = [line for line in lines if wal.is_segment(line)]
+    names = [line for line in lines if wal_segments.is_segment(line)]
     backups = info.of_system(info.system_identifier)
     if not backups:
         return
     needed = {segment for backup in backups for segment in backup.wal}
-    for first, last in wal.holes({*names, *_beyond(names, needed)}, min(b.wal[0] for b in backups)):
+    for first, last in wal_segments.holes(
+        {*names, *_beyond(names, needed)}, min(b.wal[0] for b in backups)
+    ):
         yield _hole(first, last, info)
     for segment in sorted(needed - set(names)):
         yield _hole(segment, segment, info)

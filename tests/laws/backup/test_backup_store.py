@@ -9,12 +9,12 @@ import pytest
 from pgprovision.errors import Refused, StepFailed
 from pgprovision.lab.authority import certify
 from pgprovision.lab.process import wait_until
-from pgprovision.resources import wal
 from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.archive_backlog import Archiver, backlog, look
 from pgprovision.resources.pgbackrest.info import CONFIG
 from pgprovision.resources.pgbackrest.verification import Verified
+from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.snapshot import Snapshot
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME
@@ -152,7 +152,7 @@ def test_F106_F108_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_g
     archived = sorted(world.stored("/reset").glob("archive/main/15-1/*/0*-*"))
     names = [path.name[:24] for path in archived]
     assert len(names) > 4
-    assert wal.holes(names, names[0]) == ()
+    assert wal_segments.holes(names, names[0]) == ()
     assert machine.remarks(archiver) == []
 
 

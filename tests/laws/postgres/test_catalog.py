@@ -15,7 +15,7 @@ from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
-from pgprovision.resources.slot import Slot
+from pgprovision.resources.postgres.replication.slot import Slot
 from pgprovision.resources.snapshot import Snapshot
 from pgprovision.secret import Secret
 from tests.laws.postgres.server import HERE, plan, run, shell, sql

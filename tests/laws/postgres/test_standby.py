@@ -6,7 +6,7 @@ import pytest
 
 from pgprovision.quote import sh
 from pgprovision.resources.instance import Instance, as_postgres
-from pgprovision.resources.slot import Slot
+from pgprovision.resources.postgres.replication.slot import Slot
 from pgprovision.resources.snapshot import Server, Snapshot
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

@@ -13,7 +13,7 @@ from pgprovision.engine.model import Diff, Do, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import literal
 from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.lsn import position
+from pgprovision.resources.postgres.replication.lsn import position
 from pgprovision.resources.snapshot import Row, Server
 
 PREFIX = "pgprovision_"

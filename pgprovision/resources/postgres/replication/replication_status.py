@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
-from pgprovision.resources.lsn import position
+from pgprovision.resources.postgres.replication.lsn import position
 from pgprovision.resources.snapshot import Server, Snapshot
 
 CAUGHT_UP_BYTES = 16 * 1024 * 1024  # one WAL segment
