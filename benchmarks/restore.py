@@ -20,7 +20,7 @@ from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Answer, Ask, Do, Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.lab.console import enter
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.seed import BaseBackup
 from pgprovision.resources.standby import Standby

@@ -14,7 +14,6 @@ from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.node import identity
 from pgprovision.resources.node.identity import (
     CLAIM,
@@ -24,7 +23,8 @@ from pgprovision.resources.node.identity import (
     fields,
     system_identifier,
 )
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.instance import Instance, note
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.tasks import host
 from pgprovision.tasks.places import instance, snapshot
 

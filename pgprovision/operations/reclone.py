@@ -13,11 +13,11 @@ from pgprovision.engine.model import Answer, Ask, Resource, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, note
-from pgprovision.resources.live_roles import described
 from pgprovision.resources.node.identity import Identity
 from pgprovision.resources.postgres.replication.slot import Slot, slot_of
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.instance import Instance, note
+from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.server.split_brain import described
 from pgprovision.resources.standby import Standby
 
 

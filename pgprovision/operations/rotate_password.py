@@ -18,7 +18,7 @@ from pgprovision.inventory.edit.rewritable_secrets import file_of, password
 from pgprovision.inventory.rules.access import databases_of
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.secret import Secret
 from pgprovision.tasks import host, postgres, proof, replica
 

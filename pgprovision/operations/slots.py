@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pgprovision.resources.postgres.replication.slot import node_of, retained
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.snapshot import Server
 
 
 @dataclass(frozen=True)

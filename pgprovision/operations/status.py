@@ -16,7 +16,7 @@ from pgprovision.resources.pgbackrest import archive_backlog, info
 from pgprovision.resources.pgbackrest.archive_backlog import Backlog
 from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.postgres.replication.lsn import position
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.tasks.backup import infos
 from pgprovision.tasks.places import slot, snapshot
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, account, note
 from pgprovision.resources.node.identity import MARKER
+from pgprovision.resources.postgres.server.instance import Instance, account, note
 
 
 def make_parent(instance: Instance) -> str:

@@ -14,8 +14,8 @@ from typing import ClassVar
 from pgprovision.engine.model import Answer, Ask, Do, Facts, Impact, Resource, State, Waiting
 from pgprovision.quote import sh
 from pgprovision.resources.cluster import asides, drop_note, make_parent, set_aside
-from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.node.identity import system_identifier
+from pgprovision.resources.postgres.server.instance import Instance, note
 from pgprovision.resources.seed import Seed
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 

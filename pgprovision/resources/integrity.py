@@ -22,7 +22,7 @@ from pgprovision.engine.model import (
     Waiting,
 )
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 JOB = "pgprovision-check.service"

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
 from pgprovision.recovery_target import Target
-from pgprovision.resources.instance import Instance, account, as_postgres
+from pgprovision.resources.postgres.server.instance import Instance, account, as_postgres
 
 _SAID = """\
 select pg_last_wal_replay_lsn(), right(pg_walfile_name(pg_last_wal_replay_lsn()), 16),

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from pgprovision.quote import sh
 from pgprovision.resources.cluster import tablespaces
-from pgprovision.resources.instance import Instance, as_postgres
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.error_hints import explained
+from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 
 class Seed(Protocol):

@@ -8,8 +8,8 @@ from pgprovision.engine.model import Answer, Diff, Do, Facts, Need, State, Waiti
 from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.copied import Copied, Found
-from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.node.identity import system_identifier
+from pgprovision.resources.postgres.server.instance import as_postgres
 from pgprovision.resources.seed import Seed
 
 JOB = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once

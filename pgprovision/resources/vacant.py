@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from typing import ClassVar
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.cluster import asides, set_aside
-from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.node.identity import CLAIM, FOLDER, fields
 from pgprovision.resources.pgbackrest import info
+from pgprovision.resources.postgres.server.instance import Instance, note
 
 STOP_SECONDS = 660.0  # the unit's own limit is 600
 

@@ -11,9 +11,9 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, Target
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
+from pgprovision.resources.postgres.server.accepts_writes import Writable
 from pgprovision.resources.restored import Restored
 from pgprovision.resources.vacant import Vacant
-from pgprovision.resources.writable import Writable
 from pgprovision.tasks import backup
 from pgprovision.tasks.places import instance, snapshot
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
-from pgprovision.resources.certificate import Certificate, ServerKey
-from pgprovision.resources.instance import note
-from pgprovision.resources.live_roles import LiveRoles
 from pgprovision.resources.node.identity import FOLDER, Identity
 from pgprovision.resources.node.marker import Claim, Marker
 from pgprovision.resources.node.release_compatibility import Release
+from pgprovision.resources.postgres.server.certificate import Certificate, ServerKey
+from pgprovision.resources.postgres.server.instance import note
+from pgprovision.resources.postgres.server.split_brain import LiveRoles
 from pgprovision.resources.system.disk_space import Room
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.first_boot import FirstBoot, PrivateAddress

@@ -1,9 +1,9 @@
 """Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
 
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.replication.slot import slot_of
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 
 TLS = "/etc/pgprovision/tls"

@@ -10,9 +10,12 @@ from ipaddress import ip_network
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
-from pgprovision.resources.huge_pages import HugePages
-from pgprovision.resources.kernel import KernelSettings, TransparentHugePages
-from pgprovision.resources.postmaster import Postmaster
+from pgprovision.resources.postgres.server.huge_pages import HugePages
+from pgprovision.resources.postgres.server.kernel_parameters import (
+    KernelSettings,
+    TransparentHugePages,
+)
+from pgprovision.resources.postgres.server.postmaster import Postmaster
 from pgprovision.resources.system.apt_repository import PGDG, Repository, pgdg_key
 from pgprovision.resources.system.clock import Clock
 from pgprovision.resources.system.daemon_restart import Reread

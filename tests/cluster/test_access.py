@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.configuration.settings import NodeSettings
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 

@@ -3,8 +3,8 @@ holds. On the machines of the main job."""
 
 import pytest
 
-from pgprovision.resources.huge_pages import HugePages
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.huge_pages import HugePages
+from pgprovision.resources.postgres.server.instance import Instance
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.person import Person
 

@@ -15,10 +15,10 @@ import yaml
 
 from pgprovision.engine.model import Answer, Diff, Resource, Waiting
 from pgprovision.errors import Refused
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.backup import FirstBackup
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.pgbackrest.stanza import Stanza
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.packages import PackageSet
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.resources.system.unit import Unit

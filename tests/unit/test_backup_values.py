@@ -7,7 +7,6 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.archive_backlog import Backlog, backlog
 from pgprovision.resources.pgbackrest.backup import BackupNow
 from pgprovision.resources.pgbackrest.error_hints import CAUSES, cause
@@ -15,7 +14,8 @@ from pgprovision.resources.pgbackrest.info import parse as parsed
 from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
 from pgprovision.resources.pgbackrest.verification import parse
 from pgprovision.resources.postgres.replication import wal_segments
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 from tests.unit.test_pgbackrest_info import FULL, STANZA
 
 SEGMENTS = [wal_segments.name(1, place) for place in range(0xFD, 0x103)]

@@ -21,13 +21,13 @@ from pgprovision.quote import unit
 from pgprovision.record import Record
 from pgprovision.recovery_target import END
 from pgprovision.report.drills import lost, proven
-from pgprovision.resources import scalar
 from pgprovision.resources.hetzner.deleted_resource import Removal
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.integrity import Integrity
 from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.pgbackrest.unarchived_wal import Standing
+from pgprovision.resources.postgres.server import scalar_query
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.resources.vacated import Vacated
 from pgprovision.tasks import drill as tasks
@@ -179,7 +179,7 @@ def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
 
 def probed(folder: Folder, judgement: str, answer: Answer) -> Check:
     declared = inventory(folder, f"{{probes: [{{database: app, query: select 1, {judgement}}}]}}")
-    ask = scalar.scalar(Instance(), "app", "select 1")
+    ask = scalar_query.scalar(Instance(), "app", "select 1")
     (check,) = drill_judged.probes(declared, {ask: answer})
     return check
 
@@ -208,7 +208,7 @@ def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: Folder) 
 
 
 def test_S62_probe_when_asked_is_read_only_and_no_superusers() -> None:
-    text = scalar.scalar(Instance(), "app", "select 1").text
+    text = scalar_query.scalar(Instance(), "app", "select 1").text
     assert "begin transaction read only" in text
     assert "set local role pg_read_all_data" in text
     assert "statement_timeout" in text
@@ -404,4 +404,4 @@ def test_units_command_when_it_holds_specifiers_stays_what_it_is() -> None:
 
 
 def test_ask_when_equal_is_asked_once() -> None:
-    assert isinstance(scalar.moment(Instance(), "app", "select now()"), Ask)
+    assert isinstance(scalar_query.moment(Instance(), "app", "select now()"), Ask)

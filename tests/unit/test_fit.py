@@ -6,9 +6,9 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.preflight import Preflight
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.server.instance import Instance
 from tests.unit.test_postgres_files import CONF
 
 MB, GB = 1 << 20, 1 << 30

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pytest
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.configuration.pg_hba import Hba
 from pgprovision.resources.postgres.configuration.pg_hba_parser import read
 from pgprovision.resources.postgres.configuration.pg_hba_rules import (
@@ -17,7 +16,8 @@ from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     Login,
     rules,
 )
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 SECTIONS = tuple(rules(replication_role="replicator", replicas=["10.0.1.3"], access=()))
 LINES = tuple(rule.line for section in SECTIONS for rule in section.rules)

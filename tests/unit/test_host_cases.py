@@ -14,11 +14,15 @@ import yaml
 
 from pgprovision.engine.model import Answer, Ask, Diff, Resource
 from pgprovision.errors import Refused
-from pgprovision.resources.huge_pages import HugePages
-from pgprovision.resources.instance import Instance
-from pgprovision.resources.kernel import KernelSettings, TransparentHugePages, overcommit
 from pgprovision.resources.postgres.configuration.settings_sizing import GB
-from pgprovision.resources.postmaster import Postmaster
+from pgprovision.resources.postgres.server.huge_pages import HugePages
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.kernel_parameters import (
+    KernelSettings,
+    TransparentHugePages,
+    overcommit,
+)
+from pgprovision.resources.postgres.server.postmaster import Postmaster
 from pgprovision.resources.system.clock import Clock
 from pgprovision.resources.system.daemon_restart import Reread
 from pgprovision.resources.system.file_permissions import Closed

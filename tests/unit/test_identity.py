@@ -15,10 +15,10 @@ from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
 from pgprovision.operations.reclone import Former
 from pgprovision.resources.cluster import PostgresCluster
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.identity import Found, Identity, judge, parse
 from pgprovision.resources.node.marker import Claim, Marker
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
 from tests.folders import lab

@@ -8,8 +8,8 @@ from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.render import render
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf, options
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.secret import Secret
 
 REPOSITORY = S3Repository(

@@ -13,8 +13,6 @@ import yaml
 
 from pgprovision.engine.model import Answer, Change, Diff, Impact, Waiting
 from pgprovision.errors import Refused
-from pgprovision.resources.catalog import SESSION, CatalogObject
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog.database import Database, Schema
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
@@ -22,7 +20,9 @@ from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
 from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.catalog_resource import SESSION, CatalogObject
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "postgres").glob("*.yaml"))

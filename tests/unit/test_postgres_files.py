@@ -9,7 +9,6 @@ import pytest
 from pgprovision.engine.model import Answer, Ask, Diff, Impact, State
 from pgprovision.errors import InventoryError
 from pgprovision.render import render
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.configuration.pg_hba import Hba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     ALL,
@@ -21,7 +20,8 @@ from pgprovision.resources.postgres.configuration.pg_hba_rules import (
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
 from pgprovision.resources.postgres.configuration.settings_parser import settings_in
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 GB = 1 << 30
 SNAPSHOT = Snapshot(Instance(15))

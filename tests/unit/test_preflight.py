@@ -7,8 +7,8 @@ import pytest
 from pgprovision.engine.model import Answer, Resource, Tier
 from pgprovision.engine.observe import Look, compare
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.preflight import HERE, NOW, Preflight
+from pgprovision.resources.postgres.server.instance import Instance
 from tests.unit.test_postgres_files import CONF, Seen
 
 WISH = Preflight(

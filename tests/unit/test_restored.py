@@ -17,9 +17,9 @@ from pgprovision.operations.restore import rebuild, restore
 from pgprovision.recovery_target import END, target
 from pgprovision.report import Phases
 from pgprovision.resources import recovery
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.standby import Standby
 from pgprovision.resources.system.transient_unit import UNASKED, JobState

@@ -10,8 +10,8 @@ from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import rotate_password
-from pgprovision.resources.instance import Instance
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 from tests.folders import Folder, static
 from tests.unit.test_postgres_cases import ROW, SERVER
 

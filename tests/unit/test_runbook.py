@@ -19,8 +19,8 @@ from pgprovision.explain import Cloud, Machine, runbook
 from pgprovision.explain.text import sources, variable
 from pgprovision.inventory import NewNode, add_node, load
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.marker import Marker
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.run.observers import Watchers
 from pgprovision.secret import Secret

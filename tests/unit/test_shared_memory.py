@@ -8,12 +8,12 @@ from typing import Any
 
 from pgprovision.engine.model import Answer, Ask, Diff
 from pgprovision.render import render
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.configuration.settings import Upstream
 from pgprovision.resources.postgres.configuration.shared_memory import Order, control_file, demanded
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from tests.unit.test_postgres_cases import SERVER
 
 SNAPSHOT = Snapshot(Instance())

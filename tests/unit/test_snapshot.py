@@ -4,8 +4,8 @@ import pytest
 
 from pgprovision.engine.model import Answer, Waiting
 from pgprovision.errors import Refused
-from pgprovision.resources.instance import Instance
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 SNAPSHOT = Snapshot(Instance(15))
 SOCKET = 'connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: '

@@ -10,10 +10,10 @@ import yaml
 from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
 from pgprovision.resources.cluster import PostgresCluster
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.configuration.settings import NodeSettings, Tls, Upstream
 from pgprovision.resources.postgres.configuration.settings_sizing import GB
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 LISTED = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "settings-by-version.yml").read_text()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgprovision.resources import huge_pages, kernel
+from pgprovision.resources.postgres.server import huge_pages, kernel_parameters
 from tests.vagrant.conftest import PRIMARY, REPLICA, Cluster, eventually
 
 NODES = (PRIMARY, REPLICA)
@@ -66,7 +66,9 @@ def test_B4_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
     own_kernel: Cluster,
 ) -> None:
     for node in NODES:
-        kept = own_kernel.shell(node, f"sed -n 's/^-//p' {kernel.SYSCTL} {huge_pages.SYSCTL}")
+        kept = own_kernel.shell(
+            node, f"sed -n 's/^-//p' {kernel_parameters.SYSCTL} {huge_pages.SYSCTL}"
+        )
         wished = dict(line.split(" = ") for line in kept.splitlines())
         live = own_kernel.shell(node, f"sysctl --ignore {' '.join(wished)}").splitlines()
         assert dict(line.split(" = ") for line in live).items() <= wished.items()
@@ -76,7 +78,7 @@ def test_B4_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
 
 def test_B4_transparent_huge_pages_when_provisioned_are_off(own_kernel: Cluster) -> None:
     for node in NODES:
-        assert "[never]" in own_kernel.shell(node, f"cat {kernel.THP}")
+        assert "[never]" in own_kernel.shell(node, f"cat {kernel_parameters.THP}")
 
 
 def test_B4_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: Cluster) -> None:
@@ -101,7 +103,9 @@ def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     """What tests/by_hand.py cannot break in a container."""
     machine = with_kernel(provisioned)
     machine.shell(PRIMARY, "sysctl -qw vm.swappiness=60 vm.nr_hugepages=0")
-    machine.shell(PRIMARY, f"echo always >{kernel.THP}; systemctl -q disable --now {CLOCK}")
+    machine.shell(
+        PRIMARY, f"echo always >{kernel_parameters.THP}; systemctl -q disable --now {CLOCK}"
+    )
     machine.shell(PRIMARY, "mount -o remount,relatime /")
     drift = machine.run("drift", "--json")
     named = {(c["on"], c["kind"]): c["keys"] for c in drift.document["changes"]}

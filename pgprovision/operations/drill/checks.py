@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pgprovision.engine.model import Answer, Ask, Report
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.drill.drill import Check, Proof
-from pgprovision.resources import recovery, scalar
+from pgprovision.resources import recovery
 from pgprovision.resources.integrity import CLEAN, Integrity
 from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.resources.pgbackrest.unarchived_wal import Standing
+from pgprovision.resources.postgres.server import scalar_query
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.resources.recovery import Account
-from pgprovision.resources.snapshot import Server
 from pgprovision.tasks.places import instance, snapshot
 
 NAMED = 3  # files of a repository that are named
@@ -27,7 +28,7 @@ def standing_asks(inventory: Inventory) -> tuple[Ask, ...]:
 
 def _heartbeat(inventory: Inventory) -> tuple[Ask, ...]:
     beat = inventory.backup.drill.heartbeat if inventory.backup else None
-    return (scalar.moment(instance(inventory), beat.database, beat.query),) if beat else ()
+    return (scalar_query.moment(instance(inventory), beat.database, beat.query),) if beat else ()
 
 
 def copy_asks(inventory: Inventory) -> tuple[Ask, ...]:
@@ -38,7 +39,7 @@ def copy_asks(inventory: Inventory) -> tuple[Ask, ...]:
         snapshot(inventory).ask(),
         recovery.look(here),
         *_heartbeat(inventory),
-        *(scalar.scalar(here, probe.database, probe.query) for probe in probes),
+        *(scalar_query.scalar(here, probe.database, probe.query) for probe in probes),
     )
 
 
@@ -98,8 +99,8 @@ def _all(what: str, wanted: Sequence[str], there: Sequence[str]) -> Check:
 
 def probes(inventory: Inventory, seen: Seen) -> Iterator[Check]:
     for probe in inventory.backup.drill.probes if inventory.backup else ():
-        answer = seen.get(scalar.scalar(instance(inventory), probe.database, probe.query))
-        found = scalar.read(answer)
+        answer = seen.get(scalar_query.scalar(instance(inventory), probe.database, probe.query))
+        found = scalar_query.read(answer)
         name = f"probe of {probe.database}: {probe.query[:SHOWN]}"
         if found.trouble:
             yield Check(name, False, found.trouble)
@@ -130,9 +131,9 @@ def measure(
     primary answered then."""
     proof.last_commit = account(inventory, copy).last_transaction or None
     for ask in _heartbeat(inventory):
-        newest, kept = (_seconds(scalar.read(seen.get(ask))) for seen in (there, copy))
+        newest, kept = (_seconds(scalar_query.read(seen.get(ask))) for seen in (there, copy))
         if kept is None:
-            found = scalar.read(copy.get(ask)).trouble or "no row"
+            found = scalar_query.read(copy.get(ask)).trouble or "no row"
             proof.checks.append(Check("heartbeat", False, found))
             continue
         proof.checks.append(Check("heartbeat", True, _moment(kept)))
@@ -146,7 +147,7 @@ def measure(
         proof.lost_seconds, proof.lost_by = max(0.0, age.total_seconds()), "last commit"
 
 
-def _seconds(found: scalar.Found) -> float | None:
+def _seconds(found: scalar_query.Found) -> float | None:
     return float(found.value) if found.value else None
 
 

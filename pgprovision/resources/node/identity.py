@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.postgres.server.instance import Instance, note
 
 FOLDER = "/etc/pgprovision"
 CLAIM = f"{FOLDER}/claim.json"

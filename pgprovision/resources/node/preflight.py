@@ -14,9 +14,9 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.identity import MARKER
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.server.instance import Instance
 
 HERE = "here"
 NOW = Ask("date +%s")

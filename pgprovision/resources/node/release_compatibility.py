@@ -13,8 +13,8 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 
 ICU = "ICU"
 OURS = ("postgres", "template0", "template1")  # nobody but us may do anything in them

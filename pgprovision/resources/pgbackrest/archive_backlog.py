@@ -12,7 +12,7 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resourc
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest.error_hints import cause
 from pgprovision.resources.pgbackrest.info import SPOOL
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 
 LATE_SECONDS = 300  # five times archive_timeout: what waits longer is not on its way any more
 

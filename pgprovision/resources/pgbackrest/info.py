@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
-from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.pgbackrest.error_hints import cause, explained
+from pgprovision.resources.postgres.server.instance import as_postgres
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest.conf
 LOG_DIRECTORY = "/var/log/pgbackrest"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pgprovision.engine.model import Answer, Ask
-from pgprovision.resources.instance import as_postgres
+from pgprovision.resources.postgres.server.instance import as_postgres
 
 SECONDS = 55  # below a look's own limit; a thousand files are a request
 _WAL = re.compile(r"archive/[^/]+/[^/]+/(?:[0-9A-F]{16}/)?([0-9A-F]{8})")

@@ -6,12 +6,12 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.node.identity import system_identifier
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.postgres.replication import wal_segments
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 READABLE = "readable"
 CHECK_SECONDS = 150.0  # pgBackRest waits up to 60 s (archive-timeout) for a WAL segment

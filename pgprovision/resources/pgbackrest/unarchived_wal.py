@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.replication.lsn import position
+from pgprovision.resources.postgres.server.instance import Instance
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
 

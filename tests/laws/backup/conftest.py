@@ -12,10 +12,10 @@ from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
 from pgprovision.render import render
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.backup import FirstBackup
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.pgbackrest.stanza import Stanza
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.file import File
 from pgprovision.resources.system.packages import PackageSet
 from pgprovision.resources.system.unit import Unit

@@ -7,8 +7,8 @@ import pytest
 
 from pgprovision.engine.model import Answer, Ask, Resource, Waiting
 from pgprovision.errors import PgprovisionError, Refused, StepFailed
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest.info import CONFIG
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import UNASKED, Job
 from pgprovision.resources.system.unit import Unit
 from tests.laws.backup.conftest import World

@@ -9,13 +9,13 @@ import pytest
 from pgprovision.errors import Refused, StepFailed
 from pgprovision.lab.authority import certify
 from pgprovision.lab.process import wait_until
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.archive_backlog import Archiver, backlog, look
 from pgprovision.resources.pgbackrest.info import CONFIG
 from pgprovision.resources.pgbackrest.verification import Verified
 from pgprovision.resources.postgres.replication import wal_segments
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME
 from tests.toxic_store import ToxicStore, toxic_store

@@ -18,8 +18,8 @@ from pgprovision.engine.model import Answer, Report
 from pgprovision.errors import InventoryError, Refused, StepFailed
 from pgprovision.recovery_target import Kind, Target, target
 from pgprovision.resources import vacated
-from pgprovision.resources.instance import Instance, note
 from pgprovision.resources.pgbackrest.info import Backup, parse
+from pgprovision.resources.postgres.server.instance import Instance, note
 from pgprovision.resources.restored import JOB, Restored
 from pgprovision.resources.vacant import Vacant
 from tests.laws.backup.conftest import World

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 from tests.laws.postgres import server
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pgprovision.engine.loop import Approve, Watcher, converge, look_only
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 

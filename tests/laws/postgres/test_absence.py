@@ -6,10 +6,10 @@ import pytest
 
 from pgprovision.errors import Refused
 from pgprovision.quote import ident
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from tests.laws.postgres.server import HERE, plan, run, sql
 
 LEAVER, SHOP = 'the "old" app', "it's a = \\shop"

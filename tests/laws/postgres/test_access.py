@@ -10,8 +10,8 @@ from pgprovision.engine.model import Resource
 from pgprovision.errors import StepFailed
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog.extension import Extension
+from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.tasks import postgres
 from pgprovision.tasks.places import snapshot
 from tests.folders import PRIMARY, Folder, static

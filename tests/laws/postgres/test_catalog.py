@@ -8,15 +8,15 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.quote import ident
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog.database import Database, Schema
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.postgres.replication.slot import Slot
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
 from tests.laws.postgres.server import HERE, plan, run, shell, sql
 

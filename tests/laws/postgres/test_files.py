@@ -11,7 +11,6 @@ from pgprovision.engine.model import Impact, Resource
 from pgprovision.errors import StepFailed
 from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
 from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
 from pgprovision.resources.postgres.configuration.pg_hba import Hba
@@ -25,8 +24,9 @@ from pgprovision.resources.postgres.configuration.pg_hba_rules import (
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
 from pgprovision.resources.postgres.configuration.settings import Tls
-from pgprovision.resources.reload import reload
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.reload import reload
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.laws.postgres.server import HERE, plan, run, shell, sql

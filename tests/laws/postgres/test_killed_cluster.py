@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.resources.cluster import PostgresCluster
-from pgprovision.resources.instance import Instance, note
+from pgprovision.resources.postgres.server.instance import Instance, note
 from tests.laws.postgres.server import HERE, missing, plan, run
 
 # Seconds; it takes one or two. Where it was faster, there is nothing half made.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Tier
-from pgprovision.resources.instance import Instance
-from pgprovision.resources.snapshot import SHARE
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import SHARE
 from pgprovision.tasks import configuration, postgres
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pgprovision.quote import conninfo, literal
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog import scram
 from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
 from pgprovision.resources.postgres.catalog.role import Role
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
 from tests.laws.postgres.server import HERE, plan, run, shell, sql
 

@@ -5,9 +5,9 @@ import pytest
 
 from pgprovision.engine.model import Diff, Do
 from pgprovision.errors import StepFailed
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog.role import Role
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, as_postgres
 from pgprovision.resources.postgres.replication.slot import Slot
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.instance import Instance, as_postgres
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.laws.postgres.server import HERE, plan, run, running, shell, sql

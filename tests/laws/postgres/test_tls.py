@@ -14,13 +14,13 @@ from pgprovision import tls
 from pgprovision.engine.model import Impact, Resource
 from pgprovision.quote import literal
 from pgprovision.render import render
-from pgprovision.resources.certificate import Certificate, ServerKey
-from pgprovision.resources.instance import Instance
 from pgprovision.resources.postgres.catalog import scram
 from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.configuration.settings import Tls
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.certificate import Certificate, ServerKey
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 from tests.laws.postgres.server import HERE, plan, run, shell, sql

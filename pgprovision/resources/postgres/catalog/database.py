@@ -7,8 +7,8 @@ from typing import ClassVar
 from pgprovision.engine.model import Diff, Do, State
 from pgprovision.errors import Refused
 from pgprovision.quote import ident, literal
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.snapshot import Row, Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Row, Server
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Diff, Do, State
 from pgprovision.quote import ident, literal
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Server
 
 # Debian's and PGDG's names, where they are not the extension's own. PostgreSQL's contrib modules
 # are in the server's package.

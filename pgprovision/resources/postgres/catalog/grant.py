@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from pgprovision.engine.model import Diff, Do, State, Value
 from pgprovision.errors import InventoryError
 from pgprovision.quote import ident
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.snapshot import Database, Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Database, Server
 
 PUBLIC = "public"  # PostgreSQL lets no role have this name
 On = Literal["database", "schema", "tables", "sequences", "functions"]

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 ANSWER_SECONDS = 10  # three were too few for two emulated machines to agree on TLS
 STRANGER = "pgprovision_stranger"  # so named that whoever reads the server's log knows who knocks

@@ -9,10 +9,10 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Diff, Do, Facts, Need, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import ident, literal
-from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.postgres.catalog import scram
 from pgprovision.resources.postgres.catalog.role_dependencies import holdings, named
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.secret import Secret
 
 ATTRIBUTES = {  # SQL words for true; false is the same with NO in front

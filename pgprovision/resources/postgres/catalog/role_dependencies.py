@@ -2,7 +2,7 @@
 
 from pgprovision.engine.model import Answer, Ask
 from pgprovision.quote import ident, literal, sh
-from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 MOST = 20  # names for each database
 _FOUND = "refclassid = 'pg_authid'::regclass and refobjid = to_regrole({role})"

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Diff, Do, State
 from pgprovision.quote import ident, literal
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Server
 
 # Their value is a list of names, each quoted by itself (GUC_LIST_QUOTE in guc.c).
 LISTS = frozenset({

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.engine.model import Diff, Do, State
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Server
 
 MOST = 20  # remarks of a kind
 ALWAYS_THERE = frozenset({"postgres", "template0", "template1"})

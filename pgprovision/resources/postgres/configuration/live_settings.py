@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import Ask, Diff, Do, Facts, Need, State
-from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.postgres.configuration.settings_parser import values_in
-from pgprovision.resources.snapshot import Row, Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Row, Server
 from pgprovision.resources.system.file import File
 
 UNITS: Mapping[str, float] = {  # in bytes, in seconds

@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import Diff, Do, Facts, Need, State, Waiting
-from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.postgres.configuration.shared_memory import DEFAULTS, Order, running
-from pgprovision.resources.reload import put_back, reload, restart
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.reload import put_back, reload, restart
+from pgprovision.resources.postgres.server.snapshot import Server
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from pgprovision.quote import sh
 from pgprovision.resources.postgres.configuration.pg_hba_parser import read
 from pgprovision.resources.postgres.configuration.pg_hba_rules import HbaSection, Login, locked_out
 from pgprovision.resources.postgres.configuration.postgresql_conf import Render
-from pgprovision.resources.reload import reload
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.reload import reload
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 
 

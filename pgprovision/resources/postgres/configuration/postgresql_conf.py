@@ -10,13 +10,13 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.instance import as_postgres
 from pgprovision.resources.postgres.configuration import settings_limits
 from pgprovision.resources.postgres.configuration.settings import NodeSettings
 from pgprovision.resources.postgres.configuration.settings_parser import settings_in
 from pgprovision.resources.postgres.configuration.shared_memory import Order, running
-from pgprovision.resources.reload import put_back, reload, restart
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.instance import as_postgres
+from pgprovision.resources.postgres.server.reload import put_back, reload, restart
+from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.resources.system.disk_space import above
 from pgprovision.resources.system.file import File
 

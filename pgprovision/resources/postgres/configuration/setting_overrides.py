@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Diff, Do, State
 from pgprovision.quote import ident
-from pgprovision.resources.catalog import CatalogObject
-from pgprovision.resources.reload import reload
-from pgprovision.resources.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.reload import reload
+from pgprovision.resources.postgres.server.snapshot import Server
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pgprovision.resources.postgres.configuration.settings_sizing import (
     sized,
 )
 from pgprovision.resources.postgres.configuration.shared_memory import DEFAULTS
-from pgprovision.resources.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Self
 
 from pgprovision.engine.model import Ask, Facts, Need, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.instance import Instance
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 
 DEFAULTS: Mapping[str, int] = {
     "max_connections": 100,

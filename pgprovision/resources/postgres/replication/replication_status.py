@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.resources.postgres.replication.lsn import position
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 
 CAUGHT_UP_BYTES = 16 * 1024 * 1024  # one WAL segment
 CATCH_UP_SECONDS = 6 * 3600.0

@@ -12,9 +12,9 @@ from typing import ClassVar
 from pgprovision.engine.model import Diff, Do, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import literal
-from pgprovision.resources.catalog import CatalogObject
 from pgprovision.resources.postgres.replication.lsn import position
-from pgprovision.resources.snapshot import Row, Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.snapshot import Row, Server
 
 PREFIX = "pgprovision_"
 

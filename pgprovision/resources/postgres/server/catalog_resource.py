@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pgprovision.engine.model import Answer, Ask, Do, Impact, Resource, State, Waiting
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 from pgprovision.secret import Secret
 
 # Ahead of every statement of ours. Verifiers stay out of the server log and the statistics; names

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 
 SECONDS = 120.0
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pgprovision.engine.model import Answer, Ask
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 
 READER = "pg_read_all_data"  # a role since PostgreSQL 14; before, a read-only superuser
 SECONDS = 50  # below a look's own limit

@@ -14,7 +14,7 @@ from typing import Any
 from pgprovision.engine.model import Answer, Ask, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, literal, sh
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 
 Row = Mapping[str, Any]
 NOT_THERE = (  # psql's words where no server listens, and setpriv's where none is installed

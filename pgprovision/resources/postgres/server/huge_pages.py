@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
-from pgprovision.resources.instance import Instance, as_postgres
-from pgprovision.resources.postmaster import pid
+from pgprovision.resources.postgres.server.instance import Instance, as_postgres
+from pgprovision.resources.postgres.server.postmaster import pid
 from pgprovision.resources.system.file import File
 
 PAGE = 2 << 20  # the usual size on x86-64 and ARM

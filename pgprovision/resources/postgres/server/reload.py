@@ -2,7 +2,7 @@
 
 from pgprovision.engine.model import Do, Impact
 from pgprovision.quote import sh
-from pgprovision.resources.instance import Instance, as_postgres
+from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 TIMEOUT = 330.0  # a fast shutdown writes a checkpoint first; the unit's own limit is below this
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.huge_pages import PAGE, HugePages
 from pgprovision.resources.postgres.configuration.settings_sizing import GB, Machine
+from pgprovision.resources.postgres.server.huge_pages import PAGE, HugePages
 from pgprovision.resources.system.file import File
 
 SYSCTL = "/etc/sysctl.d/99-zz-pgprovision.conf"  # the last file wins

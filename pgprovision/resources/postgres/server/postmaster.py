@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
-from pgprovision.resources.instance import Instance
+from pgprovision.resources.postgres.server.instance import Instance
 
 OOM_SCORE = -900  # as postgresql-override.conf has it
 

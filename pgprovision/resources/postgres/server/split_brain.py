@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
