@@ -20,10 +20,10 @@ from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Answer, Ask, Do, Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.lab.console import enter
+from pgprovision.resources.data_directory.restore import Restored
+from pgprovision.resources.data_directory.source import BaseBackup
+from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.restored import Restored
-from pgprovision.resources.seed import BaseBackup
-from pgprovision.resources.standby import Standby
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.laws.backup.conftest import World, booted, world

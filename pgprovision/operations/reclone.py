@@ -13,12 +13,12 @@ from pgprovision.engine.model import Answer, Ask, Resource, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
+from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.node.identity import Identity
 from pgprovision.resources.postgres.replication.slot import Slot, slot_of
 from pgprovision.resources.postgres.server.instance import Instance, note
 from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.resources.postgres.server.split_brain import described
-from pgprovision.resources.standby import Standby
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.render import render
+from pgprovision.resources.data_directory.source import restore_command
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
 from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
 from pgprovision.resources.postgres.configuration.pg_hba import Hba
@@ -22,7 +23,6 @@ from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
 from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
 from pgprovision.resources.postgres.configuration.shared_memory import AsRestored, Order
-from pgprovision.resources.seed import restore_command
 from pgprovision.tasks import replica
 from pgprovision.tasks.places import (
     CLUSTER_CA,

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, Target
+from pgprovision.resources.data_directory.empty_host import Vacant
+from pgprovision.resources.data_directory.restore import Restored
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.postgres.server.accepts_writes import Writable
-from pgprovision.resources.restored import Restored
-from pgprovision.resources.vacant import Vacant
 from pgprovision.tasks import backup
 from pgprovision.tasks.places import instance, snapshot
 

@@ -14,20 +14,20 @@ from pgprovision.inventory.rules.drill import drill_name
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import Target
 from pgprovision.render import render
-from pgprovision.resources import integrity, restored
+from pgprovision.resources.data_directory import integrity, restore
+from pgprovision.resources.data_directory.drill_cleanup import Vacated
+from pgprovision.resources.data_directory.integrity import Integrity
+from pgprovision.resources.data_directory.restore import Restored
 from pgprovision.resources.hetzner.deleted_resource import Removal
-from pgprovision.resources.integrity import Integrity
 from pgprovision.resources.node.identity import FOLDER
 from pgprovision.resources.node.marker import Claim
 from pgprovision.resources.postgres.configuration.pg_hba import Hba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import Login, rules
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
-from pgprovision.resources.restored import Restored
 from pgprovision.resources.system.disk_space import Room
 from pgprovision.resources.system.file import Directory
 from pgprovision.resources.system.first_boot import FirstBoot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.resources.vacated import Vacated
 from pgprovision.tasks import cloud, host, replica, system
 from pgprovision.tasks import copy as copied
 from pgprovision.tasks.places import TLS, drop_in, instance, snapshot
@@ -118,7 +118,7 @@ def removed(inventory: Inventory, node: Node, answers: bool = False) -> tuple[Ti
     no proof: a server that `answers` is asked whose it is."""
     cluster, on = inventory.cluster, node.name
     if node.address is not None:
-        jobs = (restored.JOB, integrity.JOB)
+        jobs = (restore.JOB, integrity.JOB)
         here = instance(inventory)
         copied = Vacated(on=on, cluster=cluster, node=on, instance=here, jobs=jobs)
         return (Tier("removal", (copied,)),)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Database, Inventory, Node
 from pgprovision.inventory.schema.cluster import Role as RoleWish
-from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.catalog.database import Database as DatabaseResource
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant

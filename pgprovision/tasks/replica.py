@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import pgpass
+from pgprovision.resources.data_directory.source import BaseBackup, Restore, Seed
+from pgprovision.resources.data_directory.standby import JOB, Standby, primary_conninfo
 from pgprovision.resources.postgres.replication.replication_status import Streaming
-from pgprovision.resources.seed import BaseBackup, Restore, Seed
-from pgprovision.resources.standby import JOB, Standby, primary_conninfo
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret

@@ -21,15 +21,15 @@ from pgprovision.quote import unit
 from pgprovision.record import Record
 from pgprovision.recovery_target import END
 from pgprovision.report.drills import lost, proven
+from pgprovision.resources.data_directory.drill_cleanup import Vacated
+from pgprovision.resources.data_directory.integrity import Integrity
 from pgprovision.resources.hetzner.deleted_resource import Removal
-from pgprovision.resources.integrity import Integrity
 from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.pgbackrest.unarchived_wal import Standing
 from pgprovision.resources.postgres.server import scalar_query
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import JobState
-from pgprovision.resources.vacated import Vacated
 from pgprovision.tasks import drill as tasks
 from tests.folders import Folder, cloud
 

@@ -14,7 +14,7 @@ from pgprovision.inventory.schema.cluster import Node
 from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
 from pgprovision.operations.reclone import Former
-from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.node.identity import Found, Identity, judge, parse
 from pgprovision.resources.node.marker import Claim, Marker
 from pgprovision.resources.postgres.server.instance import Instance

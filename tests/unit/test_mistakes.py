@@ -20,11 +20,11 @@ from pgprovision.errors import Locked, NotConverged, Unreachable
 from pgprovision.inventory import load
 from pgprovision.lock_holder import Holder
 from pgprovision.record import Record
-from pgprovision.resources.cluster import set_aside
+from pgprovision.resources.data_directory.initdb import set_aside
+from pgprovision.resources.data_directory.standby import primary_conninfo
 from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
-from pgprovision.resources.standby import primary_conninfo
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
 from pgprovision.transport.lock import Claim, command, take

@@ -18,6 +18,8 @@ from pgprovision.operations import reclone, remove_replica
 from pgprovision.operations.reclone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of
 from pgprovision.operations.split_brain import refuse_split
+from pgprovision.resources.data_directory.source import BaseBackup, Restore
+from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.node.identity import Identity
 from pgprovision.resources.node.release_compatibility import Release, sorters
 from pgprovision.resources.postgres.replication.replication_status import Streaming
@@ -25,8 +27,6 @@ from pgprovision.resources.postgres.replication.slot import node_of, slot_of
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Database, Server, Snapshot
 from pgprovision.resources.postgres.server.split_brain import LiveRoles, judge
-from pgprovision.resources.seed import BaseBackup, Restore
-from pgprovision.resources.standby import Standby
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import tiers
 from tests.folders import lab, static

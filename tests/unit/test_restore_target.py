@@ -8,7 +8,7 @@ import pytest
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.recovery_target import END, Target, at_time, target
-from pgprovision.resources import recovery
+from pgprovision.resources.data_directory import recovery
 from pgprovision.resources.pgbackrest import archive_timelines
 from pgprovision.resources.pgbackrest.archive_timelines import Timeline, reach
 from pgprovision.resources.pgbackrest.info import Backup

@@ -16,14 +16,14 @@ from pgprovision.operations.reclone import Former
 from pgprovision.operations.restore import rebuild, restore
 from pgprovision.recovery_target import END, target
 from pgprovision.report import Phases
-from pgprovision.resources import recovery
+from pgprovision.resources.data_directory import recovery
+from pgprovision.resources.data_directory.empty_host import Vacant
+from pgprovision.resources.data_directory.restore import JOB, Restored
+from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.restored import JOB, Restored
-from pgprovision.resources.standby import Standby
 from pgprovision.resources.system.transient_unit import UNASKED, JobState
-from pgprovision.resources.vacant import Vacant
 from pgprovision.tasks import tiers
 from tests.folders import static
 from tests.unit.test_pgbackrest_info import FULL, STANZA

@@ -9,7 +9,7 @@ import yaml
 
 from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
-from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.configuration.settings import NodeSettings, Tls, Upstream
 from pgprovision.resources.postgres.configuration.settings_sizing import GB
 from pgprovision.resources.postgres.server.instance import Instance

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pgprovision.engine.model import Answer, Ask, Report
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.drill.drill import Check, Proof
-from pgprovision.resources import recovery
-from pgprovision.resources.integrity import CLEAN, Integrity
+from pgprovision.resources.data_directory import recovery
+from pgprovision.resources.data_directory.integrity import CLEAN, Integrity
+from pgprovision.resources.data_directory.recovery import Account
 from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.resources.pgbackrest.unarchived_wal import Standing
 from pgprovision.resources.postgres.server import scalar_query
 from pgprovision.resources.postgres.server.snapshot import Server
-from pgprovision.resources.recovery import Account
 from pgprovision.tasks.places import instance, snapshot
 
 NAMED = 3  # files of a repository that are named

@@ -15,7 +15,7 @@ from pgprovision.errors import InventoryError, Locked
 from pgprovision.hetzner_labels import Item, is_ours
 from pgprovision.inventory.rules.drill import drill_name, production
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources import vacated
+from pgprovision.resources.data_directory import drill_cleanup
 from pgprovision.tasks.cloud import Looker
 from pgprovision.tasks.drill import MARK
 from pgprovision.tasks.places import instance
@@ -170,7 +170,7 @@ def set_aside(inventory: Inventory, node: Node, answer: Answer | None) -> list[s
 
 
 def aside_ask(inventory: Inventory) -> Ask:
-    return vacated.aside(instance(inventory))
+    return drill_cleanup.aside(instance(inventory))
 
 
 def described(node: Node) -> str:

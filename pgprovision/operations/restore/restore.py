@@ -19,12 +19,12 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
 from pgprovision.operations.reclone import Former
 from pgprovision.recovery_target import UNTOUCHED, Target
+from pgprovision.resources.data_directory.restore import Restored
 from pgprovision.resources.pgbackrest import archive_timelines
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.archive_timelines import Timeline
 from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.pgbackrest.restore_points import PLAN, Choice, Window, choose, windows
-from pgprovision.resources.restored import Restored
 from pgprovision.tasks.places import instance
 
 NEXT_XID = "select pg_snapshot_xmax(pg_current_snapshot())"

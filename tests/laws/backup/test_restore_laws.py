@@ -17,11 +17,11 @@ import pytest
 from pgprovision.engine.model import Answer, Report
 from pgprovision.errors import InventoryError, Refused, StepFailed
 from pgprovision.recovery_target import Kind, Target, target
-from pgprovision.resources import vacated
+from pgprovision.resources.data_directory import drill_cleanup
+from pgprovision.resources.data_directory.empty_host import Vacant
+from pgprovision.resources.data_directory.restore import JOB, Restored
 from pgprovision.resources.pgbackrest.info import Backup, parse
 from pgprovision.resources.postgres.server.instance import Instance, note
-from pgprovision.resources.restored import JOB, Restored
-from pgprovision.resources.vacant import Vacant
 from tests.laws.backup.conftest import World
 from tests.laws.backup.machine import NAME, Machine
 from tests.laws.backup.test_backup_laws import Deserter, Killed
@@ -307,6 +307,6 @@ def test_F117_F118_tablespace_when_restored_lies_beside_the_data_and_the_origina
         assert canary.numbers("distant") == canary.upto(100)
         assert machine.shell(f"find {space} -printf '%p %i %s\\n'") == before
         machine.shell(f"mv {data} {data}.aside-1")
-        assert machine.ask(vacated.aside(CUT)).text.split() == [f"{data}.aside-1", link[:-4]]
+        assert machine.ask(drill_cleanup.aside(CUT)).text.split() == [f"{data}.aside-1", link[:-4]]
     finally:
         sql(machine, "drop table if exists distant; drop tablespace far")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.resources.cluster import PostgresCluster
+from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.server.instance import Instance, note
 from tests.laws.postgres.server import HERE, missing, plan, run
 

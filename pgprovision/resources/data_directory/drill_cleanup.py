@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.cluster import asides, set_aside
+from pgprovision.resources.data_directory.initdb import asides, set_aside
 from pgprovision.resources.node.identity import CLAIM, FOLDER, fields
 from pgprovision.resources.pgbackrest import info
 from pgprovision.resources.postgres.server.instance import Instance, note

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Do, Facts, Impact, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.cluster import asides, drop_note, make_parent, set_aside
+from pgprovision.resources.data_directory.initdb import asides, drop_note, make_parent, set_aside
+from pgprovision.resources.data_directory.source import Seed
 from pgprovision.resources.node.identity import system_identifier
 from pgprovision.resources.postgres.server.instance import Instance, note
-from pgprovision.resources.seed import Seed
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 DAY = 24 * 3600.0  # a copy may take long; it lives on its own and shows how far it is

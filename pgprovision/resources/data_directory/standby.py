@@ -7,10 +7,10 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Diff, Do, Facts, Need, State, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.copied import Copied, Found
+from pgprovision.resources.data_directory.copy import Copied, Found
+from pgprovision.resources.data_directory.source import Seed
 from pgprovision.resources.node.identity import system_identifier
 from pgprovision.resources.postgres.server.instance import as_postgres
-from pgprovision.resources.seed import Seed
 
 JOB = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
 

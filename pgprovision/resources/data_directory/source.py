@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pgprovision.quote import sh
-from pgprovision.resources.cluster import tablespaces
+from pgprovision.resources.data_directory.initdb import tablespaces
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.error_hints import explained
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres

@@ -13,14 +13,14 @@ from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State, 
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.recovery_target import END, Target
-from pgprovision.resources import recovery
-from pgprovision.resources.copied import Copied, Found
+from pgprovision.resources.data_directory import recovery
+from pgprovision.resources.data_directory.copy import Copied, Found
+from pgprovision.resources.data_directory.recovery import NOTHING, Account
+from pgprovision.resources.data_directory.source import Restore, Seed
 from pgprovision.resources.pgbackrest import archive_timelines
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.info import Info
 from pgprovision.resources.pgbackrest.restore_points import Choice, choose, older
-from pgprovision.resources.recovery import NOTHING, Account
-from pgprovision.resources.seed import Restore, Seed
 from pgprovision.resources.system.deferred_action import planned
 from pgprovision.resources.system.disk_space import above
 from pgprovision.resources.system.transient_unit import UNASKED
