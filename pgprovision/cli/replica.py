@@ -91,7 +91,7 @@ def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Js
     """
     from pgprovision.operations import reclone as operation
     from pgprovision.operations.typed import confirmed
-    from pgprovision.tasks.places import instance, snapshot
+    from pgprovision.tasks.paths import instance, snapshot
 
     options: Options = context.obj
     inventory = load(options.inventory)

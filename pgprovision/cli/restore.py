@@ -196,7 +196,7 @@ def _onto(options: Options, name: str, wish: Target, confirm: str, json: bool) -
 def told(inventory: Inventory, node: Node, targets: "Targets", quiet: bool) -> Mapping[str, object]:
     """How the restore went, for people and in the JSON."""
     from pgprovision.resources.data_directory import recovery
-    from pgprovision.tasks.places import instance
+    from pgprovision.tasks.paths import instance
 
     ask = recovery.look(instance(inventory))
     seen = targets[node.name].look((ask,))

@@ -34,7 +34,7 @@ def rotate(
     one, and rotate again. Cut off, the same command finishes it with the same password.
     """
     from pgprovision.operations import rotate_password as operation
-    from pgprovision.tasks.places import snapshot
+    from pgprovision.tasks.paths import snapshot
 
     options: Options = context.obj
     inventory = load(options.inventory)

@@ -26,7 +26,7 @@ from pgprovision.resources.node.identity import (
 from pgprovision.resources.postgres.server.instance import Instance, note
 from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.tasks import host
-from pgprovision.tasks.places import instance, snapshot
+from pgprovision.tasks.paths import instance, snapshot
 
 _SIZES = """\
 select coalesce(json_object_agg(datname, pg_size_pretty(pg_database_size(oid)) order by datname),

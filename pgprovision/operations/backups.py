@@ -16,7 +16,7 @@ from pgprovision.resources.pgbackrest.info import Backup, Info
 from pgprovision.resources.pgbackrest.verification import Verified
 from pgprovision.tasks import host
 from pgprovision.tasks.backup import infos, named
-from pgprovision.tasks.places import instance, snapshot
+from pgprovision.tasks.paths import instance, snapshot
 
 
 def wish(inventory: Inventory) -> Wish:

@@ -16,7 +16,7 @@ from pgprovision.resources.node.inventory_node_file import RemovedNodeFile
 from pgprovision.resources.postgres.replication.slot import Slot, slot_of
 from pgprovision.tasks import configuration, host, replica, system
 from pgprovision.tasks.cloud import host_key
-from pgprovision.tasks.places import instance, snapshot
+from pgprovision.tasks.paths import instance, snapshot
 
 HERE = "here"
 

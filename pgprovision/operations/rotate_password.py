@@ -20,7 +20,7 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
 from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.secret import Secret
-from pgprovision.tasks import host, postgres, proof, replica
+from pgprovision.tasks import host, login_checks, postgres, replica
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
     if turn.role == inventory.postgres.replication.role:
         replicas = inventory.replicas
         files = tuple(file for node in replicas for file in replica.passfile(wished, node))
-        logins = tuple(proof.replication_login(wished, node) for node in replicas)
+        logins = tuple(login_checks.replication_login(wished, node) for node in replicas)
         role = tuple(postgres.replication_role(wished, primary))
         whose = _identities(inventory, inventory.members)
         return *whose, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
@@ -112,11 +112,11 @@ def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tu
             done="nothing was touched",
             next=f"give it access to a database; or remove {turn.file}, then: secrets init, up",
         )
-    here = proof.where(inventory, "127.0.0.1", database)
-    seen = [wish for node in reachable for wish in proof.connections(wished, node)]
+    here = login_checks.where(inventory, "127.0.0.1", database)
+    seen = [wish for node in reachable for wish in login_checks.connections(wished, node)]
     there = [wish for wish in seen if isinstance(wish, ProvenLogin) and wish.role == turn.role]
     roles = tuple(wish for wish in postgres.roles(wished, primary) if wish.name == turn.role)
-    logins = (proof.login(wished, primary, turn.role, here), *there)
+    logins = (login_checks.login(wished, primary, turn.role, here), *there)
     whose = _identities(inventory, (primary, *reachable))
     return *whose, Tier("role", roles), Tier("proof", logins)
 

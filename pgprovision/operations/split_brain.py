@@ -11,7 +11,7 @@ from pgprovision.engine.observe import Look, Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.tasks import host
-from pgprovision.tasks.places import snapshot
+from pgprovision.tasks.paths import snapshot
 
 
 def refuse_split(inventory: Inventory, targets: Mapping[str, Target]) -> None:

@@ -18,7 +18,7 @@ from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.postgres.replication.lsn import position
 from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.tasks.backup import infos
-from pgprovision.tasks.places import slot, snapshot
+from pgprovision.tasks.paths import slot, snapshot
 
 
 @dataclass(frozen=True)

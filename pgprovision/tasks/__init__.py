@@ -12,12 +12,12 @@ from pgprovision.tasks import (
     backup,
     cloud,
     configuration,
-    copy,
     host,
+    login_checks,
     postgres,
     preflight,
-    proof,
     replica,
+    restored_copy,
     system,
 )
 
@@ -55,11 +55,11 @@ def tiers(
     loaded = partial(configuration.loaded, moving=nodes)
     live_roles = partial(host.live_roles, needed=bool(upstream))
     judged = [inventory.primary] if members or not copies else []  # a copy needs no primary
-    data = partial(copy.restored, targets=targets)
+    data = partial(restored_copy.restored, targets=targets)
     whole = (
         *cloud.cloud_tiers(inventory, nodes),
         tier("identity", [*nodes, *beside], host.identity),
-        tier("vacancy", copies, copy.vacant),
+        tier("vacancy", copies, restored_copy.vacant),
         tier("live roles", judged, live_roles),
         tier("first boot", nodes, host.first_boot),
         tier("preflight", nodes, preflight.preflight),
@@ -77,7 +77,7 @@ def tiers(
         tier("certificates", nodes, host.certificates, host.limits),
         tier("signed certificates", nodes, signed),
         tier("backup configuration", members, backup.configuration),
-        tier("backups to read", copies, copy.configuration),
+        tier("backups to read", copies, restored_copy.configuration),
         tier("archiving switched off", primary, backup.unarchived),
         tier("configuration", [*replicas, *masters], conf, configuration.hba),
         tier("ways in", beside, configuration.hba),
@@ -87,7 +87,7 @@ def tiers(
         tier("start at boot", made, postgres.at_boot),
         tier("service", masters, postgres.service),
         tier("loaded configuration", masters, configuration.overrides, loaded),
-        tier("answers", restored, copy.writable),
+        tier("answers", restored, restored_copy.writable),
         tier("roles", primary, postgres.roles),
         tier("replication role", upstream, postgres.replication_role),
         tier("databases", primary, postgres.databases),
@@ -103,7 +103,7 @@ def tiers(
         tier("standby's service", replicas, postgres.service),
         tier("standby's loaded configuration", replicas, configuration.overrides, loaded),
         tier("streaming", replicas, replica.streaming),
-        tier("connections", replicas, proof.connections),
+        tier("connections", replicas, login_checks.connections),
         tier("backup schedule", members, backup.schedule),
         tier("closed to others", nodes, system.closed),
         tier("marker", nodes, host.marker),

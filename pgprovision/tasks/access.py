@@ -8,7 +8,7 @@ from pgprovision.inventory.schema.cluster import Access, Database, Inventory, No
 from pgprovision.resources.postgres.catalog.database import Schema
 from pgprovision.resources.postgres.catalog.grant import PUBLIC, Grant, On
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
-from pgprovision.tasks.places import snapshot
+from pgprovision.tasks.paths import snapshot
 
 READ: Mapping[On, tuple[str, ...]] = {"tables": ("SELECT",), "sequences": ("SELECT",)}
 READ_AND_WRITE: Mapping[On, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
-from pgprovision.tasks.places import REPOSITORY_CAS, instance, snapshot
+from pgprovision.tasks.paths import REPOSITORY_CAS, instance, snapshot
 
 TYPES = ("full", "diff")  # that have a timer
 UNITS = "/etc/systemd/system"

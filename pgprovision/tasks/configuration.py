@@ -24,13 +24,7 @@ from pgprovision.resources.postgres.configuration.setting_overrides import Overr
 from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
 from pgprovision.resources.postgres.configuration.shared_memory import AsRestored, Order
 from pgprovision.tasks import replica
-from pgprovision.tasks.places import (
-    CLUSTER_CA,
-    SERVER_CERTIFICATE,
-    SERVER_KEY,
-    slot,
-    snapshot,
-)
+from pgprovision.tasks.paths import CLUSTER_CA, SERVER_CERTIFICATE, SERVER_KEY, slot, snapshot
 
 
 def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:

@@ -29,8 +29,8 @@ from pgprovision.resources.system.file import Directory
 from pgprovision.resources.system.first_boot import FirstBoot
 from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks import cloud, host, replica, system
-from pgprovision.tasks import copy as copied
-from pgprovision.tasks.places import TLS, drop_in, instance, snapshot
+from pgprovision.tasks import restored_copy as copied
+from pgprovision.tasks.paths import TLS, drop_in, instance, snapshot
 
 MARK = "drill"  # the label of a drill's server; who makes it is its value
 LOOPBACK = IPv4Address("127.0.0.1")

@@ -17,7 +17,7 @@ from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.first_boot import FirstBoot, PrivateAddress
 from pgprovision.resources.system.packages import PackageSet
 from pgprovision.tasks import system
-from pgprovision.tasks.places import (
+from pgprovision.tasks.paths import (
     CLUSTER_CA,
     SERVER_CERTIFICATE,
     SERVER_KEY,

@@ -18,7 +18,7 @@ from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks import access
-from pgprovision.tasks.places import config_file, drop_in, instance, slot, snapshot
+from pgprovision.tasks.paths import config_file, drop_in, instance, slot, snapshot
 
 
 def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:

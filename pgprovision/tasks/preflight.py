@@ -6,7 +6,7 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.node.preflight import Preflight
 from pgprovision.tasks.configuration import plain_conf
-from pgprovision.tasks.places import instance
+from pgprovision.tasks.paths import instance
 
 
 def preflight(inventory: Inventory, node: Node) -> Iterator[Resource]:

@@ -12,7 +12,7 @@ from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.host import release
-from pgprovision.tasks.places import (
+from pgprovision.tasks.paths import (
     CLUSTER_CA,
     REPLICATION_PASSFILE,
     config_file,

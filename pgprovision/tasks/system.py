@@ -26,7 +26,7 @@ from pgprovision.resources.system.noatime_mount import AccessTimes
 from pgprovision.resources.system.sshd import SshDaemon
 from pgprovision.resources.system.unattended_upgrades import Held, Upgrades
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks.places import instance
+from pgprovision.tasks.paths import instance
 
 UNITS = "/etc/systemd/system"
 

@@ -13,7 +13,7 @@ from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.resources.pgbackrest.unarchived_wal import Standing
 from pgprovision.resources.postgres.server import scalar_query
 from pgprovision.resources.postgres.server.snapshot import Server
-from pgprovision.tasks.places import instance, snapshot
+from pgprovision.tasks.paths import instance, snapshot
 
 NAMED = 3  # files of a repository that are named
 SHOWN = 60  # characters of a probe's query

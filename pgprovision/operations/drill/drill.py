@@ -18,7 +18,7 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.data_directory import drill_cleanup
 from pgprovision.tasks.cloud import Looker
 from pgprovision.tasks.drill import MARK
-from pgprovision.tasks.places import instance
+from pgprovision.tasks.paths import instance
 
 PHASES = ("machine", "packages", "restore", "recovery", "checks", "removal")
 PROVEN, FAILED = "proven", "failed"

@@ -27,7 +27,7 @@ from pgprovision.run.session import Session
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import drill as tasks
 from pgprovision.tasks.cloud import preflight
-from pgprovision.tasks.places import instance
+from pgprovision.tasks.paths import instance
 
 CLEAN = "pgprovision drill --clean"
 TURN = "drill-lock"  # production's runs do not wait for a drill, nor does it for them

@@ -16,7 +16,7 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import END, UNTOUCHED
 from pgprovision.resources.hetzner.node_registry import KnownNodes
 from pgprovision.resources.node import identity
-from pgprovision.tasks.places import instance
+from pgprovision.tasks.paths import instance
 
 PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest
     "host keys": "machine",

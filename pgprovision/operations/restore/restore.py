@@ -25,7 +25,7 @@ from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.archive_timelines import Timeline
 from pgprovision.resources.pgbackrest.info import Backup
 from pgprovision.resources.pgbackrest.restore_points import PLAN, Choice, Window, choose, windows
-from pgprovision.tasks.places import instance
+from pgprovision.tasks.paths import instance
 
 NEXT_XID = "select pg_snapshot_xmax(pg_current_snapshot())"
 

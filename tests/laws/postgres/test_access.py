@@ -13,7 +13,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.tasks import postgres
-from pgprovision.tasks.places import snapshot
+from pgprovision.tasks.paths import snapshot
 from tests.folders import PRIMARY, Folder, static
 from tests.laws.postgres.server import HERE, plan, run, sql
 

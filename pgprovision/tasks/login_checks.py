@@ -11,7 +11,7 @@ from pgprovision.resources.postgres.catalog.network_access_check import (
     NetworkAccess,
 )
 from pgprovision.tasks import replica
-from pgprovision.tasks.places import CLUSTER_CA, snapshot
+from pgprovision.tasks.paths import CLUSTER_CA, snapshot
 
 
 def connections(inventory: Inventory, node: Node) -> Iterator[Resource]:

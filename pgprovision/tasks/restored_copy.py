@@ -15,7 +15,7 @@ from pgprovision.resources.data_directory.restore import Restored
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.postgres.server.accepts_writes import Writable
 from pgprovision.tasks import backup
-from pgprovision.tasks.places import instance, snapshot
+from pgprovision.tasks.paths import instance, snapshot
 
 
 def vacant(inventory: Inventory, node: Node) -> Iterator[Resource]:
