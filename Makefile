@@ -42,7 +42,7 @@ trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; wr
 	PGP_RESULTS=results scripts/test --junitxml=results/tests.xml
 	PGP_RESULTS=results $(MAKE) seeded model fuzz
 	.venv/bin/python -m tests.sweep --results results
-	.venv/bin/python -m tests.trust results/tests.xml results $$(git describe --always --dirty)
+	.venv/bin/python -m tests.support.trust_report results/tests.xml results $$(git describe --always --dirty)
 
 lint: setup ## ruff
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

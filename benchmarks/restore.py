@@ -27,8 +27,8 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.laws.backup.conftest import World, booted, world
-from tests.laws.backup.machine import NAME, yes
-from tests.laws.postgres.server import Silent
+from tests.support.backup_machine import NAME, yes
+from tests.support.postgres_machine import Silent
 
 __all__ = ["booted", "world"]
 pytestmark = pytest.mark.lab

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.lab import Login, temporary_lab, why_not
-from tests.simulator import Simulator, simulator
+from tests.support.hetzner_simulator import Simulator, simulator
+from tests.support.temporary_lab import Login, temporary_lab, why_not
 
 
 @pytest.fixture

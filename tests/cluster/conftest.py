@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.person import Person, Run, newcomer, tree
+from tests.support.cli_user import Person, Run, newcomer, tree
 
 PRIMARY, REPLICA = "server-postgres-1", "server-postgres-2"
 FOLDERS = "/etc /usr /opt /root /home /var/lib/pgbackrest /var/lib/dpkg /var/lib/pgprovision"

@@ -9,7 +9,7 @@ from pgprovision.resources.postgres.configuration.settings import NodeSettings
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

@@ -10,7 +10,7 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person, Run
+from tests.support.cli_user import Person, Run
 from tests.sweep.walk import Walk, killed
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.conftest import PRIMARY
-from tests.person import Person, Run
+from tests.support.cli_user import Person, Run
 
 pytestmark = pytest.mark.lab
 

@@ -8,7 +8,7 @@ import pytest
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY
 from tests.cluster.test_lock import BY_HAND
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

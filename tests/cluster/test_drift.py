@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.by_hand import BY_HAND, Hand, Named
-from tests.person import Person
+from tests.support.cli_user import Person
+from tests.support.manual_changes import BY_HAND, Hand, Named
 
 pytestmark = pytest.mark.lab
 

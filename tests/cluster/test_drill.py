@@ -13,8 +13,8 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY
-from tests.person import Person, Run, finished
-from tests.spare import DATA, SPARE, cluster_name, drill_name, emptied, gone, made, pin
+from tests.support.cli_user import Person, Run, finished
+from tests.support.drill_host import DATA, SPARE, cluster_name, drill_name, emptied, gone, made, pin
 
 pytestmark = pytest.mark.lab
 long = pytest.mark.backups  # the others are in `make test`, too

@@ -11,10 +11,10 @@ from pgprovision.engine.model import Report, Tier
 from pgprovision.inventory import load
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import tiers
-from tests.by_hand import APART, BY_HAND, SELDOM, Hand, Named
-from tests.laws.backup.machine import yes
-from tests.laws.postgres.server import Silent
-from tests.person import Person
+from tests.support.backup_machine import yes
+from tests.support.cli_user import Person
+from tests.support.manual_changes import APART, BY_HAND, SELDOM, Hand, Named
+from tests.support.postgres_machine import Silent
 
 pytestmark = pytest.mark.lab
 
@@ -65,7 +65,7 @@ def test_every_kind_when_wished_for_has_been_broken_or_says_why_not(world: World
     wished = {resource.kind for tier in world.tiers for resource in tier.resources}
     broken = {kind for case in (*BY_HAND, *SELDOM) for _, kind, _ in _named(case.values)}
     unproven = wished - broken - set(APART)
-    assert not unproven, f"say in tests/by_hand.py how a hand breaks it: {unproven}"
+    assert not unproven, f"say in tests/support/manual_changes.py how a hand breaks it: {unproven}"
 
 
 @pytest.mark.parametrize(("hand", "named"), SELDOM)

@@ -6,7 +6,7 @@ import pytest
 from pgprovision.resources.postgres.server.huge_pages import HugePages
 from pgprovision.resources.postgres.server.instance import Instance
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

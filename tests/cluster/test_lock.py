@@ -12,7 +12,7 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person, finished
+from tests.support.cli_user import Person, finished
 
 pytestmark = pytest.mark.lab
 

@@ -10,7 +10,7 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY, REPLICA, Step
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

@@ -18,9 +18,9 @@ from pgprovision.resources.system.apt_repository import (
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import REPLICA
-from tests.laws.postgres.server import Silent
-from tests.mirror import Mirror, serving
-from tests.person import Person
+from tests.support.cli_user import Person
+from tests.support.package_mirror import Mirror, serving
+from tests.support.postgres_machine import Silent
 
 pytestmark = pytest.mark.lab
 

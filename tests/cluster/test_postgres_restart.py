@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person, Run
+from tests.support.cli_user import Person, Run
 
 pytestmark = pytest.mark.lab
 

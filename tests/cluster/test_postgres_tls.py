@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

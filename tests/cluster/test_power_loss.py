@@ -17,7 +17,7 @@ from pgprovision.lab.config import lab_home
 from pgprovision.lab.machines.folder import Site
 from pgprovision.lab.machines.supervisor import leader
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

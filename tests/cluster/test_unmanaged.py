@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from hcloud.firewalls import FirewallRule
 
-from tests.by_hand import BACKUP_CONF, CONF, RELOADED, SSHD_CONF, open_the_firewall
 from tests.cluster.conftest import PRIMARY
-from tests.person import Person
+from tests.support.cli_user import Person
+from tests.support.manual_changes import BACKUP_CONF, CONF, RELOADED, SSHD_CONF, open_the_firewall
 
 pytestmark = pytest.mark.lab
 

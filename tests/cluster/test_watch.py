@@ -26,8 +26,8 @@ from pgprovision.lab.ports import free_port, wait_for_port
 from pgprovision.lab.process import Daemon, wait_until
 from pgprovision.lab.s3 import NAME, rclone
 from tests.cluster.conftest import PRIMARY
-from tests.http import listening
-from tests.person import Person, Run
+from tests.support.cli_user import Person, Run
+from tests.support.http_receiver import listening
 
 pytestmark = pytest.mark.lab
 long = pytest.mark.backups  # the others are in `make test`, too

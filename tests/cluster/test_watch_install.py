@@ -13,8 +13,8 @@ from pgprovision.tasks.timer import HERE, Timer
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import PRIMARY
-from tests.laws.postgres.server import Silent
-from tests.person import Person
+from tests.support.cli_user import Person
+from tests.support.postgres_machine import Silent
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 

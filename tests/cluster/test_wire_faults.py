@@ -15,7 +15,7 @@ from pgprovision.run.targets import Targets
 from pgprovision.transport import host, ssh
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.cluster.test_lock import BY_HAND, go_on, running, slow, under_way
-from tests.person import Person, finished
+from tests.support.cli_user import Person, finished
 
 pytestmark = pytest.mark.lab
 __all__ = ["slow"]  # pytest looks for fixtures among a module's names

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person
+from tests.support.cli_user import Person
 
 pytestmark = pytest.mark.lab
 

@@ -14,8 +14,8 @@ from pgprovision.operations.typed import confirmed
 from pgprovision.tasks.cloud import cloud_tiers
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.cloud import Notebook, do, inventory, listed, one, project, run
-from tests.simulator import SSH_KEY, Simulator
+from tests.support.cloud_cluster import Notebook, do, inventory, listed, one, project, run
+from tests.support.hetzner_simulator import SSH_KEY, Simulator
 
 KINDS = ("servers", "firewalls", "placement_groups", "networks", "ssh_keys")
 

@@ -12,8 +12,8 @@ from pgprovision.engine.loop import look_only
 from pgprovision.engine.model import Ask, Diff, Do, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.secret import Secret
-from tests.cloud import listed, one, project, run, server, tiers
-from tests.simulator import READER, TOKEN, Simulator, simulator
+from tests.support.cloud_cluster import listed, one, project, run, server, tiers
+from tests.support.hetzner_simulator import READER, TOKEN, Simulator, simulator
 
 CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/servers")
 

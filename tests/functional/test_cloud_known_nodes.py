@@ -11,8 +11,8 @@ from pgprovision.engine.model import Answer, Ask, Do, Impact, Report
 from pgprovision.errors import Refused
 from pgprovision.operations.destroy import doomed
 from pgprovision.tasks.cloud import cloud_tiers, known
-from tests.cloud import do, inventory, keys, listed, one, project, run
-from tests.simulator import OTHER, TOKEN, Simulator
+from tests.support.cloud_cluster import do, inventory, keys, listed, one, project, run
+from tests.support.hetzner_simulator import OTHER, TOKEN, Simulator
 
 IDENTIFIER = "7301234567890123456"
 MARKER = f'{{"cluster": "lab", "node": "db", "system_identifier": "{IDENTIFIER}"}}'

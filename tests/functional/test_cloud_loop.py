@@ -9,8 +9,18 @@ from pgprovision.engine.loop import look_only
 from pgprovision.engine.model import Do
 from pgprovision.errors import Refused
 from pgprovision.tasks.cloud import cloud_tiers
-from tests.cloud import Notebook, allowed, do, inventory, keys, listed, one, run, tiers
-from tests.simulator import SSH_KEY, Simulator
+from tests.support.cloud_cluster import (
+    Notebook,
+    allowed,
+    do,
+    inventory,
+    keys,
+    listed,
+    one,
+    run,
+    tiers,
+)
+from tests.support.hetzner_simulator import SSH_KEY, Simulator
 
 KINDS = ("networks", "placement_groups", "firewalls", "ssh_keys", "servers")
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 from pgprovision.cli.app import app
 from pgprovision.errors import CloudError
 from pgprovision.tasks.cloud import cloud_tiers, preflight
-from tests import folders
-from tests.cloud import inventory, listed, project, run
-from tests.simulator import TOKEN, Simulator, simulator
+from tests.support import inventory_folders
+from tests.support.cloud_cluster import inventory, listed, project, run
+from tests.support.hetzner_simulator import TOKEN, Simulator, simulator
 
 SOLD_OUT = frozenset({("ccx13", "ash")})
 REPLICA = "role: replica\nprivate_ip: 10.0.1.3\nserver_type: ccx23\n"
@@ -27,10 +27,10 @@ def short(tmp_path: Path) -> Iterator[Simulator]:
 
 def person(sim: Simulator, path: Path, *words: str) -> Result:
     """One command over an inventory of a ccx13 and a ccx23."""
-    folder = folders.Folder(path)
+    folder = inventory_folders.Folder(path)
     if not path.exists():
-        cluster = folders.HETZNER.replace("token:", f"endpoint: {sim.endpoint}\n  token:")
-        folder = folders.cloud(path, cluster)
+        cluster = inventory_folders.HETZNER.replace("token:", f"endpoint: {sim.endpoint}\n  token:")
+        folder = inventory_folders.cloud(path, cluster)
         folder.write("token", f"{TOKEN}\n")
         folder.write("nodes/db-2.yml", REPLICA)
     return CliRunner().invoke(app, ["-i", str(path), *words], standalone_mode=False)

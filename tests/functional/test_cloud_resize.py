@@ -15,8 +15,8 @@ from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import cloud_tiers
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.cloud import Notebook, allowed, inventory, listed, project, run
-from tests.simulator import TOKEN, Simulator, simulator
+from tests.support.cloud_cluster import Notebook, allowed, inventory, listed, project, run
+from tests.support.hetzner_simulator import TOKEN, Simulator, simulator
 
 
 class Killed(BaseException):

@@ -11,8 +11,8 @@ from pgprovision.clients.hetzner.project import SIDE_BY_SIDE, stages
 from pgprovision.engine.model import Do
 from pgprovision.errors import CloudError
 from pgprovision.lab.hypervisor import MachineSpec
-from tests.cloud import Notebook, listed, run, tiers
-from tests.simulator import PaperMachines, Simulator, simulator
+from tests.support.cloud_cluster import Notebook, listed, run, tiers
+from tests.support.hetzner_simulator import PaperMachines, Simulator, simulator
 
 
 @dataclass

@@ -16,8 +16,8 @@ from pgprovision.quote import sh
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.cloud import project
-from tests.simulator import Simulator
+from tests.support.cloud_cluster import project
+from tests.support.hetzner_simulator import Simulator
 
 
 @contextmanager

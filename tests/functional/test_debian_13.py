@@ -3,7 +3,7 @@
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.person import Person, newcomer
+from tests.support.cli_user import Person, newcomer
 
 pytestmark = pytest.mark.lab
 

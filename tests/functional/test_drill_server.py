@@ -8,8 +8,8 @@ import pytest
 from pgprovision.engine.model import Do, Impact, Tier
 from pgprovision.resources.hetzner.deleted_resource import Removal
 from pgprovision.tasks import cloud, drill
-from tests.cloud import Notebook, do, inventory, listed, run, tiers
-from tests.simulator import Simulator
+from tests.support.cloud_cluster import Notebook, do, inventory, listed, run, tiers
+from tests.support.hetzner_simulator import Simulator
 
 NAME = "lab-drill"
 

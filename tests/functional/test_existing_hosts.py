@@ -19,7 +19,7 @@ from hcloud.server_types import ServerType
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.person import BLOCK, Person, newcomer
+from tests.support.cli_user import BLOCK, Person, newcomer
 
 pytestmark = pytest.mark.lab
 

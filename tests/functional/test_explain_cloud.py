@@ -11,9 +11,9 @@ import pytest
 from pgprovision.cli.app import run as command_line
 from pgprovision.engine.loop import look_only
 from pgprovision.explain import Cloud, Machine, Places, runbook
-from tests import folders
-from tests.cloud import listed, one, run, tiers
-from tests.simulator import TOKEN, Simulator
+from tests.support import inventory_folders
+from tests.support.cloud_cluster import listed, one, run, tiers
+from tests.support.hetzner_simulator import TOKEN, Simulator
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("curl", "jq", "ssh-keygen"))), reason="needs curl, jq, ssh-keygen"
@@ -62,8 +62,10 @@ def test_explain_when_called_then_it_prints_the_plan_and_writes_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cluster = folders.HETZNER.replace("hetzner:\n", f"hetzner:\n  endpoint: {sim.endpoint}\n")
-    folder = folders.cloud(tmp_path, cluster)
+    cluster = inventory_folders.HETZNER.replace(
+        "hetzner:\n", f"hetzner:\n  endpoint: {sim.endpoint}\n"
+    )
+    folder = inventory_folders.cloud(tmp_path, cluster)
     folder.write("token", TOKEN)
     monkeypatch.setattr(sys, "argv", ["pgprovision", "-i", str(tmp_path), "explain"])
     before = sorted(path for path in tmp_path.rglob("*"))

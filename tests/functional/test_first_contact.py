@@ -17,8 +17,8 @@ from pgprovision.lab.manager import Lab
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import cloud_tiers, host_keys
-from tests.cloud import Notebook, allowed
-from tests.person import Person, newcomer
+from tests.support.cli_user import Person, newcomer
+from tests.support.cloud_cluster import Notebook, allowed
 
 NODE = "keys-1"
 STEPS = (

@@ -17,9 +17,9 @@ from pgprovision.lab.network import Network
 from pgprovision.lab.process import wait_until
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest import info
-from tests.mirror import serving
-from tests.outsiders import Stranger, inside, outside
-from tests.person import BLOCK, CHECKOUT, Person, newcomer
+from tests.support.cli_user import BLOCK, CHECKOUT, Person, newcomer
+from tests.support.package_mirror import serving
+from tests.support.port_scanner import Stranger, inside, outside
 
 pytestmark = pytest.mark.lab
 

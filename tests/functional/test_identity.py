@@ -9,9 +9,9 @@ import subprocess
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.functional.half_made import INITDB, SEED, Kills, killed, moments, watcher
-from tests.functional.traced import lasting, traced
-from tests.functional.whose import (
+from tests.support.cli_user import BLOCK, Person, finished, newcomer
+from tests.support.fsync_trace import lasting, traced
+from tests.support.host_state import (
     DATA,
     MARKER,
     NOTE,
@@ -25,7 +25,7 @@ from tests.functional.whose import (
     stopped,
     untouched,
 )
-from tests.person import BLOCK, Person, finished, newcomer
+from tests.support.interrupted_work import INITDB, SEED, Kills, killed, moments, watcher
 
 pytestmark = pytest.mark.lab
 

@@ -16,7 +16,7 @@ from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.network import private_card
 from pgprovision.lab.process import wait_until
-from tests.lab import Login
+from tests.support.temporary_lab import Login
 
 pytestmark = pytest.mark.lab
 

@@ -19,7 +19,7 @@ from pgprovision.lab.manager import Lab, clear_abandoned
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.process import wait_until
 from pgprovision.lab.s3 import rclone
-from tests.lab import Login, temporary_lab
+from tests.support.temporary_lab import Login, temporary_lab
 
 pytestmark = pytest.mark.lab
 

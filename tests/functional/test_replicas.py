@@ -11,7 +11,7 @@ import pytest
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.person import Person, Run, finished, newcomer
+from tests.support.cli_user import Person, Run, finished, newcomer
 
 pytestmark = pytest.mark.lab
 

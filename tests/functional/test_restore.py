@@ -13,8 +13,8 @@ import pytest
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.functional.whose import DATA, MARKER, asides
-from tests.person import Person, Run, newcomer
+from tests.support.cli_user import Person, Run, newcomer
+from tests.support.host_state import DATA, MARKER, asides
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import pytest
 
 from pgprovision.lab.manager import Lab
-from tests.canaries import leaks
-from tests.figures import keep
-from tests.hunt import (
+from tests.support.canary_secrets import leaks
+from tests.support.cli_user import newcomer
+from tests.support.result_files import keep
+from tests.support.secret_search import (
     ASSERTED,
     CONTROL,
     EVERYWHERE,
@@ -28,7 +29,6 @@ from tests.hunt import (
     searched,
     watched,
 )
-from tests.person import newcomer
 
 pytestmark = pytest.mark.lab
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import requests
 
-from tests.simulator import LAB, OTHER, READER, SSH_KEY, TOKEN, Simulator, simulator
+from tests.support.hetzner_simulator import LAB, OTHER, READER, SSH_KEY, TOKEN, Simulator, simulator
 
 
 def _code(answer: requests.Response) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator import SSH_KEY, TOKEN, Simulator
+from tests.support.hetzner_simulator import SSH_KEY, TOKEN, Simulator
 
 Cli = Callable[..., str]
 

@@ -5,7 +5,7 @@ import requests
 from hcloud import APIException
 from hcloud.actions import ActionFailedException
 
-from tests.simulator import SSH_KEY, TOKEN, Simulator
+from tests.support.hetzner_simulator import SSH_KEY, TOKEN, Simulator
 
 
 def test_fault_when_status_and_code_given_then_answered_and_nothing_done(sim: Simulator) -> None:

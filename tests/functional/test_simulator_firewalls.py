@@ -3,7 +3,7 @@
 from typing import Any
 
 from pgprovision.lab.hypervisor import Rule
-from tests.simulator import Simulator
+from tests.support.hetzner_simulator import Simulator
 
 _SSH = {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0"]}
 _PING = {"direction": "in", "protocol": "icmp", "source_ips": ["10.1.0.0/16"]}

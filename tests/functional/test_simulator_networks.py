@@ -4,7 +4,7 @@ from typing import Any
 
 from hcloud.networks import NetworkSubnet
 
-from tests.simulator import Simulator
+from tests.support.hetzner_simulator import Simulator
 
 
 def _server(sim: Simulator, name: str = "one", start: bool = False) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.simulator import PaperMachines, simulator
+from tests.support.hetzner_simulator import PaperMachines, simulator
 
 _WANTED = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
 

@@ -11,7 +11,7 @@ from hcloud.locations import Location
 from hcloud.server_types import ServerType
 from hcloud.servers.client import BoundServer
 
-from tests.simulator import SSH_KEY, PaperMachines, Simulator, simulator
+from tests.support.hetzner_simulator import SSH_KEY, PaperMachines, Simulator, simulator
 
 _WANTED = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pgprovision.lab.cloud.app import api_paths
-from tests.openapi import Judge, spec_path
-from tests.simulator import SSH_KEY, Simulator
+from tests.support.hetzner_openapi import Judge, spec_path
+from tests.support.hetzner_simulator import SSH_KEY, Simulator
 
 _SUBNET = {"type": "cloud", "ip_range": "10.0.1.0/24", "network_zone": "eu-central"}
 _RULE = {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0"]}

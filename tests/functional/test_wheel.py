@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import LAB_ENVIRONMENT
+from tests.support.inventory_folders import LAB_ENVIRONMENT
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SCRIPT = """

@@ -10,7 +10,7 @@ from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Ask, Diff, Do, Facts, Impact, Need, State, Tier, Waiting
 from tests.model.machines import State as WorldState
 from tests.model.machines import World, why
-from tests.unit.world import Called
+from tests.support.fake_resources import Called
 
 UNKNOWN = "(known once it is made)"
 

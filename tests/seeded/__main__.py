@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.figures import keep
 from tests.seeded import ROOT, Mistake, apply_words, mistakes
+from tests.support.result_files import keep
 
 NOT_COPIED = shutil.ignore_patterns(
     ".venv", ".git", "__pycache__", ".*_cache", ".hypothesis", ".vagrant", "dist"

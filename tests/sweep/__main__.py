@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.figures import commit
-from tests.lab import temporary_lab
-from tests.person import Person, finished, newcomer
+from tests.support.cli_user import Person, finished, newcomer
+from tests.support.result_files import commit
+from tests.support.temporary_lab import temporary_lab
 from tests.sweep import walk as walks
 from tests.sweep.walk import Walk, killed, machines, struck
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab import temporary_lab
-from tests.person import Person, Run, finished, newcomer
-from tests.spare import DATA, SPARE, drill_name, emptied, made, pin
+from tests.support.cli_user import Person, Run, finished, newcomer
+from tests.support.drill_host import DATA, SPARE, drill_name, emptied, made, pin
+from tests.support.temporary_lab import temporary_lab
 from tests.sweep.walk import LIMIT, Walk, judge
 
 CLUSTER = "rehearsed"

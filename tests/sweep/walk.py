@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pgprovision.lab.process import wait_until
-from tests.person import Person, Run, finished
+from tests.support.cli_user import Person, Run, finished
 
 PATIENCE = 1800  # seconds for one run: a busy machine is no fault
 LIMIT = 250  # points of one command; more means that it does not get further

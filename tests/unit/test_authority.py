@@ -9,7 +9,7 @@ from pgprovision import tls
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import certificate_authority
-from tests.folders import Folder, static
+from tests.support.inventory_folders import Folder, static
 
 
 def count(inventory: Inventory) -> int:

@@ -19,8 +19,8 @@ from pgprovision.resources.postgres.catalog import scram
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport import framing
-from tests.canaries import Canary, key, leaks, made, plain
-from tests.folders import Folder, copied
+from tests.support.canary_secrets import Canary, key, leaks, made, plain
+from tests.support.inventory_folders import Folder, copied
 
 OURS = str(Path(pgprovision.__file__).parent)
 PASSWORDS = ("rails.password", "reporting.password", "replicator.password", "pgbackrest.passphrase")

@@ -7,42 +7,46 @@ import pytest
 from pgprovision import errors
 from pgprovision.inventory.schema import json_schema
 from pgprovision.package_data import folder_of
-from tests import pages
+from tests.support import reference_docs
 
-README = pages.DOCS.parent / "README.md"
+README = reference_docs.DOCS.parent / "README.md"
 
 
 def subclasses(kind: type[errors.PgprovisionError]) -> set[type[errors.PgprovisionError]]:
     return {kind}.union(*(subclasses(one) for one in kind.__subclasses__()))
 
 
-@pytest.mark.parametrize("name", pages.pages())
+@pytest.mark.parametrize("name", reference_docs.pages())
 def test_page_when_the_program_changed_then_make_docs_was_run(name: str) -> None:
-    assert (pages.DOCS / name).read_text() == pages.pages()[name], "run `make docs`"
+    assert (reference_docs.DOCS / name).read_text() == reference_docs.pages()[name], (
+        "run `make docs`"
+    )
 
 
 def test_exit_codes_when_read_in_the_readme_then_all_of_them_are_there() -> None:
     codes = {0, 1} | {kind.exit_code for kind in subclasses(errors.PgprovisionError)}
     written = re.findall(r"^\| (\d+) \| .", README.read_text(), re.MULTILINE)
     assert sorted(codes) == [int(code) for code in written]
-    commands = (pages.DOCS / "commands.md").read_text()
+    commands = (reference_docs.DOCS / "commands.md").read_text()
     said = " ".join(commands.partition("Exit codes: ")[2].split())
     assert re.findall(r"(?:^|, )(\d+) [a-z]", said[:300]) == [str(code) for code in sorted(codes)]
 
 
 def test_template_when_shipped_then_it_is_in_the_documentation() -> None:
-    written = re.findall(r"^\| `([^`]+\.j2)` \|", (pages.DOCS / "templates.md").read_text(), re.M)
+    written = re.findall(
+        r"^\| `([^`]+\.j2)` \|", (reference_docs.DOCS / "templates.md").read_text(), re.M
+    )
     assert sorted(written) == sorted(path.name for path in folder_of("templates").iterdir())
 
 
 def test_command_when_shipped_then_it_says_what_it_does() -> None:
-    said = {words: command.__doc__ or "" for words, command in pages.commands()}
+    said = {words: command.__doc__ or "" for words, command in reference_docs.commands()}
     assert "pgprovision explain" in said and "pgprovision secrets init" in said
     assert [words for words, text in said.items() if len(text) < 20] == []
     unsaid = [
         f"{words} {name}"
-        for words, command in pages.commands()
-        for name, meaning, _ in pages.parameters(command)
+        for words, command in reference_docs.commands()
+        for name, meaning, _ in reference_docs.parameters(command)
         if len(meaning) < 10
     ]
     assert unsaid == []
@@ -81,7 +85,7 @@ def test_inventory_key_when_it_can_be_written_then_an_example_shows_it() -> None
 
 def test_manual_when_it_links_to_a_page_then_the_page_is_there() -> None:
     """Links between our own pages."""
-    for page in [README, *pages.DOCS.glob("*.md")]:
+    for page in [README, *reference_docs.DOCS.glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+\.md)", page.read_text()):
             if "://" not in link:
                 assert (page.parent / link).exists(), f"{page.name}: {link}"

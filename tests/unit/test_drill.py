@@ -31,7 +31,7 @@ from pgprovision.resources.postgres.server import scalar_query
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import drill as tasks
-from tests.folders import Folder, cloud
+from tests.support.inventory_folders import Folder, cloud
 
 WAL = "archive/main/15-1/0000000100000000"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from pgprovision.engine.loop import Approve, converge, look_only
 from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Tier, Waiting
 from pgprovision.errors import NotConverged, Refused, StepFailed, Unreachable
-from tests.unit.world import Seen, Thing, World
+from tests.support.fake_resources import Seen, Thing, World
 
 
 def everything(changes: Sequence[Change]) -> Impact:

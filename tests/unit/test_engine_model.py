@@ -14,11 +14,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pgprovision.engine import loop, observe
 from pgprovision.transport import host
-from tests.figures import keep
 from tests.model.calm import Calm
 from tests.model.judged import Judged, counted
 from tests.model.troubled import Troubled
 from tests.model.wires import InTurn
+from tests.support.result_files import keep
 
 EXAMPLES = int(os.environ.get("PGP_EXAMPLES", "0"))
 

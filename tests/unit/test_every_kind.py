@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 from pgprovision import resources
 from pgprovision.engine.model import Resource
-from tests.by_hand import APART, BY_HAND, SELDOM, Named
+from tests.support.manual_changes import APART, BY_HAND, SELDOM, Named
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -15,7 +15,7 @@ from pgprovision.hetzner_labels import labels
 from pgprovision.resources.hetzner.host_key import HostKey, user_data
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.cloud import CLUSTER, Notebook, allowed, host_key, keys
+from tests.support.cloud_cluster import CLUSTER, Notebook, allowed, host_key, keys
 
 
 @dataclass

@@ -21,7 +21,7 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
-from tests.folders import lab
+from tests.support.inventory_folders import lab
 from tests.unit.test_postgres_cases import SERVER
 
 IDENTITY = Identity(on="db-1", cluster="c", node="db-1", instance=Instance(), identifier="71")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import CLUSTER, static
+from tests.support.inventory_folders import CLUSTER, static
 
 SPLIT = """\
 cluster: books

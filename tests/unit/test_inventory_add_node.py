@@ -6,7 +6,7 @@ import pytest
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import NewNode, add_node
-from tests.folders import CLUSTER, HETZNER, cloud, static
+from tests.support.inventory_folders import CLUSTER, HETZNER, cloud, static
 
 
 def _files(path: Path) -> dict[str, bytes]:

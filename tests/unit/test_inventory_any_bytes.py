@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgprovision.inventory import BadInventory, load
-from tests.folders import CLUSTER, HETZNER, static
-from tests.fuzz import PIECES, Ground
+from tests.support.inventory_folders import CLUSTER, HETZNER, static
+from tests.support.inventory_fuzzer import PIECES, Ground
 
 
 @pytest.fixture(scope="module")

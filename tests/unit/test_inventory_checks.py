@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import CLOUD_PRIMARY, CLUSTER, HETZNER, PRIMARY, cloud, static
+from tests.support.inventory_folders import CLOUD_PRIMARY, CLUSTER, HETZNER, PRIMARY, cloud, static
 
 REPLICA = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
 

@@ -12,7 +12,7 @@ from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.operations.typed import confirmed
-from tests.folders import CLUSTER, Folder, static
+from tests.support.inventory_folders import CLUSTER, Folder, static
 
 Line = Callable[..., tuple[int, str, str]]
 BAD = "postgres: {prot: 5433, settings: {work_memm: 1MB}}\nssh: {user: -x}\n"

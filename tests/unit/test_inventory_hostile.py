@@ -29,8 +29,8 @@ from pgprovision.resources.postgres.configuration import pg_hba_parser
 from pgprovision.resources.postgres.configuration.pg_hba_rules import SCRAM, HbaRule
 from pgprovision.resources.postgres.configuration.settings_parser import values_in
 from pgprovision.secret import Secret
-from tests.folders import HETZNER, Folder, cloud
-from tests.hostile import EMBEDDED, STRINGS
+from tests.support.injection_strings import EMBEDDED, STRINGS
+from tests.support.inventory_folders import HETZNER, Folder, cloud
 
 HOSTILE = (*STRINGS, *EMBEDDED)
 KEYS = {

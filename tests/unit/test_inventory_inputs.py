@@ -18,7 +18,15 @@ from pgprovision.inventory.loader.loader import complete, documents, validated
 from pgprovision.inventory.loader.tags import Sources
 from pgprovision.inventory.loader.yaml_document import Document, read
 from pgprovision.inventory.problems import Complaint, Loc
-from tests.folders import CLOUD_PRIMARY, CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
+from tests.support.inventory_folders import (
+    CLOUD_PRIMARY,
+    CLUSTER,
+    HETZNER,
+    PRIMARY,
+    Folder,
+    cloud,
+    static,
+)
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "inputs").glob("*.yml"))
 BACKUP = """\

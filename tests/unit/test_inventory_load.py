@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pgprovision.inventory import load
 from pgprovision.secret import Secret
-from tests.folders import CLUSTER, PRIMARY, cloud, lab, static
+from tests.support.inventory_folders import CLUSTER, PRIMARY, cloud, lab, static
 
 
 def test_static_inventory_loads_with_every_default(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory import BadInventory, load, make_secrets, missing_secrets
-from tests.folders import CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
+from tests.support.inventory_folders import CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
 
 RAILS = "!file secrets/rails.password"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.inventory import NewNode, add_node, load
-from tests.folders import copied
+from tests.support.inventory_folders import copied
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import CLUSTER, HETZNER, PRIMARY, cloud, static
+from tests.support.inventory_folders import CLUSTER, HETZNER, PRIMARY, cloud, static
 
 
 def _postgres(text: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import CLUSTER, PRIMARY, Folder, static
+from tests.support.inventory_folders import CLUSTER, PRIMARY, Folder, static
 
 
 def test_missing_folder_is_one_complaint_per_file(tmp_path: Path) -> None:

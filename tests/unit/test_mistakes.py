@@ -28,10 +28,10 @@ from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
 from pgprovision.transport.lock import Claim, command, take
-from tests import folders
 from tests.model.machines import Machine
 from tests.model.wires import LockLine
-from tests.unit.world import Seen, Thing, World
+from tests.support import inventory_folders
+from tests.support.fake_resources import Seen, Thing, World
 
 HOLDER = Holder("me", "here", "now", "up", "run")
 ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
@@ -175,7 +175,7 @@ def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
 def test_F2_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = load(folders.lab(tmp_path / "inventory", monkeypatch.setenv))
+    inventory = load(inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv))
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     mine = [r for t in wishes for r in t.resources if r.on == inventory.primary.name]
     (cluster,) = [r for r in mine if r.kind == "postgres cluster"]
@@ -189,7 +189,7 @@ def test_F2_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debia
 def test_F67_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = load(folders.lab(tmp_path / "inventory", monkeypatch.setenv))
+    inventory = load(inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv))
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     name = inventory.primary.name
     mine = [(t.title, r.kind) for t in wishes for r in t.resources if r.on == name]

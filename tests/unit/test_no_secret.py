@@ -18,7 +18,7 @@ from pgprovision.resources.system.file import File
 from pgprovision.run.observers import Watchers
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
-from tests import folders
+from tests.support import inventory_folders
 from tests.unit.test_runbook import Nowhere
 
 VARIABLES = {
@@ -88,7 +88,7 @@ def test_V14_everything_told_when_only_secrets_differ_then_is_the_same(
     for flavour in ("one", "other"):
         folder = tmp_path / flavour / "inventory"
         if flavour == "one":
-            folders.lab(folder, monkeypatch.setenv)
+            inventory_folders.lab(folder, monkeypatch.setenv)
             add_node(folder, NewNode(name="server-postgres-2"))
         else:
             another(tmp_path / "one" / "inventory", folder)

@@ -16,9 +16,9 @@ from pgprovision.engine.model import Do, Impact, Tier
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.record import Record, chain, read, verify, verifying
 from pgprovision.run.observers import Watchers
-from tests import pages
-from tests.unit.records import CLUSTER, change, done, fill, lines, small_disk, state
-from tests.unit.world import Seen, Thing, World
+from tests.support import reference_docs
+from tests.support.fake_resources import Seen, Thing, World
+from tests.support.run_records import CLUSTER, change, done, fill, lines, small_disk, state
 
 __all__ = ["small_disk", "state"]
 
@@ -199,7 +199,7 @@ def test_files_when_made_then_they_are_private_whatever_the_umask() -> None:
 
 
 def test_page_when_a_record_is_written_then_every_field_of_it_is_explained() -> None:
-    page = (pages.DOCS / "records.md").read_text()
+    page = (reference_docs.DOCS / "records.md").read_text()
     record = Record(CLUSTER, "up", plan=[change()])
     record.tier("things")
     record.acting([change()])

@@ -12,7 +12,7 @@ from pgprovision import resources
 from pgprovision.engine.model import Change, Diff, Do, Impact, Resource, State
 from pgprovision.record.undo import BACKUPS, CLOUD, DATA, EFFECTS, undo
 from pgprovision.resources.hetzner import hetzner_resource
-from tests.unit.world import Thing
+from tests.support.fake_resources import Thing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.record import Record, by_id, read, verify
-from tests.unit.records import CLUSTER, change, done, state
+from tests.support.run_records import CLUSTER, change, done, state
 
 __all__ = ["state"]
 

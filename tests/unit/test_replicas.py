@@ -29,7 +29,7 @@ from pgprovision.resources.postgres.server.snapshot import Database, Server, Sna
 from pgprovision.resources.postgres.server.split_brain import LiveRoles, judge
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import tiers
-from tests.folders import lab, static
+from tests.support.inventory_folders import lab, static
 from tests.unit.test_postgres_cases import SERVER, answer
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -25,7 +25,7 @@ from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import UNASKED, JobState
 from pgprovision.tasks import tiers
-from tests.folders import static
+from tests.support.inventory_folders import static
 from tests.unit.test_pgbackrest_info import FULL, STANZA
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -215,7 +215,7 @@ def test_F117_vacancy_when_anybody_elses_data_are_there_is_refused(
 @pytest.fixture
 def past(tmp_path: Path) -> Inventory:
     """A primary, a replica and a copy, with backups."""
-    from tests.folders import CLUSTER
+    from tests.support.inventory_folders import CLUSTER
 
     folder = static(tmp_path, CLUSTER + BACKUP)
     folder.write("key", "AKIAEXAMPLE")

@@ -12,7 +12,7 @@ from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import rotate_password
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
-from tests.folders import Folder, static
+from tests.support.inventory_folders import Folder, static
 from tests.unit.test_postgres_cases import ROW, SERVER
 
 SPLIT = """\

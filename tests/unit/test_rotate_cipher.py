@@ -9,7 +9,7 @@ from pgprovision.errors import Refused
 from pgprovision.inventory import load
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.rotate_passphrase import Step, change, next_step
-from tests.folders import lab
+from tests.support.inventory_folders import lab
 
 NOW = datetime(2026, 11, 29, 7, 0, tzinfo=UTC)
 

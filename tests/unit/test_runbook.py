@@ -27,7 +27,7 @@ from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests import folders
+from tests.support import inventory_folders
 
 SHELLS = ("sh", "bash")
 ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
@@ -124,7 +124,7 @@ def test_inventory_when_explained_whole_then_it_is_shell_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = {"HCLOUD_TOKEN": "canary-token", "PGPROVISION_LAB_S3_SECRET": "canary-s3"}
-    folder = folders.lab(tmp_path / "inventory", monkeypatch.setenv)
+    folder = inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     add_node(folder, NewNode(name="server-postgres-2"))

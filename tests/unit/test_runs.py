@@ -12,8 +12,8 @@ from pgprovision.errors import Refused
 from pgprovision.record import read
 from pgprovision.resources.system.file import Directory
 from pgprovision.run.run import run
-from tests.folders import static
-from tests.unit.records import CLUSTER, done, fill, small_disk, state
+from tests.support.inventory_folders import static
+from tests.support.run_records import CLUSTER, done, fill, small_disk, state
 
 __all__ = ["small_disk", "state"]
 

@@ -8,7 +8,7 @@ import pytest
 from pgprovision.engine.model import Change, Diff, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.run import saved_plan
-from tests.unit.world import Thing
+from tests.support.fake_resources import Thing
 
 
 def change(name: str = "x", before: State | None = None, **wish: str) -> Change:

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.trust import ids, newest, page, programme, shown
+from tests.support.trust_report import ids, newest, page, programme, shown
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_x" name="test_F1_F5_run_when_killed_then_goes_on"/>

@@ -10,7 +10,7 @@ from pgprovision.errors import Refused
 from pgprovision.lock_holder import Holder, readable
 from pgprovision.record import verify
 from pgprovision.resources.node.identity import Found, judge
-from tests.unit.records import done, state
+from tests.support.run_records import done, state
 from tests.unit.test_identity import CLAIM, FULL, IDENTITY, MARKER
 
 __all__ = ["state"]

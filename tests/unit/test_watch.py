@@ -20,8 +20,8 @@ from pgprovision.inventory import load, watch_file
 from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.watch_file import MailTo, WatchFile
 from pgprovision.secret import Secret
-from tests.folders import lab
-from tests.http import Heard, listening
+from tests.support.http_receiver import Heard, listening
+from tests.support.inventory_folders import lab
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 

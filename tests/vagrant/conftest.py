@@ -15,7 +15,7 @@ from pgprovision.engine.model import Ask, Waiting
 from pgprovision.errors import Unreachable
 from pgprovision.inventory import load
 from pgprovision.run.targets import Targets
-from tests.person import CHECKOUT, Run
+from tests.support.cli_user import CHECKOUT, Run
 
 INVENTORY = "PGPROVISION_VAGRANT_INVENTORY"
 PRIMARY, REPLICA = "pg1", "pg2"

@@ -100,7 +100,7 @@ def test_B4_data_when_provisioned_are_mounted_without_access_times(own_kernel: C
 def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     provisioned: Cluster,
 ) -> None:
-    """What tests/by_hand.py cannot break in a container."""
+    """What tests/support/manual_changes.py cannot break in a container."""
     machine = with_kernel(provisioned)
     machine.shell(PRIMARY, "sysctl -qw vm.swappiness=60 vm.nr_hugepages=0")
     machine.shell(

@@ -20,8 +20,8 @@ from pgprovision.resources.system.file import File
 from pgprovision.resources.system.packages import PackageSet
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
-from tests.lab import temporary_lab, why_not
-from tests.laws.backup.machine import NAME, Machine
+from tests.support.backup_machine import NAME, Machine
+from tests.support.temporary_lab import temporary_lab, why_not
 
 CA = "/etc/pgbackrest-ca.crt"
 INSTANCE = Instance()

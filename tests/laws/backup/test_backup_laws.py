@@ -12,8 +12,8 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import UNASKED, Job
 from pgprovision.resources.system.unit import Unit
 from tests.laws.backup.conftest import World
-from tests.laws.backup.machine import NAME
-from tests.laws.postgres.server import Silent
+from tests.support.backup_machine import NAME
+from tests.support.postgres_machine import Silent
 
 pytestmark = pytest.mark.lab
 

@@ -17,8 +17,8 @@ from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from tests.laws.backup.conftest import World
-from tests.laws.backup.machine import NAME
-from tests.toxic_store import ToxicStore, toxic_store
+from tests.support.backup_machine import NAME
+from tests.support.object_store_faults import ToxicStore, toxic_store
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 

@@ -23,9 +23,9 @@ from pgprovision.resources.data_directory.restore import JOB, Restored
 from pgprovision.resources.pgbackrest.info import Backup, parse
 from pgprovision.resources.postgres.server.instance import Instance, note
 from tests.laws.backup.conftest import World
-from tests.laws.backup.machine import NAME, Machine
 from tests.laws.backup.test_backup_laws import Deserter, Killed
-from tests.laws.postgres.server import Silent
+from tests.support.backup_machine import NAME, Machine
+from tests.support.postgres_machine import Silent
 
 pytestmark = pytest.mark.lab
 long = pytest.mark.backups  # the others are in `make test`, too

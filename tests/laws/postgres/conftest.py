@@ -3,13 +3,13 @@ from collections.abc import Iterator
 import pytest
 
 from pgprovision.resources.postgres.server.instance import Instance
-from tests.laws.postgres import server
+from tests.support import postgres_machine
 
 
 @pytest.fixture(scope="module")
 def instance() -> Iterator[Instance]:
     """A real PostgreSQL for this file."""
-    if reason := server.missing():
+    if reason := postgres_machine.missing():
         pytest.skip(f"no PostgreSQL to test with: {reason}")
-    with server.running() as instance:
+    with postgres_machine.running() as instance:
         yield instance

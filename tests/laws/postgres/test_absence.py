@@ -10,7 +10,7 @@ from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
-from tests.laws.postgres.server import HERE, plan, run, sql
+from tests.support.postgres_machine import HERE, plan, run, sql
 
 LEAVER, SHOP = 'the "old" app', "it's a = \\shop"
 

@@ -14,8 +14,8 @@ from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.tasks import postgres
 from pgprovision.tasks.paths import snapshot
-from tests.folders import PRIMARY, Folder, static
-from tests.laws.postgres.server import HERE, plan, run, sql
+from tests.support.inventory_folders import PRIMARY, Folder, static
+from tests.support.postgres_machine import HERE, plan, run, sql
 
 CLUSTER = """\
 cluster: books

@@ -18,7 +18,7 @@ from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
-from tests.laws.postgres.server import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, plan, run, shell, sql
 
 Wishes = Mapping[str, CatalogObject]
 

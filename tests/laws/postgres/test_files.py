@@ -29,7 +29,7 @@ from pgprovision.resources.postgres.server.reload import reload
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.laws.postgres.server import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, plan, run, shell, sql
 
 GB = 1 << 30
 HOSTILE = ("it's", 'a"b', "with space", "a,b", "a#b", "+plus", "@at", "all", "ünï", "back\\slash")

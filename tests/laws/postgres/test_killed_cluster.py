@@ -12,7 +12,7 @@ import pytest
 
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.server.instance import Instance, note
-from tests.laws.postgres.server import HERE, missing, plan, run
+from tests.support.postgres_machine import HERE, missing, plan, run
 
 # Seconds; it takes one or two. Where it was faster, there is nothing half made.
 SWEEP = os.environ.get("PGP_SWEEP")

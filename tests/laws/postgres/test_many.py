@@ -9,8 +9,8 @@ from pgprovision.resources.postgres.server.snapshot import SHARE
 from pgprovision.tasks import configuration, postgres
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.folders import static
-from tests.laws.postgres.server import HERE, Silent, sql, yes
+from tests.support.inventory_folders import static
+from tests.support.postgres_machine import HERE, Silent, sql, yes
 
 DATABASES = SHARE + 2  # more than one session looks into
 ROLES = 20

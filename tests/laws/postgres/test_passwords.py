@@ -12,7 +12,7 @@ from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
-from tests.laws.postgres.server import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, plan, run, shell, sql
 
 NUMBER = 1000
 ALPHABETS = (  # what a person's keyboard gives, what SASLprep maps, forbids, and what it never saw

@@ -11,7 +11,7 @@ from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.laws.postgres.server import HERE, sql
+from tests.support.postgres_machine import HERE, sql
 
 
 def say(instance: Instance, *statements: str) -> list[Do]:

@@ -10,7 +10,7 @@ from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.laws.postgres.server import HERE, plan, run, running, shell, sql
+from tests.support.postgres_machine import HERE, plan, run, running, shell, sql
 
 
 def look(snapshot: Snapshot) -> Server:

@@ -23,7 +23,7 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
-from tests.laws.postgres.server import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, plan, run, shell, sql
 
 NOW = datetime.now(UTC)
 NODE = "node-1"

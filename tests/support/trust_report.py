@@ -1,6 +1,6 @@
 """`make trust`: what was shown, by id, from the suite's own report and the latest result files.
 
-python -m tests.trust results/tests.xml results   writes docs/trust.md
+python -m tests.support.trust_report results/tests.xml results   writes docs/trust.md
 """
 
 import json

@@ -10,7 +10,7 @@ from pgprovision.lab.console import enter
 from pgprovision.lab.machines.folder import Folder
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.laws.postgres.server import Silent
+from tests.support.postgres_machine import Silent
 
 NAME = "machine"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.person import Person
+from tests.support.cli_user import Person
 
 CALLS = "fsync,fdatasync,syncfs,rename,renameat,renameat2"
 SYNC = re.compile(r"(?:fsync|fdatasync|syncfs)\(\d+<([^>]+)>")

@@ -1,4 +1,4 @@
-"""`python -m tests.sniff FOLDER`: every byte that passes the cards of this network namespace, a
+"""`python -m tests.support.packet_capture FOLDER`: every byte that passes the cards of this network namespace, a
 file for each direction of each connection. Ends on SIGTERM, with the number of packets it missed in
 the file `missed`."""
 

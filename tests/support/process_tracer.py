@@ -1,4 +1,4 @@
-"""`python -m tests.watch LAB FOLDER PID MACHINE...`: what every process on a lab's machines is
+"""`python -m tests.support.process_tracer LAB FOLDER PID MACHINE...`: what every process on a lab's machines is
 started with, and every byte on their wires; and the arguments of whatever process PID starts here.
 
 Processes are traced from the machine's boot on; at each exec, and every 50 ms besides, arguments
@@ -110,7 +110,7 @@ class Watch:
     def _sniff(self, init: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         there = ["nsenter", f"--net=/proc/{init}/ns/net"]
-        words = [sys.executable, "-m", "tests.sniff", str(folder)]
+        words = [sys.executable, "-m", "tests.support.packet_capture", str(folder)]
         self._sniffers.append(subprocess.Popen([*there, *words]))
 
     def _end(self, number: int, frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hcloud.firewalls import FirewallRule
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.person import Person
+from tests.support.cli_user import Person
 
 CONF = "/etc/postgresql/15/main"
 BACKUP_CONF = "/etc/pgbackrest/pgbackrest.conf"

@@ -20,7 +20,7 @@ from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.simulator import SSH_KEY, TOKEN, Simulator
+from tests.support.hetzner_simulator import SSH_KEY, TOKEN, Simulator
 
 CLUSTER = "lab"
 

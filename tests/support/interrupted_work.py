@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.process import wait_until
-from tests.functional.whose import DATA, NOTE
-from tests.person import Person, Run, finished
+from tests.support.cli_user import Person, Run, finished
+from tests.support.host_state import DATA, NOTE
 
 
 def moments(few: Sequence[float], most: float) -> tuple[float, ...]:

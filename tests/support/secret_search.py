@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.process import wait_until
-from tests.canaries import Canary, below, key, made, patterns, plain
-from tests.person import CHECKOUT, Person, Run
+from tests.support.canary_secrets import Canary, below, key, made, patterns, plain
+from tests.support.cli_user import CHECKOUT, Person, Run
 
 FIRST, SECOND = "canary-1", "canary-2"
 KILLED = -9
@@ -173,9 +173,11 @@ def _agent(person: Hunted) -> Iterator[None]:
 
 @contextmanager
 def _watched(hunt: Hunt) -> Iterator[None]:
-    """See tests/watch.py."""
+    """See tests/support/process_tracer.py."""
     words = [hunt.person.lab.name, str(hunt.folder), str(os.getpid()), FIRST, SECOND]
-    with subprocess.Popen([sys.executable, "-m", "tests.watch", *words], cwd=CHECKOUT) as watch:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.process_tracer", *words], cwd=CHECKOUT
+    ) as watch:
         try:
             while not (hunt.folder / "ready").exists():
                 assert watch.poll() is None

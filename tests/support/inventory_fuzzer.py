@@ -25,9 +25,9 @@ from pgprovision.inventory.loader.loader import documents, validated
 from pgprovision.inventory.loader.tags import Sources
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tasks import tiers
-from tests.figures import keep
-from tests.folders import INVENTORIES, copied
-from tests.hostile import STRINGS
+from tests.support.injection_strings import STRINGS
+from tests.support.inventory_folders import INVENTORIES, copied
+from tests.support.result_files import keep
 
 PIECES = [
     *"\n\t :-[]{},#&*!|>'\"%@`?",
@@ -205,7 +205,7 @@ def _scalar(text: object) -> yaml.ScalarNode:
 
 
 def main() -> int:
-    """`python -m tests.fuzz [COUNT] [SEED]`: the count and the seed, how all ended, how fast."""
+    """`python -m tests.support.inventory_fuzzer [COUNT] [SEED]`: the count and the seed, how all ended, how fast."""
     count, seed = (int(word) for word in [*sys.argv[1:], *("100000", "1")[len(sys.argv) - 1 :]])
     os.environ.pop("HCLOUD_TOKEN", None)
     with tempfile.TemporaryDirectory() as name:

@@ -11,7 +11,7 @@ import pytest
 
 from pgprovision.engine.model import Change, Diff, Impact, State
 from pgprovision.record import Record, folder
-from tests.unit.world import Thing
+from tests.support.fake_resources import Thing
 
 CLUSTER = "hcb-lab"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.person import Person
+from tests.support.cli_user import Person
 
 DATA = "/var/lib/postgresql/15/main"
 NOTE = f"{DATA}.pgprovision-making"

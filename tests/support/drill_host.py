@@ -7,7 +7,7 @@ from hcloud.images import Image
 from hcloud.server_types import ServerType
 
 from pgprovision.lab.process import wait_until
-from tests.person import Person
+from tests.support.cli_user import Person
 
 SPARE = "spare"
 DATA = "/var/lib/postgresql/15/main"
