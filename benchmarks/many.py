@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pgprovision.inventory import make_secrets
 from pgprovision.inventory.edit.atomic_write import write_new
 from pgprovision.inventory.edit.rewritable_secrets import password
+from pgprovision.inventory.edit.secrets import make_secrets
 
 DATABASES, ROLES, LINES = 500, 2000, 5000
 

@@ -8,10 +8,10 @@ import typer
 from pgprovision import report
 from pgprovision.cli.converge import select
 from pgprovision.cli.options import Json, Options
-from pgprovision.cli.replica import typing_of
 from pgprovision.engine.model import Answer, Ask, Tier
 from pgprovision.errors import InventoryError, Unreachable
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.run.approval import typing_of
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def adopt(
     `up` would change.
     """
     from pgprovision.operations import adopt as operation
-    from pgprovision.operations.typed import confirmed
+    from pgprovision.run.approval import confirmed
 
     options: Options = context.obj
     inventory = load(options.inventory)

@@ -4,7 +4,7 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Options
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
 
 app = typer.Typer(no_args_is_help=True)

@@ -1,6 +1,5 @@
 """plan, drift, up: one call with three approvals."""
 
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
@@ -9,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.loop import Approve, look_only
 from pgprovision.engine.model import Change, Impact, Report, Tier
-from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import load
+from pgprovision.errors import InventoryError
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.run.approval import approval
 from pgprovision.run.run import run
 from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
@@ -113,28 +112,6 @@ def select(inventory: Inventory, scope: str) -> tuple[Node, ...]:
         names = ", ".join(["primary", "replicas", "all", *(n.name for n in inventory.nodes)])
         raise InventoryError(f"no node is called {scope!r}", next=f"one of: {names}")
     return chosen
-
-
-def approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
-    """Shows the plan and asks; without a terminal only --yes will do."""
-
-    def approve(changes: Sequence[Change]) -> Impact | None:
-        if not quiet:
-            report.show_changes(changes, sys.stderr)
-        if not any(change.actions for change in changes):
-            return ceiling
-        if yes:
-            return ceiling
-        if not sys.stdin.isatty():
-            raise Refused(
-                "there is no terminal to ask on, and no --yes",
-                done="nothing was touched",
-                next="read the plan above, then run the same command with --yes",
-            )
-        typer.confirm(f"\n{len(changes)} changes. Go on?", abort=True, err=True)
-        return ceiling
-
-    return approve
 
 
 def run_nodes(

@@ -10,7 +10,7 @@ from pgprovision import report
 from pgprovision.cli.options import Json, Options
 from pgprovision.engine.model import Tier
 from pgprovision.errors import Refused
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def destroy(
     """
     from pgprovision.operations.destroy import doomed
     from pgprovision.operations.split_brain import refuse_split
-    from pgprovision.operations.typed import confirmed
+    from pgprovision.run.approval import confirmed
 
     options: Options = context.obj
     inventory = load(options.inventory)

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from pgprovision import record, report
-from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.cli.runs import one
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, PgprovisionError
-from pgprovision.inventory import cluster_name, load
+from pgprovision.inventory.loader.cluster_name import cluster_name
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.run.approval import approval
 
 VERSION = 1
 app = typer.Typer(invoke_without_command=True)

@@ -7,7 +7,7 @@ from pgprovision.cli.converge import Scope, select, wishes
 from pgprovision.cli.options import Options
 from pgprovision.engine.loop import CLOUD, converge, look_only
 from pgprovision.explain import Cloud, Machine, Places, runbook
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.run.observers import Watchers

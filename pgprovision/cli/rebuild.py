@@ -8,10 +8,10 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options
-from pgprovision.cli.replica import typing_of
 from pgprovision.cli.restore import told
 from pgprovision.engine.model import Tier
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.run.approval import typing_of
 from pgprovision.run.run import run
 from pgprovision.server_offers import Quote
 
@@ -36,13 +36,13 @@ def rebuild(
     part took. Refused while a node still has its data. Afterwards `up` brings the replicas back.
     """
     from pgprovision.operations.restore import rebuild as operation
-    from pgprovision.operations.restore import restore
-    from pgprovision.operations.typed import confirmed
+    from pgprovision.operations.restore import restorable
+    from pgprovision.run.approval import confirmed
     from pgprovision.tasks.cloud import preflight
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    restore.backups_of(inventory)
+    restorable.backups_of(inventory)
     nodes, phases, began = (inventory.primary,), report.Phases(), datetime.now(UTC)
 
     def wishes(targets: "Targets") -> Sequence[Tier]:

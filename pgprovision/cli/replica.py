@@ -1,6 +1,5 @@
 """add-replica, re-clone, remove-replica: the life of a replica, each the one loop."""
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
@@ -10,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import Allow, AllowOption, approval, run_nodes
+from pgprovision.cli.converge import Allow, AllowOption, run_nodes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError
-from pgprovision.inventory import NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.run.approval import approval, typing_of
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Js
     was complete, `up NAME` goes on with it.
     """
     from pgprovision.operations import reclone as operation
-    from pgprovision.operations.typed import confirmed
+    from pgprovision.run.approval import confirmed
     from pgprovision.tasks.paths import instance, snapshot
 
     options: Options = context.obj
@@ -129,7 +130,7 @@ def remove_replica(
     it also drops the slot of a replica whose file was removed by hand.
     """
     from pgprovision.operations import remove_replica as operation
-    from pgprovision.operations.typed import confirmed
+    from pgprovision.run.approval import confirmed
 
     options: Options = context.obj
     inventory = load(options.inventory)
@@ -176,16 +177,3 @@ def _peers(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, .
         if node not in found:
             report.say_aside(f"{node.name} does not answer or is not finished: left as it is")
     return found
-
-
-def typing_of(question: str, confirm: str) -> "partial[str]":
-    return partial(_typed, question, confirm)
-
-
-def _typed(question: str, confirm: str, names: Sequence[str]) -> str:
-    """What was given beforehand, or what a person types now."""
-    for name in names:
-        report.say_aside(name)
-    if confirm or not sys.stdin.isatty():
-        return confirm
-    return str(typer.prompt(question, err=True))

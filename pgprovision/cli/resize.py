@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import approval
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.run.approval import approval
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import approval, wishes
+from pgprovision.cli.converge import wishes
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.replica import typing_of
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Unreachable
-from pgprovision.inventory import NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import UNTOUCHED, Target, target
+from pgprovision.run.approval import approval, typing_of
 from pgprovision.run.run import run
 from pgprovision.server_offers import Quote
 
@@ -109,16 +110,16 @@ def restore(
 @app.command("plan")
 def plan(context: typer.Context, json: Json = False) -> int:
     """Show what can be restored, from when to when, on each timeline, and the backups' sizes."""
-    from pgprovision.operations.restore import restore as operation
+    from pgprovision.operations.restore import restorable
     from pgprovision.run.targets import Targets
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    operation.backups_of(inventory)
+    restorable.backups_of(inventory)
     with Targets(inventory) as targets:
         targets.ask_cloud()
-        sight = operation.see(inventory, targets)
-    document = operation.as_json(inventory.cluster, sight)
+        sight = restorable.see(inventory, targets)
+    document = restorable.as_json(inventory.cluster, sight)
     if json:
         report.emit(document)
     else:
@@ -133,16 +134,16 @@ def _declared(wish: Target) -> dict[str, object]:
 
 
 def _to(options: Options, new: NewNode, wish: Target, yes: bool, json: bool) -> int:
-    from pgprovision.operations.restore import restore as operation
+    from pgprovision.operations.restore import restorable
     from pgprovision.run.targets import Targets
     from pgprovision.tasks.cloud import preflight
 
     inventory = load(options.inventory)
-    operation.backups_of(inventory)
+    restorable.backups_of(inventory)
     with Targets(inventory) as targets:
         targets.ask_cloud()
         try:
-            choice = operation.see(inventory, targets).check(wish)
+            choice = restorable.see(inventory, targets).check(wish)
             report.say_aside(f"{wish}: from backup {choice.backup.label}")
         except Unreachable as error:
             report.say_aside(f"{error.what}\nthe new node will look for itself")
@@ -168,15 +169,16 @@ def _to(options: Options, new: NewNode, wish: Target, yes: bool, json: bool) -> 
 
 
 def _onto(options: Options, name: str, wish: Target, confirm: str, json: bool) -> int:
+    from pgprovision.operations.restore import restorable
     from pgprovision.operations.restore import restore as operation
-    from pgprovision.operations.typed import confirmed
+    from pgprovision.run.approval import confirmed
 
     inventory = load(options.inventory)
-    operation.backups_of(inventory)
+    restorable.backups_of(inventory)
     node = operation.onto(inventory, name)
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        operation.see(inventory, targets).check(wish)
+        restorable.see(inventory, targets).check(wish)
         formers = operation.look(inventory, targets, node)
         return operation.tiers(inventory, node, wish, formers, datetime.now(UTC))
 

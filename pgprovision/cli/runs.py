@@ -9,7 +9,7 @@ import typer
 from pgprovision import record, report
 from pgprovision.cli.options import Json, Options
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import cluster_name
+from pgprovision.inventory.loader.cluster_name import cluster_name
 
 VERSION = 1
 SHOWN = 5  # names in a complaint

@@ -16,7 +16,7 @@ def group() -> None:
 @app.command("init")
 def init(context: typer.Context) -> None:
     """Make every missing secret file and the cluster's CA. What exists is never touched."""
-    from pgprovision.inventory import make_secrets
+    from pgprovision.inventory.edit.secrets import make_secrets
 
     options: Options = context.obj
     made = make_secrets(options.inventory)

@@ -6,7 +6,7 @@ import typer
 
 from pgprovision import record, report
 from pgprovision.cli.options import Json, Options
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 
 
 def register(app: typer.Typer) -> None:

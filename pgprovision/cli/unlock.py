@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli.converge import approval, select
+from pgprovision.cli.converge import select
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.run.approval import approval
 from pgprovision.run.run import run
 
 

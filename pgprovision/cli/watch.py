@@ -10,7 +10,8 @@ import typer
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.errors import InventoryError, PgprovisionError, StoreError
-from pgprovision.inventory import load, watch_file
+from pgprovision.inventory import watch_file
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.watch_file import WatchFile
 
 if TYPE_CHECKING:

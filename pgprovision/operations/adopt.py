@@ -15,14 +15,8 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
 from pgprovision.quote import sh
 from pgprovision.resources.node import identity
-from pgprovision.resources.node.identity import (
-    CLAIM,
-    MARKER,
-    Found,
-    check_format,
-    fields,
-    system_identifier,
-)
+from pgprovision.resources.node.identity import CLAIM, MARKER, Found, check_format, fields
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.server.instance import Instance, note
 from pgprovision.resources.postgres.server.snapshot import Server
 from pgprovision.tasks import host

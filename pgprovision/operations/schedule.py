@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from pgprovision import report
-from pgprovision.cli.converge import approval
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.quote import sh
+from pgprovision.run.approval import approval
 from pgprovision.run.run import run
 from pgprovision.tasks.timer import Timer
 

@@ -178,10 +178,7 @@ def _seconds(interval: str | None) -> float:
 
 
 def _failing(archiver: Mapping[str, Any]) -> bool:
-    failed, good = (
-        archive_backlog.get("last_failed_time"),
-        archive_backlog.get("last_archived_time"),
-    )
+    failed, good = archiver.get("last_failed_time"), archiver.get("last_archived_time")
     return bool(failed) and (not good or str(failed) > str(good))
 
 

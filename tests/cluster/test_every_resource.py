@@ -8,7 +8,7 @@ import pytest
 from pgprovision.engine import observe
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Report, Tier
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import tiers
 from tests.support.backup_machine import yes

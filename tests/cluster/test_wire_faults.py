@@ -9,7 +9,7 @@ import pytest
 from pgprovision.engine.model import Ask, Do
 from pgprovision.engine.observe import Target
 from pgprovision.errors import OutcomeUnknown, Unreachable
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.lab.process import wait_until
 from pgprovision.run.targets import Targets
 from pgprovision.transport import host, ssh

@@ -10,7 +10,7 @@ from pgprovision.engine.model import Answer, Ask, Do, Report
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.operations.destroy import doomed
-from pgprovision.operations.typed import confirmed
+from pgprovision.run.approval import confirmed
 from pgprovision.tasks.cloud import cloud_tiers
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire

@@ -12,7 +12,8 @@ import pytest
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Do, Report, Tier
 from pgprovision.errors import Refused
-from pgprovision.inventory import Inventory, load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.lab.manager import Lab
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host

@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pgprovision.render as rendering
-from pgprovision.inventory import NewNode, add_node, load, make_secrets
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.edit.secrets import make_secrets
+from pgprovision.inventory.loader.loader import load
 from pgprovision.tasks import tiers
 from pgprovision.tasks.timer import Timer
 

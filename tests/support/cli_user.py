@@ -16,7 +16,7 @@ from hcloud import Client
 
 from pgprovision.lab.manager import Lab
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 LAB_INVENTORY = CHECKOUT / "inventories" / "lab"
 BLOCK = r"(?m)^{}:\n(?:[ #].*\n|\n)*"  # a top-level key of the inventory and all below it
 

@@ -13,7 +13,7 @@ from typing import Any
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
 Schema = dict[str, Any]
-_BESIDE = Path(__file__).parents[2] / "shared/data/hcloud-openapi.json"
+_BESIDE = Path(__file__).parents[3] / "shared/data/hcloud-openapi.json"
 
 _MEMBERS: Schema = {
     "type": "object",

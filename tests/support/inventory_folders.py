@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.inventory import BadInventory, Inventory, load, make_secrets
+from pgprovision.inventory.edit.secrets import make_secrets
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.problems import BadInventory
+from pgprovision.inventory.schema.cluster import Inventory
 
 CLUSTER = """\
 cluster: hcb-lab
@@ -25,7 +28,7 @@ hetzner:
   ssh_keys: [!file secrets/id_ed25519.pub]
 """
 CLOUD_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\n"
-INVENTORIES = Path(__file__).parent.parent / "inventories"
+INVENTORIES = Path(__file__).parents[2] / "inventories"
 LAB_ENVIRONMENT = {
     "HCLOUD_TOKEN": "token",
     "HCLOUD_ENDPOINT": "http://127.0.0.1:8080/v1",

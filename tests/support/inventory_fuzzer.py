@@ -20,9 +20,9 @@ from pathlib import Path
 import yaml
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory import BadInventory
 from pgprovision.inventory.loader.loader import documents, validated
 from pgprovision.inventory.loader.tags import Sources
+from pgprovision.inventory.problems import BadInventory
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tasks import tiers
 from tests.support.injection_strings import STRINGS
@@ -205,7 +205,7 @@ def _scalar(text: object) -> yaml.ScalarNode:
 
 
 def main() -> int:
-    """`python -m tests.support.inventory_fuzzer [COUNT] [SEED]`: the count and the seed, how all ended, how fast."""
+    """`python -m tests.support.inventory_fuzzer [COUNT] [SEED]`: how all ended, and how fast."""
     count, seed = (int(word) for word in [*sys.argv[1:], *("100000", "1")[len(sys.argv) - 1 :]])
     os.environ.pop("HCLOUD_TOKEN", None)
     with tempfile.TemporaryDirectory() as name:

@@ -1,6 +1,6 @@
-"""`python -m tests.support.packet_capture FOLDER`: every byte that passes the cards of this network namespace, a
-file for each direction of each connection. Ends on SIGTERM, with the number of packets it missed in
-the file `missed`."""
+"""`python -m tests.support.packet_capture FOLDER`: every byte that passes the cards of this
+network namespace, a file for each direction of each connection. Ends on SIGTERM, with
+the number of packets it missed in the file `missed`."""
 
 import signal
 import socket

@@ -1,5 +1,6 @@
-"""`python -m tests.support.process_tracer LAB FOLDER PID MACHINE...`: what every process on a lab's machines is
-started with, and every byte on their wires; and the arguments of whatever process PID starts here.
+"""`python -m tests.support.process_tracer LAB FOLDER PID MACHINE...`: what every process on a
+lab's machines is started with, and every byte on their wires; and the arguments of
+whatever process PID starts here.
 
 Processes are traced from the machine's boot on; at each exec, and every 50 ms besides, arguments
 and environment are written down. So a process of a millisecond is seen as well. Ends on SIGTERM.

@@ -14,7 +14,7 @@ from pgprovision.cli.app import app, options
 from pgprovision.inventory.schema import json_schema
 
 Command = Callable[..., object]
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 100
 MADE = "<!-- Made by `make docs` from the program itself: edit the texts there. -->\n"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 PAGE = HERE.parent / "docs" / "trust.md"
 AN_ID = re.compile(r"(?<![A-Za-z0-9])([FBSV]\d+)(?![A-Za-z0-9])")
 

@@ -14,7 +14,7 @@ import pytest
 import pgprovision
 from pgprovision.cli.app import _unexpected
 from pgprovision.engine.model import Diff
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.resources.postgres.catalog import scram
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 from pgprovision import resources
 from pgprovision.engine.model import Resource
@@ -20,8 +20,8 @@ def classes(of: type) -> Iterator[type]:
 
 
 def kinds() -> set[str]:
-    for module in iter_modules(resources.__path__):
-        import_module(f"{resources.__name__}.{module.name}")
+    for module in walk_packages(resources.__path__, f"{resources.__name__}."):
+        import_module(module.name)
     ours = (one for one in classes(Resource) if one.__module__.startswith(resources.__name__))
     return {vars(one)["kind"] for one in ours if "kind" in vars(one)}
 

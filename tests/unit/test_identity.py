@@ -9,8 +9,9 @@ import pytest
 
 from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import Refused
-from pgprovision.inventory import Inventory, NewNode, add_node, load
-from pgprovision.inventory.schema.cluster import Node
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import adopt
 from pgprovision.operations.adopt import Sight
 from pgprovision.operations.reclone import Former

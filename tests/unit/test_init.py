@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory import Inventory, load, make_secrets
 from pgprovision.inventory.edit.init import Kind, start
+from pgprovision.inventory.edit.secrets import make_secrets
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema import json_schema
+from pgprovision.inventory.schema.cluster import Inventory
 
 every_kind = pytest.mark.parametrize("kind", Kind)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory import NewNode, add_node
+from pgprovision.inventory.edit.add_node import NewNode, add_node
 from tests.support.inventory_folders import CLUSTER, HETZNER, cloud, static
 
 

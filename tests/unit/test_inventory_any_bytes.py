@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgprovision.inventory import BadInventory, load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.problems import BadInventory
 from tests.support.inventory_folders import CLUSTER, HETZNER, static
 from tests.support.inventory_fuzzer import PIECES, Ground
 

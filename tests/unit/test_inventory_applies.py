@@ -18,7 +18,9 @@ import yaml
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State, Tier
 from pgprovision.errors import InventoryError
-from pgprovision.inventory import BadInventory, Inventory, load
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.problems import BadInventory
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.run.observers import Watchers
 from pgprovision.tasks import tiers
 from pgprovision.transport import framing

@@ -11,7 +11,7 @@ from pgprovision.cli.converge import select
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.operations.typed import confirmed
+from pgprovision.run.approval import confirmed
 from tests.support.inventory_folders import CLUSTER, Folder, static
 
 Line = Callable[..., tuple[int, str, str]]

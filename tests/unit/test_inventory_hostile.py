@@ -15,11 +15,10 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from pgprovision.inventory import BadInventory
 from pgprovision.inventory.loader.loader import complete, documents, validated
 from pgprovision.inventory.loader.tags import Sources
 from pgprovision.inventory.loader.yaml_document import read
-from pgprovision.inventory.problems import Loc, dotted
+from pgprovision.inventory.problems import BadInventory, Loc, dotted
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.schema.examples import line
 from pgprovision.inventory.schema.types import SecretText, Setting

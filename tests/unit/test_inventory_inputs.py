@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pgprovision.inventory import BadInventory, load
-from pgprovision.inventory.loader.loader import complete, documents, validated
+from pgprovision.inventory.loader.loader import complete, documents, load, validated
 from pgprovision.inventory.loader.tags import Sources
 from pgprovision.inventory.loader.yaml_document import Document, read
-from pgprovision.inventory.problems import Complaint, Loc
+from pgprovision.inventory.problems import BadInventory, Complaint, Loc
 from tests.support.inventory_folders import (
     CLOUD_PRIMARY,
     CLUSTER,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.secret import Secret
 from tests.support.inventory_folders import CLUSTER, PRIMARY, cloud, lab, static
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory import BadInventory, load, make_secrets, missing_secrets
+from pgprovision.inventory.edit.secrets import make_secrets, missing_secrets
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.problems import BadInventory
 from tests.support.inventory_folders import CLUSTER, HETZNER, PRIMARY, Folder, cloud, static
 
 RAILS = "!file secrets/rails.password"

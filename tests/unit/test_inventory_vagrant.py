@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.inventory import NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
 from tests.support.inventory_folders import copied
 
 CHECKOUT = Path(__file__).parents[2]

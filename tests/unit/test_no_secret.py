@@ -12,7 +12,9 @@ from pgprovision import report
 from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Change, Diff, Report, State
 from pgprovision.explain import Cloud, Machine, runbook
-from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.record import Record
 from pgprovision.resources.system.file import File
 from pgprovision.run.observers import Watchers

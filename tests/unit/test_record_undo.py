@@ -101,8 +101,8 @@ def test_undo_when_made_from_nothing_then_the_way_back_is_its_kinds(
 
 
 def test_kinds_when_undo_knows_them_then_they_are_there() -> None:
-    for module in pkgutil.iter_modules(resources.__path__):
-        importlib.import_module(f"pgprovision.resources.{module.name}")
+    for module in pkgutil.walk_packages(resources.__path__, "pgprovision.resources."):
+        importlib.import_module(module.name)
     kinds = {
         getattr(one, "kind", "") for first in Resource.__subclasses__() for one in below(first)
     }

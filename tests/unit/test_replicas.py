@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Waiting
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
-from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import reclone, remove_replica
 from pgprovision.operations.reclone import Former
 from pgprovision.operations.slots import slot_troubles, slots_of

@@ -11,7 +11,9 @@ import pytest
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waiting
 from pgprovision.engine.observe import Look, look
 from pgprovision.errors import InventoryError, Refused, Unreachable
-from pgprovision.inventory import Inventory, NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.reclone import Former
 from pgprovision.operations.restore import rebuild, restore
 from pgprovision.recovery_target import END, target

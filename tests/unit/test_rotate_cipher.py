@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import Refused
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.rotate_passphrase import Step, change, next_step
 from tests.support.inventory_folders import lab

@@ -17,7 +17,8 @@ from pgprovision.engine.loop import converge, look_only
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
 from pgprovision.explain import Cloud, Machine, runbook
 from pgprovision.explain.text import sources, variable
-from pgprovision.inventory import NewNode, add_node, load
+from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.loader.loader import load
 from pgprovision.quote import sh
 from pgprovision.resources.node.marker import Marker
 from pgprovision.resources.postgres.server.instance import Instance

@@ -16,7 +16,8 @@ from pgprovision.cli.drill import told
 from pgprovision.clients import notifications
 from pgprovision.clients.deadline import within
 from pgprovision.errors import InventoryError, NotSent
-from pgprovision.inventory import load, watch_file
+from pgprovision.inventory import watch_file
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.watch_file import MailTo, WatchFile
 from pgprovision.secret import Secret

@@ -13,7 +13,7 @@ import pytest
 
 from pgprovision.engine.model import Ask, Waiting
 from pgprovision.errors import Unreachable
-from pgprovision.inventory import load
+from pgprovision.inventory.loader.loader import load
 from pgprovision.run.targets import Targets
 from tests.support.cli_user import CHECKOUT, Run
 

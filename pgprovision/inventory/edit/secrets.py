@@ -8,19 +8,12 @@ from pgprovision.inventory.edit.atomic_write import write_new
 from pgprovision.inventory.edit.rewritable_secrets import password
 from pgprovision.inventory.loader.loader import documents
 from pgprovision.inventory.problems import BadInventory, Loc
+from pgprovision.inventory.secret_files import is_ours
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.tls import new_authority
 
 _CA_KEY: Loc = ("tls", "ca_key")
 _CA_CERTIFICATE: Loc = ("tls", "ca_certificate")
-_KEYS = ("password", "cipher_pass", "ca_key", "ca_certificate")
-
-
-def is_ours(loc: Loc, path: Path, folder: Path) -> bool:
-    """Whether `make_secrets` can make the file this key names."""
-    return path.parent == folder / "secrets" and (
-        (bool(loc) and loc[-1] in _KEYS) or path.suffix == ".pub"
-    )
 
 
 def missing_secrets(folder: Path) -> tuple[Path, ...]:

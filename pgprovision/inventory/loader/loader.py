@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pgprovision.inventory.loader.partial import concerns, salvaged
+from pgprovision.inventory.loader.tags import MAKES, here
 from pgprovision.inventory.loader.validation_errors import complaint, explained, masked
 from pgprovision.inventory.loader.yaml_document import Document, Resolve, read
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc, Place
@@ -18,19 +19,12 @@ from pgprovision.inventory.rules.cluster import checked
 from pgprovision.inventory.schema.backup import lend
 from pgprovision.inventory.schema.cluster import ANYONE, Host, Inventory, Node
 from pgprovision.inventory.schema.examples import line
+from pgprovision.inventory.secret_files import DEFAULT_FILES
 from pgprovision.inventory.tagged_text import Sourced
 
 CLUSTER_FILE = "cluster.yml"
 NODES = "nodes"
 REPOSITORIES = "repositories.yml"
-# secrets with a file of their own unless the inventory says otherwise
-DEFAULT_FILES: dict[Loc, str] = {
-    ("postgres", "replication", "password"): "secrets/replicator.password",
-    ("backup", "repository", "cipher_pass"): "secrets/pgbackrest.passphrase",
-    ("backup", "second_repository", "cipher_pass"): "secrets/pgbackrest2.passphrase",
-    ("tls", "ca_key"): "secrets/ca.key",
-    ("tls", "ca_certificate"): "secrets/ca.crt",
-}
 
 
 def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
@@ -226,3 +220,13 @@ def _filled_node(node: Node, inventory: Inventory) -> Node:
         for name in ("server_type", "location", "image"):
             made[name] = getattr(node, name) or getattr(inventory.hetzner, name)
     return node.model_copy(update=made)
+
+
+def load(path: Path) -> Inventory:
+    """The inventory in this folder. Raises BadInventory, an InventoryError, with all complaints."""
+    try:
+        return validated(documents(path, here(path), {}))
+    except BadInventory as wrong:
+        if any(complaint.text.endswith(MAKES) for complaint in wrong.complaints):
+            wrong.next = f"pgprovision -i {path} secrets init"
+        raise

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.inventory.edit.secrets import is_ours
 from pgprovision.inventory.problems import Loc
+from pgprovision.inventory.secret_files import is_ours
 from pgprovision.inventory.tagged_text import Sourced
 from pgprovision.quote import sh
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pgprovision.inventory.loader.loader import DEFAULT_FILES
 from pgprovision.inventory.schema import backup, cluster, drill, restore, watch
+from pgprovision.inventory.secret_files import DEFAULT_FILES
 
 Schema = dict[str, Any]
 FILE = "inventory.schema.json"  # what it is called beside an inventory

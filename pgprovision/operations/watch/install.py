@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from pgprovision import report
-from pgprovision.cli.converge import approval
 from pgprovision.clients.object_store import Bucket
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.inventory.watch_file import Store, WatchFile
 from pgprovision.quote import sh
+from pgprovision.run.approval import approval
 
 SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 FOLDER = "/etc/pgprovision/watch"

@@ -15,7 +15,7 @@ from pgprovision.engine.model import Answer, Ask, Do, Facts, Impact, Resource, S
 from pgprovision.quote import sh
 from pgprovision.resources.data_directory.initdb import asides, drop_note, make_parent, set_aside
 from pgprovision.resources.data_directory.source import Seed
-from pgprovision.resources.node.identity import system_identifier
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.server.instance import Instance, note
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 

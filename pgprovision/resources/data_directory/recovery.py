@@ -110,7 +110,7 @@ def recover(
 
 @cache
 def _script() -> str:
-    return (files(__package__) / "shell" / "recover.sh").read_text()
+    return (files(__package__) / "recover.sh").read_text()
 
 
 def _server(instance: Instance, stanza: str, target: Target, timeline: int) -> str:

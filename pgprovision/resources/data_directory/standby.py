@@ -9,7 +9,7 @@ from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.data_directory.copy import Copied, Found
 from pgprovision.resources.data_directory.source import Seed
-from pgprovision.resources.node.identity import system_identifier
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.server.instance import as_postgres
 
 JOB = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once

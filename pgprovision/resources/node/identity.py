@@ -13,19 +13,13 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.server.instance import Instance, note
 
 FOLDER = "/etc/pgprovision"
 CLAIM = f"{FOLDER}/claim.json"
 MARKER = f"{FOLDER}/marker.json"
 FORMAT = 1  # of claim and marker; one that names none is of this one
-
-
-def system_identifier(instance: Instance) -> Ask:
-    """PostgreSQL's own number for a cluster: the first eight bytes of its control file, in every
-    version. Empty where there is none. Needs no program of PostgreSQL's."""
-    control = sh(f"{instance.data_directory}/global/pg_control")
-    return Ask(f"od -An -t u8 -N 8 {control} 2>/dev/null | tr -d ' '")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.node import identity
-from pgprovision.resources.node.identity import CLAIM, FOLDER, MARKER, fields, system_identifier
+from pgprovision.resources.node.identity import CLAIM, FOLDER, MARKER, fields
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.deferred_action import planned
 from pgprovision.resources.system.file import File

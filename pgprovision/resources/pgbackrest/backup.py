@@ -9,10 +9,11 @@ from typing import ClassVar, Self
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.node.identity import FOLDER, system_identifier
+from pgprovision.resources.node.identity import FOLDER
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.error_hints import explained
 from pgprovision.resources.pgbackrest.info import Backup, Info
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState

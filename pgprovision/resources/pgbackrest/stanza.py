@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources.node.identity import system_identifier
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
+from pgprovision.resources.postgres.control_file import system_identifier
 from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot

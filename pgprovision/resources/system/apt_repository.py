@@ -64,7 +64,7 @@ def _packet(raw: bytes) -> tuple[bytes, int]:
 @cache
 def pgdg_key() -> str:
     """PGDG's key as it ships with pgprovision."""
-    key = files("pgprovision.resources").joinpath("keys/pgdg.asc").read_text()
+    key = (files(__package__) / "pgdg.asc").read_text()
     if fingerprint(key) != PGDG_FINGERPRINT:
         raise InventoryError("the key that ships with pgprovision is not PGDG's")
     return key

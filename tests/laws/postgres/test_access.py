@@ -56,7 +56,7 @@ def folder(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def inventory(instance: Instance, folder: Folder) -> Inventory:
     """Applied once."""
-    from pgprovision.inventory import make_secrets
+    from pgprovision.inventory.edit.secrets import make_secrets
 
     make_secrets(folder.path)
     inventory = folder.load()
