@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from pgprovision.lab.command import LabError
-from pgprovision.lab.machines.folder import Folder
+from pgprovision.lab.machines.machine_folder import Folder
 from pgprovision.lab.machines.supervisor import leader
 
 

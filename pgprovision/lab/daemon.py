@@ -7,7 +7,7 @@ from pgprovision.lab.cloud.app import create_app
 from pgprovision.lab.cloud.serve import serve
 from pgprovision.lab.cloud.settings import Settings, Token
 from pgprovision.lab.config import Config
-from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.machine_folder import Site
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pgprovision.lab import s3
 from pgprovision.lab.config import Config
 from pgprovision.lab.machines import supervisor
-from pgprovision.lab.machines.folder import Folder
+from pgprovision.lab.machines.machine_folder import Folder
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.process import Daemon
 

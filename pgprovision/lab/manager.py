@@ -16,7 +16,7 @@ from pgprovision.lab.command import LabError, LabUnknown, locked
 from pgprovision.lab.config import Config, known_labs, lab_home, labs_home
 from pgprovision.lab.images import ensure_image
 from pgprovision.lab.listing import Machine, Service
-from pgprovision.lab.machines.folder import Folder, Site
+from pgprovision.lab.machines.machine_folder import Folder, Site
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.network import HOST_LOCK, free_number
 from pgprovision.lab.packages import PackageCache

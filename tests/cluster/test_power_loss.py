@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.config import lab_home
-from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.machine_folder import Site
 from pgprovision.lab.machines.supervisor import leader
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.support.cli_user import Person

@@ -11,7 +11,7 @@ import pytest
 
 from pgprovision.lab.console import enter
 from pgprovision.lab.hypervisor import MachineSpec, Rule, Seat
-from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.machine_folder import Site
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.network import private_card

@@ -14,7 +14,7 @@ from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer
 
 from pgprovision.lab import console
-from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.machine_folder import Site
 from pgprovision.lab.manager import Lab, clear_abandoned
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.process import wait_until

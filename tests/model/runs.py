@@ -10,10 +10,10 @@ from pgprovision.errors import PgprovisionError
 from pgprovision.lock_holder import Holder
 from pgprovision.transport.host import Host
 from pgprovision.transport.lock import Claim
+from tests.model.connections import Cloud, FakeWire
+from tests.model.connections import connect as connected
 from tests.model.machines import HOSTS, Fault, Faults, Killed, World, Write
-from tests.model.wires import Cloud, FakeWire
-from tests.model.wires import connect as connected
-from tests.model.wishes import Wish, tiers
+from tests.model.resources import Wish, tiers
 
 Step = tuple[str, str]  # machine, step
 

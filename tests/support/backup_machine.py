@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pgprovision.engine.loop import Approve, converge, look_only
 from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Resource, Tier
 from pgprovision.lab.console import enter
-from pgprovision.lab.machines.folder import Folder
+from pgprovision.lab.machines.machine_folder import Folder
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.support.postgres_machine import Silent

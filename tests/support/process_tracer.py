@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from pgprovision.lab.config import lab_home
-from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.machine_folder import Site
 from pgprovision.lab.machines.supervisor import leader
 
 # ptrace(2); linux/ptrace.h

@@ -14,10 +14,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pgprovision.engine import loop, observe
 from pgprovision.transport import host
-from tests.model.calm import Calm
-from tests.model.judged import Judged, counted
-from tests.model.troubled import Troubled
-from tests.model.wires import InTurn
+from tests.model.connections import InTurn
+from tests.model.disturbed import Troubled
+from tests.model.loop_model import Judged, counted
+from tests.model.undisturbed import Calm
 from tests.support.result_files import keep
 
 EXAMPLES = int(os.environ.get("PGP_EXAMPLES", "0"))

@@ -28,8 +28,8 @@ from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
 from pgprovision.transport.lock import Claim, command, take
+from tests.model.connections import LockLine
 from tests.model.machines import Machine
-from tests.model.wires import LockLine
 from tests.support import inventory_folders
 from tests.support.fake_resources import Seen, Thing, World
 

@@ -27,11 +27,11 @@ from pgprovision.lab.cloud import (
 from pgprovision.lab.cloud.call import Handler
 from pgprovision.lab.cloud.control import control_routes
 from pgprovision.lab.cloud.errors import ApiError
-from pgprovision.lab.cloud.gate import Gate, error_response
+from pgprovision.lab.cloud.gateway import Gate, error_response
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.runner import Runner
 from pgprovision.lab.cloud.settings import Settings
 from pgprovision.lab.cloud.store import Store
-from pgprovision.lab.cloud.world import World
 from pgprovision.lab.hypervisor import Hypervisor
 
 _NOUNS = (

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from starlette.datastructures import QueryParams
 
 from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 
 @dataclass(frozen=True)

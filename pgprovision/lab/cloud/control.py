@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.faults import parse_fault
-from pgprovision.lab.cloud.gate import Gate, bearer, error_response, read_body
+from pgprovision.lab.cloud.gateway import Gate, bearer, error_response, read_body
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -2,8 +2,8 @@
 
 from pgprovision.lab.cloud.firewall_rules import compile_rules
 from pgprovision.lab.cloud.labels import parse_selector
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 from pgprovision.lab.hypervisor import Rule
 
 

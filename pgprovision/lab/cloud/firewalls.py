@@ -12,9 +12,9 @@ from pgprovision.lab.cloud.firewall_targets import (
     refresh,
 )
 from pgprovision.lab.cloud.labels import parse_selector
-from pgprovision.lab.cloud.noun import Noun
+from pgprovision.lab.cloud.object_kind import Noun
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 MAX_FIREWALLS = 50
 

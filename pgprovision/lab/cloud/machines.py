@@ -6,9 +6,9 @@ All work can be done twice: a restarted simulator begins an unfinished action an
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgprovision.lab.cloud import firewall_targets, primary_ips, seats
+from pgprovision.lab.cloud import firewall_targets, primary_ips, private_interfaces
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 from pgprovision.lab.hypervisor import MachineSpec
 
 Step = Callable[[World, Doc], None]
@@ -73,7 +73,10 @@ def _start(world: World, action: Doc) -> None:
     if world.hypervisor.running(server["id"]):
         return
     _firewall(world, action)
-    cards = [seats.for_machine(world, seat) for seat in seats.settled(world, server)]
+    cards = [
+        private_interfaces.for_machine(world, seat)
+        for seat in private_interfaces.settled(world, server)
+    ]
     world.hypervisor.start(server["id"], tuple(sorted(cards, key=lambda seat: seat.index)))
 
 
@@ -103,9 +106,9 @@ def _deleted(world: World, action: Doc) -> None:
 def _plug(world: World, action: Doc) -> None:
     """A new network card, or other addresses on one; a machine without power gets it at start."""
     server = _server(world, action)
-    seat = seats.of_server(server, _resource(action, "network"))
+    seat = private_interfaces.of_server(server, _resource(action, "network"))
     if seat and server["made"] and world.hypervisor.running(server["id"]):
-        world.hypervisor.attach(server["id"], seats.for_machine(world, seat))
+        world.hypervisor.attach(server["id"], private_interfaces.for_machine(world, seat))
 
 
 def _unplug(world: World, action: Doc) -> None:
@@ -124,7 +127,7 @@ def _leave(world: World, action: Doc) -> None:
 def _mark(error: bool) -> Step:
     def step(world: World, action: Doc) -> None:
         server = _server(world, action)
-        seat = seats.of_server(server, _resource(action, "network"))
+        seat = private_interfaces.of_server(server, _resource(action, "network"))
         if seat:
             seat["error"] = error
             world.save("server", server)

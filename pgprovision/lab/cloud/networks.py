@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from ipaddress import IPv4Network
 
-from pgprovision.lab.cloud import actions, addresses, seats
+from pgprovision.lab.cloud import actions, addresses, private_interfaces
 from pgprovision.lab.cloud.body import Body
 from pgprovision.lab.cloud.call import GONE, Answer, Call, Handler, Routes, created
 from pgprovision.lab.cloud.catalog import ZONES
 from pgprovision.lab.cloud.errors import ApiError, invalid
-from pgprovision.lab.cloud.noun import Noun
+from pgprovision.lab.cloud.object_kind import Noun
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 MAX_SUBNETS = 50
 _TYPES = ("cloud", "server", "vswitch")
@@ -70,7 +70,10 @@ def delete_subnet(call: Call, network: Doc) -> None:
     wanted = call.body.text("ip_range")
     if wanted not in [subnet["ip_range"] for subnet in network["subnets"]]:
         raise invalid("ip_range", "no such subnet")
-    if any(seat["subnet"] == wanted for _, seat in seats.of_network(call.world, network["id"])):
+    if any(
+        seat["subnet"] == wanted
+        for _, seat in private_interfaces.of_network(call.world, network["id"])
+    ):
         raise ApiError("resource_in_use", "servers still have addresses in this subnet")
     network["subnets"] = [s for s in network["subnets"] if s["ip_range"] != wanted]
 
@@ -124,8 +127,8 @@ def delete(call: Call) -> Answer:
     if network["protection"]["delete"]:
         raise ApiError("protected", "the network is protected against deletion")
     call.world.check_free(("network", call.id))
-    for server, _ in seats.of_network(call.world, call.id):
-        seats.begin_detach(call.world, server, call.id)
+    for server, _ in private_interfaces.of_network(call.world, call.id):
+        private_interfaces.begin_detach(call.world, server, call.id)
     call.world.remove("network", network)
     return GONE
 
@@ -135,7 +138,9 @@ def view(world: World, network: Doc) -> Doc:
     shown = {name: network[name] for name in _FIELDS}
     return shown | {
         "subnets": [subnet | {"gateway": gateway} for subnet in network["subnets"]],
-        "servers": [server["id"] for server, _ in seats.of_network(world, network["id"])],
+        "servers": [
+            server["id"] for server, _ in private_interfaces.of_network(world, network["id"])
+        ],
         "load_balancers": [],
     }
 
@@ -161,7 +166,7 @@ ROUTES: Routes = {
     **NOUN.routes(),
     ("POST", "/networks"): create,
     ("DELETE", "/networks/{id:int}"): delete,
-    ("GET", "/networks/{id:int}/members"): seats.members,
+    ("GET", "/networks/{id:int}/members"): private_interfaces.members,
     ("POST", _ACT + "add_subnet"): _timed(add_subnet),
     ("POST", _ACT + "delete_subnet"): _timed(delete_subnet),
     ("POST", _ACT + "add_route"): _timed(add_route),

@@ -2,9 +2,9 @@
 
 from pgprovision.lab.cloud.call import GONE, Answer, Call, Routes, created
 from pgprovision.lab.cloud.errors import ApiError
-from pgprovision.lab.cloud.noun import Noun
+from pgprovision.lab.cloud.object_kind import Noun
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 MAX_SERVERS = 10
 MAX_GROUPS = 50

@@ -6,9 +6,9 @@ import time
 
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.machines import COMMANDS, NO_MACHINE
+from pgprovision.lab.cloud.project import WorldOf, now
 from pgprovision.lab.cloud.settings import Settings
 from pgprovision.lab.cloud.store import Doc, Store
-from pgprovision.lab.cloud.world import WorldOf, now
 from pgprovision.lab.hypervisor import HypervisorError
 
 _LOG = logging.getLogger(__name__)

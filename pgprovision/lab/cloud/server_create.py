@@ -2,14 +2,20 @@
 
 import secrets
 
-from pgprovision.lab.cloud import actions, placement_groups, primary_ips, seats, ssh_keys
+from pgprovision.lab.cloud import (
+    actions,
+    placement_groups,
+    primary_ips,
+    private_interfaces,
+    ssh_keys,
+)
 from pgprovision.lab.cloud.body import Body
 from pgprovision.lab.cloud.call import Answer, Call, created
 from pgprovision.lab.cloud.catalog import IMAGES, LOCATIONS, pick, server_types
 from pgprovision.lab.cloud.errors import ApiError, invalid
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.server_view import view
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 MAX_USER_DATA = 32 * 1024  # bytes
 MAX_FIREWALLS = 5
@@ -62,7 +68,9 @@ def create(call: Call) -> Answer:
 def _begin(world: World, server: Doc, networks: list[Doc], start: bool) -> tuple[Doc, list[Doc]]:
     ref = ("server", server["id"])
     first = world.begin("create_server", ref, holds=[ref])
-    rest = [seats.begin_attach(world, server, network, after=first) for network in networks]
+    rest = [
+        private_interfaces.begin_attach(world, server, network, after=first) for network in networks
+    ]
     if start:
         rest.append(world.begin("start_server", ref, holds=[ref], after=first))
     return first, rest

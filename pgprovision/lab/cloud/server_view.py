@@ -1,9 +1,14 @@
 """A server in the API's shape, its live state included."""
 
-from pgprovision.lab.cloud import firewall_targets, placement_groups, primary_ips, seats
+from pgprovision.lab.cloud import (
+    firewall_targets,
+    placement_groups,
+    primary_ips,
+    private_interfaces,
+)
 from pgprovision.lab.cloud.catalog import IMAGES, LOCATIONS, pick, server_types
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 from pgprovision.lab.hypervisor import HypervisorError
 
 _PASSING = {
@@ -39,7 +44,7 @@ def view(world: World, server: Doc) -> Doc:
         "public_net": _public_net(world, server),
         "private_net": [
             {name: seat[name] for name in ("network", "ip", "alias_ips", "mac_address")}
-            for seat in seats.settled(world, server)
+            for seat in private_interfaces.settled(world, server)
         ],
         "server_type": server_type,
         "location": pick(LOCATIONS, server["location"]),

@@ -2,16 +2,16 @@
 
 import secrets
 
-from pgprovision.lab.cloud import actions, firewall_targets, placement_groups, seats
+from pgprovision.lab.cloud import actions, firewall_targets, placement_groups, private_interfaces
 from pgprovision.lab.cloud.body import Body
 from pgprovision.lab.cloud.call import Answer, Call, Handler, Routes, created
 from pgprovision.lab.cloud.catalog import pick, server_types
 from pgprovision.lab.cloud.errors import ApiError, invalid
-from pgprovision.lab.cloud.noun import Noun
+from pgprovision.lab.cloud.object_kind import Noun
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.server_create import choose_image, create, user_data
 from pgprovision.lab.cloud.server_view import status, view
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 _UNSUPPORTED = (
     "attach_iso",
@@ -151,8 +151,8 @@ ROUTES: Routes = {
     ("POST", _ACT + "change_type"): change_type,
     ("POST", _ACT + "add_to_placement_group"): add_to_placement_group,
     ("POST", _ACT + "remove_from_placement_group"): remove_from_placement_group,
-    ("POST", _ACT + "attach_to_network"): seats.attach,
-    ("POST", _ACT + "detach_from_network"): seats.detach,
-    ("POST", _ACT + "change_alias_ips"): seats.change_alias_ips,
+    ("POST", _ACT + "attach_to_network"): private_interfaces.attach,
+    ("POST", _ACT + "detach_from_network"): private_interfaces.detach,
+    ("POST", _ACT + "change_alias_ips"): private_interfaces.change_alias_ips,
     **{("POST", _ACT + name): _not_here for name in _UNSUPPORTED},
 }

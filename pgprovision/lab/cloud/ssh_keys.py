@@ -6,9 +6,9 @@ import hashlib
 
 from pgprovision.lab.cloud.call import GONE, Answer, Call, Routes, created
 from pgprovision.lab.cloud.errors import ApiError, invalid
-from pgprovision.lab.cloud.noun import Noun
+from pgprovision.lab.cloud.object_kind import Noun
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 _FIELDS = ["id", "name", "fingerprint", "public_key", "labels", "created"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pgprovision.lab.command import write
 from pgprovision.lab.hypervisor import MachineSpec
-from pgprovision.lab.machines.folder import Folder
+from pgprovision.lab.machines.machine_folder import Folder
 
 _SEED = "var/lib/cloud/seed/nocloud"
 _BY_LAB = "// put here by the lab\n"

@@ -15,7 +15,7 @@ from pgprovision.lab.command import LabError, locked
 from pgprovision.lab.hypervisor import MachineSpec, Rule, Seat
 from pgprovision.lab.images import ensure_image
 from pgprovision.lab.machines import disk
-from pgprovision.lab.machines.folder import Folder, Site
+from pgprovision.lab.machines.machine_folder import Folder, Site
 from pgprovision.lab.machines.supervisor import POWEROFF, clear, leader, signal_machine
 from pgprovision.lab.process import tail, wait_until
 

@@ -15,7 +15,7 @@ from types import FrameType
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.machines import cgroups, disk
-from pgprovision.lab.machines.folder import Folder, Site
+from pgprovision.lab.machines.machine_folder import Folder, Site
 from pgprovision.lab.process import children
 
 REBOOT = 133  # systemd-nspawn's exit status when the machine asked for one

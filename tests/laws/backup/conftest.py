@@ -7,7 +7,7 @@ import pytest
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.lab import s3
 from pgprovision.lab.hypervisor import MachineSpec
-from pgprovision.lab.machines.folder import Site
+from pgprovision.lab.machines.machine_folder import Site
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Impact
 from tests.model.machines import HOSTS, Fault, World
+from tests.model.resources import Copy, Data, File, Server, Setting, Wish
 from tests.model.runs import Run
-from tests.model.wishes import Copy, Data, File, Server, Setting, Wish
 
 counted: Counter[str] = Counter()
 

@@ -17,11 +17,11 @@ from pgprovision.lab.cloud.body import Body
 from pgprovision.lab.cloud.call import Answer, Call, Handler
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.faults import Fault, Faults
-from pgprovision.lab.cloud.limits import Bucket
+from pgprovision.lab.cloud.project import WorldOf
+from pgprovision.lab.cloud.rate_limit import Bucket
 from pgprovision.lab.cloud.runner import Runner
 from pgprovision.lab.cloud.settings import Settings, Token
 from pgprovision.lab.cloud.store import Store
-from pgprovision.lab.cloud.world import WorldOf
 
 Log = deque[dict[str, Any]]
 

@@ -9,8 +9,8 @@ from pgprovision.lab.cloud import actions, addresses
 from pgprovision.lab.cloud.call import Answer, Call, created
 from pgprovision.lab.cloud.errors import ApiError, invalid
 from pgprovision.lab.cloud.lists import page, sort
+from pgprovision.lab.cloud.project import Ref, World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import Ref, World
 from pgprovision.lab.hypervisor import Seat
 
 MAX_NETWORKS = 3

@@ -8,10 +8,10 @@ from hypothesis.stateful import rule
 from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Impact
 from pgprovision.errors import Interrupted, Locked
-from tests.model.judged import Breakages, Judged, counted, hosts, values
+from tests.model.loop_model import Breakages, Judged, counted, hosts, values
 from tests.model.machines import HOSTS, Fault, Kind, Phase
+from tests.model.resources import File, goal
 from tests.model.runs import Run
-from tests.model.wishes import File, goal
 
 anywhere = st.sampled_from((CLOUD, *HOSTS))
 steps = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 5))

@@ -8,8 +8,8 @@ from pgprovision.lab.cloud.body import Body
 from pgprovision.lab.cloud.call import Answer, Call, Handler, Routes
 from pgprovision.lab.cloud.labels import parse_selector
 from pgprovision.lab.cloud.lists import page, sort
+from pgprovision.lab.cloud.project import World
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.cloud.world import World
 
 Update = Callable[[Call, Doc], None]
 

@@ -8,10 +8,10 @@ from hypothesis.stateful import rule
 
 from pgprovision.engine.model import Impact
 from pgprovision.errors import Refused
-from tests.model.judged import Judged, counted, values
+from tests.model.loop_model import Judged, counted, values
 from tests.model.machines import BOOT_LOOKS, HOSTS, JOB_LOOKS, World
+from tests.model.resources import Data, File, goal, managed
 from tests.model.runs import Run
-from tests.model.wishes import Data, File, goal, managed
 
 
 class Calm(Judged):
