@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pgprovision.errors import Locked, Refused
-from pgprovision.lock_holder import Holder
+from pgprovision.lock_owner import Holder
 from pgprovision.record import private
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 
 from pgprovision.engine.model import Change, Report
 from pgprovision.errors import Interrupted, PgprovisionError
-from pgprovision.lock_holder import Holder
+from pgprovision.lock_owner import Holder
 from pgprovision.record import Record, folder
 from pgprovision.run.address_cache import remember
 from pgprovision.run.controller_lock import Turn

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgprovision.errors import Locked
-from pgprovision.lock_holder import Holder, number, readable, token
+from pgprovision.lock_owner import Holder, number, readable, token
 from pgprovision.quote import sh
 from pgprovision.transport.connection import Line
 

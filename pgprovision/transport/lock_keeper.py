@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pgprovision.engine.model import Waiting
 from pgprovision.errors import OutcomeUnknown, Unreachable
-from pgprovision.lock_holder import FOLDER
+from pgprovision.lock_owner import FOLDER
 from pgprovision.transport.connection import Wire
 from pgprovision.transport.lock import Claim, Hold, command, guard, take
 

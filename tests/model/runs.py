@@ -7,7 +7,7 @@ from pgprovision.engine.loop import CLOUD, Approve, converge, look_only
 from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.errors import PgprovisionError
-from pgprovision.lock_holder import Holder
+from pgprovision.lock_owner import Holder
 from pgprovision.transport.host import Host
 from pgprovision.transport.lock import Claim
 from tests.model.connections import Cloud, FakeWire

@@ -11,7 +11,7 @@ import pytest
 from pgprovision.engine.model import Do
 from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
 from pgprovision.lab.process import wait_until
-from pgprovision.lock_holder import Holder, number, readable, token
+from pgprovision.lock_owner import Holder, number, readable, token
 from pgprovision.transport import lock
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalLine, LocalWire

@@ -18,7 +18,7 @@ from pgprovision.engine.loop import PASSES, converge
 from pgprovision.engine.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
 from pgprovision.errors import Locked, NotConverged, Unreachable
 from pgprovision.inventory.loader.loader import load
-from pgprovision.lock_holder import Holder
+from pgprovision.lock_owner import Holder
 from pgprovision.record import Record
 from pgprovision.resources.data_directory.initdb import set_aside
 from pgprovision.resources.data_directory.standby import primary_conninfo

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import Refused
-from pgprovision.lock_holder import Holder, readable
+from pgprovision.lock_owner import Holder, readable
 from pgprovision.record import verify
 from pgprovision.resources.node.identity import Found, judge
 from tests.support.run_records import done, state

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.lock_holder import FOLDER, Holder, number, readable, token
+from pgprovision.lock_owner import FOLDER, Holder, number, readable, token
 from pgprovision.quote import sh
 
 
