@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "pgprovision"
 MODEL = {"engine.model", "errors", "quote", "secret"}
-FLOOR = MODEL | {"tls", "hetzner_labels", "lock_holder", "recovery_target"}
+FLOOR = MODEL | {"tls", "hetzner_labels", "lock_owner", "recovery_target"}
 SYSTEM = FLOOR | {"resources.system"}
 SERVER = SYSTEM | {"resources.postgres", "resources.postgres.server"}
 POSTGRES = SERVER | {
@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "secret": set(),
     "package_data": set(),
     "object_listing": set(),
-    "lock_holder": set(),
+    "lock_owner": set(),
     "quote": {"errors"},
     "tls": {"errors", "secret"},
     "recovery_target": {"errors"},
@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "render": {"quote", "errors", "secret", "package_data"},
     "engine.model": set(),
     "engine": ENGINE,
-    "transport": MODEL | {"transport", "transport.fault_points", "lock_holder"},
+    "transport": MODEL | {"transport", "transport.fault_points", "lock_owner"},
     "transport.fault_points": set(),
     "clients": CLIENTS | {"clients"},
     "clients.hetzner": CLIENTS | {"clients", "clients.hetzner", "transport.fault_points"},
