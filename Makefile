@@ -1,4 +1,4 @@
-.PHONY: setup pitr bench-restore demo vagrant test lint types unit model seeded functional docs fuzz sweep drill-sweep bench trust backups
+.PHONY: setup pitr bench-restore demo vagrant test lint words types unit model seeded functional docs fuzz sweep drill-sweep bench trust backups
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -44,8 +44,12 @@ trust: setup ## all of it, hours: the tests, sweep, seeded bugs, model, fuzz; wr
 	.venv/bin/python -m tests.sweep --results results
 	.venv/bin/python -m tests.support.trust_report results/tests.xml results $$(git describe --always --dirty)
 
-lint: setup ## ruff
+lint: setup ## ruff, and the words that are to go (STYLE.md)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/python -m tests.support.words --budget
+
+words: setup ## where each word that is to go is found; WORD=NAME for one of them, COUNT=1 for numbers
+	.venv/bin/python -m tests.support.words $(if $(COUNT),--count) $(if $(WORD),"$(WORD)") || :
 
 types: setup ## mypy, strict
 	.venv/bin/mypy
