@@ -23,7 +23,7 @@ backups: setup ## restores, drills, watching, rotation of the passphrase: on rea
 sweep: setup ## every crash point of the main verbs by kinds of death, ~30 min; a result file
 	.venv/bin/python -m tests.sweep
 	PGP_SWEEP=1 .venv/bin/pytest -q tests/functional/test_identity.py tests/unit/test_identity_files.py
-	PGP_SWEEP=1 .venv/bin/pytest -q tests/cluster/test_backups.py -k F111
+	PGP_SWEEP=1 .venv/bin/pytest -q tests/cluster/test_backups.py --covers F111
 
 bench: setup ## a rerun with 500 databases, 2,000 roles and 5,000 hba lines: seconds, in a lab of its own
 	@scripts/bench

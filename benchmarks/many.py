@@ -1,4 +1,4 @@
-"""How long a rerun takes with 500 databases, 2,000 roles and 5,000 lines of pg_hba.conf (F91).
+"""How long a rerun takes with 500 databases, 2,000 roles and 5,000 lines of pg_hba.conf.
 
     make bench                               # in a lab of its own
     python benchmarks/many.py INVENTORY      # of a running cluster of the lab's

@@ -6,8 +6,21 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.manager import Lab
+from tests.support.covers import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_make_collect_report,
+)
 from tests.support.hetzner_simulator import Simulator, simulator
 from tests.support.temporary_lab import Login, temporary_lab, why_not
+
+__all__ = [  # hooks
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_make_collect_report",
+]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""No verb acts on a cluster with two histories (F99), also where its own work is not on the nodes.
+"""No verb acts on a cluster with two histories, also where its own work is not on the nodes.
 
 Those that converge nodes have it as a tier, `tasks.host.live_roles`.
 """

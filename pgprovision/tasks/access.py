@@ -1,4 +1,4 @@
-"""C5, C6: who may do what in a database. PUBLIC may do nothing; an owner, logins that act as it to
+"""Who may do what in a database. PUBLIC may do nothing; an owner, logins that act as it to
 change the schema, a group that reads and writes, a group that reads."""
 
 from collections.abc import Iterator, Mapping

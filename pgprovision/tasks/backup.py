@@ -22,7 +22,7 @@ UNITS = "/etc/systemd/system"
 
 
 def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D1, D2: directories, the repositories' CAs, pgbackrest.conf for the version installed."""
+    """Directories, the repositories' CAs, pgbackrest.conf for the version installed."""
     backup, on = inventory.backup, node.name
     if backup is None:
         return
@@ -36,7 +36,7 @@ def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def first_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
-    """D4: the stanza, checked, and a full backup before anybody relies on the database."""
+    """The stanza, checked, and a full backup before anybody relies on the database."""
     backup, here = inventory.backup, instance(inventory)
     if backup is not None and number in dict(backup.repositories):
         yield Stanza(
@@ -50,7 +50,7 @@ def first_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[
 
 
 def full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
-    """D4, its second half: it needs the stanza."""
+    """The first full backup: it needs the stanza."""
     backup = inventory.backup
     if backup is not None and backup.archiving and number in backup.written:
         yield FirstBackup(
@@ -62,7 +62,7 @@ def full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[R
 
 
 def unarchived(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D3: before archiving is switched off, a note says that it is."""
+    """Before archiving is switched off, a note says that it is."""
     backup = inventory.backup
     if backup is not None and not backup.archiving:
         text = "Written by pgprovision: WAL of this time is not in the archive.\n"
@@ -70,7 +70,7 @@ def unarchived(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def archived(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D3: the note goes once a full backup was taken after that time. How the archive does."""
+    """The note goes once a full backup was taken after that time. How the archive does."""
     backup = inventory.backup
     if backup is not None and backup.archiving:
         yield File(on=node.name, path=UNARCHIVED, content=None)
@@ -78,7 +78,7 @@ def archived(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """D5: timers on every node; on a standby a run is skipped and says so. Where archiving is
+    """Timers on every node; on a standby a run is skipped and says so. Where archiving is
     declared off there is nothing to take."""
     backup, on = inventory.backup, node.name
     if backup is None:
@@ -118,7 +118,7 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def _marks(inventory: Inventory, backup: Backup, every: str, on: str) -> Iterator[Resource]:
-    """D8: WAL for the watcher to see, also from an idle database."""
+    """WAL for the watcher to see, also from an idle database."""
     timer, service = "pgprovision-mark.timer", "pgprovision-mark.service"
     wished = every != "never"
     if not wished:

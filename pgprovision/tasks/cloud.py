@@ -83,7 +83,7 @@ def throw_away(inventory: Inventory, node: Node, marks: Mapping[str, str]) -> tu
 
 
 def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
-    """A8: what the servers that are still to be made will be, with prices; no call where none is.
+    """What the servers that are still to be made will be, with prices; no call where none is.
 
     Raises CloudError where Hetzner does not answer.
     """
@@ -145,7 +145,7 @@ def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ..
 
 
 def _rules(firewall: CloudFirewall) -> tuple[Rule, ...]:
-    """A5: SSH first, then what the inventory lets in besides."""
+    """SSH first, then what the inventory lets in besides."""
     extra = (
         Rule(
             "in",

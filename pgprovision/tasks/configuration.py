@@ -1,4 +1,4 @@
-"""C1, C2, D3, E2: postgresql.conf and pg_hba.conf of a node, whole."""
+"""postgresql.conf and pg_hba.conf of a node, whole."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,13 +28,13 @@ from pgprovision.tasks.paths import CLUSTER_CA, SERVER_CERTIFICATE, SERVER_KEY, 
 
 
 def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
-    """C1, C8: rendered whole, sized from the machine, overridden setting by setting; a restart in
+    """Rendered whole, sized from the machine, overridden setting by setting; a restart in
     the right order among the nodes that this run looks after."""
     yield replace(plain_conf(inventory, node), order=_order(inventory, moving, node))
 
 
 def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
-    """C8: what was written is loaded, also when a run was killed between the two. C7: it is what
+    """What was written is loaded, also when a run was killed between the two. It is what
     the server runs with."""
     order = _order(inventory, moving, node)
     yield Loaded(on=node.name, snapshot=snapshot(inventory), order=order)
@@ -42,7 +42,7 @@ def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Ite
 
 
 def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C2: the superuser by peer, named roles over TLS, replication from the other nodes."""
+    """pg_hba.conf: superuser by peer, named roles over TLS, replication from the other nodes."""
     others = [str(other.private_ip) for other in inventory.others(node)]
     replicator = inventory.postgres.replication.role
     access = [

@@ -1,4 +1,4 @@
-"""D7: a restored copy on a machine of its own, from nothing and back to nothing.
+"""A restored copy on a machine of its own, from nothing and back to nothing.
 
 It listens on loopback alone, archives nothing, holds no slots and follows nobody; where the
 inventory gives a read-only key pair, it has no other. Nothing here is on a production node.

@@ -40,7 +40,7 @@ def live_roles(inventory: Inventory, node: Node, needed: bool = False) -> Iterat
 
 
 def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """A7, A3: the machine has booted to the end, has its private address, and room."""
+    """The machine has booted to the end, has its private address, and room."""
     yield FirstBoot(on=node.name)
     yield Room(on=node.name)
     yield PrivateAddress(on=node.name, address=str(node.private_ip))
@@ -63,7 +63,7 @@ def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def release(inventory: Inventory, node: Node) -> Release:
-    """E2: whether this machine can be a replica of that primary at all."""
+    """Whether this machine can be a replica of that primary at all."""
     return Release(
         on=node.name,
         instance=instance(inventory),
@@ -73,7 +73,7 @@ def release(inventory: Inventory, node: Node) -> Release:
 
 
 def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B1, B2, D1: PostgreSQL without the package's automatic cluster, pgBackRest, openssl.
+    """PostgreSQL without the package's automatic cluster, pgBackRest, openssl.
 
     All in one run of apt, ahead of the firewall: nothing listens before there is a cluster.
     """
@@ -100,7 +100,7 @@ def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def certificates(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """The node's key, and its certificate from the cluster's CA (C3's base)."""
+    """The node's key, and its certificate from the cluster's CA."""
     on = node.name
     yield Directory(on=on, path=FOLDER)
     yield Directory(on=on, path=TLS)
@@ -122,7 +122,7 @@ def signed(inventory: Inventory, node: Node, now: datetime) -> Iterator[Resource
 
 
 def limits(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B3: what systemd gives the instance."""
+    """What systemd gives the instance."""
     path = drop_in(inventory)
     yield Directory(on=node.name, path=path.rpartition("/")[0])
     yield File(

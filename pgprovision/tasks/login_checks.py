@@ -1,4 +1,4 @@
-"""C9: what the others of the network get, from a machine that is one of them."""
+"""What the others of the network get, from a machine that is one of them."""
 
 from collections.abc import Iterator
 

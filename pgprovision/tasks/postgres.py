@@ -22,7 +22,7 @@ from pgprovision.tasks.paths import config_file, drop_in, instance, slot, snapsh
 
 
 def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B2: ours, with checksums, encoding and a declared locale."""
+    """Our own cluster, with checksums, encoding and a declared locale."""
     postgres = inventory.postgres
     yield PostgresCluster(
         on=node.name,
@@ -34,20 +34,20 @@ def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def at_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B3: started at boot, and not before its configuration is ours: a machine that lost its power
+    """Started at boot, and not before its configuration is ours: a machine that lost its power
     half-way comes up without PostgreSQL."""
     yield config_file(instance(inventory), node, "start.conf", "auto\n")
 
 
 def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B3, C8: enabled and running, and running what the files say."""
+    """The unit enabled and running, and running what the files say."""
     here = instance(inventory)
     drop_ins = (drop_in(inventory),)
     yield Unit(on=node.name, unit=here.unit, drop_ins=drop_ins, log=here.log)
 
 
 def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E1: whom the replicas log in as."""
+    """Whom the replicas log in as."""
     look, replication = snapshot(inventory), inventory.postgres.replication
     yield Role(
         on=node.name,
@@ -61,14 +61,14 @@ def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C4, E1: the replication role and the inventory's own."""
+    """The replication role and the inventory's own."""
     yield from replication_role(inventory, node)
     for role in inventory.roles.values():
         yield _role(inventory, node, role)
 
 
 def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C6: databases with their owners."""
+    """Databases with their owners."""
     for database in inventory.databases.values():
         yield DatabaseResource(
             on=node.name,
@@ -81,7 +81,7 @@ def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """C5, C6: schemas, extensions and privileges in each database; what sessions start with."""
+    """Schemas, extensions and privileges in each database; what sessions start with."""
     yield from access.maintenance(inventory, node)
     yield from access.schemas(inventory, node)
     for database in inventory.databases.values():
@@ -106,7 +106,7 @@ def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E1, E5: one physical slot for every replica, and none of ours for anybody else."""
+    """One physical slot for every replica, and none of ours for anybody else."""
     on, look, replicas = node.name, snapshot(inventory), inventory.replicas
     for replica in replicas:
         yield Slot(on=on, snapshot=look, slot=slot(replica))

@@ -38,7 +38,7 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E2: the replication password, for libpq alone (PostgreSQL manual, The Password File)."""
+    """The replication password, for libpq alone (PostgreSQL manual, The Password File)."""
     replication, primary = inventory.postgres.replication, inventory.primary
     password = replication.password
     line = f"{primary.name}:{inventory.postgres.port}:*:{replication.role}:"
@@ -55,7 +55,7 @@ def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def standby(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E2, E3: the same release as the primary, its data through this node's slot."""
+    """The same release as the primary, its data through this node's slot."""
     here, primary = instance(inventory), inventory.primary.name
     seed: Seed = BaseBackup(primary, conninfo(inventory, node), slot(node))
     if inventory.backup and node.seed == "backup":
@@ -65,7 +65,7 @@ def standby(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def streaming(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E4: it streams and has caught up."""
+    """The replica streams and has caught up."""
     yield Streaming(
         on=node.name,
         snapshot=snapshot(inventory),
@@ -76,7 +76,7 @@ def streaming(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def stopped(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """E5: it follows nobody any more, also after a reboot. Its data stay."""
+    """The node follows nobody any more, also after a reboot. Its data stay."""
     here, on = instance(inventory), node.name
     yield Unit(on=on, unit=JOB, enabled=None, active=False)
     yield config_file(here, node, "start.conf", "manual\n")

@@ -1,4 +1,4 @@
-"""D6: a copy of the database, restored from the backups onto a machine of its own.
+"""A copy of the database, restored from the backups onto a machine of its own.
 
 It has the cluster's settings, ways in, roles and data, and no part in it: it archives nothing, has
 no slots, follows nobody, and its pgbackrest.conf cannot back it up.
@@ -19,7 +19,7 @@ from pgprovision.tasks.paths import instance, snapshot
 
 
 def vacant(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """F117: nobody else's data on that machine."""
+    """Nobody else's data on that machine."""
     yield Vacant(on=node.name, instance=instance(inventory))
 
 

@@ -32,7 +32,7 @@ UNITS = "/etc/systemd/system"
 
 
 def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B5: security updates by themselves, but never PostgreSQL. Said before anything is there."""
+    """Security updates by themselves, but never PostgreSQL. Said before anything is there."""
     if not inventory.host.unattended_upgrades:
         return
     on, folder = node.name, inventory.folder
@@ -45,7 +45,7 @@ def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def repository(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B1: PostgreSQL's own packages, or the distribution's."""
+    """PostgreSQL's own packages, or the distribution's."""
     apt = inventory.apt
     if apt.source == "pgdg":
         key = apt.mirror_key or pgdg_key()
@@ -60,7 +60,7 @@ def needed(inventory: Inventory) -> tuple[str, ...]:
 
 
 def firewall(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B7: shut before PostgreSQL is there; SSH as declared, 5432 for nodes and hba ranges."""
+    """Firewall, shut before PostgreSQL is there; SSH as declared, 5432 for nodes and hba ranges."""
     if inventory.host.firewall:
         openings = tuple(_openings(inventory, node))
         text = render("nftables.conf.j2", inventory.folder, openings=openings)
@@ -68,7 +68,7 @@ def firewall(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def sshd(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B6: keys only. Root may log in only where this very tool does, and never by password."""
+    """SSH with keys only. Root may log in only where this very tool does, and never by password."""
     if inventory.host.harden_sshd:
         root = "prohibit-password" if node.ssh.user == "root" else "no"
         text = render("sshd.conf.j2", inventory.folder, root_login=root)
@@ -76,7 +76,7 @@ def sshd(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B7, B6, B3: the firewall up before the network is, at every boot; clock, journal, login."""
+    """The firewall up before the network is, at every boot; clock, journal, login."""
     on, host, folder = node.name, inventory.host, inventory.folder
     if host.firewall:
         unit = "pgprovision-firewall.service"
@@ -95,8 +95,8 @@ def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B4: once the configuration says how much memory PostgreSQL takes, and before it starts; its
-    filesystem, where the machine was made for it."""
+    """Kernel, once the configuration says how much memory PostgreSQL takes, and before it starts;
+    its filesystem, where the machine was made for it."""
     on, host = node.name, inventory.host
     huge = HugePages(on=on, instance=instance(inventory)) if host.huge_pages else None
     if huge:
@@ -114,7 +114,7 @@ def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def held(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """B5: what apt must not touch unasked; what waits is reported."""
+    """What apt must not touch unasked; what waits is reported."""
     if inventory.host.unattended_upgrades:
         backup = ("pgbackrest",) if inventory.backup else ()
         names = (f"postgresql-{inventory.postgres.version}", *backup)

@@ -25,7 +25,8 @@ def psql(person: Person, conninfo: str, password: str) -> str:
     return person.shell(REPLICA, command, f"{password}\n", fails=True)
 
 
-def test_S25_rails_when_it_verifies_the_server_gets_in(cluster: Person) -> None:
+@pytest.mark.covers("S25")
+def test_rails_when_it_verifies_the_server_gets_in(cluster: Person) -> None:
     password = cluster.secrets()["rails.password"]
     assert psql(cluster, f"{RAILS} {VERIFIED}", password) == "rails|t"
 
@@ -33,8 +34,12 @@ def test_S25_rails_when_it_verifies_the_server_gets_in(cluster: Person) -> None:
 @pytest.mark.parametrize(
     "conninfo",
     [
-        pytest.param(f"{RAILS} sslmode=disable", id="S24 clear text"),
-        pytest.param(f"{RAILS} {VERIFIED} user=postgres dbname=postgres", id="S23 superuser"),
+        pytest.param(f"{RAILS} sslmode=disable", id="clear text", marks=pytest.mark.covers("S24")),
+        pytest.param(
+            f"{RAILS} {VERIFIED} user=postgres dbname=postgres",
+            id="superuser",
+            marks=pytest.mark.covers("S23"),
+        ),
         pytest.param(f"{RAILS} {VERIFIED} user=stranger", id="stranger"),
         pytest.param(f"{RAILS} {VERIFIED} user=replicator", id="role of another duty"),
         pytest.param(f"{RAILS} {VERIFIED} dbname=postgres", id="database of another"),
@@ -50,7 +55,8 @@ def test_rails_when_the_password_is_wrong_is_refused(cluster: Person) -> None:
     assert "password authentication failed" in said
 
 
-def test_S23_port_when_tried_from_outside_does_not_answer(cluster: Person) -> None:
+@pytest.mark.covers("S23")
+def test_port_when_tried_from_outside_does_not_answer(cluster: Person) -> None:
     server = cluster.cloud().servers.get_by_name(PRIMARY)
     assert server
     assert server.public_net
@@ -67,54 +73,82 @@ def test_S23_port_when_tried_from_outside_does_not_answer(cluster: Person) -> No
             "select count(*) from pg_authid"
             r" where rolpassword is not null and rolpassword !~ '^SCRAM-SHA-256\$'",
             "0",
-            id="S16",
+            id="verifiers only",
+            marks=pytest.mark.covers("S16"),
         ),
         pytest.param(
-            "select rolpassword is null from pg_authid where rolname = 'postgres'", "t", id="S17"
+            "select rolpassword is null from pg_authid where rolname = 'postgres'",
+            "t",
+            id="superuser without a password",
+            marks=pytest.mark.covers("S17"),
         ),
         pytest.param(
             f"{RULES} type <> 'local' and auth_method in ('trust', 'password', 'md5', 'ident')",
             "0",
-            id="S18",
+            id="no weak method over a network",
+            marks=pytest.mark.covers("S18"),
         ),
-        pytest.param(f"{RULES} type = 'local' and auth_method = 'trust'", "0", id="S19"),
+        pytest.param(
+            f"{RULES} type = 'local' and auth_method = 'trust'",
+            "0",
+            id="no local trust",
+            marks=pytest.mark.covers("S19"),
+        ),
         pytest.param(
             f"{RULES} type = 'host' and auth_method <> 'reject'"
             " and address not in ('127.0.0.1', '::1')",
             "0",
-            id="S20",
+            id="TLS over networks",
+            marks=pytest.mark.covers("S20"),
         ),
         pytest.param(
             f"{RULES} auth_method <> 'reject' and address in ('0.0.0.0', '::', 'all')",
             "0",
-            id="S21",
+            id="no open address",
+            marks=pytest.mark.covers("S21"),
         ),
         pytest.param(
             "select string_agg(distinct auth_method, ',') from pg_hba_file_rules"
             " where address in ('0.0.0.0', '::', 'all')",
             "reject",
-            id="S21 as it is written: the final reject and nothing else",
+            id="as it is written: the final reject and nothing else",
+            marks=pytest.mark.covers("S21"),
         ),
-        pytest.param(f"{RULES} error is not null", "0", id="S22"),
+        pytest.param(
+            f"{RULES} error is not null", "0", id="file loads", marks=pytest.mark.covers("S22")
+        ),
         pytest.param(
             "select count(*) from pg_stat_replication join pg_stat_ssl using (pid) where not ssl",
             "0",
-            id="S27",
+            id="replication encrypted",
+            marks=pytest.mark.covers("S27"),
         ),
         pytest.param(
             "select rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles"
             " where rolname = 'replicator'",
             "f",
-            id="S28",
+            id="replication role minimal",
+            marks=pytest.mark.covers("S28"),
         ),
-        pytest.param("select count(*) from pg_roles where rolsuper", "1", id="S29 superusers"),
+        pytest.param(
+            "select count(*) from pg_roles where rolsuper",
+            "1",
+            id="superusers",
+            marks=pytest.mark.covers("S29"),
+        ),
         pytest.param(
             "select count(*) from pg_language"
             " where not lanpltrusted and lanname not in ('internal', 'c')",
             "0",
-            id="S29 untrusted languages",
+            id="untrusted languages",
+            marks=pytest.mark.covers("S29"),
         ),
-        pytest.param("show password_encryption", "scram-sha-256", id="S31"),
+        pytest.param(
+            "show password_encryption",
+            "scram-sha-256",
+            id="passwords hashed by SCRAM",
+            marks=pytest.mark.covers("S31"),
+        ),
     ],
 )
 def test_server_when_asked_about_its_doors_has_none_open(
@@ -123,8 +157,9 @@ def test_server_when_asked_about_its_doors_has_none_open(
     assert cluster.sql(node, query) == answer
 
 
+@pytest.mark.covers("S29", "S32")
 @pytest.mark.parametrize("node", [PRIMARY, REPLICA])
-def test_S29_S32_server_when_asked_in_every_database_is_as_the_model_says(
+def test_server_when_asked_in_every_database_is_as_the_model_says(
     cluster: Person, node: str
 ) -> None:
     logging = ("log_connections", "log_disconnections", "log_line_prefix", "log_statement")
@@ -141,14 +176,16 @@ def test_S29_S32_server_when_asked_in_every_database_is_as_the_model_says(
         assert set(cluster.sql(node, untrusted, database).split()) == {"internal", "c"}
 
 
+@pytest.mark.covers("S34")
 @pytest.mark.parametrize(("node", "address"), [(PRIMARY, "10.0.1.2"), (REPLICA, "10.0.1.3")])
-def test_S34_server_when_it_listens_does_so_on_loopback_and_privately(
+def test_server_when_it_listens_does_so_on_loopback_and_privately(
     cluster: Person, node: str, address: str
 ) -> None:
     listening = cluster.shell(node, "ss -Hltn 'sport = :5432' | awk '{ print $4 }'")
     assert set(listening.split()) - {"[::1]:5432"} == {"127.0.0.1:5432", f"{address}:5432"}
 
 
+@pytest.mark.covers("S6")
 @pytest.mark.parametrize(
     ("node", "published"),
     [
@@ -156,7 +193,7 @@ def test_S34_server_when_it_listens_does_so_on_loopback_and_privately(
         (REPLICA, {"/etc/pgbackrest/pgbackrest.conf", "/etc/pgprovision/replication.pgpass"}),
     ],
 )
-def test_S6_secret_when_everything_is_done_lies_only_where_it_is_used(
+def test_secret_when_everything_is_done_lies_only_where_it_is_used(
     cluster: Person, node: str, published: set[str]
 ) -> None:
     search = "grep -rlaFf - / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"
@@ -164,12 +201,14 @@ def test_S6_secret_when_everything_is_done_lies_only_where_it_is_used(
     assert {line for line in found.splitlines() if line.startswith("/")} == published
 
 
-def test_S3_secret_when_everything_is_done_is_not_in_the_journal(cluster: Person) -> None:
+@pytest.mark.covers("S3")
+def test_secret_when_everything_is_done_is_not_in_the_journal(cluster: Person) -> None:
     search = "journalctl -a -o cat | grep -caFf - || true"
     assert cluster.shell(PRIMARY, search, "\n".join(_secrets(cluster)) + "\n") == "0"
 
 
-def test_S7_secret_when_everything_is_done_is_in_no_record(cluster: Person) -> None:
+@pytest.mark.covers("S7")
+def test_secret_when_everything_is_done_is_in_no_record(cluster: Person) -> None:
     runs = Path(cluster.home, ".local/state")
     texts = [run.read_text() for kind in ("*.jsonl", "*.txt") for run in runs.rglob(kind)]
     texts += [cluster.shell(n, "cat /var/lib/pgprovision/runs/*.jsonl") for n in (PRIMARY, REPLICA)]

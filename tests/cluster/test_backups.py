@@ -100,7 +100,8 @@ def waits(person: Person) -> int:
     return int(person.shell(PRIMARY, ready))
 
 
-def test_D5_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: Person) -> None:
+@pytest.mark.covers("row:D5")
+def test_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: Person) -> None:
     before = [backup["label"] for backup in backups(cluster)]
     run = cluster.done("backup", "now", "--type", "incr", "--yes")
     (new,) = (backup for backup in backups(cluster) if backup["label"] not in before)
@@ -111,7 +112,8 @@ def test_D5_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: Perso
     assert (newest["label"], newest["repository"]) == (new["label"], 1)
 
 
-def test_D5_F5_backup_now_when_the_command_died_attaches_to_what_runs(cluster: Person) -> None:
+@pytest.mark.covers("row:D5", "F5")
+def test_backup_now_when_the_command_died_attaches_to_what_runs(cluster: Person) -> None:
     before = len(backups(cluster))
     assert cluster.run("backup", "now", "--type", "full", "--yes", kill="1:after").code == -9
     cluster.done("backup", "now", "--type", "full", "--yes")
@@ -125,7 +127,8 @@ def test_backup_now_of_a_repository_that_is_not_there_is_bad_input(cluster: Pers
     assert "there is no repository 2" in run.err
 
 
-def test_F114_backup_verify_when_a_byte_is_flipped_ends_with_1_and_names_it(
+@pytest.mark.covers("F114")
+def test_backup_verify_when_a_byte_is_flipped_ends_with_1_and_names_it(
     cluster: Person,
 ) -> None:
     bucket = cluster.lab.home / "s3/data" / cluster.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
@@ -142,7 +145,8 @@ def test_F114_backup_verify_when_a_byte_is_flipped_ends_with_1_and_names_it(
     assert any(newest.name[:24] in text for text in said), said
 
 
-def test_F111_rotation_when_killed_after_every_step_goes_on_and_ends(rotated: Rotated) -> None:
+@pytest.mark.covers("F111")
+def test_rotation_when_killed_after_every_step_goes_on_and_ends(rotated: Rotated) -> None:
     assert rotated.walk.wrong == []
     assert rotated.walk.points >= 10
     first, _, second = rotated.inventory.partition("second_repository:")
@@ -153,11 +157,13 @@ def test_F111_rotation_when_killed_after_every_step_goes_on_and_ends(rotated: Ro
     assert min(rotated.listed) >= 1
 
 
-def test_F111_rotation_when_it_ended_both_repositories_restore_every_row(rotated: Rotated) -> None:
+@pytest.mark.covers("F111")
+def test_rotation_when_it_ended_both_repositories_restore_every_row(rotated: Rotated) -> None:
     assert (rotated.from_first, rotated.from_second) == ("3", "3")
 
 
-def test_S3_S6_F111_rotation_leaves_its_passphrase_in_the_configuration_alone(
+@pytest.mark.covers("S3", "S6", "F111")
+def test_rotation_leaves_its_passphrase_in_the_configuration_alone(
     cluster: Person, rotated: Rotated
 ) -> None:
     (file,) = (cluster.inventory / "secrets").glob("pgbackrest-r*.passphrase")
@@ -169,7 +175,8 @@ def test_S3_S6_F111_rotation_leaves_its_passphrase_in_the_configuration_alone(
         assert cluster.shell(node, "journalctl -a -o cat | grep -cF -f /dev/stdin || :", new) == "0"
 
 
-def test_D3_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup_follows(
+@pytest.mark.covers("row:D3")
+def test_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup_follows(
     cluster: Person,
 ) -> None:
     before = [backup["label"] for backup in backups(cluster)]

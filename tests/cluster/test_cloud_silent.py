@@ -28,7 +28,8 @@ def without_api(person: Person, *words: str) -> Run:
         path.write_text(before)
 
 
-def test_F51_drift_when_the_api_is_silent_looks_at_the_hosts_and_says_what_it_skipped(
+@pytest.mark.covers("F51")
+def test_drift_when_the_api_is_silent_looks_at_the_hosts_and_says_what_it_skipped(
     silent: Person,
 ) -> None:
     silent.sql(PRIMARY, "alter role rails connection limit 7")
@@ -43,7 +44,8 @@ def test_F51_drift_when_the_api_is_silent_looks_at_the_hosts_and_says_what_it_sk
     assert silent.done("up", "--yes")["left"] == []
 
 
-def test_F51_status_and_rotate_when_the_api_is_silent_work(silent: Person) -> None:
+@pytest.mark.covers("F51")
+def test_status_and_rotate_when_the_api_is_silent_work(silent: Person) -> None:
     status = without_api(silent, "status", "--json")
     assert status.code == 0, status.err
     assert [node["role"] for node in status.document["nodes"]] == ["primary", "replica"]

@@ -41,8 +41,9 @@ def make_room(person: Person, folder: str) -> None:
     person.shell(PRIMARY, f"rm -f {folder}/fill {folder}/fill.*")
 
 
+@pytest.mark.covers("F124")
 @pytest.mark.parametrize("fill", [BYTES, INODES], ids=["bytes", "inodes"])
-def test_F124_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
+def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
     cluster: Person, fill: str
 ) -> None:
     cluster.shell(PRIMARY, BY_HAND)
@@ -61,12 +62,13 @@ def test_F124_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named
     assert cluster.done("up", "--yes")["left"] == []
 
 
+@pytest.mark.covers("F124")
 @pytest.mark.parametrize(
     ("folder", "fill"),
     [("/var/cache/apt", BYTES), ("/var/lib/apt", INODES), ("/var/lib/dpkg", BYTES)],
     ids=["archives", "lists, by inodes", "dpkg's own"],
 )
-def test_F124_package_when_apt_has_no_room_then_the_mount_is_named_and_the_rerun_installs_it(
+def test_package_when_apt_has_no_room_then_the_mount_is_named_and_the_rerun_installs_it(
     cluster: Person, folder: str, fill: str
 ) -> None:
     cluster.shell(PRIMARY, "apt-get -qy remove tmux >&2; apt-get clean; rm -rf /var/lib/apt/lists")
@@ -83,7 +85,8 @@ def test_F124_package_when_apt_has_no_room_then_the_mount_is_named_and_the_rerun
     assert cluster.done("up", "--yes")["left"] == []
 
 
-def test_F124_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: Person) -> None:
+@pytest.mark.covers("F124")
+def test_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: Person) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
     with full(cluster, "/var/lib/pgprovision"):
         run = cluster.run("up", "--yes")
@@ -96,7 +99,8 @@ def test_F124_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: Perso
     assert again["left"] == []
 
 
-def test_F124_F27_others_when_full_then_up_works_and_status_says_so(cluster: Person) -> None:
+@pytest.mark.covers("F124", "F27")
+def test_others_when_full_then_up_works_and_status_says_so(cluster: Person) -> None:
     cluster.shell(PRIMARY, BY_HAND)
     with full(cluster, "/var/log"), full(cluster, "/tmp"), full(cluster, "/boot"):
         cluster.shell(PRIMARY, BYTES.format("/run"))
@@ -110,7 +114,8 @@ def test_F124_F27_others_when_full_then_up_works_and_status_says_so(cluster: Per
     assert cluster.drift() == {}
 
 
-def test_F124_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once_there_is_room(
+@pytest.mark.covers("F124")
+def test_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once_there_is_room(
     cluster: Person,
 ) -> None:
     wal = f"cd {DATA}/15/main/pg_wal; sha256sum 0*"
@@ -130,8 +135,9 @@ def test_F124_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once
     assert cluster.done("up")["left"] == []
 
 
+@pytest.mark.covers("F124", "F108")
 @pytest.mark.backups
-def test_F124_F108_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
+def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
     cluster: Person,
 ) -> None:
     """WAL on a small disk of its own, and a store that cannot be reached: PostgreSQL stops."""

@@ -46,8 +46,9 @@ def kill(person: Person, package: str, status: str) -> None:
     person.shell(PRIMARY, "cat >/run/killer; systemd-run -q --unit=killer sh /run/killer", text)
 
 
+@pytest.mark.covers("F55")
 @pytest.mark.parametrize("status", ["H", "F"], ids=["while it unpacks", "while it configures"])
-def test_F55_dpkg_when_killed_over_postgresql_itself_is_repaired_and_data_stay(
+def test_dpkg_when_killed_over_postgresql_itself_is_repaired_and_data_stay(
     cluster: Person, data: None, status: str
 ) -> None:
     kill(cluster, "postgresql-15", status)
@@ -61,7 +62,8 @@ def test_F55_dpkg_when_killed_over_postgresql_itself_is_repaired_and_data_stay(
     assert (broken(cluster), cluster.drift()) == ("", {})
 
 
-def test_F55_dpkg_when_killed_under_up_fails_with_the_step_and_the_rerun_repairs_it(
+@pytest.mark.covers("F55")
+def test_dpkg_when_killed_under_up_fails_with_the_step_and_the_rerun_repairs_it(
     cluster: Person, data: None
 ) -> None:
     more = "extra_packages: [postgresql-plperl-15, "

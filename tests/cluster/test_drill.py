@@ -107,7 +107,8 @@ def proven(drilling: Person) -> Run:
     return drill(drilling)
 
 
-def test_D7_drill_when_practised_proves_the_restore_phase_by_phase(proven: Run) -> None:
+@pytest.mark.covers("row:D7")
+def test_drill_when_practised_proves_the_restore_phase_by_phase(proven: Run) -> None:
     assert proven.code == 0, proven.err
     found = proven.document
     assert (found["result"], found["failures"], found["left"]) == ("proven", [], [])
@@ -118,7 +119,8 @@ def test_D7_drill_when_practised_proves_the_restore_phase_by_phase(proven: Run) 
     assert checks >= {"pg_amcheck", "pg_checksums", "repository untouched"}
 
 
-def test_F120_drill_when_over_leaves_no_server_and_no_key(drilling: Person, proven: Run) -> None:
+@pytest.mark.covers("F120")
+def test_drill_when_over_leaves_no_server_and_no_key(drilling: Person, proven: Run) -> None:
     name = drill_name(drilling)
     assert name not in servers(drilling)
     assert drilling.cloud().volumes.get_all() == []
@@ -126,7 +128,8 @@ def test_F120_drill_when_over_leaves_no_server_and_no_key(drilling: Person, prov
     assert not (drilling.inventory / "secrets/host_keys" / name).exists()
 
 
-def test_D7_status_when_a_drill_proved_it_says_so(drilling: Person, proven: Run) -> None:
+@pytest.mark.covers("row:D7")
+def test_status_when_a_drill_proved_it_says_so(drilling: Person, proven: Run) -> None:
     found = drilling.done("status")
     assert found["last_drill"]["result"] == "proven"
     assert found["last_drill"]["seconds"] == proven.document["seconds"]
@@ -151,8 +154,9 @@ def archiver_broken(person: Person) -> Iterator[None]:
         person.sql(PRIMARY, "select pg_reload_conf()")
 
 
+@pytest.mark.covers("F116")
 @long
-def test_F116_drill_when_beside_production_writes_nothing_and_measures_the_loss(
+def test_drill_when_beside_production_writes_nothing_and_measures_the_loss(
     drilling: Person, spare: str
 ) -> None:
     later = "insert into kept select 101, 'a row', max(at) + interval '42 s' from kept"
@@ -210,8 +214,9 @@ def damaged(person: Person, pattern: str, keep: int = 0) -> Iterator[Path]:
         shutil.copy2(aside, path)
 
 
+@pytest.mark.covers("F114")
 @long
-def test_F114_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
+def test_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
     drilling: Person, spare: str
 ) -> None:
     with damaged(drilling, "backup/main/*F/bundle/*", keep=1):
@@ -221,8 +226,9 @@ def test_F114_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
     assert "cause: a file in the repository is damaged: pgprovision backup verify" in failure
 
 
+@pytest.mark.covers("F114")
 @long
-def test_F114_drill_when_a_wal_segment_is_missing_fails_and_names_it(
+def test_drill_when_a_wal_segment_is_missing_fails_and_names_it(
     drilling: Person, spare: str
 ) -> None:
     for _ in range(3):
@@ -239,10 +245,9 @@ def segments(person: Person) -> list[Path]:
     return sorted(bucket(person).glob("archive/main/*/0000000100000000/*-*.zst"))
 
 
+@pytest.mark.covers("F114")
 @long
-def test_F114_drill_when_the_passphrase_is_wrong_fails_and_says_so(
-    drilling: Person, spare: str
-) -> None:
+def test_drill_when_the_passphrase_is_wrong_fails_and_says_so(drilling: Person, spare: str) -> None:
     file = drilling.inventory / "secrets/pgbackrest.passphrase"
     right = file.read_text()
     file.write_text("another-passphrase-of-more-than-32-characters\n")
@@ -254,8 +259,9 @@ def test_F114_drill_when_the_passphrase_is_wrong_fails_and_says_so(
     assert "passphrase" in failure
 
 
+@pytest.mark.covers("F120")
 @long
-def test_F120_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
+def test_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
     drilling: Person, spare: str
 ) -> None:
     small = "mount -t tmpfs -o size=20m small /var/lib/postgresql"
@@ -271,8 +277,9 @@ def test_F120_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
 # --- F117, B101: never over anything ---
 
 
+@pytest.mark.covers("F117")
 @long
-def test_F117_drill_when_the_host_holds_data_is_refused(drilling: Person, spare: str) -> None:
+def test_drill_when_the_host_holds_data_is_refused(drilling: Person, spare: str) -> None:
     drilling.shell(SPARE, f"install -d {DATA}; touch {DATA}/PG_VERSION /run/before")
     run = practise(drilling, spare)
     written = drilling.shell(SPARE, f"find /etc {DATA} -newer /run/before ! -path {DATA}")
@@ -281,8 +288,9 @@ def test_F117_drill_when_the_host_holds_data_is_refused(drilling: Person, spare:
     assert "holds a PostgreSQL cluster" in run.err
 
 
+@pytest.mark.covers("B101")
 @long
-def test_B101_drill_when_the_host_is_production_is_bad_input(drilling: Person) -> None:
+def test_drill_when_the_host_is_production_is_bad_input(drilling: Person) -> None:
     server = drilling.cloud().servers.get_by_name(PRIMARY)
     assert server is not None
     assert server.public_net is not None
@@ -296,11 +304,10 @@ def test_B101_drill_when_the_host_is_production_is_bad_input(drilling: Person) -
 # --- F120: killed ---
 
 
+@pytest.mark.covers("F120")
 @long
 @pytest.mark.parametrize("point", ["3:after", "5:before"])
-def test_F120_drill_when_killed_leaves_a_server_that_clean_removes(
-    drilling: Person, point: str
-) -> None:
+def test_drill_when_killed_leaves_a_server_that_clean_removes(drilling: Person, point: str) -> None:
     before = servers(drilling)
     killed = drilling.run("drill", "--yes", kill=point)
     assert killed.code == -9
@@ -311,8 +318,9 @@ def test_F120_drill_when_killed_leaves_a_server_that_clean_removes(
     assert drill_name(drilling) not in (drilling.inventory / "secrets/host_keys").name
 
 
+@pytest.mark.covers("F120")
 @long
-def test_F120_drill_when_killed_on_a_spare_host_is_cleaned_by_the_next(
+def test_drill_when_killed_on_a_spare_host_is_cleaned_by_the_next(
     drilling: Person, spare: str
 ) -> None:
     pin(drilling)

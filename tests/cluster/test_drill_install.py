@@ -47,7 +47,8 @@ def installed(machine: Host, folder: Path, calendar: str, *words: str) -> Report
     return report
 
 
-def test_D7_drill_when_installed_is_started_by_its_timer_and_again_changes_nothing(
+@pytest.mark.covers("row:D7")
+def test_drill_when_installed_is_started_by_its_timer_and_again_changes_nothing(
     cluster: Person, machine: Host, tmp_path: Path
 ) -> None:
     cluster.shell(PRIMARY, "echo KEY=of-the-file >/etc/pgprovision/hcb-lab.env")
@@ -63,7 +64,8 @@ def test_D7_drill_when_installed_is_started_by_its_timer_and_again_changes_nothi
     assert "-01 00:00:00" in shown
 
 
-def test_D7_drill_when_it_fails_on_schedule_leaves_the_service_failed(
+@pytest.mark.covers("row:D7")
+def test_drill_when_it_fails_on_schedule_leaves_the_service_failed(
     cluster: Person, machine: Host, tmp_path: Path
 ) -> None:
     words = ("/bin/sh", "-c", "echo the restore is not proven >&2; exit 1")

@@ -56,7 +56,8 @@ BY_HAND = {
 }
 
 
-def test_B_S40_drift_when_hands_changed_the_host_names_each_and_up_repairs_it(
+@pytest.mark.covers("row:B4", "row:B5", "row:B6", "row:B7", "row:B8", "S40")
+def test_drift_when_hands_changed_the_host_names_each_and_up_repairs_it(
     cluster: Person,
 ) -> None:
     cluster.shell(PRIMARY, "nft add table inet theirs")
@@ -72,7 +73,8 @@ def test_B_S40_drift_when_hands_changed_the_host_names_each_and_up_repairs_it(
     )
 
 
-def test_B6_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
+@pytest.mark.covers("row:B6")
+def test_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
     cluster: Person,
 ) -> None:
     cluster.shell(PRIMARY, f"echo 'PasswordAuthentication yes' >{SSHD}/00-a-theirs.conf")
@@ -84,84 +86,131 @@ def test_B6_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
     assert cluster.drift() == {}
 
 
-HOLDS = {
-    "S34_postgres_listens_privately": (
+HOLDS = [
+    pytest.param(
         "ss -Hltn 'sport = :5432' | awk '{print $4}' | sort",
         "10.0.1.2:5432\n127.0.0.1:5432\n[::1]:5432",
+        id="postgres_listens_privately",
+        marks=pytest.mark.covers("S34"),
     ),
-    "B7_firewall_drops_by_default": ("nft list ruleset | grep -c 'policy drop'", "1"),
-    "S44_sshd_is_hard": (
+    pytest.param(
+        "nft list ruleset | grep -c 'policy drop'",
+        "1",
+        id="firewall_drops_by_default",
+        marks=pytest.mark.covers("row:B7"),
+    ),
+    pytest.param(
         f"sshd -T | grep -E '^({SETTINGS}) ' | sort",
         "allowagentforwarding no\nclientaliveinterval 3\nkbdinteractiveauthentication no\n"
         "passwordauthentication no\npermitemptypasswords no\npermitrootlogin without-password\n"
         "x11forwarding no",
+        id="sshd_is_hard",
+        marks=pytest.mark.covers("S44"),
     ),
-    "S46_sudo_gives_postgres_nothing": (
+    pytest.param(
         "visudo -cq && sudo -l -U postgres",
         f"User postgres is not allowed to run sudo on {PRIMARY}.",
+        id="sudo_gives_postgres_nothing",
+        marks=pytest.mark.covers("S46"),
     ),
-    "S47_service_account_is_locked": ("passwd -S postgres | cut -d' ' -f2", "L"),
-    "S47_service_account_has_no_ssh_key": ("ls ~postgres/.ssh/authorized_keys 2>&- || :", ""),
-    "S48_modes": (
+    pytest.param(
+        "passwd -S postgres | cut -d' ' -f2",
+        "L",
+        id="service_account_is_locked",
+        marks=pytest.mark.covers("S47"),
+    ),
+    pytest.param(
+        "ls ~postgres/.ssh/authorized_keys 2>&- || :",
+        "",
+        id="service_account_has_no_ssh_key",
+        marks=pytest.mark.covers("S47"),
+    ),
+    pytest.param(
         f"stat -c '%a %U' {DATA} {CONF}/pg_hba.conf /etc/pgbackrest/pgbackrest.conf"
         " /etc/pgprovision/tls/server.key",
         "700 postgres\n640 postgres\n640 postgres\n600 postgres",
+        id="modes",
+        marks=pytest.mark.covers("S48"),
     ),
-    "S48_D1_pgbackrest_conf_is_postgres_s_alone_both_ours_and_the_package_s": (
+    pytest.param(
         "stat -c '%a %U:%G' /etc/pgbackrest/pgbackrest.conf /etc/pgbackrest.conf",
         "640 postgres:postgres\n640 postgres:postgres",
+        id="pgbackrest_conf_is_postgres_s_alone_both_ours_and_the_package_s",
+        marks=pytest.mark.covers("S48", "row:D1"),
     ),
-    "S49_nothing_for_others": (
+    pytest.param(
         f"find {CONF} {DATA} /var/log/postgresql ! -name local.conf -perm /o=rwx",
         "",
+        id="nothing_for_others",
+        marks=pytest.mark.covers("S49"),
     ),
-    "S53_oom_score_of_the_unit": (
+    pytest.param(
         "systemctl show -p OOMScoreAdjust --value postgresql@15-main",
         "-900",
+        id="oom_score_of_the_unit",
+        marks=pytest.mark.covers("S53"),
     ),
-    "S53_oom_score_of_the_children": (
+    pytest.param(
         f"for p in $(pgrep -P $(head -1 {DATA}/postmaster.pid)); do"
         " cat /proc/$p/oom_score_adj; done | sort -u",
         "0",
+        id="oom_score_of_the_children",
+        marks=pytest.mark.covers("S53"),
     ),
-    "B3_restart_and_limits": (
+    pytest.param(
         "systemctl show -p Restart,LimitNOFILE,TimeoutStopUSec postgresql@15-main | sort",
         "LimitNOFILE=65536\nRestart=on-failure\nTimeoutStopUSec=10min",
+        id="restart_and_limits",
+        marks=pytest.mark.covers("row:B3"),
     ),
-    "B3_shared_memory_stays_when_a_user_leaves": (
+    pytest.param(
         "busctl get-property org.freedesktop.login1 /org/freedesktop/login1"
         " org.freedesktop.login1.Manager RemoveIPC",
         "b false",
+        id="shared_memory_stays_when_a_user_leaves",
+        marks=pytest.mark.covers("row:B3"),
     ),
-    "B5_needrestart_leaves_postgres_alone": (
+    pytest.param(
         'perl -e \'do "/etc/needrestart/conf.d/pgprovision.conf"; die $@ if $@; print "sound"\'',
         "sound",
+        id="needrestart_leaves_postgres_alone",
+        marks=pytest.mark.covers("row:B5"),
     ),
-    "B6_journal_is_persistent": (
+    pytest.param(
         "journalctl --header | grep -c 'File path: /var/log/journal/' | sed 's/[1-9].*/some/'",
         "some",
+        id="journal_is_persistent",
+        marks=pytest.mark.covers("row:B6"),
     ),
-    "B8_banner": (
+    pytest.param(
         "run-parts /etc/update-motd.d | grep cluster",
         f"cluster hcb-lab   node {PRIMARY}   role primary",
+        id="banner",
+        marks=pytest.mark.covers("row:B8"),
     ),
-    "S12_no_core_dumps_of_privileged_programs": ("cat /proc/sys/fs/suid_dumpable", "0"),
-}
+    pytest.param(
+        "cat /proc/sys/fs/suid_dumpable",
+        "0",
+        id="no_core_dumps_of_privileged_programs",
+        marks=pytest.mark.covers("S12"),
+    ),
+]
 
 
-@pytest.mark.parametrize("what", HOLDS)
-def test_host_when_provisioned(cluster: Person, what: str) -> None:
-    text, expected = HOLDS[what]
+@pytest.mark.parametrize(("text", "expected"), HOLDS)
+def test_host_when_provisioned(cluster: Person, text: str, expected: str) -> None:
     assert cluster.shell(PRIMARY, text) == expected
 
 
-def test_B8_banner_on_a_replica_names_the_live_role(cluster: Person) -> None:
+@pytest.mark.covers("row:B8")
+def test_banner_on_a_replica_names_the_live_role(cluster: Person) -> None:
     assert cluster.shell(REPLICA, "/etc/update-motd.d/50-pgprovision") == (
         f"cluster hcb-lab   node {REPLICA}   role replica"
     )
 
 
-def test_B4_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
+@pytest.mark.covers("row:B4")
+def test_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
     cluster: Person,
 ) -> None:
     found = cluster.done("status")["nodes"][0]
@@ -171,7 +220,8 @@ def test_B4_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
         assert name in said
 
 
-def test_B4_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: Person) -> None:
+@pytest.mark.covers("row:B4")
+def test_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: Person) -> None:
     """The machines cannot reserve any; the question can be asked all the same."""
     question = HugePages(on=PRIMARY, instance=Instance()).question
     told = cluster.shell(PRIMARY, question)
@@ -179,7 +229,8 @@ def test_B4_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: 
     assert cluster.shell(PRIMARY, "ls -d /run/pgprovision-ask* 2>&- || :") == ""
 
 
-def test_F59_postmaster_when_its_binary_was_replaced_is_reported(cluster: Person) -> None:
+@pytest.mark.covers("F59")
+def test_postmaster_when_its_binary_was_replaced_is_reported(cluster: Person) -> None:
     replace = "cd /usr/lib/postgresql/15/bin; cp -p postgres new; mv new postgres"
     cluster.shell(REPLICA, replace)
     run = cluster.run("drift", "--json")

@@ -71,7 +71,8 @@ def records(person: Person) -> int:
     return len(list(person.home.rglob("runs/*.jsonl")))
 
 
-def test_F6_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
+@pytest.mark.covers("F6")
+def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
     slow: Person, elsewhere: Person
 ) -> None:
     before = records(slow)
@@ -92,9 +93,8 @@ def test_F6_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_i
     assert '"acting"' not in newest.read_text()
 
 
-def test_F6_up_when_told_to_wait_then_goes_on_after_the_other(
-    slow: Person, elsewhere: Person
-) -> None:
+@pytest.mark.covers("F6")
+def test_up_when_told_to_wait_then_goes_on_after_the_other(slow: Person, elsewhere: Person) -> None:
     with ExitStack() as both:
         first = both.enter_context(running(slow))
         assert under_way(slow)
@@ -104,7 +104,8 @@ def test_F6_up_when_told_to_wait_then_goes_on_after_the_other(
     assert [end.code for end in ends] == [0, 0], ends
 
 
-def test_F5_F8_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
+@pytest.mark.covers("F5", "F8")
+def test_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
     slow: Person, elsewhere: Person
 ) -> None:
     with ExitStack() as both:
@@ -131,7 +132,8 @@ def holder(person: Person, other: Person) -> bool:
     return bool(runs) and runs[-1] in person.shell(PRIMARY, f"cat {HOLD}/holder || :")
 
 
-def test_F10_V11_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
+@pytest.mark.covers("F10", "V11")
+def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
     slow: Person, elsewhere: Person
 ) -> None:
     with running(slow) as late:
@@ -151,10 +153,9 @@ def test_F10_V11_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
     assert any(kind == "postgresql.conf" for _, kind, _ in slow.drift())  # it did not touch it
 
 
+@pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2, "who": "x"}'])
-def test_F11_lock_record_when_it_cannot_be_read_then_counts_as_held(
-    cluster: Person, text: str
-) -> None:
+def test_lock_record_when_it_cannot_be_read_then_counts_as_held(cluster: Person, text: str) -> None:
     cluster.shell(PRIMARY, f"rm -f /root/.x; cat >{HOLD}/holder", text)
     cluster.shell(PRIMARY, BY_HAND)
     refused = cluster.run("up", "--yes")
@@ -168,7 +169,8 @@ def test_F11_lock_record_when_it_cannot_be_read_then_counts_as_held(
     assert cluster.done("up", "--yes")["left"] == []
 
 
-def test_F11_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: Person) -> None:
+@pytest.mark.covers("F11")
+def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: Person) -> None:
     cluster.shell(PRIMARY, f"echo x >{HOLD}/holder; chown postgres {HOLD}/holder")
     cluster.shell(PRIMARY, BY_HAND)
     assert "counts as held" in cluster.run("up", "--yes").err
@@ -176,10 +178,11 @@ def test_F11_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: 
     assert cluster.done("up", "--yes")["left"] == []
 
 
+@pytest.mark.covers("F4")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_F4_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
+def test_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
     slow: Person, number: int, code: int
 ) -> None:
     with running(slow) as process:
@@ -197,7 +200,8 @@ def test_F4_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
     assert slow.shell(PRIMARY, "command -v tmux")
 
 
-def test_F4_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the_step(
+@pytest.mark.covers("F4")
+def test_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the_step(
     slow: Person,
 ) -> None:
     with running(slow) as process:
@@ -213,7 +217,8 @@ def test_F4_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_
     assert again.code == 0, again.err
 
 
-def test_F4_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Person) -> None:
+@pytest.mark.covers("F4")
+def test_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Person) -> None:
     go_on(slow)
     with running(slow) as process:
         assert process.stdout
@@ -224,7 +229,8 @@ def test_F4_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Perso
     assert slow.drift() == {}
 
 
-def test_G4_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: Person) -> None:
+@pytest.mark.covers("row:G4")
+def test_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: Person) -> None:
     cluster.shell(PRIMARY, BY_HAND)
     path = Path(cluster.done("up", "--yes")["record"])
     for node in (PRIMARY, REPLICA):

@@ -51,7 +51,8 @@ def test_up_primary_when_nothing_is_there_makes_what_was_planned(
     assert kinds >= {"stanza", "first backup", "marker"}
 
 
-def test_A1_A3_server_when_made_is_of_the_type_and_has_its_private_address(
+@pytest.mark.covers("row:A1", "row:A3")
+def test_server_when_made_is_of_the_type_and_has_its_private_address(
     person: Person, primary: Step
 ) -> None:
     server = person.cloud().servers.get_by_name(PRIMARY)
@@ -64,7 +65,8 @@ def test_A1_A3_server_when_made_is_of_the_type_and_has_its_private_address(
     assert "10.0.1.2/32" in person.shell(PRIMARY, "ip -4 -br addr")
 
 
-def test_B2_cluster_when_made_has_checksums_and_the_declared_locale(
+@pytest.mark.covers("row:B2")
+def test_cluster_when_made_has_checksums_and_the_declared_locale(
     person: Person, primary: Step
 ) -> None:
     assert person.sql(PRIMARY, "show data_checksums; show server_version_num").split()[0] == "on"
@@ -72,7 +74,8 @@ def test_B2_cluster_when_made_has_checksums_and_the_declared_locale(
     assert person.sql(PRIMARY, collations) == "UTF8|C.UTF-8"
 
 
-def test_C4_C6_roles_and_database_when_made_are_as_wished(person: Person, primary: Step) -> None:
+@pytest.mark.covers("row:C4", "row:C6")
+def test_roles_and_database_when_made_are_as_wished(person: Person, primary: Step) -> None:
     limit = "select rolconnlimit, rolcanlogin, rolsuper from pg_roles where rolname = 'rails'"
     assert person.sql(PRIMARY, limit) == "500|t|f"
     owner = "select datdba::regrole from pg_database where datname = 'hcb_production'"
@@ -82,7 +85,8 @@ def test_C4_C6_roles_and_database_when_made_are_as_wished(person: Person, primar
     assert names == ["pg_stat_statements", "pgcrypto", "plpgsql"]
 
 
-def test_D4_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
+@pytest.mark.covers("row:D4")
+def test_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
     person: Person, primary: Step
 ) -> None:
     bucket = person.lab.home / "s3/data" / person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
@@ -93,7 +97,8 @@ def test_D4_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
     assert list((bucket / "hcb-lab/archive/main").rglob("0000000100000000*"))
 
 
-def test_D5_timers_when_up_ends_wait_for_their_hour(person: Person, primary: Step) -> None:
+@pytest.mark.covers("row:D5")
+def test_timers_when_up_ends_wait_for_their_hour(person: Person, primary: Step) -> None:
     timers = person.shell(PRIMARY, "systemctl list-timers --no-legend 'pgbackrest-*'")
     assert [kind in timers for kind in ("backup-full.timer", "backup-diff.timer")] == [True, True]
 
@@ -132,7 +137,8 @@ def test_up_when_everything_is_there_writes_nowhere(primary_again: Step) -> None
     assert primary_again.written_there == ""
 
 
-def test_E2_E4_add_replica_when_done_streams_and_has_caught_up(cluster: Person) -> None:
+@pytest.mark.covers("row:E2", "row:E4")
+def test_add_replica_when_done_streams_and_has_caught_up(cluster: Person) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
     assert cluster.sql(REPLICA, receiver) == "streaming|pgprovision_server_postgres_2"
     assert cluster.sql(REPLICA, "select pg_is_in_recovery()") == "t"
@@ -143,13 +149,15 @@ def test_E2_E4_add_replica_when_done_streams_and_has_caught_up(cluster: Person) 
     cluster.sql(PRIMARY, "drop table seen", "hcb_production")
 
 
-def test_E1_slot_when_the_replica_streams_is_one_and_capped(cluster: Person) -> None:
+@pytest.mark.covers("row:E1")
+def test_slot_when_the_replica_streams_is_one_and_capped(cluster: Person) -> None:
     slots = "select slot_name, slot_type, active, wal_status from pg_replication_slots"
     assert cluster.sql(PRIMARY, slots) == "pgprovision_server_postgres_2|physical|t|reserved"
     assert cluster.sql(PRIMARY, "show max_slot_wal_keep_size") == "2GB"
 
 
-def test_E2_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: Person) -> None:
+@pytest.mark.covers("row:E2")
+def test_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: Person) -> None:
     data = "/var/lib/postgresql/15/main"
     assert cluster.shell(REPLICA, f"grep -v '^#' {data}/postgresql.auto.conf", fails=True) == ""
     assert cluster.shell(REPLICA, f"stat -c %a {data}") == "700"
@@ -163,7 +171,8 @@ def test_up_when_the_replica_streams_finds_nothing_in_one_trip_each(cluster: Per
     assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1, REPLICA: 1}, 5)
 
 
-def test_D3_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
+@pytest.mark.covers("row:D3")
+def test_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
     cluster: Person,
 ) -> None:
     found = cluster.done("status")

@@ -51,7 +51,8 @@ def of(mirror: Mirror) -> Repository:
     return Repository(on=REPLICA, url=mirror.url, key=mirror.key.read_text())
 
 
-def test_B1_repository_when_sound_is_written_and_preferred(cluster: Person, mirror: Mirror) -> None:
+@pytest.mark.covers("row:B1")
+def test_repository_when_sound_is_written_and_preferred(cluster: Person, mirror: Mirror) -> None:
     changed = run(cluster, of(mirror)).changed
     assert len(changed) == 1
     assert not run(cluster, of(mirror)).changed
@@ -100,6 +101,7 @@ def of_another_key(mirror: Mirror, tmp_path: Path) -> Repository:
     return Repository(on=REPLICA, url=mirror.url, key=pgdg_key())
 
 
+@pytest.mark.covers("F56")
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -110,7 +112,7 @@ def of_another_key(mirror: Mirror, tmp_path: Path) -> Repository:
         (of_another_key, "NO_PUBKEY"),
     ],
 )
-def test_F56_repository_when_it_cannot_be_trusted_is_refused_and_nothing_is_written(
+def test_repository_when_it_cannot_be_trusted_is_refused_and_nothing_is_written(
     cluster: Person, mirror: Mirror, tmp_path: Path, spoil: object, said: str
 ) -> None:
     assert callable(spoil)

@@ -51,7 +51,8 @@ def complaints(person: Person) -> str:
     return person.shell(REPLICA, f"grep -cE 'insufficient|recovery has paused' {LOG} || true")
 
 
-def test_C8_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person) -> None:
+@pytest.mark.covers("row:C8", "F84")
+def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person) -> None:
     before = started(operator)
     declare(operator, max_connections=230)
     planned = operator.run("plan", "--json").document["changes"]
@@ -66,7 +67,8 @@ def test_C8_F84_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: 
     assert "230" not in operator.shell(PRIMARY, "cat /etc/postgresql/15/main/postgresql.conf")
 
 
-def test_C8_F87_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
+@pytest.mark.covers("row:C8", "F87")
+def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
     operator: Person,
 ) -> None:
     said = complaints(operator)
@@ -97,7 +99,8 @@ def test_C8_F87_shared_memory_when_raised_and_lowered_moves_standby_and_primary_
     assert operator.drift() == {}
 
 
-def test_F85_restart_when_it_fails_puts_the_file_back_and_leaves_the_primary(
+@pytest.mark.covers("F85")
+def test_restart_when_it_fails_puts_the_file_back_and_leaves_the_primary(
     operator: Person,
 ) -> None:
     before = started(operator)

@@ -83,7 +83,8 @@ def application(person: Person, role: str) -> Iterator[list[str]]:
                        f" where usename = '{role}'")  # fmt: skip
 
 
-def test_F135_group_when_rotated_in_turns_then_no_login_of_the_application_fails(
+@pytest.mark.covers("F135")
+def test_group_when_rotated_in_turns_then_no_login_of_the_application_fails(
     split: Person,
 ) -> None:
     before = {role: password(split, role).read_text() for role in ("rails_a", "rails_b")}
@@ -102,7 +103,8 @@ def test_F135_group_when_rotated_in_turns_then_no_login_of_the_application_fails
     assert split.drift() == {}
 
 
-def test_F98_replication_password_when_killed_at_each_step_then_the_rerun_finishes(
+@pytest.mark.covers("F98")
+def test_replication_password_when_killed_at_each_step_then_the_rerun_finishes(
     split: Person,
 ) -> None:
     file = password(split, "replicator")
@@ -120,7 +122,8 @@ def test_F98_replication_password_when_killed_at_each_step_then_the_rerun_finish
     assert split.sql(PRIMARY, "select state from pg_stat_replication") == "streaming"
 
 
-def test_C9_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
+@pytest.mark.covers("row:C9")
+def test_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
     split: Person,
 ) -> None:
     conf = "/etc/postgresql/15/main/pg_hba.conf"

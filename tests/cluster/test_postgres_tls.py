@@ -16,7 +16,8 @@ SERVED = (
 )
 
 
-def test_C3_authority_when_it_changes_hands_then_replication_streams_on(cluster: Person) -> None:
+@pytest.mark.covers("row:C3")
+def test_authority_when_it_changes_hands_then_replication_streams_on(cluster: Person) -> None:
     before = cluster.sql(PRIMARY, SESSION)
     old = cluster.run("ca", "show").out
     for step in ("renew", "switch", "retire"):
@@ -30,7 +31,8 @@ def test_C3_authority_when_it_changes_hands_then_replication_streams_on(cluster:
     assert cluster.drift() == {}
 
 
-def test_S26_old_tls_when_tried_from_the_network_is_refused_and_the_certificate_is_good(
+@pytest.mark.covers("S26")
+def test_old_tls_when_tried_from_the_network_is_refused_and_the_certificate_is_good(
     cluster: Person,
 ) -> None:
     old = f"{SERVED} -tls1_1 </dev/null 2>&1 | grep -c 'Cipher is (NONE)'"

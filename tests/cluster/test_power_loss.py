@@ -78,7 +78,8 @@ def on_a_disk(person: Person, image: Path) -> Iterator[None]:
         person.shell(PRIMARY, start)
 
 
-def test_F80_run_when_the_power_fails_right_after_its_end_then_what_it_did_is_on_disk(
+@pytest.mark.covers("F80")
+def test_run_when_the_power_fails_right_after_its_end_then_what_it_did_is_on_disk(
     cluster: Person, tmp_path: Path
 ) -> None:
     image, cut = tmp_path / "disk.img", tmp_path / "cut.img"

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.lab
 CONF = "/etc/postgresql/15/main/postgresql.conf"
 
 
-def test_F14_plan_when_carried_out_as_it_was_saved_then_done_without_a_question(
+@pytest.mark.covers("F14")
+def test_plan_when_carried_out_as_it_was_saved_then_done_without_a_question(
     cluster: Person, tmp_path: Path
 ) -> None:
     cluster.shell(PRIMARY, f"echo '# by hand' >>{CONF}")
@@ -23,7 +24,8 @@ def test_F14_plan_when_carried_out_as_it_was_saved_then_done_without_a_question(
     assert cluster.drift() == {}
 
 
-def test_F14_plan_when_a_hand_changed_something_meanwhile_then_stale_and_nothing_written(
+@pytest.mark.covers("F14")
+def test_plan_when_a_hand_changed_something_meanwhile_then_stale_and_nothing_written(
     cluster: Person, tmp_path: Path
 ) -> None:
     cluster.shell(PRIMARY, f"echo '# by hand' >>{CONF}")

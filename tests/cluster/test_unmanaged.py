@@ -116,7 +116,8 @@ def seen(person: Person) -> dict[str, object]:
     }
 
 
-def test_V8_things_of_others_when_all_around_is_repaired_survive_byte_for_byte(
+@pytest.mark.covers("V8")
+def test_things_of_others_when_all_around_is_repaired_survive_byte_for_byte(
     theirs: Person,
 ) -> None:
     before = seen(theirs)

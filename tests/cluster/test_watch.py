@@ -126,8 +126,9 @@ def test_watch_when_all_is_well_ends_with_0_and_asks_for_the_heartbeat_once(
     assert [method for method, _, _ in service.requests] == ["GET"]
 
 
+@pytest.mark.covers("F113")
 @long
-def test_F113_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
+def test_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
     cluster: Person, watcher: Watcher
 ) -> None:
     due, before = watcher.due(), watcher.newest("backup")
@@ -137,6 +138,7 @@ def test_F113_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
     assert (code, kinds(found)) == (0, [])
 
 
+@pytest.mark.covers("F113")
 @long
 @pytest.mark.parametrize(
     ("fault", "undo"),
@@ -149,7 +151,7 @@ def test_F113_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
     ],
     ids=["masked", "dead"],
 )
-def test_F113_timer_when_masked_or_dead_is_an_alarm_within_period_and_grace(
+def test_timer_when_masked_or_dead_is_an_alarm_within_period_and_grace(
     cluster: Person, watcher: Watcher, fault: str, undo: str
 ) -> None:
     cluster.shell(PRIMARY, f"systemctl stop {DIFF}; {fault}; systemctl daemon-reload")
@@ -182,7 +184,8 @@ exec /usr/bin/pgbackrest.real "$@"
 """
 
 
-def test_F113_script_when_it_ends_with_0_and_no_backup_is_an_alarm(
+@pytest.mark.covers("F113")
+def test_script_when_it_ends_with_0_and_no_backup_is_an_alarm(
     cluster: Person, watcher: Watcher
 ) -> None:
     due, before = watcher.due(), watcher.newest("backup")
@@ -199,7 +202,8 @@ def test_F113_script_when_it_ends_with_0_and_no_backup_is_an_alarm(
     alarmed(watcher, due, "backup_age", **NO_WAL)
 
 
-def test_F113_sender_when_broken_is_an_alarm_and_the_heartbeat_falls_silent(
+@pytest.mark.covers("F113")
+def test_sender_when_broken_is_an_alarm_and_the_heartbeat_falls_silent(
     watcher: Watcher,
 ) -> None:
     due = watcher.due()
@@ -223,8 +227,9 @@ FAKETIME_DONT_FAKE_MONOTONIC = '1'
 """
 
 
+@pytest.mark.covers("F113")
 @long
-def test_F113_clock_of_the_host_when_wrong_is_an_alarm(
+def test_clock_of_the_host_when_wrong_is_an_alarm(
     cluster: Person, watcher: Watcher, store: Path
 ) -> None:
     """By libfaketime. Two days, and the store takes nothing from that host; ten minutes, and
@@ -257,7 +262,8 @@ def test_F113_clock_of_the_host_when_wrong_is_an_alarm(
     assert watcher.look()[0] == 0
 
 
-def test_F113_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
+@pytest.mark.covers("F113")
+def test_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
     """By libfaketime's way for one program: Python's own clock, ten days on."""
     script = (
         "import datetime as d, sys; real = d.datetime\n"
@@ -271,7 +277,8 @@ def test_F113_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> N
     assert kinds(json.loads(done.stdout)) == ["clock_here"]
 
 
-def test_F114_wal_when_a_segment_is_gone_from_the_store_is_found(
+@pytest.mark.covers("F114")
+def test_wal_when_a_segment_is_gone_from_the_store_is_found(
     cluster: Person, watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     switch = "select pg_logical_emit_message(false, 'x', 'x'); select pg_switch_wal()"
@@ -293,8 +300,9 @@ def test_F114_wal_when_a_segment_is_gone_from_the_store_is_found(
         shutil.move(tmp_path / lost.name, lost)
 
 
+@pytest.mark.covers("F114")
 @long
-def test_F114_manifest_when_gone_from_the_store_is_found(
+def test_manifest_when_gone_from_the_store_is_found(
     watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     manifest = store / "backup/main" / watcher.newest("full") / "backup.manifest"
@@ -312,8 +320,9 @@ def test_F114_manifest_when_gone_from_the_store_is_found(
     assert watcher.look()[0] == 0
 
 
+@pytest.mark.covers("S56")
 @long
-def test_S56_objects_when_read_are_encrypted_and_show_no_row(
+def test_objects_when_read_are_encrypted_and_show_no_row(
     cluster: Person, store: Path, watcher: Watcher
 ) -> None:
     row = "KNOWNROW-5d1c8ad2"
@@ -331,8 +340,9 @@ def test_S56_objects_when_read_are_encrypted_and_show_no_row(
         cluster.sql(PRIMARY, "drop table known")
 
 
+@pytest.mark.covers("S57")
 @long
-def test_S57_repository_when_asked_for_without_a_key_is_shut(cluster: Person) -> None:
+def test_repository_when_asked_for_without_a_key_is_shut(cluster: Person) -> None:
     env = cluster.lab.env()
     address, bucket = env["PGPROVISION_LAB_ADDRESS"], env["PGPROVISION_LAB_S3_BUCKET"]
     for endpoint in ("PGPROVISION_LAB_S3_ENDPOINT", "PGPROVISION_LAB_S3_READ_ENDPOINT"):
@@ -346,8 +356,9 @@ def test_S57_repository_when_asked_for_without_a_key_is_shut(cluster: Person) ->
             assert "Salted__" not in answer.text and "<Key>" not in answer.text
 
 
+@pytest.mark.covers("S59")
 @long
-def test_S59_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watched(
+def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watched(
     cluster: Person, watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     """Another server answers with everything right but the authority."""
@@ -389,8 +400,9 @@ def test_watch_when_the_pair_is_wrong_cannot_tell_and_says_why(watcher: Watcher)
         assert re.search(r"\(\w+\)", found["alarms"][0]["text"])
 
 
+@pytest.mark.covers("F113")
 @long
-def test_F113_host_when_off_is_an_alarm_from_outside(cluster: Person, watcher: Watcher) -> None:
+def test_host_when_off_is_an_alarm_from_outside(cluster: Person, watcher: Watcher) -> None:
     """With the machine on, the timer's mark reaches the store; with it off, nothing does."""
     last = datetime.fromisoformat(watcher.look()[1]["newest"]["wal"]["at"])
     due = last + timedelta(minutes=30) + 2 * SECOND

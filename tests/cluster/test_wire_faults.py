@@ -50,7 +50,8 @@ def power(person: Person, node: str, *, on: bool) -> None:
         assert wait_until(lambda: person.console(node, there).returncode == 0, 60)
 
 
-def test_F17_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Person) -> None:
+@pytest.mark.covers("F17")
+def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Person) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
     with cut_off(cluster, REPLICA):
         run = cluster.run("up", "--yes")
@@ -64,7 +65,8 @@ def test_F17_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Per
     assert cluster.drift() == {}
 
 
-def test_F17_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person) -> None:
+@pytest.mark.covers("F17")
+def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
     power(cluster, REPLICA, on=False)
     try:
@@ -81,8 +83,9 @@ def test_F17_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person)
     assert cluster.drift() == {}
 
 
+@pytest.mark.covers("F2")
 @pytest.mark.usefixtures("slow")
-def test_F2_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
+def test_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
     cluster: Person,
 ) -> None:
     with running(cluster) as process:
@@ -96,8 +99,9 @@ def test_F2_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
         assert cluster.shell(node, f"{SINCE} | grep -c ' install tmux'") == "1"
 
 
+@pytest.mark.covers("F2", "F18")
 @pytest.mark.usefixtures("slow")
-def test_F2_F18_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
+def test_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
     cluster: Person,
 ) -> None:
     with cluster.begin("up", "--yes", "--json") as process:
@@ -114,8 +118,9 @@ def test_F2_F18_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_li
     assert (done, left) == ({PRIMARY}, {REPLICA})
 
 
+@pytest.mark.covers("F2", "F19")
 @pytest.mark.usefixtures("slow")
-def test_F2_F19_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
+def test_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
     cluster: Person,
 ) -> None:
     ours = "ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }'"
@@ -130,8 +135,9 @@ def test_F2_F19_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
         assert cluster.shell(node, f"{SINCE} | grep -c ' install tmux'") == "1"
 
 
+@pytest.mark.covers("F2")
 @pytest.mark.usefixtures("slow")
-def test_F2_machine_when_its_power_is_cut_in_mid_step_then_the_next_run_finishes(
+def test_machine_when_its_power_is_cut_in_mid_step_then_the_next_run_finishes(
     cluster: Person,
 ) -> None:
     with running(cluster) as process:
@@ -159,7 +165,8 @@ def impatient(cluster: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targ
         yield targets[REPLICA]
 
 
-def test_F21_look_when_the_link_stalls_then_ends_and_says_so(
+@pytest.mark.covers("F21")
+def test_look_when_the_link_stalls_then_ends_and_says_so(
     cluster: Person, impatient: Target
 ) -> None:
     with cut_off(cluster, REPLICA), pytest.raises(Unreachable) as caught:
@@ -168,13 +175,15 @@ def test_F21_look_when_the_link_stalls_then_ends_and_says_so(
     assert impatient.look([Ask("true")])
 
 
-def test_F21_look_when_a_probe_hangs_then_ends_within_its_limit(impatient: Target) -> None:
+@pytest.mark.covers("F21")
+def test_look_when_a_probe_hangs_then_ends_within_its_limit(impatient: Target) -> None:
     with pytest.raises(Unreachable, match="no answer within"):
         impatient.look([Ask("sleep 20")])
 
 
+@pytest.mark.covers("F21")
 @pytest.mark.parametrize("size", [0, 30_000_000])
-def test_F21_step_when_the_link_stalls_then_ends_with_its_outcome_unknown(
+def test_step_when_the_link_stalls_then_ends_with_its_outcome_unknown(
     cluster: Person, impatient: Target, size: int
 ) -> None:
     step = Do("slow", "cat >/dev/null; sleep 20", b"x" * size, timeout=2)

@@ -33,7 +33,8 @@ def sampled(person: Person) -> Iterator[list[frozenset[str]]]:
         asking.join()
 
 
-def test_V10_writable_nodes_when_a_replica_is_cloned_again_and_the_run_killed_are_never_two(
+@pytest.mark.covers("V10")
+def test_writable_nodes_when_a_replica_is_cloned_again_and_the_run_killed_are_never_two(
     cluster: Person,
 ) -> None:
     with sampled(cluster) as seen:

@@ -33,12 +33,13 @@ def mistaken(cluster: Person, tmp_path: Path) -> Iterator[Person]:
     assert cluster.drift() == {}
 
 
+@pytest.mark.covers("F23", "F50")
 @pytest.mark.parametrize(
     "words",
     [("destroy", "--confirm", OTHER), ("resize", REPLICA, "--yes")],
     ids=["destroy", "resize"],
 )
-def test_F23_F50_server_when_another_machine_is_behind_its_label_is_refused_untouched(
+def test_server_when_another_machine_is_behind_its_label_is_refused_untouched(
     mistaken: Person, words: tuple[str, ...]
 ) -> None:
     mistaken.rewrite(f"nodes/{REPLICA}.yml", {r"\Z": "server_type: ccx23\n"})

@@ -39,7 +39,8 @@ def remove(
     return converge(plan.tiers, targets, approve, watcher or Notebook())
 
 
-def test_A6_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
+@pytest.mark.covers("row:A6")
+def test_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
     sim: Simulator, tmp_path: Path
 ) -> None:
     up(tmp_path, sim)
@@ -51,9 +52,8 @@ def test_A6_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
     assert len(listed(sim, "servers")) == 2
 
 
-def test_F50_destroy_with_a_wrong_name_typed_touches_nothing(
-    sim: Simulator, tmp_path: Path
-) -> None:
+@pytest.mark.covers("F50")
+def test_destroy_with_a_wrong_name_typed_touches_nothing(sim: Simulator, tmp_path: Path) -> None:
     up(tmp_path, sim)
     sim.lab("DELETE", "/requests")
     with pytest.raises(Refused, match="the name typed is not the cluster's"):
@@ -74,6 +74,7 @@ class Behind:
         raise AssertionError("nothing is done on it")
 
 
+@pytest.mark.covers("F23", "F50")
 @pytest.mark.parametrize(
     ("marker", "refused"),
     [
@@ -86,7 +87,7 @@ class Behind:
     ],
     ids=["ours, data gone", "half made", "fresh", "another cluster", "another node", "nobody's"],
 )
-def test_F23_F50_destroy_when_another_machine_is_behind_a_label_touches_nothing(
+def test_destroy_when_another_machine_is_behind_a_label_touches_nothing(
     sim: Simulator, tmp_path: Path, marker: str, refused: bool
 ) -> None:
     up(tmp_path, sim)
@@ -103,8 +104,9 @@ def test_F23_F50_destroy_when_another_machine_is_behind_a_label_touches_nothing(
     assert len(listed(sim, "servers")) == (2 if refused else 0)
 
 
+@pytest.mark.covers("F50")
 @pytest.mark.parametrize("last", range(8))
-def test_F50_destroy_killed_after_any_action_is_finished_by_the_next(
+def test_destroy_killed_after_any_action_is_finished_by_the_next(
     sim: Simulator, tmp_path: Path, last: int
 ) -> None:
     up(tmp_path, sim)
@@ -121,7 +123,8 @@ def test_F50_destroy_killed_after_any_action_is_finished_by_the_next(
     assert [listed(sim, kind) for kind in KINDS] == [[], [], [], [], []]
 
 
-def test_F50_destroy_leaves_strangers_and_what_they_use(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F50")
+def test_destroy_leaves_strangers_and_what_they_use(sim: Simulator, tmp_path: Path) -> None:
     up(tmp_path, sim)
     server = {"name": "theirs", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
     network, wall = one(sim, "networks")["id"], one(sim, "firewalls")["id"]

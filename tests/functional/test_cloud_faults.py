@@ -18,9 +18,10 @@ from tests.support.hetzner_simulator import READER, TOKEN, Simulator, simulator
 CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/servers")
 
 
+@pytest.mark.covers("F33")
 @pytest.mark.parametrize("drop", ["before", "after"])
 @pytest.mark.parametrize("path", CREATES)
-def test_F33_create_whose_answer_is_lost_makes_exactly_one(
+def test_create_whose_answer_is_lost_makes_exactly_one(
     sim: Simulator, tmp_path: Path, path: str, drop: str
 ) -> None:
     sim.fault(method="POST", path=path, drop=drop)
@@ -49,9 +50,10 @@ BROKEN: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.covers("F32")
 @pytest.mark.parametrize("way", BROKEN)
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_F32_broken_api_is_ridden_out(
+def test_broken_api_is_ridden_out(
     sim: Simulator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,20 +76,23 @@ def test_F32_broken_api_is_ridden_out(
         assert all(any(a < at < b for at in lists) for a, b in pairwise(tried))
 
 
-def test_F41_busy_server_is_waited_for(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F41")
+def test_busy_server_is_waited_for(sim: Simulator, tmp_path: Path) -> None:
     sim.fault(method="POST", path="*/actions/poweron", status=423, code="locked", count=3)
     assert run(sim, tiers(tmp_path)).left == []
 
 
-def test_F31_rate_limit_is_sat_out(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F31")
+def test_rate_limit_is_sat_out(sim: Simulator, tmp_path: Path) -> None:
     sim.fault(method="POST", path="/servers", status=429, code="rate_limit_exceeded", count=2)
     report = run(sim, tiers(tmp_path))
     assert report.left == []
     assert report.api_calls < 40
 
 
+@pytest.mark.covers("F34")
 @pytest.mark.parametrize("kind", [path.removeprefix("/") for path in CREATES])
-def test_F34_name_taken_by_ours_with_an_equal_spec_is_adopted(
+def test_name_taken_by_ours_with_an_equal_spec_is_adopted(
     sim: Simulator, tmp_path: Path, kind: str
 ) -> None:
     run(sim, tiers(tmp_path))
@@ -99,7 +104,8 @@ def test_F34_name_taken_by_ours_with_an_equal_spec_is_adopted(
     assert one(sim, kind)["id"] == before["id"]
 
 
-def test_F34_name_taken_by_ours_with_another_spec_shows_the_difference(
+@pytest.mark.covers("F34")
+def test_name_taken_by_ours_with_another_spec_shows_the_difference(
     sim: Simulator, tmp_path: Path
 ) -> None:
     run(sim, tiers(tmp_path))
@@ -117,16 +123,16 @@ def test_F34_name_taken_by_ours_with_another_spec_shows_the_difference(
     one(sim, "servers")
 
 
-def test_F37_eleventh_server_of_a_group_is_found_in_the_plan(
-    sim: Simulator, tmp_path: Path
-) -> None:
+@pytest.mark.covers("F37")
+def test_eleventh_server_of_a_group_is_found_in_the_plan(sim: Simulator, tmp_path: Path) -> None:
     assert len(run(sim, tiers(tmp_path, nodes=10), look_only).left) > 10
     with pytest.raises(Refused, match="a spread group takes 10 servers, the inventory has 11"):
         run(sim, tiers(tmp_path, nodes=11), look_only)
     assert sim.lab("GET", "/requests")["writes"] == 0
 
 
-def test_F36_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
+@pytest.mark.covers("F36")
+def test_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
     sold_out = frozenset({("ccx13", "ash"), ("ccx13", "hel1")})
     with simulator(tmp_path / "cloud", sold_out=sold_out) as sim:
         with pytest.raises(CloudError) as caught:
@@ -143,7 +149,8 @@ def test_F36_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path
         assert run(sim, (keys, Tier("cloud", (*rest, larger)))).left == []
 
 
-def test_F38_action_that_fails_is_named_with_id_and_code(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F38")
+def test_action_that_fails_is_named_with_id_and_code(sim: Simulator, tmp_path: Path) -> None:
     sim.fault(method="POST", path="*/actions/attach_to_network", action="action_failed")
     with pytest.raises(CloudError) as caught:
         run(sim, tiers(tmp_path))
@@ -153,7 +160,8 @@ def test_F38_action_that_fails_is_named_with_id_and_code(sim: Simulator, tmp_pat
     assert run(sim, tiers(tmp_path)).left == []
 
 
-def test_F39_action_that_never_ends_is_bounded_and_not_begun_twice(
+@pytest.mark.covers("F39")
+def test_action_that_never_ends_is_bounded_and_not_begun_twice(
     sim: Simulator, tmp_path: Path
 ) -> None:
     keys, cloud = tiers(tmp_path)
@@ -169,18 +177,21 @@ def test_F39_action_that_never_ends_is_bounded_and_not_begun_twice(
     one(sim, "servers")
 
 
-def test_F42_token_revoked_says_so(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F42")
+def test_token_revoked_says_so(sim: Simulator, tmp_path: Path) -> None:
     with pytest.raises(CloudError, match="rejects the API token"):
         run(sim, tiers(tmp_path), token="revoked")
 
 
-def test_F42_readonly_token_can_plan_and_not_act(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F42")
+def test_readonly_token_can_plan_and_not_act(sim: Simulator, tmp_path: Path) -> None:
     assert len(run(sim, tiers(tmp_path), look_only, token=READER).left) == 6
     with pytest.raises(CloudError, match="may only read"):
         run(sim, tiers(tmp_path), token=READER)
 
 
-def test_F43_quota_is_named(tmp_path: Path) -> None:
+@pytest.mark.covers("F43")
+def test_quota_is_named(tmp_path: Path) -> None:
     with simulator(tmp_path / "cloud", server_limit=1) as sim:
         with pytest.raises(CloudError, match=r"quota is used up.*server_limit"):
             run(sim, tiers(tmp_path, nodes=2))
@@ -208,7 +219,8 @@ def patient(endpoint: str) -> tuple[Hetzner, Clock]:
     return Hetzner("hetzner", token, endpoint, "lab", sleep=clock.sleep, clock=clock), clock
 
 
-def test_F31_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
+@pytest.mark.covers("F31")
+def test_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
     tmp_path: Path,
 ) -> None:
     with simulator(tmp_path / "cloud", rate_limit=1) as sim:
@@ -220,7 +232,8 @@ def test_F31_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
         assert cloud.api_calls < 20
 
 
-def test_F51_api_that_is_down_says_so_within_its_budget(tmp_path: Path) -> None:
+@pytest.mark.covers("F51")
+def test_api_that_is_down_says_so_within_its_budget(tmp_path: Path) -> None:
     with simulator(tmp_path / "cloud") as sim:
         gone = sim.endpoint
     cloud, clock = patient(gone)
@@ -229,7 +242,8 @@ def test_F51_api_that_is_down_says_so_within_its_budget(tmp_path: Path) -> None:
     assert clock.now < 30
 
 
-def test_F32_write_that_is_never_answered_ends_after_three_tries(
+@pytest.mark.covers("F32")
+def test_write_that_is_never_answered_ends_after_three_tries(
     sim: Simulator, tmp_path: Path
 ) -> None:
     sim.fault(method="POST", path="/networks", drop="before", count=0)

@@ -82,8 +82,9 @@ def test_label_taken_off_by_hand_is_named_and_put_back(sim: Simulator, tmp_path:
     assert one(sim, "placement_groups")["labels"] == {**group["labels"], "team": "data"}
 
 
+@pytest.mark.covers("F46")
 @pytest.mark.parametrize("forgotten", ["nothing", "known_hosts", "labels"])
-def test_F46_primary_whose_server_is_gone_is_not_made_anew(
+def test_primary_whose_server_is_gone_is_not_made_anew(
     sim: Simulator, tmp_path: Path, forgotten: str
 ) -> None:
     up(sim, tmp_path)
@@ -105,7 +106,8 @@ def test_F46_primary_whose_server_is_gone_is_not_made_anew(
     assert sim.lab("GET", "/requests")["writes"] == 0
 
 
-def test_F46_replica_whose_server_is_gone_is_made_anew_with_a_new_host_key(
+@pytest.mark.covers("F46")
+def test_replica_whose_server_is_gone_is_made_anew_with_a_new_host_key(
     sim: Simulator, tmp_path: Path
 ) -> None:
     up(sim, tmp_path)
@@ -121,7 +123,8 @@ def test_F46_replica_whose_server_is_gone_is_made_anew_with_a_new_host_key(
     assert f"ecdsa_public: {' '.join(second.split()[1:3])}" in sim.machines.specs[made].user_data
 
 
-def test_F42_token_of_another_project_builds_no_twins(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F42")
+def test_token_of_another_project_builds_no_twins(sim: Simulator, tmp_path: Path) -> None:
     up(sim, tmp_path)
     own_keys(tmp_path)
     sim.lab("DELETE", "/requests")
@@ -131,7 +134,8 @@ def test_F42_token_of_another_project_builds_no_twins(sim: Simulator, tmp_path: 
     assert up(sim, tmp_path).changed == []
 
 
-def test_F42_cluster_that_was_never_finished_may_begin_in_another_project(
+@pytest.mark.covers("F42")
+def test_cluster_that_was_never_finished_may_begin_in_another_project(
     sim: Simulator, tmp_path: Path
 ) -> None:
     wishes = inventory(tmp_path, sim)

@@ -34,7 +34,8 @@ def writes(sim: Simulator) -> int:
     return count
 
 
-def test_A2_A4_A6_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("row:A2", "row:A4", "row:A6")
+def test_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> None:
     report = run(sim, tiers(tmp_path, nodes=2))
     assert report.left == []
     first, second = listed(sim, "servers")
@@ -104,14 +105,16 @@ def test_run_killed_after_any_action_is_finished_by_the_next(
     assert one(sim, "servers")["private_net"][0]["ip"] == "10.0.1.11"
 
 
-def test_A4_key_registered_by_someone_else_is_used_as_it_is(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("row:A4")
+def test_key_registered_by_someone_else_is_used_as_it_is(sim: Simulator, tmp_path: Path) -> None:
     do(sim, "POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
     run(sim, tiers(tmp_path))
     assert one(sim, "ssh_keys")["name"] == "laptop"
     assert sim.machines.specs[one(sim, "servers")["id"]].authorized_keys == (SSH_KEY,)
 
 
-def test_F35_server_of_a_stranger_is_refused_and_nothing_is_made(
+@pytest.mark.covers("F35")
+def test_server_of_a_stranger_is_refused_and_nothing_is_made(
     sim: Simulator, tmp_path: Path
 ) -> None:
     theirs = {"name": "db-1", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
@@ -123,7 +126,8 @@ def test_F35_server_of_a_stranger_is_refused_and_nothing_is_made(
     assert writes(sim) == requests
 
 
-def test_F47_firewall_opened_by_hand_is_named_and_shut(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F47")
+def test_firewall_opened_by_hand_is_named_and_shut(sim: Simulator, tmp_path: Path) -> None:
     run(sim, tiers(tmp_path))
     wall = one(sim, "firewalls")
     postgres = {
@@ -141,7 +145,8 @@ def test_F47_firewall_opened_by_hand_is_named_and_shut(sim: Simulator, tmp_path:
     assert {rule.port for rule in rules_now if rule.direction == "in"} == {"22"}
 
 
-def test_F47_firewall_detached_by_hand_is_put_back(sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.covers("F47")
+def test_firewall_detached_by_hand_is_put_back(sim: Simulator, tmp_path: Path) -> None:
     run(sim, tiers(tmp_path))
     wall, server = one(sim, "firewalls"), one(sim, "servers")
     target = {"type": "server", "server": {"id": server["id"]}}
@@ -178,7 +183,8 @@ def test_server_detached_by_hand_gets_its_address_back(sim: Simulator, tmp_path:
     assert run(sim, tiers(tmp_path), allowed).left == []
 
 
-def test_A2_server_taken_out_of_its_group_goes_back_through_a_shutdown(
+@pytest.mark.covers("row:A2")
+def test_server_taken_out_of_its_group_goes_back_through_a_shutdown(
     sim: Simulator, tmp_path: Path
 ) -> None:
     run(sim, tiers(tmp_path))
@@ -192,7 +198,8 @@ def test_A2_server_taken_out_of_its_group_goes_back_through_a_shutdown(
     assert power == ["create", "start", "shutdown", "start"]
 
 
-def test_S40_firewall_rules_of_the_inventory_are_set_and_one_more_by_api_is_named(
+@pytest.mark.covers("S40")
+def test_firewall_rules_of_the_inventory_are_set_and_one_more_by_api_is_named(
     sim: Simulator, tmp_path: Path
 ) -> None:
     ping = {"protocol": "icmp", "source_ips": ["0.0.0.0/0", "::/0"], "purpose": "ping"}

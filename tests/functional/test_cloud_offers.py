@@ -36,7 +36,8 @@ def person(sim: Simulator, path: Path, *words: str) -> Result:
     return CliRunner().invoke(app, ["-i", str(path), *words], standalone_mode=False)
 
 
-def test_A8_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
+@pytest.mark.covers("row:A8")
+def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
     sim: Simulator, tmp_path: Path
 ) -> None:
     said = person(sim, tmp_path / "inventory", "plan")
@@ -69,7 +70,8 @@ def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
     assert offers[1]["refused"].startswith("ccx13 is sold out in ash")
 
 
-def test_F36_up_when_a_type_is_sold_out_then_ends_before_anything_is_made(
+@pytest.mark.covers("F36")
+def test_up_when_a_type_is_sold_out_then_ends_before_anything_is_made(
     short: Simulator, tmp_path: Path
 ) -> None:
     said = person(short, tmp_path / "inventory", "up", "--yes")
@@ -89,6 +91,7 @@ def test_preflight_when_all_is_there_then_asks_nothing(sim: Simulator, tmp_path:
     assert cloud.api_calls == 1
 
 
+@pytest.mark.covers("row:A8")
 @pytest.mark.parametrize(
     ("wish", "reason"),
     [
@@ -98,7 +101,7 @@ def test_preflight_when_all_is_there_then_asks_nothing(sim: Simulator, tmp_path:
         ({"image": "debian-7"}, "there is no image debian-7 for x86; debian-12, debian-13"),
     ],
 )
-def test_A8_preflight_when_something_does_not_exist_then_names_what_does(
+def test_preflight_when_something_does_not_exist_then_names_what_does(
     sim: Simulator, tmp_path: Path, wish: dict[str, str], reason: str
 ) -> None:
     wishes = inventory(tmp_path, sim)

@@ -47,7 +47,8 @@ def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: 
         assert mine == ["create", "attach", "start", "protect"]
 
 
-def test_F36_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goes_on(
+@pytest.mark.covers("F36")
+def test_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goes_on(
     sim: Simulator, tmp_path: Path
 ) -> None:
     sim.fault(
@@ -63,7 +64,8 @@ def test_F36_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun
     assert len(listed(sim, "servers")) == 3
 
 
-def test_F41_network_that_is_changed_by_several_at_once_is_not_fought_over(
+@pytest.mark.covers("F41")
+def test_network_that_is_changed_by_several_at_once_is_not_fought_over(
     sim: Simulator, tmp_path: Path
 ) -> None:
     run(sim, tiers(tmp_path, nodes=3))

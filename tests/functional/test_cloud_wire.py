@@ -42,7 +42,8 @@ def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-def test_F52_false_certificate_is_refused_before_the_token_is_sent(tmp_path: Path) -> None:
+@pytest.mark.covers("F52")
+def test_false_certificate_is_refused_before_the_token_is_sent(tmp_path: Path) -> None:
     with impostor(tmp_path) as (endpoint, heard):
         cloud = Hetzner("hetzner", Secret("token", "test"), endpoint, "lab")
         with pytest.raises(CloudError, match="the API's certificate is not valid") as caught:

@@ -19,7 +19,8 @@ def thirteen(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
     return person
 
 
-def test_B1_postgres_17_when_provisioned_is_there_with_a_backup(thirteen: Person) -> None:
+@pytest.mark.covers("row:B1")
+def test_postgres_17_when_provisioned_is_there_with_a_backup(thirteen: Person) -> None:
     (node,) = thirteen.done("status")["nodes"]
     assert node["version"].startswith("17.")
     assert thirteen.shell(NODE, "cut -d. -f1 /etc/debian_version") == "13"
@@ -32,7 +33,8 @@ def test_up_when_repeated_finds_nothing_in_one_trip(thirteen: Person) -> None:
     assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
 
 
-def test_S44_B7_host_when_provisioned_is_shut(thirteen: Person) -> None:
+@pytest.mark.covers("S44", "row:B7")
+def test_host_when_provisioned_is_shut(thirteen: Person) -> None:
     assert thirteen.shell(NODE, "nft list ruleset | grep -c 'policy drop'") == "1"
     shut = "passwordauthentication no\nx11forwarding no"
     assert thirteen.shell(NODE, "sshd -T | grep -E '^(passwordauth|x11forwarding)' | sort") == shut

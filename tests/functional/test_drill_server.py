@@ -28,8 +28,9 @@ def wishes(sim: Simulator, folder: Path) -> tuple[tuple[Tier, ...], tuple[Tier, 
     return made, (Tier("removal", (gone,)), Tier("host keys", (key,)))
 
 
+@pytest.mark.covers("F120")
 @pytest.mark.parametrize("last", range(5))
-def test_F120_drill_server_when_killed_after_any_action_is_removed_and_nothing_else(
+def test_drill_server_when_killed_after_any_action_is_removed_and_nothing_else(
     sim: Simulator, tmp_path: Path, last: int
 ) -> None:
     run(sim, tiers(tmp_path))
@@ -56,7 +57,8 @@ def test_F120_drill_server_when_killed_after_any_action_is_removed_and_nothing_e
     assert not pins.exists() or NAME not in pins.read_text()
 
 
-def test_F120_drill_server_when_made_is_alone_labelled_and_unprotected(
+@pytest.mark.covers("F120")
+def test_drill_server_when_made_is_alone_labelled_and_unprotected(
     sim: Simulator, tmp_path: Path
 ) -> None:
     run(sim, tiers(tmp_path))
@@ -69,7 +71,8 @@ def test_F120_drill_server_when_made_is_alone_labelled_and_unprotected(
     assert run(sim, made).changed == []
 
 
-def test_F120_server_of_the_drills_name_when_it_has_no_such_label_is_not_removed(
+@pytest.mark.covers("F120")
+def test_server_of_the_drills_name_when_it_has_no_such_label_is_not_removed(
     sim: Simulator, tmp_path: Path
 ) -> None:
     run(sim, tiers(tmp_path))

@@ -88,7 +88,8 @@ def cluster(primary: Old) -> Old:
     return primary
 
 
-def test_B103_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
+@pytest.mark.covers("B103")
+def test_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
     run = old.person.run("up", "--yes")
     assert run.code == 3, run.err
     assert "the host key of old-1 is not known" in run.err
@@ -96,7 +97,8 @@ def test_B103_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
     assert "Accepted publickey" not in old.person.shell(PRIMARY, "journalctl -u ssh -o cat")
 
 
-def test_B104_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
+@pytest.mark.covers("B104")
+def test_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
     old.pin(PRIMARY)
     old.describe(
         PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + "ssh: {user: asked}\n"
@@ -114,16 +116,29 @@ OURS = "ls -d /etc/pgprovision /var/lib/pgprovision /etc/postgresql-common 2>/de
 @pytest.mark.parametrize(
     ("node", "shell", "back", "said"),
     [
-        ("ssh: {user: stranger}\n", ":", ":", "login as stranger was refused"),
-        ("", "chmod 0 /usr/bin/sudo", "chmod 4755 /usr/bin/sudo", "does not become root"),
-        (
+        pytest.param(
+            "ssh: {user: stranger}\n",
+            ":",
+            ":",
+            "login as stranger was refused",
+            marks=pytest.mark.covers("B104"),
+        ),
+        pytest.param(
+            "",
+            "chmod 0 /usr/bin/sudo",
+            "chmod 4755 /usr/bin/sudo",
+            "does not become root",
+            marks=pytest.mark.covers("B104"),
+        ),
+        pytest.param(
             "",
             "chmod 700 /home/deploy/.ssh; mv /home/deploy/.ssh /home/deploy/gone",
             "mv /home/deploy/gone /home/deploy/.ssh",
             "login as deploy was refused",
+            marks=pytest.mark.covers("B103"),
         ),
     ],
-    ids=["B104 wrong user", "B104 no sudo", "B103 key that is not let in"],
+    ids=["wrong user", "no sudo", "key that is not let in"],
 )
 def test_login_when_it_is_not_right_is_named_and_nothing_written(
     old: Old, node: str, shell: str, back: str, said: str
@@ -140,7 +155,8 @@ def test_login_when_it_is_not_right_is_named_and_nothing_written(
     assert old.person.shell(PRIMARY, OURS) == ""
 
 
-def test_B103_key_when_it_has_a_passphrase_is_said_and_nobody_asked(old: Old) -> None:
+@pytest.mark.covers("B103")
+def test_key_when_it_has_a_passphrase_is_said_and_nobody_asked(old: Old) -> None:
     old.pin(PRIMARY)
     key = old.person.inventory / "secrets/id_ed25519"
     plain = key.read_bytes()
@@ -153,7 +169,8 @@ def test_B103_key_when_it_has_a_passphrase_is_said_and_nobody_asked(old: Old) ->
     assert "ssh-add" in run.err
 
 
-def test_B103_host_when_nobody_answers_there_is_named_and_nothing_written(old: Old) -> None:
+@pytest.mark.covers("B103")
+def test_host_when_nobody_answers_there_is_named_and_nothing_written(old: Old) -> None:
     old.describe(PRIMARY, _node(old, "primary", PRIMARY, PRIVATE[PRIMARY]))
     run = old.person.run("up", "--yes")
     old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]))
@@ -161,7 +178,8 @@ def test_B103_host_when_nobody_answers_there_is_named_and_nothing_written(old: O
     assert f"{PRIMARY} ({PRIVATE[PRIMARY]}:22)" in run.err
 
 
-def test_B76_B79_B95_B107_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
+@pytest.mark.covers("B76", "B79", "B95", "B107")
+def test_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
     old: Old, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The two clocks are one in a lab: the controller's `date` says that it is an hour ago."""
@@ -193,25 +211,29 @@ def test_B76_B79_B95_B107_host_when_it_does_not_fit_says_all_at_once_and_nothing
     assert person.shell(PRIMARY, OURS) == ""
 
 
-def test_A9_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
+@pytest.mark.covers("row:A9")
+def test_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
     found = primary.person.done("up")
     assert (found["changes"], found["trips"], found["api_calls"]) == ([], {PRIMARY: 1}, 0)
 
 
-def test_A9_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> None:
+@pytest.mark.covers("row:A9")
+def test_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
     assert cluster.person.sql(REPLICA, receiver) == "streaming|pgprovision_old_2"
     logins = cluster.person.shell(REPLICA, "journalctl -u ssh -o cat | grep 'Accepted publickey'")
     assert set(re.findall(r"for (\w+) from (\S+)", logins)) == {("deploy", PRIVATE[PRIMARY])}
 
 
-def test_A9_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> None:
+@pytest.mark.covers("row:A9")
+def test_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> None:
     found = cluster.person.done("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {PRIMARY: 1, REPLICA: 1}
 
 
-def test_F103_host_when_of_the_next_release_is_refused_and_not_written_to(cluster: Old) -> None:
+@pytest.mark.covers("F103")
+def test_host_when_of_the_next_release_is_refused_and_not_written_to(cluster: Old) -> None:
     person = cluster.person
     public = _server(person, NEWER, "debian-13")
     assert wait_until(partial(_ready, person, NEWER), seconds=120)
@@ -233,6 +255,7 @@ SUDOERS = "/etc/sudoers.d/90-cloud-init-users"
 HOOK = "/etc/apt/apt.conf.d/99-of-the-test"
 
 
+@pytest.mark.covers("F25")
 @pytest.mark.parametrize(
     ("taken", "given_back"),
     [
@@ -244,7 +267,7 @@ HOOK = "/etc/apt/apt.conf.d/99-of-the-test"
     ],
     ids=["asks for a password", "gone"],
 )
-def test_F25_sudo_when_lost_midway_is_named_and_the_rerun_is_fine(
+def test_sudo_when_lost_midway_is_named_and_the_rerun_is_fine(
     cluster: Old, taken: str, given_back: str
 ) -> None:
     person = cluster.person
@@ -279,8 +302,9 @@ ODD = {
 }
 
 
+@pytest.mark.covers("F27")
 @pytest.mark.parametrize("way", ODD)
-def test_F27_login_when_it_is_odd_then_up_works_all_the_same(cluster: Old, way: str) -> None:
+def test_login_when_it_is_odd_then_up_works_all_the_same(cluster: Old, way: str) -> None:
     person, (made, mended) = cluster.person, ODD[way]
     look = "stat -c '%n %a %U %G' /etc/postgresql/15/main/* /etc/apt/apt.conf.d/5*"
     before = person.shell(PRIMARY, look)
@@ -294,7 +318,8 @@ def test_F27_login_when_it_is_odd_then_up_works_all_the_same(cluster: Old, way: 
     assert person.shell(PRIMARY, look) == before
 
 
-def test_F22_host_key_when_changed_is_refused_with_both_fingerprints(cluster: Old) -> None:
+@pytest.mark.covers("F22")
+def test_host_key_when_changed_is_refused_with_both_fingerprints(cluster: Old) -> None:
     person = cluster.person
     fingerprint = f"ssh-keygen -lf {HOST_KEY}.pub | cut -d' ' -f2"
     expected = person.shell(PRIMARY, fingerprint)
@@ -311,7 +336,8 @@ def test_F22_host_key_when_changed_is_refused_with_both_fingerprints(cluster: Ol
     assert got in run.err
 
 
-def test_F23_B34_host_when_another_inventory_names_it_is_refused_and_not_written_to(
+@pytest.mark.covers("F23", "B34")
+def test_host_when_another_inventory_names_it_is_refused_and_not_written_to(
     cluster: Old,
 ) -> None:
     person = cluster.person

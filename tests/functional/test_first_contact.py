@@ -69,8 +69,9 @@ def pins(inventory: Inventory) -> list[str]:
     return [" ".join(line.split()[:3]) for line in text.splitlines()]
 
 
+@pytest.mark.covers("S43")
 @pytest.mark.lab
-def test_S43_key_of_the_first_contact_is_given_up_though_the_run_is_killed_after_each_step(
+def test_key_of_the_first_contact_is_given_up_though_the_run_is_killed_after_each_step(
     person: Person,
 ) -> None:
     inventory = load(person.inventory)
@@ -87,8 +88,9 @@ def test_S43_key_of_the_first_contact_is_given_up_though_the_run_is_killed_after
     assert own not in user_data
 
 
+@pytest.mark.covers("S43")
 @pytest.mark.lab
-def test_S43_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
+def test_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
     person: Person,
 ) -> None:
     """As it is when the private half was removed and nothing after it happened."""
@@ -110,8 +112,9 @@ def test_S43_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
     assert not old.exists()
 
 
+@pytest.mark.covers("row:A5")
 @pytest.mark.lab
-def test_A5_server_that_only_a_jump_host_may_reach_is_made_over_it(
+def test_server_that_only_a_jump_host_may_reach_is_made_over_it(
     person: Person, lab: Lab, tmp_path: Path
 ) -> None:
     bastion = load(person.inventory)
@@ -141,8 +144,9 @@ def test_A5_server_that_only_a_jump_host_may_reach_is_made_over_it(
         socket.create_connection((str(directly), 22), timeout=2)
 
 
+@pytest.mark.covers("S41")
 @pytest.mark.lab
-def test_S41_other_machine_at_the_new_address_is_refused_before_any_login(
+def test_other_machine_at_the_new_address_is_refused_before_any_login(
     person: Person, lab: Lab, tmp_path: Path
 ) -> None:
     robbed = newcomer(lab, tmp_path, "robbed")

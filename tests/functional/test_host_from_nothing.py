@@ -174,20 +174,23 @@ def watched(
     seen.update({f"{word} from nearby" for word in nearby}, {f"{word} from far" for word in far})
 
 
-def test_F57_S38_postgres_when_it_first_listens_is_ours_and_behind_the_firewall(
+@pytest.mark.covers("F57", "S38")
+def test_postgres_when_it_first_listens_is_ours_and_behind_the_firewall(
     made: Made,
 ) -> None:
     assert made.seen == {"listening", "dialled from nearby", "dialled from far"}
 
 
-def test_B1_packages_when_from_a_mirror_are_the_mirrors(made: Made) -> None:
+@pytest.mark.covers("row:B1")
+def test_packages_when_from_a_mirror_are_the_mirrors(made: Made) -> None:
     versions = made.shell("dpkg-query -W -f '${Version}\\n' postgresql-15 pgbackrest")
     assert all(version.endswith(".pgdg12+1") for version in versions.splitlines())
     assert made.shell("runuser -u postgres -- pgbackrest version") == "pgBackRest 2.55.1"
 
 
+@pytest.mark.covers("row:D2")
 @pytest.mark.parametrize("port", [9, 9443], ids=["closed", "silent"])
-def test_D2_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
+def test_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
     made: Made, port: int
 ) -> None:
     """Left to itself it tries for minutes, longer than the console waits."""
@@ -207,14 +210,16 @@ def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
     assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
 
 
-def test_S34_S35_S36_S37_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
+@pytest.mark.covers("S34", "S35", "S36", "S37")
+def test_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
     """Something listens on all addresses, so that only a firewall can keep it shut."""
     made.shell("systemd-run -q --unit=open-door python3 -m http.server 9999 --bind ::")
     assert wait_until(lambda: "9999" in made.shell("ss -Hltn"), seconds=10)
     assert made.doors() == DOORS
 
 
-def test_S37_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
+@pytest.mark.covers("S37")
+def test_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
     made.shell("nft delete table inet pgprovision")
     targets = addresses(made.person)
     reached = [made.outside[a].reaches(targets[":" in a], SCAN) for a in (*FRIENDS, *STRANGERS)]
@@ -224,7 +229,8 @@ def test_S37_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> No
     assert made.reaches(GATEWAY, 9999) == []
 
 
-def test_B80_firewall_when_it_would_shut_out_this_session_is_refused(made: Made) -> None:
+@pytest.mark.covers("B80")
+def test_firewall_when_it_would_shut_out_this_session_is_refused(made: Made) -> None:
     person = made.person
     person.rewrite("cluster.yml", {"# ssh_source_ips:": "ssh_source_ips:"})
     before = made.shell("nft list ruleset")
@@ -251,7 +257,8 @@ def test_firewall_when_no_new_connection_gets_in_takes_itself_back(made: Made) -
     assert person.drift() == {}
 
 
-def test_B5_F59_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
+@pytest.mark.covers("row:B5", "F59")
+def test_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
     made: Made,
 ) -> None:
     old = "$(apt-cache madison postgresql-15 | awk 'END {print $3}')"
@@ -269,7 +276,8 @@ def test_B5_F59_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_report
     assert any("an upgrade is pending: postgresql-15" in r["text"] for r in found["remarks"])
 
 
-def test_B3_postgres_when_it_crashes_comes_back_and_when_stopped_stays_down(made: Made) -> None:
+@pytest.mark.covers("row:B3")
+def test_postgres_when_it_crashes_comes_back_and_when_stopped_stays_down(made: Made) -> None:
     active = "systemctl is-active postgresql@15-main || :"
     made.shell("kill -9 $(head -1 /var/lib/postgresql/15/main/postmaster.pid)")
     assert wait_until(lambda: made.shell(active) != "active", seconds=5)
@@ -279,7 +287,8 @@ def test_B3_postgres_when_it_crashes_comes_back_and_when_stopped_stays_down(made
     made.person.done("up", "--yes")
 
 
-def test_F63_S34_S39_host_when_it_reboots_has_firewall_and_postgres_back(made: Made) -> None:
+@pytest.mark.covers("F63", "S34", "S39")
+def test_host_when_it_reboots_has_firewall_and_postgres_back(made: Made) -> None:
     made.shell("systemctl reboot")
     boots = "systemctl is-system-running --wait"
     assert wait_until(lambda: back(made, boots), seconds=60)

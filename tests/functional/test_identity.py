@@ -98,7 +98,8 @@ def swap_addresses(person: Person) -> None:
     subprocess.run([*router, "neigh", "flush", "all"], check=True)
 
 
-def test_F23_machines_when_swapped_behind_their_addresses_are_refused_and_not_written_to(
+@pytest.mark.covers("F23")
+def test_machines_when_swapped_behind_their_addresses_are_refused_and_not_written_to(
     pair: Person,
 ) -> None:
     swap_addresses(pair)
@@ -118,7 +119,8 @@ def test_F23_machines_when_swapped_behind_their_addresses_are_refused_and_not_wr
 # --- F65, F66: what was half made is set aside ---
 
 
-def test_F65_initdb_when_killed_at_any_moment_is_recognised_and_set_aside(
+@pytest.mark.covers("F65")
+def test_initdb_when_killed_at_any_moment_is_recognised_and_set_aside(
     initdb: tuple[Person, Kills],
 ) -> None:
     person, kills = initdb
@@ -131,7 +133,8 @@ def test_F65_initdb_when_killed_at_any_moment_is_recognised_and_set_aside(
     assert person.shell(ONE, f"[ -e {NOTE} ] || echo gone") == "gone"
 
 
-def test_F66_base_backup_when_killed_at_any_moment_is_recognised_and_set_aside(
+@pytest.mark.covers("F66")
+def test_base_backup_when_killed_at_any_moment_is_recognised_and_set_aside(
     primary: Person, copies: Kills
 ) -> None:
     assert copies.end.code == 0, copies.end.err
@@ -141,7 +144,8 @@ def test_F66_base_backup_when_killed_at_any_moment_is_recognised_and_set_aside(
     clean(primary)
 
 
-def test_F66_restore_when_killed_at_any_moment_is_recognised_and_set_aside(pair: Person) -> None:
+@pytest.mark.covers("F66")
+def test_restore_when_killed_at_any_moment_is_recognised_and_set_aside(pair: Person) -> None:
     pair.shell(TWO, f"rm -rf {DATA}.aside-*")
     with rewritten(pair, f"nodes/{TWO}.yml", {"role: replica": "role: replica\nseed: backup"}):
         first = pair.begin("re-clone", TWO, "--confirm", TWO)
@@ -164,6 +168,7 @@ CRASH = (
 )
 
 
+@pytest.mark.covers("F67")
 @pytest.mark.parametrize(
     "hand",
     [
@@ -173,7 +178,7 @@ CRASH = (
     ],
     ids=["stopped", "masked", "crashed"],
 )
-def test_F67_full_cluster_when_it_does_not_run_is_started_and_never_initialised(
+def test_full_cluster_when_it_does_not_run_is_started_and_never_initialised(
     pair: Person, hand: str
 ) -> None:
     before = database(pair, ONE)
@@ -187,7 +192,8 @@ def test_F67_full_cluster_when_it_does_not_run_is_started_and_never_initialised(
 # --- F68, F69: other data, or none ---
 
 
-def test_F68_cluster_when_another_was_made_in_its_place_is_refused_and_not_touched(
+@pytest.mark.covers("F68")
+def test_cluster_when_another_was_made_in_its_place_is_refused_and_not_touched(
     pair: Person,
 ) -> None:
     with stopped(pair, ONE):
@@ -200,7 +206,8 @@ def test_F68_cluster_when_another_was_made_in_its_place_is_refused_and_not_touch
     clean(pair)
 
 
-def test_F69_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_disk(
+@pytest.mark.covers("F69")
+def test_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_disk(
     pair: Person,
 ) -> None:
     with stopped(pair, *BOTH):
@@ -221,7 +228,8 @@ def test_F69_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_dis
 # --- F72, F73: the inventory is wrong ---
 
 
-def test_F72_B106_version_when_edited_is_refused_with_the_way_back(pair: Person) -> None:
+@pytest.mark.covers("F72", "B106")
+def test_version_when_edited_is_refused_with_the_way_back(pair: Person) -> None:
     with rewritten(pair, "cluster.yml", {"  version: 15": "  version: 16"}), untouched(pair, *BOTH):
         back = "put postgres.version back to 15; a major upgrade will be a verb of its own"
         refused(
@@ -229,7 +237,8 @@ def test_F72_B106_version_when_edited_is_refused_with_the_way_back(pair: Person)
         )
 
 
-def test_F73_roles_when_swapped_are_refused_as_the_live_role_wins(pair: Person) -> None:
+@pytest.mark.covers("F73")
+def test_roles_when_swapped_are_refused_as_the_live_role_wins(pair: Person) -> None:
     first, second = f"nodes/{ONE}.yml", f"nodes/{TWO}.yml"
     swapped = {"role: primary": "role: replica"}, {"role: replica": "role: primary"}
     with rewritten(pair, first, swapped[0]), rewritten(pair, second, swapped[1]):
@@ -244,12 +253,13 @@ def test_F73_roles_when_swapped_are_refused_as_the_live_role_wins(pair: Person) 
 # --- F78: the marker is gone ---
 
 
+@pytest.mark.covers("F78")
 @pytest.mark.parametrize(
     ("node", "lost"),
     [(ONE, MARKER), (TWO, "/etc/pgprovision")],
     ids=["primary's marker", "all of a replica's"],
 )
-def test_F78_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
+def test_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
     pair: Person, node: str, lost: str
 ) -> None:
     before = database(pair, ONE)
@@ -275,7 +285,8 @@ def test_F78_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_wa
     clean(pair)
 
 
-def test_F78_claim_when_removed_before_the_end_asks_for_adopt(pair: Person) -> None:
+@pytest.mark.covers("F78")
+def test_claim_when_removed_before_the_end_asks_for_adopt(pair: Person) -> None:
     pair.shell(ONE, f"mv {MARKER} /etc/pgprovision/claim.json")  # as in a run that was killed
     clean_up = pair.run("plan")
     assert clean_up.code == 1, clean_up.err
@@ -285,7 +296,8 @@ def test_F78_claim_when_removed_before_the_end_asks_for_adopt(pair: Person) -> N
     clean(pair)
 
 
-def test_F78_adopt_when_the_live_role_is_another_is_refused(pair: Person) -> None:
+@pytest.mark.covers("F78")
+def test_adopt_when_the_live_role_is_another_is_refused(pair: Person) -> None:
     first, second = f"nodes/{ONE}.yml", f"nodes/{TWO}.yml"
     swapped = {"role: primary": "role: replica"}, {"role: replica": "role: primary"}
     for node in BOTH:
@@ -301,7 +313,8 @@ def test_F78_adopt_when_the_live_role_is_another_is_refused(pair: Person) -> Non
 # --- F80: what was said to be done outlasts the power ---
 
 
-def test_F80_marker_configuration_and_slot_when_written_are_synced_before_and_after_they_move(
+@pytest.mark.covers("F80")
+def test_marker_configuration_and_slot_when_written_are_synced_before_and_after_they_move(
     pair: Person,
 ) -> None:
     conf = "/etc/postgresql/15/main/postgresql.conf"
@@ -324,7 +337,8 @@ for i in $(seq 100); do [ -S /var/run/postgresql/.s.PGSQL.5432 ] && exit; sleep 
 journalctl -u {UNIT} -n 20 >&2; exit 1"""
 
 
-def test_F68_F78_B106_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
+@pytest.mark.covers("F68", "F78", "B106")
+def test_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
     pair: Person,
 ) -> None:
     pair.done("remove-replica", TWO, "--confirm", TWO)

@@ -47,12 +47,14 @@ def replica(person: Person, primary: Deaths) -> Deaths:
     return _killed(person, JOIN, "add-replica", SECOND)
 
 
-def test_F1_up_primary_when_killed_again_and_again_ends_well(primary: Deaths) -> None:
+@pytest.mark.covers("F1")
+def test_up_primary_when_killed_again_and_again_ends_well(primary: Deaths) -> None:
     assert primary.end.code == 0, primary.end.err
     assert len(primary.last_words) >= 6
 
 
-def test_F1_F33_server_when_up_was_killed_is_one(person: Person, primary: Deaths) -> None:
+@pytest.mark.covers("F1", "F33")
+def test_server_when_up_was_killed_is_one(person: Person, primary: Deaths) -> None:
     cloud = person.cloud()
     ours = "cluster=mortal"
     assert [server.name for server in cloud.servers.get_all(label_selector=ours)] == [FIRST]
@@ -60,29 +62,34 @@ def test_F1_F33_server_when_up_was_killed_is_one(person: Person, primary: Deaths
         assert len(kind.get_all(label_selector=ours)) == 1
 
 
-def test_F5_full_backup_when_up_was_killed_is_one(person: Person, primary: Deaths) -> None:
+@pytest.mark.covers("F5")
+def test_full_backup_when_up_was_killed_is_one(person: Person, primary: Deaths) -> None:
     assert [backup["type"] for backup in person.done("status")["backups"]] == ["full"]
 
 
-def test_F65_data_directory_when_up_was_killed_is_whole(person: Person, primary: Deaths) -> None:
+@pytest.mark.covers("F65")
+def test_data_directory_when_up_was_killed_is_whole(person: Person, primary: Deaths) -> None:
     assert person.shell(FIRST, "ls /var/lib/postgresql/15 | grep -v aside") == "main"
     databases = "select string_agg(datname, ' ' order by datname) from pg_database"
     assert person.sql(FIRST, databases) == "hcb_production postgres template0 template1"
 
 
-def test_V4_up_when_killed_leaves_what_an_undisturbed_one_does(
+@pytest.mark.covers("V4")
+def test_up_when_killed_leaves_what_an_undisturbed_one_does(
     person: Person, primary: Deaths
 ) -> None:
     found = person.done("up", "primary")
     assert (found["changes"], found["left"], found["trips"][FIRST]) == ([], [], 1)
 
 
-def test_F1_add_replica_when_killed_again_and_again_ends_well(replica: Deaths) -> None:
+@pytest.mark.covers("F1")
+def test_add_replica_when_killed_again_and_again_ends_well(replica: Deaths) -> None:
     assert replica.end.code == 0, replica.end.err
     assert len(replica.last_words) >= 4
 
 
-def test_F1_slot_and_server_when_add_replica_was_killed_are_one(
+@pytest.mark.covers("F1")
+def test_slot_and_server_when_add_replica_was_killed_are_one(
     person: Person, replica: Deaths
 ) -> None:
     servers = person.cloud().servers.get_all(label_selector="cluster=mortal")
@@ -95,13 +102,15 @@ def test_F1_slot_and_server_when_add_replica_was_killed_are_one(
     ]
 
 
-def test_F5_base_backup_when_add_replica_was_killed_is_one(person: Person, replica: Deaths) -> None:
+@pytest.mark.covers("F5")
+def test_base_backup_when_add_replica_was_killed_is_one(person: Person, replica: Deaths) -> None:
     began = "journalctl -o cat -u pgprovision-seed.service | grep -c '^Started'"
     assert person.shell(SECOND, began) == "1"
     assert person.shell(SECOND, "ls /var/lib/postgresql/15") == "main"
 
 
-def test_V4_up_when_add_replica_was_killed_finds_nothing(person: Person, replica: Deaths) -> None:
+@pytest.mark.covers("V4")
+def test_up_when_add_replica_was_killed_finds_nothing(person: Person, replica: Deaths) -> None:
     found = person.done("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {FIRST: 1, SECOND: 1}
@@ -121,7 +130,8 @@ def slow_start(person: Person, replica: Deaths) -> Iterator[str]:
     person.shell(SECOND, f"rm {drop_in}/slow.conf; systemctl daemon-reload")
 
 
-def test_F19_connection_when_lost_in_mid_act_is_looked_at_again(
+@pytest.mark.covers("F19")
+def test_connection_when_lost_in_mid_act_is_looked_at_again(
     person: Person, slow_start: str
 ) -> None:
     began = time.time()

@@ -123,7 +123,8 @@ def test_storage_when_signed_wrongly_refuses(lab: Lab) -> None:
     assert s3(lab, "lsf", f":s3:{bucket}", AWS_SECRET_ACCESS_KEY="wrong").returncode != 0
 
 
-def test_S55_reading_pair_when_used_to_write_is_denied_and_changes_nothing(lab: Lab) -> None:
+@pytest.mark.covers("S55")
+def test_reading_pair_when_used_to_write_is_denied_and_changes_nothing(lab: Lab) -> None:
     bucket = lab.env()["PGPROVISION_LAB_S3_BUCKET"]
     assert s3(lab, "rcat", f":s3:{bucket}/read/object").returncode == 0
     data = lab.home / "s3/data" / bucket
@@ -141,7 +142,8 @@ def test_S55_reading_pair_when_used_to_write_is_denied_and_changes_nothing(lab: 
     assert not (lab.home / "s3/data/another").exists()
 
 
-def test_S55_pairs_when_taken_to_the_other_server_are_refused(lab: Lab) -> None:
+@pytest.mark.covers("S55")
+def test_pairs_when_taken_to_the_other_server_are_refused(lab: Lab) -> None:
     env = lab.env()
     bucket = env["PGPROVISION_LAB_S3_BUCKET"]
     read = {"AWS_ACCESS_KEY_ID": env["PGPROVISION_LAB_S3_READ_KEY"]}

@@ -83,7 +83,8 @@ def unchanged(person: Person, *scope: str) -> None:
 # --- E1, E2, E4: three of them, whatever they were seeded from ---
 
 
-def test_E1_E2_E4_replicas_when_three_all_stream_through_slots_of_their_own(kin: Person) -> None:
+@pytest.mark.covers("row:E1", "row:E2", "row:E4")
+def test_replicas_when_three_all_stream_through_slots_of_their_own(kin: Person) -> None:
     for number, node in enumerate((TWO, THREE, FOUR), 2):
         assert streams(kin, node) == f"streaming|pgprovision_kin_{number}"
     found = kin.done("up")
@@ -91,7 +92,8 @@ def test_E1_E2_E4_replicas_when_three_all_stream_through_slots_of_their_own(kin:
     assert found["trips"] == {ONE: 1, TWO: 1, THREE: 1, FOUR: 1}
 
 
-def test_E2_replica_when_seeded_from_the_backup_has_nothing_over_our_files(kin: Person) -> None:
+@pytest.mark.covers("row:E2")
+def test_replica_when_seeded_from_the_backup_has_nothing_over_our_files(kin: Person) -> None:
     said = kin.shell(FOUR, f"journalctl -o cat -u {JOB}")
     assert "restore of stanza main" in said
     assert kin.shell(FOUR, f"grep -v '^#' {DATA}/postgresql.auto.conf", fails=True) == ""
@@ -127,7 +129,8 @@ def test_scope_when_another_replica_is_away_works_alone(kin: Person) -> None:
         kin.shell(FOUR, "systemctl start ssh")
 
 
-def test_F103_replica_when_of_another_release_is_refused(kin: Person) -> None:
+@pytest.mark.covers("F103")
+def test_replica_when_of_another_release_is_refused(kin: Person) -> None:
     kin.shell(THREE, "cp /etc/os-release /run/true; sed -i s/12/13/ /etc/os-release")
     run = kin.run("up", THREE, "--yes")
     kin.shell(THREE, "cat /run/true >/etc/os-release")
@@ -138,7 +141,8 @@ def test_F103_replica_when_of_another_release_is_refused(kin: Person) -> None:
 # --- F95: a slot that is lost; F74: re-clone, and what it refuses ---
 
 
-def test_F95_replica_when_away_for_too_long_is_named_and_never_wiped(kin: Person) -> None:
+@pytest.mark.covers("F95")
+def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: Person) -> None:
     before = inode(kin, TWO)
     kin.shell(TWO, f"systemctl stop {SERVICE}")
     kin.sql(ONE, "create table fill(i int)")
@@ -162,7 +166,8 @@ def test_re_clone_when_another_name_is_typed_moves_nothing(kin: Person) -> None:
     assert (run.code, inode(kin, TWO), aside(kin, TWO)) == (3, before, 0)
 
 
-def test_F74_re_clone_when_aimed_at_the_primary_is_refused(kin: Person) -> None:
+@pytest.mark.covers("F74")
+def test_re_clone_when_aimed_at_the_primary_is_refused(kin: Person) -> None:
     before = inode(kin, ONE)
     run = re_clone(kin, ONE)
     assert run.code == 3
@@ -170,7 +175,8 @@ def test_F74_re_clone_when_aimed_at_the_primary_is_refused(kin: Person) -> None:
     assert (inode(kin, ONE), aside(kin, ONE)) == (before, 0)
 
 
-def test_E3_re_clone_when_typed_sets_data_aside_and_streams_again(kin: Person) -> None:
+@pytest.mark.covers("row:E3")
+def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: Person) -> None:
     before = inode(kin, TWO)
     run = re_clone(kin, TWO, "--json")
     assert run.code == 0, run.err
@@ -201,10 +207,9 @@ def copied(person: Person, node: str, megabytes: int) -> bool:
     return done.isdigit() and int(done) >= megabytes
 
 
+@pytest.mark.covers("F66")
 @pytest.mark.parametrize("megabytes", [0, 20])
-def test_F66_base_backup_when_killed_is_set_aside_and_made_anew(
-    kin: Person, megabytes: int
-) -> None:
+def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: Person, megabytes: int) -> None:
     before = aside(kin, TWO)
     with slow_copy(kin, TWO):
         running = kin.begin("re-clone", TWO, "--confirm", TWO)
@@ -220,7 +225,8 @@ def test_F66_base_backup_when_killed_is_set_aside_and_made_anew(
     kin.shell(TWO, f"rm -r {DATA}.aside-*")
 
 
-def test_F66_restore_when_killed_is_set_aside_and_made_anew(kin: Person) -> None:
+@pytest.mark.covers("F66")
+def test_restore_when_killed_is_set_aside_and_made_anew(kin: Person) -> None:
     running = kin.begin("re-clone", FOUR, "--confirm", FOUR)
     assert wait_until(lambda: copied(kin, FOUR, 4), seconds=60)
     kin.shell(FOUR, f"systemctl kill -s KILL {JOB}")
@@ -231,7 +237,8 @@ def test_F66_restore_when_killed_is_set_aside_and_made_anew(kin: Person) -> None
     assert streams(kin, FOUR) == "streaming|pgprovision_kin_4"
 
 
-def test_F93_primary_when_it_dies_during_the_copy_keeps_the_slot_and_a_rerun_ends_well(
+@pytest.mark.covers("F93")
+def test_primary_when_it_dies_during_the_copy_keeps_the_slot_and_a_rerun_ends_well(
     kin: Person,
 ) -> None:
     with slow_copy(kin, TWO):
@@ -264,7 +271,8 @@ def another_cluster(person: Person) -> Iterator[None]:
     person.shell(ONE, f"rm -r {other}; systemctl start {SERVICE}")
 
 
-def test_F92_clone_when_another_cluster_answers_copies_nothing(kin: Person) -> None:
+@pytest.mark.covers("F92")
+def test_clone_when_another_cluster_answers_copies_nothing(kin: Person) -> None:
     before = inode(kin, TWO)
     with another_cluster(kin):
         run = re_clone(kin, TWO)
@@ -278,7 +286,8 @@ def test_F92_clone_when_another_cluster_answers_copies_nothing(kin: Person) -> N
 # --- E5, F94: removal ---
 
 
-def test_F94_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
+@pytest.mark.covers("F94")
+def test_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
     kin: Person,
 ) -> None:
     (kin.inventory / "nodes" / f"{FOUR}.yml").unlink()
@@ -296,7 +305,8 @@ def test_F94_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropp
     unchanged(kin)
 
 
-def test_E5_remove_replica_when_its_server_is_to_go_deletes_ours(kin: Person) -> None:
+@pytest.mark.covers("row:E5")
+def test_remove_replica_when_its_server_is_to_go_deletes_ours(kin: Person) -> None:
     declare(kin, FOUR, 5)
     run = kin.run("remove-replica", FOUR, "--delete-server", "--confirm", FOUR)
     assert run.code == 0, run.err
@@ -304,7 +314,8 @@ def test_E5_remove_replica_when_its_server_is_to_go_deletes_ours(kin: Person) ->
     unchanged(kin)
 
 
-def test_E5_remove_replica_when_killed_at_every_step_ends_with_nothing_left(kin: Person) -> None:
+@pytest.mark.covers("row:E5")
+def test_remove_replica_when_killed_at_every_step_ends_with_nothing_left(kin: Person) -> None:
     points = ("1:before", "1:after", "2:before", "2:after", "3:after")
     words = ("remove-replica", THREE, "--confirm", THREE)
     runs = [kin.run(*words, kill=point) for point in points]
@@ -348,8 +359,9 @@ def split(kin: Person) -> Person:
     return kin
 
 
+@pytest.mark.covers("F99")
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_F99_verb_when_two_accept_writes_is_refused(split: Person, verb: tuple[str, ...]) -> None:
+def test_verb_when_two_accept_writes_is_refused(split: Person, verb: tuple[str, ...]) -> None:
     before = split.api_requests()["writes"]
     run = split.run(*verb)
     (split.inventory / "nodes" / f"{THREE}.yml").unlink(missing_ok=True)
@@ -359,7 +371,8 @@ def test_F99_verb_when_two_accept_writes_is_refused(split: Person, verb: tuple[s
     assert split.api_requests()["writes"] == before
 
 
-def test_F99_status_when_two_accept_writes_names_both_with_timeline(split: Person) -> None:
+@pytest.mark.covers("F99")
+def test_status_when_two_accept_writes_names_both_with_timeline(split: Person) -> None:
     found = split.done("status")
     shown: list[dict[str, Any]] = found["nodes"]
     assert [(n["role"], n["timeline"]) for n in shown] == [("primary", 1), ("primary", 2)]
@@ -367,7 +380,8 @@ def test_F99_status_when_two_accept_writes_names_both_with_timeline(split: Perso
     assert any("2 nodes accept writes: kin-1 (timeline 1" in text for text in found["troubles"])
 
 
-def test_F102_old_primary_when_it_boots_after_a_failover_is_refused_then_cloned_again(
+@pytest.mark.covers("F102")
+def test_old_primary_when_it_boots_after_a_failover_is_refused_then_cloned_again(
     split: Person,
 ) -> None:
     declare(split, TWO, 3, role="primary")

@@ -101,7 +101,8 @@ def first(past: Past) -> list[Row]:
 # --- D6: what can be restored, from when to when ---
 
 
-def test_D6_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> None:
+@pytest.mark.covers("row:D6")
+def test_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> None:
     document = past.person.done("restore", "plan")
     (line,) = document["timelines"]
     (backup,) = document["backups"]
@@ -112,6 +113,7 @@ def test_D6_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -
     assert backup["label"] in past.person.run("restore", "plan").out
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -122,7 +124,7 @@ def test_D6_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -
         ((), "expected either --to NAME"),
     ],
 )
-def test_F118_restore_when_outside_the_window_is_bad_input_and_touches_nothing(
+def test_restore_when_outside_the_window_is_bad_input_and_touches_nothing(
     past: Past, first: list[Row], words: tuple[str, ...], said: str
 ) -> None:
     before, writes = past.files(), past.person.api_requests()["writes"]
@@ -142,9 +144,8 @@ def copied(past: Past, first: list[Row]) -> Run:
     return past.restore("--to", COPY, "--time", moment, "--yes")
 
 
-def test_D6_F118_copy_when_made_has_exactly_the_rows_of_that_moment(
-    past: Past, copied: Run
-) -> None:
+@pytest.mark.covers("row:D6", "F118")
+def test_copy_when_made_has_exactly_the_rows_of_that_moment(past: Past, copied: Run) -> None:
     assert copied.code == 0, copied.err
     assert past.rows(COPY) == upto(20)
     assert past.rows(ONE) == past.rows(TWO) == upto(30)
@@ -153,7 +154,8 @@ def test_D6_F118_copy_when_made_has_exactly_the_rows_of_that_moment(
     assert told["restore_seconds"] > 0 < told["recovery_seconds"]
 
 
-def test_D6_copy_when_it_runs_archives_nothing_and_is_no_part_of_the_cluster(
+@pytest.mark.covers("row:D6")
+def test_copy_when_it_runs_archives_nothing_and_is_no_part_of_the_cluster(
     past: Past, copied: Run
 ) -> None:
     assert copied.code == 0, copied.err
@@ -172,7 +174,8 @@ def test_D6_copy_when_it_runs_archives_nothing_and_is_no_part_of_the_cluster(
     assert shown == {ONE: "primary", TWO: "replica", COPY: "copy"}
 
 
-def test_D6_copy_when_up_runs_again_is_as_it_should_be(past: Past, copied: Run) -> None:
+@pytest.mark.covers("row:D6")
+def test_copy_when_up_runs_again_is_as_it_should_be(past: Past, copied: Run) -> None:
     found = past.person.done("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {ONE: 1, TWO: 1, COPY: 1}
@@ -188,7 +191,8 @@ def renamed(person: Person, node: str, path: str) -> Iterator[None]:
     person.shell(node, f"mv {path}.kept {path}")
 
 
-def test_F117_restore_when_the_machine_holds_data_of_nobody_known_is_refused(
+@pytest.mark.covers("F117")
+def test_restore_when_the_machine_holds_data_of_nobody_known_is_refused(
     past: Past, copied: Run
 ) -> None:
     with renamed(past.person, COPY, MARKER):
@@ -200,7 +204,8 @@ def test_F117_restore_when_the_machine_holds_data_of_nobody_known_is_refused(
         assert past.rows(COPY) == upto(20)
 
 
-def test_F117_restore_when_another_cluster_runs_there_is_refused(past: Past, copied: Run) -> None:
+@pytest.mark.covers("F117")
+def test_restore_when_another_cluster_runs_there_is_refused(past: Past, copied: Run) -> None:
     other, run_as = "/srv/other", "cd /; runuser -u postgres -- /usr/lib/postgresql/15/bin"
     person = past.person
     person.shell(COPY, f"install -d -o postgres {other}; {run_as}/initdb --no-sync -D {other}/data")
@@ -215,6 +220,7 @@ def test_F117_restore_when_another_cluster_runs_there_is_refused(past: Past, cop
         person.shell(COPY, f"{run_as}/pg_ctl -w -m immediate -D {other}/data stop; rm -r {other}")
 
 
+@pytest.mark.covers("F117")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -223,7 +229,7 @@ def test_F117_restore_when_another_cluster_runs_there_is_refused(past: Past, cop
         (("--onto", ONE), "the name typed is not the node's"),
     ],
 )
-def test_F117_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(
+def test_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(
     past: Past, first: list[Row], words: tuple[str, ...], said: str
 ) -> None:
     run = past.person.run("restore", *words)
@@ -242,7 +248,8 @@ def back(past: Past, first: list[Row], copied: Run) -> Run:
     return past.restore("--onto", ONE, "--confirm", ONE, "--time", moment)
 
 
-def test_F118_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
+@pytest.mark.covers("F118")
+def test_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
     past: Past, back: Run
 ) -> None:
     assert back.code == 0, back.err
@@ -254,7 +261,8 @@ def test_F118_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
     assert (found["changes"], found["left"]) == ([], [])
 
 
-def test_F118_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
+@pytest.mark.covers("F118")
+def test_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
     past: Past, back: Run, first: list[Row]
 ) -> None:
     assert back.code == 0, back.err
@@ -276,13 +284,15 @@ def test_F118_restore_when_across_a_promotion_follows_the_history_that_is_asked_
 # --- F119: nothing left but the inventory, its secrets and the bucket ---
 
 
-def test_F119_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: Run) -> None:
+@pytest.mark.covers("F119")
+def test_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: Run) -> None:
     run = past.person.run("rebuild", "--confirm", "past")
     assert run.code == 3, run.err
     assert "past-1 answers and has its data: the cluster is not gone" in run.err
 
 
-def test_F119_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
+@pytest.mark.covers("F119")
+def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
     past: Past, back: Run
 ) -> None:
     person = past.person

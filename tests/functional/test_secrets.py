@@ -53,20 +53,25 @@ def sinks(hunt: Hunt) -> Mapping[str, bytes]:
     return searched(hunt)
 
 
-@pytest.mark.parametrize("sink", SINKS, ids=[f"{ASSERTED[sink]} {sink}" for sink in SINKS])
-def test_S1_to_S14_secret_when_everything_was_done_is_nowhere(
+@pytest.mark.parametrize(
+    "sink",
+    [pytest.param(sink, marks=pytest.mark.covers(*ASSERTED[sink])) for sink in SINKS],
+)
+def test_secret_when_everything_was_done_is_nowhere(
     hunt: Hunt, sinks: Mapping[str, bytes], sink: str
 ) -> None:
     assert len(hunt.canaries) == 12
     assert leaks(hunt.canaries, {sink: sinks[sink]}) == []
 
 
+@pytest.mark.covers("S6")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_S6_secret_when_everything_was_done_lies_where_it_is_used(hunt: Hunt, node: str) -> None:
+def test_secret_when_everything_was_done_lies_where_it_is_used(hunt: Hunt, node: str) -> None:
     assert hunt.found(node, EVERYWHERE) == PUBLISHED[node]
 
 
-def test_S1_S2_processes_when_the_machines_ran_were_all_watched(hunt: Hunt) -> None:
+@pytest.mark.covers("S1", "S2")
+def test_processes_when_the_machines_ran_were_all_watched(hunt: Hunt) -> None:
     assert hunt.processes > 1000
     assert [(hunt.folder / f"wire-{n}/missed").read_text() for n in (FIRST, SECOND)] == ["0", "0"]
 
@@ -81,7 +86,8 @@ def test_control_when_it_was_let_out_on_purpose_is_found_in_each_sink(
     }  # fmt: skip
 
 
-def test_S4_verifier_when_a_statement_of_ours_fails_is_in_no_log(
+@pytest.mark.covers("S4")
+def test_verifier_when_a_statement_of_ours_fails_is_in_no_log(
     sinks: Mapping[str, bytes],
 ) -> None:
     assert b"lock timeout" in b"\n".join(sinks[name] for name in ("standard error", "server logs"))
@@ -89,23 +95,26 @@ def test_S4_verifier_when_a_statement_of_ours_fails_is_in_no_log(
     assert [name for name, text in told.items() if b"SCRAM-SHA-256$" in text] == []
 
 
+@pytest.mark.covers("S11")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_S11_temporary_files_when_runs_ended_or_were_killed_are_gone(hunt: Hunt, node: str) -> None:
+def test_temporary_files_when_runs_ended_or_were_killed_are_gone(hunt: Hunt, node: str) -> None:
     ours = "find /tmp /var/tmp /dev/shm /run -xdev ! -type l ( -name '*pgp*' -o -name 'tmp.*' )"
     left = hunt.told(node, ours.replace("(", "\\(").replace(")", "\\)")).decode().split()
     assert set(left) - {"/run/pgprovision", "/tmp/pgp-control"} == set()
     assert list((hunt.person.home / "tmp").iterdir()) == []
 
 
+@pytest.mark.covers("S12")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_S12_dumps_when_something_had_crashed_would_be_none(hunt: Hunt, node: str) -> None:
+def test_dumps_when_something_had_crashed_would_be_none(hunt: Hunt, node: str) -> None:
     assert hunt.told(node, "sysctl -n fs.suid_dumpable") == b"0"
     cores = "find / -xdev -type f \\( -name core -o -name 'core.[0-9]*' \\) -size +0"
     assert hunt.told(node, f"{cores}; ls /var/lib/systemd/coredump 2>/dev/null") == b""
 
 
+@pytest.mark.covers("S13")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_S13_host_key_when_it_was_in_user_data_is_no_longer_served(hunt: Hunt, node: str) -> None:
+def test_host_key_when_it_was_in_user_data_is_no_longer_served(hunt: Hunt, node: str) -> None:
     public = hunt.told(node, "cat /etc/ssh/ssh_host_*_key.pub").decode()
     served = {line.split()[1] for line in public.splitlines()}
     handed = hunt.told(node, "cat /var/lib/cloud/instance/user-data.txt").decode()
@@ -118,9 +127,8 @@ def test_S13_host_key_when_it_was_in_user_data_is_no_longer_served(hunt: Hunt, n
     assert pinned
 
 
-def test_S45_agent_when_it_could_be_forwarded_is_not(
-    hunt: Hunt, sinks: Mapping[str, bytes]
-) -> None:
+@pytest.mark.covers("S45")
+def test_agent_when_it_could_be_forwarded_is_not(hunt: Hunt, sinks: Mapping[str, bytes]) -> None:
     listed = subprocess.run(["ssh-add", "-l"], env=hunt.person.environment, capture_output=True)
     assert listed.returncode == 2, "the agent ended with the runs"
     assert b"SSH_CONNECTION=" in sinks["environment"]
@@ -128,7 +136,8 @@ def test_S45_agent_when_it_could_be_forwarded_is_not(
     assert hunt.agents == ""
 
 
-def test_S50_files_when_the_controller_keeps_them_are_private(hunt: Hunt) -> None:
+@pytest.mark.covers("S50")
+def test_files_when_the_controller_keeps_them_are_private(hunt: Hunt) -> None:
     home = hunt.person.home
     kept = [*(home / ".local").rglob("*"), *(home / "inventory/secrets").rglob("*")]
     private = [path for path in kept if path.suffix not in (".pub", ".crt")]
@@ -136,10 +145,9 @@ def test_S50_files_when_the_controller_keeps_them_are_private(hunt: Hunt) -> Non
     assert [path for path in private if path.stat().st_mode & 0o077] == []
 
 
+@pytest.mark.covers("S51")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_S51_links_when_a_plain_user_put_them_in_our_way_lead_nowhere(
-    hunt: Hunt, node: str
-) -> None:
+def test_links_when_a_plain_user_put_them_in_our_way_lead_nowhere(hunt: Hunt, node: str) -> None:
     assert hunt.told(node, STATE_OF_SHADOW) == hunt.shadow[node]
     check = "runuser -u postgres -- pgbackrest --stanza=main check"
     assert hunt.person.console(FIRST, check).returncode == 0
@@ -147,9 +155,10 @@ def test_S51_links_when_a_plain_user_put_them_in_our_way_lead_nowhere(
     assert hunt.told(node, f"{others} ! -name 'PostgreSQL.*' ! -name '.s.PGSQL.*'") == b""
 
 
-def test_S1_to_S14_secret_probes_when_counted_leaked_none(
-    hunt: Hunt, sinks: Mapping[str, bytes]
-) -> None:
+@pytest.mark.covers(
+    "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S13", "S14"
+)
+def test_secret_probes_when_counted_leaked_none(hunt: Hunt, sinks: Mapping[str, bytes]) -> None:
     leaked = leaks(hunt.canaries, dict(sinks))
     probes = sum(len(canary.spellings()) for canary in hunt.canaries) * len(SINKS)
     found = {"secret probes": probes, "leaked": len(leaked), "processes": hunt.processes}

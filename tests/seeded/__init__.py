@@ -10,7 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
-_HEAD = re.compile(r"# (?P<ids>[A-Z0-9, ]+): (?P<rule>.+) \| (?P<tests>tests/\S+( tests/\S+)*)")
+_HEAD = re.compile(
+    r"# (?P<ids>(?:row:|[A-Z0-9, ])+): (?P<rule>.+) \| (?P<tests>tests/\S+( tests/\S+)*)"
+)
 
 
 @dataclass(frozen=True)

@@ -245,13 +245,25 @@ def confess(hunt: Hunt) -> None:
 
 
 AGENTS = "find /tmp /run -maxdepth 2 -name 'agent.*' 2>/dev/null"
-ASSERTED = {  # the programme's number of what is shown by searching a sink
-    "argv": "S1", "environment": "S2", "journal": "S3", "server logs": "S4",
-    "pg_stat_activity": "S5", "pg_stat_statements": "S5", "disk": "S6", "standard output": "S7",
-    "standard error": "S7", "controller's state": "S7", "readable record": "S7",
-    "record on the host": "S7", "crash reports": "S8", "wire": "S9", "histories": "S10",
-    "temporary files": "S11", "user data": "S13",
-}  # fmt: skip
+ASSERTED = {  # the programme's ids of what is shown by searching a sink
+    "argv": ["S1"],
+    "environment": ["S2", "S14"],
+    "journal": ["S3"],
+    "server logs": ["S4"],
+    "pg_stat_activity": ["S5"],
+    "pg_stat_statements": ["S5"],
+    "disk": ["S6", "S14"],
+    "standard output": ["S7"],
+    "standard error": ["S7"],
+    "controller's state": ["S7"],
+    "readable record": ["S7"],
+    "record on the host": ["S7"],
+    "crash reports": ["S8"],
+    "wire": ["S9"],
+    "histories": ["S10"],
+    "temporary files": ["S11"],
+    "user data": ["S13"],
+}
 SINKS = tuple(ASSERTED)
 
 

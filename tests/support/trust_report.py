@@ -4,7 +4,6 @@ python -m tests.support.trust_report results/tests.xml results   writes docs/tru
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +11,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from tests.support.covers import programme, rows
+
 HERE = Path(__file__).parents[1]
 PAGE = HERE.parent / "docs" / "trust.md"
-AN_ID = re.compile(r"(?<![A-Za-z0-9])([FBSV]\d+)(?![A-Za-z0-9])")
-
-# The runbook's rows B1 to B8 are called like bad inputs; those live in these files.
-ROWS = frozenset(f"B{n}" for n in range(1, 9))
-INPUTS = re.compile("inventory|kept|fit")
 
 
 @dataclass
@@ -36,35 +32,22 @@ class Shown:
         return "shown" if self.passed else "skipped" if self.skipped else "no test"
 
 
-def programme() -> dict[str, list[str]]:
-    """Ids by section."""
-    lines = (HERE / "programme.txt").read_text().splitlines()
-    words = [line.split() for line in lines if not line.startswith("#")]
-    return {section: ids for section, *ids in words}
-
-
-def ids(name: str) -> set[str]:
-    """`test_F5_F8_up_when_…` and `test_bad_input[B19_…]`.
-
-    >>> sorted(ids("test_F5_F8_up_when_killed[S24 clear text]"))
-    ['F5', 'F8', 'S24']
-    """
-    return set(AN_ID.findall(name.replace("_", " ")))
+def ids(case: ElementTree.Element) -> list[str]:
+    """What a test case of the report shows: its property `covers`, written by the marks' hook."""
+    values = [p.get("value", "") for p in case.iter("property") if p.get("name") == "covers"]
+    return [one for value in values for one in value.split()]
 
 
 def shown(report: Path) -> dict[str, Shown]:
     """By id, from pytest's JUnit report."""
     found: dict[str, Shown] = {}
     for case in ElementTree.parse(report).iter("testcase"):
-        name = case.get("name", "")
-        for one in ids(name):
-            if one in ROWS and not INPUTS.search(case.get("classname", "")):
-                continue
+        bad = case.find("failure") is not None or case.find("error") is not None
+        skipped = case.find("skipped") is not None
+        for one in ids(case):
             entry = found.setdefault(one, Shown())
-            bad = case.find("failure") is not None or case.find("error") is not None
-            skipped = case.find("skipped") is not None
             kind = entry.failed if bad else entry.skipped if skipped else entry.passed
-            kind.append(f"{case.get('classname', '').removeprefix('tests.')}.{name}")
+            kind.append(f"{case.get('classname', '').removeprefix('tests.')}.{case.get('name')}")
     return found
 
 
@@ -114,6 +97,13 @@ def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], c
         if entry.passed:
             example = entry.passed[0].partition("[")[0].rpartition(".")[2]
             lines.append(f"| {one} | {len(entry.passed)} | `{example}` |")
+    lines += ["", "## Rows of the runbook", "", "| row | tests that passed | what it is |"]
+    lines.append("|---|---|---|")
+    for row, text in rows().items():
+        if passed := tests.get(row, Shown()).passed:
+            lines.append(f"| {row.removeprefix('row:')} | {len(passed)} | {text} |")
+    rest = [r.removeprefix("row:") for r in rows() if not tests.get(r, Shown()).passed]
+    lines += ["", f"Rows that no test carries, or none passed: {', '.join(rest) or '-'}."]
     return "\n".join(lines) + "\n"
 
 

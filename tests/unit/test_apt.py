@@ -25,7 +25,8 @@ Kn5llgY3dy8NmAEAvp9i5W4wrTd24SYTLHpdZ7/4gRBxyUAk3EuRtviVrpsBAL4G
 """
 
 
-def test_S64_key_when_shipped_then_it_is_pgdgs() -> None:
+@pytest.mark.covers("S64")
+def test_key_when_shipped_then_it_is_pgdgs() -> None:
     assert fingerprint(pgdg_key()) == PGDG_FINGERPRINT
 
 

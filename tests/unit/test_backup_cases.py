@@ -22,6 +22,7 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.packages import PackageSet
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.resources.system.unit import Unit
+from tests.support.covers import cases
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "backup").glob("*.yaml"))
 CONF = PgbackrestConf(on="db", stanza="main", text="[global]\nrepo1-type=s3\n")
@@ -80,7 +81,7 @@ def answer(case: Mapping[str, Any]) -> Answer:
     return Answer(look.get("code", 0), out.encode(), err.encode())
 
 
-@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", cases(CASES))
 def test_backup_case(file: Path) -> None:
     case = yaml.safe_load(file.read_text())
     resource = wish(case)

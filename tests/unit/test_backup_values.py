@@ -21,7 +21,8 @@ from tests.unit.test_pgbackrest_info import FULL, STANZA
 SEGMENTS = [wal_segments.name(1, place) for place in range(0xFD, 0x103)]
 
 
-def test_F114_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
+@pytest.mark.covers("F114")
+def test_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
     assert SEGMENTS[2:4] == ["0000000100000000000000FF", "000000010000000100000000"]
     assert wal_segments.holes(SEGMENTS, SEGMENTS[0]) == ()
     assert wal_segments.holes([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == (
@@ -29,11 +30,13 @@ def test_F114_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> No
     )
 
 
-def test_F114_holes_when_they_are_older_than_what_is_asked_for_do_not_count() -> None:
+@pytest.mark.covers("F114")
+def test_holes_when_they_are_older_than_what_is_asked_for_do_not_count() -> None:
     assert wal_segments.holes([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
 
 
-def test_F114_holes_when_a_timeline_ends_are_none() -> None:
+@pytest.mark.covers("F114")
+def test_holes_when_a_timeline_ends_are_none() -> None:
     """The new one begins with the segment in which the old one ended."""
     switched = [
         *SEGMENTS[:3],
@@ -46,7 +49,8 @@ def test_F114_holes_when_a_timeline_ends_are_none() -> None:
     )
 
 
-def test_F107_cause_when_an_error_is_known_is_told_and_when_not_nothing() -> None:
+@pytest.mark.covers("F107")
+def test_cause_when_an_error_is_known_is_told_and_when_not_nothing() -> None:
     for signs, meaning in CAUSES:
         assert cause(f"[ProtocolError] {signs[0]} of something") in {m for _, m in CAUSES}
         assert meaning
@@ -87,7 +91,8 @@ GOOD, LATER = "2026-11-29T07:00:00+00:00", "2026-11-29T07:05:00+00:00"
 ERROR = Answer(out=b"103\nunable to connect\n[HostConnectError] [111] Connection refused")
 
 
-def test_F108_archive_when_it_fails_tells_the_cause_and_when_the_disk_is_full() -> None:
+@pytest.mark.covers("F108")
+def test_archive_when_it_fails_tells_the_cause_and_when_the_disk_is_full() -> None:
     found = backlog(
         server(
             waiting=5,
@@ -113,7 +118,8 @@ def test_F108_archive_when_it_fails_tells_the_cause_and_when_the_disk_is_full() 
     assert "the disk is full in 2.5 h" in str(found)
 
 
-def test_F108_archive_of_a_database_that_rests_raises_no_alarm() -> None:
+@pytest.mark.covers("F108")
+def test_archive_of_a_database_that_rests_raises_no_alarm() -> None:
     failed_once = server(last_archived_time=GOOD, last_failed_time=LATER)
     assert not backlog(failed_once, ERROR).alarming
     assert backlog(failed_once, ERROR).why == ""
@@ -121,8 +127,9 @@ def test_F108_archive_of_a_database_that_rests_raises_no_alarm() -> None:
     assert not backlog(None, None).alarming
 
 
+@pytest.mark.covers("F108")
 @pytest.mark.parametrize(("seconds", "alarming"), [(20, False), (301, True)])
-def test_F108_archive_when_a_segment_waits_without_an_error_is_late_after_5_min(
+def test_archive_when_a_segment_waits_without_an_error_is_late_after_5_min(
     seconds: int, alarming: bool
 ) -> None:
     found = backlog(server(waiting=1, oldest_seconds=seconds, last_archived_time=GOOD), None)
@@ -146,11 +153,13 @@ def looked(**given: list[str]) -> str:
     return "\n".join([*lines, "== done"])
 
 
-def test_F114_look_when_all_is_there_finds_nothing() -> None:
+@pytest.mark.covers("F114")
+def test_look_when_all_is_there_finds_nothing() -> None:
     found = parse(looked())
     assert (found.begun, found.done, found.problems) == (100, True, ())
 
 
+@pytest.mark.covers("F114")
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -168,11 +177,12 @@ def test_F114_look_when_all_is_there_finds_nothing() -> None:
         ({"info": ["[]"]}, "it cannot be read"),
     ],
 )
-def test_F114_look_when_something_is_wrong_names_it(given: dict[str, list[str]], said: str) -> None:
+def test_look_when_something_is_wrong_names_it(given: dict[str, list[str]], said: str) -> None:
     assert any(said in problem for problem in parse(looked(**given)).problems)
 
 
-def test_F114_look_that_was_cut_off_says_nothing() -> None:
+@pytest.mark.covers("F114")
+def test_look_that_was_cut_off_says_nothing() -> None:
     assert not parse(looked().removesuffix("== done")).done
 
 
@@ -194,8 +204,9 @@ class Shown(Snapshot):
 SHOWN: dict[str, Server] = {}
 
 
+@pytest.mark.covers("row:D5")
 @pytest.mark.parametrize("standby", [True, False])
-def test_D5_backup_now_of_what_is_no_running_primary_is_refused(standby: bool) -> None:
+def test_backup_now_of_what_is_no_running_primary_is_refused(standby: bool) -> None:
     SHOWN.clear()
     if standby:
         SHOWN["now"] = Server(**{**vars(server()), "in_recovery": True})
@@ -222,6 +233,7 @@ def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
     assert wish.fits(replace(parsed(answer).backups[1], stop=1795171044))
 
 
+@pytest.mark.covers("row:D5")
 @pytest.mark.parametrize(
     ("result", "active", "said"),
     [
@@ -230,7 +242,7 @@ def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
         ("success", "inactive", ""),
     ],
 )
-def test_D5_scheduled_backup_when_it_was_skipped_or_failed_is_in_status(
+def test_scheduled_backup_when_it_was_skipped_or_failed_is_in_status(
     result: str, active: str, said: str
 ) -> None:
     wish = ScheduledBackup(on="db", types=("diff",))

@@ -106,7 +106,8 @@ def canaries(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> list[Canary]:
     return [*kept, *given, key("CA key", inventory / "secrets/ca.key", 2)]
 
 
-def test_S8_crash_report_when_any_function_with_a_secret_breaks_has_none(
+@pytest.mark.covers("S8")
+def test_crash_report_when_any_function_with_a_secret_breaks_has_none(
     inventory: Path,
     canaries: list[Canary],
     tmp_path: Path,

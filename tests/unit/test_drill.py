@@ -72,38 +72,45 @@ def listed(*paths: str, **times: int) -> dict[str, tuple[int, int]]:
 OLD = listed(f"{WAL}/000000010000000000000001-a.zst", "backup/main/backup.info")
 
 
-def test_F116_listing_when_nothing_moved_says_nothing() -> None:
+@pytest.mark.covers("F116")
+def test_listing_when_nothing_moved_says_nothing() -> None:
     assert not repository_files.moved(OLD, dict(OLD))
 
 
-def test_F116_listing_when_production_archived_meanwhile_names_no_foreign_file() -> None:
+@pytest.mark.covers("F116")
+def test_listing_when_production_archived_meanwhile_names_no_foreign_file() -> None:
     now = {**OLD, **listed(f"{WAL}/000000010000000000000002-b.zst")}
     found = repository_files.moved(OLD, now)
     assert (bool(found), found.foreign) == (True, ())
 
 
-def test_F116_listing_when_a_new_timeline_arrived_names_it() -> None:
+@pytest.mark.covers("F116")
+def test_listing_when_a_new_timeline_arrived_names_it() -> None:
     path = "archive/main/15-1/00000002.history"
     assert repository_files.moved(OLD, {**OLD, **listed(path)}).foreign == (f"new: {path}",)
 
 
-def test_F116_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
+@pytest.mark.covers("F116")
+def test_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
     now = {path: state for path, state in OLD.items() if path != wal}
     assert repository_files.moved(OLD, now).foreign == (f"gone: {wal}",)
 
 
-def test_F116_listing_when_a_backup_expired_an_older_one_is_productions_doing() -> None:
+@pytest.mark.covers("F116")
+def test_listing_when_a_backup_expired_an_older_one_is_productions_doing() -> None:
     now = {"backup/main/backup.info": (2, 2), **listed("backup/main/20261129F/manifest")}
     assert repository_files.moved(OLD, now).foreign == ()
 
 
-def test_F116_listing_when_wal_was_overwritten_names_it() -> None:
+@pytest.mark.covers("F116")
+def test_listing_when_wal_was_overwritten_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
     assert repository_files.moved(OLD, {**OLD, wal: (1, 9)}).foreign == (f"changed: {wal}",)
 
 
-def test_F116_repository_when_it_cannot_be_listed_is_not_called_untouched() -> None:
+@pytest.mark.covers("F116")
+def test_repository_when_it_cannot_be_listed_is_not_called_untouched() -> None:
     check = drill_judged.repository(Answer(1), Answer(0, b"{}"), reads_only=True)
     assert not check.ok
 
@@ -207,7 +214,8 @@ def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: Folder) 
     assert (check.ok, check.found) == (False, 'ERROR:  relation "orders" does not exist')
 
 
-def test_S62_probe_when_asked_is_read_only_and_no_superusers() -> None:
+@pytest.mark.covers("S62")
+def test_probe_when_asked_is_read_only_and_no_superusers() -> None:
     text = scalar_query.scalar(Instance(), "app", "select 1").text
     assert "begin transaction read only" in text
     assert "set local role pg_read_all_data" in text
@@ -217,15 +225,17 @@ def test_S62_probe_when_asked_is_read_only_and_no_superusers() -> None:
 # --- the machine: ours, another's, none ---
 
 
-def test_F120_server_when_another_controllers_drill_made_it_is_left() -> None:
+@pytest.mark.covers("F120")
+def test_server_when_another_controllers_drill_made_it_is_left() -> None:
     item = {"name": "x-drill", "created": "now", "labels": {"drill": "laptop"}}
     drill.check_left(item, "laptop")
     with pytest.raises(Locked, match="from laptop"):
         drill.check_left(item, "tower")
 
 
+@pytest.mark.covers("F120")
 @pytest.mark.parametrize(("marked", "there"), [("drill", False), ("", True)])
-def test_F120_removal_when_the_label_is_not_there_takes_nothing(marked: str, there: bool) -> None:
+def test_removal_when_the_label_is_not_there_takes_nothing(marked: str, there: bool) -> None:
     labels = {"managed-by": "pgprovision", "cluster": "x"}
     item = {"name": "x-drill", "id": 1, "labels": labels}
     removal = Removal(cluster="x", collection="servers", called="x-drill", marked=marked)
@@ -250,7 +260,8 @@ def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: Folder) -
     assert "placement_group" not in create.body
 
 
-def test_F116_drill_when_planned_asks_no_production_node(folder: Folder) -> None:
+@pytest.mark.covers("F116")
+def test_drill_when_planned_asks_no_production_node(folder: Folder) -> None:
     declared = inventory(folder)
     node = tasks.machine(declared, None)
     whole = tasks.with_machine(declared, node)
@@ -266,7 +277,8 @@ def test_F116_drill_when_planned_asks_no_production_node(folder: Folder) -> None
     assert on == {"here", "hetzner", "hcb-lab-drill"}
 
 
-def test_B101_host_when_named_on_the_command_line_is_refused(folder: Folder) -> None:
+@pytest.mark.covers("B101")
+def test_host_when_named_on_the_command_line_is_refused(folder: Folder) -> None:
     declared = inventory(folder)
     with pytest.raises(InventoryError, match="is db-1, a production host"):
         drill.check_host(declared, str(declared.primary.private_ip))
@@ -277,7 +289,8 @@ def test_drill_when_there_are_no_backups_is_refused(folder: Folder) -> None:
         drill.check_possible(folder.load(), None)
 
 
-def test_F117_vacated_when_the_host_is_somebody_elses_is_left_alone() -> None:
+@pytest.mark.covers("F117")
+def test_vacated_when_the_host_is_somebody_elses_is_left_alone() -> None:
     wish = Vacated(on="x-drill", cluster="x", node="x-drill", instance=Instance())
     assert wish.read(Answer(0, b'{"cluster": "y", "node": "db-1"}')) is None
     assert wish.read(Answer(0, b"")) is None
@@ -360,7 +373,8 @@ def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
     assert "starts" not in text
 
 
-def test_D7_proven_when_read_is_one_line() -> None:
+@pytest.mark.covers("row:D7")
+def test_proven_when_read_is_one_line() -> None:
     told = {**PROOF, "at": "2026-11-26T12:00:00+00:00", "lost_by": "wal"}
     assert proven(told, NOW) == "3 days ago, 14 min, 42 s of data lost"
 

@@ -36,7 +36,8 @@ def test_converge_when_nothing_differs_then_one_look_and_no_act() -> None:
     assert (world.looks, world.acts, report.left, report.changed) == (1, [], [], [])
 
 
-def test_F91_tier_when_it_is_large_then_every_difference_is_found_in_its_order() -> None:
+@pytest.mark.covers("F91")
+def test_tier_when_it_is_large_then_every_difference_is_found_in_its_order() -> None:
     names = [f"x{n}" for n in range(1050)]
     broken = {f"x{n}" for n in range(0, 1050, 70)}
     world = World("h", {name: {"a": "broken" if name in broken else "1"} for name in names})
@@ -194,7 +195,8 @@ def test_last_look_when_the_one_before_was_at_everything_then_is_not_repeated() 
     assert late.asked == [["x", "y"], ["y"], ["x", "y"]]
 
 
-def test_A7_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -> None:
+@pytest.mark.covers("row:A7")
+def test_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -> None:
     world = World("h", {"x": {"waiting": "paint to dry"}})
     with pytest.raises(NotConverged, match="paint to dry"):
         run([world], Tier("one", (thing("x"),)))
@@ -217,7 +219,8 @@ def restarting(on: str, after: str = "") -> Thing:
     return Thing(on=on, called="x", impact=Impact.RESTART, after=after)
 
 
-def test_B6_way_in_when_changed_then_it_alone_is_looked_at_before_everything_else() -> None:
+@pytest.mark.covers("row:B6")
+def test_way_in_when_changed_then_it_alone_is_looked_at_before_everything_else() -> None:
     world = World("h")
     way_in = Thing(on="h", called="x", reconnects=True)
     report = run([world], Tier("one", (way_in,)), Tier("two", (thing("y"),)))

@@ -23,6 +23,7 @@ def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Co
     return replace(CONF, memory=memory, cores=2, disk=disk, overrides=settings)
 
 
+@pytest.mark.covers("B85")
 @pytest.mark.parametrize(
     ("wished", "expected"),
     [
@@ -32,7 +33,7 @@ def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Co
         (conf(work_mem="9GB"), "work_mem 9GB is not less than the machine's memory, 8GB"),
     ],
 )
-def test_B85_memory_setting_above_the_machines_is_bad_input(wished: Conf, expected: str) -> None:
+def test_memory_setting_above_the_machines_is_bad_input(wished: Conf, expected: str) -> None:
     with pytest.raises(InventoryError, match=expected) as caught:
         look(wished)
     assert caught.value.exit_code == 2
@@ -41,12 +42,14 @@ def test_B85_memory_setting_above_the_machines_is_bad_input(wished: Conf, expect
     assert "2GB" in caught.value.next
 
 
-def test_B94_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
+@pytest.mark.covers("B94")
+def test_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="max_slot_wal_keep_size 16GB is not less than the ma"):
         look(conf(disk=10 * GB, max_slot_wal_keep_size="16GB"))
     look(conf(disk=10 * GB, max_slot_wal_keep_size="2GB"))
 
 
+@pytest.mark.covers("B107")
 @pytest.mark.parametrize(
     ("small", "expected"),
     [
@@ -54,12 +57,13 @@ def test_B94_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
         (conf(disk=2 * GB), "a disk of 2GB; expected 4GB or more"),
     ],
 )
-def test_B107_machine_that_is_too_small_is_bad_input(small: Conf, expected: str) -> None:
+def test_machine_that_is_too_small_is_bad_input(small: Conf, expected: str) -> None:
     with pytest.raises(InventoryError, match=expected):
         look(small)
 
 
-def test_B86_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
+@pytest.mark.covers("B86")
+def test_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
     (said,) = conf(max_connections=500, work_mem="64MB").remarks({})
     assert said == (
         "500 connections x work_mem 64MB + shared_buffers 2GB are 34048MB; the machine has 8GB"

@@ -42,6 +42,7 @@ def test_file_when_it_is_as_wished_then_is_taken() -> None:
     assert hba(LINES).text() == "\n".join(LINES) + "\n"
 
 
+@pytest.mark.covers("F82")
 @pytest.mark.parametrize(
     ("lines", "shut"),
     [
@@ -68,12 +69,13 @@ def test_file_when_it_is_as_wished_then_is_taken() -> None:
         pytest.param([], "maintenance (by: no line for it)", id="an empty file"),
     ],
 )
-def test_F82_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shut: str) -> None:
+def test_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shut: str) -> None:
     with pytest.raises(Refused) as refused:
         hba(lines).desired()
     assert shut in str(refused.value)
 
 
+@pytest.mark.covers("F81")
 @pytest.mark.parametrize(
     "line",
     [
@@ -86,12 +88,13 @@ def test_F82_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shu
         'local "all all trust',
     ],
 )
-def test_F81_line_when_it_is_none_that_we_write_is_bad_input(line: str) -> None:
+def test_line_when_it_is_none_that_we_write_is_bad_input(line: str) -> None:
     with pytest.raises(InventoryError, match=r"pg_hba\.conf:1: "):
         tuple(read(line))
 
 
-def test_F81_file_when_it_holds_more_than_was_wished_is_bad_input() -> None:
+@pytest.mark.covers("F81")
+def test_file_when_it_holds_more_than_was_wished_is_bad_input() -> None:
     more = [*LINES[:-1], 'hostssl all "friend" 10.0.0.0/8 scram-sha-256', LINES[-1]]
     with pytest.raises(InventoryError, match="other rules than the inventory's"):
         hba(more).text()

@@ -18,6 +18,7 @@ from pgprovision.resources.hetzner.network import Network
 from pgprovision.resources.hetzner.placement_group import PlacementGroup
 from pgprovision.resources.hetzner.server import Server
 from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
+from tests.support.covers import cases
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "cloud").glob("*.yaml"))
 OURS = {"managed-by": "pgprovision", "cluster": "lab"}
@@ -112,7 +113,7 @@ def written(action: Do) -> dict[str, object]:
     return {action.text: plain(action.body)}
 
 
-@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", cases(CASES))
 def test_cloud_case(file: Path) -> None:
     case = yaml.safe_load(file.read_text())
     facts = Project(case["look"])

@@ -46,7 +46,8 @@ def take(folder: Path, lines: list[LocalLine], run: str = "r1", **more: float) -
     return lock.take(line, "db-1", claim, mine)
 
 
-def test_F6_machine_when_held_then_the_next_is_told_by_whom(
+@pytest.mark.covers("F6")
+def test_machine_when_held_then_the_next_is_told_by_whom(
     folder: Path, lines: list[LocalLine]
 ) -> None:
     take(folder, lines)
@@ -56,7 +57,8 @@ def test_F6_machine_when_held_then_the_next_is_told_by_whom(
     assert "unlock db-1 r1" in refused.value.next
 
 
-def test_F8_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
+@pytest.mark.covers("F8")
+def test_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
     folder: Path, lines: list[LocalLine]
 ) -> None:
     first = take(folder, lines)
@@ -67,7 +69,8 @@ def test_F8_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
     assert [first.number, second.number, third.number] == [1, 2, 3]
 
 
-def test_F10_machine_when_its_holder_is_silent_past_the_lease_then_free(
+@pytest.mark.covers("F10")
+def test_machine_when_its_holder_is_silent_past_the_lease_then_free(
     folder: Path, lines: list[LocalLine]
 ) -> None:
     take(folder, lines, lease=0.2)
@@ -75,7 +78,8 @@ def test_F10_machine_when_its_holder_is_silent_past_the_lease_then_free(
     assert take(folder, lines, "r2").number == 2
 
 
-def test_F10_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
+@pytest.mark.covers("F10")
+def test_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
     folder: Path, lines: list[LocalLine]
 ) -> None:
     first = take(folder, lines)
@@ -95,9 +99,10 @@ def test_wait_when_the_other_ends_in_time_then_taken(folder: Path, lines: list[L
     assert lock.take(waiting, "db-1", Claim(holder("r2"), wait=30)).number == 2
 
 
+@pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2}', "{}", "[1]"])
 @pytest.mark.parametrize("file", ["holder", "fence"])
-def test_F11_record_when_it_cannot_be_read_then_counts_as_held(
+def test_record_when_it_cannot_be_read_then_counts_as_held(
     folder: Path, lines: list[LocalLine], file: str, text: str
 ) -> None:
     folder.mkdir(parents=True)
@@ -123,7 +128,8 @@ def host(folder: Path) -> Iterator[Host]:
     machine.end()
 
 
-def test_V11_step_when_another_took_over_then_refused_and_nothing_done(
+@pytest.mark.covers("V11")
+def test_step_when_another_took_over_then_refused_and_nothing_done(
     host: Host, folder: Path, tmp_path: Path
 ) -> None:
     took_over = Do("another takes over", f"echo 9 >{folder}/fence")
@@ -134,7 +140,8 @@ def test_V11_step_when_another_took_over_then_refused_and_nothing_done(
     assert (done, (tmp_path / "late").exists()) == ([took_over], False)
 
 
-def test_F6_machine_when_another_run_was_there_before_it_was_held_then_looked_at_again(
+@pytest.mark.covers("F6")
+def test_machine_when_another_run_was_there_before_it_was_held_then_looked_at_again(
     host: Host, folder: Path
 ) -> None:
     folder.mkdir(parents=True)
@@ -147,7 +154,8 @@ def test_F6_machine_when_another_run_was_there_before_it_was_held_then_looked_at
     assert len(done) == 1
 
 
-def test_F4_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: Path) -> None:
+@pytest.mark.covers("F4")
+def test_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: Path) -> None:
     mark = tmp_path / "under-way"
     slow = Do("slow", f"touch {mark}; while [ -e {mark} ]; do sleep 0.05; done")
     after = Do("after", f"touch {tmp_path}/after")
@@ -166,9 +174,8 @@ def test_F4_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: 
     assert (done, (tmp_path / "after").exists()) == ([slow], False)
 
 
-def test_G4_V19_note_when_a_step_runs_then_is_on_the_machine_already(
-    host: Host, folder: Path
-) -> None:
+@pytest.mark.covers("row:G4", "V19")
+def test_note_when_a_step_runs_then_is_on_the_machine_already(host: Host, folder: Path) -> None:
     notes = [json.dumps({"event": "acting", "text": "ü" * n}) for n in (1, 70_000)]
     for note in notes:
         host.keeper.note(note)
@@ -179,7 +186,8 @@ def test_G4_V19_note_when_a_step_runs_then_is_on_the_machine_already(
     assert copy.stat().st_mode & 0o77 == 0
 
 
-def test_F5_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
+@pytest.mark.covers("F5")
+def test_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
     folder: Path, tmp_path: Path
 ) -> None:
     folder.mkdir(parents=True)

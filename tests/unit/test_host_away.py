@@ -41,13 +41,15 @@ def machine(monkeypatch: pytest.MonkeyPatch, away: int, seconds: float) -> Host:
     return lost
 
 
-def test_F2_machine_when_lost_in_mid_step_and_back_soon_is_looked_at(
+@pytest.mark.covers("F2")
+def test_machine_when_lost_in_mid_step_and_back_soon_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert machine(monkeypatch, away=3, seconds=60).look([Ask("true")])
 
 
-def test_F2_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
+@pytest.mark.covers("F2")
+def test_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = machine(monkeypatch, away=3, seconds=0)
@@ -55,7 +57,8 @@ def test_F2_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
         lost.look([Ask("true")])
 
 
-def test_F2_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
+@pytest.mark.covers("F2")
+def test_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = machine(monkeypatch, away=3, seconds=60)
@@ -64,8 +67,9 @@ def test_F2_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
         lost.look([Ask("true")])
 
 
+@pytest.mark.covers("row:B6")
 @pytest.mark.parametrize(("reconnects", "seconds"), [(True, 10.0), (True, 0.0), (False, 10.0)])
-def test_B6_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
+def test_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
     monkeypatch: pytest.MonkeyPatch, reconnects: bool, seconds: float
 ) -> None:
     monkeypatch.setattr(host, "RELOAD_SECONDS", seconds)
@@ -102,7 +106,8 @@ def between_steps(monkeypatch: pytest.MonkeyPatch, *uses: int) -> Host:
     return lost
 
 
-def test_F2_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_another(
+@pytest.mark.covers("F2")
+def test_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 1)
@@ -110,7 +115,8 @@ def test_F2_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_
     assert lost.trips == 3
 
 
-def test_F2_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
+@pytest.mark.covers("F2")
+def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 0, 1)
@@ -118,7 +124,8 @@ def test_F2_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
         lost.look([Ask("true")])
 
 
-def test_F2_line_when_lost_and_the_run_is_to_end_then_no_other_is_dialled(
+@pytest.mark.covers("F2")
+def test_line_when_lost_and_the_run_is_to_end_then_no_other_is_dialled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 1)

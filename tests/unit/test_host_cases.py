@@ -28,6 +28,7 @@ from pgprovision.resources.system.daemon_restart import Reread
 from pgprovision.resources.system.file_permissions import Closed
 from pgprovision.resources.system.sshd import SshDaemon
 from pgprovision.resources.system.unattended_upgrades import Held, Upgrades
+from tests.support.covers import cases
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "host").glob("*.yaml"))
 NAMES = ("postgresql-15", "pgbackrest")
@@ -70,7 +71,7 @@ def answer(look: Mapping[str, Any]) -> Answer:
     return Answer(look.get("code", 0), out.encode(), look.get("err", "").encode())
 
 
-@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", cases(CASES))
 def test_host_case(file: Path) -> None:
     case = yaml.safe_load(file.read_text())
     wish = replace(WISHES[case["resource"]], **case.get("wish", {}))

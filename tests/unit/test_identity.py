@@ -61,6 +61,7 @@ OTHERS = '{"cluster": "c", "node": "db-2", "system_identifier": "71"}'
 ADOPT = "pgprovision adopt db-1"
 
 
+@pytest.mark.covers("F23", "F68", "F78")
 @pytest.mark.parametrize(
     ("found", "said", "next"),
     [
@@ -75,10 +76,10 @@ ADOPT = "pgprovision adopt db-1"
         (Found(claim="", data=True), "claim.json is damaged", ADOPT),
     ],
     ids=[
-        "F23 another node",
-        "F23 another cluster",
-        "F78 marker and claim gone",
-        "F68 foreign data",
+        "another node",
+        "another cluster",
+        "marker and claim gone",
+        "foreign data",
         "traces",
         "half-made and nobody's",
         "empty marker",
@@ -86,14 +87,13 @@ ADOPT = "pgprovision adopt db-1"
         "empty claim",
     ],
 )
-def test_F23_F68_F78_machine_when_not_known_as_this_node_is_refused(
-    found: Found, said: str, next: str
-) -> None:
+def test_machine_when_not_known_as_this_node_is_refused(found: Found, said: str, next: str) -> None:
     with pytest.raises(Refused, match=said) as refused:
         judge(found, IDENTITY)
     assert next in refused.value.next
 
 
+@pytest.mark.covers("F68", "F69")
 @pytest.mark.parametrize(
     ("found", "identifier", "said"),
     [
@@ -101,9 +101,9 @@ def test_F23_F68_F78_machine_when_not_known_as_this_node_is_refused(
         (FULL, "", "cannot be read"),
         (replace(FULL, data=False, versions=()), "", "is gone"),
     ],
-    ids=["another database", "no control file", "F69 no data"],
+    ids=["another database", "no control file", "no data"],
 )
-def test_F68_F69_data_when_not_the_markers_are_refused_unless_made_anew(
+def test_data_when_not_the_markers_are_refused_unless_made_anew(
     found: Found, identifier: str, said: str
 ) -> None:
     identity = replace(IDENTITY, identifier=identifier)
@@ -113,8 +113,9 @@ def test_F68_F69_data_when_not_the_markers_are_refused_unless_made_anew(
     judge(replace(found, making=True), identity)
 
 
+@pytest.mark.covers("F72")
 @pytest.mark.parametrize("marker", [MARKER, None], ids=["finished", "claimed"])
-def test_F72_version_when_edited_is_refused_and_nothing_is_promised(marker: str | None) -> None:
+def test_version_when_edited_is_refused_and_nothing_is_promised(marker: str | None) -> None:
     found = Found(claim=CLAIM, marker=marker, versions=("15",))
     with pytest.raises(Refused, match=r"are of PostgreSQL 15, and the inventory says 16") as no:
         judge(found, replace(IDENTITY, instance=Instance(version=16), identifier=""))
@@ -122,12 +123,13 @@ def test_F72_version_when_edited_is_refused_and_nothing_is_promised(marker: str 
     assert "not there yet" in no.value.next
 
 
+@pytest.mark.covers("F69")
 @pytest.mark.parametrize(
     ("code", "said"),
     [(5, "an empty one is never made"), (6, "is being made, and /etc/pgprovision/marker.json")],
-    ids=["F69 configuration and no data", "note and marker"],
+    ids=["configuration and no data", "note and marker"],
 )
-def test_F69_cluster_when_there_was_one_is_never_made_anew(code: int, said: str) -> None:
+def test_cluster_when_there_was_one_is_never_made_anew(code: int, said: str) -> None:
     cluster = PostgresCluster(on="db-1", instance=Instance())
     with pytest.raises(Refused, match=said):
         cluster.read(Answer(code))
@@ -186,6 +188,7 @@ def nodes(cluster: Inventory) -> tuple[Node, Node]:
     return cluster.node("server-postgres-1"), cluster.node("server-postgres-2")
 
 
+@pytest.mark.covers("F78")
 @pytest.mark.parametrize(
     ("replica", "seen"),
     [
@@ -198,10 +201,11 @@ def nodes(cluster: Inventory) -> tuple[Node, Node]:
     ],
     ids=["stopped", "running", "damaged", "stopped standby", "standby", "marked already"],
 )
-def test_F78_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: Sight) -> None:
+def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: Sight) -> None:
     adopt.check(cluster, nodes(cluster)[replica], seen, "71" if replica else None)
 
 
+@pytest.mark.covers("F78")
 @pytest.mark.parametrize(
     ("replica", "seen", "primary", "said"),
     [
@@ -225,7 +229,7 @@ def test_F78_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen
         ),
     ],
 )
-def test_F78_adopt_when_the_marker_would_not_be_true_is_refused(
+def test_adopt_when_the_marker_would_not_be_true_is_refused(
     cluster: Inventory, replica: bool, seen: Sight, primary: str | None, said: str
 ) -> None:
     with pytest.raises(Refused, match=said) as refused:

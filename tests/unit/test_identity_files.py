@@ -48,8 +48,9 @@ def write_and_die(file: File, seconds: float) -> None:
     os.waitpid(child, 0)
 
 
+@pytest.mark.covers("F79")
 @pytest.mark.parametrize("name", ["marker.json", "postgresql.conf"])
-def test_F79_file_when_killed_between_write_and_rename_is_the_old_or_the_new_one(
+def test_file_when_killed_between_write_and_rename_is_the_old_or_the_new_one(
     tmp_path: Path, name: str
 ) -> None:
     path, moments = tmp_path / name, random.Random(79)

@@ -56,7 +56,8 @@ def test_right_inventory_with_any_damage_ends_in_an_inventory_or_complaints(
     _ends_well(folder, (base[:at] + "".join(pieces) + base[at + cut :]).encode())
 
 
-def test_V15_shipped_inventories_when_mutated_end_well_and_show_no_secret(tmp_path: Path) -> None:
+@pytest.mark.covers("V15")
+def test_shipped_inventories_when_mutated_end_well_and_show_no_secret(tmp_path: Path) -> None:
     """A few of `make fuzz`."""
     tally = Ground(tmp_path).run(seed=7, count=400)
     assert tally.failures == []

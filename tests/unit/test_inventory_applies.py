@@ -122,7 +122,8 @@ def applied(wishes: Sequence[Tier]) -> int:
     return sum(target.steps for target in targets.values())
 
 
-def test_V22_case_when_plan_takes_it_then_up_does_not_call_it_bad_input(tmp_path: Path) -> None:
+@pytest.mark.covers("V22")
+def test_case_when_plan_takes_it_then_up_does_not_call_it_bad_input(tmp_path: Path) -> None:
     took = 0
     for number, file in enumerate(CASES):
         case: Mapping[str, Any] = yaml.safe_load(file.read_text())
@@ -135,7 +136,8 @@ def test_V22_case_when_plan_takes_it_then_up_does_not_call_it_bad_input(tmp_path
     assert took > 15
 
 
-def test_V22_hostile_text_when_plan_takes_it_then_up_does_not_call_it_bad_input(
+@pytest.mark.covers("V22")
+def test_hostile_text_when_plan_takes_it_then_up_does_not_call_it_bad_input(
     folder: Any,
 ) -> None:
     chance, took = random.Random(22), 0

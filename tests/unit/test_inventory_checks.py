@@ -217,7 +217,8 @@ def test_node_when_its_name_is_too_long_for_a_slots_is_refused(tmp_path: Path) -
     assert "expected at most 51 characters" in folder.complaint()
 
 
-def test_F103_replica_when_of_another_image_than_its_primary_is_refused(tmp_path: Path) -> None:
+@pytest.mark.covers("F103")
+def test_replica_when_of_another_image_than_its_primary_is_refused(tmp_path: Path) -> None:
     folder = cloud(tmp_path)
     folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\nimage: debian-13\n")
     assert folder.complaint() == (
@@ -226,8 +227,9 @@ def test_F103_replica_when_of_another_image_than_its_primary_is_refused(tmp_path
     )
 
 
+@pytest.mark.covers("F103")
 @pytest.mark.parametrize(("database", "accepted"), [("", True), (", locale: C.UTF-8", False)])
-def test_F103_replica_of_another_image_when_all_is_sorted_by_C_is_accepted(
+def test_replica_of_another_image_when_all_is_sorted_by_C_is_accepted(
     tmp_path: Path, database: str, accepted: bool
 ) -> None:
     books = f"databases:\n  books: {{owner: books{database}}}\nroles:\n  books: {{login: false}}\n"

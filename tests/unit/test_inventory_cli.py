@@ -53,14 +53,16 @@ def test_inventory_when_bad_is_refused_by_every_verb_before_any_connection(
     assert "for instance: port: 5433" in err
 
 
-def test_B1_folder_that_is_not_there_is_exit_code_2(tmp_path: Path, line: Line) -> None:
+@pytest.mark.covers("B1")
+def test_folder_that_is_not_there_is_exit_code_2(tmp_path: Path, line: Line) -> None:
     code, out, err = line("-i", str(tmp_path / "none"), "plan")
     assert (code, out) == (2, "")
     assert "cluster.yml:1:1: cannot be read: No such file or directory" in err
 
 
+@pytest.mark.covers("B37")
 @pytest.mark.parametrize("scope", ["db-7", "replicas", "DB-1", "", "*", "db-1,db-2"])
-def test_B37_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope: str) -> None:
+def test_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope: str) -> None:
     folder: Folder = static(tmp_path)
     with pytest.raises(InventoryError):
         select(folder.load(), scope)
@@ -73,15 +75,17 @@ def approve(typed: str) -> Approve:
     return confirmed("hcb-lab", lambda names: typed)
 
 
+@pytest.mark.covers("B109")
 @pytest.mark.parametrize(
     "typed", ["", "y", "yes", "hcb", "HCB-LAB", "hcb-lab ", " hcb-lab", "db-1"]
 )
-def test_B109_name_when_typed_otherwise_or_not_at_all_touches_nothing(typed: str) -> None:
+def test_name_when_typed_otherwise_or_not_at_all_touches_nothing(typed: str) -> None:
     with pytest.raises(Refused, match="the name typed is not the cluster's") as caught:
         approve(typed)(())
     assert caught.value.exit_code == 3
     assert caught.value.done == "nothing was touched"
 
 
-def test_B109_name_when_typed_in_full_is_taken() -> None:
+@pytest.mark.covers("B109")
+def test_name_when_typed_in_full_is_taken() -> None:
     assert approve("hcb-lab")(()) is Impact.DESTROY

@@ -122,8 +122,9 @@ def test_there_are_enough_of_both() -> None:
     assert len(FIELDS) >= 100
 
 
+@pytest.mark.covers("S52")
 @pytest.mark.parametrize("field", FIELDS, ids=str)
-def test_S52_hostile_text_is_refused_or_taken_exactly(field: Field) -> None:
+def test_hostile_text_is_refused_or_taken_exactly(field: Field) -> None:
     for text in accepted(field):
         fine = text.isprintable() or Secret in (field.type, *get_args(field.type))
         assert fine, f"{field} takes {text!r}"
@@ -174,8 +175,9 @@ def put(holder: Any, loc: Loc, value: object, sources: Sources) -> None:
         holder[last] = value
 
 
+@pytest.mark.covers("S52")
 @pytest.mark.parametrize("field", FIELDS, ids=str)
-def test_S52_inventory_with_hostile_text_ends_in_exit_code_2_or_holds_it(
+def test_inventory_with_hostile_text_ends_in_exit_code_2_or_holds_it(
     folder: Folder, field: Field
 ) -> None:
     for text in [*accepted(field), *HOSTILE[:: len(HOSTILE) // 6]]:
@@ -200,14 +202,16 @@ def of_type(kind: Any) -> list[str]:
     return accepted(Field(("any",), kind))
 
 
-def test_V16_setting_when_rendered_is_read_back() -> None:
+@pytest.mark.covers("V16")
+def test_setting_when_rendered_is_read_back() -> None:
     texts = of_type(Setting)
     assert len(texts) > 100
     found = values_in("".join(f"s{i} = {conf(text)}\n" for i, text in enumerate(texts)))
     assert [found[f"s{i}"] for i in range(len(texts))] == texts
 
 
-def test_V16_name_when_in_a_rule_is_read_back() -> None:
+@pytest.mark.covers("V16")
+def test_name_when_in_a_rule_is_read_back() -> None:
     names = [text for field in FIELDS if field.loc[-1] == "[key]" for text in accepted(field)]
     for name in names:
         rule = HbaRule("hostssl", (name,), (name,), SCRAM, str(IPv4Network("10.0.0.0/16")))
@@ -215,7 +219,8 @@ def test_V16_name_when_in_a_rule_is_read_back() -> None:
         assert (found.databases, found.users) == (rule.databases, rule.users)
 
 
-def test_V16_password_when_in_a_password_file_is_read_back_by_libpq(tmp_path: Path) -> None:
+@pytest.mark.covers("V16")
+def test_password_when_in_a_password_file_is_read_back_by_libpq(tmp_path: Path) -> None:
     libpq, file = _libpq(), tmp_path / "passfile"
     texts = of_type(SecretText)
     assert len(texts) > 100
@@ -228,7 +233,8 @@ def test_V16_password_when_in_a_password_file_is_read_back_by_libpq(tmp_path: Pa
         libpq.PQfinish(connection)
 
 
-def test_V16_password_when_in_a_connection_string_is_read_back_by_libpq() -> None:
+@pytest.mark.covers("V16")
+def test_password_when_in_a_connection_string_is_read_back_by_libpq() -> None:
     libpq = _libpq()
     for text in of_type(SecretText):
         found = libpq.PQconninfoParse(f"password={conninfo(text)} port='1'".encode(), None)

@@ -17,6 +17,7 @@ from pgprovision.inventory.loader.loader import complete, documents, load, valid
 from pgprovision.inventory.loader.tags import Sources
 from pgprovision.inventory.loader.yaml_document import Document, read
 from pgprovision.inventory.problems import BadInventory, Complaint, Loc
+from tests.support.covers import cases
 from tests.support.inventory_folders import (
     CLOUD_PRIMARY,
     CLUSTER,
@@ -70,7 +71,7 @@ def complaints(folder: Folder) -> tuple[Complaint, ...]:
     return ()
 
 
-@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", cases(CASES))
 def test_bad_input(file: Path, tmp_path: Path) -> None:
     case = yaml.safe_load(file.read_text())
     folder = folder_of(case, tmp_path)

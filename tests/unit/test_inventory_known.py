@@ -20,6 +20,7 @@ def test_every_setting_is_known_and_none_is_taken_for_another() -> None:
     assert {unknown(name.upper(), 13) for name in NAMES} == {None}
 
 
+@pytest.mark.covers("B82", "B92")
 @pytest.mark.parametrize(
     ("slip", "meant"),
     [
@@ -33,7 +34,7 @@ def test_every_setting_is_known_and_none_is_taken_for_another() -> None:
         ("auto_explain.log_min_durations", "auto_explain.log_min_duration"),
     ],
 )
-def test_B82_B92_slip_names_the_setting_that_was_meant(slip: str, meant: str) -> None:
+def test_slip_names_the_setting_that_was_meant(slip: str, meant: str) -> None:
     assert unknown(slip, 15) == (f"unknown setting (did you mean {meant}?)", meant)
 
 

@@ -45,7 +45,8 @@ def test_unreadable_file_is_one_complaint(tmp_path: Path, content: bytes, expect
     assert folder.complaint().startswith(expected)
 
 
-def test_B5_nesting_when_the_parser_itself_gives_up_is_told_alike(tmp_path: Path) -> None:
+@pytest.mark.covers("B5")
+def test_nesting_when_the_parser_itself_gives_up_is_told_alike(tmp_path: Path) -> None:
     """libyaml reads a line ahead; where it ends has moved with its releases."""
     folder = static(tmp_path)
     folder.write("cluster.yml", b"a: " + b"[" * 10_000)

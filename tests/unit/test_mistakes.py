@@ -44,13 +44,12 @@ def script() -> str:
     return command("/hold", 0.0)[2]
 
 
+@pytest.mark.covers("F11")
 @pytest.mark.parametrize(
     ("holder", "fence"),
     [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (HOLDER.text(), "three")],
 )
-def test_F11_lock_when_its_record_cannot_be_read_then_counts_as_held(
-    holder: str, fence: str
-) -> None:
+def test_lock_when_its_record_cannot_be_read_then_counts_as_held(holder: str, fence: str) -> None:
     machine = Machine("a", holder=holder, fence=fence)
     with pytest.raises(Locked, match="cannot be read") as refused:
         take(LockLine(machine, script()), "a", Claim(HOLDER))
@@ -79,7 +78,8 @@ class Moving(Thing):
         yield Do("move", f'{self.called} {{"a": "{was + 1}"}}')
 
 
-def test_V20_loop_when_the_difference_never_ends_then_it_does() -> None:
+@pytest.mark.covers("V20")
+def test_loop_when_the_difference_never_ends_then_it_does() -> None:
     world = World("h")
     clock = iter(range(10_000))
     with pytest.raises(NotConverged):
@@ -121,8 +121,9 @@ def test_file_when_written_then_on_disk_before_it_has_its_name_and_the_name_afte
     )
 
 
+@pytest.mark.covers("V9")
 @gnu
-def test_O4_directory_when_in_the_way_then_everything_in_it_is_still_there(tmp_path: Path) -> None:
+def test_directory_when_in_the_way_then_everything_in_it_is_still_there(tmp_path: Path) -> None:
     data = tmp_path / "main"
     data.mkdir()
     (data / "PG_VERSION").write_text("15\n")
@@ -131,7 +132,8 @@ def test_O4_directory_when_in_the_way_then_everything_in_it_is_still_there(tmp_p
     assert (aside / "PG_VERSION").read_text() == "15\n"
 
 
-def test_F134_database_when_not_in_the_inventory_then_nothing_is_done_about_it() -> None:
+@pytest.mark.covers("F134")
+def test_database_when_not_in_the_inventory_then_nothing_is_done_about_it() -> None:
     snapshot = Snapshot(Instance())
     wish = Unmanaged(on="h", snapshot=snapshot, roles=frozenset(), databases=frozenset())
     found: State = {"roles": ("role gone",), "databases": ("database gone",)}
@@ -139,15 +141,17 @@ def test_F134_database_when_not_in_the_inventory_then_nothing_is_done_about_it()
     assert list(wish.change(Diff(found, None))) == []
 
 
+@pytest.mark.covers("V16")
 @pytest.mark.parametrize("text", HOSTILE)
-def test_V16_word_when_hostile_then_a_shell_reads_it_back(text: str) -> None:
+def test_word_when_hostile_then_a_shell_reads_it_back(text: str) -> None:
     done = subprocess.run(
         ["sh", "-c", quote.sh("printf", "%s|", text, text)], capture_output=True, text=True
     )
     assert done.stdout == f"{text}|{text}|"
 
 
-def test_V16_value_when_hostile_then_its_quotes_are_doubled() -> None:
+@pytest.mark.covers("V16")
+def test_value_when_hostile_then_its_quotes_are_doubled() -> None:
     assert quote.ident('a"b') == '"a""b"'
     assert quote.literal("it's") == "'it''s'"
     assert quote.literal("\\'") == "E'\\\\'''"
@@ -172,7 +176,8 @@ def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
     assert "h: thing x: under way: the standby to connect" in capsys.readouterr().out
 
 
-def test_F2_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_made_it(
+@pytest.mark.covers("F2")
+def test_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inventory = load(inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv))
@@ -186,7 +191,8 @@ def test_F2_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debia
     assert places == sorted(places)
 
 
-def test_F67_marker_when_a_node_is_made_then_comes_after_everything_on_it(
+@pytest.mark.covers("F67")
+def test_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inventory = load(inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv))
@@ -197,14 +203,16 @@ def test_F67_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     assert mine[-1] == ("marker", "marker")
 
 
-def test_S27_standby_when_it_connects_then_verifies_its_primary() -> None:
+@pytest.mark.covers("S27")
+def test_standby_when_it_connects_then_verifies_its_primary() -> None:
     text = primary_conninfo(
         host="db-1", address="10.0.1.2", port=5432, user="r", passfile="/p", ca="/ca", node="db-2"
     )
     assert "sslmode='verify-full' sslrootcert='/ca'" in text
 
 
-def test_V19_line_of_the_record_when_written_then_is_on_disk_at_once(
+@pytest.mark.covers("V19")
+def test_line_of_the_record_when_written_then_is_on_disk_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -60,6 +60,7 @@ def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_kept() -> No
     }
 
 
+@pytest.mark.covers("B80")
 @pytest.mark.parametrize(
     ("came_from", "said"),
     [
@@ -68,7 +69,7 @@ def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_kept() -> No
         ("203.0.113.9 40000 192.0.2.2 2022", "came in by port 2022"),
     ],
 )
-def test_B80_firewall_when_it_would_shut_out_this_session_then_refused(
+def test_firewall_when_it_would_shut_out_this_session_then_refused(
     came_from: str, said: str
 ) -> None:
     with pytest.raises(Refused, match=said) as caught:

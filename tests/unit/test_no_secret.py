@@ -83,7 +83,8 @@ def masked(text: str, folder: Path) -> str:
     return text.replace(str(folder), "(folder)")
 
 
-def test_V14_everything_told_when_only_secrets_differ_then_is_the_same(
+@pytest.mark.covers("V14")
+def test_everything_told_when_only_secrets_differ_then_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: dict[str, dict[str, str]] = {}
@@ -107,7 +108,8 @@ def test_V14_everything_told_when_only_secrets_differ_then_is_the_same(
         assert left.splitlines() == right.splitlines(), f"the {where} depends on a secret"
 
 
-def test_V14_difference_when_of_a_secret_then_is_masked_in_the_document() -> None:
+@pytest.mark.covers("V14")
+def test_difference_when_of_a_secret_then_is_masked_in_the_document() -> None:
     file = File(on="h", path="/x", content=Secret("new"))
     state: State = {"content": "sha256:old", "mode": "0600", "owner": "root", "group": "root"}
     diff = Diff(state, file.desired())

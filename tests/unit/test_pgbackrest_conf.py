@@ -135,6 +135,7 @@ def test_secret_when_it_would_not_be_read_back_is_refused(text: str) -> None:
         replace(CONF, secrets=(("repo1-s3-key", Secret(text, "secrets.yml")),)).content()
 
 
+@pytest.mark.covers("row:D2")
 @pytest.mark.parametrize(
     ("version", "cipher", "warned"),
     [
@@ -146,14 +147,15 @@ def test_secret_when_it_would_not_be_read_back_is_refused(text: str) -> None:
         (None, "aes-256-cbc", False),
     ],
 )
-def test_D2_encryption_when_the_version_has_weak_subkeys_is_remarked(
+def test_encryption_when_the_version_has_weak_subkeys_is_remarked(
     version: tuple[int, ...] | None, cipher: str, warned: bool
 ) -> None:
     said = replace(CONF, version=version).remarks({"repo1-cipher-type": cipher})
     assert ["2.59.3 mends" in text for text in said] == [True] * warned
 
 
-def test_D2_archive_queue_when_limited_is_written_and_its_loss_remarked() -> None:
+@pytest.mark.covers("row:D2")
+def test_archive_queue_when_limited_is_written_and_its_loss_remarked() -> None:
     conf = replace(CONF, text=rendered("16GB"), version=(2, 60))
     found = conf.read(look(written(conf)))
     assert found

@@ -24,6 +24,7 @@ from pgprovision.resources.postgres.server.catalog_resource import SESSION, Cata
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import Snapshot
 from pgprovision.secret import Secret
+from tests.support.covers import cases
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "postgres").glob("*.yaml"))
 KINDS = (Database, Extension, Grant, Loaded, Overrides, Role, Schema, Slot, AbandonedSlots)
@@ -108,7 +109,7 @@ def statements(stdin: bytes) -> list[str]:
     return [line.removesuffix(";") for line in lines]
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", cases(CASES))
 def test_case_when_compared_then_exactly_these_statements_follow(path: Path) -> None:
     case = yaml.safe_load(path.read_text())
     resource = wish(case)

@@ -59,6 +59,7 @@ def test_machine_when_all_fits_is_taken(more: str) -> None:
     assert remarks(FRESH + CARDS + more) == ()
 
 
+@pytest.mark.covers("B76")
 @pytest.mark.parametrize(
     ("route", "said"),
     [
@@ -67,54 +68,59 @@ def test_machine_when_all_fits_is_taken(more: str) -> None:
         ("10.0.1.12 dev tun0", "10.0.1.12/32 on card tun0 overlaps with the private network"),
     ],
 )
-def test_B76_range_when_another_card_has_it_is_bad_input(route: str, said: str) -> None:
+def test_range_when_another_card_has_it_is_bad_input(route: str, said: str) -> None:
     error = complaint(f"{FRESH}{CARDS}route {route} scope link\n")
     assert said in error.what
     assert "hetzner.network.ip_range" in error.next
 
 
-def test_B76_node_when_another_card_leads_to_it_is_bad_input() -> None:
+@pytest.mark.covers("B76")
+def test_node_when_another_card_leads_to_it_is_bad_input() -> None:
     wish = replace(WISH, ranges=())
     assert "overlaps with the node 10.0.1.12" in (
         complaint(f"{FRESH}{CARDS}route 10.0.1.0/24 dev br-1\n", wish).what
     )
 
 
+@pytest.mark.covers("B79")
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "[::]", "*", "10.0.1.11"])
-def test_B79_port_when_another_program_has_it_is_bad_input(address: str) -> None:
+def test_port_when_another_program_has_it_is_bad_input(address: str) -> None:
     error = complaint(FRESH + CARDS + NGINX.format(address))
     assert error.what == f"port 5432 is in use on {address} by nginx (pid 7)"
     assert "postgres.port: 5433" in error.next
 
 
-def test_B79_port_when_it_is_used_on_an_address_of_no_concern_is_fine() -> None:
+@pytest.mark.covers("B79")
+def test_port_when_it_is_used_on_an_address_of_no_concern_is_fine() -> None:
     assert remarks(FRESH + CARDS + NGINX.format("192.0.2.7")) == ()
 
 
-def test_B95_locale_when_the_machine_has_it_not_is_bad_input() -> None:
+@pytest.mark.covers("B95")
+def test_locale_when_the_machine_has_it_not_is_bad_input() -> None:
     error = complaint(FRESH, replace(WISH, locales=("C.UTF-8", "de_DE.UTF-8")))
     assert error.what == "it has no locale de_DE.UTF-8; it has c, c.utf8, posix"
     assert "localedef -i de_DE -f UTF-8 de_DE.UTF-8" in error.next
 
 
+@pytest.mark.covers("B107")
 @pytest.mark.parametrize(
     ("now", "said"), [(4600, "3600 s ahead of the controller's"), (400, "600 s behind")]
 )
-def test_B107_clock_when_off_is_bad_input_and_a_remark_where_up_repairs_it(
-    now: int, said: str
-) -> None:
+def test_clock_when_off_is_bad_input_and_a_remark_where_up_repairs_it(now: int, said: str) -> None:
     assert said in complaint(f"now {now}\n").what
     (remark,) = remarks(f"now {now}\nfinished\n")
     assert said in remark
 
 
-def test_B107_clock_when_settled_is_the_controllers() -> None:
+@pytest.mark.covers("B107")
+def test_clock_when_settled_is_the_controllers() -> None:
     wish = replace(WISH, clock=None).settled(Seen({NOW: Answer(out=b"1000\n")}))
     assert wish.clock == 1000
     assert (HERE, NOW) in [(need.on, need.ask) for need in wish.needs()]
 
 
-def test_B76_B79_B85_B95_B107_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
+@pytest.mark.covers("B76", "B79", "B85", "B95", "B107")
+def test_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
     first = replace(
         WISH,
         locales=("xx_XX",),
@@ -142,7 +148,8 @@ def _with_clock(look: Look) -> Look:
     return look
 
 
-def test_B106_B107_machine_when_foreign_and_bad_input_meet_is_refused_with_both() -> None:
+@pytest.mark.covers("B106", "B107")
+def test_machine_when_foreign_and_bad_input_meet_is_refused_with_both() -> None:
     class Foreign(Preflight):
         def read(self, answer: Answer) -> dict[str, str]:
             raise Refused("somebody else's")

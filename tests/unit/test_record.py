@@ -42,7 +42,8 @@ def run(world: World, record: Record) -> None:
     converge([Tier("things", things)], {"h": world}, lambda changes: Impact.RESTART, watchers)
 
 
-def test_V19_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None:
+@pytest.mark.covers("V19")
+def test_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None:
     record = Record(CLUSTER, "up")
     world = Reading("h", record=record.path)
     run(world, record)
@@ -52,7 +53,8 @@ def test_V19_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> 
     assert record.path.read_text().startswith(world.inside)  # nothing written is rewritten
 
 
-def test_V19_record_when_a_run_ends_then_one_line_per_event_in_order() -> None:
+@pytest.mark.covers("V19")
+def test_record_when_a_run_ends_then_one_line_per_event_in_order() -> None:
     record = done("x", "y")
     events = [line["event"] for line in lines(record.path)]
     assert events == ["begin", "tier", "acting", "acting", "done", "done", "end"]
@@ -128,7 +130,8 @@ def test_readable_when_the_run_ends_then_it_is_what_runs_show_prints() -> None:
         assert words in run.text
 
 
-def test_S50_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) -> None:
+@pytest.mark.covers("S50")
+def test_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) -> None:
     old = os.umask(0)
     try:
         done()
@@ -141,7 +144,8 @@ def test_S50_folders_and_files_when_written_then_nobody_else_can_enter(state: Pa
     assert len(list(state.iterdir())) == 3
 
 
-def test_F13_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:
+@pytest.mark.covers("F13")
+def test_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:
     before = done().id
     fill(small_disk)
     with pytest.raises(Refused, match=r"(?s)No space left.*nothing was touched.*make room"):
@@ -150,7 +154,8 @@ def test_F13_disk_when_full_then_the_run_is_refused_before_the_first_act(small_d
     assert all(verdict.sound for verdict in verify(small_disk))
 
 
-def test_F13_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Path) -> None:
+@pytest.mark.covers("F13")
+def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Path) -> None:
     record = Record(CLUSTER, "up")
     ballast = fill(small_disk)
     world = World("h")
@@ -170,7 +175,8 @@ def test_F13_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk:
     assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)
 
 
-def test_F13_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk: Path) -> None:
+@pytest.mark.covers("F13")
+def test_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk: Path) -> None:
     record = Record(CLUSTER, "up")
     ballast = fill(small_disk)
     with pytest.raises(PgprovisionError, match="nothing more is done"):
@@ -181,7 +187,8 @@ def test_F13_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk:
     assert [verdict.state for verdict in verify(small_disk)] == ["ok"]
 
 
-def test_F13_disk_when_it_takes_only_a_part_then_that_is_an_error(small_disk: Path) -> None:
+@pytest.mark.covers("F13")
+def test_disk_when_it_takes_only_a_part_then_that_is_an_error(small_disk: Path) -> None:
     ballast = fill(small_disk)
     os.truncate(ballast, ballast.stat().st_size - 4096)
     file = os.open(small_disk / "file", os.O_WRONLY | os.O_CREAT)

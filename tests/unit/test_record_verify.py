@@ -73,6 +73,7 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
     assert states(state) == dict.fromkeys(made, "ok")
 
 
+@pytest.mark.covers("F138")
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["oldest", "middle", "newest"])
 @pytest.mark.parametrize(
     ("tamper", "said"),
@@ -95,7 +96,7 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
         (without_digests, "edited: "),
     ],
 )
-def test_F138_line_when_edited_cut_or_moved_then_it_is_named(
+def test_line_when_edited_cut_or_moved_then_it_is_named(
     tamper: Tamper, said: str, which: int, state: Path
 ) -> None:
     made = [done().path, done().path, done().path]
@@ -106,7 +107,8 @@ def test_F138_line_when_edited_cut_or_moved_then_it_is_named(
     assert told[0].startswith(said)
 
 
-def test_S61_files_when_edited_cut_or_swapped_then_caught_three_of_three(state: Path) -> None:
+@pytest.mark.covers("S61")
+def test_files_when_edited_cut_or_swapped_then_caught_three_of_three(state: Path) -> None:
     caught = 0
     for number, tamper in enumerate((edit(b"set x.a", b"set z.a"), order(1, 2, 3), swap)):
         folder = Record(f"{CLUSTER}-{number}", "up").path.parent  # one not ended, too
@@ -133,8 +135,9 @@ def swap(path: Path) -> None:
     other.write_bytes(mine)
 
 
+@pytest.mark.covers("F138")
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["oldest", "middle", "newest"])
-def test_F138_run_when_its_record_is_removed_then_it_is_named_as_missing(
+def test_run_when_its_record_is_removed_then_it_is_named_as_missing(
     which: int, state: Path
 ) -> None:
     made = [done().path, done().path, done().path]
@@ -144,7 +147,8 @@ def test_F138_run_when_its_record_is_removed_then_it_is_named_as_missing(
     assert states(state)[made[which].stem] == "missing"
 
 
-def test_F138_tail_when_cut_from_a_run_that_was_killed_then_it_is_noticed(state: Path) -> None:
+@pytest.mark.covers("F138")
+def test_tail_when_cut_from_a_run_that_was_killed_then_it_is_noticed(state: Path) -> None:
     record = Record(CLUSTER, "up")
     record.tier("things")
     record.acting([change()])
@@ -225,7 +229,8 @@ def test_records_when_without_digests_after_the_chain_then_they_are_edited(state
     assert states(state) == {new.id: "ok", "20990101T000000Z-000000": "edited"}
 
 
-def test_F11_garbage_when_read_then_never_a_traceback(state: Path) -> None:
+@pytest.mark.covers("F11")
+def test_garbage_when_read_then_never_a_traceback(state: Path) -> None:
     whole = done("x", "y").path.read_bytes()
     chance = random.Random(11)
     deep = b"[" * 100_000 + b"\n"

@@ -57,7 +57,8 @@ def test_slot_when_of_somebody_else_has_no_node() -> None:
 # --- F73, F99, F102: who accepts writes ---
 
 
-def test_F99_two_writable_nodes_are_both_named_with_timeline_and_last_write() -> None:
+@pytest.mark.covers("F99")
+def test_two_writable_nodes_are_both_named_with_timeline_and_last_write() -> None:
     writable = {
         "db-1": server(timeline=1, lsn={"written_at": "2026-11-20T10:00:00+00:00"}),
         "db-2": server(timeline=2, lsn={"written_at": "2026-11-20T11:00:00+00:00"}),
@@ -77,7 +78,8 @@ def test_live_roles_when_nobody_else_accepts_writes_are_as_declared(
     judge("db-1", writable, "unit")
 
 
-def test_F73_replica_when_it_alone_accepts_writes_is_refused() -> None:
+@pytest.mark.covers("F73")
+def test_replica_when_it_alone_accepts_writes_is_refused() -> None:
     with pytest.raises(Refused, match=r"db-2 .* accepts writes, and the inventory says replica"):
         judge("db-1", {"db-2": server()}, "unit")
 
@@ -125,12 +127,13 @@ WRITABLE, STANDS_BY = answer({}), answer({"server": {"in_recovery": True}})
 GONE = Unreachable("no answer", where="db-2")
 
 
+@pytest.mark.covers("F99")
 @pytest.mark.parametrize(
     ("second", "refused"),
     [(WRITABLE, True), (STANDS_BY, False), (GONE, False), (None, False)],
     ids=["writable", "replica", "unreachable", "no server"],
 )
-def test_F99_verb_whose_work_is_not_on_the_nodes_asks_them_first(
+def test_verb_whose_work_is_not_on_the_nodes_asks_them_first(
     tmp_path: Path, second: Answer | PgprovisionError | None, refused: bool
 ) -> None:
     folder = static(tmp_path)
@@ -152,7 +155,8 @@ def test_standby_when_its_data_are_a_primarys_is_refused() -> None:
         STANDBY.read(look_at("primary"))
 
 
-def test_F92_standby_when_of_another_cluster_is_refused() -> None:
+@pytest.mark.covers("F92")
+def test_standby_when_of_another_cluster_is_refused() -> None:
     with pytest.raises(Refused, match="belongs to another cluster"):
         replace(STANDBY, primary_identifier="99").read(look_at("standby"))
 
@@ -178,7 +182,8 @@ def test_re_clone_when_planned_is_destructive_and_a_first_clone_is_not() -> None
     assert impacts == [[Impact.NONE], [Impact.DESTROY]]
 
 
-def test_F93_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time() -> None:
+@pytest.mark.covers("F93")
+def test_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time() -> None:
     failed = replace(STANDBY, job_state=JobState("failed"))
     state = failed.read(Answer(4))
     assert isinstance(state, dict)
@@ -194,8 +199,9 @@ def test_seeding_when_under_way_shows_how_far_it_is() -> None:
     assert state.reason.endswith(": 62%")
 
 
+@pytest.mark.covers("F92")
 @pytest.mark.parametrize("seed", [SEED, Restore("main")], ids=["base backup", "restore"])
-def test_F92_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
+def test_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
     seed: BaseBackup | Restore,
 ) -> None:
     wish = replace(STANDBY, seed=seed, primary_identifier="71")
@@ -218,7 +224,8 @@ def streaming(**given: Any) -> Streaming:
 BEHIND = answer({"server": {"in_recovery": True, "lsn": {"replayed": "0/3000000"}}})
 
 
-def test_F95_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> None:
+@pytest.mark.covers("F95")
+def test_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> None:
     lost = {"slots": {"pgprovision_db_2": {"wal_status": "lost"}}}
     wish = streaming().settled(Seen({"db-1": answer({"server": lost})}))
     state = wish.read(BEHIND)
@@ -228,7 +235,8 @@ def test_F95_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> No
     assert tuple(wish.change(diff)) == ()
 
 
-def test_F95_standby_when_there_is_an_archive_is_waited_for_as_long_as_it_replays() -> None:
+@pytest.mark.covers("F95")
+def test_standby_when_there_is_an_archive_is_waited_for_as_long_as_it_replays() -> None:
     state = streaming(slot_lost=True, archive=True).read(BEHIND)
     assert isinstance(state, Waiting)
     assert "replayed to 0/3000000" in state.reason
@@ -251,6 +259,7 @@ PRIMARY = server(timeline=2)
 STANDING_BY = server(in_recovery=True)
 
 
+@pytest.mark.covers("F74")
 @pytest.mark.parametrize(
     ("node", "former", "here", "upstream", "said"),
     [
@@ -278,7 +287,7 @@ STANDING_BY = server(in_recovery=True)
         "stopped on a later timeline",
     ],
 )
-def test_F74_re_clone_when_writes_may_be_lost_is_refused(
+def test_re_clone_when_writes_may_be_lost_is_refused(
     cluster: Inventory,
     node: str,
     former: Former,
@@ -297,9 +306,11 @@ def test_F74_re_clone_when_writes_may_be_lost_is_refused(
         (Former("7"), STANDING_BY),
         (Former("7"), None),
         (Former(), None),
-        (Former("7", standby=False, timeline=1), None),
+        pytest.param(
+            Former("7", standby=False, timeline=1), None, marks=pytest.mark.covers("F102")
+        ),
     ],
-    ids=["standby", "stopped standby", "no data", "F102 stopped former primary"],
+    ids=["standby", "stopped standby", "no data", "stopped former primary"],
 )
 def test_re_clone_when_nothing_can_be_lost_goes_on(
     cluster: Inventory, former: Former, here: Server | None
@@ -396,7 +407,8 @@ def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inve
 # --- F94, F95: what status says ---
 
 
-def test_F94_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> None:
+@pytest.mark.covers("F94")
+def test_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> None:
     row = {"active": False, "wal_status": "extended", "restart_lsn": "0/1000000"}
     slots = {
         "pgprovision_db_3": row,
@@ -424,6 +436,7 @@ LIBC = frozenset({"libc's C.UTF-8 in books"})
 C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
 
 
+@pytest.mark.covers("F103")
 @pytest.mark.parametrize(
     ("mine", "sorted_by", "differs"),
     [
@@ -449,7 +462,7 @@ C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
         "other release, same ICU",
     ],
 )
-def test_F103_release_when_compared_with_the_primarys(
+def test_release_when_compared_with_the_primarys(
     mine: tuple[str, ...], sorted_by: frozenset[str], differs: str
 ) -> None:
     wish = Release(
@@ -475,6 +488,7 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> Server:
     return server(databases={"books": row}, inside={"books": inside})
 
 
+@pytest.mark.covers("F103")
 @pytest.mark.parametrize(
     ("found", "sorting"),
     [
@@ -491,7 +505,7 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> Server:
         ),
     ],
 )
-def test_F103_sorting_when_told_by_the_catalogs_names_all_but_C(
+def test_sorting_when_told_by_the_catalogs_names_all_but_C(
     found: Server, sorting: set[str]
 ) -> None:
     assert sorters(found) == sorting

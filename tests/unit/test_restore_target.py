@@ -54,6 +54,7 @@ def at(day: float, timeline: int = 0) -> Target:
 # --- F118: three zones, the hour that comes twice, the one that does not come ---
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize(
     ("text", "utc"),
     [
@@ -69,11 +70,12 @@ def at(day: float, timeline: int = 0) -> Target:
         ("2026-10-25 02:30+01:00", "2026-10-25T01:30:00+00:00"),
     ],
 )
-def test_F118_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
+def test_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
     assert at_time(text) == utc
     assert at_time(utc) == utc
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -94,7 +96,7 @@ def test_F118_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None
         ("2026-03-29 02:30 Europe/Berlin", "skip 2026-03-29 02:30:00"),
     ],
 )
-def test_F118_time_when_it_is_no_one_moment_is_refused_with_what_it_could_be(
+def test_time_when_it_is_no_one_moment_is_refused_with_what_it_could_be(
     text: str, said: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
@@ -139,23 +141,27 @@ def test_backup_when_there_is_no_target_is_the_newest_of_the_newest_timeline() -
     assert choice.until == "000000000000000E"
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize(("day", "chosen"), [(0, 0), (6.9, 0), (7, 1), (13, 1), (14.5, 2)])
-def test_F118_backup_when_there_is_a_time_ended_before_it(day: float, chosen: int) -> None:
+def test_backup_when_there_is_a_time_ended_before_it(day: float, chosen: int) -> None:
     assert choose(at(day), BACKUPS, (ONE, TWO)).backup == BACKUPS[chosen]
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize(("lsn", "chosen"), [("0/2000100", 0), ("0/9000100", 1), ("0/B000000", 1)])
-def test_F118_backup_when_there_is_an_lsn_was_consistent_before_it(lsn: str, chosen: int) -> None:
+def test_backup_when_there_is_an_lsn_was_consistent_before_it(lsn: str, chosen: int) -> None:
     assert choose(Target("lsn", lsn), BACKUPS, (ONE, TWO)).backup == BACKUPS[chosen]
 
 
-def test_F118_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> None:
+@pytest.mark.covers("F118")
+def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> None:
     late = backup(8, "0/B000100", "00000001000000000000000B")
     both = (*BACKUPS[:2], late, BACKUPS[2])
     assert choose(at(13), both, (ONE, TWO)).backup == BACKUPS[1]
     assert choose(at(8, timeline=1), both, (ONE, TWO)).backup == late
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
@@ -170,9 +176,7 @@ def test_F118_backup_when_of_a_history_that_was_left_is_only_for_that_timeline()
         (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
     ],
 )
-def test_F118_target_when_outside_is_bad_input_and_the_window_is_told(
-    wish: Target, said: str
-) -> None:
+def test_target_when_outside_is_bad_input_and_the_window_is_told(wish: Target, said: str) -> None:
     with pytest.raises(InventoryError) as refused:
         choose(wish, BACKUPS, (ONE, TWO))
     assert refused.value.exit_code == 2
@@ -180,7 +184,8 @@ def test_F118_target_when_outside_is_bad_input_and_the_window_is_told(
     assert "timeline 1: 2026-11-01T03:00:00+00:00 to 2026-11-09" in str(refused.value)
 
 
-def test_F118_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> None:
+@pytest.mark.covers("F118")
+def test_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> None:
     second = 1 / DAY
     assert choose(at(15 + 0.9 * second), BACKUPS, (ONE, TWO)).backup == BACKUPS[2]
     with pytest.raises(InventoryError, match="after the arrival of the newest WAL"):

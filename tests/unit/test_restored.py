@@ -107,7 +107,8 @@ def test_restored_when_it_is_under_way_is_waited_for() -> None:
     assert isinstance(found, Waiting)
 
 
-def test_F5_restored_when_a_restore_begins_during_the_look_begins_none_of_its_own() -> None:
+@pytest.mark.covers("F5")
+def test_restored_when_a_restore_begins_during_the_look_begins_none_of_its_own() -> None:
     """What was skipped because it runs is no repository without backups."""
     idle, skipped = WISH.job.look(), seen(job="active")
     answers = {ask: skipped.get("copy", ask) for ask in (need.ask for need in WISH.needs())}
@@ -134,7 +135,8 @@ class Asked:
         raise AssertionError(actions)
 
 
-def test_F5_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> None:
+@pytest.mark.covers("F5")
+def test_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> None:
     """The unit is asked for first: what ends later is seen as under way, or whole."""
     machine = Asked()
     look((Tier("restored data", (WISH,)),), {"copy": machine})
@@ -148,23 +150,27 @@ def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
     assert not differs(settled, found)
 
 
+@pytest.mark.covers("F117")
 @pytest.mark.parametrize("data", [whole("99"), whole(role="standby")])
-def test_F117_restored_when_the_data_are_anothers_is_refused(data: Answer) -> None:
+def test_restored_when_the_data_are_anothers_is_refused(data: Answer) -> None:
     with pytest.raises(Refused):
         state(WISH, seen(data=data))
 
 
-def test_F118_restored_when_the_target_is_outside_is_bad_input() -> None:
+@pytest.mark.covers("F118")
+def test_restored_when_the_target_is_outside_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="before the end of the first backup"):
         state(replace(WISH, target=target({"time": "2020-01-01 00:00Z"})), seen())
 
 
-def test_F120_restored_when_the_disk_is_too_small_is_refused_before_the_first_byte() -> None:
+@pytest.mark.covers("F120")
+def test_restored_when_the_disk_is_too_small_is_refused_before_the_first_byte() -> None:
     with pytest.raises(Refused, match=r"the restore takes 0.51 GB and 0.40 GB are free"):
         state(WISH, seen(free=400_000_000))
 
 
-def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() -> None:
+@pytest.mark.covers("F118")
+def test_restored_when_the_target_was_not_met_says_which_backup_may_help() -> None:
     wish = replace(WISH, target=target({"xid": "745"}))
     missed = f"target=xid 745\nbackup={FULL['label']}\nmissed=recovery ended\n"
     settled, found = state(wish, seen(job="failed", account=missed))
@@ -175,7 +181,8 @@ def test_F118_restored_when_the_target_was_not_met_says_which_backup_may_help() 
     assert again is None
 
 
-def test_F118_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
+@pytest.mark.covers("F118")
+def test_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
     done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
     account = recovery.read(Answer(out=done.encode()))
     told, *_ = replace(WISH, account=account).remarks({"role": "restored"})
@@ -190,6 +197,7 @@ def test_restored_when_it_failed_reports_what_was_said() -> None:
     assert do.unmet == 0
 
 
+@pytest.mark.covers("F117")
 @pytest.mark.parametrize(
     ("said", "refused"),
     [
@@ -200,9 +208,7 @@ def test_restored_when_it_failed_reports_what_was_said() -> None:
         ("running /srv/other", True),
     ],
 )
-def test_F117_vacancy_when_anybody_elses_data_are_there_is_refused(
-    said: str, refused: bool
-) -> None:
+def test_vacancy_when_anybody_elses_data_are_there_is_refused(said: str, refused: bool) -> None:
     wish = Vacant(on="copy", instance=HERE)
     if refused:
         with pytest.raises(Refused):
@@ -233,14 +239,16 @@ def names(inventory: Inventory, on: str) -> set[str]:
     return {str(r) for tier in whole for r in tier.resources if r.on == on}
 
 
-def test_D6_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
+@pytest.mark.covers("row:D6")
+def test_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
     whole = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in whole for resource in tier.resources]
     assert {resource.on for resource in resources} == {"copy"}
     assert {n.on for resource in resources for n in resource.needs()} <= {"copy", "here"}
 
 
-def test_D6_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventory) -> None:
+@pytest.mark.covers("row:D6")
+def test_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventory) -> None:
     whole = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in whole for resource in tier.resources]
     conf = next(r for r in resources if isinstance(r, Conf)).text()
@@ -254,7 +262,8 @@ def test_D6_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventor
     assert (str(restored.target), restored.archiving) == ("right before xid 745", False)
 
 
-def test_D6_copy_when_there_is_let_in_nowhere(past: Inventory) -> None:
+@pytest.mark.covers("row:D6")
+def test_copy_when_there_is_let_in_nowhere(past: Inventory) -> None:
     assert [node.name for node in past.replicas] == ["db-2"]
     assert "slot pgprovision_copy" not in names(past, "db-1")
     hba = [r for t in tiers(past, past.nodes, NOW) for r in t.resources if r.kind == "pg_hba.conf"]
@@ -287,7 +296,8 @@ def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
     assert held.target() == wish
 
 
-def test_F118_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> None:
+@pytest.mark.covers("F118")
+def test_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> None:
     formers = {"db-1": Former("1", False), "db-2": Former("2", True)}
     whole = restore.tiers(past, past.primary, END, formers, NOW)
     resources = [resource for tier in whole for resource in tier.resources]
@@ -325,6 +335,7 @@ class Machine:
         raise AssertionError
 
 
+@pytest.mark.covers("F119")
 @pytest.mark.parametrize(
     ("primary", "replica", "error"),
     [
@@ -338,7 +349,7 @@ class Machine:
         ("silent", None, Unreachable),
     ],
 )
-def test_F119_rebuild_when_anybody_has_the_data_is_refused(
+def test_rebuild_when_anybody_has_the_data_is_refused(
     past: Inventory, primary: str | None, replica: str | None, error: type[Exception] | None
 ) -> None:
     machines = {"db-1": Machine("db-1", primary), "db-2": Machine("db-2", replica)}
@@ -350,13 +361,15 @@ def test_F119_rebuild_when_anybody_has_the_data_is_refused(
             rebuild.check(past, machines)
 
 
-def test_F119_rebuild_makes_no_empty_cluster(past: Inventory) -> None:
+@pytest.mark.covers("F119")
+def test_rebuild_makes_no_empty_cluster(past: Inventory) -> None:
     kinds = {r.kind for tier in rebuild.tiers(past, NOW) for r in tier.resources}
     assert "restored data" in kinds
     assert "postgres cluster" not in kinds
 
 
-def test_F119_figures_tell_what_was_lost_and_every_phase() -> None:
+@pytest.mark.covers("F119")
+def test_figures_tell_what_was_lost_and_every_phase() -> None:
     moments = iter([0.0, 10.0, 30.0, 50.0, 58.0])
     phases = Phases(lambda: next(moments))
     for title in ("cloud", "packages", "restored data", "service"):

@@ -38,7 +38,8 @@ def kept(step: Step) -> None:
     step.kept.keep()
 
 
-def test_F111_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None:
+@pytest.mark.covers("F111")
+def test_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     step = next_step(load(folder), NOW)
     assert step.phase == "fill"
@@ -49,7 +50,8 @@ def test_F111_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None
     assert sorted(folder.rglob("*")) == before
 
 
-def test_F111_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder: Path) -> None:
+@pytest.mark.covers("F111")
+def test_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder: Path) -> None:
     kept(next_step(load(folder), NOW))
     again = next_step(load(folder), NOW)
     assert (again.phase, again.kept) == ("fill", None)
@@ -69,7 +71,8 @@ def test_F111_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(fo
     assert places(later)[1][0] == "/hcb-lab-r20261230T070000"
 
 
-def test_F111_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
+@pytest.mark.covers("F111")
+def test_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
     folder: Path,
 ) -> None:
     first = next_step(load(folder), NOW)
@@ -81,7 +84,8 @@ def test_F111_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
     assert places(again.inventory)[1][0] != places(first.inventory)[1][0]
 
 
-def test_F111_rotation_beside_a_standing_second_repository_is_refused(folder: Path) -> None:
+@pytest.mark.covers("F111")
+def test_rotation_beside_a_standing_second_repository_is_refused(folder: Path) -> None:
     text = (folder / "cluster.yml").read_text()
     second = "\n  second_repository: {path: /second}\n  retention_days: 30"
     (folder / "cluster.yml").write_text(text.replace("\n  retention_days: 30", second))
@@ -91,7 +95,8 @@ def test_F111_rotation_beside_a_standing_second_repository_is_refused(folder: Pa
         next_step(load(folder), NOW)
 
 
-def test_F111_file_when_written_holds_no_secret(folder: Path) -> None:
+@pytest.mark.covers("F111")
+def test_file_when_written_holds_no_secret(folder: Path) -> None:
     step = next_step(load(folder), NOW)
     kept(step)
     assert step.kept

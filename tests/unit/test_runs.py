@@ -156,7 +156,8 @@ def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shel
     assert (code, json.loads(out)["runs"][0]["state"]) == (3, "edited")
 
 
-def test_F13_disk_when_full_then_the_command_is_refused_and_nothing_was_made(
+@pytest.mark.covers("F13")
+def test_disk_when_full_then_the_command_is_refused_and_nothing_was_made(
     small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inventory, wish = static(tmp_path / "prod").load(), tmp_path / "wish"

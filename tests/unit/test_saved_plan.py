@@ -41,8 +41,9 @@ def test_plan_when_nothing_moved_then_holds(plan: saved_plan.SavedPlan, folder: 
     plan.check_steps([change("x"), change("y", {"a": "0"})])
 
 
+@pytest.mark.covers("F14")
 @pytest.mark.parametrize("file", ["cluster.yml", "nodes/db-1.yml", "secrets/rails.password"])
-def test_F14_plan_when_the_inventory_changed_then_stale_and_says_which_file(
+def test_plan_when_the_inventory_changed_then_stale_and_says_which_file(
     plan: saved_plan.SavedPlan, folder: Path, file: str
 ) -> None:
     (folder / file).write_text("something else")
@@ -50,6 +51,7 @@ def test_F14_plan_when_the_inventory_changed_then_stale_and_says_which_file(
         plan.check_inventory(folder, "c")
 
 
+@pytest.mark.covers("F14")
 @pytest.mark.parametrize(
     ("now", "said"),
     [
@@ -59,7 +61,7 @@ def test_F14_plan_when_the_inventory_changed_then_stale_and_says_which_file(
         ([change("x", None, a="2"), change("y", {"a": "0"})], "~ h: thing x: after, actions"),
     ],
 )
-def test_F14_plan_when_the_world_moved_then_stale_and_says_how(
+def test_plan_when_the_world_moved_then_stale_and_says_how(
     plan: saved_plan.SavedPlan, now: list[Change], said: str
 ) -> None:
     with pytest.raises(Refused, match=said):
@@ -91,7 +93,8 @@ def test_file_when_it_is_no_plan_then_says_so(tmp_path: Path, text: str) -> None
         saved_plan.read(tmp_path / "missing")
 
 
-def test_V23_file_when_of_a_newer_release_then_says_so(
+@pytest.mark.covers("V23")
+def test_file_when_of_a_newer_release_then_says_so(
     plan: saved_plan.SavedPlan, tmp_path: Path
 ) -> None:
     (tmp_path / "p").write_text(json.dumps({**vars(plan), "version": 2, "signed": "x"}))

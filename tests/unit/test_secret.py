@@ -35,6 +35,7 @@ def _traceback(secret: Secret) -> str:
         )
 
 
+@pytest.mark.covers("S15")
 @pytest.mark.parametrize(
     "printed",
     [
@@ -51,7 +52,7 @@ def _traceback(secret: Secret) -> str:
         _traceback,
     ],
 )
-def test_S15_secret_repr_when_printed_in_any_way_is_stars(
+def test_secret_repr_when_printed_in_any_way_is_stars(
     printed: Callable[[Secret], str],
 ) -> None:
     shown = printed(Secret(TEXT, "!file x"))
@@ -59,8 +60,9 @@ def test_S15_secret_repr_when_printed_in_any_way_is_stars(
     assert TEXT not in shown
 
 
+@pytest.mark.covers("S15")
 @pytest.mark.parametrize("taken", [json.dumps, pickle.dumps, copy.copy, copy.deepcopy, vars, bytes])
-def test_S15_secret_repr_when_taken_apart_refuses(taken: Callable[[Secret], object]) -> None:
+def test_secret_repr_when_taken_apart_refuses(taken: Callable[[Secret], object]) -> None:
     with pytest.raises(TypeError) as refused:
         taken(Secret(TEXT, "!file x"))
     assert TEXT not in str(refused.value)

@@ -19,6 +19,7 @@ def hops(connection: fabric.Connection) -> list[fabric.Connection]:
     return found
 
 
+@pytest.mark.covers("S42")
 @pytest.mark.parametrize(
     ("jump", "config", "names"),
     [
@@ -27,7 +28,7 @@ def hops(connection: fabric.Connection) -> list[fabric.Connection]:
         (None, CONFIG, ["db-1", "second", "first"]),
     ],
 )
-def test_S42_every_hop_when_on_the_way_accepts_no_new_key(
+def test_every_hop_when_on_the_way_accepts_no_new_key(
     tmp_path: Path, jump: str | None, config: str, names: list[str]
 ) -> None:
     (tmp_path / "config").write_text(config)

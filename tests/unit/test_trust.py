@@ -4,19 +4,28 @@ import json
 import os
 from pathlib import Path
 
-from tests.support.trust_report import ids, newest, page, programme, shown
+from tests.support.covers import programme
+from tests.support.trust_report import newest, page, shown
 
 REPORT = """<testsuites><testsuite>
-<testcase classname="tests.unit.test_x" name="test_F1_F5_run_when_killed_then_goes_on"/>
-<testcase classname="tests.unit.test_x" name="test_F5_job_when_orphan"><failure/></testcase>
-<testcase classname="tests.unit.test_y" name="test_bad_input[B19_level]"/>
-<testcase classname="tests.unit.test_y" name="test_S1_argv"><skipped/></testcase>
+<testcase classname="tests.unit.test_x" name="test_run_when_killed_then_goes_on">
+<properties><property name="covers" value="F1 F5"/></properties>
+</testcase>
+<testcase classname="tests.unit.test_x" name="test_job_when_orphan">
+<properties><property name="covers" value="F5"/></properties>
+<failure/></testcase>
+<testcase classname="tests.unit.test_y" name="test_bad_input[B4-key-twice]">
+<properties><property name="covers" value="B4"/></properties>
+</testcase>
+<testcase classname="tests.unit.test_y" name="test_kernel">
+<properties><property name="covers" value="row:B4 S2"/></properties>
+</testcase>
+<testcase classname="tests.unit.test_y" name="test_argv">
+<properties><property name="covers" value="S1"/></properties>
+<skipped/></testcase>
+<testcase classname="tests.unit.test_y" name="test_F23_is_a_word_of_its_name">
+</testcase>
 </testsuite></testsuites>"""
-
-
-def test_ids_when_in_a_name_or_a_case_then_found_and_nothing_else() -> None:
-    assert ids("test_F5_F8_up_when_killed[S24 clear text]") == {"F5", "F8", "S24"}
-    assert ids("test_sha256_when_UTF8_then_PG15_holds") == set()
 
 
 def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> None:
@@ -25,7 +34,9 @@ def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> 
     assert {one: entry.state for one, entry in found.items()} == {
         "F1": "shown",
         "F5": "FAILS",
-        "B19": "shown",
+        "B4": "shown",
+        "row:B4": "shown",
+        "S2": "shown",
         "S1": "skipped",
     }
     text = page(found, {"sweep": {"points": 3, "walks": []}}, "abc")
@@ -33,11 +44,7 @@ def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> 
     assert f"| faults | 1 | {total} |" in text
     assert "F5 (FAILS)" in text and "S1 (skipped)" in text and "F2 (no test)" in text
     assert "- **sweep**: points 3" in text
-
-
-def test_programme_when_read_then_no_id_stands_twice() -> None:
-    known = [one for wanted in programme().values() for one in wanted]
-    assert len(known) == len(set(known)) > 200
+    assert "| B4 | 1 | kernel: " in text
 
 
 def test_sweeps_when_kinds_were_walked_on_different_days_then_each_walks_last_counts(

@@ -20,6 +20,7 @@ def of_format(text: str, number: object) -> str:
     return json.dumps({**json.loads(text), "format": number, "more": ["of", "it"]})
 
 
+@pytest.mark.covers("V23")
 @pytest.mark.parametrize(
     ("found", "file"),
     [
@@ -29,7 +30,7 @@ def of_format(text: str, number: object) -> str:
         (replace(FULL, marker='{"format": 7}'), "marker.json"),
     ],
 )
-def test_V23_machine_when_a_newer_release_marked_it_is_refused_in_clear_words(
+def test_machine_when_a_newer_release_marked_it_is_refused_in_clear_words(
     found: Found, file: str
 ) -> None:
     with pytest.raises(Refused, match=rf"{file} was written by a newer release .*reads 1\)") as no:
@@ -38,12 +39,14 @@ def test_V23_machine_when_a_newer_release_marked_it_is_refused_in_clear_words(
     assert "use that release" in no.value.next
 
 
-def test_V23_machine_when_an_older_release_marked_it_goes_on() -> None:
+@pytest.mark.covers("V23")
+def test_machine_when_an_older_release_marked_it_goes_on() -> None:
     judge(FULL, IDENTITY)  # no format in it
     judge(replace(FULL, marker=of_format(MARKER, 1)), IDENTITY)
 
 
-def test_V23_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path) -> None:
+@pytest.mark.covers("V23")
+def test_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path) -> None:
     first, second = done(), done()
     text = first.path.read_text()
     assert '"format": 2' in text
@@ -54,7 +57,8 @@ def test_V23_record_when_of_a_newer_release_is_told_and_not_called_sound(state: 
     assert second.id in {one.id for one in verify(state)}
 
 
-def test_V23_record_when_of_an_older_release_is_sound(state: Path) -> None:
+@pytest.mark.covers("V23")
+def test_record_when_of_an_older_release_is_sound(state: Path) -> None:
     old = done()
     lines = [json.loads(line) for line in old.path.read_text().splitlines()]
     for line in lines:
@@ -65,7 +69,8 @@ def test_V23_record_when_of_an_older_release_is_sound(state: Path) -> None:
     assert [(one.state, one.sound) for one in verify(state)] == [("older", True)]
 
 
-def test_V23_lock_when_of_a_newer_release_counts_as_held() -> None:
+@pytest.mark.covers("V23")
+def test_lock_when_of_a_newer_release_counts_as_held() -> None:
     holder = Holder("me", "here", "now", "up", "run")
     assert readable(holder.text(), "3")
     newer = replace(holder, version=2).text()

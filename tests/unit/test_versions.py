@@ -39,8 +39,9 @@ def rendered(version: int) -> Mapping[str, object]:
     return {s.name: s.value for section in wish.sections({}) for s in section.settings}
 
 
+@pytest.mark.covers("row:C1")
 @pytest.mark.parametrize("version", VERSIONS)
-def test_C1_settings_when_rendered_are_all_known_to_that_version(version: int) -> None:
+def test_settings_when_rendered_are_all_known_to_that_version(version: int) -> None:
     names = rendered(version).keys()
     plain = {name for name in names if "." not in name}
     assert plain <= postgres_settings.NAMES
@@ -55,11 +56,13 @@ def test_settings_when_listed_by_version_are_names_the_inventory_knows() -> None
     assert left == set()
 
 
-def test_C1_values_when_a_version_has_others_are_those_it_knows() -> None:
+@pytest.mark.covers("row:C1")
+def test_values_when_a_version_has_others_are_those_it_knows() -> None:
     """lz4 came with 15; before, it is a switch."""
     assert [rendered(v)["wal_compression"] for v in (13, 14, 15, 18)] == [True, True, "lz4", "lz4"]
 
 
+@pytest.mark.covers("row:B2")
 @pytest.mark.parametrize(
     ("version", "checksums", "words"),
     [
@@ -69,7 +72,7 @@ def test_C1_values_when_a_version_has_others_are_those_it_knows() -> None:
         (18, False, "-- --no-data-checksums"),  # they are the default there
     ],
 )
-def test_B2_cluster_when_made_has_checksums_as_declared_in_every_version(
+def test_cluster_when_made_has_checksums_as_declared_in_every_version(
     version: int, checksums: bool, words: str
 ) -> None:
     wish = PostgresCluster(on="db-1", instance=Instance(version), data_checksums=checksums)

@@ -123,7 +123,8 @@ def test_repository_when_all_is_well_then_no_alarm_and_the_newest_are_told() -> 
     assert found.wal == ("0000000100000003000000A5", SUNDAY + 9170 * timedelta(minutes=1))
 
 
-def test_F113_backups_when_timers_stop_are_an_alarm_after_period_and_grace_and_not_before() -> None:
+@pytest.mark.covers("F113")
+def test_backups_when_timers_stop_are_an_alarm_after_period_and_grace_and_not_before() -> None:
     world = week()
     ended = SUNDAY + 6 * DAY + timedelta(minutes=10)
     quiet = replace(LIMITS, wal=None, full=8 * DAY)
@@ -140,7 +141,8 @@ def test_F113_backups_when_timers_stop_are_an_alarm_after_period_and_grace_and_n
     ]
 
 
-def test_F113_wal_when_it_stops_is_an_alarm_after_its_age() -> None:
+@pytest.mark.covers("F113")
+def test_wal_when_it_stops_is_an_alarm_after_its_age() -> None:
     world = week()
     last = SUNDAY + 9170 * timedelta(minutes=1)
     assert kinds(world.judged(last + timedelta(minutes=30))) == []
@@ -163,7 +165,8 @@ def test_repository_when_empty_or_half_gone_is_an_alarm(part: str) -> None:
     assert f"{part}.info not there" in found.alarms[0].text
 
 
-def test_F114_manifest_when_missing_names_what_hangs_on_it() -> None:
+@pytest.mark.covers("F114")
+def test_manifest_when_missing_names_what_hangs_on_it() -> None:
     world = week()
     world.lose(f"{FULL}/backup.manifest")
     found = world.judged(NOON)
@@ -172,7 +175,8 @@ def test_F114_manifest_when_missing_names_what_hangs_on_it() -> None:
     assert SATURDAY in found.alarms[1].text
 
 
-def test_F114_manifest_of_a_differential_when_missing_is_named_alone() -> None:
+@pytest.mark.covers("F114")
+def test_manifest_of_a_differential_when_missing_is_named_alone() -> None:
     world = week()
     world.lose(f"{SATURDAY}/backup.manifest")
     found = world.judged(NOON)
@@ -180,7 +184,8 @@ def test_F114_manifest_of_a_differential_when_missing_is_named_alone() -> None:
     assert "what hangs on it" not in found.alarms[1].text
 
 
-def test_F114_full_backup_when_gone_altogether_its_differentials_are_named() -> None:
+@pytest.mark.covers("F114")
+def test_full_backup_when_gone_altogether_its_differentials_are_named() -> None:
     world = week()
     world.lose(f"main/{FULL}/")
     found = world.judged(NOON)
@@ -198,7 +203,8 @@ def test_backup_when_expired_half_way_or_not_finished_is_no_alarm() -> None:
     assert [r for r in found.remarks if "not finished: under way" in r]
 
 
-def test_F114_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> None:
+@pytest.mark.covers("F114")
+def test_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> None:
     world = week()
     world.lose("000000010000000100000020-")
     bridged = datetime(2026, 11, 24, 3, 10, tzinfo=UTC)
@@ -216,7 +222,8 @@ def test_F114_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> 
     assert (later.alarms, later.remarks[0]) == ((), text)
 
 
-def test_F114_wal_when_missing_after_the_last_backup_waits_for_the_next_one() -> None:
+@pytest.mark.covers("F114")
+def test_wal_when_missing_after_the_last_backup_waits_for_the_next_one() -> None:
     world = week()
     for name in segments(0x3A0, 0x3A2):
         world.lose(f"{name}-")
@@ -227,7 +234,8 @@ def test_F114_wal_when_missing_after_the_last_backup_waits_for_the_next_one() ->
     assert "until the next backup has ended" in text
 
 
-def test_F114_wal_when_missing_while_a_backup_ran_takes_the_backup() -> None:
+@pytest.mark.covers("F114")
+def test_wal_when_missing_while_a_backup_ran_takes_the_backup() -> None:
     world = week()
     began = segments(0x10 + 6 * 144, 0x10 + 6 * 144)[0]
     world.lose(f"{began}-")
@@ -236,7 +244,8 @@ def test_F114_wal_when_missing_while_a_backup_ran_takes_the_backup() -> None:
     assert f"{SATURDAY} cannot be restored at all" in found.alarms[0].text
 
 
-def test_F114_wal_when_the_first_that_the_oldest_backup_needs_is_missing_is_a_hole() -> None:
+@pytest.mark.covers("F114")
+def test_wal_when_the_first_that_the_oldest_backup_needs_is_missing_is_a_hole() -> None:
     world = week()
     world.lose("000000010000000000000010-")
     found = world.judged(NOON)
@@ -275,7 +284,8 @@ def test_wal_when_a_timeline_begins_within_or_right_after_another_is_whole(start
     assert timelines(start).judged(SUNDAY + HOUR + timedelta(minutes=20)).alarms == ()
 
 
-def test_F114_wal_when_it_is_missing_between_two_timelines_is_a_hole() -> None:
+@pytest.mark.covers("F114")
+def test_wal_when_it_is_missing_between_two_timelines_is_a_hole() -> None:
     found = timelines(0x44).judged(SUNDAY + HOUR + timedelta(minutes=20))
     assert kinds(found) == ["wal_hole"]
     assert "000000020000000000000041 to 000000020000000000000043" in found.alarms[0].text
@@ -289,11 +299,12 @@ def test_wal_when_the_database_was_replaced_by_another_each_is_judged_alone() ->
     assert world.judged(NOON).alarms == ()
 
 
+@pytest.mark.covers("F113")
 @pytest.mark.parametrize(
     ("label", "way"),
     [("20261128-120000F", "6h ahead of"), ("20261126-060000F", "2d behind")],
 )
-def test_F113_clock_when_the_host_s_is_wrong_is_told_by_the_label(label: str, way: str) -> None:
+def test_clock_when_the_host_s_is_wrong_is_told_by_the_label(label: str, way: str) -> None:
     world = week()
     world.backup(
         label, SUNDAY + 6 * DAY + 3 * HOUR - timedelta(minutes=1), segments(0x39A, 0x39A)[0]
@@ -309,7 +320,8 @@ def test_label_when_the_host_has_another_time_zone_is_read_in_it() -> None:
     assert kinds(judge(berlin, LIMITS, NOON)) == ["clock_host"]
 
 
-def test_F113_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() -> None:
+@pytest.mark.covers("F113")
+def test_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() -> None:
     found = week().judged(NOON, here=NOON + 9 * DAY)
     assert kinds(found) == ["clock_here"]
     assert "9d ahead of" in found.alarms[0].text

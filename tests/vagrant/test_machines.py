@@ -28,7 +28,8 @@ def test_boot_when_provisioned_ends_with_no_failed_unit(cluster: Cluster) -> Non
         assert cluster.shell(node, "systemctl --failed --no-legend --plain") == ""
 
 
-def test_E4_replica_when_provisioned_streams_what_the_primary_writes(cluster: Cluster) -> None:
+@pytest.mark.covers("row:E4")
+def test_replica_when_provisioned_streams_what_the_primary_writes(cluster: Cluster) -> None:
     streaming = "select count(*) from pg_stat_replication where state = $$streaming$$"
     assert eventually(lambda: cluster.sql(PRIMARY, streaming) == "1")
     assert cluster.sql(REPLICA, "select pg_is_in_recovery()") == "t"
@@ -56,13 +57,15 @@ def test_status_when_provisioned_shows_roles_slot_and_backup(cluster: Cluster) -
     assert document["troubles"] == []
 
 
-def test_B7_D5_timers_and_firewall_when_provisioned_are_there(cluster: Cluster) -> None:
+@pytest.mark.covers("row:B7", "row:D5")
+def test_timers_and_firewall_when_provisioned_are_there(cluster: Cluster) -> None:
     for node in NODES:
         assert cluster.shell(node, "systemctl is-active pgbackrest-backup-full.timer") == "active"
         assert "5432" in cluster.shell(node, "nft list table inet pgprovision")
 
 
-def test_B4_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
+@pytest.mark.covers("row:B4")
+def test_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
     own_kernel: Cluster,
 ) -> None:
     for node in NODES:
@@ -76,12 +79,14 @@ def test_B4_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
             assert f"{name} = {wished[name]}" in live
 
 
-def test_B4_transparent_huge_pages_when_provisioned_are_off(own_kernel: Cluster) -> None:
+@pytest.mark.covers("row:B4")
+def test_transparent_huge_pages_when_provisioned_are_off(own_kernel: Cluster) -> None:
     for node in NODES:
         assert "[never]" in own_kernel.shell(node, f"cat {kernel_parameters.THP}")
 
 
-def test_B4_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: Cluster) -> None:
+@pytest.mark.covers("row:B4")
+def test_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: Cluster) -> None:
     for node in NODES:
         pages = own_kernel.shell(node, "sed -n 's/^HugePages_[TF].*: *//p' /proc/meminfo")
         total, free = map(int, pages.split())
@@ -90,14 +95,16 @@ def test_B4_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: 
         assert own_kernel.shell(node, f"grep -c anon_hugepage {maps}") != "0"
 
 
-def test_B4_data_when_provisioned_are_mounted_without_access_times(own_kernel: Cluster) -> None:
+@pytest.mark.covers("row:B4")
+def test_data_when_provisioned_are_mounted_without_access_times(own_kernel: Cluster) -> None:
     for node in NODES:
         options = own_kernel.shell(node, "findmnt -no OPTIONS -T /var/lib/postgresql/15/main")
         assert "noatime" in options.split(",")
     assert "noatime" not in own_kernel.shell(PRIMARY, "cat /etc/fstab")
 
 
-def test_B4_B6_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
+@pytest.mark.covers("row:B4", "row:B6")
+def test_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     provisioned: Cluster,
 ) -> None:
     """What tests/support/manual_changes.py cannot break in a container."""

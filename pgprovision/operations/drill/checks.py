@@ -67,7 +67,7 @@ def judged(inventory: Inventory, seen: Seen, standing: Standing | None) -> Itera
 
 
 def _alone(server: Server) -> Iterator[Check]:
-    """F116: a copy that archives, or follows somebody, would not be one."""
+    """A copy that archives, or follows somebody, would not be one."""
     archive = str(server.settings.get("archive_mode", {}).get("value", "off"))
     upstream = str(server.settings.get("primary_conninfo", {}).get("value") or "")
     ties = [] if archive == "off" else [f"archive_mode is {archive}"]
@@ -173,7 +173,7 @@ def clean(inventory: Inventory) -> Iterator[Check]:
 
 
 def repository(before: Answer | None, after: Answer | None, reads_only: bool) -> Check:
-    """F116: the repository as it was, but for what production itself did meanwhile."""
+    """The repository as it was, but for what production itself did meanwhile."""
     name = "repository untouched"
     key = "read-only key" if reads_only else "the cluster's own key"
     then, now = repository_files.parse(before), repository_files.parse(after)

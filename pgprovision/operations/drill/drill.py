@@ -81,7 +81,7 @@ class Proof:
 
 
 def check_host(inventory: Inventory, host: str) -> None:
-    """B101. Raises InventoryError where the spare host is a node of this cluster."""
+    """Raises InventoryError where the spare host is a node of this cluster."""
     if node := production(inventory, host):
         raise _production(inventory, host, node.name)
 

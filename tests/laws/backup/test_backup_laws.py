@@ -87,7 +87,8 @@ def test_one_key_when_broken_is_named_alone_and_repaired(world: World, name: str
     assert not world.machine.plan(resource)
 
 
-def test_D4_F110_B97_stanza_of_another_cluster_when_met_is_refused_and_left_alone(
+@pytest.mark.covers("row:D4", "F110", "B97")
+def test_stanza_of_another_cluster_when_met_is_refused_and_left_alone(
     world: World,
 ) -> None:
     world.machine.shell("pg_createcluster 15 other")
@@ -108,7 +109,8 @@ class Deserter(Silent):
         raise Killed
 
 
-def test_F5_first_backup_when_the_controller_is_killed_is_attached_to(world: World) -> None:
+@pytest.mark.covers("F5")
+def test_first_backup_when_the_controller_is_killed_is_attached_to(world: World) -> None:
     machine, path = world.machine, "/attached"
     machine.run(world.conf(path), world.stanza(path))
     with pytest.raises(Killed):
@@ -136,7 +138,8 @@ def test_first_backup_when_it_fails_says_why_and_is_started_anew_by_the_next_run
     machine.run(world.conf())
 
 
-def test_D5_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
+@pytest.mark.covers("row:D5")
+def test_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
     signal = f"{Instance().data_directory}/standby.signal"
     world.machine.shell(f"touch {signal}; systemctl restart {INSTANCE_UNIT}")
     world.machine.shell(f"systemctl start {DIFFERENTIAL}")
@@ -154,7 +157,8 @@ def test_scheduled_backup_when_it_cannot_tell_the_role_fails(world: World) -> No
     world.machine.shell(f"systemctl reset-failed; systemctl start {INSTANCE_UNIT}")
 
 
-def test_D5_scheduled_backup_on_the_primary_takes_one(world: World) -> None:
+@pytest.mark.covers("row:D5")
+def test_scheduled_backup_on_the_primary_takes_one(world: World) -> None:
     world.machine.shell(f"systemctl start {DIFFERENTIAL}")
     assert "diff backup:" in world.machine.shell("runuser -u postgres -- pgbackrest info")
 
@@ -167,7 +171,8 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
     world.machine.shell("rm /etc/systemd/system/fire.service; systemctl reset-failed")
 
 
-def test_F66_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
+@pytest.mark.covers("F66")
+def test_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
     world: World,
 ) -> None:
     """A rerun that is quick is none of the crashes after which a server is left alone."""
@@ -182,7 +187,8 @@ def test_F66_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
     machine.shell(f"systemctl disable --now counted; rm {path}; systemctl daemon-reload")
 
 
-def test_A7_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given(
+@pytest.mark.covers("row:A7")
+def test_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given(
     world: World,
 ) -> None:
     machine, job = world.machine, Job("pgprovision-law.service")
@@ -203,7 +209,8 @@ def test_A7_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_gi
     assert machine.ask(job.end(50.0)).code == 0
 
 
-def test_F53_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
+@pytest.mark.covers("F53")
+def test_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
     world.machine.shell("apt-get -q -y remove less")
     hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w')"
     hold += "; fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(3)"

@@ -54,6 +54,7 @@ def refused(world: World, **given: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.covers("row:D2", "F107")
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -74,12 +75,13 @@ def refused(world: World, **given: str) -> str:
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
 )
-def test_D2_F107_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
+def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
     world: World, given: dict[str, str], said: str
 ) -> None:
     assert said in refused(world, **given)
 
 
+@pytest.mark.covers("F106", "F107")
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
@@ -90,7 +92,7 @@ def test_D2_F107_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
         ("slow", "cause: the store answers too slowly, or the line to it is cut off"),
     ],
 )
-def test_F106_F107_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_said(
+def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_said(
     world: World, door: tuple[ToxicStore, int], mode: int | str, said: str
 ) -> None:
     store, port = door
@@ -101,9 +103,8 @@ def test_F106_F107_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_sai
         store.mode = ""
 
 
-def test_S59_F106_store_with_a_false_certificate_when_met_gets_nothing(
-    world: World, tmp_path: Path
-) -> None:
+@pytest.mark.covers("S59", "F106")
+def test_store_with_a_false_certificate_when_met_gets_nothing(world: World, tmp_path: Path) -> None:
     address, port = upstream(world)
     files = tmp_path / "false.pem", tmp_path / "false.key"
     certify(tmp_path / "false-ca.pem", *files, "s3.lab.internal", address)
@@ -114,7 +115,8 @@ def test_S59_F106_store_with_a_false_certificate_when_met_gets_nothing(
     assert world.machine.shell(f"grep -c storage-verify-tls=n {CONFIG}", fails=True) == "0"
 
 
-def test_F106_F108_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left(
+@pytest.mark.covers("F106", "F108")
+def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left(
     world: World, door: tuple[ToxicStore, int]
 ) -> None:
     machine, snapshot = world.machine, Snapshot(Instance())
@@ -156,7 +158,8 @@ def test_F106_F108_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_g
     assert machine.remarks(archiver) == []
 
 
-def test_D2_D4_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(world: World) -> None:
+@pytest.mark.covers("row:D2", "row:D4")
+def test_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(world: World) -> None:
     conf, stanza = world.conf(second="/second"), world.second_stanza("/second")
     world.machine.run(conf, stanza)
     assert not world.machine.plan(conf, stanza)
@@ -166,7 +169,8 @@ def test_D2_D4_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(wo
     world.machine.run(world.conf())
 
 
-def test_F110_second_repository_of_another_cluster_when_wished_is_refused_before_the_swap(
+@pytest.mark.covers("F110")
+def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_swap(
     world: World,
 ) -> None:
     machine = world.machine
@@ -186,7 +190,8 @@ def test_F110_second_repository_of_another_cluster_when_wished_is_refused_before
     machine.run(world.conf())
 
 
-def test_F114_repository_when_damaged_in_three_ways_is_told_of_each(world: World) -> None:
+@pytest.mark.covers("F114")
+def test_repository_when_damaged_in_three_ways_is_told_of_each(world: World) -> None:
     machine, path = world.machine, "/damaged"
     machine.run(world.conf(path), world.stanza(path), world.first_backup)
     store = world.stored(path)

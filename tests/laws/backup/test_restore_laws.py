@@ -158,35 +158,41 @@ def spelled(moment: datetime, zone: str) -> str:
     return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S.%f} {zone}"
 
 
-def test_D6_restore_when_without_a_target_has_every_acknowledged_row(canary: Canary) -> None:
+@pytest.mark.covers("row:D6")
+def test_restore_when_without_a_target_has_every_acknowledged_row(canary: Canary) -> None:
     assert canary.cut(target({})) == canary.upto(100)
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize("zone", [ZONES[0], *(pytest.param(z, marks=long) for z in ZONES[1:3])])
-def test_F118_restore_to_a_time_when_in_any_zone_is_exact(canary: Canary, zone: str) -> None:
+def test_restore_to_a_time_when_in_any_zone_is_exact(canary: Canary, zone: str) -> None:
     moment = spelled(canary.row(45).committed, zone)
     assert canary.cut(target({"time": moment})) == canary.upto(45)
 
 
+@pytest.mark.covers("F118")
 @long
-def test_F118_restore_when_right_before_a_time_leaves_that_row_out(canary: Canary) -> None:
+def test_restore_when_right_before_a_time_leaves_that_row_out(canary: Canary) -> None:
     moment = spelled(canary.row(70).committed, "UTC")
     assert canary.cut(target({"time": moment}, inclusive=False)) == canary.upto(69)
 
 
+@pytest.mark.covers("F118")
 @pytest.mark.parametrize("kind", ["lsn", "xid"])
-def test_F118_restore_to_a_place_or_transaction_is_exact(canary: Canary, kind: Kind) -> None:
+def test_restore_to_a_place_or_transaction_is_exact(canary: Canary, kind: Kind) -> None:
     row = canary.row(52)
     assert canary.cut(target({kind: getattr(row, kind)})) == canary.upto(52)
 
 
+@pytest.mark.covers("F118")
 @long
-def test_F118_restore_to_a_named_point_is_exact(canary: Canary) -> None:
+def test_restore_to_a_named_point_is_exact(canary: Canary) -> None:
     assert canary.cut(target({"name": "sixty"})) == canary.upto(60)
 
 
+@pytest.mark.covers("F118")
 @long
-def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
+def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
     last = canary.row(100).committed + timedelta(milliseconds=1)
     wish = target({"time": last.isoformat()})
     assert canary.cut(wish) == canary.upto(100)
@@ -194,6 +200,7 @@ def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary
     assert "lies after the last transaction in the repository" in told
 
 
+@pytest.mark.covers("F118")
 @long
 @pytest.mark.parametrize(
     ("wish", "said"),
@@ -202,7 +209,7 @@ def test_F118_restore_when_nothing_was_committed_since_is_the_end(canary: Canary
         ({"name": "never"}, "recovery ended before configured recovery target was reached"),
     ],
 )
-def test_F118_restore_when_the_target_is_not_met_is_bad_input(
+def test_restore_when_the_target_is_not_met_is_bad_input(
     canary: Canary, wish: dict[Kind, str], said: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
@@ -212,8 +219,9 @@ def test_F118_restore_when_the_target_is_not_met_is_bad_input(
     assert canary.world.machine.plan(canary.restored(target({})))  # another target may be tried
 
 
+@pytest.mark.covers("F118")
 @long
-def test_F118_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
+def test_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
     canary: Canary,
 ) -> None:
     row = canary.row(20)
@@ -221,8 +229,9 @@ def test_F118_restore_when_told_the_backup_before_finds_what_lies_before_the_new
     assert canary.cut(target({"xid": row.xid}, backup=full.label)) == canary.upto(20)
 
 
+@pytest.mark.covers("F114")
 @pytest.mark.parametrize("wish", [{}, {"xid": "3999999999"}], ids=["end", "xid"])
-def test_F114_restore_when_a_segment_is_missing_fails_and_names_it(
+def test_restore_when_a_segment_is_missing_fails_and_names_it(
     canary: Canary, wish: dict[Kind, str]
 ) -> None:
     """Also where it ends before a target: another one would not help."""
@@ -251,8 +260,9 @@ def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canar
     assert machine.shell(f"ls {data} | grep -c signal", fails=True) == "0"
 
 
+@pytest.mark.covers("F66")
 @long
-def test_F66_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
+def test_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
     with pytest.raises(Killed):
         canary.run(target({}), watcher=Deserter())
     machine = canary.world.machine
@@ -265,13 +275,15 @@ def test_F66_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> N
     assert machine.shell(f"ls -d {CUT.data_directory}.aside-*")
 
 
+@pytest.mark.covers("F117")
 @long
-def test_F117_machine_when_another_cluster_runs_there_is_refused(canary: Canary) -> None:
+def test_machine_when_another_cluster_runs_there_is_refused(canary: Canary) -> None:
     with pytest.raises(Refused, match=r"none of ours: /var/lib/postgresql/15/main"):
         canary.world.machine.plan(Vacant(on=NAME, instance=CUT))
 
 
-def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None:
+@pytest.mark.covers("F118")
+def test_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None:
     """Three at random in `make test`; the same kinds in `make pitr`."""
     count = int(os.environ.get("PGP_PITR", "3"))
     draw = random.Random(count)
@@ -288,8 +300,9 @@ def test_F118_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) ->
     assert wrong == []
 
 
+@pytest.mark.covers("F117", "F118")
 @long
-def test_F117_F118_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
+def test_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
     canary: Canary,
 ) -> None:
     machine, space = canary.world.machine, "/srv/space"

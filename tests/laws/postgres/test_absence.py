@@ -23,7 +23,8 @@ def gone(instance: Instance) -> Role:
     return replace(wish, present=False)
 
 
-def test_F133_role_when_it_owns_and_holds_something_is_refused_with_the_list(
+@pytest.mark.covers("F133")
+def test_role_when_it_owns_and_holds_something_is_refused_with_the_list(
     instance: Instance, gone: Role
 ) -> None:
     role, shop = ident(LEAVER), ident(SHOP)
@@ -42,13 +43,15 @@ def test_F133_role_when_it_owns_and_holds_something_is_refused_with_the_list(
     sql(instance, f"drop database {shop}")
 
 
-def test_F133_role_when_it_owns_nothing_is_dropped(instance: Instance, gone: Role) -> None:
+@pytest.mark.covers("F133")
+def test_role_when_it_owns_nothing_is_dropped(instance: Instance, gone: Role) -> None:
     (change,) = run(gone).changed
     assert change.diff.after is None
     assert plan(gone) == []
 
 
-def test_F133_F134_role_and_database_when_not_in_the_inventory_are_told_and_left(
+@pytest.mark.covers("F133", "F134")
+def test_role_and_database_when_not_in_the_inventory_are_told_and_left(
     instance: Instance, gone: Role
 ) -> None:
     sql(instance, f"create database shop owner {ident(LEAVER)}")

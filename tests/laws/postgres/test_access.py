@@ -91,13 +91,15 @@ class Say:
         return (done.stdout + done.stderr).strip()
 
 
-def test_C5_access_when_applied_then_nothing_differs(inventory: Inventory) -> None:
+@pytest.mark.covers("row:C5")
+def test_access_when_applied_then_nothing_differs(inventory: Inventory) -> None:
     assert plan(*wishes(inventory)) == []
     assert run(*wishes(inventory)).changed == []
 
 
+@pytest.mark.covers("row:C5")
 @pytest.mark.parametrize("schema", ["public", "sales"])
-def test_C5_table_when_migrated_then_is_readable_by_those_it_is_for_at_once(
+def test_table_when_migrated_then_is_readable_by_those_it_is_for_at_once(
     say: Say, schema: str
 ) -> None:
     made = f"create table {schema}.t (id int generated always as identity, n int); "
@@ -112,16 +114,16 @@ def test_C5_table_when_migrated_then_is_readable_by_those_it_is_for_at_once(
     assert say("migrate", f"drop table {schema}.t, {schema}.u") == ""
 
 
-def test_C5_table_when_made_by_a_migration_then_is_the_owner_s(
-    instance: Instance, say: Say
-) -> None:
+@pytest.mark.covers("row:C5")
+def test_table_when_made_by_a_migration_then_is_the_owner_s(instance: Instance, say: Say) -> None:
     say("migrate", "create table t ()")
     owner = sql(instance, "select relowner::regrole from pg_class where relname = 't'", "books")
     say("migrate", "drop table t")
     assert owner == "owner"
 
 
-def test_C5_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all_the_same(
+@pytest.mark.covers("row:C5")
+def test_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all_the_same(
     instance: Instance, say: Say
 ) -> None:
     assert say("migrate", "set role none; create table t as select 7") == ""
@@ -130,6 +132,7 @@ def test_C5_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_
     assert seen == ["7", "7"]
 
 
+@pytest.mark.covers("row:C5")
 @pytest.mark.parametrize(
     "ddl",
     [
@@ -146,14 +149,15 @@ def test_C5_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_
     ],
 )
 @pytest.mark.parametrize("login", ["app_a", "metabase"])
-def test_C5_application_when_it_tries_ddl_then_is_refused(say: Say, login: str, ddl: str) -> None:
+def test_application_when_it_tries_ddl_then_is_refused(say: Say, login: str, ddl: str) -> None:
     say("migrate", "create table if not exists kept ()")
     said = say(login, ddl)
     assert "permission denied" in said or "must be owner" in said
 
 
+@pytest.mark.covers("S30")
 @pytest.mark.parametrize("database", ["books", "postgres", "template1"])
-def test_S30_public_when_everything_is_done_may_do_nothing(
+def test_public_when_everything_is_done_may_do_nothing(
     instance: Instance, inventory: Inventory, database: str
 ) -> None:
     query = """select has_schema_privilege('public', 'public', 'create'),
@@ -161,11 +165,13 @@ def test_S30_public_when_everything_is_done_may_do_nothing(
     assert sql(instance, query, database) == "f|f"
 
 
-def test_C5_login_of_another_database_when_it_comes_then_is_refused(say: Say) -> None:
+@pytest.mark.covers("row:C5")
+def test_login_of_another_database_when_it_comes_then_is_refused(say: Say) -> None:
     assert 'permission denied for database "postgres"' in say("app_a", "select 1", "postgres")
 
 
-def test_C6_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
+@pytest.mark.covers("row:C6")
+def test_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
     instance: Instance, inventory: Inventory
 ) -> None:
     query = "select extname, extowner::regrole from pg_extension where extname <> 'plpgsql'"
@@ -173,6 +179,7 @@ def test_C6_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
     assert found == ["pg_stat_statements|postgres", "pgcrypto|owner"]
 
 
+@pytest.mark.covers("row:C6")
 @pytest.mark.parametrize(
     ("extension", "package"),
     [
@@ -181,7 +188,7 @@ def test_C6_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
         ("no_such", "postgresql-{}-no-such"),
     ],
 )
-def test_C6_extension_when_not_installed_then_its_package_is_named(
+def test_extension_when_not_installed_then_its_package_is_named(
     instance: Instance, inventory: Inventory, extension: str, package: str
 ) -> None:
     wish = Extension(on=HERE, snapshot=snapshot(inventory), database="books", extension=extension)
@@ -190,6 +197,7 @@ def test_C6_extension_when_not_installed_then_its_package_is_named(
     assert extension not in sql(instance, "select extname from pg_extension", "books")
 
 
-def test_C7_setting_of_a_role_when_declared_then_its_sessions_have_it(say: Say) -> None:
+@pytest.mark.covers("row:C7")
+def test_setting_of_a_role_when_declared_then_its_sessions_have_it(say: Say) -> None:
     assert say("app_a", "show statement_timeout") == "30s"
     assert say("app_b", "show statement_timeout") == "0"

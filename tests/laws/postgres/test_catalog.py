@@ -232,7 +232,8 @@ def test_resource_when_one_key_is_broken_then_it_alone_is_named_and_repaired(
     assert plan(*wishes.values()) == []
 
 
-def test_F103_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_seen(
+@pytest.mark.covers("F103")
+def test_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_seen(
     instance: Instance,
 ) -> None:
     sql(instance, "create database sorted")

@@ -101,7 +101,8 @@ def test_files_when_applied_then_nothing_differs_and_nothing_is_written(
     assert run(*wishes).changed == []
 
 
-def test_C1_C7_conf_when_applied_then_the_server_says_the_same(
+@pytest.mark.covers("row:C1", "row:C7")
+def test_conf_when_applied_then_the_server_says_the_same(
     instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
 ) -> None:
     files = "select name, applied, sourceline from pg_file_settings where not applied"
@@ -143,7 +144,8 @@ def test_conf_when_its_mode_is_broken_then_it_alone_is_repaired(
     assert plan(*wishes) == []
 
 
-def test_F83_conf_when_a_setting_is_unknown_then_the_old_file_stays(
+@pytest.mark.covers("F83")
+def test_conf_when_a_setting_is_unknown_then_the_old_file_stays(
     conf: Conf, wishes: tuple[Resource, ...]
 ) -> None:
     wrong = replace(conf, overrides={**conf.overrides, "shared_bufers": "1GB"})
@@ -285,7 +287,8 @@ def test_live_settings_when_a_command_line_wins_then_it_is_named_and_left(
     assert plan(*wishes) == []
 
 
-def test_C7_F86_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
+@pytest.mark.covers("row:C7", "F86")
+def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
     instance: Instance, wishes: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter system set work_mem = '1MB'; alter system set \"DateStyle\" = 'German'")
@@ -298,7 +301,8 @@ def test_C7_F86_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
     assert shown(instance)["geqo"] == "off"
 
 
-def test_C7_F86_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
+@pytest.mark.covers("row:C7", "F86")
+def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
     instance: Instance, wishes: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter role postgres in database postgres set work_mem = '7MB'")
@@ -309,7 +313,8 @@ def test_C7_F86_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_l
     assert listed == ("role postgres in database postgres: work_mem=7MB",)
 
 
-def test_C2_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
+@pytest.mark.covers("row:C2")
+def test_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
     hba: Hba, wishes: tuple[Resource, ...]
 ) -> None:
     edit(hba.name, "s/^local .*peer$/local all all trust/")
@@ -327,7 +332,8 @@ def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
     assert tuple(sql(instance, rows).splitlines()) == HOSTILE
 
 
-def test_C2_F81_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
+@pytest.mark.covers("row:C2", "F81")
+def test_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
     hba: Hba, wishes: tuple[Resource, ...]
 ) -> None:
     peer = HbaRule("host", (ALL,), (ALL,), "peer", "10.0.0.0/8")

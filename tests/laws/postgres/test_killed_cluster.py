@@ -32,8 +32,9 @@ def cluster() -> Iterator[PostgresCluster]:
             shutil.rmtree(one) if one.is_dir() else one.unlink()
 
 
+@pytest.mark.covers("F65")
 @pytest.mark.parametrize("seconds", POINTS)
-def test_F65_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
+def test_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
     cluster: PostgresCluster, seconds: float
 ) -> None:
     data = Path(cluster.instance.data_directory)

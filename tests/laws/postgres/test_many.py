@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Tier
 from pgprovision.resources.postgres.server.instance import Instance
@@ -28,7 +30,8 @@ def inventory_text(instance: Instance) -> str:
     return f"{head}  hba:\n{hba}roles:\n{roles}databases:\n{databases}"
 
 
-def test_F91_rerun_when_there_is_much_of_everything_is_one_trip_that_finds_nothing(
+@pytest.mark.covers("F91")
+def test_rerun_when_there_is_much_of_everything_is_one_trip_that_finds_nothing(
     instance: Instance, tmp_path: Path
 ) -> None:
     folder = static(tmp_path, inventory_text(instance))

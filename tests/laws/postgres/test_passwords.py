@@ -5,6 +5,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from pgprovision.quote import conninfo, literal
 from pgprovision.resources.postgres.catalog import scram
 from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
@@ -47,7 +49,8 @@ def logins(instance: Instance, secrets: Sequence[str]) -> list[str]:
     return sql(instance, script).splitlines()
 
 
-def test_S33_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in(
+@pytest.mark.covers("S33")
+def test_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in(
     instance: Instance,
 ) -> None:
     secrets = passwords()
@@ -60,7 +63,8 @@ def test_S33_scram_roundtrip_when_we_make_the_verifier_then_the_password_logs_in
         sql(instance, "".join(f"drop role u{number};\n" for number in range(NUMBER)))
 
 
-def test_S33_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
+@pytest.mark.covers("S33")
+def test_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
     instance: Instance,
 ) -> None:
     secrets = passwords()
@@ -76,7 +80,8 @@ def test_S33_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
     assert wrong == []
 
 
-def test_B56_login_when_its_password_has_every_sign_is_proven(instance: Instance) -> None:
+@pytest.mark.covers("B56")
+def test_login_when_its_password_has_every_sign_is_proven(instance: Instance) -> None:
     secret, snapshot = Secret("".join(chr(n) for n in range(0x20, 0x7F)) + "ä"), Snapshot(instance)
     role = Role(on=HERE, snapshot=snapshot, role="signs", password=secret, login=True)
     where = f"host=127.0.0.1 port={instance.port} dbname=postgres user=signs"
@@ -91,7 +96,8 @@ def test_B56_login_when_its_password_has_every_sign_is_proven(instance: Instance
         Path(proof._note).unlink(missing_ok=True)
 
 
-def test_V17_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
+@pytest.mark.covers("V17")
+def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
     instance: Instance,
 ) -> None:
     names = ["it's", 'a"b', "two words", "back\\slash", "a=b", "ünï\u00ad", "\n$(id)`id`", "x" * 63]

@@ -20,7 +20,8 @@ def say(instance: Instance, *statements: str) -> list[Do]:
     return [anybody.sql(text, [text]) for text in statements]
 
 
-def test_F91_steps_when_on_one_database_are_said_to_one_server_process(instance: Instance) -> None:
+@pytest.mark.covers("F91")
+def test_steps_when_on_one_database_are_said_to_one_server_process(instance: Instance) -> None:
     sql(instance, "create table public.seen (at serial, pid int)")
     look = "insert into public.seen (pid) values (pg_backend_pid())"
     done: list[Do] = []
@@ -29,7 +30,8 @@ def test_F91_steps_when_on_one_database_are_said_to_one_server_process(instance:
     assert sql(instance, "select count(*), count(distinct pid) from public.seen") == "20|1"
 
 
-def test_F91_step_when_it_fails_among_others_is_named_and_none_follows(instance: Instance) -> None:
+@pytest.mark.covers("F91")
+def test_step_when_it_fails_among_others_is_named_and_none_follows(instance: Instance) -> None:
     steps = say(instance, "create role one", "create role two in role nobody", "create role three")
     done: list[Do] = []
     with pytest.raises(StepFailed) as failure:
@@ -41,7 +43,8 @@ def test_F91_step_when_it_fails_among_others_is_named_and_none_follows(instance:
     assert sql(instance, there) == "one"
 
 
-def test_F91_password_when_others_are_said_after_it_then_their_activity_is_shown(
+@pytest.mark.covers("F91")
+def test_password_when_others_are_said_after_it_then_their_activity_is_shown(
     instance: Instance,
 ) -> None:
     role = Role(on=HERE, snapshot=Snapshot(instance), role="hidden", password=Secret("p", "here"))

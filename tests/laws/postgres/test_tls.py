@@ -139,18 +139,21 @@ def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) ->
     return wishes
 
 
-def test_C3_certificate_when_applied_then_nothing_differs(wishes: Wishes) -> None:
+@pytest.mark.covers("row:C3")
+def test_certificate_when_applied_then_nothing_differs(wishes: Wishes) -> None:
     assert plan(*wishes.resources) == []
 
 
-def test_S25_client_when_it_verifies_the_server_then_gets_in_with_channel_binding(
+@pytest.mark.covers("S25")
+def test_client_when_it_verifies_the_server_then_gets_in_with_channel_binding(
     wishes: Wishes, tmp_path: Path
 ) -> None:
     ca = wishes.certificate.ca_certificate
     assert wishes.login(ca, tmp_path, more="channel_binding=require") == "in"
 
 
-def test_S26_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
+@pytest.mark.covers("S26")
+def test_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
     wishes: Wishes, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.crt").write_text(wishes.certificate.ca_certificate)
@@ -162,7 +165,8 @@ def test_S26_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
     assert good == "Certificate will not expire"
 
 
-def test_C3_certificate_when_renewal_is_due_then_sessions_survive_it(
+@pytest.mark.covers("row:C3")
+def test_certificate_when_renewal_is_due_then_sessions_survive_it(
     wishes: Wishes, tmp_path: Path
 ) -> None:
     later = wishes.at(NOW + tls.LIFE - tls.RENEW_BEFORE + timedelta(hours=1))
@@ -178,7 +182,8 @@ def test_C3_certificate_when_renewal_is_due_then_sessions_survive_it(
     assert plan(*later.resources) == []
 
 
-def test_C3_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step(
+@pytest.mark.covers("row:C3")
+def test_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step(
     wishes: Wishes, authority: tuple[Secret, str], tmp_path: Path
 ) -> None:
     old_key, old = authority
@@ -196,7 +201,8 @@ def test_C3_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_s
         assert ask(client, "select 'still in'") == "still in"
 
 
-def test_C3_authority_when_it_ends_soon_then_is_told_and_not_renewed_in_circles(
+@pytest.mark.covers("row:C3")
+def test_authority_when_it_ends_soon_then_is_told_and_not_renewed_in_circles(
     wishes: Wishes,
 ) -> None:
     last = wishes.at(NOW + tls.AUTHORITY_LIFE - timedelta(days=30))

@@ -1,4 +1,4 @@
-"""A login that was really tried, with its password and a verified server (C9, F135).
+"""A login that was really tried, with its password and a verified server.
 
 PostgreSQL tells nobody that a password works until somebody comes with it. So it is tried once
 after anything about it changed, and a note on the host says what was proven: a digest of the stored

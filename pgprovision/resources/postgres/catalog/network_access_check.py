@@ -1,4 +1,4 @@
-"""Who gets as far as what, seen from another machine of the network (C9)."""
+"""Who gets as far as what, seen from another machine of the network."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a running server's settings are, against what its file says (C7)."""
+"""What a running server's settings are, against what its file says."""
 
 import re
 from collections.abc import Iterable, Mapping
