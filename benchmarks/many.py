@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pgprovision.inventory.edit.atomic_write import write_new
-from pgprovision.inventory.edit.rewritable_secrets import password
-from pgprovision.inventory.edit.secrets import make_secrets
+from pgprovision.inventory.edit.atomic_write import create_file
+from pgprovision.inventory.edit.rewritable_secrets import random_password
+from pgprovision.inventory.edit.secrets import generate_secrets
 
 DATABASES, ROLES, LINES = 500, 2000, 5000
 
@@ -47,8 +47,8 @@ def many(folder: Path) -> None:
     for n in range(ROLES):
         file = folder / "secrets" / f"many_{n}.password"
         if not file.exists():
-            write_new(file, f"{password()}\n".encode(), 0o600)
-    make_secrets(folder)
+            create_file(file, f"{random_password()}\n".encode(), 0o600)
+    generate_secrets(folder)
 
 
 def run(folder: Path, *words: str) -> dict[str, Any]:

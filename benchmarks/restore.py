@@ -17,18 +17,18 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from pgprovision.engine.loop import converge
-from pgprovision.engine.model import Answer, Ask, Do, Resource, Tier
+from pgprovision.engine.model import Action, Answer, Probe, Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.lab.console import enter
-from pgprovision.resources.data_directory.restore import Restored
+from pgprovision.resources.data_directory.restore import RestoredDataDirectory
 from pgprovision.resources.data_directory.source import BaseBackup
 from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.laws.backup.conftest import World, booted, world
-from tests.support.backup_machine import NAME, yes
-from tests.support.postgres_machine import Silent
+from tests.support.backup_machine import MACHINE_NAME, approve_restart
+from tests.support.postgres_machine import SilentObserver
 
 __all__ = ["booted", "world"]
 pytestmark = pytest.mark.lab
@@ -51,10 +51,10 @@ class Primary:
     def __init__(self, identifier: str) -> None:
         self._answer = Answer(out=identifier.encode())
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
         return dict.fromkeys(asks, self._answer)
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError("nothing is done to the primary")
 
 
@@ -75,9 +75,9 @@ def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: Wo
     machine = world.machine
 
     def ours(resource: Resource) -> None:
-        host = Host(NAME, lambda: LocalWire(enter(machine.folder, ["sh", "-s"])))
-        targets: dict[str, Target] = {NAME: host, "primary": Primary(identifier)}
-        report = converge([Tier("bench", (resource,))], targets, yes, Silent())
+        host = Host(MACHINE_NAME, lambda: LocalWire(enter(machine.folder, ["sh", "-s"])))
+        targets: dict[str, Target] = {MACHINE_NAME: host, "primary": Primary(identifier)}
+        report = converge([Tier("bench", (resource,))], targets, approve_restart, SilentObserver())
         assert not report.failed, report.failed
         assert report.changed
 
@@ -112,12 +112,14 @@ def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: Wo
     machine.shell(f"{POSTGRES} pgbackrest --stanza=main --type=full backup")
     size = machine.shell(f"du -sm {PARENT}/main | cut -f 1")
     identifier = machine.shell(f"od -An -t u8 -N 8 {PARENT}/main/global/pg_control").strip()
-    restored = Restored(on=NAME, instance=Instance(name="ours", port=5999), stanza="main")
+    restored = RestoredDataDirectory(
+        on=MACHINE_NAME, instance=Instance(name="ours", port=5999), stanza="main"
+    )
     standby = Standby(
-        on=NAME,
+        on=MACHINE_NAME,
         instance=Instance(name="ours", port=5999),
         primary="primary",
-        seed=BaseBackup("primary", CONNINFO, "bench"),
+        data_source=BaseBackup("primary", CONNINFO, "bench"),
     )
     took: dict[str, list[float]] = {}
     pairs: list[list[tuple[str, str, Callable[[], None]]]] = [

@@ -5,14 +5,14 @@ class PgprovisionError(Exception):
     """What failed, where, what is already done, and the next command to type."""
 
     exit_code = 5
-    again = ""  # the next command, where whoever raises it knows none that is better
+    default_next = ""  # the next command, where whoever raises it knows none that is better
 
     def __init__(self, what: str, *, where: str = "", done: str = "", next: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.done = done
-        self.next = next or self.again
+        self.next = next or self.default_next
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
@@ -45,7 +45,7 @@ class Locked(PgprovisionError):
 class Unreachable(PgprovisionError):
     """A host did not answer, or is not the host it should be."""
 
-    again = "run the same command again when it answers: it looks first"
+    default_next = "run the same command again when it answers: it looks first"
 
 
 class StepFailed(PgprovisionError):
@@ -68,17 +68,17 @@ class CloudError(PgprovisionError):
     exit_code = 6
 
 
-class CloudSilent(CloudError):
+class CloudUnreachable(CloudError):
     """Hetzner's API does not answer at all. What does not need it still works."""
 
 
-class StoreError(PgprovisionError):
+class ObjectStoreError(PgprovisionError):
     """The store of the backups refused, failed or did not answer: nothing can be told of them."""
 
     exit_code = 6
 
 
-class NotSent(PgprovisionError):
+class NotificationError(PgprovisionError):
     """What was to be told to somebody could not be sent."""
 
 

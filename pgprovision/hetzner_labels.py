@@ -3,25 +3,25 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Item = Mapping[str, Any]
+ApiObject = Mapping[str, Any]
 
 
-def named(items: Iterable[Item], name: str) -> Item | None:
+def find_object(items: Iterable[ApiObject], name: str) -> ApiObject | None:
     """The one of this name; else the key of this fingerprint, or what has this id."""
-    listed = tuple(items)
-    for mark in ("name", "fingerprint", "id"):
-        for item in listed:
-            if str(item.get(mark)) == name:
+    candidates = tuple(items)
+    for key in ("name", "fingerprint", "id"):
+        for item in candidates:
+            if str(item.get(key)) == name:
                 return item
     return None
 
 
-def labels(cluster: str, node: str | None = None) -> dict[str, str]:
+def cluster_labels(cluster: str, node: str | None = None) -> dict[str, str]:
     """What everything of ours carries; servers name their node too."""
-    mine = {"managed-by": "pgprovision", "cluster": cluster}
-    return mine if node is None else {**mine, "node": node}
+    common = {"managed-by": "pgprovision", "cluster": cluster}
+    return common if node is None else {**common, "node": node}
 
 
-def is_ours(item: Item, cluster: str) -> bool:
+def has_cluster_labels(api_object: ApiObject, cluster: str) -> bool:
     """Whether it carries the cluster's labels."""
-    return labels(cluster).items() <= (item.get("labels") or {}).items()
+    return cluster_labels(cluster).items() <= (api_object.get("labels") or {}).items()

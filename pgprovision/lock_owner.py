@@ -5,11 +5,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Self
 
-FOLDER = "/var/lib/pgprovision/hold"  # lock, busy, holder, fence, pid: see transport/lock.py
+LOCK_FOLDER = "/var/lib/pgprovision/hold"  # lock, busy, holder, fence, pid: see transport/lock.py
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockOwner:
     """Who it is, from where, since when (UTC), doing what, in which run."""
 
     who: str
@@ -35,7 +35,7 @@ class Holder:
         return f"{self.who} on {self.host} since {self.since}: {self.doing} (run {self.run})"
 
 
-def number(fence: str | None) -> int | None:
+def parse_fence(fence: str | None) -> int | None:
     """The last holder's number; 0 where nobody ever was, None where it cannot be told."""
     if fence is None:
         return 0
@@ -43,14 +43,14 @@ def number(fence: str | None) -> int | None:
     return int(word) if word.isascii() and word.isdigit() else None
 
 
-def readable(holder: str | None, fence: str | None) -> bool:
+def is_parsable(owner: str | None, fence: str | None) -> bool:
     """Whether one can tell that nobody holds it once its lock is free."""
-    return number(fence) is not None and (holder is None or Holder.parse(holder) is not None)
+    return parse_fence(fence) is not None and (owner is None or LockOwner.parse(owner) is not None)
 
 
-def token(holder: str | None, fence: str | None) -> str:
+def unlock_token(owner: str | None, fence: str | None) -> str:
     """What has to be typed to take a hold away: the run's id; of a damaged record its digest."""
-    known = Holder.parse(holder)
-    if known and readable(holder, fence):
-        return known.run
-    return hashlib.sha256(f"{holder}\n{fence}".encode()).hexdigest()[:12]
+    parsed = LockOwner.parse(owner)
+    if parsed and is_parsable(owner, fence):
+        return parsed.run
+    return hashlib.sha256(f"{owner}\n{fence}".encode()).hexdigest()[:12]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredObject:
     """One object. `modified`: when the store took it, by its own clock."""
 
     key: str
@@ -13,10 +13,10 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Listing:
+class ObjectListing:
     """Objects below a prefix. `folders`: the next part of longer keys, where only one level was
-    asked for. `whole` false: there are more objects than were asked for."""
+    asked for. `complete` false: there are more objects than were asked for."""
 
-    objects: tuple[Stored, ...] = ()
+    objects: tuple[StoredObject, ...] = ()
     folders: tuple[str, ...] = ()
-    whole: bool = True
+    complete: bool = True

@@ -5,7 +5,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 
 
-def folder_of(name: str) -> Path:
+def packaged_folder(name: str) -> Path:
     """One of them: inside the package, or the checkout's own where an editable install
     has no packaged copy."""
     packaged = _PACKAGE / f"_{name}"

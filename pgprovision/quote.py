@@ -73,16 +73,16 @@ def pgpass(value: str) -> str:
     return value.replace("\\", "\\\\").replace(":", "\\:")
 
 
-def unit(*words: str) -> str:
+def systemd_exec(*words: str) -> str:
     """Words as a command line of a systemd unit, which expands % and $ and knows quotes.
 
     >>> unit("/bin/echo", "100% of $HOME", 'a "b"')
     '/bin/echo "100%% of $$HOME" "a \\\\"b\\\\""'
     """
-    return " ".join(map(_unit_word, words))
+    return " ".join(map(_systemd_exec_word, words))
 
 
-def _unit_word(word: str) -> str:
+def _systemd_exec_word(word: str) -> str:
     if "\n" in word or "\0" in word:
         raise InventoryError(f"a unit's command is one line of text: {word!r}")
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")

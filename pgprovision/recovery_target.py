@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from pgprovision.errors import InventoryError
 
-Kind = Literal["end", "time", "lsn", "xid", "name"]
-EXAMPLE = "2026-11-29 03:00+01:00, or 2026-11-29 03:00 Europe/Berlin"
-XIDS = 1 << 64  # with the epoch, as pg_current_xact_id() tells them
+TargetKind = Literal["end", "time", "lsn", "xid", "name"]
+TIME_EXAMPLE = "2026-11-29 03:00+01:00, or 2026-11-29 03:00 Europe/Berlin"
+XID_LIMIT = 1 << 64  # with the epoch, as pg_current_xact_id() tells them
 FIRST_XID = 3  # the ones before are PostgreSQL's own
 NAME_BYTES = 63  # pg_create_restore_point takes no longer one
 _TIME = re.compile(
@@ -20,33 +20,33 @@ _TIME = re.compile(
 
 
 @dataclass(frozen=True)
-class Target:
+class RecoveryTarget:
     """A point in a cluster's history. `value`: a time in UTC as ISO 8601, an LSN, a transaction id,
     the name of a restore point; none for the end of the WAL. `inclusive` false: right before it.
     `timeline` 0: the newest. `backup`: the label of the backup to begin with; none: the right one.
     """
 
-    kind: Kind = "end"
+    kind: TargetKind = "end"
     value: str = ""
     inclusive: bool = True
     timeline: int = 0
     backup: str = ""
 
     @property
-    def moment(self) -> datetime:
+    def target_time(self) -> datetime:
         """Of a time target."""
         return datetime.fromisoformat(self.value)
 
-    def settings(self) -> dict[str, str]:
+    def recovery_settings(self) -> dict[str, str]:
         """PostgreSQL's recovery settings. The unused targets come first, empty: what somebody's
         ALTER SYSTEM left in a backup would be a second target, which PostgreSQL refuses."""
         kinds = ("time", "lsn", "xid", "name")
-        found = {"recovery_target": ""}
-        found |= {f"recovery_target_{kind}": "" for kind in kinds if kind != self.kind}
+        settings = {"recovery_target": ""}
+        settings |= {f"recovery_target_{kind}": "" for kind in kinds if kind != self.kind}
         if self.kind in kinds:
-            found[f"recovery_target_{self.kind}"] = self.value
-        found["recovery_target_inclusive"] = "on" if self.inclusive else "off"
-        return found
+            settings[f"recovery_target_{self.kind}"] = self.value
+        settings["recovery_target_inclusive"] = "on" if self.inclusive else "off"
+        return settings
 
     def __str__(self) -> str:
         words = "the end of the WAL" if self.kind == "end" else f"{self.kind} {self.value}"
@@ -54,29 +54,29 @@ class Target:
         return before + words + (f" on timeline {self.timeline}" if self.timeline else "")
 
 
-END = Target()
+END_OF_WAL = RecoveryTarget()
 
 
-def at_time(text: str) -> str:
+def parse_time(text: str) -> str:
     """A time with its zone, in UTC. Raises ValueError, with what was expected, where it has no
     zone, or is a local time that the clocks skip or show twice."""
-    found = _TIME.fullmatch(text.strip())
-    if not found:
-        raise ValueError(f"expected a time with a zone: {EXAMPLE}")
-    local, zone = found[1].replace(",", "."), found[2]
+    match = _TIME.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"expected a time with a zone: {TIME_EXAMPLE}")
+    local, zone = match[1].replace(",", "."), match[2]
     try:
         naive = datetime.fromisoformat(local)
         if zone is None:
-            raise ValueError(f"it has no zone, and clocks differ; expected {EXAMPLE}")
+            raise ValueError(f"it has no zone, and clocks differ; expected {TIME_EXAMPLE}")
         if zone == "Z" or zone[0] in "+-":
             aware = datetime.fromisoformat(f"{local}{_offset(zone)}")
         else:
             aware = _in_zone(naive, zone)
         return aware.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError) as wrong:
-        if EXAMPLE in str(wrong) or "clocks" in str(wrong):
+    except (ValueError, OverflowError) as error:
+        if TIME_EXAMPLE in str(error) or "clocks" in str(error):
             raise
-        raise ValueError(f"{wrong}; expected {EXAMPLE}") from None
+        raise ValueError(f"{error}; expected {TIME_EXAMPLE}") from None
 
 
 def _offset(zone: str) -> str:
@@ -89,15 +89,15 @@ def _offset(zone: str) -> str:
 
 def _in_zone(naive: datetime, zone: str) -> datetime:
     try:
-        known = ZoneInfo(zone)
+        timezone = ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"no time zone is called {zone}; expected {EXAMPLE}") from None
-    first = naive.replace(tzinfo=known, fold=0)
-    second = naive.replace(tzinfo=known, fold=1)
+        raise ValueError(f"no time zone is called {zone}; expected {TIME_EXAMPLE}") from None
+    first = naive.replace(tzinfo=timezone, fold=0)
+    second = naive.replace(tzinfo=timezone, fold=1)
     if first.utcoffset() == second.utcoffset():
         return first
-    readings = [_spelled(naive, reading.utcoffset()) for reading in (first, second)]
-    back = first.astimezone(UTC).astimezone(known).replace(tzinfo=None)
+    readings = [_with_offset(naive, reading.utcoffset()) for reading in (first, second)]
+    back = first.astimezone(UTC).astimezone(timezone).replace(tzinfo=None)
     if back != naive:
         raise ValueError(f"the clocks of {zone} skip {naive}; expected {' or '.join(readings)}")
     raise ValueError(
@@ -105,56 +105,56 @@ def _in_zone(naive: datetime, zone: str) -> datetime:
     )
 
 
-def _spelled(naive: datetime, offset: timedelta | None) -> str:
+def _with_offset(naive: datetime, offset: timedelta | None) -> str:
     shift = offset or timedelta()
     sign, minutes = "-" if shift < timedelta() else "+", abs(int(shift.total_seconds())) // 60
     return f"{naive}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def at_lsn(text: str) -> str:
+def parse_lsn(text: str) -> str:
     """An LSN. Raises ValueError."""
     if not re.fullmatch(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}", text):
         raise ValueError("expected an LSN as 0/3000060")
     return text
 
 
-def at_xid(text: str) -> str:
+def parse_xid(text: str) -> str:
     """A transaction id. Raises ValueError."""
-    if not re.fullmatch(r"[0-9]{1,20}", text) or not FIRST_XID <= int(text) < XIDS:
+    if not re.fullmatch(r"[0-9]{1,20}", text) or not FIRST_XID <= int(text) < XID_LIMIT:
         raise ValueError("expected a transaction id, a number as 74512")
     return text
 
 
-def at_name(text: str) -> str:
+def parse_restore_point(text: str) -> str:
     """The name of a restore point. Raises ValueError."""
     if not text or not text.isprintable() or len(text.encode()) > NAME_BYTES:
         raise ValueError("expected what pg_create_restore_point was given")
     return text
 
 
-READ = {"time": at_time, "lsn": at_lsn, "xid": at_xid, "name": at_name}
+PARSERS = {"time": parse_time, "lsn": parse_lsn, "xid": parse_xid, "name": parse_restore_point}
 
 
-def target(
-    wishes: dict[Kind, str], *, inclusive: bool = True, timeline: int = 0, backup: str = ""
-) -> Target:
+def recovery_target(
+    options: dict[TargetKind, str], *, inclusive: bool = True, timeline: int = 0, backup: str = ""
+) -> RecoveryTarget:
     """What was asked for, empty texts being nothing. Raises InventoryError."""
-    given = {kind: text for kind, text in wishes.items() if text}
+    given = {kind: text for kind, text in options.items() if text}
     if len(given) > 1:
         names = " and ".join(f"--{kind}" for kind in given)
-        raise InventoryError(f"{names} are two targets; expected one of them", done=UNTOUCHED)
+        raise InventoryError(f"{names} are two targets; expected one of them", done=NOTHING_CHANGED)
     for kind, text in given.items():
         try:
-            return Target(kind, READ[kind](text), inclusive, timeline, backup)
-        except ValueError as wrong:
-            raise InventoryError(f"--{kind}: {text!r}: {wrong}", done=UNTOUCHED) from None
+            return RecoveryTarget(kind, PARSERS[kind](text), inclusive, timeline, backup)
+        except ValueError as error:
+            raise InventoryError(f"--{kind}: {text!r}: {error}", done=NOTHING_CHANGED) from None
     if not inclusive:
         raise InventoryError(
             "there is nothing to stop right before; expected --exclusive beside --time, --lsn,"
             " --xid or --name",
-            done=UNTOUCHED,
+            done=NOTHING_CHANGED,
         )
-    return Target("end", "", True, timeline, backup)
+    return RecoveryTarget("end", "", True, timeline, backup)
 
 
-UNTOUCHED = "nothing was touched"
+NOTHING_CHANGED = "nothing was touched"

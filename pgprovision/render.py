@@ -13,13 +13,13 @@ from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
 from pgprovision import quote
 from pgprovision.errors import InventoryError
-from pgprovision.package_data import folder_of
+from pgprovision.package_data import packaged_folder
 from pgprovision.secret import Secret
 
 
-def shipped() -> Path:
+def packaged_templates() -> Path:
     """The folder of our own templates."""
-    return folder_of("templates")
+    return packaged_folder("templates")
 
 
 def render(template: str, folder: Path | None = None, **values: object) -> str:
@@ -36,16 +36,16 @@ def render_secret(template: str, folder: Path | None = None, **values: object) -
 
 
 def _render(template: str, folder: Path | None, values: dict[str, object], reveal: bool) -> str:
-    own = folder / "templates" if folder else None
-    with _complaining(template, own):
-        return _environment(own, reveal).get_template(template).render(values)
+    overrides = folder / "templates" if folder else None
+    with _with_template_errors(template, overrides):
+        return _environment(overrides, reveal).get_template(template).render(values)
 
 
 @cache
-def _environment(own: Path | None, reveal: bool) -> Environment:
+def _environment(overrides: Path | None, reveal: bool) -> Environment:
     show = _reveal if reveal else _refuse
     environment = Environment(
-        loader=FileSystemLoader([*([own] if own else []), shipped()]),
+        loader=FileSystemLoader([*([overrides] if overrides else []), packaged_templates()]),
         undefined=StrictUndefined,
         autoescape=False,  # no HTML here; each language has a quoting filter of its own
         finalize=show,
@@ -75,26 +75,26 @@ def _reveal(value: object) -> object:
 
 
 @contextmanager
-def _complaining(template: str, own: Path | None) -> Iterator[None]:
-    places = f"{own} or {shipped()}" if own else str(shipped())
+def _with_template_errors(template: str, overrides: Path | None) -> Iterator[None]:
+    places = f"{overrides} or {packaged_templates()}" if overrides else str(packaged_templates())
     try:
         yield
-    except TemplateNotFound as wrong:
-        raise InventoryError(f"no template {wrong.name} in {places}", where=template) from None
-    except TemplateSyntaxError as wrong:
-        where = f"{wrong.filename or template}:{wrong.lineno}"
-        raise InventoryError(f"not a template: {wrong.message}", where=where) from None
-    except InventoryError as wrong:
-        raise InventoryError(wrong.what, where=_line(template, wrong)) from None
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as wrong:
+    except TemplateNotFound as error:
+        raise InventoryError(f"no template {error.name} in {places}", where=template) from None
+    except TemplateSyntaxError as error:
+        where = f"{error.filename or template}:{error.lineno}"
+        raise InventoryError(f"not a template: {error.message}", where=where) from None
+    except InventoryError as error:
+        raise InventoryError(error.what, where=_line(template, error)) from None
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise InventoryError(
-            f"cannot be rendered: {type(wrong).__name__}: {wrong}", where=_line(template, wrong)
+            f"cannot be rendered: {type(error).__name__}: {error}", where=_line(template, error)
         ) from None
 
 
-def _line(template: str, wrong: BaseException) -> str:
+def _line(template: str, error: BaseException) -> str:
     """`FILE:LINE` of the template where it failed, as jinja2's traceback knows it."""
-    trace = wrong.__traceback__
+    trace = error.__traceback__
     where = template
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)

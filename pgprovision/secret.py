@@ -12,15 +12,15 @@ _PLAIN = str.maketrans("<>\n", "   ")  # so that its end is found again
 
 class Secret:
     """Text nobody may see, where it came from (`source`, for messages), and the same text as
-    people may see it: `shown`, with `<secret: SOURCE>` in each secret's place.
+    people may see it: `redacted`, with `<secret: SOURCE>` in each secret's place.
     """
 
-    __slots__ = ("__text", "shown", "source")
+    __slots__ = ("__text", "redacted", "source")
 
-    def __init__(self, text: str, source: str = "", shown: str = "") -> None:
+    def __init__(self, text: str, source: str = "", redacted: str = "") -> None:
         self.__text = text
         self.source = source
-        self.shown = shown or f"<secret: {source.translate(_PLAIN)}>"
+        self.redacted = redacted or f"<secret: {source.translate(_PLAIN)}>"
 
     def reveal(self) -> bytes:
         """The bytes themselves. Only for a host's stdin or a derived verifier."""
@@ -30,10 +30,10 @@ class Secret:
         """The text itself, to build another secret from it."""
         return self.__text
 
-    def map(self, template: str) -> "Secret":
+    def embed_in(self, template: str) -> "Secret":
         """A secret text that holds this one, at `{}`."""
-        shown = template.replace("{}", self.shown)
-        return Secret(template.replace("{}", self.__text), self.source, shown)
+        redacted = template.replace("{}", self.redacted)
+        return Secret(template.replace("{}", self.__text), self.source, redacted)
 
     def __repr__(self) -> str:
         return "***"

@@ -6,16 +6,16 @@ from decimal import Decimal
 
 from pgprovision.engine.model import State
 from pgprovision.errors import CloudError
-from pgprovision.hetzner_labels import Item
+from pgprovision.hetzner_labels import ApiObject
 
-AGAIN = (
+NEXT_IF_UNAVAILABLE = (
     "change server_type, image, or the location within the network's zone, and run again: "
     "it goes on from what exists"
 )
 
 
 @dataclass(frozen=True)
-class Wish:
+class ServerRequest:
     """A server that is to be made. `zone` is its network's."""
 
     node: str
@@ -26,7 +26,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Offer:
+class ServerOffer:
     """A server as it can be had now. Memory and disk in GB; `price` a month without VAT, the
     public IPv4 address in it."""
 
@@ -45,7 +45,7 @@ class Offer:
         old = " (deprecated)" if self.deprecated else ""
         size = f"{self.cores} vCPU, {self.memory:g} GB, {self.disk} GB disk"
         what = f"{self.node}: {self.server_type}{old} in {self.location}, {size}, {self.image}"
-        return f"{what}: {money(self.price, self.currency)}"
+        return f"{what}: {format_monthly_price(self.price, self.currency)}"
 
     def as_json(self) -> State:
         return {**asdict(self), "price": float(self.price)}
@@ -56,116 +56,129 @@ class Quote:
     """All servers that are to be made: those that can be had, and why the others cannot (there
     `where` is the node)."""
 
-    offers: tuple[Offer, ...] = ()
-    refusals: tuple[CloudError, ...] = ()
+    offers: tuple[ServerOffer, ...] = ()
+    unavailable: tuple[CloudError, ...] = ()
 
     @property
     def total(self) -> str:
         """What they cost together; empty where there are none."""
         if not self.offers:
             return ""
-        return money(sum(o.price for o in self.offers), self.offers[0].currency)
+        return format_monthly_price(sum(o.price for o in self.offers), self.offers[0].currency)
 
     def as_json(self) -> list[State]:
-        lacking: list[State] = [
-            {"node": error.where, "refused": error.what} for error in self.refusals
+        refused: list[State] = [
+            {"node": error.where, "refused": error.what} for error in self.unavailable
         ]
-        return [*(offer.as_json() for offer in self.offers), *lacking]
+        return [*(offer.as_json() for offer in self.offers), *refused]
 
-    def check(self) -> None:
+    def raise_if_unavailable(self) -> None:
         """Raises CloudError where one of them cannot be had."""
-        if len(self.refusals) == 1:
-            raise self.refusals[0]
-        if self.refusals:
-            raise CloudError("\n".join(map(str, self.refusals)))
+        if len(self.unavailable) == 1:
+            raise self.unavailable[0]
+        if self.unavailable:
+            raise CloudError("\n".join(map(str, self.unavailable)))
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ServerCatalog:
     """The lists of server types, images and locations, and the account's prices."""
 
-    types: tuple[Item, ...]
-    images: tuple[Item, ...]
-    locations: tuple[Item, ...]
-    pricing: Item
+    types: tuple[ApiObject, ...]
+    images: tuple[ApiObject, ...]
+    locations: tuple[ApiObject, ...]
+    pricing: ApiObject
 
-    def quote(self, wishes: Iterable[Wish]) -> Quote:
+    def quote(self, server_requests: Iterable[ServerRequest]) -> Quote:
         """What each of them will be, and its price."""
-        offers, refusals = list[Offer](), list[CloudError]()
-        for wish in wishes:
+        offers, unavailable = list[ServerOffer](), list[CloudError]()
+        for request in server_requests:
             try:
-                offers.append(self.offer(wish))
+                offers.append(self.offer(request))
             except CloudError as refusal:
-                refusals.append(refusal)
-        return Quote(tuple(offers), tuple(refusals))
+                unavailable.append(refusal)
+        return Quote(tuple(offers), tuple(unavailable))
 
-    def offer(self, wish: Wish) -> Offer:
+    def offer(self, request: ServerRequest) -> ServerOffer:
         """What it will be, and its price. Raises CloudError for what cannot be had now."""
-        place = self._place(wish)
-        kind = next((t for t in self.types if t["name"] == wish.server_type), None)
+        place = self._check_location(request)
+        kind = next((t for t in self.types if t["name"] == request.server_type), None)
         if kind is None:
-            raise _cannot(wish, f"there is no server type {wish.server_type}", self._instead(wish))
-        stock = _stock(kind, wish.location)
-        if stock is None or not stock["available"]:
-            why = "is not sold" if stock is None else "is sold out"
-            raise _cannot(wish, f"{wish.server_type} {why} in {place}", self._instead(wish))
-        self._image(wish, kind["architecture"])
-        return Offer(
-            node=wish.node,
-            server_type=wish.server_type,
-            location=wish.location,
-            image=wish.image,
+            raise _unavailable_error(
+                request,
+                f"there is no server type {request.server_type}",
+                self._alternatives(request),
+            )
+        entry = _location_entry(kind, request.location)
+        if entry is None or not entry["available"]:
+            why = "is not sold" if entry is None else "is sold out"
+            raise _unavailable_error(
+                request, f"{request.server_type} {why} in {place}", self._alternatives(request)
+            )
+        self._check_image(request, kind["architecture"])
+        return ServerOffer(
+            node=request.node,
+            server_type=request.server_type,
+            location=request.location,
+            image=request.image,
             cores=kind["cores"],
             memory=float(kind["memory"]),
             disk=kind["disk"],
-            price=monthly(kind["prices"], wish.location) + self._address(wish.location),
+            price=monthly_price(kind["prices"], request.location)
+            + self._ipv4_price(request.location),
             currency=self.pricing["currency"],
-            deprecated=bool(stock.get("deprecation")),
+            deprecated=bool(entry.get("deprecation")),
         )
 
-    def _place(self, wish: Wish) -> str:
-        found = next((p for p in self.locations if p["name"] == wish.location), None)
-        names = ", ".join(p["name"] for p in self.locations if p["network_zone"] == wish.zone)
+    def _check_location(self, request: ServerRequest) -> str:
+        found = next((p for p in self.locations if p["name"] == request.location), None)
+        names = ", ".join(p["name"] for p in self.locations if p["network_zone"] == request.zone)
         if found is None:
-            raise _cannot(wish, f"there is no location {wish.location}", f"in {wish.zone}: {names}")
-        if found["network_zone"] != wish.zone:
-            raise _cannot(
-                wish,
-                f"{wish.location} is in zone {found['network_zone']}, its network in {wish.zone}",
-                f"in {wish.zone}: {names}",
+            raise _unavailable_error(
+                request, f"there is no location {request.location}", f"in {request.zone}: {names}"
             )
-        return wish.location
+        if found["network_zone"] != request.zone:
+            raise _unavailable_error(
+                request,
+                f"{request.location} is in zone {found['network_zone']}, its network in {request.zone}",
+                f"in {request.zone}: {names}",
+            )
+        return request.location
 
-    def _image(self, wish: Wish, architecture: str) -> None:
-        fit = [i for i in self.images if i["architecture"] == architecture]
-        ready = {i["name"] for i in fit if i["status"] == "available" and i["name"]}
-        if wish.image not in ready:
-            names = ", ".join(sorted(ready))
-            raise _cannot(wish, f"there is no image {wish.image} for {architecture}", names)
+    def _check_image(self, request: ServerRequest, architecture: str) -> None:
+        matching = [i for i in self.images if i["architecture"] == architecture]
+        image_names = {i["name"] for i in matching if i["status"] == "available" and i["name"]}
+        if request.image not in image_names:
+            names = ", ".join(sorted(image_names))
+            raise _unavailable_error(
+                request, f"there is no image {request.image} for {architecture}", names
+            )
 
-    def _instead(self, wish: Wish) -> str:
-        return alternatives(self.types, wish.server_type, wish.location)
+    def _alternatives(self, request: ServerRequest) -> str:
+        return alternatives(self.types, request.server_type, request.location)
 
-    def _address(self, location: str) -> Decimal:
+    def _ipv4_price(self, location: str) -> Decimal:
         kinds = self.pricing["primary_ips"]
-        return next((monthly(k["prices"], location) for k in kinds if k["type"] == "ipv4"), _FREE)
+        return next(
+            (monthly_price(k["prices"], location) for k in kinds if k["type"] == "ipv4"), _FREE
+        )
 
 
-def alternatives(types: Iterable[Item], server_type: str, location: str) -> str:
+def alternatives(types: Iterable[ApiObject], server_type: str, location: str) -> str:
     """Where else this type can be had now, and what else here."""
-    shelf = tuple(types)
-    wished = next((t for t in shelf if t["name"] == server_type), None)
-    elsewhere = [p["name"] for p in wished["locations"] if p["available"]] if wished else []
-    here = [
+    known_types = tuple(types)
+    requested = next((t for t in known_types if t["name"] == server_type), None)
+    elsewhere = [p["name"] for p in requested["locations"] if p["available"]] if requested else []
+    in_location = [
         t["name"]
-        for t in shelf
+        for t in known_types
         if t["name"] != server_type
-        and (wished is None or t["cpu_type"] == wished["cpu_type"])
-        and (wished is None or t["architecture"] == wished["architecture"])
-        and available(t, location)
+        and (requested is None or t["cpu_type"] == requested["cpu_type"])
+        and (requested is None or t["architecture"] == requested["architecture"])
+        and is_available(t, location)
     ]
     return (
-        f"available now in {location}: {', '.join(here) or 'nothing like it'}; "
+        f"available now in {location}: {', '.join(in_location) or 'nothing like it'}; "
         f"{server_type} available now in: {', '.join(elsewhere) or 'no location'}"
     )
 
@@ -173,28 +186,31 @@ def alternatives(types: Iterable[Item], server_type: str, location: str) -> str:
 _FREE = Decimal()
 
 
-def monthly(prices: Iterable[Item], location: str) -> Decimal:
+def monthly_price(prices: Iterable[ApiObject], location: str) -> Decimal:
     """A month's price there without VAT; nothing where none is named."""
     net = (price["price_monthly"]["net"] for price in prices if price["location"] == location)
     return Decimal(next(net, "0"))
 
 
-def money(amount: Decimal | int, currency: str) -> str:
+def format_monthly_price(amount: Decimal | int, currency: str) -> str:
     """43.50 EUR a month."""
     return f"{amount:.2f} {currency} a month"
 
 
-def available(kind: Item, location: str) -> bool:
+def is_available(kind: ApiObject, location: str) -> bool:
     """Whether a server type can be had there now."""
-    stock = _stock(kind, location)
-    return stock is not None and bool(stock["available"])
+    entry = _location_entry(kind, location)
+    return entry is not None and bool(entry["available"])
 
 
-def _stock(kind: Item, location: str) -> Item | None:
+def _location_entry(kind: ApiObject, location: str) -> ApiObject | None:
     return next((p for p in kind["locations"] if p["name"] == location), None)
 
 
-def _cannot(wish: Wish, what: str, instead: str) -> CloudError:
+def _unavailable_error(request: ServerRequest, what: str, hint: str) -> CloudError:
     return CloudError(
-        f"{what}; {instead}", where=wish.node, done="nothing; what exists is kept", next=AGAIN
+        f"{what}; {hint}",
+        where=request.node,
+        done="nothing; what exists is kept",
+        next=NEXT_IF_UNAVAILABLE,
     )

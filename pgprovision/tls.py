@@ -18,11 +18,11 @@ from pgprovision.secret import Secret
 if TYPE_CHECKING:
     from cryptography import x509
 
-AUTHORITY_LIFE = timedelta(days=3650)
-LIFE = timedelta(days=365)
+AUTHORITY_LIFETIME = timedelta(days=3650)
+CERTIFICATE_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=60)
 RENEW_AUTHORITY_BEFORE = timedelta(days=365)  # every client has to be given the new one
-SKEW = timedelta(hours=1)  # a node's clock may be behind ours
+CLOCK_SKEW = timedelta(hours=1)  # a node's clock may be behind ours
 
 
 def new_authority(cluster: str, now: datetime) -> tuple[Secret, str]:
@@ -41,8 +41,8 @@ def new_authority(cluster: str, now: datetime) -> tuple[Secret, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - SKEW)
-        .not_valid_after(now + AUTHORITY_LIFE)
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(_usage(sign=True), critical=True)
@@ -56,7 +56,7 @@ def new_authority(cluster: str, now: datetime) -> tuple[Secret, str]:
     return Secret(pem.decode(), "cluster CA key"), _pem(certificate)
 
 
-def signer(ca_key: Secret, bundle: str) -> "x509.Certificate":
+def signing_certificate(ca_key: Secret, bundle: str) -> "x509.Certificate":
     """The certificate in the bundle that belongs to the key. Raises InventoryError."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -71,17 +71,19 @@ def signer(ca_key: Secret, bundle: str) -> "x509.Certificate":
     )
 
 
-def without_others(ca_key: Secret, bundle: str) -> str:
+def only_signing_certificate(ca_key: Secret, bundle: str) -> str:
     """The bundle with nothing but the key's own certificate."""
-    return _pem(signer(ca_key, bundle))
+    return _pem(signing_certificate(ca_key, bundle))
 
 
-def end_of_authority(ca_key: Secret, bundle: str) -> datetime:
+def authority_expiry(ca_key: Secret, bundle: str) -> datetime:
     """When the one that signs ends."""
-    return signer(ca_key, bundle).not_valid_after_utc
+    return signing_certificate(ca_key, bundle).not_valid_after_utc
 
 
-def sign(ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now: datetime) -> str:
+def issue_server_certificate(
+    ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now: datetime
+) -> str:
     """A server certificate for this public key; `names` are host names and IP addresses."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -89,7 +91,7 @@ def sign(ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     key = serialization.load_pem_private_key(ca_key.reveal(), None)
-    authority = signer(ca_key, bundle)
+    authority = signing_certificate(ca_key, bundle)
     server_key = serialization.load_pem_public_key(public_key.encode())
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert isinstance(server_key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)  # ours, or theirs
@@ -98,14 +100,14 @@ def sign(ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now
             f"the authority ended on {authority.not_valid_after_utc:%Y-%m-%d}",
             next="pgprovision ca renew",
         )
-    end = min(now + LIFE, authority.not_valid_after_utc)
+    end = min(now + CERTIFICATE_LIFETIME, authority.not_valid_after_utc)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0][:64])]))
         .issuer_name(authority.subject)
         .public_key(server_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(max(now - SKEW, authority.not_valid_before_utc))
+        .not_valid_before(max(now - CLOCK_SKEW, authority.not_valid_before_utc))
         .not_valid_after(end)
         .add_extension(x509.SubjectAlternativeName([_name(n) for n in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -119,7 +121,7 @@ def sign(ca_key: Secret, bundle: str, public_key: str, names: Sequence[str], now
     return _pem(certificate)
 
 
-def describe(
+def inspect_certificate(
     certificate: str, ca_key: Secret, bundle: str
 ) -> tuple[bool, tuple[str, ...], tuple[datetime, datetime], str]:
     """Of a certificate: issued by this authority, its names, from when to when it holds, its public
@@ -128,23 +130,23 @@ def describe(
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import serialization
 
-    found = x509.load_pem_x509_certificate(certificate.encode())
-    authority = signer(ca_key, bundle)
+    parsed = x509.load_pem_x509_certificate(certificate.encode())
+    authority = signing_certificate(ca_key, bundle)
     try:
-        found.verify_directly_issued_by(authority)
-        ours = True
+        parsed.verify_directly_issued_by(authority)
+        issued_by_authority = True
     except (InvalidSignature, ValueError, TypeError):
-        ours = False
+        issued_by_authority = False
     try:
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        listed = tuple(str(name.value) for name in names)
+        names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        subject_names = tuple(str(name.value) for name in names)
     except x509.ExtensionNotFound:
-        listed = ()
-    public = found.public_key().public_bytes(
+        subject_names = ()
+    public = parsed.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    holds = (found.not_valid_before_utc, found.not_valid_after_utc)
-    return ours, listed, holds, public.decode()
+    validity = (parsed.not_valid_before_utc, parsed.not_valid_after_utc)
+    return issued_by_authority, subject_names, validity, public.decode()
 
 
 def _name(name: str) -> "x509.GeneralName":

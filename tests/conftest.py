@@ -12,8 +12,8 @@ from tests.support.covers import (
     pytest_configure,
     pytest_make_collect_report,
 )
-from tests.support.hetzner_simulator import Simulator, simulator
-from tests.support.temporary_lab import Login, temporary_lab, why_not
+from tests.support.hetzner_simulator import HetznerSimulator, serve_simulator
+from tests.support.temporary_lab import SshLogin, missing_prerequisite, temporary_lab
 
 __all__ = [  # hooks
     "pytest_addoption",
@@ -24,16 +24,16 @@ __all__ = [  # hooks
 
 
 @pytest.fixture
-def sim(tmp_path: Path) -> Iterator[Simulator]:
+def sim(tmp_path: Path) -> Iterator[HetznerSimulator]:
     """A Hetzner API of the test's own, with machines that exist only in memory."""
-    with simulator(tmp_path / "cloud") as running:
+    with serve_simulator(tmp_path / "cloud") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """A lab with real machines, one per test process."""
-    if reason := why_not():
+    if reason := missing_prerequisite():
         pytest.skip(reason)
     with temporary_lab() as running:
         yield running
@@ -42,15 +42,15 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def job_lab() -> Iterator[Lab]:
     """Another one, for whole clusters: those who count what their lab has stay alone."""
-    if reason := why_not():
+    if reason := missing_prerequisite():
         pytest.skip(reason)
     with temporary_lab("-job") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def login(tmp_path_factory: pytest.TempPathFactory) -> Login:
+def login(tmp_path_factory: pytest.TempPathFactory) -> SshLogin:
     """The key pair the tests' machines know."""
-    made = Login(tmp_path_factory.mktemp("login"))
-    made.public_key()
-    return made
+    ssh_login = SshLogin(tmp_path_factory.mktemp("login"))
+    ssh_login.public_key()
+    return ssh_login

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import select
+from pgprovision.cli.converge import select_nodes
 from pgprovision.cli.options import Json, Options
-from pgprovision.engine.model import Answer, Ask, Tier
+from pgprovision.engine.model import Answer, Probe, Tier
 from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import typing_of
+from pgprovision.run.approval import confirmation_prompt
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
@@ -37,38 +37,38 @@ def adopt(
     `up` would change.
     """
     from pgprovision.operations import adopt as operation
-    from pgprovision.run.approval import confirmed
+    from pgprovision.run.approval import confirmed_by_name
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    node = next((node for node in select(inventory, "all") if node.name == name), None)
+    node = next((node for node in select_nodes(inventory, "all") if node.name == name), None)
     if node is None:
         names = ", ".join(node.name for node in inventory.nodes)
         raise InventoryError(f"no node is called {name!r}", next=f"one of: {names}")
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        seen = _look(targets, name, operation.asks(inventory))
-        sight = operation.read(inventory, seen)
-        report.say_aside(f"{name}, as it is:")
-        for word, what in operation.described(inventory, node, sight):
-            report.say_aside(f"  {word:<18} {what}")
+        seen = _probe_node(targets, name, operation.probes(inventory))
+        sight = operation.parse(inventory, seen)
+        report.print_note(f"{name}, as it is:")
+        for word, what in operation.description(inventory, node, sight):
+            report.print_note(f"  {word:<18} {what}")
         primary = None
         if not node.is_primary:
-            there = _look(targets, inventory.primary.name, operation.asks(inventory))
-            primary = operation.read(inventory, there).identifier
+            there = _probe_node(targets, inventory.primary.name, operation.probes(inventory))
+            primary = operation.parse(inventory, there).identifier
         operation.check(inventory, node, sight, primary)
         return operation.tiers(inventory, node)
 
-    typed = typing_of(f"Type {name} to take this machine as {name}", confirm)
-    approve = confirmed(name, typed, "the node's")
+    typed = confirmation_prompt(f"Type {name} to take this machine as {name}", confirm)
+    approve = confirmed_by_name(name, typed, "the node's")
     code = run("adopt", inventory, wishes, approve, json=json, wait=options.wait)
     if not json:
-        report.say("next: pgprovision plan")
+        report.print_line("next: pgprovision plan")
     return code
 
 
-def _look(targets: "Targets", name: str, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
-    seen = targets[name].look(asks)
-    if not isinstance(seen, Mapping):
+def _probe_node(targets: "Targets", name: str, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
+    answers = targets[name].observe(probes)
+    if not isinstance(answers, Mapping):
         raise Unreachable("there is no machine yet, or it is still booting", where=name)
-    return seen
+    return answers

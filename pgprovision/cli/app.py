@@ -97,10 +97,10 @@ def run() -> int:
         code = app(standalone_mode=False)
         return code if isinstance(code, int) else 0
     except PgprovisionError as error:
-        report.say_error(str(error))
+        report.print_error(str(error))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        report.say_error("interrupted; nothing was touched")
+        report.print_error("interrupted; nothing was touched")
         return INTERRUPTED
     except typer.Exit as end:
         return end.exit_code
@@ -122,7 +122,7 @@ def _unexpected(error: Exception) -> int:
 
     with NamedTemporaryFile("w", prefix="pgprovision-crash-", suffix=".txt", delete=False) as crash:
         crash.writelines(format_exception(error))
-    report.say_error(
+    report.print_error(
         f"a fault of pgprovision's own: {type(error).__name__}\n"
         f"  the details are in {crash.name}\n"
         f"  next: run the same command again; it looks first and does nothing twice"

@@ -9,10 +9,10 @@ import typer
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.loop import Approve
-from pgprovision.engine.model import Ask, Change, Impact, Report, Tier
+from pgprovision.engine.model import Change, Impact, Probe, Report, Tier
 from pgprovision.errors import Unreachable
 from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import approval
+from pgprovision.run.approval import impact_approval
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Repository = Annotated[
+RepositoryOption = Annotated[
     int | None,
     typer.Option("--repo", help="One repository by its number; if not given, each.", min=1, max=2),
 ]
 
 
-class Type(Enum):
+class BackupTypeOption(Enum):
     """pgBackRest's types of backup."""
 
     full = "full"
@@ -43,9 +43,10 @@ def group() -> None:
 def now(
     context: typer.Context,
     type: Annotated[
-        Type, typer.Option(help="All, what changed since the full one, or since the last one.")
-    ] = Type.diff,
-    repository: Repository = None,
+        BackupTypeOption,
+        typer.Option(help="All, what changed since the full one, or since the last one."),
+    ] = BackupTypeOption.diff,
+    repository: RepositoryOption = None,
     yes: Yes = False,
     json: Json = False,
 ) -> int:
@@ -60,9 +61,9 @@ def now(
     inventory = load(options.inventory)
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        return backups.now(inventory, targets, type.value, repository)
+        return backups.backup_now(inventory, targets, type.value, repository)
 
-    approve = approval(Impact.NONE, yes=yes, quiet=json)
+    approve = impact_approval(Impact.NONE, yes=yes, quiet=json)
     return run("backup now", inventory, wishes, approve, json=json, wait=options.wait)
 
 
@@ -74,25 +75,25 @@ def list_(context: typer.Context, json: Json = False) -> int:
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    backups.wish(inventory)
+    backups.declared_backup(inventory)
     with Targets(inventory) as targets:
-        targets.ask_cloud()
+        targets.check_cloud()
         nodes = sorted(inventory.nodes, key=lambda node: not node.is_primary)
-        node = next((node for node in nodes if targets.has(node, Ask("true"))), None)
+        node = next((node for node in nodes if targets.probe_succeeds(node, Probe("true"))), None)
         if node is None:
             raise Unreachable("no node answers", next="pgprovision status")
-        held = backups.held(inventory, targets, node.name)
-    listing = backups.Listing(node.name, held)
+        contents = backups.repository_contents(inventory, targets, node.name)
+    listing = backups.BackupList(node.name, contents)
     document = backups.as_json(inventory, listing)
     if json:
-        report.emit(document)
+        report.print_json(document)
     else:
         report.show_backups(document)
     return 0 if listing.readable else 5
 
 
 @app.command("verify")
-def verify(context: typer.Context, repository: Repository = None, json: Json = False) -> int:
+def verify(context: typer.Context, repository: RepositoryOption = None, json: Json = False) -> int:
     """Look through the repositories: every file's checksum, manifests, gaps in the WAL. Exit 1
     where something is wrong.
 
@@ -108,7 +109,7 @@ def verify(context: typer.Context, repository: Repository = None, json: Json = F
         return backups.verify(inventory, targets, repository)
 
     def seen(outcome: Report) -> None:
-        problems.extend(text for r, text in outcome.remarks if r.kind == "verified repository")
+        problems.extend(text for r, text in outcome.notes if r.kind == "verified repository")
 
     code = run(
         "backup verify",
@@ -117,11 +118,11 @@ def verify(context: typer.Context, repository: Repository = None, json: Json = F
         lambda changes: Impact.NONE,
         json=json,
         wait=options.wait,
-        keep=False,
-        seen=seen,
+        lock_hosts=False,
+        on_success=seen,
     )
     if not json and code == 0:
-        report.say(f"{len(problems)} wrong" if problems else "every repository is sound")
+        report.print_line(f"{len(problems)} wrong" if problems else "every repository is sound")
     return code or (1 if problems else 0)
 
 
@@ -137,14 +138,14 @@ def rotate_cipher(context: typer.Context, yes: Yes = False, json: Json = False) 
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    step = operation.next_step(inventory, operation.today())
-    ask = approval(Impact.RELOAD, yes=yes, quiet=json)
+    step = operation.next_step(inventory, operation.utc_now())
+    ask = impact_approval(Impact.RELOAD, yes=yes, quiet=json)
 
-    def go(step: operation.Step, approve: Approve, more: bool) -> int:
+    def go(step: operation.RotationStep, approve: Approve, more: bool) -> int:
         def approved(changes: Sequence[Change]) -> Impact | None:
             answer = approve(changes)
-            if answer is not None and step.kept is not None:
-                step.kept.keep()
+            if answer is not None and step.pending is not None:
+                step.pending.save()
             return answer
 
         return run(
@@ -154,15 +155,15 @@ def rotate_cipher(context: typer.Context, yes: Yes = False, json: Json = False) 
             approved,
             json=json,
             wait=options.wait,
-            more=more,
+            has_next_step=more,
         )
 
     code = go(step, ask, more=step.phase == "fill")
     if code == 0 and step.phase == "fill":
-        step = operation.change(load(options.inventory), operation.today())
-        if step.kept is not None:
-            step.kept.keep()
+        step = operation.swap_step(load(options.inventory), operation.utc_now())
+        if step.pending is not None:
+            step.pending.save()
         code = go(step, lambda changes: Impact.RELOAD, more=False)
     if code == 0:
-        report.say_aside(operation.told(step))
+        report.print_note(operation.next_advice(step))
     return code

@@ -19,7 +19,7 @@ def group() -> None:
 def show(context: typer.Context) -> None:
     """Print what clients verify servers with: sslmode=verify-full sslrootcert=FILE."""
     options: Options = context.obj
-    report.verbatim(load(options.inventory).tls.ca_certificate)
+    report.print_verbatim(load(options.inventory).tls.ca_certificate)
 
 
 @app.command("renew")
@@ -27,8 +27,8 @@ def renew(context: typer.Context) -> None:
     """1 of 3: a new authority beside the old one, which goes on signing."""
     from pgprovision.operations import certificate_authority
 
-    certificate_authority.renew(_whole(context))
-    report.say(
+    certificate_authority.renew(_load_without_split_brain(context))
+    report.print_line(
         "two authorities are trusted, the old one signs\n"
         "  next: pgprovision up; clients get `pgprovision ca show`; then pgprovision ca switch"
     )
@@ -39,8 +39,8 @@ def switch(context: typer.Context) -> None:
     """2 of 3, when every client has it: the new authority signs. Sessions stay."""
     from pgprovision.operations import certificate_authority
 
-    certificate_authority.switch(_whole(context))
-    report.say("the new authority signs\n  next: pgprovision up; then pgprovision ca retire")
+    certificate_authority.switch(_load_without_split_brain(context))
+    report.print_line("the new authority signs\n  next: pgprovision up; then pgprovision ca retire")
 
 
 @app.command("retire")
@@ -48,17 +48,17 @@ def retire(context: typer.Context) -> None:
     """3 of 3: the old authority is trusted no more."""
     from pgprovision.operations import certificate_authority
 
-    certificate_authority.retire(_whole(context))
-    report.say("one authority is trusted\n  next: pgprovision up")
+    certificate_authority.retire(_load_without_split_brain(context))
+    report.print_line("one authority is trusted\n  next: pgprovision up")
 
 
-def _whole(context: typer.Context) -> Inventory:
+def _load_without_split_brain(context: typer.Context) -> Inventory:
     """The inventory, of a cluster that has one primary at most."""
-    from pgprovision.operations.split_brain import refuse_split
+    from pgprovision.operations.split_brain import refuse_split_brain
     from pgprovision.run.targets import Targets
 
     options: Options = context.obj
     inventory = load(options.inventory)
     with Targets(inventory) as targets:
-        refuse_split(inventory, targets)
+        refuse_split_brain(inventory, targets)
     return inventory

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.engine.loop import Approve, look_only
+from pgprovision.engine.loop import Approve, observe_only
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.run.approval import approval
+from pgprovision.run.approval import impact_approval
 from pgprovision.run.run import run
 from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
@@ -25,7 +25,7 @@ Scope = Annotated[
 ]
 
 
-class Allow(Enum):
+class AllowedImpact(Enum):
     """The highest impact `up` may have without stopping to say so."""
 
     reload = "reload"
@@ -33,11 +33,11 @@ class Allow(Enum):
 
 
 AllowOption = Annotated[
-    Allow, typer.Option(help="The highest impact on a running server: reload or restart.")
+    AllowedImpact, typer.Option(help="The highest impact on a running server: reload or restart.")
 ]
 
 
-Out = Annotated[
+OutOption = Annotated[
     Path | None, typer.Option(help="Keep the plan in this file, for `up --plan`.", metavar="FILE")
 ]
 
@@ -48,23 +48,25 @@ def register(app: typer.Typer) -> None:
     app.command("up")(up)
 
 
-def plan(context: typer.Context, scope: Scope = "all", out: Out = None, json: Json = False) -> int:
+def plan(
+    context: typer.Context, scope: Scope = "all", out: OutOption = None, json: Json = False
+) -> int:
     """Show every change that `up` would make, and make none. Exit 1 where something differs."""
-    from pgprovision.run.saved_plan import save
+    from pgprovision.run.saved_plan import save_plan
 
     options: Options = context.obj
     cluster = load(options.inventory).cluster
 
-    def seen(outcome: Report) -> None:
+    def save_when_done(outcome: Report) -> None:
         if out is not None:
-            save(out, options.inventory, cluster, scope, outcome.left)
+            save_plan(out, options.inventory, cluster, scope, outcome.remaining)
 
-    return _look(context, "plan", scope, json, seen)
+    return _compare_only(context, "plan", scope, json, save_when_done)
 
 
 def drift(context: typer.Context, scope: Scope = "all", json: Json = False) -> int:
     """Name what differs from the inventory, for cron: exit 1 where something does."""
-    return _look(context, "drift", scope, json)
+    return _compare_only(context, "drift", scope, json)
 
 
 def up(
@@ -74,18 +76,18 @@ def up(
         Path | None, typer.Option(help="Carry out this saved plan, if it still is the plan.")
     ] = None,
     yes: Yes = False,
-    allow: AllowOption = Allow.reload,
+    allow: AllowOption = AllowedImpact.reload,
     json: Json = False,
 ) -> int:
     """Make everything as the inventory says: create what is missing, repair what differs."""
     options: Options = context.obj
     inventory = load(options.inventory)
     ceiling = Impact[allow.value.upper()]
-    approve = approval(ceiling, yes=yes, quiet=json)
+    approve = impact_approval(ceiling, yes=yes, quiet=json)
     if plan is not None:
-        from pgprovision.run.saved_plan import read
+        from pgprovision.run.saved_plan import load_plan
 
-        saved = read(plan)
+        saved = load_plan(plan)
         saved.check_inventory(options.inventory, inventory.cluster)
         if scope not in ("all", saved.scope):
             raise InventoryError(f"the saved plan is for {saved.scope}, not for {scope}")
@@ -95,11 +97,11 @@ def up(
             saved.check_steps(changes)
             return ceiling
 
-    nodes = select(inventory, scope)
-    return run_nodes("up", inventory, nodes, approve, json=json, wait=options.wait)
+    nodes = select_nodes(inventory, scope)
+    return converge_nodes("up", inventory, nodes, approve, json=json, wait=options.wait)
 
 
-def select(inventory: Inventory, scope: str) -> tuple[Node, ...]:
+def select_nodes(inventory: Inventory, scope: str) -> tuple[Node, ...]:
     """The nodes a scope names. Raises InventoryError when it names none."""
     if scope == "all":
         return inventory.nodes
@@ -114,7 +116,7 @@ def select(inventory: Inventory, scope: str) -> tuple[Node, ...]:
     return chosen
 
 
-def run_nodes(
+def converge_nodes(
     command: str,
     inventory: Inventory,
     nodes: Sequence[Node],
@@ -122,39 +124,48 @@ def run_nodes(
     *,
     json: bool,
     wait: float = 0.0,
-    seen: Callable[[Report], None] = lambda outcome: None,
-    peers: Callable[[Targets], Sequence[Node]] = lambda targets: (),
+    on_success: Callable[[Report], None] = lambda outcome: None,
+    also_open_access_on: Callable[[Targets], Sequence[Node]] = lambda targets: (),
 ) -> int:
-    """Converge these nodes as far as `approve` allows, and the ways in of their `peers`; the exit
-    code."""
-    from pgprovision.tasks.cloud import preflight
+    """Converge these nodes as far as `approve` allows, and the ways in of their
+    `also_open_access_on`; the exit code."""
+    from pgprovision.tasks.cloud import server_quote
 
     def quote(targets: Targets) -> Quote:
-        return preflight(targets.cloud, inventory, nodes) if targets.cloud else Quote()
+        return server_quote(targets.cloud, inventory, nodes) if targets.cloud else Quote()
 
-    def wanted(targets: Targets) -> Sequence[Tier]:
-        return wishes(inventory, nodes, peers(targets))
+    def plan_tiers(targets: Targets) -> Sequence[Tier]:
+        return wishes(inventory, nodes, also_open_access_on(targets))
 
-    return run(command, inventory, wanted, approve, json=json, wait=wait, quote=quote, seen=seen)
+    return run(
+        command,
+        inventory,
+        plan_tiers,
+        approve,
+        json=json,
+        wait=wait,
+        quote=quote,
+        on_success=on_success,
+    )
 
 
 def wishes(
-    inventory: Inventory, nodes: Sequence[Node], peers: Sequence[Node] = ()
+    inventory: Inventory, nodes: Sequence[Node], also_open_access_on: Sequence[Node] = ()
 ) -> Sequence[Tier]:
     """What these nodes should be, and the ways in of their peers."""
     from pgprovision.tasks import tiers
 
-    return tiers(inventory, nodes, datetime.now(UTC), peers)
+    return tiers(inventory, nodes, datetime.now(UTC), also_open_access_on)
 
 
-def _look(
+def _compare_only(
     context: typer.Context,
     command: str,
     scope: str,
     json: bool,
-    seen: Callable[[Report], None] = lambda outcome: None,
+    on_success: Callable[[Report], None] = lambda outcome: None,
 ) -> int:
     options: Options = context.obj
     inventory = load(options.inventory)
-    nodes = select(inventory, scope)
-    return run_nodes(command, inventory, nodes, look_only, json=json, seen=seen)
+    nodes = select_nodes(inventory, scope)
+    return converge_nodes(command, inventory, nodes, observe_only, json=json, on_success=on_success)

@@ -32,9 +32,9 @@ def destroy(
 
     Only what carries the cluster's labels goes. Run again, it finishes what is left.
     """
-    from pgprovision.operations.destroy import doomed
-    from pgprovision.operations.split_brain import refuse_split
-    from pgprovision.run.approval import confirmed
+    from pgprovision.operations.destroy import plan_destroy
+    from pgprovision.operations.split_brain import refuse_split_brain
+    from pgprovision.run.approval import confirmed_by_name
 
     options: Options = context.obj
     inventory = load(options.inventory)
@@ -42,21 +42,21 @@ def destroy(
     def wishes(targets: "Targets") -> Sequence[Tier]:
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it removes none")
-        refuse_split(inventory, targets)
+        refuse_split_brain(inventory, targets)
         made = [node for node in inventory.nodes if node.address is None]
-        plan = doomed(targets.cloud, inventory, [n for n in made if targets.answers(n)])
-        if not plan.found:
-            report.say_aside(
+        plan = plan_destroy(targets.cloud, inventory, [n for n in made if targets.is_reachable(n)])
+        if not plan.has_objects:
+            report.print_note(
                 "nothing of this cluster is in this project: if the API token is the right one, "
                 "only what is remembered of its servers is left to forget"
             )
-        for name in plan.kept:
-            report.say_aside(f"stays: {name}")
+        for name in plan.retained:
+            report.print_note(f"stays: {name}")
         return plan.tiers
 
     def typed(names: Sequence[str]) -> str:
         for name in names:
-            report.say_aside(name)
+            report.print_note(name)
         if confirm or not sys.stdin.isatty():
             return confirm
         return str(typer.prompt("Type the cluster's name to remove all this for good", err=True))
@@ -65,7 +65,7 @@ def destroy(
         "destroy",
         inventory,
         wishes,
-        confirmed(inventory.cluster, typed),
+        confirmed_by_name(inventory.cluster, typed),
         json=json,
         wait=options.wait,
     )

@@ -8,15 +8,15 @@ import typer
 
 from pgprovision import record, report
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.cli.runs import one
+from pgprovision.cli.runs import select_run
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, PgprovisionError
 from pgprovision.inventory.loader.cluster_name import cluster_name
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.run.approval import approval
+from pgprovision.run.approval import impact_approval
 
-VERSION = 1
+JSON_VERSION = 1
 app = typer.Typer(invoke_without_command=True)
 
 
@@ -54,13 +54,13 @@ def drill(
     operation.check_possible(inventory, spare, repository)
     if on:
         operation.check_host(inventory, on)
-    node = tasks.machine(inventory, spare)
+    node = tasks.drill_node(inventory, spare)
     if clean:
         return _clean(inventory, node, yes=yes, json=json, wait=options.wait)
-    return _practise(inventory, node, time, repository, yes=yes, json=json, wait=options.wait)
+    return _run_drill(inventory, node, time, repository, yes=yes, json=json, wait=options.wait)
 
 
-def _practise(
+def _run_drill(
     inventory: Inventory,
     node: Node,
     time: str,
@@ -70,21 +70,21 @@ def _practise(
     json: bool,
     wait: float,
 ) -> int:
-    from pgprovision.operations.drill.run import drilled
-    from pgprovision.recovery_target import END, Target, at_time
+    from pgprovision.operations.drill.run import run_drill
+    from pgprovision.recovery_target import END_OF_WAL, RecoveryTarget, parse_time
 
     try:
-        target = Target("time", at_time(time)) if time else END
+        target = RecoveryTarget("time", parse_time(time)) if time else END_OF_WAL
     except ValueError as error:
         raise InventoryError(f"--time: {error}") from None
     if not json:
-        report.say_aside(f"drill: the newest backup to {target}, on {node.name}; then it is gone")
-    ask = approval(Impact.DESTROY, yes=yes, quiet=json)
-    proof, path, failure = drilled(
-        inventory, node, target, ask, json=json, wait=wait, repository=repository
+        report.print_note(f"drill: the newest backup to {target}, on {node.name}; then it is gone")
+    approve = impact_approval(Impact.DESTROY, yes=yes, quiet=json)
+    proof, path, failure = run_drill(
+        inventory, node, target, approve, json=json, wait=wait, repository=repository
     )
     document = {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "command": "drill",
         "cluster": inventory.cluster,
         **proof.as_json(),
@@ -93,9 +93,9 @@ def _practise(
         "sent": {},
     }
     if failure is not None and path is not None:
-        document["sent"] = told(inventory, document)
+        document["sent"] = send_alarm(inventory, document)
     if json:
-        report.emit(document)
+        report.print_json(document)
     elif path is not None:
         report.show_drill(document)
     if failure is not None:
@@ -103,37 +103,41 @@ def _practise(
     return 0
 
 
-def told(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
+def send_alarm(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
     """A restore that is not proven is an alarm: to whom backup.watch says."""
     from pgprovision.inventory import watch_file
     from pgprovision.operations.drill.drill import letter
-    from pgprovision.run.notify import alarm, tell
+    from pgprovision.run.notify import alarm_senders, send_all
 
     if inventory.backup is None or inventory.backup.watch is None:
         return {}
-    ways = alarm(watch_file.of(inventory), document, lambda: letter(document))
-    sent, failed = tell(ways)
+    channels = alarm_senders(
+        watch_file.watch_file_of(inventory), document, lambda: letter(document)
+    )
+    sent, failed = send_all(channels)
     for error in failed:
-        report.say_aside(f"not told: {error}")
+        report.print_note(f"not told: {error}")
     return sent
 
 
 def _clean(inventory: Inventory, node: Node, *, yes: bool, json: bool, wait: float) -> int:
     """The removal alone, whoever's drill it was."""
-    from pgprovision.operations.drill.run import TURN
+    from pgprovision.operations.drill.run import LOCK_NAME
     from pgprovision.run.run import run
     from pgprovision.tasks import drill as tasks
 
-    whole = tasks.with_machine(inventory, node)
-    ask = approval(Impact.DESTROY, yes=yes, quiet=json)
+    extended = tasks.drill_inventory(inventory, node)
+    approve = impact_approval(Impact.DESTROY, yes=yes, quiet=json)
     return run(
         "drill --clean",
-        whole,
-        lambda targets: tasks.removed(whole, node, node.address is None and targets.answers(node)),
-        ask,
+        extended,
+        lambda targets: tasks.removal_tiers(
+            extended, node, node.address is None and targets.is_reachable(node)
+        ),
+        approve,
         json=json,
         wait=wait,
-        turn=TURN,
+        lock_name=LOCK_NAME,
     )
 
 
@@ -147,15 +151,15 @@ def _error(failure: PgprovisionError | None) -> dict[str, str] | None:
 def list_(context: typer.Context, json: Json = False) -> int:
     """List the drills of this controller: when, what was restored, lost, how long. Newest last."""
     cluster, folder = _folder(context)
-    found = [one.summary for one in record.drills(record.read(folder))]
+    found = [one.summary for one in record.drill_records(record.read_runs(folder))]
     document: dict[str, Any] = {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "cluster": cluster,
         "folder": str(folder),
         "drills": found,
     }
     if json:
-        report.emit(document)
+        report.print_json(document)
     else:
         report.show_drills(document)
     return 0
@@ -171,13 +175,13 @@ def show(
 ) -> int:
     """Print one drill: what was checked and found, how long each phase took, what it proved."""
     cluster, folder = _folder(context)
-    drills = list(record.drills(record.read(folder)))
-    found = one([drill.run for drill in drills], run, folder, "drill")
-    told = next(drill for drill in drills if drill.run is found)
+    drills = list(record.drill_records(record.read_runs(folder)))
+    found = select_run([drill.run for drill in drills], run, folder, "drill")
+    chosen = next(drill for drill in drills if drill.run is found)
     if json:
-        report.emit({"version": VERSION, "cluster": cluster, **told.as_json()})
+        report.print_json({"version": JSON_VERSION, "cluster": cluster, **chosen.as_json()})
     else:
-        report.verbatim(told.text)
+        report.print_verbatim(chosen.text)
     return 0
 
 
@@ -195,7 +199,7 @@ def install(
     Without systemd, or without root, it prints the units and a line for cron.
     """
     from pgprovision.operations.drill import drill as operation
-    from pgprovision.operations.schedule import install as installed
+    from pgprovision.operations.schedule import install_timer as installed
 
     options: Options = context.find_root().obj
     inventory = load(options.inventory)
@@ -208,4 +212,4 @@ def install(
 def _folder(context: typer.Context) -> tuple[str, Path]:
     options: Options = context.find_root().obj
     cluster = cluster_name(options.inventory)
-    return cluster, record.folder(cluster)
+    return cluster, record.records_folder(cluster)

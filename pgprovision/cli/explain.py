@@ -3,15 +3,15 @@
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import Scope, select, wishes
+from pgprovision.cli.converge import Scope, select_nodes, wishes
 from pgprovision.cli.options import Options
-from pgprovision.engine.loop import CLOUD, converge, look_only
-from pgprovision.explain import Cloud, Machine, Places, runbook
+from pgprovision.engine.loop import CLOUD, converge, observe_only
+from pgprovision.explain import CloudApi, HostShell, Locations, runbook
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
-from pgprovision.run.observers import Watchers
-from pgprovision.run.targets import HERE, Targets
+from pgprovision.run.observers import RunObservers
+from pgprovision.run.targets import CONTROLLER, Targets
 
 
 def register(app: typer.Typer) -> None:
@@ -26,37 +26,37 @@ def explain(context: typer.Context, scope: Scope = "all") -> int:
     """
     options: Options = context.obj
     inventory = load(options.inventory)
-    nodes = select(inventory, scope)
+    nodes = select_nodes(inventory, scope)
     with Targets(inventory) as targets:
         tiers = wishes(inventory, nodes)
-        targets.only(tiers)
-        outcome = converge(tiers, targets, look_only, Watchers())
-        places = _places(inventory, targets)
-    report.verbatim(runbook(inventory.cluster, tiers, outcome, places))
+        targets.limit_to(tiers)
+        outcome = converge(tiers, targets, observe_only, RunObservers())
+        places = _targets(inventory, targets)
+    report.print_verbatim(runbook(inventory.cluster, tiers, outcome, places))
     for error in outcome.failed.values():
-        report.say_error(str(error))
+        report.print_error(str(error))
     return report.exit_code(outcome)
 
 
-def _places(inventory: Inventory, targets: Targets) -> Places:
+def _targets(inventory: Inventory, targets: Targets) -> Locations:
     """Where each target's block is to be pasted."""
-    places: dict[str, Machine | Cloud] = {HERE: Machine("on this machine")}
+    places: dict[str, HostShell | CloudApi] = {CONTROLLER: HostShell("on this machine")}
     if inventory.hetzner is not None:
-        places[CLOUD] = Cloud(inventory.hetzner.endpoint)
+        places[CLOUD] = CloudApi(inventory.hetzner.endpoint)
     for node in inventory.nodes:
         address = targets.address(node)
-        places[node.name] = Machine(_login(node, address) if address else "")
+        places[node.name] = HostShell(_login(node, address) if address else "")
     return places
 
 
 def _login(node: Node, address: str) -> str:
     """The command that opens a root shell on a node, with the inventory's key and known hosts."""
-    ssh, words = node.ssh, ["ssh"]
-    words += ["-F", str(ssh.config)] if ssh.config else []
-    words += ["-i", str(ssh.identity_file)] if ssh.identity_file else []
-    words += ["-J", ssh.jump] if ssh.jump else []
-    words += ["-p", str(ssh.port)] if ssh.port != 22 else []
+    ssh, argv = node.ssh, ["ssh"]
+    argv += ["-F", str(ssh.config)] if ssh.config else []
+    argv += ["-i", str(ssh.identity_file)] if ssh.identity_file else []
+    argv += ["-J", ssh.jump] if ssh.jump else []
+    argv += ["-p", str(ssh.port)] if ssh.port != 22 else []
     known = [f"UserKnownHostsFile={ssh.known_hosts}", f"HostKeyAlias={node.name}"]
-    words += [word for option in known for word in ("-o", option)]
-    words += [f"{ssh.user}@{address}"]
-    return sh(*words, *([] if ssh.user == "root" else ["-t", "sudo", "-i"]))
+    argv += [word for option in known for word in ("-o", option)]
+    argv += [f"{ssh.user}@{address}"]
+    return sh(*argv, *([] if ssh.user == "root" else ["-t", "sudo", "-i"]))

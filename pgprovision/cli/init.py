@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.inventory.edit.init import Kind, start
+from pgprovision.inventory.edit.init import InventoryKind, create_inventory
 
 
 def register(app: typer.Typer) -> None:
@@ -18,18 +18,18 @@ def init(
         Path, typer.Argument(metavar="NAME", help="The folder to make; the cluster is called so.")
     ],
     kind: Annotated[
-        Kind,
+        InventoryKind,
         typer.Option(
             "--for",
             help="The machines: made at Hetzner, existing hosts, Vagrant's, or the lab's.",
         ),
-    ] = Kind.hetzner,
+    ] = InventoryKind.hetzner,
 ) -> None:
     """Write an inventory to fill in: every key explained, checked as you type by editors.
 
     Nothing that exists is touched, and nothing is asked.
     """
-    commands = start(folder, kind)
-    report.say(f"{folder}: read cluster.yml and nodes/ once from top to bottom. Then:")
+    commands = create_inventory(folder, kind)
+    report.print_line(f"{folder}: read cluster.yml and nodes/ once from top to bottom. Then:")
     for command in commands:
-        report.say(f"  {command}")
+        report.print_line(f"  {command}")

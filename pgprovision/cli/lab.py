@@ -18,14 +18,16 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Option("--name", help="Which lab; they stand side by side.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Install host packages without asking.")]
+LabName = Annotated[str, typer.Option("--name", help="Which lab; they stand side by side.")]
+InstallYes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Install host packages without asking.")
+]
 
 _BAD_INPUT, _REFUSED, _FAILED = 2, 3, 5
 
 
 @app.command()
-def up(name: Name = "demo", yes: Yes = False) -> None:
+def up(name: LabName = "demo", yes: InstallYes = False) -> None:
     """Make the lab, or start what of it does not run. Can be repeated."""
     with _lab(name) as lab:
         _install(yes)
@@ -38,7 +40,7 @@ def up(name: Name = "demo", yes: Yes = False) -> None:
 
 
 @app.command()
-def prepare(yes: Yes = False) -> None:
+def prepare(yes: InstallYes = False) -> None:
     """Install what a lab needs on this host and build its image; start nothing."""
     with _lab("demo"):
         from pgprovision.lab.images import ensure_image
@@ -48,12 +50,12 @@ def prepare(yes: Yes = False) -> None:
 
 
 @app.command()
-def status(name: Name = "demo") -> None:
+def status(name: LabName = "demo") -> None:
     """List the lab's processes and machines."""
     with _lab(name) as lab:
         network = lab.config.network
         typer.echo(f"lab {name}: {'running' if lab.running else 'not running'}; {lab.home}")
-        typer.echo(f"network {network.range}, router in namespace {network.router}")
+        typer.echo(f"network {network.address_range}, router in namespace {network.router}")
         row = "{:<10} {:>8}  {:<44} {}"
         typer.echo(row.format("SERVICE", "PID", "ADDRESS", "FOR"))
         for s in lab.services():
@@ -66,7 +68,7 @@ def status(name: Name = "demo") -> None:
 
 
 @app.command()
-def env(name: Name = "demo") -> None:
+def env(name: LabName = "demo") -> None:
     """Print shell exports for clients of the lab: API, storage."""
     with _lab(name) as lab:
         if not lab.running:
@@ -79,17 +81,17 @@ def env(name: Name = "demo") -> None:
 def ssh(
     server: Annotated[str, typer.Argument(help="The server's name.")],
     command: Annotated[list[str] | None, typer.Argument(help="Instead of a shell.")] = None,
-    name: Name = "demo",
+    name: LabName = "demo",
 ) -> None:
     """Enter a server as root, through its console: no key needed, no firewall in the way."""
     with _lab(name) as lab:
-        words = lab.shell(server, _as_ssh(command))
+        argv = lab.shell(server, _as_ssh(command))
         sys.stdout.flush()
-        os.execvp(words[0], words)
+        os.execvp(argv[0], argv)
 
 
 @app.command()
-def down(name: Name = "demo") -> None:
+def down(name: LabName = "demo") -> None:
     """Shut the machines down and stop every process; `up` resumes."""
     with _lab(name) as lab:
         lab.down(typer.echo)
@@ -97,7 +99,7 @@ def down(name: Name = "demo") -> None:
 
 
 @app.command()
-def destroy(name: Name = "demo") -> None:
+def destroy(name: LabName = "demo") -> None:
     """Remove the lab: machines, networks, processes, files."""
     with _lab(name) as lab:
         from pgprovision.lab.images import cache_home
@@ -110,12 +112,12 @@ def destroy(name: Name = "demo") -> None:
 def _lab(name: str) -> "Iterator[Lab]":
     """The lab, on a host that can run one; its errors become one line and an exit code."""
     from pgprovision.lab import host
-    from pgprovision.lab.command import LabError, LabRefused, LabUnknown
+    from pgprovision.lab.command import LabError, LabNotFound, LabUnsupported
     from pgprovision.lab.manager import Lab
 
-    codes = {LabUnknown: _BAD_INPUT, LabRefused: _REFUSED}
+    codes = {LabNotFound: _BAD_INPUT, LabUnsupported: _REFUSED}
     try:
-        host.check()
+        host.check_host()
         yield Lab(name)
     except LabError as error:
         typer.echo(f"{error}", err=True)
@@ -125,20 +127,20 @@ def _lab(name: str) -> "Iterator[Lab]":
 def _install(yes: bool) -> None:
     """Say what the host lacks and why, ask, and install it."""
     from pgprovision.lab import host
-    from pgprovision.lab.command import LabRefused
+    from pgprovision.lab.command import LabUnsupported
 
-    lacking = host.missing()
-    if not lacking:
+    missing = host.missing_packages()
+    if not missing:
         return
     typer.echo("the lab installs these packages on this host with apt-get:")
-    for package in lacking:
+    for package in missing:
         typer.echo(f"  {package.name:<20} {package.why}")
     if not yes:
         if not sys.stdin.isatty():
-            raise LabRefused("nobody to ask; `pgprovision lab up --yes` installs them")
+            raise LabUnsupported("nobody to ask; `pgprovision lab up --yes` installs them")
         if not typer.confirm("install them?", default=True):
-            raise LabRefused("nothing was installed; the lab cannot run without")
-    host.install(lacking)
+            raise LabUnsupported("nothing was installed; the lab cannot run without")
+    host.install_packages(missing)
 
 
 def _as_ssh(command: list[str] | None) -> list[str]:

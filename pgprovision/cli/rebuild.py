@@ -11,7 +11,7 @@ from pgprovision.cli.options import Json, Options
 from pgprovision.cli.restore import told
 from pgprovision.engine.model import Tier
 from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import typing_of
+from pgprovision.run.approval import confirmation_prompt
 from pgprovision.run.run import run
 from pgprovision.server_offers import Quote
 
@@ -37,41 +37,45 @@ def rebuild(
     """
     from pgprovision.operations.restore import rebuild as operation
     from pgprovision.operations.restore import restorable
-    from pgprovision.run.approval import confirmed
-    from pgprovision.tasks.cloud import preflight
+    from pgprovision.run.approval import confirmed_by_name
+    from pgprovision.tasks.cloud import server_quote
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    restorable.backups_of(inventory)
-    nodes, phases, began = (inventory.primary,), report.Phases(), datetime.now(UTC)
+    restorable.require_backup(inventory)
+    nodes, phases, began = (inventory.primary,), report.PhaseTimer(), datetime.now(UTC)
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
         for text in operation.check(inventory, targets):
-            report.say_aside(text)
+            report.print_note(text)
         return operation.tiers(inventory, datetime.now(UTC))
 
     def quote(targets: "Targets") -> Quote:
-        return preflight(targets.cloud, inventory, nodes) if targets.cloud else Quote()
+        return server_quote(targets.cloud, inventory, nodes) if targets.cloud else Quote()
 
     def besides(targets: "Targets") -> Mapping[str, object]:
         found = dict(told(inventory, inventory.primary, targets, json))
-        document = operation.figures(found["restored"], phases.seconds(operation.PHASES), began)
+        document = operation.rebuild_document(
+            found["restored"], phases.seconds_by_phase(operation.TIER_PHASES), began
+        )
         if not json:
-            report.show_rebuilt(document)
+            report.show_rebuild(document)
         return found | document
 
-    typed = typing_of(f"Type {inventory.cluster} to bring it back from its backups", confirm)
+    confirmation = confirmation_prompt(
+        f"Type {inventory.cluster} to bring it back from its backups", confirm
+    )
     code = run(
         "rebuild",
         inventory,
         wishes,
-        confirmed(inventory.cluster, typed),
+        confirmed_by_name(inventory.cluster, confirmation),
         json=json,
         wait=options.wait,
         quote=quote,
-        besides=besides,
-        watcher=phases,
+        extra_json=besides,
+        observer=phases,
     )
     if not json and code == 0:
-        report.say("next: pgprovision up brings the replicas back; then take a backup")
+        report.print_line("next: pgprovision up brings the replicas back; then take a backup")
     return code

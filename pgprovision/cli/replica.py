@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import Allow, AllowOption, run_nodes
+from pgprovision.cli.converge import AllowedImpact, AllowOption, converge_nodes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.run.approval import approval, typing_of
+from pgprovision.run.approval import confirmation_prompt, impact_approval
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
     from pgprovision.run.targets import Targets
 
-Name = Annotated[str, typer.Argument(help="The replica's name.")]
+ReplicaName = Annotated[str, typer.Argument(help="The replica's name.")]
 Confirm = Annotated[str, typer.Option(help="The replica's name, typed beforehand.", metavar="NAME")]
 
 
-class Seed(Enum):
+class CloneSource(Enum):
     """Where a replica's first data come from."""
 
     primary = "primary"
@@ -53,10 +53,10 @@ def add_replica(
         str, typer.Option(help="Hetzner's name; the inventory's if not given.")
     ] = "",
     seed: Annotated[
-        Seed | None, typer.Option(help="A base backup of the primary, or the newest backup.")
+        CloneSource | None, typer.Option(help="A base backup of the primary, or the newest backup.")
     ] = None,
     yes: Yes = False,
-    allow: AllowOption = Allow.reload,
+    allow: AllowOption = AllowedImpact.reload,
     json: Json = False,
 ) -> int:
     """Add a streaming replica: write nodes/NAME.yml, create the server, seed it, see it stream.
@@ -74,50 +74,60 @@ def add_replica(
     )
     path = add_node(options.inventory, node)
     if not json:
-        report.say(f"inventory: {path}")
+        report.print_line(f"inventory: {path}")
     inventory = load(options.inventory)
-    approve = approval(Impact[allow.value.upper()], yes=yes, quiet=json)
+    approve = impact_approval(Impact[allow.value.upper()], yes=yes, quiet=json)
     nodes = (inventory.primary, inventory.node(name))
-    peers = partial(_peers, inventory, name)
-    return run_nodes(
-        "add-replica", inventory, nodes, approve, json=json, wait=options.wait, peers=peers
+    other_replicas = partial(_reachable_replicas, inventory, name)
+    return converge_nodes(
+        "add-replica",
+        inventory,
+        nodes,
+        approve,
+        json=json,
+        wait=options.wait,
+        also_open_access_on=other_replicas,
     )
 
 
-def re_clone(context: typer.Context, name: Name, confirm: Confirm = "", json: Json = False) -> int:
+def re_clone(
+    context: typer.Context, name: ReplicaName, confirm: Confirm = "", json: Json = False
+) -> int:
     """Make a replica anew: stop it, rename its data aside, seed it again, see it stream.
 
     Refused for a node that accepts writes or that others stream from. Cut off before the copy
     was complete, `up NAME` goes on with it.
     """
     from pgprovision.operations import reclone as operation
-    from pgprovision.run.approval import confirmed
+    from pgprovision.run.approval import confirmed_by_name
     from pgprovision.tasks.paths import instance, snapshot
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    node = _declared(inventory, name)
+    node = _declared_node(inventory, name)
     primary, catalog = inventory.primary, snapshot(inventory)
-    disk = operation.look(instance(inventory))
+    disk = operation.existing_data_probe(instance(inventory))
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        here = targets[name].look((disk, catalog.ask())) if node.role == "replica" else {}
-        there = targets[primary.name].look((catalog.ask(),))
+        here = targets[name].observe((disk, catalog.probe())) if node.role == "replica" else {}
+        there = targets[primary.name].observe((catalog.probe(),))
         mine = here if isinstance(here, dict) else {}
         theirs = there if isinstance(there, dict) else {}
-        former = operation.read(mine[disk]) if mine else operation.Former()
-        servers = [catalog.running(seen.get(catalog.ask())) for seen in (mine, theirs)]
+        former = operation.parse_existing_data(mine[disk]) if mine else operation.ExistingData()
+        servers = [catalog.running_server(seen.get(catalog.probe())) for seen in (mine, theirs)]
         operation.check(node, former, servers[0], primary.name, servers[1])
         return operation.tiers(inventory, node, former, datetime.now(UTC))
 
-    typed = typing_of(f"Type {name} to rename its data aside and clone it again", confirm)
-    approve = confirmed(name, typed, "the replica's")
+    confirmation = confirmation_prompt(
+        f"Type {name} to rename its data aside and clone it again", confirm
+    )
+    approve = confirmed_by_name(name, confirmation, "the replica's")
     return run("re-clone", inventory, wishes, approve, json=json, wait=options.wait)
 
 
 def remove_replica(
     context: typer.Context,
-    name: Name,
+    name: ReplicaName,
     delete_server: Annotated[
         bool, typer.Option("--delete-server", help="Also delete its server, if it is ours.")
     ] = False,
@@ -130,35 +140,36 @@ def remove_replica(
     it also drops the slot of a replica whose file was removed by hand.
     """
     from pgprovision.operations import remove_replica as operation
-    from pgprovision.run.approval import confirmed
+    from pgprovision.run.approval import confirmed_by_name
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    node = operation.node_of(inventory, name)
+    node = operation.declared_replica(inventory, name)
     if node is None:
-        report.say_aside(f"{name} is not in the inventory: looking for what is left of it")
+        report.print_note(f"{name} is not in the inventory: looking for what is left of it")
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        leaving = operation.Leaving(
+        leaving = operation.RemovalRequest(
             name=name,
             node=node,
-            running=node is not None and targets.has(node, operation.installed(inventory)),
-            peers=_peers(inventory, name, targets),
+            running=node is not None
+            and targets.probe_succeeds(node, operation.installed_probe(inventory)),
+            other_replicas=_reachable_replicas(inventory, name, targets),
             delete_server=delete_server,
         )
         if node is not None and not leaving.running:
-            report.say_aside(f"{name} does not answer or has no PostgreSQL: nothing to stop there")
+            report.print_note(f"{name} does not answer or has no PostgreSQL: nothing to stop there")
         return operation.tiers(inventory, leaving)
 
-    typed = typing_of(f"Type {name} to take it out of the cluster", confirm)
-    approve = confirmed(name, typed, "the replica's")
+    confirmation = confirmation_prompt(f"Type {name} to take it out of the cluster", confirm)
+    approve = confirmed_by_name(name, confirmation, "the replica's")
     code = run("remove-replica", inventory, wishes, approve, json=json, wait=options.wait)
     if not delete_server and node is not None and node.address is None and not json:
-        report.say(f"its server stays: pgprovision remove-replica {name} --delete-server")
+        report.print_line(f"its server stays: pgprovision remove-replica {name} --delete-server")
     return code
 
 
-def _declared(inventory: Inventory, name: str) -> Node:
+def _declared_node(inventory: Inventory, name: str) -> Node:
     for node in inventory.nodes:
         if node.name == name:
             return node
@@ -166,14 +177,16 @@ def _declared(inventory: Inventory, name: str) -> Node:
     raise InventoryError(f"no replica is called {name!r}", next=f"one of: {names}")
 
 
-def _peers(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, ...]:
+def _reachable_replicas(inventory: Inventory, name: str, targets: "Targets") -> tuple[Node, ...]:
     """The other replicas that are finished and answer: they shall know of `name`, too."""
-    from pgprovision.engine.model import Ask
-    from pgprovision.resources.node.identity import MARKER
+    from pgprovision.engine.model import Probe
+    from pgprovision.resources.node.identity import MARKER_FILE
 
     others = [node for node in inventory.replicas if node.name != name]
-    found = tuple(node for node in others if targets.has(node, Ask(f"[ -s {MARKER} ]")))
+    found = tuple(
+        node for node in others if targets.probe_succeeds(node, Probe(f"[ -s {MARKER_FILE} ]"))
+    )
     for node in others:
         if node not in found:
-            report.say_aside(f"{node.name} does not answer or is not finished: left as it is")
+            report.print_note(f"{node.name} does not answer or is not finished: left as it is")
     return found

@@ -10,7 +10,7 @@ from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import approval
+from pgprovision.run.approval import impact_approval
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def resize(
     sizes PostgreSQL and the kernel for the new machine.
     """
     from pgprovision.operations import resize as operation
-    from pgprovision.operations.split_brain import refuse_split
+    from pgprovision.operations.split_brain import refuse_split_brain
 
     options: Options = context.obj
     inventory = load(options.inventory)
@@ -45,15 +45,15 @@ def resize(
     def wishes(targets: "Targets") -> Sequence[Tier]:
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it resizes none")
-        refuse_split(inventory, targets)
-        answers = node.address is None and targets.answers(node)
-        wanted = operation.resize(targets.cloud, inventory, node, answers=answers)
+        refuse_split_brain(inventory, targets)
+        answers = node.address is None and targets.is_reachable(node)
+        wanted = operation.plan_resize(targets.cloud, inventory, node, reachable=answers)
         for note in wanted.notes:
-            report.say_aside(note)
+            report.print_note(note)
         return wanted.tiers
 
-    approve = approval(Impact.RESTART, yes=yes, quiet=json)
+    approve = impact_approval(Impact.RESTART, yes=yes, quiet=json)
     code = run("resize", inventory, wishes, approve, json=json, wait=options.wait)
     if not json:
-        report.say(f"next: pgprovision up {name} --allow restart sizes PostgreSQL for it")
+        report.print_line(f"next: pgprovision up {name} --allow restart sizes PostgreSQL for it")
     return code

@@ -14,8 +14,8 @@ from pgprovision.errors import InventoryError, Unreachable
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.recovery_target import UNTOUCHED, Target, target
-from pgprovision.run.approval import approval, typing_of
+from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget, recovery_target
+from pgprovision.run.approval import confirmation_prompt, impact_approval
 from pgprovision.run.run import run
 from pgprovision.server_offers import Quote
 
@@ -29,12 +29,12 @@ Time = Annotated[
 ]
 Lsn = Annotated[str, typer.Option(help="A place in the WAL, as 0/3000060.")]
 Xid = Annotated[str, typer.Option(help="The last transaction that counts.")]
-Name = Annotated[str, typer.Option(help="What pg_create_restore_point was given.")]
+RestorePointName = Annotated[str, typer.Option(help="What pg_create_restore_point was given.")]
 Exclusive = Annotated[bool, typer.Option("--exclusive", help="Stop right before the target.")]
-Set = Annotated[
+BackupSet = Annotated[
     str, typer.Option("--set", help="The backup to begin with; the right one if not given.")
 ]
-Line = Annotated[
+TimelineOption = Annotated[
     int, typer.Option("--timeline", help="Which history to follow; the newest if not given.", min=0)
 ]
 
@@ -49,10 +49,10 @@ def restore(
     time: Time = "",
     lsn: Lsn = "",
     xid: Xid = "",
-    name: Name = "",
+    name: RestorePointName = "",
     exclusive: Exclusive = False,
-    backup: Set = "",
-    timeline: Line = 0,
+    backup: BackupSet = "",
+    timeline: TimelineOption = 0,
     private_ip: Annotated[
         str, typer.Option(help="The new node's private address; the next free one if not given.")
     ] = "",
@@ -80,7 +80,7 @@ def restore(
     if context.invoked_subcommand:
         return 0
     options: Options = context.obj
-    wish = target(
+    selected_target = recovery_target(
         {"time": time, "lsn": lsn, "xid": xid, "name": name},
         inclusive=not exclusive,
         timeline=timeline,
@@ -89,12 +89,12 @@ def restore(
     if bool(to) == bool(onto):
         raise InventoryError(
             "expected either --to NAME, a new node, or --onto NODE, one of ours",
-            done=UNTOUCHED,
+            done=NOTHING_CHANGED,
             next="pgprovision restore plan; pgprovision restore --to copy-1 --time"
             " '2026-11-29 03:00+01:00'",
         )
     if onto:
-        return _onto(options, onto, wish, confirm, json)
+        return _restore_in_place(options, onto, selected_target, confirm, json)
     node = NewNode(
         name=to,
         role="copy",
@@ -102,9 +102,9 @@ def restore(
         address=address or None,
         server_type=server_type or None,
         location=location or None,
-        restore=_declared(wish),
+        restore=_restore_keys(selected_target),
     )
-    return _to(options, node, wish, yes, json)
+    return _restore_to_new_node(options, node, selected_target, yes, json)
 
 
 @app.command("plan")
@@ -115,94 +115,104 @@ def plan(context: typer.Context, json: Json = False) -> int:
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    restorable.backups_of(inventory)
+    restorable.require_backup(inventory)
     with Targets(inventory) as targets:
-        targets.ask_cloud()
-        sight = restorable.see(inventory, targets)
-    document = restorable.as_json(inventory.cluster, sight)
+        targets.check_cloud()
+        view = restorable.read_repository_view(inventory, targets)
+    document = restorable.as_json(inventory.cluster, view)
     if json:
-        report.emit(document)
+        report.print_json(document)
     else:
-        report.show_restorable(document)
+        report.show_restore_plan(document)
     return 0
 
 
-def _declared(wish: Target) -> dict[str, object]:
-    from pgprovision.inventory.schema.restore import Restore
+def _restore_keys(selected_target: RecoveryTarget) -> dict[str, object]:
+    from pgprovision.inventory.schema.restore import RestoreSpec
 
-    return Restore.of(wish)
+    return RestoreSpec.as_yaml(selected_target)
 
 
-def _to(options: Options, new: NewNode, wish: Target, yes: bool, json: bool) -> int:
+def _restore_to_new_node(
+    options: Options, new: NewNode, selected_target: RecoveryTarget, yes: bool, json: bool
+) -> int:
     from pgprovision.operations.restore import restorable
     from pgprovision.run.targets import Targets
-    from pgprovision.tasks.cloud import preflight
+    from pgprovision.tasks.cloud import server_quote
 
     inventory = load(options.inventory)
-    restorable.backups_of(inventory)
+    restorable.require_backup(inventory)
     with Targets(inventory) as targets:
-        targets.ask_cloud()
+        targets.check_cloud()
         try:
-            choice = restorable.see(inventory, targets).check(wish)
-            report.say_aside(f"{wish}: from backup {choice.backup.label}")
+            choice = restorable.read_repository_view(inventory, targets).choose(selected_target)
+            report.print_note(f"{selected_target}: from backup {choice.backup.label}")
         except Unreachable as error:
-            report.say_aside(f"{error.what}\nthe new node will look for itself")
+            report.print_note(f"{error.what}\nthe new node will look for itself")
     path = add_node(options.inventory, new)
     if not json:
-        report.say(f"inventory: {path}")
+        report.print_line(f"inventory: {path}")
     inventory = load(options.inventory)
     nodes = (inventory.node(new.name),)
 
     def quote(targets: "Targets") -> Quote:
-        return preflight(targets.cloud, inventory, nodes) if targets.cloud else Quote()
+        return server_quote(targets.cloud, inventory, nodes) if targets.cloud else Quote()
 
     return run(
         "restore",
         inventory,
         lambda targets: wishes(inventory, nodes),
-        approval(Impact.RELOAD, yes=yes, quiet=json),
+        impact_approval(Impact.RELOAD, yes=yes, quiet=json),
         json=json,
         wait=options.wait,
         quote=quote,
-        besides=lambda targets: told(inventory, nodes[0], targets, json),
+        extra_json=lambda targets: told(inventory, nodes[0], targets, json),
     )
 
 
-def _onto(options: Options, name: str, wish: Target, confirm: str, json: bool) -> int:
+def _restore_in_place(
+    options: Options, name: str, selected_target: RecoveryTarget, confirm: str, json: bool
+) -> int:
     from pgprovision.operations.restore import restorable
     from pgprovision.operations.restore import restore as operation
-    from pgprovision.run.approval import confirmed
+    from pgprovision.run.approval import confirmed_by_name
 
     inventory = load(options.inventory)
-    restorable.backups_of(inventory)
-    node = operation.onto(inventory, name)
+    restorable.require_backup(inventory)
+    node = operation.in_place_node(inventory, name)
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        restorable.see(inventory, targets).check(wish)
-        formers = operation.look(inventory, targets, node)
-        return operation.tiers(inventory, node, wish, formers, datetime.now(UTC))
+        restorable.read_repository_view(inventory, targets).choose(selected_target)
+        formers = operation.existing_data(inventory, targets, node)
+        return operation.tiers(inventory, node, selected_target, formers, datetime.now(UTC))
 
     others = " and clone its replicas again" if node.is_primary and inventory.replicas else ""
-    typed = typing_of(f"Type {name} to put data of {wish} in place of its own{others}", confirm)
+    confirmation = confirmation_prompt(
+        f"Type {name} to put data of {selected_target} in place of its own{others}", confirm
+    )
     return run(
         "restore",
         inventory,
         wishes,
-        confirmed(name, typed, "the node's"),
+        confirmed_by_name(name, confirmation, "the node's"),
         json=json,
         wait=options.wait,
-        besides=lambda targets: told(inventory, node, targets, json),
+        extra_json=lambda targets: told(inventory, node, targets, json),
     )
 
 
-def told(inventory: Inventory, node: Node, targets: "Targets", quiet: bool) -> Mapping[str, object]:
+def told(inventory: Inventory, node: Node, targets: "Targets", json: bool) -> Mapping[str, object]:
     """How the restore went, for people and in the JSON."""
     from pgprovision.resources.data_directory import recovery
     from pgprovision.tasks.paths import instance
 
-    ask = recovery.look(instance(inventory))
-    seen = targets[node.name].look((ask,))
-    account = recovery.read(seen[ask]) if isinstance(seen, Mapping) else recovery.NOTHING
-    if not quiet:
-        report.show_account(node.name, vars(account))
+    probe = recovery.result_probe(instance(inventory))
+    answers = targets[node.name].observe((probe,))
+    account = (
+        recovery.parse_result(answers[probe])
+        if isinstance(answers, Mapping)
+        else recovery.NO_RESULT
+    )
+    if not json:
+        report.show_restore_result(node.name, vars(account))
     return {"restored": {"on": node.name, **vars(account)}}

@@ -7,14 +7,14 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.engine.model import Ask, Change, Impact, Tier
+from pgprovision.engine.model import Change, Impact, Probe, Tier
 from pgprovision.errors import Unreachable
 from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import approval
+from pgprovision.run.approval import impact_approval
 from pgprovision.run.run import run
 
 if TYPE_CHECKING:
-    from pgprovision.operations.rotate_password import Rotation
+    from pgprovision.operations.rotate_password import PasswordRotation
     from pgprovision.run.targets import Targets
 
 
@@ -39,16 +39,20 @@ def rotate(
     options: Options = context.obj
     inventory = load(options.inventory)
     primary, catalog = inventory.primary.name, snapshot(inventory)
-    begun: list[Rotation] = []
-    ask = approval(Impact.RELOAD, yes=yes, quiet=json)
+    begun: list[PasswordRotation] = []
+    ask = impact_approval(Impact.RELOAD, yes=yes, quiet=json)
 
     def wishes(targets: "Targets") -> Sequence[Tier]:
-        seen = targets[primary].look((catalog.ask(),))
-        server = catalog.running(seen.get(catalog.ask())) if isinstance(seen, dict) else None
+        seen = targets[primary].observe((catalog.probe(),))
+        server = (
+            catalog.running_server(seen.get(catalog.probe())) if isinstance(seen, dict) else None
+        )
         if server is None:
             raise Unreachable("no PostgreSQL runs there", where=primary, next="pgprovision up")
-        begun.append(operation.rotation(inventory, role, server))
-        reachable = [node for node in inventory.replicas if targets.has(node, Ask("true"))]
+        begun.append(operation.plan_rotation(inventory, role, server))
+        reachable = [
+            node for node in inventory.replicas if targets.probe_succeeds(node, Probe("true"))
+        ]
         return operation.tiers(inventory, begun[0], reachable)
 
     def approve(changes: Sequence[Change]) -> Impact | None:
@@ -63,9 +67,9 @@ def rotate(
     finally:
         if begun and code == 0:
             begun[0].finish()
-            report.say_aside(f"{begun[0].role} logs in with the password in {begun[0].file}")
+            report.print_note(f"{begun[0].role} logs in with the password in {begun[0].file}")
         elif begun and begun[0].previous.exists():
-            report.say_aside(
+            report.print_note(
                 f"not proven: the old password is kept in {begun[0].previous}; the same command"
                 " goes on with the new one"
             )

@@ -11,8 +11,8 @@ from pgprovision.cli.options import Json, Options
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.loader.cluster_name import cluster_name
 
-VERSION = 1
-SHOWN = 5  # names in a complaint
+JSON_VERSION = 1
+MAX_SUGGESTIONS = 5  # names in a complaint
 app = typer.Typer(invoke_without_command=True)
 Cluster = Annotated[
     str, typer.Option(help="The cluster's name; the inventory's if not given.", metavar="NAME")
@@ -25,10 +25,10 @@ def runs(context: typer.Context, cluster: Cluster = "", json: Json = False) -> i
     if context.invoked_subcommand:
         return 0
     name, folder = _folder(context, cluster)
-    found = [run.summary for run in record.read(folder)]
-    document = {"version": VERSION, "cluster": name, "folder": str(folder), "runs": found}
+    found = [run.summary for run in record.read_runs(folder)]
+    document = {"version": JSON_VERSION, "cluster": name, "folder": str(folder), "runs": found}
     if json:
-        report.emit(document)
+        report.print_json(document)
     else:
         report.show_runs(document)
     return 0
@@ -45,11 +45,11 @@ def show(
 ) -> int:
     """Print one run's record: the plan, each act with before and after, and how to undo it."""
     _, folder = _folder(context, cluster)
-    found = one(record.read(folder), run, folder)
+    found = select_run(record.read_runs(folder), run, folder)
     if json:
-        report.emit(found.as_json())
+        report.print_json(found.as_json())
     else:
-        report.verbatim(found.text)
+        report.print_verbatim(found.text)
     return 0
 
 
@@ -63,7 +63,7 @@ def verify(context: typer.Context, cluster: Cluster = "", json: Json = False) ->
     verdicts = record.verify(folder)
     sound = all(verdict.sound for verdict in verdicts)
     document = {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "cluster": name,
         "folder": str(folder),
         "sound": sound,
@@ -73,9 +73,9 @@ def verify(context: typer.Context, cluster: Cluster = "", json: Json = False) ->
         ],
     }
     if json:
-        report.emit(document)
+        report.print_json(document)
     else:
-        report.show_verdicts(document)
+        report.show_verification(document)
     return 0 if sound else Refused.exit_code
 
 
@@ -83,28 +83,30 @@ def _folder(context: typer.Context, cluster: str) -> tuple[str, Path]:
     """The cluster's name, and where its records lie."""
     options: Options = context.find_root().obj
     name = cluster or cluster_name(options.inventory)
-    folder = record.folder(name)
-    every = folder.parent.parent
-    known = sorted(path.parent.name for path in every.glob("*/runs"))
+    folder = record.records_folder(name)
+    state_folder = folder.parent.parent
+    known = sorted(path.parent.name for path in state_folder.glob("*/runs"))
     if cluster and known and cluster not in known:
         raise InventoryError(f"no cluster {name!r} has records here", next=_one_of(name, known))
     return name, folder
 
 
-def one(runs: list[record.Run], name: str, folder: Path, what: str = "run") -> record.Run:
+def select_run(
+    runs: list[record.RunRecord], name: str, folder: Path, noun: str = "run"
+) -> record.RunRecord:
     """Raises InventoryError where it is none of them, or several."""
-    found = record.by_id(runs, name)
+    found = record.find_runs(runs, name)
     if len(found) == 1:
         return found[0]
     if not runs:
-        raise InventoryError(f"there is no {what} {name!r}: no records yet in {folder}")
+        raise InventoryError(f"there is no {noun} {name!r}: no records yet in {folder}")
     known = [run.id for run in found or runs]
-    wrong = f"{len(found)} {what}s begin with {name!r}"
+    message = f"{len(found)} {noun}s begin with {name!r}"
     raise InventoryError(
-        wrong if found else f"there is no {what} {name!r}", next=_one_of(name, known)
+        message if found else f"there is no {noun} {name!r}", next=_one_of(name, known)
     )
 
 
 def _one_of(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=SHOWN, cutoff=0.5) or known[-SHOWN:]
+    near = get_close_matches(name, known, n=MAX_SUGGESTIONS, cutoff=0.5) or known[-MAX_SUGGESTIONS:]
     return f"one of: {', '.join(near)}"

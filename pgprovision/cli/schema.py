@@ -18,4 +18,4 @@ def schema() -> None:
     """
     from pgprovision.inventory.schema import json_schema as written
 
-    report.verbatim(written.text())
+    report.print_verbatim(written.schema_text())

@@ -16,13 +16,13 @@ def group() -> None:
 @app.command("init")
 def init(context: typer.Context) -> None:
     """Make every missing secret file and the cluster's CA. What exists is never touched."""
-    from pgprovision.inventory.edit.secrets import make_secrets
+    from pgprovision.inventory.edit.secrets import generate_secrets
 
     options: Options = context.obj
-    made = make_secrets(options.inventory)
+    made = generate_secrets(options.inventory)
     for path in made:
-        report.say(f"made {path}")
-    report.say(
+        report.print_line(f"made {path}")
+    report.print_line(
         f"{len(made)} made; keep a copy of the folder where the cluster's other secrets are kept: "
         "without the backup passphrase no backup can be read"
         if made

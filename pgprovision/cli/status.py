@@ -21,17 +21,17 @@ def status(context: typer.Context, json: Json = False) -> int:
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    plan = tiers(inventory, inventory.nodes, datetime.now(UTC))
     with Targets(inventory) as targets:
-        targets.ask_cloud()
-        if targets.silent is not None:
-            wishes = tuple(targets.without_cloud(wishes))
-        silent = (str(targets.silent),) if targets.silent else ()
-        last = record.last_proven(record.folder(inventory.cluster))
+        targets.check_cloud()
+        if targets.cloud_error is not None:
+            plan = tuple(targets.without_cloud(plan))
+        silent = (str(targets.cloud_error),) if targets.cloud_error else ()
+        last = record.last_proven_drill(record.records_folder(inventory.cluster))
         proven = last.summary if last else None
-        found = operation.status(inventory, wishes, targets, targets.addresses(), silent, proven)
+        found = operation.status(inventory, plan, targets, targets.addresses(), silent, proven)
     if json:
-        report.emit(operation.as_json(inventory.cluster, found))
+        report.print_json(operation.as_json(inventory.cluster, found))
     else:
         report.show_status(inventory.cluster, operation.as_json(inventory.cluster, found))
     return 0 if all(node.reachable for node in found.nodes) else 5

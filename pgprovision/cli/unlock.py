@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli.converge import select
+from pgprovision.cli.converge import select_nodes
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import approval
+from pgprovision.run.approval import impact_approval
 from pgprovision.run.run import run
 
 
@@ -28,10 +28,13 @@ def unlock(
     Hardly ever needed: the lock of a run that died is free at once, that of one that fell silent
     after 20 seconds. It is for a record on the host that is damaged, or a run that hangs.
     """
-    from pgprovision.resources.system.run_lock import HostLock
+    from pgprovision.resources.system.run_lock import RemovedHostLock
 
     options: Options = context.obj
     inventory = load(options.inventory)
-    wanted = [Tier("lock", (HostLock(on=n.name, typed=holder),)) for n in select(inventory, node)]
-    approve = approval(Impact.NONE, yes=yes, quiet=json)
-    return run("unlock", inventory, lambda targets: wanted, approve, json=json, keep=False)
+    tiers = [
+        Tier("lock", (RemovedHostLock(on=n.name, confirmed_token=holder),))
+        for n in select_nodes(inventory, node)
+    ]
+    approve = impact_approval(Impact.NONE, yes=yes, quiet=json)
+    return run("unlock", inventory, lambda targets: tiers, approve, json=json, lock_hosts=False)

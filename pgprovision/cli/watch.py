@@ -9,18 +9,18 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.errors import InventoryError, PgprovisionError, StoreError
+from pgprovision.errors import InventoryError, ObjectStoreError, PgprovisionError
 from pgprovision.inventory import watch_file
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.watch_file import WatchFile
 
 if TYPE_CHECKING:
-    from pgprovision.operations.watch.rules import Verdict
+    from pgprovision.operations.watch.rules import WatchVerdict
 
 app = typer.Typer(invoke_without_command=True)
-NOW = "PGP_TEST_NOW"  # a moment that tests have instead of the clocks
+TEST_NOW_VARIABLE = "PGP_TEST_NOW"  # a moment that tests have instead of the clocks
 
-From = Annotated[
+FileOption = Annotated[
     Path | None,
     typer.Option(
         "--file", help="What `watch export` wrote, where there is no inventory.", metavar="FILE"
@@ -29,7 +29,7 @@ From = Annotated[
 
 
 @app.callback()
-def watch(context: typer.Context, file: From = None, json: Json = False) -> int:
+def watch(context: typer.Context, file: FileOption = None, json: Json = False) -> int:
     """Judge the backups by what lies in the bucket: age, WAL without holes, manifests, clocks.
 
     Needs neither hosts nor cloud nor passphrase. Exit 1 with every alarm named, 6 where the bucket
@@ -40,18 +40,18 @@ def watch(context: typer.Context, file: From = None, json: Json = False) -> int:
     from pgprovision.operations.watch import report as operation
 
     options: Options = context.obj
-    wanted = _file(options, file)
-    verdict = _looked(wanted, known=file is None)
-    document = operation.document(wanted, verdict, {})
-    sent, failed = _told(wanted, document)
-    verdict = operation.with_unsent(verdict, failed)
-    document = operation.document(wanted, verdict, sent)
+    config = _load_config(options, file)
+    verdict = _judge_bucket(config, drills_known=file is None)
+    document = operation.document(config, verdict, {})
+    sent, failed = _notify(config, document)
+    verdict = operation.with_unsent_alarms(verdict, failed)
+    document = operation.document(config, verdict, sent)
     if json:
-        report.emit(document)
+        report.print_json(document)
     else:
         report.show_watch(document)
-    codes = {operation.FINE: 0, operation.ALARM: 1, operation.UNKNOWN: StoreError.exit_code}
-    return codes[operation.state(verdict)]
+    codes = {operation.OK: 0, operation.ALARM: 1, operation.UNKNOWN: ObjectStoreError.exit_code}
+    return codes[operation.verdict_state(verdict)]
 
 
 @app.command("export")
@@ -62,13 +62,13 @@ def export(context: typer.Context) -> None:
     """
     options: Options = context.find_root().obj
     inventory = load(options.inventory)
-    if inventory.backup and not inventory.backup.repository.reads_only:
+    if inventory.backup and not inventory.backup.repository.has_read_key:
         raise InventoryError(
             "there is no key pair that can only read, and one that writes is not given away",
             where=str(options.inventory / "cluster.yml"),
             next="give backup.repository.read_key and read_key_secret; see docs/watch.md",
         )
-    report.verbatim(watch_file.of(inventory).text().text())
+    report.print_verbatim(watch_file.watch_file_of(inventory).text().text())
 
 
 @app.command("install")
@@ -83,45 +83,57 @@ def install(
 
     Without systemd, or without root, it prints the units and a line for cron.
     """
-    from pgprovision.operations.watch.install import installed
+    from pgprovision.operations.watch.install import install_watch
 
-    return installed(file, WatchFile.read(file), calendar, yes=yes)
-
-
-def _file(options: Options, file: Path | None) -> WatchFile:
-    return WatchFile.read(file) if file else watch_file.of(load(options.inventory))
+    return install_watch(file, WatchFile.read(file), calendar, yes=yes)
 
 
-def _looked(wanted: WatchFile, *, known: bool) -> "Verdict":
-    """The verdict, or that there is none. `known`: whether the records of drills lie here."""
+def _load_config(options: Options, file: Path | None) -> WatchFile:
+    return WatchFile.read(file) if file else watch_file.watch_file_of(load(options.inventory))
+
+
+def _judge_bucket(config: WatchFile, *, drills_known: bool) -> "WatchVerdict":
+    """The verdict, or that there is none. `drills_known`: whether the records of drills lie
+    here."""
     from pgprovision import record
     from pgprovision.operations.watch import report as operation
-    from pgprovision.operations.watch.install import bucket
-    from pgprovision.operations.watch.repository import read
+    from pgprovision.operations.watch.install import open_bucket
+    from pgprovision.operations.watch.repository import read_listing
     from pgprovision.operations.watch.rules import judge
 
-    store = wanted.store
-    given = os.environ.get(NOW)
-    here = datetime.fromisoformat(given) if given else datetime.now(UTC)
+    store = config.store
+    given = os.environ.get(TEST_NOW_VARIABLE)
+    local_now = datetime.fromisoformat(given) if given else datetime.now(UTC)
     try:
-        with bucket(store) as place:
-            found = read(place.reader(), store.path, wanted.stanza, wanted.time_zone, lambda: here)
-    except StoreError as error:
-        return operation.unknown(error, here)
-    now = here if given else found.clock
-    last = record.last_proven(record.folder(wanted.cluster)) if known else None
-    drilled = last.at if last else None
-    limits = operation.limits(wanted)
-    return judge(found, limits, now, here=here, drilled=drilled, drills_known=known)
+        with open_bucket(store) as place:
+            found = read_listing(
+                place.reader(), store.path, config.stanza, config.time_zone, lambda: local_now
+            )
+    except ObjectStoreError as error:
+        return operation.unknown_verdict(error, local_now)
+    now = local_now if given else found.server_time
+    last = record.last_proven_drill(record.records_folder(config.cluster)) if drills_known else None
+    drilled = last.started_at if last else None
+    limits = operation.limits_of(config)
+    return judge(
+        found,
+        limits,
+        now,
+        local_now=local_now,
+        last_proven_restore=drilled,
+        drills_known=drills_known,
+    )
 
 
-def _told(
-    wanted: WatchFile, document: dict[str, Any]
+def _notify(
+    config: WatchFile, document: dict[str, Any]
 ) -> tuple[dict[str, bool], list[PgprovisionError]]:
     """Whoever has to know: the heartbeat where all is well, the others where it is not."""
     from pgprovision.operations.watch import report as operation
     from pgprovision.run import notify
 
-    if document["state"] == operation.FINE:
-        return notify.tell(notify.fine(wanted))
-    return notify.tell(notify.alarm(wanted, document, lambda: operation.letter(document)))
+    if document["state"] == operation.OK:
+        return notify.send_all(notify.heartbeat_senders(config))
+    return notify.send_all(
+        notify.alarm_senders(config, document, lambda: operation.alarm_mail(document))
+    )

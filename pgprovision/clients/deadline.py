@@ -7,23 +7,23 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
+def call_with_timeout(seconds: float, call: Callable[[], T]) -> T:
     """What `call` returns or raises. Raises TimeoutError after `seconds`: the call is left alone,
     in a thread that ends with the program."""
-    done: list[T] = []
-    failed: list[BaseException] = []
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            done.append(call())
+            results.append(call())
         except BaseException as error:  # handed to the caller, whatever it is
-            failed.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not done:
+    if errors:
+        raise errors[0]
+    if not results:
         raise TimeoutError(f"no end within {seconds:.0f} s")
-    return done[0]
+    return results[0]

@@ -11,15 +11,15 @@ from email.message import EmailMessage
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from pgprovision.clients.deadline import within
-from pgprovision.errors import NotSent
+from pgprovision.clients.deadline import call_with_timeout
+from pgprovision.errors import NotificationError
 from pgprovision.secret import Secret
 
-SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 _SENDMAIL = "/usr/sbin/sendmail"
 
 
-class Addressed(Protocol):
+class MailSettings(Protocol):
     """Where mail goes; see `inventory.watch_file.MailTo`."""
 
     @property
@@ -39,23 +39,27 @@ class Addressed(Protocol):
 
 
 def ping(url: Secret) -> None:
-    """Ask for a URL: all is well. Raises NotSent."""
+    """Ask for a URL: all is well. Raises NotificationError."""
     _http(url, "GET", None)
 
 
-def post(url: Secret, document: Mapping[str, Any]) -> None:
-    """Post a document as JSON. Raises NotSent."""
+def post_json(url: Secret, document: Mapping[str, Any]) -> None:
+    """Post a document as JSON. Raises NotificationError."""
     _http(url, "POST", document)
 
 
-def mail(way: Addressed, subject: str, text: str) -> None:
-    """Send a mail. Raises NotSent."""
+def send_mail(settings: MailSettings, subject: str, text: str) -> None:
+    """Send a mail. Raises NotificationError."""
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = way.sender, ", ".join(way.to), subject
+    message["From"], message["To"], message["Subject"] = (
+        settings.sender,
+        ", ".join(settings.to),
+        subject,
+    )
     message.set_content(text)
-    server = way.server or _SENDMAIL
-    send = _smtp if way.server else _sendmail
-    _in_time(lambda: send(way, message), f"mail through {server}")
+    server = settings.server or _SENDMAIL
+    send = _smtp if settings.server else _sendmail
+    _with_deadline(lambda: send(settings, message), f"mail through {server}")
 
 
 def _http(url: Secret, method: str, document: Mapping[str, Any] | None) -> None:
@@ -63,48 +67,50 @@ def _http(url: Secret, method: str, document: Mapping[str, Any] | None) -> None:
 
     def send() -> None:
         with requests.request(
-            method, url.text(), json=document, timeout=SECONDS / 2, stream=True
+            method, url.text(), json=document, timeout=TIMEOUT_SECONDS / 2, stream=True
         ) as answer:
             if not answer.ok:
-                raise NotSent(f"answered {answer.status_code}")
+                raise NotificationError(f"answered {answer.status_code}")
 
-    _in_time(send, place(url))
+    _with_deadline(send, redacted_url(url))
 
 
-def place(url: Secret) -> str:
+def redacted_url(url: Secret) -> str:
     """As much of a URL as people may see."""
     parts = urlsplit(url.text())
     return f"{parts.scheme}://{parts.hostname}/***"
 
 
-def _smtp(way: Addressed, message: EmailMessage) -> None:
+def _smtp(settings: MailSettings, message: EmailMessage) -> None:
     tls = ssl.create_default_context()
-    host, port = str(way.server), way.server_port
+    host, port = str(settings.server), settings.server_port
     session = (
-        smtplib.SMTP_SSL(host, port, timeout=SECONDS / 2, context=tls)
-        if way.encryption == "tls"
-        else smtplib.SMTP(host, port, timeout=SECONDS / 2)
+        smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS / 2, context=tls)
+        if settings.encryption == "tls"
+        else smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS / 2)
     )
     with session:
-        if way.encryption == "starttls":
+        if settings.encryption == "starttls":
             session.starttls(context=tls)
-        if way.user and way.password:
-            session.login(way.user, way.password.text())
+        if settings.user and settings.password:
+            session.login(settings.user, settings.password.text())
         session.send_message(message)
 
 
-def _sendmail(way: Addressed, message: EmailMessage) -> None:
-    words = [_SENDMAIL, "-oi", "-f", way.sender, "--", *way.to]
-    done = subprocess.run(words, input=message.as_bytes(), capture_output=True, timeout=SECONDS)
-    if done.returncode:
-        raise NotSent(f"ended with {done.returncode}")
+def _sendmail(settings: MailSettings, message: EmailMessage) -> None:
+    argv = [_SENDMAIL, "-oi", "-f", settings.sender, "--", *settings.to]
+    completed = subprocess.run(
+        argv, input=message.as_bytes(), capture_output=True, timeout=TIMEOUT_SECONDS
+    )
+    if completed.returncode:
+        raise NotificationError(f"ended with {completed.returncode}")
 
 
-def _in_time(send: Callable[[], None], where: str) -> None:
+def _with_deadline(send: Callable[[], None], where: str) -> None:
     """Whatever goes wrong, in words that hold no address: libraries put the URL into theirs."""
     try:
-        within(SECONDS, send)
-    except NotSent as error:
-        raise NotSent(error.what, where=where) from None
+        call_with_timeout(TIMEOUT_SECONDS, send)
+    except NotificationError as error:
+        raise NotificationError(error.what, where=where) from None
     except Exception as error:
-        raise NotSent(f"not sent ({type(error).__name__})", where=where) from None
+        raise NotificationError(f"not sent ({type(error).__name__})", where=where) from None

@@ -14,16 +14,16 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pgprovision.clients.deadline import within
-from pgprovision.errors import StoreError
-from pgprovision.object_listing import Listing, Stored
+from pgprovision.clients.deadline import call_with_timeout
+from pgprovision.errors import ObjectStoreError
+from pgprovision.object_listing import ObjectListing, StoredObject
 from pgprovision.secret import Secret
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20  # between two pieces of an answer
 REQUEST_SECONDS = 90.0  # one request with its retries
 ATTEMPTS = 3
-PAGE = 1000  # objects in an answer, the most there are
+PAGE_SIZE = 1000  # objects in an answer, the most there are
 
 _CAUSES = {
     "InvalidAccessKeyId": "the store does not know the access key",
@@ -50,55 +50,57 @@ class Bucket:
     ca_file: Path | None = None
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return f"{self.endpoint}:{self.port}/{self.name}"
 
-    def reader(self) -> "Reader":
-        return Reader(self)
+    def reader(self) -> "BucketReader":
+        return BucketReader(self)
 
 
-class Reader:
-    """One conversation with the store. `clock`: what its clock said last."""
+class BucketReader:
+    """One conversation with the store. `server_time`: what its clock said last."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._client: Any = None
-        self.clock: datetime | None = None
+        self.server_time: datetime | None = None
         self.requests = 0
 
-    def level(self, prefix: str) -> Listing:
-        """What lies directly below. Raises StoreError."""
-        return _joined(self._pages(prefix, Delimiter="/"))
+    def list_level(self, prefix: str) -> ObjectListing:
+        """What lies directly below. Raises ObjectStoreError."""
+        return _merged(self._pages(prefix, Delimiter="/"))
 
-    def below(self, prefix: str) -> Listing:
-        """Everything below. Raises StoreError."""
-        return _joined(self._pages(prefix))
+    def list_prefix(self, prefix: str) -> ObjectListing:
+        """Everything below. Raises ObjectStoreError."""
+        return _merged(self._pages(prefix))
 
-    def first(self, prefix: str) -> Listing:
-        """The first PAGE objects below, by key. Raises StoreError."""
+    def list_first_page(self, prefix: str) -> ObjectListing:
+        """The first PAGE objects below, by key. Raises ObjectStoreError."""
         return next(self._pages(prefix))
 
-    def _pages(self, prefix: str, **more: str) -> Iterator[Listing]:
+    def _pages(self, prefix: str, **extra: str) -> Iterator[ObjectListing]:
         token: dict[str, str] = {}
         while True:
-            given = {"Bucket": self._bucket.name, "Prefix": prefix, "MaxKeys": PAGE}
-            answer = self._asked({**given, **more, **token})
-            whole = not answer.get("IsTruncated")
-            yield Listing(
+            parameters = {"Bucket": self._bucket.name, "Prefix": prefix, "MaxKeys": PAGE_SIZE}
+            answer = self._request({**parameters, **extra, **token})
+            complete = not answer.get("IsTruncated")
+            yield ObjectListing(
                 tuple(map(_stored, answer.get("Contents", ()))),
                 tuple(part["Prefix"] for part in answer.get("CommonPrefixes", ())),
-                whole,
+                complete,
             )
-            if whole:
+            if complete:
                 return
             token = {"ContinuationToken": answer["NextContinuationToken"]}
 
-    def _asked(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
 
         self.requests += 1
         try:
-            answer: Mapping[str, Any] = within(REQUEST_SECONDS, lambda: self._send(request))
+            answer: Mapping[str, Any] = call_with_timeout(
+                REQUEST_SECONDS, lambda: self._send(request)
+            )
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             what = f"{_CAUSES.get(code, 'the store refused to list the bucket')} ({code})"
@@ -106,7 +108,7 @@ class Reader:
         except (BotoCoreError, TimeoutError, OSError) as error:
             raise self._error(_reason(error)) from None
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        self.clock = parsedate_to_datetime(date) if date else self.clock
+        self.server_time = parsedate_to_datetime(date) if date else self.server_time
         return answer
 
     def _send(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -115,31 +117,31 @@ class Reader:
         answer: Mapping[str, Any] = self._client.list_objects_v2(**request)
         return answer
 
-    def _error(self, what: str) -> StoreError:
-        return StoreError(what, where=self._bucket.place)
+    def _error(self, what: str) -> ObjectStoreError:
+        return ObjectStoreError(what, where=self._bucket.location)
 
 
-def _stored(item: Mapping[str, Any]) -> Stored:
-    return Stored(item["Key"], item["LastModified"].astimezone(UTC))
+def _stored(item: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(item["Key"], item["LastModified"].astimezone(UTC))
 
 
-def _joined(pages: Iterator[Listing]) -> Listing:
-    every = list(pages)
-    objects = tuple(found for page in every for found in page.objects)
-    return Listing(objects, tuple(name for page in every for name in page.folders))
+def _merged(pages: Iterator[ObjectListing]) -> ObjectListing:
+    all_pages = list(pages)
+    objects = tuple(stored for page in all_pages for stored in page.objects)
+    return ObjectListing(objects, tuple(name for page in all_pages for name in page.folders))
 
 
 def _client(bucket: Bucket) -> Any:
     from botocore.config import Config
     from botocore.session import Session
 
-    nothing = {
+    no_user_config = {
         "profile": (None, None, None, None),
         "config_file": (None, None, os.devnull, None),
         "credentials_file": (None, None, os.devnull, None),
     }
     style = {"host": "virtual", "path": "path"}[bucket.uri_style]
-    return Session(session_vars=nothing).create_client(
+    return Session(session_vars=no_user_config).create_client(
         "s3",
         region_name=bucket.region,
         endpoint_url=f"https://{bucket.endpoint}:{bucket.port}",

@@ -6,21 +6,21 @@ from pgprovision.engine.model import Change, Impact, Resource
 from pgprovision.errors import Interrupted, NotConverged, OutcomeUnknown, Refused
 
 
-def key(resource: Resource) -> str:
+def resource_address(resource: Resource) -> str:
     """What a resource is called across all targets."""
     return f"{resource.on}: {resource}"
 
 
-def step(change: Change) -> tuple[object, ...]:
+def attempt_key(change: Change) -> tuple[object, ...]:
     """What tells one attempt from the next: the differing keys and what they were."""
     before, after = change.diff.before, change.diff.after
-    was = None if before is None else {name: before.get(name) for name in change.diff.keys}
-    return key(change.resource), was, after
+    previous = None if before is None else {name: before.get(name) for name in change.diff.keys}
+    return resource_address(change.resource), previous, after
 
 
 def summary(changed: Sequence[Change]) -> str:
     """What is already done, in one line."""
-    names = [key(c.resource) for c in changed]
+    names = [resource_address(c.resource) for c in changed]
     shown = ", ".join(names[-8:])
     return f"{len(names)} changes, the last: {shown}" if names else "nothing"
 
@@ -30,7 +30,7 @@ def check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
     above = [c for c in changes if c.impact > ceiling]
     if above:
         worst = max(c.impact for c in above).name.lower()
-        names = ", ".join(f"{key(c.resource)} ({', '.join(c.keys)})" for c in above)
+        names = ", ".join(f"{resource_address(c.resource)} ({', '.join(c.keys)})" for c in above)
         raise Refused(
             f"needs a {worst} that was not allowed: {names}",
             next=f"choose a quiet moment and add: --allow {worst}",
@@ -52,7 +52,7 @@ def not_converged(changes: Sequence[Change]) -> NotConverged:
     names = []
     for change in changes:
         reason = (change.diff.before or {}).get("failure")
-        names.append(f"{key(change.resource)} ({reason or ', '.join(change.keys)})")
+        names.append(f"{resource_address(change.resource)} ({reason or ', '.join(change.keys)})")
     return NotConverged(
         f"done, and still different at the last look: {'; '.join(names)}",
         next="pgprovision drift shows before and after; run up again once the cause is clear",

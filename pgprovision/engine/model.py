@@ -24,15 +24,15 @@ class Impact(IntEnum):
 
 
 class Sealed(Protocol):
-    """Bytes that no report may show. `shown` is the same with the secrets in it left out."""
+    """Bytes that no report may show. `redacted` is the same with the secrets in it left out."""
 
     @property
-    def shown(self) -> str: ...
+    def redacted(self) -> str: ...
     def reveal(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
-class Ask:
+class Probe:
     """How to look: a shell snippet for a host, a kind ("servers") for the cloud."""
 
     text: str
@@ -61,15 +61,15 @@ class Ref:
 
 
 @dataclass(frozen=True)
-class Do:
-    """One action. On a host `text` is shell and `stdin` its input; on the cloud `text` is
-    method and path (`POST /servers/{servers:db-1}/actions/poweron`) and `body` what is sent.
-    `timeout` in seconds. `reconnects`: it touches the way in, so the next look goes over a
-    connection made anew. `until`: shell text that ends when the work this began has ended; the
-    loop looks instead, a person who acts by hand waits with it. `session`: `text` is a psql that
-    reads `stdin`; neighbours with the same text may be said to one psql, one after the other.
-    `unmet`: the exit code with which it says that what was asked for cannot be had, which is
-    nobody's failure."""
+class Action:
+    """One action. On a host `text` is shell and `stdin` its input; on the cloud `text` is method
+    and path (`POST /servers/{servers:db-1}/actions/poweron`) and `body` what is sent. `timeout` in
+    seconds. `reconnects`: it touches the way in, so the next look goes over a connection made anew.
+    `wait_command`: shell text that ends when the work this began has ended; the loop looks instead,
+    a person who acts by hand waits with it. `psql_session`: `text` is a psql that reads `stdin`;
+    neighbours with the same text may be said to one psql, one after the other. `unmet_exit_code`:
+    the exit code with which it says that what was asked for cannot be had, which is nobody's
+    failure."""
 
     why: str
     text: str
@@ -78,20 +78,20 @@ class Do:
     impact: Impact = Impact.NONE
     timeout: float = 120.0
     reconnects: bool = False
-    until: str = ""
-    session: bool = False
-    unmet: int = 0
+    wait_command: str = ""
+    psql_session: bool = False
+    unmet_exit_code: int = 0
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Not there yet and on its way. `limit` is in seconds from the first time it was seen. `end`,
-    where its machine can tell when it has ended: an ask that is answered then, or after so many
-    seconds, and fails at once where it cannot."""
+    """Not there yet and on its way. `timeout` is in seconds from the first time it was seen.
+    `end_probe`, where its machine can tell when it has ended: an ask that is answered then, or
+    after so many seconds, and fails at once where it cannot."""
 
     reason: str
-    limit: float = 120.0
-    end: "Callable[[float], Ask] | None" = field(default=None, compare=False, repr=False)
+    timeout: float = 120.0
+    end_probe: "Callable[[float], Probe] | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ class Need:
     """A look at another resource's world (`on` names the target) that fills in a wish."""
 
     on: str
-    ask: Ask
+    probe: Probe
 
 
 class Facts(Protocol):
     """What has been seen in this look. None: the target is not there yet."""
 
-    def get(self, on: str, ask: Ask) -> Answer | None: ...
+    def get(self, on: str, probe: Probe) -> Answer | None: ...
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Diff:
     def __bool__(self) -> bool:
         return (self.before is None) != (self.after is None) or bool(self.keys)
 
-    def moved(self, *names: str) -> bool:
+    def changed(self, *names: str) -> bool:
         """Whether one of these keys differs."""
         return any(name in self.keys for name in names)
 
@@ -143,7 +143,7 @@ class Resource(ABC):
         """What tells it from others of its kind on its target."""
 
     @abstractmethod
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         """How to look. Equal asks are asked once per target and look."""
 
     @abstractmethod
@@ -155,22 +155,22 @@ class Resource(ABC):
         """What should be there; None where it is declared absent."""
 
     @abstractmethod
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         """The very actions that close the difference."""
 
     def needs(self) -> tuple[Need, ...]:
         """What else has to be seen before the wish is complete."""
         return ()
 
-    def settled(self, facts: Facts) -> Self:
+    def resolved(self, facts: Facts) -> Self:
         """The same wish with what only the machines know filled in."""
         return self
 
-    def held(self, diff: Diff) -> Waiting | None:
+    def blocked_by(self, diff: Diff) -> Waiting | None:
         """What has to come first, on another target; None: it is this one's turn."""
         return None
 
-    def remarks(self, state: State) -> tuple[str, ...]:
+    def notes(self, state: State) -> tuple[str, ...]:
         """What people should know of what is there, though nothing is to be done about it."""
         return ()
 
@@ -179,7 +179,7 @@ class Resource(ABC):
         """Keys whose values no report and no record may show."""
         return frozenset()
 
-    def explain(self, diff: Diff) -> tuple[str, ...]:
+    def describe_changes(self, diff: Diff) -> tuple[str, ...]:
         """The differing keys as people know them."""
         return diff.keys
 
@@ -201,8 +201,8 @@ class Change:
 
     resource: Resource
     diff: Diff
-    actions: tuple[Do, ...]
-    held: Waiting | None = None
+    actions: tuple[Action, ...]
+    blocked_by: Waiting | None = None
 
     @property
     def impact(self) -> Impact:
@@ -210,17 +210,17 @@ class Change:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return self.resource.explain(self.diff)
+        return self.resource.describe_changes(self.diff)
 
     @property
-    def shown(self) -> Diff:
+    def redacted(self) -> Diff:
         """The difference as people may see it: secrets masked."""
-        hidden = self.resource.secret_keys
+        secret = self.resource.secret_keys
 
         def mask(state: State | None) -> State | None:
-            if state is None or not hidden:
+            if state is None or not secret:
                 return state
-            return {k: "***" if k in hidden and v else v for k, v in state.items()}
+            return {k: "***" if k in secret and v else v for k, v in state.items()}
 
         return Diff(mask(self.diff.before), mask(self.diff.after))
 
@@ -230,11 +230,11 @@ class Report:
     """What a run did and what it saw at its last look."""
 
     changed: list[Change] = field(default_factory=list)
-    left: list[Change] = field(default_factory=list)
+    remaining: list[Change] = field(default_factory=list)
     waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
-    remarks: list[tuple[Resource, str]] = field(default_factory=list)
+    notes: list[tuple[Resource, str]] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
-    trips: dict[str, int] = field(default_factory=dict)
+    round_trips: dict[str, int] = field(default_factory=dict)
     api_calls: int = 0
     seconds: float = 0.0

@@ -6,11 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pgprovision.engine.model import Answer, Ask, Change, Diff, Do, Resource, State, Tier, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Change,
+    Diff,
+    Probe,
+    Resource,
+    State,
+    Tier,
+    Waiting,
+)
 from pgprovision.errors import InventoryError, PgprovisionError, Refused
 
-SHARE = 100  # resources that one thread reads in a row
-Found = tuple[Resource, State | Waiting | None] | Refused | InventoryError
+CHUNK_SIZE = 100  # resources that one thread reads in a row
+ReadResult = tuple[Resource, State | Waiting | None] | Refused | InventoryError
 
 
 class Target(Protocol):
@@ -18,12 +28,12 @@ class Target(Protocol):
 
     name: str
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
         """Answers to all asks; Waiting while the target is on its way (a machine that boots),
         None while it does not exist. Raises Unreachable, Refused, CloudError."""
         ...
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         """Carries out actions, up to the first that fails: in order, or side by side where they
         are of things that do not depend on each other. `done` is told one at a time. Raises
         StepFailed, OutcomeUnknown, CloudError."""
@@ -31,43 +41,45 @@ class Target(Protocol):
 
 
 @dataclass
-class Look:
+class Observation:
     """What was seen in one trip to each target."""
 
-    seen: dict[str, Mapping[Ask, Answer] | Waiting | None] = field(default_factory=dict)
+    answers: dict[str, Mapping[Probe, Answer] | Waiting | None] = field(default_factory=dict)
     failed: dict[str, PgprovisionError] = field(default_factory=dict)
 
-    def get(self, on: str, ask: Ask) -> Answer | None:
-        answers = self.seen.get(on)
+    def get(self, on: str, ask: Probe) -> Answer | None:
+        answers = self.answers.get(on)
         return None if answers is None or isinstance(answers, Waiting) else answers.get(ask)
 
 
 @dataclass
-class View:
+class TierComparison:
     """One tier compared with a look."""
 
     changes: list[Change] = field(default_factory=list)
     waiting: list[tuple[Resource, Waiting]] = field(default_factory=list)
-    remarks: list[tuple[Resource, str]] = field(default_factory=list)
-    cut_off: list[Resource] = field(default_factory=list)  # they need a target that failed
+    notes: list[tuple[Resource, str]] = field(default_factory=list)
+    unreachable: list[Resource] = field(default_factory=list)  # they need a target that failed
 
 
-def look(tiers: Iterable[Tier], targets: Mapping[str, Target], skip: Iterable[str] = ()) -> Look:
+def observe_tiers(
+    tiers: Iterable[Tier], targets: Mapping[str, Target], skip: Iterable[str] = ()
+) -> Observation:
     """Everything these tiers ask: one trip per target, all targets at once. What a resource needs
     comes before the resource: a job that ends between the two has left it whole, never missing."""
-    asks: dict[str, dict[Ask, None]] = {}
+    probes: dict[str, dict[Probe, None]] = {}
     for tier in tiers:
         for resource in tier.resources:
             for need in resource.needs():
-                asks.setdefault(need.on, {})[need.ask] = None
-            asks.setdefault(resource.on, {})[resource.probe()] = None
-    live = [on for on in asks if on not in set(skip)]
-    result = Look()
+                probes.setdefault(need.on, {})[need.probe] = None
+            probes.setdefault(resource.on, {})[resource.probe()] = None
+    live = [on for on in probes if on not in set(skip)]
+    result = Observation()
     with ThreadPoolExecutor(max(1, len(live))) as pool:
-        jobs = {on: pool.submit(targets[on].look, tuple(asks[on])) for on in live}
+        jobs = {on: pool.submit(targets[on].observe, tuple(probes[on])) for on in live}
         for on, job in jobs.items():
             try:
-                result.seen[on] = job.result()
+                result.answers[on] = job.result()
             except Refused:
                 raise
             except PgprovisionError as error:
@@ -80,85 +92,89 @@ def await_end(
 ) -> bool:
     """Wait where it is under way, `seconds` at the most: its end is known at once, and the machine
     is not asked again and again meanwhile. False where none could tell."""
-    asks = {wish.on: what.end(seconds) for wish, what in waiting if what.end}
-    if not asks:
+    probes = {resource.on: wait.end_probe(seconds) for resource, wait in waiting if wait.end_probe}
+    if not probes:
         return False
 
     def ended(on: str) -> bool:
         try:
-            answers = targets[on].look((asks[on],))
+            answers = targets[on].observe((probes[on],))
         except PgprovisionError:
             return False  # the look that follows says it
-        return isinstance(answers, Mapping) and not answers[asks[on]].code
+        return isinstance(answers, Mapping) and not answers[probes[on]].code
 
-    with ThreadPoolExecutor(len(asks)) as pool:
-        jobs = [pool.submit(ended, on) for on in asks]
+    with ThreadPoolExecutor(len(probes)) as pool:
+        jobs = [pool.submit(ended, on) for on in probes]
         return any(job.result() for job in jobs)
 
 
-def compare(tier: Tier, seen: Look, failed: Iterable[str] = ()) -> View:
+def compare(tier: Tier, observation: Observation, failed: Iterable[str] = ()) -> TierComparison:
     """What differs in this tier. Raises Refused or InventoryError, with everything that is wrong in
     the tier in one report."""
-    view = View()
-    lost = set(failed)
+    view = TierComparison()
+    failed_targets = set(failed)
     refused: list[Refused | InventoryError] = []
     booting: set[str] = set()
-    wishes: list[Resource] = []
-    for wish in tier.resources:
-        if wish.on in lost or any(need.on in lost for need in wish.needs()):
-            view.cut_off.append(wish)
+    reachable: list[Resource] = []
+    for declared in tier.resources:
+        if declared.on in failed_targets or any(
+            need.on in failed_targets for need in declared.needs()
+        ):
+            view.unreachable.append(declared)
             continue
-        target = seen.seen.get(wish.on)
+        target = observation.answers.get(declared.on)
         if isinstance(target, Waiting):
-            if wish.on not in booting:
-                view.waiting.append((wish, target))
-            booting.add(wish.on)
+            if declared.on not in booting:
+                view.waiting.append((declared, target))
+            booting.add(declared.on)
             continue
-        wishes.append(wish)
-    for wish, found in zip(wishes, _read_all(wishes, seen), strict=True):
+        reachable.append(declared)
+    for declared, result in zip(reachable, _read_all(reachable, observation), strict=True):
         try:
-            if isinstance(found, Refused | InventoryError):
-                raise found
-            resource, before = found
+            if isinstance(result, Refused | InventoryError):
+                raise result
+            resource, before = result
             if isinstance(before, Waiting):
                 view.waiting.append((resource, before))
                 continue
             if before is not None:
-                view.remarks += [(resource, text) for text in resource.remarks(before)]
+                view.notes += [(resource, text) for text in resource.notes(before)]
             if diff := Diff(before, resource.desired()):
                 actions = tuple(resource.change(diff))
-                change = Change(resource, diff, actions, resource.held(diff) if actions else None)
+                change = Change(
+                    resource, diff, actions, resource.blocked_by(diff) if actions else None
+                )
                 if change.actions or before is not None:  # nothing to say of what is not there
                     view.changes.append(change)
         except (Refused, InventoryError) as error:
-            error.where = error.where or f"{wish.on}: {wish}"
+            error.where = error.where or f"{declared.on}: {declared}"
             refused.append(error)
     if refused:
-        raise _in_one(refused)
+        raise _combine(refused)
     return view
 
 
-def _read_all(wishes: Sequence[Resource], seen: Look) -> list[Found]:
+def _read_all(resources: Sequence[Resource], observation: Observation) -> list[ReadResult]:
     """What each of them is now, in their order. Many are read side by side: 2,000 passwords take
     3 s of one core, and hashlib leaves the others to other threads."""
-    parts = [wishes[n : n + SHARE] for n in range(0, len(wishes), SHARE)]
+    parts = [resources[n : n + CHUNK_SIZE] for n in range(0, len(resources), CHUNK_SIZE)]
     if len(parts) < 2:
-        return [_read(wish, seen) for wish in wishes]
+        return [_read(resource, observation) for resource in resources]
     with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
-        shares = pool.map(lambda part: [_read(wish, seen) for wish in part], parts)
-        return [found for share in shares for found in share]
+        shares = pool.map(lambda part: [_read(wish, observation) for wish in part], parts)
+        return [result for share in shares for result in share]
 
 
-def _read(wish: Resource, seen: Look) -> Found:
+def _read(declared: Resource, observation: Observation) -> ReadResult:
     try:
-        resource = wish.settled(seen)
-        answer = seen.get(wish.on, wish.probe())
+        resource = declared.resolved(observation)
+        answer = observation.get(declared.on, declared.probe())
         return resource, None if answer is None else resource.read(answer)
     except (Refused, InventoryError) as error:
         return error
 
 
-def _in_one(errors: Sequence[Refused | InventoryError]) -> Refused | InventoryError:
+def _combine(errors: Sequence[Refused | InventoryError]) -> Refused | InventoryError:
     """Several as one; bad input only where all of it is."""
     if len(errors) == 1:
         return errors[0]

@@ -3,6 +3,6 @@
 `explain` prints it. It is made from the very actions `up` would send, so the two cannot disagree.
 """
 
-from pgprovision.explain.pages import Cloud, Machine, Places, runbook
+from pgprovision.explain.pages import CloudApi, HostShell, Locations, runbook
 
-__all__ = ["Cloud", "Machine", "Places", "runbook"]
+__all__ = ["CloudApi", "HostShell", "Locations", "runbook"]

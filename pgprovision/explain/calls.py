@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote
 
-from pgprovision.engine.model import Do, Ref
+from pgprovision.engine.model import Action, Ref
 from pgprovision.quote import sh
 
 # The token travels on a descriptor and bodies on stdin: neither is in an argument list.
@@ -31,16 +31,16 @@ call() { # METHOD PATH, its body on stdin: ends when Hetzner has done it
 _NAME = re.compile(r"\{(\w+):([^}]+)\}")
 _FINGERPRINT = re.compile(r"([0-9a-f]{2}:){15}[0-9a-f]{2}")
 _SECRET = re.compile(r"( *)<secret: (!command )?([^<>]*)>")
-_HOLE = "\ue000{}\ue000"  # of the private use area: in no name and no text of ours
+_PLACEHOLDER = "\ue000{}\ue000"  # of the private use area: in no name and no text of ours
 _WIDTH = 80
 
 
-def opening(endpoint: str) -> list[str]:
+def prologue(endpoint: str) -> list[str]:
     """What every block of calls begins with."""
     return [f"api={sh(endpoint)}", _HELPERS.strip()]
 
 
-def lines(action: Do) -> Iterator[str]:
+def lines(action: Action) -> Iterator[str]:
     """One call: ids are looked up, the body is made by jq."""
     ids: dict[str, str] = {}  # the variable of each look-up
 
@@ -52,8 +52,8 @@ def lines(action: Do) -> Iterator[str]:
     method, template = action.text.split(" ", 1)
     path = _NAME.sub(lambda found: f"${variable(found[1], found[2])}", template)
     body, options = _body(action.body, variable)
-    for look, name in ids.items():
-        yield f"{name}=$({look}); ok"
+    for lookup, name in ids.items():
+        yield f"{name}=$({lookup}); ok"
         if f"${name}" in body:
             options.append(f'--argjson {name} "${name}"')
     call = f'call {method} "{path}"'
@@ -65,12 +65,12 @@ def lines(action: Do) -> Iterator[str]:
 
 def _body(body: object, variable: Callable[[str, str], str]) -> tuple[str, list[str]]:
     """The body as a program of jq's, and the options that fill its variables."""
-    holes: dict[str, str] = {}
+    placeholders: dict[str, str] = {}
     options: list[str] = []
 
-    def hole(program: str) -> str:
-        mark = _HOLE.format(len(holes))
-        holes[json.dumps(mark, ensure_ascii=False)] = program
+    def placeholder(program: str) -> str:
+        mark = _PLACEHOLDER.format(len(placeholders))
+        placeholders[json.dumps(mark, ensure_ascii=False)] = program
         return mark
 
     def secret(found: re.Match[str]) -> str:
@@ -85,21 +85,21 @@ def _body(body: object, variable: Callable[[str, str], str]) -> tuple[str, list[
     def plain(value: object) -> object:
         match value:
             case Ref(kind, name):
-                return hole(f"${variable(kind, name)}")
+                return placeholder(f"${variable(kind, name)}")
             case Mapping():
                 return {key: plain(part) for key, part in value.items()}
             case list() | tuple():
                 return [plain(part) for part in value]
-        shown = getattr(value, "shown", None)
-        if shown is None:
+        redacted = getattr(value, "redacted", None)
+        if redacted is None:
             return value
-        pieces = json.dumps(str(shown), ensure_ascii=False)
-        return hole(_SECRET.sub(secret, pieces))
+        pieces = json.dumps(str(redacted), ensure_ascii=False)
+        return placeholder(_SECRET.sub(secret, pieces))
 
-    made = plain(body)
-    text = json.dumps(made, ensure_ascii=False)
+    rendered = plain(body)
+    text = json.dumps(rendered, ensure_ascii=False)
     if len(text) > _WIDTH:
-        text = json.dumps(made, ensure_ascii=False, indent=2)
-    for mark, program in holes.items():
+        text = json.dumps(rendered, ensure_ascii=False, indent=2)
+    for mark, program in placeholders.items():
         text = text.replace(mark, program)
     return text, options

@@ -13,7 +13,7 @@ def comment(text: str) -> str:
     return "\n".join(f"# {line}" for line in text.splitlines())
 
 
-def variable(source: str) -> str:
+def secret_variable(source: str) -> str:
     """The shell variable for the secret from this source.
 
     >>> variable("!file secrets/rails.password")
@@ -23,7 +23,7 @@ def variable(source: str) -> str:
     return "secret_" + re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
 
 
-def sources(shown: str) -> list[str]:
+def secret_sources(shown: str) -> list[str]:
     """Where the secrets in a text come from, each once."""
     return list(dict.fromkeys(_SECRET.findall(shown)))
 
@@ -43,12 +43,12 @@ def here_document(content: bytes) -> tuple[str, str, str]:
     return f"head -c -1 <<'{end}' | ", "", f"{text}\n{end}"  # the shell ends it with a newline
 
 
-def here_document_of_secrets(shown: str) -> tuple[str, str, str]:
+def here_document_with_secrets(shown: str) -> tuple[str, str, str]:
     """The same for a text with secrets in it: each is a variable, which has to be set."""
     parts = _SECRET.split(shown)
     for index, part in enumerate(parts):
         secret = index % 2
-        parts[index] = f"${{{variable(part)}:?}}" if secret else _SPECIAL.sub(r"\\\1", part)
+        parts[index] = f"${{{secret_variable(part)}:?}}" if secret else _SPECIAL.sub(r"\\\1", part)
     text = "".join(parts)
     end = _delimiter(text)
     if text.endswith("\n"):

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from pgprovision.errors import InventoryError
 
-Loc = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 # what is wrong, by key path, and a line that could stand there instead
-Found = Iterator[tuple[Loc, str] | tuple[Loc, str, str]]
+Problems = Iterator[tuple[KeyPath, str] | tuple[KeyPath, str, str]]
 
 _SECRET = re.compile(r"pass|secret|token|credential|(^|_)key$|heartbeat|webhook", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class SourcePosition:
     """Where in which file. Lines and columns count from 1."""
 
     file: Path
@@ -28,18 +28,18 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Complaint:
+class Problem:
     """One wrong thing, where it is, and by which key it is reached; `example` is a line of YAML
     that could stand there instead, None one that the models know."""
 
-    place: Place
-    key: Loc
+    position: SourcePosition
+    path: KeyPath
     text: str
     example: str | None = ""
 
     def __str__(self) -> str:
-        key = dotted(self.key[2:] if self.key[:1] == ("nodes",) else self.key)
-        return f"{self.place}: {key}: {self.text}" if key else f"{self.place}: {self.text}"
+        key = dotted_path(self.path[2:] if self.path[:1] == ("nodes",) else self.path)
+        return f"{self.position}: {key}: {self.text}" if key else f"{self.position}: {self.text}"
 
     def report(self) -> str:
         """The same with its example."""
@@ -49,14 +49,14 @@ class Complaint:
 class BadInventory(InventoryError):
     """Everything that is wrong with one inventory."""
 
-    def __init__(self, complaints: Iterable[Complaint], *, next: str = "") -> None:
-        self.complaints = tuple(
-            sorted(dict.fromkeys(complaints), key=lambda c: (c.place, str(c.key), c.text))
+    def __init__(self, problems: Iterable[Problem], *, next: str = "") -> None:
+        self.problems = tuple(
+            sorted(dict.fromkeys(problems), key=lambda c: (c.position, str(c.path), c.text))
         )
-        super().__init__("\n".join(c.report() for c in self.complaints), next=next)
+        super().__init__("\n".join(c.report() for c in self.problems), next=next)
 
 
-def dotted(key: Loc) -> str:
+def dotted_path(key: KeyPath) -> str:
     """A key path as people write it.
 
     >>> dotted(("postgres", "hba", 0, "users"))
@@ -66,7 +66,7 @@ def dotted(key: Loc) -> str:
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).removeprefix(".")
 
 
-def closest(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+def closest_name(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """The known name that was probably meant, or nothing.
 
     >>> closest("work_memm", ["work_mem", "port"])
@@ -76,22 +76,22 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     return found[0] if found else ""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean X?)`, or nothing where no known name is near.
 
     >>> nearest("work_memm", ["work_mem", "port"])
     ' (did you mean work_mem?)'
     """
-    found = closest(name, known)
+    found = closest_name(name, known)
     return f" (did you mean {found}?)" if found else ""
 
 
-def is_secret(key: Loc) -> bool:
+def may_be_secret(key: KeyPath) -> bool:
     """Whether what stands at a key path may be a secret, and so is never shown."""
     return any(_SECRET.search(part) for part in key if isinstance(part, str))
 
 
-def listed(words: Sequence[str], last: str = "or") -> str:
+def join_words(words: Sequence[str], last: str = "or") -> str:
     """
     >>> listed(["a", "b", "c"])
     'a, b or c'

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pgprovision.inventory.problems import Loc
+from pgprovision.inventory.problems import KeyPath
 
 # secrets with a file of their own unless the inventory says otherwise
-DEFAULT_FILES: dict[Loc, str] = {
+DEFAULT_SECRET_FILES: dict[KeyPath, str] = {
     ("postgres", "replication", "password"): "secrets/replicator.password",
     ("backup", "repository", "cipher_pass"): "secrets/pgbackrest.passphrase",
     ("backup", "second_repository", "cipher_pass"): "secrets/pgbackrest2.passphrase",
@@ -16,8 +16,8 @@ DEFAULT_FILES: dict[Loc, str] = {
 _KEYS = ("password", "cipher_pass", "ca_key", "ca_certificate")
 
 
-def is_ours(loc: Loc, path: Path, folder: Path) -> bool:
-    """Whether `make_secrets` can make the file this key names."""
+def can_generate(loc: KeyPath, path: Path, folder: Path) -> bool:
+    """Whether `generate_secrets` can make the file this key names."""
     return path.parent == folder / "secrets" and (
         (bool(loc) and loc[-1] in _KEYS) or path.suffix == ".pub"
     )

@@ -14,40 +14,40 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.schema import types as n
-from pgprovision.inventory.schema.backup import Backup
+from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.base import Model
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.inventory.schema.watch import Mail, Watch, span
+from pgprovision.inventory.schema.watch import Mail, Watch, duration
 from pgprovision.secret import Secret
 
-MARGIN = timedelta(minutes=10)  # archive_timeout is a minute; then WAL has to be sent
+WAL_MARGIN = timedelta(minutes=10)  # archive_timeout is a minute; then WAL has to be sent
 
 
 def _secret(value: object) -> object:
     return Secret(value, "the watch file") if isinstance(value, str) and value else value
 
 
-Held = Annotated[
+InlineSecret = Annotated[
     Secret, BeforeValidator(_secret), PlainSerializer(lambda secret: secret.text(), str)
 ]
 Seconds = Annotated[int, Field(ge=1)]
 
 
-class Store(Model):
+class WatchedStore(Model):
     """The bucket, and the pair that reads it. `ca`: a private authority's certificate, PEM."""
 
     endpoint: n.HostName
     port: n.Port
     region: n.CloudName
-    bucket: n.Bucket
+    bucket: n.BucketName
     uri_style: Literal["host", "path"]
     path: n.RepositoryPath
-    key: Held
-    key_secret: Held
+    key: InlineSecret
+    key_secret: InlineSecret
     ca: str | None = None
 
 
-class Ages(Model):
+class AgeLimits(Model):
     """In seconds; None: not judged."""
 
     full: Seconds
@@ -67,7 +67,7 @@ class MailTo(Model):
     server_port: n.Port = 587
     encryption: Literal["starttls", "tls", "none"] = "starttls"
     user: n.Text | None = None
-    password: Held | None = None
+    password: InlineSecret | None = None
 
 
 class WatchFile(Model):
@@ -76,11 +76,11 @@ class WatchFile(Model):
     version: Literal[1] = 1
     cluster: n.HostLabel
     stanza: n.HostLabel
-    store: Store
-    ages: Ages
+    store: WatchedStore
+    ages: AgeLimits
     time_zone: str = "UTC"
-    heartbeat_url: Held | None = None
-    webhook: Held | None = None
+    heartbeat_url: InlineSecret | None = None
+    webhook: InlineSecret | None = None
     mail: MailTo | None = None
 
     @classmethod
@@ -89,13 +89,13 @@ class WatchFile(Model):
             return cls.model_validate(json.loads(path.read_bytes()))
         except ValidationError as wrong:
             first = wrong.errors(include_input=False, include_url=False)[0]
-            what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         except OSError as wrong:
-            what = f"cannot be read: {wrong.strerror}"
+            reason = f"cannot be read: {wrong.strerror}"
         except ValueError:
-            what = "is no JSON"
+            reason = "is no JSON"
         next = "where the inventory is: pgprovision watch export >FILE"
-        raise InventoryError(what, where=str(path), next=next)
+        raise InventoryError(reason, where=str(path), next=next)
 
     def text(self) -> Secret:
         """As a file."""
@@ -103,7 +103,7 @@ class WatchFile(Model):
         return Secret(shown, f"what watches {self.cluster}")
 
 
-def of(inventory: Inventory) -> WatchFile:
+def watch_file_of(inventory: Inventory) -> WatchFile:
     """What an inventory says. Raises InventoryError where it has no backups."""
     backup = inventory.backup
     if backup is None:
@@ -112,12 +112,12 @@ def of(inventory: Inventory) -> WatchFile:
             where=str(inventory.folder / "cluster.yml"),
         )
     watch = backup.watch or Watch(mark_every="never")
-    repository = backup.repository.for_reading()
+    repository = backup.repository.with_read_key()
     ca = repository.ca_file.read_text() if repository.ca_file else None
     return WatchFile(
         cluster=inventory.cluster,
         stanza=backup.stanza,
-        store=Store(
+        store=WatchedStore(
             endpoint=watch.endpoint or repository.endpoint,
             port=(watch.endpoint_port or 443) if watch.endpoint else repository.port,
             region=repository.region,
@@ -128,7 +128,7 @@ def of(inventory: Inventory) -> WatchFile:
             key_secret=repository.key_secret,
             ca=ca,
         ),
-        ages=ages(backup, watch),
+        ages=age_limits(backup, watch),
         time_zone=watch.time_zone,
         heartbeat_url=watch.heartbeat_url,
         webhook=watch.webhook,
@@ -136,13 +136,13 @@ def of(inventory: Inventory) -> WatchFile:
     )
 
 
-def ages(backup: Backup, watch: Watch) -> Ages:
+def age_limits(backup: BackupSpec, watch: Watch) -> AgeLimits:
     """Those that are given; the others as the schedule has them, with its random delay."""
     schedule = backup.schedule
-    delay = span(schedule.randomized_delay)
+    delay = duration(schedule.randomized_delay)
 
-    def allowed(given: str | None, key: str, *calendars: str) -> int:
-        found = span(given) if given else longest_gap(calendars)
+    def limit(given: str | None, key: str, *calendars: str) -> int:
+        found = duration(given) if given else longest_gap(calendars)
         if found is None:
             raise InventoryError(
                 f"how far apart {' and '.join(calendars)} are cannot be told",
@@ -151,21 +151,27 @@ def ages(backup: Backup, watch: Watch) -> Ages:
         return _seconds(found if given else found + delay)
 
     wal = watch.wal_age
-    marks = None if watch.mark_every == "never" else 2 * span(watch.mark_every) + MARGIN
-    return Ages(
-        full=allowed(watch.full_age, "full_age", schedule.full),
-        backup=allowed(
+    heartbeat_limit = (
+        None if watch.mark_every == "never" else 2 * duration(watch.mark_every) + WAL_MARGIN
+    )
+    return AgeLimits(
+        full=limit(watch.full_age, "full_age", schedule.full),
+        backup=limit(
             watch.differential_age, "differential_age", schedule.full, schedule.differential
         ),
-        grace=_seconds(span(watch.grace)),
+        grace=_seconds(duration(watch.grace)),
         retention=_seconds(timedelta(days=backup.retention_days)),
-        wal=_seconds(span(wal)) if wal else _seconds(marks) if marks else None,
-        drill=_seconds(span(watch.drill_age) if watch.drill_age else _drill_period(backup)),
+        wal=_seconds(duration(wal))
+        if wal
+        else _seconds(heartbeat_limit)
+        if heartbeat_limit
+        else None,
+        drill=_seconds(duration(watch.drill_age) if watch.drill_age else _drill_period(backup)),
     )
 
 
-def _drill_period(backup: Backup) -> timedelta:
-    return timedelta(days=backup.drill.period(backup.retention_days))
+def _drill_period(backup: BackupSpec) -> timedelta:
+    return timedelta(days=backup.drill.effective_period_days(backup.retention_days))
 
 
 def _seconds(span: timedelta) -> int:

@@ -9,12 +9,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pgprovision.lab.command import write
+from pgprovision.lab.command import write_atomically
 
 _LIFETIME = timedelta(days=3650)
 
 
-def certify(ca: Path, certificate: Path, key: Path, name: str, address: str) -> None:
+def issue_server_certificate_files(
+    ca: Path, certificate: Path, key: Path, name: str, address: str
+) -> None:
     """Write a new authority and the one certificate it signs, as PEM; its key is thrown away."""
     now = datetime.now(UTC)
     ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -67,9 +69,11 @@ def certify(ca: Path, certificate: Path, key: Path, name: str, address: str) -> 
     private = server_key.private_bytes(
         pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write(key, private.decode(), mode=0o600)
-    write(ca, authority.public_bytes(pem).decode())
-    write(certificate, server.public_bytes(pem).decode())  # last: its being there means all are
+    write_atomically(key, private.decode(), mode=0o600)
+    write_atomically(ca, authority.public_bytes(pem).decode())
+    write_atomically(
+        certificate, server.public_bytes(pem).decode()
+    )  # last: its being there means all are
 
 
 def _name(common: str) -> x509.Name:

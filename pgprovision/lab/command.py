@@ -14,24 +14,28 @@ class LabError(HypervisorError):
     """The lab could not do what was asked; the text says what, where and what to do next."""
 
 
-class LabUnknown(LabError):
+class LabNotFound(LabError):
     """A lab, a server or an image that is not there, or a name that cannot be one."""
 
 
-class LabRefused(LabError):
+class LabUnsupported(LabError):
     """This host, or this user, cannot run a lab at all."""
 
 
 def run(*command: str, stdin: str | None = None) -> str:
     """Run to the end and return stdout; raises LabError with the command's own last words."""
-    done = _run(command, stdin)
-    if done.returncode:
-        words = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
-        raise LabError(f"`{' '.join(command)}` failed: {words[-600:]}")
-    return done.stdout
+    completed = _run(command, stdin)
+    if completed.returncode:
+        message = (
+            completed.stderr.strip()
+            or completed.stdout.strip()
+            or f"exit status {completed.returncode}"
+        )
+        raise LabError(f"`{' '.join(command)}` failed: {message[-600:]}")
+    return completed.stdout
 
 
-def attempt(*command: str, stdin: str | None = None) -> bool:
+def succeeds(*command: str, stdin: str | None = None) -> bool:
     """Run to the end; whether it went well. For what may be gone or there already."""
     return _run(command, stdin).returncode == 0
 
@@ -46,7 +50,7 @@ def _run(command: Sequence[str], stdin: str | None) -> subprocess.CompletedProce
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the kernel frees it when the holder dies.
 
     The holder may remove the file: who waited for it meanwhile locks the new one.
@@ -67,7 +71,7 @@ def _same(path: Path, handle: int) -> bool:
         return False
 
 
-def write(path: Path, text: str, mode: int = 0o644) -> None:
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace a file whole: a reader sees the old or the new text, never a half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")

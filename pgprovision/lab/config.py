@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pgprovision.lab.command import LabUnknown, write
-from pgprovision.lab.network import Network
+from pgprovision.lab.command import LabNotFound, write_atomically
+from pgprovision.lab.network import LabNetwork
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 
 @dataclass(frozen=True)
-class Config:
+class LabConfig:
     """The lab's number (see `network`), its API tokens, and its ports once it has been up."""
 
     number: int
@@ -26,22 +26,25 @@ class Config:
     s3_read_port: int = 0
 
     @classmethod
-    def new(cls, number: int) -> "Config":
+    def new(cls, number: int) -> "LabConfig":
         # 64 characters, as Hetzner's tokens are.
         return cls(number, token=secrets.token_hex(32), control_token=secrets.token_hex(32))
 
     @classmethod
-    def load(cls, home: Path) -> "Config":
+    def load(cls, home: Path) -> "LabConfig":
         """Keys that a newer release added are left alone: other labs stand beside this one."""
-        found, known = json.loads((home / "lab.json").read_text()), {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in found.items() if key in known})
+        document, known_keys = (
+            json.loads((home / "lab.json").read_text()),
+            {f.name for f in fields(cls)},
+        )
+        return cls(**{key: value for key, value in document.items() if key in known_keys})
 
     def save(self, home: Path) -> None:
-        write(home / "lab.json", json.dumps(asdict(self), indent=1), mode=0o600)
+        write_atomically(home / "lab.json", json.dumps(asdict(self), indent=1), mode=0o600)
 
     @property
-    def network(self) -> Network:
-        return Network(self.number)
+    def network(self) -> LabNetwork:
+        return LabNetwork(self.number)
 
 
 def labs_home() -> Path:
@@ -53,9 +56,9 @@ def labs_home() -> Path:
 
 
 def lab_home(name: str) -> Path:
-    """One lab's folder; raises LabUnknown for what cannot be a name."""
+    """One lab's folder; raises LabNotFound for what cannot be a name."""
     if not _NAME.fullmatch(name):
-        raise LabUnknown(f"{name!r} cannot be a lab's name: use a-z, 0-9 and hyphens, at most 31")
+        raise LabNotFound(f"{name!r} cannot be a lab's name: use a-z, 0-9 and hyphens, at most 31")
     return labs_home() / name
 
 

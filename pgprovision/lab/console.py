@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 
 from pgprovision.lab.command import LabError
-from pgprovision.lab.machines.machine_folder import Folder
+from pgprovision.lab.machines.machine_folder import MachineFolder
 from pgprovision.lab.machines.supervisor import leader
 
 
-def enter(folder: Folder, command: Sequence[str]) -> list[str]:
+def enter(folder: MachineFolder, command: Sequence[str]) -> list[str]:
     """The command line; raises LabError if the machine is off."""
     pid = leader(folder)
     if pid is None:

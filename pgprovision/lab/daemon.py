@@ -5,21 +5,21 @@ from pathlib import Path
 
 from pgprovision.lab.cloud.app import create_app
 from pgprovision.lab.cloud.serve import serve
-from pgprovision.lab.cloud.settings import Settings, Token
-from pgprovision.lab.config import Config
-from pgprovision.lab.machines.machine_folder import Site
+from pgprovision.lab.cloud.settings import ApiToken, SimulatorSettings
+from pgprovision.lab.config import LabConfig
+from pgprovision.lab.machines.machine_folder import LabEnvironment
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 
 
 def main(home: Path) -> None:
-    config, site = Config.load(home), Site.load(home)
-    settings = Settings(
-        tokens={config.token: Token(project="lab")},
-        lab_token=config.control_token,
+    config, environment = LabConfig.load(home), LabEnvironment.load(home)
+    settings = SimulatorSettings(
+        tokens={config.token: ApiToken(project="lab")},
+        control_token=config.control_token,
         bootable=("debian-12", "debian-13"),
     )
-    app = create_app(home / "cloud", NspawnHypervisor(site, _log), settings)
-    serve(app, site.network.host_address, config.api_port)
+    app = create_app(home / "cloud", NspawnHypervisor(environment, _log), settings)
+    serve(app, environment.network.host_address, config.api_port)
 
 
 def _log(line: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from pgprovision.lab.command import run
-from pgprovision.lab.hypervisor import Rule
+from pgprovision.lab.hypervisor import LabFirewallRule
 
 _ANYWHERE = [IPv4Network("0.0.0.0/0")], [IPv6Network("::/0")]
 _MATCH = {
@@ -17,24 +17,28 @@ _MATCH = {
     "gre": "meta l4proto gre",
 }
 
-Wanted = Mapping[tuple[str, ...], tuple[Rule, ...]]  # by a server's public addresses
+RulesByAddress = Mapping[
+    tuple[str, ...], tuple[LabFirewallRule, ...]
+]  # by a server's public addresses
 
 
-def apply(router: str, rules: Wanted) -> None:
+def apply_rules(router: str, rules: RulesByAddress) -> None:
     """Replace the whole rule set in one transaction."""
     run("ip", "netns", "exec", router, "nft", "-f", "-", stdin=ruleset(rules))
 
 
-def ruleset(rules: Wanted) -> str:
+def ruleset(rules: RulesByAddress) -> str:
     """What nft reads: one chain per direction and server that has a firewall."""
     chains: list[str] = []
     jumps: list[str] = []
-    for number, (addresses, wanted) in enumerate(sorted(rules.items())):
-        inbound = [line for rule in wanted if rule.direction == "in" for line in _lines(rule)]
+    for number, (addresses, server_rules) in enumerate(sorted(rules.items())):
+        inbound = [line for rule in server_rules if rule.direction == "in" for line in _lines(rule)]
         jumps += [f"{_match(address, 'daddr')} jump in{number}" for address in addresses]
         chains.append(_chain(f"in{number}", inbound))
-        if any(rule.direction == "out" for rule in wanted):
-            outbound = [line for rule in wanted if rule.direction == "out" for line in _lines(rule)]
+        if any(rule.direction == "out" for rule in server_rules):
+            outbound = [
+                line for rule in server_rules if rule.direction == "out" for line in _lines(rule)
+            ]
             # A packet to another server must also pass that one's inbound chain: `return`, not
             # `accept`, and the drops below come first.
             jumps += [f"{_match(address, 'saddr')} jump out{number}" for address in addresses]
@@ -52,7 +56,7 @@ def _match(network: str, side: str) -> str:
     return f"{'ip6' if ':' in network else 'ip'} {side} {network}"
 
 
-def _lines(rule: Rule) -> list[str]:
+def _lines(rule: LabFirewallRule) -> list[str]:
     """The rule as nftables lines, one for IPv4 and one for IPv6."""
     networks = [ip_network(ip, strict=False) for ip in rule.ips]
     v4 = list(collapse_addresses(n for n in networks if isinstance(n, IPv4Network)))
@@ -68,7 +72,7 @@ def _lines(rule: Rule) -> list[str]:
     ]
 
 
-def _port_match(rule: Rule) -> str:
+def _port_match(rule: LabFirewallRule) -> str:
     if rule.port in (None, "any"):
         return f"meta l4proto {rule.protocol}"
     return f"{rule.protocol} dport {rule.port}"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.lab.command import LabError, LabRefused
+from pgprovision.lab.command import LabError, LabUnsupported
 
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
-_ENOUGH = 1024
+_INOTIFY_INSTANCES = 1024
 
 
 @dataclass(frozen=True)
@@ -36,37 +36,39 @@ PACKAGES = (
 )
 
 
-def check() -> None:
-    """Raises LabRefused where no lab can run."""
+def check_host() -> None:
+    """Raises LabUnsupported where no lab can run."""
     if sys.platform != "linux":
-        raise LabRefused("the lab needs Linux: its machines are systemd-nspawn containers")
+        raise LabUnsupported("the lab needs Linux: its machines are systemd-nspawn containers")
     if os.geteuid() != 0:
-        raise LabRefused("the lab needs root: it makes network namespaces and mounts; use sudo")
+        raise LabUnsupported("the lab needs root: it makes network namespaces and mounts; use sudo")
     if importlib.util.find_spec("uvicorn") is None:
-        raise LabRefused("the lab needs more Python packages: pip install 'pgprovision[lab]'")
+        raise LabUnsupported("the lab needs more Python packages: pip install 'pgprovision[lab]'")
     # `su` without a login leaves these out, and `ip` and `nft` live there.
     os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 
 
-def raise_limits(say: Callable[[str], None]) -> None:
+def raise_inotify_limit(log: Callable[[str], None]) -> None:
     """All machines are the host's root to the kernel and share its limit on inotify instances.
 
     Each machine's services take about nine; with the usual limit of 128 the thirteenth machine
     boots and never answers.
     """
     before = int(_INOTIFY.read_text())
-    if before < _ENOUGH:
+    if before < _INOTIFY_INSTANCES:
         with contextlib.suppress(OSError):  # read-only where the host is a container itself
-            _INOTIFY.write_text(str(_ENOUGH))
-            say(f"raised fs.inotify.max_user_instances from {before} to {_ENOUGH} until a reboot")
+            _INOTIFY.write_text(str(_INOTIFY_INSTANCES))
+            log(
+                f"raised fs.inotify.max_user_instances from {before} to {_INOTIFY_INSTANCES} until a reboot"
+            )
 
 
-def missing() -> tuple[HostPackage, ...]:
+def missing_packages() -> tuple[HostPackage, ...]:
     """What is not installed yet."""
     return tuple(package for package in PACKAGES if shutil.which(package.program) is None)
 
 
-def install(packages: Sequence[HostPackage]) -> None:
+def install_packages(packages: Sequence[HostPackage]) -> None:
     """Install with apt-get; raises LabError where there is none, or with apt's own words."""
     names = [package.name for package in packages]
     if shutil.which("apt-get") is None:
@@ -75,6 +77,6 @@ def install(packages: Sequence[HostPackage]) -> None:
     # A foreign source that fails to update is no reason to stop: the install will tell.
     subprocess.run(["apt-get", "update", "-q"], env=env, capture_output=True)
     command = ["apt-get", "install", "-qy", "--no-install-recommends", *names]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    if done.returncode:
-        raise LabError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-600:]}")
+    completed = subprocess.run(command, env=env, capture_output=True, text=True)
+    if completed.returncode:
+        raise LabError(f"`{' '.join(command)}` failed: {completed.stderr.strip()[-600:]}")

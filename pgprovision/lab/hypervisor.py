@@ -31,7 +31,7 @@ class MachineSpec:
 
 
 @dataclass(frozen=True)
-class Seat:
+class PrivateInterface:
     """One place in a private network: a network card of its own, /32, MTU 1450, routed."""
 
     network_id: int
@@ -44,7 +44,7 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Rule:
+class LabFirewallRule:
     """One cloud firewall rule in the API's words; `port` as the API has it: "22", "80-85"."""
 
     direction: Literal["in", "out"]
@@ -64,7 +64,7 @@ class Hypervisor(Protocol):
         """Make the disk and the cloud-init seed. The machine stays off."""
         ...
 
-    def start(self, machine: int, seats: tuple[Seat, ...]) -> None:
+    def start(self, machine: int, interfaces: tuple[PrivateInterface, ...]) -> None:
         """Power on with these private network cards."""
         ...
 
@@ -92,7 +92,7 @@ class Hypervisor(Protocol):
         """Wipe the disk and make it anew from the spec's image; the machine stays off."""
         ...
 
-    def attach(self, machine: int, seat: Seat) -> None:
+    def attach(self, machine: int, interface: PrivateInterface) -> None:
         """Give a running machine one more private network card."""
         ...
 
@@ -100,10 +100,10 @@ class Hypervisor(Protocol):
         """Take that network's card out of a running machine."""
         ...
 
-    def firewall(self, machine: int, rules: tuple[Rule, ...] | None) -> None:
+    def set_firewall(self, machine: int, rules: tuple[LabFirewallRule, ...] | None) -> None:
         """Enforce these rules on the public side; None means no firewall at all."""
         ...
 
-    def running(self, machine: int) -> bool:
+    def is_running(self, machine: int) -> bool:
         """Whether the machine has power now."""
         ...

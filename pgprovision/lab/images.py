@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pgprovision.lab.command import LabUnknown, locked, run, write
+from pgprovision.lab.command import LabNotFound, file_lock, run, write_atomically
 
 SUITES = {"debian-12": "bookworm", "debian-13": "trixie"}
 
@@ -53,31 +53,33 @@ def cache_home() -> Path:
 
 
 def image_path(image: str) -> Path:
-    """Where the image is or will be; raises LabUnknown for a name nobody builds."""
+    """Where the image is or will be; raises LabNotFound for a name nobody builds."""
     if image not in SUITES:
         known = ", ".join(SUITES)
-        raise LabUnknown(f"the lab has no image {image!r}; it builds {known}")
+        raise LabNotFound(f"the lab has no image {image!r}; it builds {known}")
     recipe = [image, platform.machine(), _PACKAGES, _CLOUD_CONFIG, *_MASKED]
     key = hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:12]
     return cache_home() / "images" / f"{image}-{key}"
 
 
-def ensure_image(image: str, say: Callable[[str], None]) -> Path:
+def ensure_image(image: str, log: Callable[[str], None]) -> Path:
     """The image's folder, built first if need be (under a minute)."""
-    final = image_path(image)
-    if final.is_dir():
-        return final
-    with locked(final.with_name(f".{final.name}.lock")):
-        if final.is_dir():  # another builder was quicker
-            return final
-        for left in final.parent.glob(f".{final.name}.building-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        say(f"building image {image} in {final} (once, about a minute)")
-        building = Path(tempfile.mkdtemp(prefix=f".{final.name}.building-", dir=final.parent))
+    image_folder = image_path(image)
+    if image_folder.is_dir():
+        return image_folder
+    with file_lock(image_folder.with_name(f".{image_folder.name}.lock")):
+        if image_folder.is_dir():  # another builder was quicker
+            return image_folder
+        for abandoned in image_folder.parent.glob(f".{image_folder.name}.building-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        log(f"building image {image} in {image_folder} (once, about a minute)")
+        building = Path(
+            tempfile.mkdtemp(prefix=f".{image_folder.name}.building-", dir=image_folder.parent)
+        )
         building.chmod(0o755)  # it becomes the machine's /
         _build(SUITES[image], building)
-        building.rename(final)
-    return final
+        building.rename(image_folder)
+    return image_folder
 
 
 def _build(suite: str, target: Path) -> None:
@@ -91,10 +93,10 @@ def _build(suite: str, target: Path) -> None:
     for unit in _MASKED:
         (units / unit).unlink(missing_ok=True)
         (units / unit).symlink_to("/dev/null")
-    write(target / "etc/cloud/cloud.cfg.d/90_lab.cfg", _CLOUD_CONFIG)
+    write_atomically(target / "etc/cloud/cloud.cfg.d/90_lab.cfg", _CLOUD_CONFIG)
     # No name server: names the lab knows are in /etc/hosts, all others fail at once.
     (target / "etc/resolv.conf").unlink(missing_ok=True)
-    write(target / "etc/resolv.conf", "# the lab's machines have no name server\n")
-    write(target / "etc/machine-id", "")
+    write_atomically(target / "etc/resolv.conf", "# the lab's machines have no name server\n")
+    write_atomically(target / "etc/machine-id", "")
     for key in (target / "etc/ssh").glob("ssh_host_*"):
         key.unlink()

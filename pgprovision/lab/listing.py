@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from pgprovision.lab import s3
-from pgprovision.lab.config import Config
+from pgprovision.lab.config import LabConfig
 from pgprovision.lab.machines import supervisor
-from pgprovision.lab.machines.machine_folder import Folder
+from pgprovision.lab.machines.machine_folder import MachineFolder
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.process import Daemon
 
 
 @dataclass(frozen=True)
-class Service:
+class LabService:
     """One process of a lab; no pid, not running."""
 
     name: str
@@ -21,7 +21,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Machine:
+class LabMachine:
     """One server of a lab as the host sees it."""
 
     id: int
@@ -32,36 +32,36 @@ class Machine:
     private_ipv4: tuple[str, ...]
 
 
-def services(config: Config, api: Daemon, store: s3.Store) -> list[Service]:
+def services(config: LabConfig, api: Daemon, store: s3.LabObjectStore) -> list[LabService]:
     """Everything a lab starts, machines apart."""
-    cache = PackageCache.of_user()
+    cache = PackageCache.for_user()
     address = config.network.host_address
     return [
-        Service(
+        LabService(
             "api",
             api.pid(),
             f"http://{address}:{config.api_port}/v1",
             "Hetzner Cloud API simulator",
         ),
-        Service(
+        LabService(
             "s3",
             store.daemon.pid(),
-            f"https://{s3.NAME}:{config.s3_port} ({address})",
+            f"https://{s3.HOSTNAME}:{config.s3_port} ({address})",
             f"object storage, bucket {s3.BUCKET}",
         ),
-        Service(
+        LabService(
             "s3-read",
-            store.reader.pid(),
-            f"https://{s3.NAME}:{config.s3_read_port} ({address})",
+            store.read_only_daemon.pid(),
+            f"https://{s3.HOSTNAME}:{config.s3_read_port} ({address})",
             "the same for reading alone",
         ),
-        Service("packages", cache.daemon.pid(), cache.url, "package cache, for all labs"),
+        LabService("packages", cache.daemon.pid(), cache.url, "package cache, for all labs"),
     ]
 
 
-def describe(folder: Folder) -> Machine:
+def describe_machine(folder: MachineFolder) -> LabMachine:
     """One machine, running or not."""
     spec = folder.spec()
-    private = tuple(seat.ip for seat in folder.seats())
+    private = tuple(seat.ip for seat in folder.interfaces())
     pid = supervisor.leader(folder)
-    return Machine(spec.id, spec.name, spec.image, pid, spec.public_ipv4, private)
+    return LabMachine(spec.id, spec.name, spec.image, pid, spec.public_ipv4, private)

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgprovision.lab import clients, console, host, listing, s3
-from pgprovision.lab.command import LabError, LabUnknown, locked
-from pgprovision.lab.config import Config, known_labs, lab_home, labs_home
+from pgprovision.lab.command import LabError, LabNotFound, file_lock
+from pgprovision.lab.config import LabConfig, known_labs, lab_home, labs_home
 from pgprovision.lab.images import ensure_image
-from pgprovision.lab.listing import Machine, Service
-from pgprovision.lab.machines.machine_folder import Folder, Site
+from pgprovision.lab.listing import LabMachine, LabService
+from pgprovision.lab.machines.machine_folder import LabEnvironment, MachineFolder
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.network import HOST_LOCK, free_number
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.ports import free_port, wait_for_port
-from pgprovision.lab.process import Daemon, record_self, recorded, start_time
+from pgprovision.lab.process import Daemon, read_pid_file, start_time, write_own_pid_file
 
-Say = Callable[[str], None]
+LogLine = Callable[[str], None]
 
 _API_PORT = 8080
 _S3_PORT = 9000
@@ -51,26 +51,26 @@ class Lab:
         if not self.exists:
             return False
         store = self._store()
-        daemons = (self._api(), store.daemon, store.reader)
-        return self.config.network.stands() and all(d.pid() is not None for d in daemons)
+        daemons = (self._api(), store.daemon, store.read_only_daemon)
+        return self.config.network.exists() and all(d.pid() is not None for d in daemons)
 
     @property
-    def config(self) -> Config:
-        """Raises LabUnknown where there is no such lab."""
+    def config(self) -> LabConfig:
+        """Raises LabNotFound where there is no such lab."""
         self._must_exist()
-        return Config.load(self.home)
+        return LabConfig.load(self.home)
 
-    def services(self) -> list[Service]:
+    def services(self) -> list[LabService]:
         """Everything it starts, machines apart."""
         return listing.services(self.config, self._api(), self._store())
 
-    def machines(self) -> list[Machine]:
+    def machines(self) -> list[LabMachine]:
         """Its servers, running or not."""
-        return [listing.describe(folder) for folder in self._folders()]
+        return [listing.describe_machine(folder) for folder in self._folders()]
 
     def env(self) -> dict[str, str]:
         """What clients of the API and the storage need in their environment."""
-        return clients.environment(self.config, self._store())
+        return clients.client_environment(self.config, self._store())
 
     def shell(self, server: str, command: Sequence[str] = ()) -> list[str]:
         """The command that enters a running server by its name, past network and sshd."""
@@ -78,74 +78,76 @@ class Lab:
             if folder.spec().name == server:
                 return console.enter(folder, command)
         known = ", ".join(machine.name for machine in self.machines()) or "none yet"
-        raise LabUnknown(f"lab {self.name!r} has no server {server!r}; it has: {known}")
+        raise LabNotFound(f"lab {self.name!r} has no server {server!r}; it has: {known}")
 
     # What it does.
 
-    def up(self, say: Say) -> None:
+    def up(self, log: LogLine) -> None:
         """Make and start whatever is missing; raises LabError if something stays so."""
-        host.check()
-        if lacking := host.missing():
-            names = " ".join(package.name for package in lacking)
+        host.check_host()
+        if missing := host.missing_packages():
+            names = " ".join(package.name for package in missing)
             raise LabError(f"the lab needs these packages: apt-get install {names}")
-        host.raise_limits(say)
+        host.raise_inotify_limit(log)
         with self._lock():
             self._configure()
             network = self.config.network
-            if not network.stands() and self._folders():
-                self._hypervisor(say).lose_power()  # what runs on has lost its wires
+            if not network.exists() and self._folders():
+                self._hypervisor(log).cut_all_power()  # what runs on has lost its wires
             network.up(owner=str(self.home))
             config = self._choose_ports()
-            cache = PackageCache.of_user()
+            cache = PackageCache.for_user()
             cache.acquire(network.router)
             self._store().start()
-            hosts = ((network.host_address, s3.NAME),)
-            Site(self.home, network, hosts, cache.url).save()
-            ensure_image(_IMAGE, say)
-            self._hypervisor(say).resume()
+            hosts = ((network.host_address, s3.HOSTNAME),)
+            LabEnvironment(self.home, network, hosts, cache.url).save()
+            ensure_image(_IMAGE, log)
+            self._hypervisor(log).resume_all()
             module = [sys.executable, "-m", "pgprovision.lab.daemon", str(self.home)]
             self._api().start(module)
             address, store = network.host_address, self._store()
             wait_for_port(address, config.api_port, self._api(), "the API simulator")
             wait_for_port(address, config.s3_port, store.daemon, "the object storage")
-            wait_for_port(address, config.s3_read_port, store.reader, "the storage for reading")
+            wait_for_port(
+                address, config.s3_read_port, store.read_only_daemon, "the storage for reading"
+            )
 
-    def down(self, say: Say) -> None:
+    def down(self, log: LogLine) -> None:
         """Shut machines down and stop every process; `up` resumes where this left."""
         self._must_exist()
         with self._lock():
-            self._stop(say, keep=True)
+            self._stop(log, keep_state=True)
 
-    def destroy(self, say: Say) -> None:
+    def destroy(self, log: LogLine) -> None:
         """Stop everything and remove the lab's folder. Also clears what a killed lab left."""
         with self._lock():
             if self.exists:
-                self._stop(say, keep=False)
+                self._stop(log, keep_state=False)
             if self.home.exists():
                 shutil.rmtree(self.home)
             self._lock_file.unlink()
 
-    def _stop(self, say: Say, *, keep: bool) -> None:
+    def _stop(self, log: LogLine, *, keep_state: bool) -> None:
         network = self.config.network
         self._api().stop(grace=15)
         if self._folders():
-            hypervisor = self._hypervisor(say)
-            hypervisor.suspend() if keep else hypervisor.delete_all()
+            hypervisor = self._hypervisor(log)
+            hypervisor.suspend_all() if keep_state else hypervisor.delete_all()
         self._store().stop()
         network.down(owner=str(self.home))
-        PackageCache.of_user().release(network.router)
+        PackageCache.for_user().release(network.router)
 
     def _configure(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._temporary:
-            record_self(self.home / "owner.pid")
+            write_own_pid_file(self.home / "owner.pid")
         if not self.exists:
-            with locked(HOST_LOCK):
+            with file_lock(HOST_LOCK):
                 others = (lab_home(name) for name in known_labs())
-                taken = [Config.load(h).number for h in others if (h / "lab.json").exists()]
-                Config.new(free_number(self.name, taken)).save(self.home)
+                taken = [LabConfig.load(h).number for h in others if (h / "lab.json").exists()]
+                LabConfig.new(free_number(self.name, taken)).save(self.home)
 
-    def _choose_ports(self) -> Config:
+    def _choose_ports(self) -> LabConfig:
         config = self.config
         address = config.network.host_address
         if not config.api_port:
@@ -162,41 +164,43 @@ class Lab:
         return labs_home() / f".{self.name}.lock"
 
     def _lock(self) -> AbstractContextManager[None]:
-        return locked(self._lock_file)
+        return file_lock(self._lock_file)
 
     def _must_exist(self) -> None:
         if not self.exists:
             option = "" if self.name == DEFAULT_NAME else f" --name {self.name}"
-            raise LabUnknown(
+            raise LabNotFound(
                 f"there is no lab {self.name!r}; `pgprovision lab up{option}` makes it"
             )
 
-    def _folders(self) -> list[Folder]:
+    def _folders(self) -> list[MachineFolder]:
         """Its machines' folders; none before it was up for the first time."""
         self._must_exist()
-        return Site.load(self.home).machines() if (self.home / "site.json").exists() else []
+        return (
+            LabEnvironment.load(self.home).machines() if (self.home / "site.json").exists() else []
+        )
 
-    def _hypervisor(self, say: Say) -> NspawnHypervisor:
-        return NspawnHypervisor(Site.load(self.home), say)
+    def _hypervisor(self, log: LogLine) -> NspawnHypervisor:
+        return NspawnHypervisor(LabEnvironment.load(self.home), log)
 
     def _api(self) -> Daemon:
         return Daemon(self.home / "api.pid", self.home / "api.log")
 
-    def _store(self) -> s3.Store:
+    def _store(self) -> s3.LabObjectStore:
         config = self.config
         address = config.network.host_address
-        return s3.Store(self.home / "s3", address, config.s3_port, config.s3_read_port)
+        return s3.LabObjectStore(self.home / "s3", address, config.s3_port, config.s3_read_port)
 
 
-def clear_abandoned(say: Say) -> None:
+def destroy_abandoned_labs(log: LogLine) -> None:
     """Destroy temporary labs whose process has ended without doing so."""
     for name in known_labs():
         lab = Lab(name)
-        record = lab.home / "owner.pid"
-        if record.exists() and not _alive(recorded(record)):
-            say(f"clearing lab {name}, left by a process that is gone")
-            lab.destroy(say)
+        pid_file = lab.home / "owner.pid"
+        if pid_file.exists() and not _is_alive(read_pid_file(pid_file)):
+            log(f"clearing lab {name}, left by a process that is gone")
+            lab.destroy(log)
 
 
-def _alive(known: tuple[int, int] | None) -> bool:
-    return known is not None and start_time(known[0]) == known[1]
+def _is_alive(process: tuple[int, int] | None) -> bool:
+    return process is not None and start_time(process[0]) == process[1]

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 
-from pgprovision.lab.command import locked, run
+from pgprovision.lab.command import file_lock, run
 from pgprovision.lab.images import SUITES, cache_home, ensure_image
 
-IMAGE, NEWER = "debian-12", "trixie"
+IMAGE, NEWER_SUITE = "debian-12", "trixie"
 SUITE = f"{SUITES[IMAGE]}-pgdg"
-SERVER = ("postgresql-15", "postgresql-client-15")
-BACKUP = "pgbackrest"
+SERVER_PACKAGES = ("postgresql-15", "postgresql-client-15")
+BACKUP_PACKAGE = "pgbackrest"
 # What its Debian 13 package wants, by the names of Debian 12.
 _BACKUP_NEEDS = (
     "libbz2-1.0, libc6, liblz4-1, libpq5, libssh2-1, libssl3, libxml2, libzstd1, perl,"
@@ -27,15 +27,15 @@ _BACKUP_NEEDS = (
 _RECIPE = "1"  # to be counted up with every change of what is built
 
 
-def ensure_mirror(proxy: str, say: Callable[[str], None]) -> Path:
+def ensure_mirror(proxy: str, log: Callable[[str], None]) -> Path:
     """The mirror's folder; `key.asc` in it is the key. `proxy`: the package cache's URL."""
     final = cache_home() / "mirror" / f"{SUITE}-{_RECIPE}"
-    with locked(final.with_name(f".{final.name}.lock")):
+    with file_lock(final.with_name(f".{final.name}.lock")):
         if not final.is_dir():
-            say(f"building the package mirror in {final} (once)")
+            log(f"building the package mirror in {final} (once)")
             with tempfile.TemporaryDirectory(prefix=".mirror-", dir=final.parent) as scratch:
                 building = Path(scratch) / "built"
-                _build(Path(scratch), building, proxy, ensure_image(IMAGE, say))
+                _build(Path(scratch), building, proxy, ensure_image(IMAGE, log))
                 building.chmod(0o755)
                 building.rename(final)
     return final
@@ -45,20 +45,20 @@ def _build(scratch: Path, mirror: Path, proxy: str, image: Path) -> None:
     pool = mirror / "pool"
     pool.mkdir(parents=True)
     sources = (image / "etc/apt/sources.list").read_text()
-    for deb in _download(scratch / "server", sources, proxy, SERVER):
+    for deb in _download(scratch / "server", sources, proxy, SERVER_PACKAGES):
         _repack(deb, pool, {})
-    newer = sources.replace(SUITES[IMAGE], NEWER)
-    for deb in _download(scratch / "backup", newer, proxy, (BACKUP,)):
+    newer = sources.replace(SUITES[IMAGE], NEWER_SUITE)
+    for deb in _download(scratch / "backup", newer, proxy, (BACKUP_PACKAGE,)):
         _repack(deb, pool, {"Depends": _BACKUP_NEEDS})
     binaries = mirror / "dists" / SUITE / "main" / "binary-amd64"
     binaries.mkdir(parents=True)
     (binaries / "Packages").write_text("\n".join(map(_stanza, sorted(pool.glob("*.deb")))))
     keys = scratch / "keys"
     keys.mkdir(mode=0o700)
-    sign(mirror, keys)
+    sign_repository(mirror, keys)
 
 
-def sign(mirror: Path, keys: Path, valid_seconds: int = 10 * 365 * 86400) -> None:
+def sign_repository(mirror: Path, keys: Path, valid_seconds: int = 10 * 365 * 86400) -> None:
     """Writes InRelease and key.asc anew. `keys`: an empty folder for a new key."""
     gpg = ("gpg", "--homedir", str(keys), "--batch", "--quiet", "--yes", "--passphrase", "")
     try:
@@ -85,9 +85,9 @@ def _download(folder: Path, sources: str, proxy: str, names: tuple[str, ...]) ->
         "Acquire::Languages": "none",
         "APT::Sandbox::User": "root",
     }
-    words = [word for option, value in options.items() for word in ("-o", f"{option}={value}")]
-    run("apt-get", "-q", *words, "update")
-    run("env", "-C", str(folder / "debs"), "apt-get", "-q", *words, "download", *names)
+    arguments = [word for option, value in options.items() for word in ("-o", f"{option}={value}")]
+    run("apt-get", "-q", *arguments, "update")
+    run("env", "-C", str(folder / "debs"), "apt-get", "-q", *arguments, "download", *names)
     yield from (folder / "debs").glob("*.deb")
 
 

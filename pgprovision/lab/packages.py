@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.lab.command import attempt, locked, write
+from pgprovision.lab.command import file_lock, succeeds, write_atomically
 from pgprovision.lab.images import cache_home
-from pgprovision.lab.links import namespaces
+from pgprovision.lab.links import lab_namespaces
 from pgprovision.lab.network import CACHE_ADDRESS
 from pgprovision.lab.ports import free_port, wait_for_port
 from pgprovision.lab.process import Daemon
@@ -37,7 +37,7 @@ class PackageCache:
     home: Path
 
     @classmethod
-    def of_user(cls) -> "PackageCache":
+    def for_user(cls) -> "PackageCache":
         return cls(cache_home() / "packages")
 
     @property
@@ -51,36 +51,36 @@ class PackageCache:
 
     def acquire(self, router: str) -> None:
         """Make it serve, and keep it serving for the lab with this router namespace."""
-        with locked(self.home / "lock"):
-            write(self.home / "users" / router, "")
-            attempt("ip", "addr", "add", f"{CACHE_ADDRESS}/32", "dev", "lo")
+        with file_lock(self.home / "lock"):
+            write_atomically(self.home / "users" / router, "")
+            succeeds("ip", "addr", "add", f"{CACHE_ADDRESS}/32", "dev", "lo")
             if self.daemon.pid() is None:
                 self._start()
 
     def release(self, router: str) -> None:
         """The lab needs it no more."""
-        with locked(self.home / "lock"):
+        with file_lock(self.home / "lock"):
             (self.home / "users" / router).unlink(missing_ok=True)
             if not list(self._users()):
                 self.daemon.stop()
-            if not namespaces():  # nor a lab with a cache folder of another user's
-                attempt("ip", "addr", "delete", f"{CACHE_ADDRESS}/32", "dev", "lo")
+            if not lab_namespaces():  # nor a lab with a cache folder of another user's
+                succeeds("ip", "addr", "delete", f"{CACHE_ADDRESS}/32", "dev", "lo")
 
     def _users(self) -> Iterable[str]:
-        standing = namespaces()
-        for mark in (self.home / "users").glob("*"):
-            if mark.name in standing:
-                yield mark.name
+        existing = lab_namespaces()
+        for user_file in (self.home / "users").glob("*"):
+            if user_file.name in existing:
+                yield user_file.name
             else:
-                mark.unlink()
+                user_file.unlink()
 
     def _start(self) -> None:
         port = free_port(CACHE_ADDRESS, self._port())
-        write(self.home / "port", str(port))
+        write_atomically(self.home / "port", str(port))
         for folder in ("conf", "cache", "log"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         config = _CONFIG.format(port=port, address=CACHE_ADDRESS, home=self.home)
-        write(self.home / "conf" / "acng.conf", config)
+        write_atomically(self.home / "conf" / "acng.conf", config)
         self.daemon.start(["apt-cacher-ng", "-c", str(self.home / "conf")])
         wait_for_port(CACHE_ADDRESS, port, self.daemon, "the package cache")
 

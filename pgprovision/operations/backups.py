@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pgprovision.engine.model import Answer, Ask, Tier
+from pgprovision.engine.model import Answer, Probe, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
-from pgprovision.inventory.schema.backup import Backup as Wish
+from pgprovision.inventory.schema.backup import BackupSpec as Wish
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest import verification
-from pgprovision.resources.pgbackrest.backup import BackupNow
-from pgprovision.resources.pgbackrest.info import Backup, Info
-from pgprovision.resources.pgbackrest.verification import Verified
+from pgprovision.resources.pgbackrest.backup import OnDemandBackup
+from pgprovision.resources.pgbackrest.info import BackupInfo, StanzaInfo
+from pgprovision.resources.pgbackrest.verification import RepositoryVerification
 from pgprovision.tasks import host
-from pgprovision.tasks.backup import infos, named
+from pgprovision.tasks.backup import info_probes, repository_argument
 from pgprovision.tasks.paths import instance, snapshot
 
 
-def wish(inventory: Inventory) -> Wish:
+def declared_backup(inventory: Inventory) -> Wish:
     """What the inventory says of backups. Raises Refused where it says nothing."""
     if inventory.backup is None:
         raise Refused(
@@ -30,24 +30,26 @@ def wish(inventory: Inventory) -> Wish:
     return inventory.backup
 
 
-def chosen(inventory: Inventory, repository: int | None, among: Sequence[int]) -> tuple[int, ...]:
+def select_repositories(
+    inventory: Inventory, repository: int | None, candidates: Sequence[int]
+) -> tuple[int, ...]:
     """The repositories meant: the one that was named, or all of these. Raises InventoryError."""
     if repository is None:
-        return tuple(among)
-    if repository not in among:
-        known = ", ".join(map(str, among))
+        return tuple(candidates)
+    if repository not in candidates:
+        known = ", ".join(map(str, candidates))
         raise InventoryError(
             f"there is no repository {repository} for that", next=f"one of {known}"
         )
     return (repository,)
 
 
-def now(
+def backup_now(
     inventory: Inventory, targets: Mapping[str, Target], kind: str, repository: int | None
 ) -> tuple[Tier, ...]:
     """A backup in each of the repositories meant, one after the other. Looks at what they hold."""
-    backup = wish(inventory)
-    numbers = chosen(inventory, repository, backup.written)
+    backup = declared_backup(inventory)
+    numbers = select_repositories(inventory, repository, backup.backup_targets)
     if not backup.archiving:
         raise Refused(
             "archiving is declared off (backup.archiving): a backup could not be restored",
@@ -55,18 +57,18 @@ def now(
             next="set backup.archiving to true, then: pgprovision up (it takes a full backup)",
         )
     primary = inventory.primary
-    seen = held(inventory, targets, primary.name)
+    contents = repository_contents(inventory, targets, primary.name)
     tiers = [
         Tier(
             f"backup in repository {number}",
             (
-                BackupNow(
+                OnDemandBackup(
                     on=primary.name,
                     stanza=backup.stanza,
                     instance=instance(inventory),
-                    repository=named(backup, number),
+                    repository=repository_argument(backup, number),
                     snapshot=snapshot(inventory),
-                    after=max((b.stop for b in seen[number].backups), default=0),
+                    ended_after=max((b.stop for b in contents[number].backups), default=0),
                     backup_type=kind,
                 ),
             ),
@@ -74,86 +76,92 @@ def now(
         for number in numbers
     ]
     for number in numbers:
-        if seen[number].trouble:
+        if contents[number].error:
             raise Unreachable(
-                f"repository {number} cannot be read: {seen[number].trouble}",
+                f"repository {number} cannot be read: {contents[number].error}",
                 where=primary.name,
                 done="nothing was begun",
                 next="mend the cause, then the same command again",
             )
-    return (*_whose(inventory), *tiers)
+    return (*_identity_tiers(inventory), *tiers)
 
 
 def verify(
     inventory: Inventory, targets: Mapping[str, Target], repository: int | None
 ) -> tuple[Tier, ...]:
     """Each repository meant, looked through anew."""
-    backup = wish(inventory)
-    numbers = chosen(inventory, repository, [number for number, _ in backup.repositories])
+    backup = declared_backup(inventory)
+    numbers = select_repositories(
+        inventory, repository, [number for number, _ in backup.repositories]
+    )
     primary = inventory.primary.name
-    asks = {number: verification.look(number) for number in numbers}
-    seen = answers(targets, primary, tuple(asks.values()))
+    probes = {number: verification.verification_probe(number) for number in numbers}
+    seen = probe_answers(targets, primary, tuple(probes.values()))
     tiers = [
         Tier(
             f"repository {number}",
             (
-                Verified(
+                RepositoryVerification(
                     on=primary,
                     stanza=backup.stanza,
                     repository=number,
-                    after=verification.parse(seen[asks[number]].text).begun,
+                    started_after=verification.parse(seen[probes[number]].text).started_at,
                 ),
             ),
         )
         for number in numbers
     ]
-    return (*_whose(inventory), *tiers)
+    return (*_identity_tiers(inventory), *tiers)
 
 
-def _whose(inventory: Inventory) -> tuple[Tier, Tier]:
+def _identity_tiers(inventory: Inventory) -> tuple[Tier, Tier]:
     identity = host.identity(inventory, inventory.primary)
-    live = host.live_roles(inventory, inventory.primary)
+    live = host.split_brain_check(inventory, inventory.primary)
     return Tier("identity", tuple(identity)), Tier("live roles", tuple(live))
 
 
-def held(inventory: Inventory, targets: Mapping[str, Target], on: str) -> dict[int, Info]:
+def repository_contents(
+    inventory: Inventory, targets: Mapping[str, Target], on: str
+) -> dict[int, StanzaInfo]:
     """What each repository holds, as one node sees it. Raises Unreachable."""
-    asks = dict(infos(inventory))
-    seen = answers(targets, on, tuple(asks.values()))
-    return {number: pgbackrest.parse(seen[ask]) for number, ask in asks.items()}
+    probes = dict(info_probes(inventory))
+    seen = probe_answers(targets, on, tuple(probes.values()))
+    return {number: pgbackrest.parse(seen[ask]) for number, ask in probes.items()}
 
 
-def answers(targets: Mapping[str, Target], on: str, asks: tuple[Ask, ...]) -> Mapping[Ask, Answer]:
+def probe_answers(
+    targets: Mapping[str, Target], on: str, probes: tuple[Probe, ...]
+) -> Mapping[Probe, Answer]:
     """One look. Raises Unreachable where there is no machine to answer."""
-    seen = targets[on].look(asks)
-    if not isinstance(seen, dict):
+    answers = targets[on].observe(probes)
+    if not isinstance(answers, dict):
         raise Unreachable("it does not answer yet", where=on, next="pgprovision up")
-    return seen
+    return answers
 
 
 @dataclass(frozen=True)
-class Listing:
+class BackupList:
     """What there is in the repositories, as node `on` sees it."""
 
     on: str
-    repositories: Mapping[int, Info]
+    repositories: Mapping[int, StanzaInfo]
 
     @property
     def readable(self) -> bool:
-        return not any(info.trouble for info in self.repositories.values())
+        return not any(info.error for info in self.repositories.values())
 
 
-def as_json(inventory: Inventory, listing: Listing) -> dict[str, Any]:
+def as_json(inventory: Inventory, listing: BackupList) -> dict[str, Any]:
     """Version 1 of `backup list --json`."""
     return {
         "version": 1,
         "cluster": inventory.cluster,
-        "stanza": wish(inventory).stanza,
+        "stanza": declared_backup(inventory).stanza,
         "on": listing.on,
         "repositories": [
             {
                 "repository": number,
-                "trouble": info.trouble or None,
+                "trouble": info.error or None,
                 "system_identifier": info.system_identifier or None,
                 "wal": {"first": info.archive.min, "last": info.archive.max},
                 "running": info.running,
@@ -164,16 +172,16 @@ def as_json(inventory: Inventory, listing: Listing) -> dict[str, Any]:
     }
 
 
-def _backup(backup: Backup, info: Info) -> dict[str, Any]:
+def _backup(backup: BackupInfo, info: StanzaInfo) -> dict[str, Any]:
     return {
         "label": backup.label,
         "type": backup.type,
-        "start": pgbackrest.moment(backup.start),
-        "stop": pgbackrest.moment(backup.stop),
-        "size": backup.size,
-        "stored": backup.stored,
+        "start": pgbackrest.iso_time(backup.start),
+        "stop": pgbackrest.iso_time(backup.stop),
+        "size": backup.database_size,
+        "stored": backup.repository_size,
         "timeline": backup.timeline,
-        "wal": {"first": backup.wal[0], "last": backup.wal[1]},
+        "wal": {"first": backup.wal_range[0], "last": backup.wal_range[1]},
         "prior": backup.prior,
         "damaged": backup.damaged,
         "of_this_cluster": backup.system_identifier == info.system_identifier,

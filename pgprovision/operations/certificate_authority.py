@@ -9,24 +9,24 @@ from pathlib import Path
 
 from pgprovision import tls
 from pgprovision.errors import Refused
-from pgprovision.inventory.edit.atomic_write import sync, write_over
-from pgprovision.inventory.edit.rewritable_secrets import file_of
+from pgprovision.inventory.edit.atomic_write import replace_file, sync_folder
+from pgprovision.inventory.edit.rewritable_secrets import secret_file
 from pgprovision.inventory.schema.cluster import Inventory
 
 
 def renew(inventory: Inventory) -> None:
     """A new authority beside the old one; the old one goes on signing. Again, it does nothing."""
-    key, bundle = _files(inventory)
+    key, bundle = _key_and_bundle(inventory)
     if _next(key).exists():
         return
     secret, certificate = tls.new_authority(inventory.cluster, datetime.now(UTC))
-    write_over(bundle, (inventory.tls.ca_certificate + certificate).encode(), 0o644)
-    write_over(_next(key), secret.reveal(), 0o600)
+    replace_file(bundle, (inventory.tls.ca_certificate + certificate).encode(), 0o644)
+    replace_file(_next(key), secret.reveal(), 0o600)
 
 
 def switch(inventory: Inventory) -> None:
     """The new one signs from now on. Raises Refused where there is none."""
-    key, _ = _files(inventory)
+    key, _ = _key_and_bundle(inventory)
     if not _next(key).exists():
         raise Refused(
             "there is no new authority to switch to",
@@ -34,25 +34,25 @@ def switch(inventory: Inventory) -> None:
             next="pgprovision ca renew",
         )
     _next(key).rename(key)
-    sync(key.parent)
+    sync_folder(key.parent)
 
 
 def retire(inventory: Inventory) -> None:
     """Only the one that signs is trusted from now on. Raises Refused before the switch."""
-    key, bundle = _files(inventory)
+    key, bundle = _key_and_bundle(inventory)
     if _next(key).exists():
         raise Refused(
             "the new authority does not sign yet; without the old one nobody would be trusted",
             done="nothing was touched",
             next="pgprovision ca switch",
         )
-    alone = tls.without_others(inventory.tls.ca_key, inventory.tls.ca_certificate)
-    write_over(bundle, alone.encode(), 0o644)
+    certificate = tls.only_signing_certificate(inventory.tls.ca_key, inventory.tls.ca_certificate)
+    replace_file(bundle, certificate.encode(), 0o644)
 
 
-def _files(inventory: Inventory) -> tuple[Path, Path]:
+def _key_and_bundle(inventory: Inventory) -> tuple[Path, Path]:
     """The key's file and, beside it, the certificates'."""
-    key = file_of(inventory, inventory.tls.ca_key)
+    key = secret_file(inventory, inventory.tls.ca_key)
     bundle = key.with_suffix(".crt")
     if not bundle.exists() or bundle.read_text().strip() != inventory.tls.ca_certificate.strip():
         raise Refused(

@@ -8,54 +8,72 @@ of what runs behind it: machines that answer are asked whose they are, before an
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pgprovision.engine.model import Ask, Tier
-from pgprovision.hetzner_labels import Item, is_ours
+from pgprovision.engine.model import Probe, Tier
+from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.hetzner.deleted_resource import Removal
+from pgprovision.resources.hetzner.deleted_resource import DeletedResource
 from pgprovision.tasks import host
-from pgprovision.tasks.cloud import Looker, host_key
+from pgprovision.tasks.cloud import ReadOnlyCloud, bootstrap_host_key
 
-KINDS = ("servers", "firewalls", "placement_groups", "networks", "ssh_keys")  # in this order
+DELETION_ORDER = (
+    "servers",
+    "firewalls",
+    "placement_groups",
+    "networks",
+    "ssh_keys",
+)  # in this order
 
 
 @dataclass(frozen=True)
-class Doomed:
+class DestroyPlan:
     """What is to go, and what of ours stays because others use it."""
 
     tiers: tuple[Tier, ...]
-    kept: tuple[str, ...]
+    retained: tuple[str, ...]
 
     @property
-    def found(self) -> bool:
+    def has_objects(self) -> bool:
         """Whether anything of ours is there at all."""
-        return bool(self.kept or self.tiers[1].resources)
+        return bool(self.retained or self.tiers[1].resources)
 
 
-def doomed(cloud: Looker, inventory: Inventory, answering: Sequence[Node] = ()) -> Doomed:
-    """What `destroy` would remove. `answering`: nodes that can be asked. Raises CloudError."""
-    asks = {kind: Ask(kind) for kind in KINDS}
-    seen = cloud.look(tuple(asks.values()))
+def plan_destroy(
+    cloud: ReadOnlyCloud, inventory: Inventory, reachable: Sequence[Node] = ()
+) -> DestroyPlan:
+    """What `destroy` would remove. `reachable`: nodes that can be asked. Raises CloudError."""
+    probes = {kind: Probe(kind) for kind in DELETION_ORDER}
+    answers = cloud.observe(tuple(probes.values()))
     ours = {
-        kind: [item for item in seen[ask].items if is_ours(item, inventory.cluster)]
-        for kind, ask in asks.items()
+        kind: [item for item in answers[ask].items if has_cluster_labels(item, inventory.cluster)]
+        for kind, ask in probes.items()
     }
     servers = {int(item["id"]) for item in ours["servers"]}
-    going, kept = [], []
+    deletions, retained = [], []
     for kind, items in ours.items():
         for item in items:
-            if _users(item) <= servers:
+            if _server_ids(item) <= servers:
                 name = str(item["name"])
-                going.append(Removal(cluster=inventory.cluster, collection=kind, called=name))
+                deletions.append(
+                    DeletedResource(cluster=inventory.cluster, collection=kind, object_name=name)
+                )
             else:
-                kept.append(f"{kind}/{item['name']} (others use it)")
-    made = [node for node in inventory.nodes if node.address is None]
-    keys = tuple(replace(host_key(inventory, node.name), absent=True) for node in made)
-    whose = [wish for node in answering for wish in host.identity(inventory, node, going=True)]
-    tiers = Tier("identity", tuple(whose)), Tier("removal", tuple(going)), Tier("host keys", keys)
-    return Doomed(tiers, tuple(kept))
+                retained.append(f"{kind}/{item['name']} (others use it)")
+    created = [node for node in inventory.nodes if node.address is None]
+    keys = tuple(replace(bootstrap_host_key(inventory, node.name), absent=True) for node in created)
+    identities = [
+        resource
+        for node in reachable
+        for resource in host.identity(inventory, node, for_deletion=True)
+    ]
+    tiers = (
+        Tier("identity", tuple(identities)),
+        Tier("removal", tuple(deletions)),
+        Tier("host keys", keys),
+    )
+    return DestroyPlan(tiers, tuple(retained))
 
 
-def _users(item: Item) -> set[int]:
+def _server_ids(item: ApiObject) -> set[int]:
     """Ids of servers that an object is used by; -1 stands for a label selector's."""
     applied = {
         int(target["server"]["id"]) if target["type"] == "server" else -1

@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pgprovision import tasks
-from pgprovision.engine.model import Answer, Ask, Resource, Tier
+from pgprovision.engine.model import Answer, Probe, Resource, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
 from pgprovision.resources.data_directory.standby import Standby
-from pgprovision.resources.node.identity import Identity
-from pgprovision.resources.postgres.replication.slot import Slot, slot_of
-from pgprovision.resources.postgres.server.instance import Instance, note
-from pgprovision.resources.postgres.server.snapshot import Server
-from pgprovision.resources.postgres.server.split_brain import described
+from pgprovision.resources.node.identity import NodeIdentity
+from pgprovision.resources.postgres.replication.slot import Slot, slot_name
+from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
+from pgprovision.resources.postgres.server.split_brain import describe_writer
 
 
 @dataclass(frozen=True)
-class Former:
+class ExistingData:
     """The data directory a node has now. No `inode`: none, or one that is being made already."""
 
     inode: str = ""
@@ -30,27 +30,31 @@ class Former:
     timeline: int = 0
 
 
-def look(instance: Instance) -> Ask:
+def existing_data_probe(instance: Instance) -> Probe:
     """How the data directory of a node is, running or not."""
     data = sh(instance.data_directory)
-    control = sh(f"{instance.bin}/pg_controldata", "-D", instance.data_directory)
-    return Ask(
-        f"[ -d {data} ] && [ ! -e {sh(note(instance))} ] || exit 4; stat -c %i {data}\n"
+    control = sh(f"{instance.bin_directory}/pg_controldata", "-D", instance.data_directory)
+    return Probe(
+        f"[ -d {data} ] && [ ! -e {sh(in_progress_file(instance))} ] || exit 4; stat -c %i {data}\n"
         f"[ ! -e {data}/PG_VERSION ] || [ -e {data}/standby.signal ]\n"
         "[ $? = 0 ] && echo standby || echo primary\n"
         f'LC_ALL=C {control} 2>/dev/null | sed -n "s/^Latest checkpoint\'s TimeLineID: *//p"'
     )
 
 
-def read(answer: Answer) -> Former:
+def parse_existing_data(answer: Answer) -> ExistingData:
     if answer.code:
-        return Former()
+        return ExistingData()
     inode, role, *timeline = answer.text.split()
-    return Former(inode, role == "standby", int(timeline[0]) if timeline else 0)
+    return ExistingData(inode, role == "standby", int(timeline[0]) if timeline else 0)
 
 
 def check(
-    node: Node, former: Former, server: Server | None, primary: str, upstream: Server | None
+    node: Node,
+    existing: ExistingData,
+    server: ServerSnapshot | None,
+    primary: str,
+    upstream: ServerSnapshot | None,
 ) -> None:
     """Raises Refused where there are, or may be, writes on this node that nobody else has."""
     name, done = node.name, "nothing was touched"
@@ -68,14 +72,14 @@ def check(
         )
     if server is not None and not server.in_recovery:
         raise Refused(
-            f"{described(name, server)} accepts writes, and is never cloned over",
+            f"{describe_writer(name, server)} accepts writes, and is never cloned over",
             done=done,
             next="if its writes do not count, stop PostgreSQL there first, then the same again",
         )
     if server is not None and server.replication:
-        whose = ", ".join(sorted(str(row["application_name"]) for row in server.replication))
+        standbys = ", ".join(sorted(str(row["application_name"]) for row in server.replication))
         raise Refused(
-            f"others stream from {name}: {whose}",
+            f"others stream from {name}: {standbys}",
             done=done,
             next="let them follow another server first",
         )
@@ -85,9 +89,9 @@ def check(
             done=done,
             next="pgprovision status shows who is primary",
         )
-    if not former.standby and former.timeline >= upstream.timeline:
+    if not existing.standby and existing.timeline >= upstream.timeline:
         raise Refused(
-            f"the data on {name} are a primary's of timeline {former.timeline}, and {primary} is on"
+            f"the data on {name} are a primary's of timeline {existing.timeline}, and {primary} is on"
             f" timeline {upstream.timeline}: they may hold writes that nobody else has",
             done=done,
             next=f"if {name} is the primary, correct the roles in nodes/*.yml and start it; if its"
@@ -95,21 +99,23 @@ def check(
         )
 
 
-def tiers(inventory: Inventory, node: Node, former: Former, now: datetime) -> tuple[Tier, ...]:
+def tiers(
+    inventory: Inventory, node: Node, existing: ExistingData, now: datetime
+) -> tuple[Tier, ...]:
     """Everything the node should be, with the data directory it has now counted as absent."""
-    return remade(tasks.tiers(inventory, (node,), now), node, former)
+    return with_new_data(tasks.tiers(inventory, (node,), now), node, existing)
 
 
-def remade(whole: Sequence[Tier], node: Node, former: Former) -> tuple[Tier, ...]:
+def with_new_data(plan: Sequence[Tier], node: Node, existing: ExistingData) -> tuple[Tier, ...]:
     """The same wishes, with the data directory that the node has now counted as absent."""
 
-    def anew(wish: Resource) -> Resource:
-        if isinstance(wish, Standby) and wish.on == node.name:
-            return replace(wish, former=former.inode)
-        if isinstance(wish, Identity) and wish.on == node.name:
-            return replace(wish, remade=True)
-        if isinstance(wish, Slot) and wish.slot == slot_of(node.name):
-            return replace(wish, renew=True)
-        return wish
+    def recreate(resource: Resource) -> Resource:
+        if isinstance(resource, Standby) and resource.on == node.name:
+            return replace(resource, former_inode=existing.inode)
+        if isinstance(resource, NodeIdentity) and resource.on == node.name:
+            return replace(resource, recreating=True)
+        if isinstance(resource, Slot) and resource.slot == slot_name(node.name):
+            return replace(resource, recreate=True)
+        return resource
 
-    return tuple(Tier(tier.title, tuple(map(anew, tier.resources))) for tier in whole)
+    return tuple(Tier(tier.title, tuple(map(recreate, tier.resources))) for tier in plan)

@@ -7,38 +7,38 @@ Works without a file, too: what a removed node left on the primary is recognised
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pgprovision.engine.model import Ask, Tier
+from pgprovision.engine.model import Probe, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import sh
-from pgprovision.resources.hetzner.deleted_resource import Removal
+from pgprovision.resources.hetzner.deleted_resource import DeletedResource
 from pgprovision.resources.node.inventory_node_file import RemovedNodeFile
-from pgprovision.resources.postgres.replication.slot import Slot, slot_of
+from pgprovision.resources.postgres.replication.slot import Slot, slot_name
 from pgprovision.tasks import configuration, host, replica, system
-from pgprovision.tasks.cloud import host_key
+from pgprovision.tasks.cloud import bootstrap_host_key
 from pgprovision.tasks.paths import instance, snapshot
 
-HERE = "here"
+CONTROLLER = "here"
 
 
 @dataclass(frozen=True)
-class Leaving:
+class RemovalRequest:
     """A replica on its way out. `running`: its host answers and PostgreSQL is installed there;
-    `peers`: other replicas that answer."""
+    `other_replicas`: other replicas that answer."""
 
     name: str
     node: Node | None
     running: bool
-    peers: Sequence[Node]
+    other_replicas: Sequence[Node]
     delete_server: bool
 
 
-def installed(inventory: Inventory) -> Ask:
+def installed_probe(inventory: Inventory) -> Probe:
     """Whether a host has an instance that can be stopped."""
-    return Ask(sh("test", "-d", instance(inventory).config_directory))
+    return Probe(sh("test", "-d", instance(inventory).config_directory))
 
 
-def node_of(inventory: Inventory, name: str) -> Node | None:
+def declared_replica(inventory: Inventory, name: str) -> Node | None:
     """The replica of this name, if it is still declared. Raises Refused for the primary."""
     node = next((node for node in inventory.nodes if node.name == name), None)
     if node is not None and node.is_primary:
@@ -52,45 +52,49 @@ def node_of(inventory: Inventory, name: str) -> Node | None:
     return node
 
 
-def without(inventory: Inventory, name: str) -> Inventory:
+def without_node(inventory: Inventory, name: str) -> Inventory:
     """The same cluster as if the node had never been."""
     rest = tuple(node for node in inventory.nodes if node.name != name)
     return inventory.model_copy(update={"nodes": rest})
 
 
-def tiers(inventory: Inventory, leaving: Leaving) -> tuple[Tier, ...]:
+def tiers(inventory: Inventory, request: RemovalRequest) -> tuple[Tier, ...]:
     """The steps, in an order in which each leaves the cluster well. The inventory is the whole."""
-    rest, primary, node = without(inventory, leaving.name), inventory.primary, leaving.node
-    copied = node is not None and node.is_copy  # it was never let in anywhere
-    shut = () if copied else (primary, *leaving.peers)
-    slot = Slot(on=primary.name, snapshot=snapshot(rest), slot=slot_of(leaving.name), present=False)
-    whose = [wish for other in shut for wish in host.identity(inventory, other)]
-    if node is not None and leaving.running:
-        whose += host.identity(inventory, node, going=leaving.delete_server)
-    whole = [
-        Tier("identity", tuple(whose)),
-        Tier("live roles", () if copied else tuple(host.live_roles(inventory, primary))),
+    rest, primary, node = without_node(inventory, request.name), inventory.primary, request.node
+    is_copy = node is not None and node.is_copy  # it was never let in anywhere
+    access_nodes = () if is_copy else (primary, *request.other_replicas)
+    slot = Slot(
+        on=primary.name, snapshot=snapshot(rest), slot=slot_name(request.name), present=False
+    )
+    identities = [
+        resource for other in access_nodes for resource in host.identity(inventory, other)
     ]
-    if leaving.delete_server:
-        forgotten = replace(host_key(inventory, leaving.name), absent=True)
-        whole += [Tier("server", _server(inventory, leaving)), Tier("host key", (forgotten,))]
-    elif node is not None and leaving.running:
-        whole.append(Tier("stop following", tuple(replica.stopped(inventory, node))))
-    firewalls = [wish for other in shut for wish in system.firewall(rest, other)]
-    hbas = [wish for other in shut for wish in configuration.hba(rest, other)]
-    whole += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", () if copied else (slot,))]
+    if node is not None and request.running:
+        identities += host.identity(inventory, node, for_deletion=request.delete_server)
+    plan = [
+        Tier("identity", tuple(identities)),
+        Tier("live roles", () if is_copy else tuple(host.split_brain_check(inventory, primary))),
+    ]
+    if request.delete_server:
+        host_key_removal = replace(bootstrap_host_key(inventory, request.name), absent=True)
+        plan += [Tier("server", _server(inventory, request)), Tier("host key", (host_key_removal,))]
+    elif node is not None and request.running:
+        plan.append(Tier("stop following", tuple(replica.stopped(inventory, node))))
+    firewalls = [wish for other in access_nodes for wish in system.firewall(rest, other)]
+    hbas = [wish for other in access_nodes for wish in configuration.pg_hba(rest, other)]
+    plan += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", () if is_copy else (slot,))]
     if node is not None:
-        path = str(inventory.folder / "nodes" / f"{leaving.name}.yml")
-        whole.append(Tier("inventory", (RemovedNodeFile(on=HERE, path=path),)))
-    return tuple(tier for tier in whole if tier.resources)
+        path = str(inventory.folder / "nodes" / f"{request.name}.yml")
+        plan.append(Tier("inventory", (RemovedNodeFile(on=CONTROLLER, path=path),)))
+    return tuple(tier for tier in plan if tier.resources)
 
 
-def _server(inventory: Inventory, leaving: Leaving) -> tuple[Removal, ...]:
-    name, node = leaving.name, leaving.node
+def _server(inventory: Inventory, request: RemovalRequest) -> tuple[DeletedResource, ...]:
+    name, node = request.name, request.node
     if inventory.hetzner is None or (node is not None and node.address is not None):
         raise Refused(
             f"the host of {name} was not made by pgprovision; it deletes none of those",
             done="nothing was touched",
             next=f"the same without --delete-server: the host of {name} and its data stay",
         )
-    return (Removal(cluster=inventory.cluster, collection="servers", called=name),)
+    return (DeletedResource(cluster=inventory.cluster, collection="servers", object_name=name),)

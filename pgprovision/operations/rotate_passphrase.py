@@ -15,11 +15,11 @@ from pgprovision.engine.model import Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit import repositories
-from pgprovision.inventory.edit.repositories import Rotation
+from pgprovision.inventory.edit.repositories import RepositoryRotation
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import backups
 from pgprovision.resources.pgbackrest import verification
-from pgprovision.resources.pgbackrest.verification import Verified
+from pgprovision.resources.pgbackrest.verification import RepositoryVerification
 from pgprovision.tasks import backup as tasks
 from pgprovision.tasks import host
 
@@ -27,19 +27,19 @@ Phase = Literal["fill", "change", "kept", "end"]
 
 
 @dataclass(frozen=True)
-class Step:
-    """What is next: the inventory to bring about, and what has to be kept before. `gone`: the path
-    of the repository that leaves with it."""
+class RotationStep:
+    """What is next: the inventory to bring about, and what has to be kept before. `removed_path`:
+    the path of the repository that leaves with it."""
 
     phase: Phase
     inventory: Inventory
-    kept: Rotation | None = None
-    gone: str = ""
+    pending: RepositoryRotation | None = None
+    removed_path: str = ""
 
 
-def next_step(inventory: Inventory, now: datetime) -> Step:
+def next_step(inventory: Inventory, now: datetime) -> RotationStep:
     """Raises Refused where the second repository is somebody's standing copy."""
-    backup = backups.wish(inventory)
+    backup = backups.declared_backup(inventory)
     second = backup.second_repository
     if second is None:
         if not backup.archiving:
@@ -48,10 +48,10 @@ def next_step(inventory: Inventory, now: datetime) -> Step:
                 done="nothing was touched",
                 next="set backup.archiving to true, then: pgprovision up",
             )
-        begun = repositories.begun(inventory, backup, now)
-        return Step("fill", begun.inventory(), begun)
+        started = repositories.begin_rotation(inventory, backup, now)
+        return RotationStep("fill", started.inventory(), started)
     if second.duty == "successor":
-        return Step("fill", inventory)
+        return RotationStep("fill", inventory)
     if second.duty == "copy":
         raise Refused(
             "there is a standing second repository, and pgBackRest keeps both in step: a third one"
@@ -60,67 +60,67 @@ def next_step(inventory: Inventory, now: datetime) -> Step:
             next="give one of them another path and cipher_pass in cluster.yml, then: pgprovision"
             " up (it fills the new path); when that is sound, the same for the other one",
         )
-    if repositories.over(second.kept_until, now):
-        ended = repositories.ended(inventory, backup)
-        return Step("end", ended.inventory(), ended, gone=second.path)
-    return Step("kept", inventory)
+    if repositories.retention_over(second.kept_until, now):
+        ended = repositories.end_rotation(inventory, backup)
+        return RotationStep("end", ended.inventory(), ended, removed_path=second.path)
+    return RotationStep("kept", inventory)
 
 
-def change(inventory: Inventory, now: datetime) -> Step:
+def swap_step(inventory: Inventory, now: datetime) -> RotationStep:
     """After a successor was filled and found sound."""
-    backup = backups.wish(inventory)
+    backup = backups.declared_backup(inventory)
     until = now.replace(microsecond=0) + timedelta(days=backup.retention_days)
-    changed = repositories.changed(inventory, backup, until)
-    return Step("change", changed.inventory(), changed)
+    changed = repositories.swap_repositories(inventory, backup, until)
+    return RotationStep("change", changed.inventory(), changed)
 
 
-def tiers(step: Step, targets: Mapping[str, Target]) -> tuple[Tier, ...]:
+def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]:
     """What a step brings about, on every node that has a configuration."""
     inventory = step.inventory
     nodes, primary = inventory.nodes, inventory.primary
 
-    def tier(title: str, *wishes: Resource) -> Tier:
-        return Tier(title, wishes)
+    def tier(title: str, *resources: Resource) -> Tier:
+        return Tier(title, resources)
 
     def on_all(task: Callable[[Inventory, Node], Iterable[Resource]]) -> Iterable[Resource]:
-        return (wish for node in nodes for wish in task(inventory, node))
+        return (resource for node in nodes for resource in task(inventory, node))
 
-    stanzas = [tasks.first_backup(inventory, primary, number) for number in (1, 2)]
-    fulls = [tasks.full_backup(inventory, primary, number) for number in (1, 2)]
+    stanzas = [tasks.stanza(inventory, primary, number) for number in (1, 2)]
+    fulls = [tasks.first_full_backup(inventory, primary, number) for number in (1, 2)]
     found = [
         tier("identity", *on_all(host.identity)),
-        tier("live roles", *host.live_roles(inventory, primary)),
+        tier("live roles", *host.split_brain_check(inventory, primary)),
         tier("backup configuration", *on_all(tasks.configuration)),
         *(tier(f"stanza in repository {n}", *wishes) for n, wishes in enumerate(stanzas, 1)),
         *(tier(f"full backup in repository {n}", *wishes) for n, wishes in enumerate(fulls, 1)),
     ]
     if step.phase == "fill":
-        found.append(tier("sound", _sound(inventory, targets)))
+        found.append(tier("sound", _verification(inventory, targets)))
     found.append(tier("backup schedule", *on_all(tasks.schedule)))
     return tuple(one for one in found if one.resources)
 
 
-def _sound(inventory: Inventory, targets: Mapping[str, Target]) -> Verified:
+def _verification(inventory: Inventory, targets: Mapping[str, Target]) -> RepositoryVerification:
     """The successor, looked through after its full backup, and anew where that was not sound."""
     primary = inventory.primary.name
-    ask = verification.look(2)
-    found = verification.parse(backups.answers(targets, primary, (ask,))[ask].text)
-    return Verified(
+    probe = verification.verification_probe(2)
+    found = verification.parse(backups.probe_answers(targets, primary, (probe,))[probe].text)
+    return RepositoryVerification(
         on=primary,
-        stanza=backups.wish(inventory).stanza,
+        stanza=backups.declared_backup(inventory).stanza,
         repository=2,
-        after=found.begun if found.problems else 0,
-        must_be_sound=True,
+        started_after=found.started_at if found.problems else 0,
+        require_sound=True,
     )
 
 
-def told(step: Step) -> str:
+def next_advice(step: RotationStep) -> str:
     """What a person should know after a step."""
-    backup = backups.wish(step.inventory)
+    backup = backups.declared_backup(step.inventory)
     first, second = backup.repository, backup.second_repository
     if second is None:
         return (
-            f"{step.gone} is in no configuration any more. Its objects are still in bucket"
+            f"{step.removed_path} is in no configuration any more. Its objects are still in bucket"
             f" {first.bucket}: remove them by hand when nobody needs them"
         )
     source = first.cipher_pass.source if first.cipher_pass else ""
@@ -130,6 +130,6 @@ def told(step: Step) -> str:
     )
 
 
-def today() -> datetime:
+def utc_now() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)

@@ -13,24 +13,24 @@ from types import MappingProxyType
 
 from pgprovision.engine.model import Tier
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.edit.atomic_write import sync, write_over
-from pgprovision.inventory.edit.rewritable_secrets import file_of, password
-from pgprovision.inventory.rules.access import databases_of
+from pgprovision.inventory.edit.atomic_write import replace_file, sync_folder
+from pgprovision.inventory.edit.rewritable_secrets import random_password, secret_file
+from pgprovision.inventory.rules.access import connectable_databases
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.secret import Secret
 from pgprovision.tasks import host, login_checks, postgres, replica
 
 
 @dataclass(frozen=True)
-class Rotation:
+class PasswordRotation:
     """One role's, under way or about to begin."""
 
     role: str
     file: Path
     password: Secret
-    begun: bool
+    started: bool
 
     @property
     def previous(self) -> Path:
@@ -38,19 +38,19 @@ class Rotation:
 
     def begin(self) -> None:
         """Keep the new password, the old one beside it."""
-        if self.begun:
+        if self.started:
             return
         self.previous.unlink(missing_ok=True)
         os.link(self.file, self.previous)
-        write_over(self.file, self.password.reveal() + b"\n", 0o600)
+        replace_file(self.file, self.password.reveal() + b"\n", 0o600)
 
     def finish(self) -> None:
         """The new one was proven: forget the old one."""
         self.previous.unlink(missing_ok=True)
-        sync(self.file.parent)
+        sync_folder(self.file.parent)
 
 
-def chosen(inventory: Inventory, name: str, server: Server) -> str:
+def select_login(inventory: Inventory, name: str, server: ServerSnapshot) -> str:
     """The role meant: itself, or of a group's logins the one that was begun or is not in use.
 
     Raises InventoryError, Refused.
@@ -69,63 +69,77 @@ def chosen(inventory: Inventory, name: str, server: Server) -> str:
         )
     sessions = {login.name: server.roles.get(login.name, {}).get("sessions", 0) for login in logins}
     idle = [login for login, number in sessions.items() if not number]
-    begun = [login for login in sessions if _rotation(inventory, login).begun]
-    if not begun and not idle:
+    started = [login for login in sessions if _rotation_of(inventory, login).started]
+    if not started and not idle:
         raise Refused(
-            f"every login of {name} is in use: {_listed(sessions)}",
+            f"every login of {name} is in use: {_session_counts(sessions)}",
             done="nothing was touched",
             next="bring the application to one of them, then the same command again; or name the"
             " login: its open sessions stay, and new ones need the new password",
         )
-    return (begun or idle)[0]
+    return (started or idle)[0]
 
 
-def _rotation(inventory: Inventory, role: str) -> Rotation:
+def _rotation_of(inventory: Inventory, role: str) -> PasswordRotation:
     """The one that was begun, or a new one."""
     now = _password(inventory, role)
-    found = Rotation(role, file_of(inventory, now), now, begun=True)
-    if found.previous.exists() and found.previous.read_bytes() != found.file.read_bytes():
-        return found
-    return Rotation(role, found.file, Secret(password(), now.source), begun=False)
+    unfinished = PasswordRotation(role, secret_file(inventory, now), now, started=True)
+    if (
+        unfinished.previous.exists()
+        and unfinished.previous.read_bytes() != unfinished.file.read_bytes()
+    ):
+        return unfinished
+    return PasswordRotation(
+        role, unfinished.file, Secret(random_password(), now.source), started=False
+    )
 
 
-def rotation(inventory: Inventory, name: str, server: Server) -> Rotation:
+def plan_rotation(inventory: Inventory, name: str, server: ServerSnapshot) -> PasswordRotation:
     """What `rotate NAME` means. Raises Refused where the password is kept elsewhere."""
-    return _rotation(inventory, chosen(inventory, name, server))
+    return _rotation_of(inventory, select_login(inventory, name, server))
 
 
-def tiers(inventory: Inventory, turn: Rotation, reachable: Sequence[Node]) -> tuple[Tier, ...]:
+def tiers(
+    inventory: Inventory, current: PasswordRotation, reachable: Sequence[Node]
+) -> tuple[Tier, ...]:
     """The role with its new password, whoever has it in a file, and logins that prove it: here,
     and from the replicas that can be asked. Raises Refused where no login can."""
-    wished, primary = _with(inventory, turn), inventory.primary
-    if turn.role == inventory.postgres.replication.role:
+    desired, primary = _with_new_password(inventory, current), inventory.primary
+    if current.role == inventory.postgres.replication.role:
         replicas = inventory.replicas
-        files = tuple(file for node in replicas for file in replica.passfile(wished, node))
-        logins = tuple(login_checks.replication_login(wished, node) for node in replicas)
-        role = tuple(postgres.replication_role(wished, primary))
-        whose = _identities(inventory, inventory.members)
-        return *whose, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
-    database = next(databases_of(inventory, turn.role), None)
+        files = tuple(file for node in replicas for file in replica.passfile(desired, node))
+        logins = tuple(login_checks.replication_login(desired, node) for node in replicas)
+        role = tuple(postgres.replication_role(desired, primary))
+        identities = _identities(inventory, inventory.members)
+        return *identities, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
+    database = next(connectable_databases(inventory, current.role), None)
     if database is None:
         raise Refused(
-            f"{turn.role} may connect to no database of the inventory: no login could prove it",
+            f"{current.role} may connect to no database of the inventory: no login could prove it",
             done="nothing was touched",
-            next=f"give it access to a database; or remove {turn.file}, then: secrets init, up",
+            next=f"give it access to a database; or remove {current.file}, then: secrets init, up",
         )
-    here = login_checks.where(inventory, "127.0.0.1", database)
-    seen = [wish for node in reachable for wish in login_checks.connections(wished, node)]
-    there = [wish for wish in seen if isinstance(wish, ProvenLogin) and wish.role == turn.role]
-    roles = tuple(wish for wish in postgres.roles(wished, primary) if wish.name == turn.role)
-    logins = (login_checks.login(wished, primary, turn.role, here), *there)
-    whose = _identities(inventory, (primary, *reachable))
-    return *whose, Tier("role", roles), Tier("proof", logins)
+    local_connection = login_checks.primary_conninfo(inventory, "127.0.0.1", database)
+    checks = [
+        resource for node in reachable for resource in login_checks.network_access(desired, node)
+    ]
+    remote_logins = [
+        wish for wish in checks if isinstance(wish, VerifiedLogin) and wish.role == current.role
+    ]
+    roles = tuple(wish for wish in postgres.roles(desired, primary) if wish.name == current.role)
+    logins = (
+        login_checks.verified_login(desired, primary, current.role, local_connection),
+        *remote_logins,
+    )
+    identities = _identities(inventory, (primary, *reachable))
+    return *identities, Tier("role", roles), Tier("proof", logins)
 
 
 def _identities(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, Tier]:
     """A password goes to no machine that is another's, and to no cluster with two histories."""
-    wishes = [wish for node in nodes for wish in host.identity(inventory, node)]
-    live = host.live_roles(inventory, inventory.primary)
-    return Tier("identity", tuple(wishes)), Tier("live roles", tuple(live))
+    checks = [resource for node in nodes for resource in host.identity(inventory, node)]
+    live = host.split_brain_check(inventory, inventory.primary)
+    return Tier("identity", tuple(checks)), Tier("live roles", tuple(live))
 
 
 def _password(inventory: Inventory, role: str) -> Secret:
@@ -135,16 +149,16 @@ def _password(inventory: Inventory, role: str) -> Secret:
     return found
 
 
-def _with(inventory: Inventory, turn: Rotation) -> Inventory:
+def _with_new_password(inventory: Inventory, current: PasswordRotation) -> Inventory:
     """The inventory as it will be read once the new password is kept."""
-    new = {"password": turn.password}
-    if turn.role == inventory.postgres.replication.role:
+    new = {"password": current.password}
+    if current.role == inventory.postgres.replication.role:
         replication = inventory.postgres.replication.model_copy(update=new)
-        wish = inventory.postgres.model_copy(update={"replication": replication})
-        return inventory.model_copy(update={"postgres": wish})
-    changed = {turn.role: inventory.roles[turn.role].model_copy(update=new)}
+        postgres_spec = inventory.postgres.model_copy(update={"replication": replication})
+        return inventory.model_copy(update={"postgres": postgres_spec})
+    changed = {current.role: inventory.roles[current.role].model_copy(update=new)}
     return inventory.model_copy(update={"roles": MappingProxyType({**inventory.roles, **changed})})
 
 
-def _listed(sessions: Mapping[str, int]) -> str:
+def _session_counts(sessions: Mapping[str, int]) -> str:
     return ", ".join(f"{login} ({number} sessions)" for login, number in sessions.items())

@@ -3,8 +3,8 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pgprovision.resources.postgres.replication.slot import node_of, retained
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.replication.slot import retained_bytes, slot_node
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 
 @dataclass(frozen=True)
@@ -21,29 +21,33 @@ class SlotStatus:
     abandoned: bool
 
 
-def slots_of(writable: Mapping[str, Server], declared: Container[str]) -> Iterator[SlotStatus]:
+def slot_statuses(
+    writable: Mapping[str, ServerSnapshot], declared: Container[str]
+) -> Iterator[SlotStatus]:
     """Every slot on these nodes."""
     for on, server in writable.items():
         for name, row in sorted(server.slots.items()):
             yield SlotStatus(
                 name=name,
                 on=on,
-                node=node_of(name),
+                node=slot_node(name),
                 active=bool(row["active"]),
                 wal_status=row["wal_status"],
-                retained_bytes=retained(row, server),
-                abandoned=node_of(name) is not None and name not in declared,
+                retained_bytes=retained_bytes(row, server),
+                abandoned=slot_node(name) is not None and name not in declared,
             )
 
 
-def slot_troubles(slots: Iterable[SlotStatus]) -> Iterator[str]:
+def slot_problems(slots: Iterable[SlotStatus]) -> Iterator[str]:
     """What somebody has to decide, and the command for it."""
     for slot in slots:
         if slot.abandoned:
-            kept = f"{slot.retained_bytes / 1e6:.0f} MB" if slot.retained_bytes else "no WAL"
+            retained_wal = (
+                f"{slot.retained_bytes / 1e6:.0f} MB" if slot.retained_bytes else "no WAL"
+            )
             yield (
                 f"{slot.on}: slot {slot.name} is of a node that is not in the inventory, and holds"
-                f" {kept} back\n  next: pgprovision remove-replica {slot.node}"
+                f" {retained_wal} back\n  next: pgprovision remove-replica {slot.node}"
             )
         elif slot.node and slot.wal_status == "lost":
             yield (

@@ -7,18 +7,18 @@ from typing import Any
 
 from pgprovision.engine import observe
 from pgprovision.engine.model import Tier, Waiting
-from pgprovision.engine.observe import Look, Target
+from pgprovision.engine.observe import Observation, Target
 from pgprovision.errors import InventoryError, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.operations.drill.age import drill_troubles
-from pgprovision.operations.slots import SlotStatus, slot_troubles, slots_of
+from pgprovision.operations.drill.age import drill_problems
+from pgprovision.operations.slots import SlotStatus, slot_problems, slot_statuses
 from pgprovision.resources.pgbackrest import archive_backlog, info
-from pgprovision.resources.pgbackrest.archive_backlog import Backlog
-from pgprovision.resources.pgbackrest.info import Backup
-from pgprovision.resources.postgres.replication.lsn import position
-from pgprovision.resources.postgres.server.snapshot import Server
-from pgprovision.tasks.backup import infos
-from pgprovision.tasks.paths import slot, snapshot
+from pgprovision.resources.pgbackrest.archive_backlog import ArchiveBacklog
+from pgprovision.resources.pgbackrest.info import BackupInfo
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
+from pgprovision.tasks.backup import info_probes
+from pgprovision.tasks.paths import replica_slot, snapshot
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Status:
 
     nodes: tuple[NodeStatus, ...]
     slots: tuple[SlotStatus, ...]
-    backups: tuple[Backup, ...]
+    backups: tuple[BackupInfo, ...]
     archive_last: str | None
     archive_failing: bool | None
-    backlog: Backlog
-    troubles: tuple[str, ...]
+    backlog: ArchiveBacklog
+    problems: tuple[str, ...]
     last_drill: Mapping[str, Any] | None = None
 
 
@@ -60,100 +60,103 @@ def status(
     tiers: Sequence[Tier],
     targets: Mapping[str, Target],
     addresses: Mapping[str, str | None],
-    known: Sequence[str] = (),
+    known_problems: Sequence[str] = (),
     last_drill: Mapping[str, Any] | None = None,
 ) -> Status:
-    """One look at everything, compared with the inventory. Changes nothing. `known`: troubles that
-    were met before; `last_drill`: the last proven restore."""
-    seen = observe.look(tiers, targets)
-    differs, remarks, troubles = _compared(tiers, seen)
-    servers = {node.name: _server(inventory, node, seen) for node in inventory.nodes}
+    """One look at everything, compared with the inventory. Changes nothing. `known_problems`:
+    troubles that were met before; `last_drill`: the last proven restore."""
+    observation = observe.observe_tiers(tiers, targets)
+    differs, notes, problems = _compare(tiers, observation)
+    servers = {node.name: _server(inventory, node, observation) for node in inventory.nodes}
     members = [node.name for node in inventory.members]
     writable = {name: s for name in members if (s := servers[name]) and not s.in_recovery}
     primary = writable.get(inventory.primary.name) or next(iter(writable.values()), None)
-    slots = tuple(slots_of(writable, {slot(node) for node in inventory.replicas}))
+    slots = tuple(slot_statuses(writable, {replica_slot(node) for node in inventory.replicas}))
     nodes = tuple(
         NodeStatus(
             name=node.name,
             address=addresses.get(node.name),
             private_ip=str(node.private_ip),
-            role=_role(node, servers[node.name], node.name in seen.failed),
-            reachable=node.name not in seen.failed and seen.seen.get(node.name) is not None,
+            role=_role(node, servers[node.name], node.name in observation.failed),
+            reachable=node.name not in observation.failed
+            and observation.answers.get(node.name) is not None,
             **_lag(node, servers[node.name], primary),
             version=found.minor if (found := servers[node.name]) else None,
             timeline=found.timeline if found else None,
             last_write=found.lsn.get("written_at") if found else None,
             differs=tuple(differs.get(node.name, ())),
-            remarks=tuple(remarks.get(node.name, ())),
+            remarks=tuple(notes.get(node.name, ())),
         )
         for node in inventory.nodes
     )
     figures = primary.archiver if primary else {}
-    waits = _backlog(inventory, seen, primary)
-    backups = _backups(inventory, seen)
-    stale = drill_troubles(inventory, last_drill, backups, datetime.now(UTC))
+    backlog = _backlog(inventory, observation, primary)
+    backups = _backups(inventory, observation)
+    stale = drill_problems(inventory, last_drill, backups, datetime.now(UTC))
     return Status(
         nodes=nodes,
         slots=slots,
         backups=backups,
         archive_last=figures.get("last_archived_wal"),
-        archive_failing=_failing(figures) if primary else None,
-        backlog=waits,
-        troubles=(
-            *known,
-            *troubles,
-            *slot_troubles(slots),
+        archive_failing=_archiving_fails(figures) if primary else None,
+        backlog=backlog,
+        problems=(
+            *known_problems,
+            *problems,
+            *slot_problems(slots),
             *stale,
-            *map(str, seen.failed.values()),
+            *map(str, observation.failed.values()),
         ),
         last_drill=last_drill,
     )
 
 
-def _compared(
-    tiers: Sequence[Tier], seen: Look
+def _compare(
+    tiers: Sequence[Tier], observation: Observation
 ) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
     differs: dict[str, list[str]] = {}
-    remarks: dict[str, list[str]] = {}
-    troubles: list[str] = []
+    notes: dict[str, list[str]] = {}
+    problems: list[str] = []
     for tier in tiers:
         try:
-            view = observe.compare(tier, seen, seen.failed)
+            view = observe.compare(tier, observation, observation.failed)
         except (Refused, InventoryError) as error:
-            troubles.append(str(error))
+            problems.append(str(error))
             continue
         for change in view.changes:
             text = f"{change.resource} ({', '.join(change.keys)})"
             differs.setdefault(change.resource.on, []).append(text)
-        for resource, text in view.remarks:
-            remarks.setdefault(resource.on, []).append(text)
-        troubles += [f"{r.on}: {r}: under way: {w.reason}" for r, w in view.waiting]
-    return differs, remarks, troubles
+        for resource, text in view.notes:
+            notes.setdefault(resource.on, []).append(text)
+        problems += [f"{r.on}: {r}: under way: {w.reason}" for r, w in view.waiting]
+    return differs, notes, problems
 
 
-def _server(inventory: Inventory, node: Node, seen: Look) -> Server | None:
-    look = snapshot(inventory)
-    answer = seen.get(node.name, look.ask())
+def _server(inventory: Inventory, node: Node, observation: Observation) -> ServerSnapshot | None:
+    catalog = snapshot(inventory)
+    answer = observation.get(node.name, catalog.probe())
     try:
-        server = look.parse(answer) if answer else None
+        server = catalog.parse(answer) if answer else None
     except PgprovisionError:
         return None
     return None if isinstance(server, Waiting) else server
 
 
-def _role(node: Node, server: Server | None, failed: bool) -> str:
+def _role(node: Node, server: ServerSnapshot | None, failed: bool) -> str:
     if server is None:
         return "unknown" if failed else "none"
     return "replica" if server.in_recovery else "copy" if node.is_copy else "primary"
 
 
-def _lag(node: Node, server: Server | None, primary: Server | None) -> dict[str, Any]:
+def _lag(
+    node: Node, server: ServerSnapshot | None, primary: ServerSnapshot | None
+) -> dict[str, Any]:
     """Bytes and seconds behind the primary, as the primary sees it."""
-    held = primary.slots.get(slot(node)) if primary else None
+    own_slot = primary.slots.get(replica_slot(node)) if primary else None
     found: dict[str, Any] = {
         "lag_bytes": None,
         "lag_seconds": None,
-        "slot": held["wal_status"] if held else None,
+        "slot": own_slot["wal_status"] if own_slot else None,
     }
     if server is None or primary is None or not server.in_recovery:
         return found
@@ -161,7 +164,7 @@ def _lag(node: Node, server: Server | None, primary: Server | None) -> dict[str,
         (row for row in primary.replication if row["application_name"] == node.name), None
     )
     if walsender and walsender["replay_lsn"]:
-        behind = position(primary.lsn["current"]) - position(walsender["replay_lsn"])
+        behind = lsn_to_bytes(primary.lsn["current"]) - lsn_to_bytes(walsender["replay_lsn"])
         found["lag_bytes"] = max(0, behind)
         found["lag_seconds"] = _seconds(walsender["replay_lag"]) if behind > 0 else 0.0
     return found
@@ -177,23 +180,27 @@ def _seconds(interval: str | None) -> float:
     ).total_seconds()
 
 
-def _failing(archiver: Mapping[str, Any]) -> bool:
+def _archiving_fails(archiver: Mapping[str, Any]) -> bool:
     failed, good = archiver.get("last_failed_time"), archiver.get("last_archived_time")
     return bool(failed) and (not good or str(failed) > str(good))
 
 
-def _backlog(inventory: Inventory, seen: Look, primary: Server | None) -> Backlog:
+def _backlog(
+    inventory: Inventory, observation: Observation, primary: ServerSnapshot | None
+) -> ArchiveBacklog:
     if inventory.backup is None:
-        return Backlog()
-    error = seen.get(inventory.primary.name, archive_backlog.look(inventory.backup.stanza))
+        return ArchiveBacklog()
+    error = observation.get(
+        inventory.primary.name, archive_backlog.archive_error_probe(inventory.backup.stanza)
+    )
     return archive_backlog.backlog(primary, error)
 
 
-def _backups(inventory: Inventory, seen: Look) -> tuple[Backup, ...]:
+def _backups(inventory: Inventory, observation: Observation) -> tuple[BackupInfo, ...]:
     """Of every repository, the first one's first."""
-    found: list[Backup] = []
-    for _, ask in infos(inventory):
-        answer = seen.get(inventory.primary.name, ask)
+    found: list[BackupInfo] = []
+    for _, probe in info_probes(inventory):
+        answer = observation.get(inventory.primary.name, probe)
         found += info.parse(answer).backups if answer else ()
     return tuple(found)
 
@@ -213,8 +220,8 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
                 "repository": backup.repository,
                 "label": backup.label,
                 "type": backup.type,
-                "stop": info.moment(backup.stop),
-                "size": backup.size,
+                "stop": info.iso_time(backup.stop),
+                "size": backup.database_size,
             }
             for backup in found.backups
         ],
@@ -225,5 +232,5 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
             "alarm": str(found.backlog) if found.backlog.alarming else None,
         },
         "last_drill": None if found.last_drill is None else dict(found.last_drill),
-        "troubles": list(found.troubles),
+        "troubles": list(found.problems),
     }

@@ -4,22 +4,22 @@ In `~/.local/state/pgprovision/CLUSTER/runs` (XDG_STATE_HOME is obeyed): ID.json
 ID.txt with the same for people, and `head`, which names the newest. docs/records.md.
 """
 
-from pgprovision.record.chain import folder, private
-from pgprovision.record.drills import Drill, drills, last_proven
-from pgprovision.record.reading import Run, by_id, read
-from pgprovision.record.verifying import Verdict, verify
-from pgprovision.record.writing import Record
+from pgprovision.record.chain import make_private_folder, records_folder
+from pgprovision.record.drills import DrillRecord, drill_records, last_proven_drill
+from pgprovision.record.reading import RunRecord, find_runs, read_runs
+from pgprovision.record.verifying import RunVerdict, verify
+from pgprovision.record.writing import RecordWriter
 
 __all__ = [
-    "Drill",
-    "Record",
-    "Run",
-    "Verdict",
-    "by_id",
-    "drills",
-    "folder",
-    "last_proven",
-    "private",
-    "read",
+    "DrillRecord",
+    "RecordWriter",
+    "RunRecord",
+    "RunVerdict",
+    "drill_records",
+    "find_runs",
+    "last_proven_drill",
+    "make_private_folder",
+    "read_runs",
+    "records_folder",
     "verify",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from pgprovision import __version__
 from pgprovision.engine.model import Change
 
-APPROVING = ("--plan", "--yes", "-y", "--confirm")  # options that answer beforehand
+APPROVAL_OPTIONS = ("--plan", "--yes", "-y", "--confirm")  # options that answer beforehand
 
 
 def caller() -> dict[str, Any]:
@@ -25,14 +25,14 @@ def caller() -> dict[str, Any]:
     }
 
 
-def approved_by(plan: Sequence[Change]) -> str:
+def approval_source(plan: Sequence[Change]) -> str:
     """How, as far as the command line tells."""
     given = {word.partition("=")[0] for word in sys.argv[1:]}
-    for option in APPROVING:
+    for option in APPROVAL_OPTIONS:
         if option in given:
             return option
-    asked = not plan or any(change.actions for change in plan)
-    return "an answer at the terminal" if asked else "nothing to approve"
+    prompted = not plan or any(change.actions for change in plan)
+    return "an answer at the terminal" if prompted else "nothing to approve"
 
 
 def _who() -> str:

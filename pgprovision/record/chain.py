@@ -10,21 +10,21 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-FORMAT = 2  # of the lines; 1 had no digests
+RECORD_FORMAT = 2  # of the lines; 1 had no digests
 HEAD = "head"
 
 
-def folder(cluster: str) -> Path:
+def records_folder(cluster: str) -> Path:
     """Where the records of a cluster lie on this controller."""
     state = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     return Path(state) / "pgprovision" / cluster / "runs"
 
 
-def private(path: Path) -> None:
+def make_private_folder(path: Path) -> None:
     """The folder is there; what of its path had to be made is nobody else's. Raises OSError."""
-    for one in reversed([path, *path.parents]):
-        if not one.exists():
-            one.mkdir(mode=0o700, exist_ok=True)
+    for directory in reversed([path, *path.parents]):
+        if not directory.exists():
+            directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def digest(line: bytes) -> str:
@@ -33,31 +33,31 @@ def digest(line: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Link:
+class ChainLink:
     """A line of a run's record, by its digest."""
 
     run: str
     digest: str
 
 
-def split(data: bytes) -> tuple[tuple[bytes, ...], bytes]:
+def split_lines(data: bytes) -> tuple[tuple[bytes, ...], bytes]:
     """Whole lines, and what is left of one that was cut off."""
     *lines, rest = data.split(b"\n")
     return tuple(lines), rest
 
 
-def read_head(runs: Path) -> Link | None:
+def read_head(runs: Path) -> ChainLink | None:
     """None where there is no head. Raises ValueError where it is not one."""
     try:
         found = json.loads((runs / HEAD).read_bytes())
-        return Link(str(found["run"]), str(found["digest"]))
+        return ChainLink(str(found["run"]), str(found["digest"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{runs / HEAD} cannot be read") from error
 
 
-def write_head(runs: Path, link: Link, *, durable: bool) -> None:
+def write_head(runs: Path, link: ChainLink, *, durable: bool) -> None:
     """The old one or the new one, never half. Not `durable`: after a power cut it may be older.
     Raises OSError."""
     new = runs / f".{HEAD}-{link.run}"
@@ -73,10 +73,10 @@ def write_head(runs: Path, link: Link, *, durable: bool) -> None:
     finally:
         os.close(file)
     if durable:
-        sync(runs)
+        sync_directory(runs)
 
 
-def sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """The names in it are on disk, too. Raises OSError."""
     handle = os.open(directory, os.O_RDONLY)
     try:

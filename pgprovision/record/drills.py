@@ -6,32 +6,32 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pgprovision.record.readable import readable
-from pgprovision.record.reading import NOT_ENDED, Run, read
+from pgprovision.record.readable import format_event
+from pgprovision.record.reading import NOT_ENDED, RunRecord, read_runs
 
-EVENT = "drill"
+DRILL_EVENT = "drill"
 PROVEN = "proven"
 FAILED = "failed"
-TOLD = ("failed", EVENT, "end")
+SHOWN_EVENTS = ("failed", DRILL_EVENT, "end")
 
 
 @dataclass(frozen=True)
-class Drill:
+class DrillRecord:
     """One drill. `event`: what its run says of it; empty where it was killed, or is under way."""
 
-    run: Run
+    run: RunRecord
     event: Mapping[str, Any]
 
     @property
     def result(self) -> str:
         """`proven`, `failed`, or what the record lacks."""
-        return str(self.event.get("result") or self.run.trouble or self._without())
+        return str(self.event.get("result") or self.run.problem or self._result_without_event())
 
-    def _without(self) -> str:
+    def _result_without_event(self) -> str:
         return FAILED if self.run.ended else NOT_ENDED
 
     @property
-    def at(self) -> datetime | None:
+    def started_at(self) -> datetime | None:
         """When it began; None where that cannot be read."""
         try:
             return datetime.fromisoformat(str(self.run.begin.get("at")))
@@ -41,20 +41,22 @@ class Drill:
     @property
     def text(self) -> str:
         """For people: how it began, what it proved, how it ended."""
-        told = [event for event in self.run.events if event and event.get("event") in TOLD]
-        return "".join(readable(event) for event in told)
+        events = [
+            event for event in self.run.events if event and event.get("event") in SHOWN_EVENTS
+        ]
+        return "".join(format_event(event) for event in events)
 
     @property
     def summary(self) -> dict[str, Any]:
         """One line of `drill list`, and `last_drill` of `status`."""
-        found = self.event
+        event = self.event
         what = ("target", "repository", "backup", "machine")
         keys = (*what, "lost_seconds", "lost_by", "seconds", "phases")
         return {
             "id": self.run.id,
             "at": self.run.begin.get("at"),
             "result": self.result,
-            **{key: found.get(key) for key in keys},
+            **{key: event.get(key) for key in keys},
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -64,16 +66,20 @@ class Drill:
         return {**self.summary, **more, "record": str(self.run.path)}
 
 
-def drills(runs: Iterable[Run]) -> Iterator[Drill]:
+def drill_records(runs: Iterable[RunRecord]) -> Iterator[DrillRecord]:
     """Those among these runs, in their order."""
     for run in runs:
-        if run.begin.get("command") != EVENT:
+        if run.begin.get("command") != DRILL_EVENT:
             continue
-        told = [event for event in run.events if event and event.get("event") == EVENT]
-        yield Drill(run, told[-1] if told else {})
+        events = [event for event in run.events if event and event.get("event") == DRILL_EVENT]
+        yield DrillRecord(run, events[-1] if events else {})
 
 
-def last_proven(runs_folder: Path) -> Drill | None:
+def last_proven_drill(runs_folder: Path) -> DrillRecord | None:
     """The newest drill of a cluster that proved a restore."""
-    proven = [one for one in drills(read(runs_folder)) if one.result == PROVEN and one.at]
-    return proven[-1] if proven else None
+    candidates = [
+        one
+        for one in drill_records(read_runs(runs_folder))
+        if one.result == PROVEN and one.started_at
+    ]
+    return candidates[-1] if candidates else None

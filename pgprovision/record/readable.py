@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Event = Mapping[str, Any]
-LONG = 200  # characters of a value; the whole is in ID.jsonl
+MAX_VALUE_CHARACTERS = 200  # characters of a value; the whole is in ID.jsonl
 _SIGNS = {(False, True): "+", (True, False): "-"}
 
 
-def readable(event: Event) -> str:
+def format_event(event: Event) -> str:
     """Whatever is in it: also an event that is not known, and one that makes no sense."""
     kind = event.get("event")
-    shape = _SHAPES.get(kind if isinstance(kind, str) else "", _any)
-    text = "\n".join(shape(event)) + "\n"
+    formatter = _FORMATTERS.get(kind if isinstance(kind, str) else "", _unknown_event)
+    text = "\n".join(formatter(event)) + "\n"
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
@@ -93,7 +93,7 @@ def _drill(event: Event) -> Iterator[str]:
     )
 
 
-def _any(event: Event) -> Iterator[str]:
+def _unknown_event(event: Event) -> Iterator[str]:
     known = ("at", "event", "n", "prev")
     rest = ", ".join(f"{k}: {_value(v)}" for k, v in event.items() if k not in known)
     yield f"{_time(event)}  {_word(event, 'event')}{': ' + rest if rest else ''}"
@@ -128,10 +128,14 @@ def _items(value: object) -> list[Event]:
 
 def _value(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONG else f"{text[:LONG]} ... ({len(text)} characters)"
+    return (
+        text
+        if len(text) <= MAX_VALUE_CHARACTERS
+        else f"{text[:MAX_VALUE_CHARACTERS]} ... ({len(text)} characters)"
+    )
 
 
-_SHAPES = {
+_FORMATTERS = {
     "begin": _begin,
     "tier": _tier,
     "acting": _acting,

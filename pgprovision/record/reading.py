@@ -7,22 +7,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pgprovision.record.chain import Link, digest, read_head, split
-from pgprovision.record.readable import Event, readable
+from pgprovision.record.chain import ChainLink, digest, read_head, split_lines
+from pgprovision.record.readable import Event, format_event
 
-VERSION = 1  # of the JSON documents
+JSON_VERSION = 1  # of the JSON documents
 NOT_ENDED = "not ended"
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run's record. `rest`: bytes of a last line that was cut off; `trouble`: why it could
-    not be read."""
+class RunRecord:
+    """One run's record. `partial_line`: bytes of a last line that was cut off; `problem`: why it
+    could not be read."""
 
     path: Path
     lines: tuple[bytes, ...] = ()
-    rest: bytes = b""
-    trouble: str = ""
+    partial_line: bytes = b""
+    problem: str = ""
 
     @property
     def id(self) -> str:
@@ -51,7 +51,7 @@ class Run:
     @property
     def text(self) -> str:
         """For people."""
-        return "".join(readable(event) for event in self._told())
+        return "".join(format_event(event) for event in self._events_or_unreadable())
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -65,57 +65,61 @@ class Run:
             "who": begin.get("who"),
             "host": begin.get("host"),
             "command": begin.get("command"),
-            "result": end.get("result") if self.ended else (self.trouble or NOT_ENDED),
+            "result": end.get("result") if self.ended else (self.problem or NOT_ENDED),
             "changes": len({(str(e.get("on")), str(e.get("resource"))) for e in done}),
             "seconds": end.get("seconds"),
             "path": str(self.path),
         }
 
     def as_json(self) -> dict[str, Any]:
-        return {"version": VERSION, **self.summary, "events": list(self._told())}
+        return {
+            "version": JSON_VERSION,
+            **self.summary,
+            "events": list(self._events_or_unreadable()),
+        }
 
-    def _told(self) -> Iterator[Event]:
+    def _events_or_unreadable(self) -> Iterator[Event]:
         for number, event in enumerate(self.events, 1):
             yield event or {"event": "unreadable", "line": number}
-        if self.rest:
+        if self.partial_line:
             yield {"event": "unreadable", "line": len(self.lines) + 1, "why": "cut off"}
-        if self.trouble:
-            yield {"event": "unreadable", "why": self.trouble}
+        if self.problem:
+            yield {"event": "unreadable", "why": self.problem}
 
 
-def load(path: Path) -> Run:
+def load_run(path: Path) -> RunRecord:
     """Never raises: what is wrong is in it."""
     try:
-        return Run(path, *split(path.read_bytes()))
+        return RunRecord(path, *split_lines(path.read_bytes()))
     except OSError as error:
-        return Run(path, trouble=f"cannot be read: {error.strerror}")
+        return RunRecord(path, problem=f"cannot be read: {error.strerror}")
 
 
-def read(runs: Path) -> list[Run]:
+def read_runs(runs: Path) -> list[RunRecord]:
     """All of a cluster's, the newest last."""
-    found = [load(path) for path in runs.glob("*.jsonl") if path.is_file()]
-    return sorted(found, key=lambda run: (run.id[:16], str(run.begin.get("at")), run.id))
+    runs_found = [load_run(path) for path in runs.glob("*.jsonl") if path.is_file()]
+    return sorted(runs_found, key=lambda run: (run.id[:16], str(run.begin.get("at")), run.id))
 
 
-def newest(runs: Path) -> Link | None:
+def last_link(runs: Path) -> ChainLink | None:
     """The last line so far. What the head names and is not there stays named: it is missing."""
     try:
         head = read_head(runs)
     except ValueError:
         head = None  # `verify` tells until the next head is written
     if head is None:
-        whole = [run for run in read(runs) if run.lines]
-        return Link(whole[-1].id, whole[-1].digests[-1]) if whole else None
-    run = load(runs / f"{head.run}.jsonl")
-    return Link(run.id, run.digests[-1]) if head.digest in run.digests else head
+        nonempty = [run for run in read_runs(runs) if run.lines]
+        return ChainLink(nonempty[-1].id, nonempty[-1].digests[-1]) if nonempty else None
+    run = load_run(runs / f"{head.run}.jsonl")
+    return ChainLink(run.id, run.digests[-1]) if head.digest in run.digests else head
 
 
-def by_id(runs: list[Run], name: str) -> list[Run]:
+def find_runs(runs: list[RunRecord], name: str) -> list[RunRecord]:
     """The ones that are meant: by ID, by its beginning, or by `latest`."""
     if name == "latest":
         return runs[-1:]
-    exact = [run for run in runs if run.id == name]
-    return exact or [run for run in runs if run.id.startswith(name)]
+    same_id = [run for run in runs if run.id == name]
+    return same_id or [run for run in runs if run.id.startswith(name)]
 
 
 def _event(line: bytes) -> Event | None:

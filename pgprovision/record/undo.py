@@ -4,9 +4,9 @@ import json
 
 from pgprovision.engine.model import Change, Impact, Value
 
-SHORT = 60  # characters of a former value that are shown in place
+MAX_SHOWN_CHARACTERS = 60  # characters of a former value that are shown in place
 MASK = "***"
-EFFECTS = frozenset(  # they carry out, or prove, what other changes wrote
+EFFECT_KINDS = frozenset(  # they carry out, or prove, what other changes wrote
     {
         "claim",
         "configuration read",
@@ -22,16 +22,16 @@ EFFECTS = frozenset(  # they carry out, or prove, what other changes wrote
         "verified repository",
     }
 )
-DATA = frozenset({"postgres cluster", "standby"})
-CLOUD = "hetzner"
-BACKUPS = ("first backup", "backup")
+DATA_KINDS = frozenset({"postgres cluster", "standby"})
+CLOUD_TARGET = "hetzner"
+BACKUP_KINDS = ("first backup", "backup")
 
 
-def undo(change: Change) -> str:
+def undo_hint(change: Change) -> str:
     """For people. What was there before is in the record beside it, but for secrets."""
-    before, after = change.shown.before, change.shown.after
+    before, after = change.redacted.before, change.redacted.after
     kind = change.resource.kind
-    if kind in EFFECTS:
+    if kind in EFFECT_KINDS:
         return "nothing of its own: take back what made it necessary"
     if change.impact is Impact.DESTROY:
         if after is None:
@@ -44,15 +44,17 @@ def undo(change: Change) -> str:
             " PostgreSQL, rename what is there now, and rename that back"
         )
     if after is None:
-        lost = " (its content was a secret and is not in the record)" if _masked(before) else ""
+        secret_lost = (
+            " (its content was a secret and is not in the record)" if _masked(before) else ""
+        )
         return (
-            f"put it back into the inventory, as `before` shows it{lost}; then pgprovision up."
+            f"put it back into the inventory, as `before` shows it{secret_lost}; then pgprovision up."
             " What it held does not come back"
         )
     if before is None:
-        return _made(change)
+        return _undo_creation(change)
     keys = [key for key in change.diff.keys if key in after]
-    back = ", ".join(f"{key} = {_former(before.get(key))}" for key in keys)
+    back = ", ".join(f"{key} = {_previous_value(before.get(key))}" for key in keys)
     again = f" (a {change.impact.name.lower()} again)" if change.impact else ""
     return (
         f"have the inventory say {back}; then pgprovision up{again}. What the inventory has no word"
@@ -60,18 +62,18 @@ def undo(change: Change) -> str:
     )
 
 
-def _made(change: Change) -> str:
+def _undo_creation(change: Change) -> str:
     kind, on = change.resource.kind, change.resource.on
-    if kind in DATA:
+    if kind in DATA_KINDS:
         return (
             "no command deletes data: take the node out (pgprovision remove-replica NAME, or"
             " pgprovision destroy), then remove the directory by hand"
         )
-    if kind in BACKUPS:
+    if kind in BACKUP_KINDS:
         return "nothing to take back: a backup expires by the inventory's retention"
     if kind == "role":
         return "declare it `present: false` in the inventory; then pgprovision up"
-    if on == CLOUD:
+    if on == CLOUD_TARGET:
         return (
             "take it out of the inventory and delete it at Hetzner by hand; pgprovision destroy"
             " takes the whole cluster"
@@ -82,13 +84,13 @@ def _made(change: Change) -> str:
     )
 
 
-def _former(value: Value) -> str:
+def _previous_value(value: Value) -> str:
     if value is None:
         return "(absent)"
     text = json.dumps(value, ensure_ascii=False)
     if MASK in text:
         return "(a secret: not in the record)"
-    return text if len(text) <= SHORT else "(what `before` shows)"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else "(what `before` shows)"
 
 
 def _masked(state: object) -> bool:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.record.chain import FORMAT, HEAD, Link, read_head
-from pgprovision.record.reading import NOT_ENDED, Run, read
+from pgprovision.record.chain import HEAD, RECORD_FORMAT, ChainLink, read_head
+from pgprovision.record.reading import NOT_ENDED, RunRecord, read_runs
 
-SOUND = ("ok", NOT_ENDED, "older")
+SOUND_STATES = ("ok", NOT_ENDED, "older")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunVerdict:
     """On one run, by its ID, or on the head. Lines count from 1."""
 
     id: str
@@ -21,54 +21,59 @@ class Verdict:
 
     @property
     def sound(self) -> bool:
-        return self.state in SOUND
+        return self.state in SOUND_STATES
 
 
-def verify(runs: Path) -> list[Verdict]:
+def verify(runs: Path) -> list[RunVerdict]:
     """One verdict per run that is there or should be, the newest last."""
-    found = read(runs)
+    found = read_runs(runs)
     chained = [run for run in found if _chained(run)]
-    named = [(f"run {run.id}", _after(run)) for run in chained]
-    verdicts: list[Verdict] = []
+    named = [(f"run {run.id}", _previous_link(run)) for run in chained]
+    verdicts: list[RunVerdict] = []
     try:
         head = read_head(runs)
         named.append((f"the {HEAD}", head))
         if head is None and chained:
-            verdicts.append(Verdict(HEAD, "missing", "the file that names the newest run"))
+            verdicts.append(RunVerdict(HEAD, "missing", "the file that names the newest run"))
     except ValueError as error:
-        verdicts.append(Verdict(HEAD, "unreadable", str(error)))
+        verdicts.append(RunVerdict(HEAD, "unreadable", str(error)))
     expected: dict[str, list[str]] = {}
-    there = {run.id for run in found}
-    for who, link in named:
+    known_ids = {run.id for run in found}
+    for source, link in named:
         if link is None:
             continue
         expected.setdefault(link.run, []).append(link.digest)
-        if link.run not in there:
-            verdicts.append(Verdict(link.run, "missing", f"{who} names it"))
+        if link.run not in known_ids:
+            verdicts.append(RunVerdict(link.run, "missing", f"{source} names it"))
     first = found.index(chained[0]) if chained else len(found)
-    judged = [_judge(run, expected.get(run.id, ()), n < first) for n, run in enumerate(found)]
-    return sorted(judged + verdicts, key=lambda verdict: verdict.id)
+    run_verdicts = [
+        _verify_run(run, expected.get(run.id, ()), n < first) for n, run in enumerate(found)
+    ]
+    return sorted(run_verdicts + verdicts, key=lambda verdict: verdict.id)
 
 
-def _judge(run: Run, expected: Sequence[str], before_the_chain: bool) -> Verdict:
-    if run.trouble:
-        return Verdict(run.id, "unreadable", run.trouble)
+def _verify_run(run: RunRecord, expected: Sequence[str], before_the_chain: bool) -> RunVerdict:
+    if run.problem:
+        return RunVerdict(run.id, "unreadable", run.problem)
     state, text = (
-        _newer(run) or _inside(run, before_the_chain) or _outside(run, expected) or (_complete(run))
+        _newer(run)
+        or _check_lines(run, before_the_chain)
+        or _check_expected_digests(run, expected)
+        or (_complete(run))
     )
-    return Verdict(run.id, state, text)
+    return RunVerdict(run.id, state, text)
 
 
-def _newer(run: Run) -> tuple[str, str] | None:
+def _newer(run: RunRecord) -> tuple[str, str] | None:
     """What its lines promise is not known here."""
     number = run.begin.get("format")
-    if not isinstance(number, int) or number <= FORMAT:
+    if not isinstance(number, int) or number <= RECORD_FORMAT:
         return None
-    said = f"written by a newer release (format {number}; this release reads {FORMAT} and older)"
-    return "newer", f"{said}: verify it with that release"
+    message = f"written by a newer release (format {number}; this release reads {RECORD_FORMAT} and older)"
+    return "newer", f"{message}: verify it with that release"
 
 
-def _inside(run: Run, before_the_chain: bool) -> tuple[str, str] | None:
+def _check_lines(run: RunRecord, before_the_chain: bool) -> tuple[str, str] | None:
     """What is wrong from line to line."""
     if not run.lines:
         return None
@@ -83,23 +88,23 @@ def _inside(run: Run, before_the_chain: bool) -> tuple[str, str] | None:
     if run.begin.get("run") != run.id:
         return "swapped", f"it is the record of run {run.begin.get('run')}"
     numbers = [event.get("n") for event in events]
-    right = list(range(1, len(events) + 1))
-    wrong = [n for n, number in zip(right, numbers, strict=True) if n != number]
-    if wrong and set(numbers) == set(right):
-        return "reordered", f"from line {wrong[0]} on"
-    if wrong:
-        return "cut", f"lines are missing or strange from line {wrong[0]} on"
-    loose = [n for n in right[1:] if events[n - 1].get("prev") != run.digests[n - 2]]
-    if loose:  # two in a row: the line between was edited, or its digest of the one before
-        between = f" or {loose[0]}" if loose[0] + 1 in loose else ""
-        return "edited", f"line {loose[0] - 1}{between}"
-    ends = [n for n in right if events[n - 1].get("event") == "end"]
+    expected_numbers = list(range(1, len(events) + 1))
+    misplaced = [n for n, number in zip(expected_numbers, numbers, strict=True) if n != number]
+    if misplaced and set(numbers) == set(expected_numbers):
+        return "reordered", f"from line {misplaced[0]} on"
+    if misplaced:
+        return "cut", f"lines are missing or strange from line {misplaced[0]} on"
+    unchained = [n for n in expected_numbers[1:] if events[n - 1].get("prev") != run.digests[n - 2]]
+    if unchained:  # two in a row: the line between was edited, or its digest of the one before
+        between = f" or {unchained[0]}" if unchained[0] + 1 in unchained else ""
+        return "edited", f"line {unchained[0] - 1}{between}"
+    ends = [n for n in expected_numbers if events[n - 1].get("event") == "end"]
     if ends and ends[0] != len(events):
         return "edited", f"line {ends[0] + 1} comes after the end"
     return None
 
 
-def _outside(run: Run, expected: Sequence[str]) -> tuple[str, str] | None:
+def _check_expected_digests(run: RunRecord, expected: Sequence[str]) -> tuple[str, str] | None:
     """What others know of it and it does not."""
     if all(digest in run.digests for digest in expected):
         return None
@@ -108,13 +113,13 @@ def _outside(run: Run, expected: Sequence[str]) -> tuple[str, str] | None:
     return "cut", f"after line {len(run.lines)}, or that line is edited"
 
 
-def _complete(run: Run) -> tuple[str, str]:
+def _complete(run: RunRecord) -> tuple[str, str]:
     end = run.ended
     if end is None:
         return NOT_ENDED, "killed, or still under way"
     if not _chained(run):
         return "older", "written before there were digests"
-    if run.rest:
+    if run.partial_line:
         return "edited", f"line {len(run.lines) + 1} comes after the end"
     readable = run.path.with_suffix(".txt")
     try:
@@ -124,10 +129,10 @@ def _complete(run: Run) -> tuple[str, str]:
     return ("ok", "") if same else ("edited", readable.name)
 
 
-def _chained(run: Run) -> bool:
+def _chained(run: RunRecord) -> bool:
     return any(event is not None and "prev" in event for event in run.events)
 
 
-def _after(run: Run) -> Link | None:
+def _previous_link(run: RunRecord) -> ChainLink | None:
     after = run.begin.get("after")
-    return Link(str(after), str(run.begin.get("prev"))) if after else None
+    return ChainLink(str(after), str(run.begin.get("prev"))) if after else None

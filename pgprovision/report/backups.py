@@ -3,25 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.report.printing import console, say, say_error
+from pgprovision.report.printing import console, print_error, print_line
 
 
-def show_backups(found: Mapping[str, Any]) -> None:
+def show_backups(document: Mapping[str, Any]) -> None:
     """Every repository with its backups, from the same document as its JSON."""
     from rich.table import Table
 
-    for repository in found["repositories"]:
+    for repository in document["repositories"]:
         number, wal = repository["repository"], repository["wal"]
         if repository["trouble"]:
-            say_error(f"repository {number}: {repository['trouble']}")
+            print_error(f"repository {number}: {repository['trouble']}")
             continue
         running = ", a backup runs now" if repository["running"] else ""
-        say(f"repository {number}: WAL {wal['first']} to {wal['last']}{running}")
+        print_line(f"repository {number}: WAL {wal['first']} to {wal['last']}{running}")
         table = Table(box=None, pad_edge=False)
         for column in ("label", "type", "ended", "size", "stored", "timeline", "WAL", ""):
             table.add_column(column)
         for backup in repository["backups"]:
-            remark = "" if backup["of_this_cluster"] else "of another cluster"
+            note = "" if backup["of_this_cluster"] else "of another cluster"
             table.add_row(
                 backup["label"],
                 backup["type"],
@@ -30,6 +30,6 @@ def show_backups(found: Mapping[str, Any]) -> None:
                 f"{backup['stored'] / 1e6:.1f} MB",
                 str(backup["timeline"]),
                 f"{backup['wal']['first']} to {backup['wal']['last']}",
-                "DAMAGED" if backup["damaged"] else remark,
+                "DAMAGED" if backup["damaged"] else note,
             )
         console().print(table)

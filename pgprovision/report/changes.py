@@ -20,30 +20,30 @@ def show_changes(changes: Iterable[Change], stream: TextIO | None = None) -> Non
     targets: dict[str, list[Change]] = {}
     for change in changes:
         targets.setdefault(change.resource.on, []).append(change)
-    for target, mine in targets.items():
+    for target, target_changes in targets.items():
         out.print(f"\n{target}", markup=False, style="bold")
-        for change in mine:
+        for change in target_changes:
             for line in _lines(change):
                 out.print(f"  {line}", markup=False, style=_STYLES.get(change.impact, ""))
 
 
-def show_offers(quote: Quote, stream: TextIO | None = None) -> None:
+def show_quote(quote: Quote, stream: TextIO | None = None) -> None:
     """What the servers to be made cost, and which of them cannot be had."""
     out = console(stream)
-    if quote.offers or quote.refusals:
+    if quote.offers or quote.unavailable:
         out.print("\nservers to be made, prices without VAT", markup=False, style="bold")
     for offer in quote.offers:
         out.print(f"  + {offer}", markup=False)
     if quote.offers:
         out.print(f"  total: {quote.total}", markup=False)
-    for refusal in quote.refusals:
+    for refusal in quote.unavailable:
         out.print(f"  ! {refusal}", markup=False, style="red")
 
 
 def _lines(change: Change) -> Iterator[str]:
     impact = "" if change.impact is Impact.NONE else f"  [{change.impact.name.lower()}]"
     note = "" if change.actions else "  (reported: nothing can be done about it from here)"
-    note = f"  ({change.held.reason})" if change.held else note
+    note = f"  ({change.blocked_by.reason})" if change.blocked_by else note
     yield f"{_SIGNS[_verb(change)]} {change.resource}{impact}{note}"
     if change.diff.before is not None:
         yield from (f"    {line}" for line in _details(change))
@@ -56,7 +56,7 @@ def _verb(change: Change) -> str:
 
 
 def _details(change: Change) -> Iterable[str]:
-    before, after = change.shown.before, change.shown.after
+    before, after = change.redacted.before, change.redacted.after
     for key in change.diff.keys:
         old, new = (before or {}).get(key), (after or {}).get(key)
         if isinstance(old, str) and isinstance(new, str) and ("\n" in old or "\n" in new):

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pgprovision.engine.model import Change, Do, Resource, Waiting
-from pgprovision.report.printing import console, elapsed
+from pgprovision.engine.model import Action, Change, Resource, Waiting
+from pgprovision.report.printing import console, format_duration
 
 
 class Progress:
@@ -17,10 +17,10 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._out = console(sys.stderr)
         self._quiet = quiet
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._now: dict[str, str] = {}
-        self._said: dict[str, str] = {}
+        self._current: dict[str, str] = {}
+        self._last_shown: dict[str, str] = {}
         self._live: Any = None
         self._start()
 
@@ -28,7 +28,7 @@ class Progress:
         if self._out.is_terminal and not self._quiet:
             from rich.live import Live
 
-            self._live = Live("", console=self._out, transient=True, get_renderable=self._moving)
+            self._live = Live("", console=self._out, transient=True, get_renderable=self._live_text)
             self._live.start()
 
     def close(self) -> None:
@@ -45,48 +45,48 @@ class Progress:
         finally:
             self._start()
 
-    def tier(self, title: str) -> None:
+    def tier_started(self, title: str) -> None:
         self._line("", title, "bold")
 
     def acting(self, changes: Sequence[Change]) -> None:
         with self._lock:
             for change in reversed(changes):
                 if change.actions:
-                    self._now[change.resource.on] = change.actions[0].why
+                    self._current[change.resource.on] = change.actions[0].why
 
-    def done(self, change: Change, action: Do) -> None:
+    def action_done(self, change: Change, action: Action) -> None:
         with self._lock:
-            self._now.pop(change.resource.on, None)
+            self._current.pop(change.resource.on, None)
         self._line(change.resource.on, action.why, "green")
 
-    def failed(self, target: str, error: Exception) -> None:
+    def target_failed(self, target: str, error: Exception) -> None:
         with self._lock:
-            self._now.pop(target, None)
+            self._current.pop(target, None)
         self._line(target, f"FAILED: {str(error).partition(chr(10))[0]}", "red")
 
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
         with self._lock:
-            self._now[resource.on] = f"waiting: {waiting.reason} ({elapsed(seconds)})"
-            new = self._said.get(resource.on) != waiting.reason
-            self._said[resource.on] = waiting.reason
+            self._current[resource.on] = f"waiting: {waiting.reason} ({format_duration(seconds)})"
+            new = self._last_shown.get(resource.on) != waiting.reason
+            self._last_shown[resource.on] = waiting.reason
         if new and self._live is None:
             self._line(resource.on, f"waiting: {waiting.reason}", "")
 
-    def note(self, text: str) -> None:
+    def show_notice(self, text: str) -> None:
         """Something that holds up the whole run; said once."""
         with self._lock:
-            new = self._said.get("") != text
-            self._said[""] = text
+            new = self._last_shown.get("") != text
+            self._last_shown[""] = text
         if new:
             self._line("", text, "yellow")
 
     def _line(self, target: str, text: str, style: str) -> None:
         if self._quiet:
             return
-        since = elapsed(time.monotonic() - self._began)
+        since = format_duration(time.monotonic() - self._started)
         self._out.print(f"{since:>7}  {target:<20} {text}", markup=False, style=style)
 
-    def _moving(self) -> str:
-        since = elapsed(time.monotonic() - self._began)
+    def _live_text(self) -> str:
+        since = format_duration(time.monotonic() - self._started)
         with self._lock:
-            return "\n".join(f"{since:>7}  {on:<20} {why} ..." for on, why in self._now.items())
+            return "\n".join(f"{since:>7}  {on:<20} {why} ..." for on, why in self._current.items())

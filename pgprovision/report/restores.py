@@ -3,49 +3,51 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.report.printing import console, elapsed, say, say_error
+from pgprovision.report.printing import console, format_duration, print_error, print_line
 
 
-def show_restorable(document: Mapping[str, Any]) -> None:
+def show_restore_plan(document: Mapping[str, Any]) -> None:
     """`restore plan`."""
     from rich.table import Table
 
     for line in document["timelines"]:
-        say(
+        print_line(
             f"timeline {line['timeline']}: from {line['from']} to {line['to']}"
             f" ({line['from_lsn']} to {line['to_lsn']})"
         )
     if not document["timelines"]:
-        say_error(f"nothing can be restored from stanza {document['stanza']}")
+        print_error(f"nothing can be restored from stanza {document['stanza']}")
     table = Table(box=None, pad_edge=False)
     for column in ("backup", "type", "timeline", "ended", "database", "stored", ""):
         table.add_column(column)
     for backup in document["backups"]:
         sizes = (f"{backup[key] / 1e6:.1f} MB" for key in ("size", "stored"))
-        words = (backup["label"], backup["type"], str(backup["timeline"]), backup["stop"])
-        table.add_row(*words, *sizes, "page errors" if backup["damaged"] else "")
+        cells = (backup["label"], backup["type"], str(backup["timeline"]), backup["stop"])
+        table.add_row(*cells, *sizes, "page errors" if backup["damaged"] else "")
     console().print(table)
 
 
-def show_account(node: str, account: Mapping[str, Any]) -> None:
+def show_restore_result(node: str, result: Mapping[str, Any]) -> None:
     """The end of a restore."""
-    last = account["last_transaction"]
-    say(
-        f"\n{node}: restored from backup {account['backup']} to {account['target']}: timeline"
-        f" {account['timeline']}, {account['lsn']}" + (f", last transaction {last}" if last else "")
+    last = result["last_transaction"]
+    print_line(
+        f"\n{node}: restored from backup {result['backup']} to {result['target']}: timeline"
+        f" {result['timeline']}, {result['lsn']}" + (f", last transaction {last}" if last else "")
     )
-    if account["beyond"]:
-        say(
-            f"{account['target']} lies after the last transaction in the repository: what was"
+    if result["beyond"]:
+        print_line(
+            f"{result['target']} lies after the last transaction in the repository: what was"
             " committed between the two, if anything, had not been archived"
         )
-    copied, replayed = (elapsed(account[f"{w}_seconds"]) for w in ("restore", "recovery"))
-    say(f"restore {copied}, recovery {replayed}")
+    restore_time, recovery_time = (
+        format_duration(result[f"{w}_seconds"]) for w in ("restore", "recovery")
+    )
+    print_line(f"restore {restore_time}, recovery {recovery_time}")
 
 
-def show_rebuilt(document: Mapping[str, Any]) -> None:
+def show_rebuild(document: Mapping[str, Any]) -> None:
     """What a rebuild cost."""
     lost, phases = document["lost"], document["phases"]
-    say(f"lost: what was committed after {lost['after'] or 'the backup'}")
-    say(f"the newest WAL in the repository had arrived at {lost['newest_wal']}")
-    say(", ".join(f"{name} {elapsed(seconds)}" for name, seconds in phases.items()))
+    print_line(f"lost: what was committed after {lost['after'] or 'the backup'}")
+    print_line(f"the newest WAL in the repository had arrived at {lost['newest_wal']}")
+    print_line(", ".join(f"{name} {format_duration(seconds)}" for name, seconds in phases.items()))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.report.printing import console, elapsed, say, say_error
+from pgprovision.report.printing import console, format_duration, print_error, print_line
 
 
 def show_runs(document: Mapping[str, Any]) -> None:
@@ -12,29 +12,29 @@ def show_runs(document: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     if not document["runs"]:
-        say(f"no records yet in {document['folder']}")
+        print_line(f"no records yet in {document['folder']}")
         return
     table = Table(box=None, pad_edge=False)
     for column in ("run", "when", "who", "command", "result", "changes", "took"):
         table.add_column(column)
     for run in document["runs"]:
         seconds = run["seconds"]
-        took = elapsed(seconds) if isinstance(seconds, int | float) else "-"
+        took = format_duration(seconds) if isinstance(seconds, int | float) else "-"
         when = str(run["at"] or "?")[:19].replace("T", " ")
-        words = (run["id"], when, run["who"], run["command"], run["result"], run["changes"], took)
-        table.add_row(*(Text("?" if word is None else str(word)) for word in words))
+        cells = (run["id"], when, run["who"], run["command"], run["result"], run["changes"], took)
+        table.add_row(*(Text("?" if word is None else str(word)) for word in cells))
     console().print(table)
 
 
-def show_verdicts(document: Mapping[str, Any]) -> None:
+def show_verification(document: Mapping[str, Any]) -> None:
     """`runs verify`: what is not sound is an error."""
     for run in document["runs"]:
-        tell = say if run["sound"] else say_error
-        tell(f"{run['id']}  {run['state']}{': ' + run['text'] if run['text'] else ''}")
+        print_ = print_line if run["sound"] else print_error
+        print_(f"{run['id']}  {run['state']}{': ' + run['text'] if run['text'] else ''}")
     if not document["runs"]:
-        say(f"no records yet in {document['folder']}")
+        print_line(f"no records yet in {document['folder']}")
     elif document["sound"]:
-        say(f"{len(document['runs'])} runs, the chain is whole")
+        print_line(f"{len(document['runs'])} runs, the chain is whole")
     else:
         broken = sum(not run["sound"] for run in document["runs"])
-        say_error(f"the chain is broken: {broken} of {len(document['runs'])}")
+        print_error(f"the chain is broken: {broken} of {len(document['runs'])}")

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.report.printing import say, say_aside, say_error
+from pgprovision.report.printing import print_error, print_line, print_note
 
 
 def show_watch(document: Mapping[str, Any]) -> None:
     """What there is; each alarm with the next command."""
-    tell = say if document["state"] == "fine" else say_error
-    tell(document["text"])
+    print_ = print_line if document["state"] == "fine" else print_error
+    print_(document["text"])
     for alarm in document["alarms"]:
-        say_error(f"ALARM {alarm['kind']}: {alarm['text']}\n  next: {alarm['next']}")
-    for remark in document["remarks"]:
-        say_aside(f"note: {remark}")
-    for way, sent in document["sent"].items():
-        say_aside(f"{way}: {'sent' if sent else 'NOT sent'}")
+        print_error(f"ALARM {alarm['kind']}: {alarm['text']}\n  next: {alarm['next']}")
+    for note in document["remarks"]:
+        print_note(f"note: {note}")
+    for channel, sent in document["sent"].items():
+        print_note(f"{channel}: {'sent' if sent else 'NOT sent'}")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pgprovision.inventory.edit.atomic_write import write_over
-from pgprovision.record import folder
+from pgprovision.inventory.edit.atomic_write import replace_file
+from pgprovision.record import records_folder
 
 
-def remembered(cluster: str) -> dict[str, str]:
+def cached_addresses(cluster: str) -> dict[str, str]:
     """Addresses by node; empty where none were kept, or not by this release."""
     try:
         found = json.loads(_file(cluster).read_text())
@@ -22,13 +22,13 @@ def remembered(cluster: str) -> dict[str, str]:
         return {}
 
 
-def remember(cluster: str, addresses: Mapping[str, str]) -> None:
+def cache_addresses(cluster: str, addresses: Mapping[str, str]) -> None:
     """Keep them; a disk that is full is no reason to fail."""
-    if addresses and addresses != remembered(cluster):
+    if addresses and addresses != cached_addresses(cluster):
         with suppress(OSError):
             text = json.dumps(dict(addresses), indent=2) + "\n"
-            write_over(_file(cluster), text.encode(), 0o600)
+            replace_file(_file(cluster), text.encode(), 0o600)
 
 
 def _file(cluster: str) -> Path:
-    return folder(cluster).parent / "addresses.json"
+    return records_folder(cluster).parent / "addresses.json"

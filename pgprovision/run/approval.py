@@ -11,17 +11,19 @@ from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Change, Impact
 from pgprovision.errors import Refused
 
-Typed = Callable[[Sequence[str]], str]
+PromptConfirmation = Callable[[Sequence[str]], str]
 """Shows what will be done and returns what a person typed."""
 
 
-def confirmed(name: str, typed: Typed, whose: str = "the cluster's") -> Approve:
+def confirmed_by_name(
+    name: str, prompt: PromptConfirmation, owner: str = "the cluster's"
+) -> Approve:
     """Allows everything. Raises Refused unless exactly this name was typed."""
 
     def approve(changes: Sequence[Change]) -> Impact:
-        if typed([str(change.resource) for change in changes]) != name:
+        if prompt([str(change.resource) for change in changes]) != name:
             raise Refused(
-                f"the name typed is not {whose}",
+                f"the name typed is not {owner}",
                 done="nothing was touched",
                 next=f"if it is meant, type its name in full: {name}",
             )
@@ -30,7 +32,7 @@ def confirmed(name: str, typed: Typed, whose: str = "the cluster's") -> Approve:
     return approve
 
 
-def approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
+def impact_approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
     """Shows the plan and asks; without a terminal only --yes will do."""
 
     def approve(changes: Sequence[Change]) -> Impact | None:
@@ -52,14 +54,14 @@ def approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
     return approve
 
 
-def typing_of(question: str, confirm: str) -> "partial[str]":
-    return partial(_typed, question, confirm)
+def confirmation_prompt(question: str, confirm: str) -> "partial[str]":
+    return partial(_prompt_confirmation, question, confirm)
 
 
-def _typed(question: str, confirm: str, names: Sequence[str]) -> str:
+def _prompt_confirmation(question: str, confirm: str, changes: Sequence[str]) -> str:
     """What was given beforehand, or what a person types now."""
-    for name in names:
-        report.say_aside(name)
+    for name in changes:
+        report.print_note(name)
     if confirm or not sys.stdin.isatty():
         return confirm
     return str(typer.prompt(question, err=True))

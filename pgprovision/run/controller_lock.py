@@ -11,35 +11,35 @@ from contextlib import suppress
 from pathlib import Path
 
 from pgprovision.errors import Locked, Refused
-from pgprovision.lock_owner import Holder
-from pgprovision.record import private
+from pgprovision.lock_owner import LockOwner
+from pgprovision.record import make_private_folder
 
 
-class Turn:
+class ControllerLock:
     """Taken by the first, freed by the kernel when its process is gone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
 
-    def take(self, cluster: str, wait: float, waiting: Callable[[str], None]) -> None:
+    def acquire(self, cluster: str, wait: float, on_wait: Callable[[str], None]) -> None:
         """Raises Locked where another run of this cluster is going on here, Refused where the
         file cannot be written. `wait`: seconds."""
-        until = time.monotonic() + wait
+        deadline = time.monotonic() + wait
         try:
-            private(self._path.parent)
+            make_private_folder(self._path.parent)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            while not _locked(self._file):
-                known = Holder.parse(self._path.read_text(errors="replace"))
-                what = f"held by {known or 'another run on this machine'}"
-                if time.monotonic() >= until:
+            while not _try_lock(self._file):
+                lock_owner = LockOwner.parse(self._path.read_text(errors="replace"))
+                what = f"held by {lock_owner or 'another run on this machine'}"
+                if time.monotonic() >= deadline:
                     raise Locked(
                         what,
                         where=cluster,
                         done="nothing was touched",
                         next="wait for its end with: pgprovision --wait 600 ...",
                     )
-                waiting(what)
+                on_wait(what)
                 time.sleep(0.2)
             os.ftruncate(self._file, 0)
         except OSError as error:
@@ -50,20 +50,20 @@ class Turn:
                 next="make room there, or set XDG_STATE_HOME to a folder with space",
             ) from error
 
-    def sign(self, holder: Holder) -> None:
+    def write_owner(self, lock_owner: LockOwner) -> None:
         """For those who come meanwhile."""
         assert self._file is not None
         with suppress(OSError):
-            os.pwrite(self._file, holder.text().encode(), 0)
+            os.pwrite(self._file, lock_owner.text().encode(), 0)
 
-    def end(self) -> None:
+    def release(self) -> None:
         """The next one's."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
-def _locked(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -4,38 +4,40 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pgprovision.clients import notifications
-from pgprovision.errors import NotSent, PgprovisionError
+from pgprovision.errors import NotificationError, PgprovisionError
 from pgprovision.inventory.watch_file import WatchFile
 
 
-def tell(ways: Mapping[str, Callable[[], None]]) -> tuple[dict[str, bool], list[PgprovisionError]]:
+def send_all(
+    senders: Mapping[str, Callable[[], None]],
+) -> tuple[dict[str, bool], list[PgprovisionError]]:
     """Go each way: which reached somebody, and why the others did not."""
     sent: dict[str, bool] = {}
     failed: list[PgprovisionError] = []
-    for way, send in ways.items():
+    for way, send in senders.items():
         try:
             send()
             sent[way] = True
-        except NotSent as error:
+        except NotificationError as error:
             sent[way] = False
-            failed.append(NotSent(error.what, where=f"{way}: {error.where}"))
+            failed.append(NotificationError(error.what, where=f"{way}: {error.where}"))
     return sent, failed
 
 
-def fine(wanted: WatchFile) -> dict[str, Callable[[], None]]:
+def heartbeat_senders(config: WatchFile) -> dict[str, Callable[[], None]]:
     """Where it is heard that all is well."""
-    url = wanted.heartbeat_url
+    url = config.heartbeat_url
     return {"heartbeat": lambda: notifications.ping(url)} if url else {}
 
 
-def alarm(
-    wanted: WatchFile, document: Mapping[str, Any], letter: Callable[[], tuple[str, str]]
+def alarm_senders(
+    config: WatchFile, document: Mapping[str, Any], compose_mail: Callable[[], tuple[str, str]]
 ) -> dict[str, Callable[[], None]]:
-    """Where it is heard that it is not: the document to the webhook, `letter` (subject, text) by
-    mail."""
-    ways: dict[str, Callable[[], None]] = {}
-    if hook := wanted.webhook:
-        ways["webhook"] = lambda: notifications.post(hook, document)
-    if mail := wanted.mail:
-        ways["mail"] = lambda: notifications.mail(mail, *letter())
-    return ways
+    """Where it is heard that it is not: the document to the webhook, `compose_mail` (subject, text)
+    by mail."""
+    senders: dict[str, Callable[[], None]] = {}
+    if hook := config.webhook:
+        senders["webhook"] = lambda: notifications.post_json(hook, document)
+    if mail := config.mail:
+        senders["mail"] = lambda: notifications.send_mail(mail, *compose_mail())
+    return senders

@@ -2,28 +2,28 @@
 
 from collections.abc import Sequence
 
-from pgprovision.engine.loop import Watcher
-from pgprovision.engine.model import Change, Do, Resource, Waiting
+from pgprovision.engine.loop import RunObserver
+from pgprovision.engine.model import Action, Change, Resource, Waiting
 
 
-class Watchers(list[Watcher]):
+class RunObservers(list[RunObserver]):
     """Each is told in order; one that raises stops the run before anything is sent."""
 
-    def tier(self, title: str) -> None:
+    def tier_started(self, title: str) -> None:
         for watcher in self:
-            watcher.tier(title)
+            watcher.tier_started(title)
 
     def acting(self, changes: Sequence[Change]) -> None:
         for watcher in self:
             watcher.acting(changes)
 
-    def done(self, change: Change, action: Do) -> None:
+    def action_done(self, change: Change, action: Action) -> None:
         for watcher in self:
-            watcher.done(change, action)
+            watcher.action_done(change, action)
 
-    def failed(self, target: str, error: Exception) -> None:
+    def target_failed(self, target: str, error: Exception) -> None:
         for watcher in self:
-            watcher.failed(target, error)
+            watcher.target_failed(target, error)
 
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
         for watcher in self:

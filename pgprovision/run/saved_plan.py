@@ -11,12 +11,16 @@ from typing import Any
 
 from pgprovision.engine.model import Change
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.edit.atomic_write import write_over
-from pgprovision.report import as_json
+from pgprovision.inventory.edit.atomic_write import replace_file
+from pgprovision.report import change_as_json
 
-VERSION = 1
-FOLDERS = ("nodes", "templates", "secrets")  # and the files beside them; known_hosts is not ours
-SHOWN = 12
+PLAN_VERSION = 1
+HASHED_FOLDERS = (
+    "nodes",
+    "templates",
+    "secrets",
+)  # and the files beside them; known_hosts is not ours
+MAX_SHOWN_DIFFERENCES = 12
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class SavedPlan:
     salt: str
     files: Mapping[str, str]
     steps: Sequence[Mapping[str, Any]]
-    version: int = VERSION
+    version: int = PLAN_VERSION
 
     def check_inventory(self, folder: Path, cluster: str) -> None:
         """Raises Refused where it is not the inventory that the plan was made from."""
@@ -49,17 +53,21 @@ class SavedPlan:
     def check_steps(self, changes: Sequence[Change]) -> None:
         """Raises Refused, with the difference, where something else would be done now."""
         now = {_name(step): step for step in _steps(changes)}
-        then = {_name(step): step for step in self.steps}
-        differing = [f"  + {name}: now also" for name in now if name not in then]
-        differing += [f"  - {name}: no longer" for name in then if name not in now]
+        saved = {_name(step): step for step in self.steps}
+        differing = [f"  + {name}: now also" for name in now if name not in saved]
+        differing += [f"  - {name}: no longer" for name in saved if name not in now]
         differing += [
-            f"  ~ {name}: {', '.join(k for k in step if step[k] != then[name].get(k))} differ"
+            f"  ~ {name}: {', '.join(k for k in step if step[k] != saved[name].get(k))} differ"
             for name, step in now.items()
-            if name in then and step != then[name]
+            if name in saved and step != saved[name]
         ]
         if differing:
-            more = [f"  and {len(differing) - SHOWN} more"] if len(differing) > SHOWN else []
-            lines = "\n".join([*differing[:SHOWN], *more])
+            omitted = (
+                [f"  and {len(differing) - MAX_SHOWN_DIFFERENCES} more"]
+                if len(differing) > MAX_SHOWN_DIFFERENCES
+                else []
+            )
+            lines = "\n".join([*differing[:MAX_SHOWN_DIFFERENCES], *omitted])
             raise self._stale(f"the world has moved\n{lines}")
 
     def _stale(self, why: str) -> Refused:
@@ -70,7 +78,9 @@ class SavedPlan:
         )
 
 
-def save(path: Path, folder: Path, cluster: str, scope: str, changes: Sequence[Change]) -> None:
+def save_plan(
+    path: Path, folder: Path, cluster: str, scope: str, changes: Sequence[Change]
+) -> None:
     """Keep what a plan found."""
     salt = secrets.token_hex(8)
     plan = SavedPlan(
@@ -82,16 +92,16 @@ def save(path: Path, folder: Path, cluster: str, scope: str, changes: Sequence[C
         steps=_steps(changes),
     )
     try:
-        write_over(path, json.dumps(vars(plan), indent=2, ensure_ascii=False).encode(), 0o600)
+        replace_file(path, json.dumps(vars(plan), indent=2, ensure_ascii=False).encode(), 0o600)
     except OSError as error:
         raise InventoryError(f"the plan cannot be written: {error}", where=str(path)) from error
 
 
-def read(path: Path) -> SavedPlan:
+def load_plan(path: Path) -> SavedPlan:
     """Raises InventoryError where it is no plan of this release."""
     try:
         found = json.loads(path.read_text())
-        if (number := found["version"]) == VERSION:
+        if (number := found["version"]) == PLAN_VERSION:
             return SavedPlan(**found)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InventoryError(
@@ -100,7 +110,7 @@ def read(path: Path) -> SavedPlan:
             next="pgprovision plan --out FILE makes one",
         ) from error
     raise InventoryError(
-        f"a saved plan of version {number}, of another release; this release reads {VERSION}",
+        f"a saved plan of version {number}, of another release; this release reads {PLAN_VERSION}",
         where=str(path),
         next="pgprovision plan --out FILE makes one",
     )
@@ -108,7 +118,7 @@ def read(path: Path) -> SavedPlan:
 
 def _digests(folder: Path, salt: str) -> Iterator[tuple[str, str]]:
     paths = [*folder.glob("*.yml")]
-    for name in FOLDERS:
+    for name in HASHED_FOLDERS:
         paths += [path for path in (folder / name).rglob("*") if path.is_file()]
     for path in sorted(paths):
         digest = hashlib.sha256(salt.encode() + path.read_bytes()).hexdigest()
@@ -118,7 +128,7 @@ def _digests(folder: Path, salt: str) -> Iterator[tuple[str, str]]:
 def _steps(changes: Sequence[Change]) -> list[dict[str, Any]]:
     """As they are after a trip through JSON."""
     steps = [
-        {**as_json(change), "actions": [[do.why, do.text] for do in change.actions]}
+        {**change_as_json(change), "actions": [[do.why, do.text] for do in change.actions]}
         for change in changes
         if change.actions
     ]

@@ -12,17 +12,17 @@ from types import FrameType
 
 from pgprovision.engine.model import Change, Report
 from pgprovision.errors import Interrupted, PgprovisionError
-from pgprovision.lock_owner import Holder
-from pgprovision.record import Record, folder
-from pgprovision.run.address_cache import remember
-from pgprovision.run.controller_lock import Turn
+from pgprovision.lock_owner import LockOwner
+from pgprovision.record import RecordWriter, records_folder
+from pgprovision.run.address_cache import cache_addresses
+from pgprovision.run.controller_lock import ControllerLock
 from pgprovision.run.targets import Targets
-from pgprovision.transport.lock import Claim
+from pgprovision.transport.lock import LockRequest
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Operator:
+class CommandController:
     """One run's. Before `begin` nothing was touched, and a signal ends the program at once; after
     it the first signal ends the run after the step that runs, a second one cuts the lines."""
 
@@ -33,79 +33,85 @@ class Operator:
         command: str,
         wait: float,
         *,
-        keep: bool,
-        turn: str = "lock",
+        lock_hosts: bool,
+        lock_name: str = "lock",
     ) -> None:
         self._targets = targets
         self._cluster = cluster
         self._command = command
         self._wait = wait
-        self._keep = keep
-        self._turn = Turn(folder(cluster).parent / turn)
-        self._before: dict[signal.Signals, object] = {}
-        self.record: Record | None = None
+        self._locks_enabled = lock_hosts
+        self._controller_lock = ControllerLock(records_folder(cluster).parent / lock_name)
+        self._old_handlers: dict[signal.Signals, object] = {}
+        self.record: RecordWriter | None = None
         self.signal: int | None = None
         self._ended_by: int | None = None
-        self._holder: Holder | None = None
+        self._lock_owner: LockOwner | None = None
 
     @property
-    def stopping(self) -> bool:
+    def stop_requested(self) -> bool:
         return self.signal is not None
 
-    def begin(self, plan: Sequence[Change], waiting: Callable[[str], None]) -> Record:
+    def begin(self, plan: Sequence[Change], on_wait: Callable[[str], None]) -> RecordWriter:
         """It was approved: nobody else's turn, and a record. Raises Locked, Refused."""
-        self._turn.take(self._cluster, self._wait, waiting)
-        self.record = Record(self._cluster, self._command, plan=plan, copy=self._targets.note)
-        holder = Holder(
+        self._controller_lock.acquire(self._cluster, self._wait, on_wait)
+        self.record = RecordWriter(
+            self._cluster, self._command, plan=plan, on_line=self._targets.append_record
+        )
+        lock_owner = LockOwner(
             who=getpass.getuser(),
             host=socket.gethostname(),
             since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
             doing=self._command,
             run=self.record.id,
         )
-        self._turn.sign(holder)
-        self._holder = holder
-        if self._keep:
-            self._targets.claim(Claim(holder, self._wait, waiting))
+        self._controller_lock.write_owner(lock_owner)
+        self._lock_owner = lock_owner
+        if self._locks_enabled:
+            self._targets.require_locks(LockRequest(lock_owner, self._wait, on_wait))
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._heard) for number in SIGNALS}
+            self._old_handlers = {
+                number: signal.signal(number, self._on_signal) for number in HANDLED_SIGNALS
+            }
         return self.record
 
-    def follow(self, targets: Targets, waiting: Callable[[str], None]) -> None:
+    def continue_on(self, targets: Targets, on_wait: Callable[[str], None]) -> None:
         """What has to be done after the run in any case, on targets of its own: a signal of before
         does not count for it."""
         self._targets, self._ended_by, self.signal = targets, self.signal, None
-        if self._holder is not None and self._keep:
-            targets.claim(Claim(self._holder, self._wait, waiting))
+        if self._lock_owner is not None and self._locks_enabled:
+            targets.require_locks(LockRequest(self._lock_owner, self._wait, on_wait))
 
-    def hold(self) -> bool:
-        return self._keep and self._targets.hold()
+    def lock_hosts(self) -> bool:
+        return self._locks_enabled and self._targets.lock_hosts()
 
     def end(self, outcome: Report, failure: PgprovisionError | None) -> None:
         """The record's last word, then let go of everything."""
-        heard = self.signal or self._ended_by
-        if isinstance(failure, Interrupted) and heard and failure.exit_code == 130:
-            failure.exit_code = 128 + heard
-        result = "left" if outcome.left or outcome.failed else "done"
+        received = self.signal or self._ended_by
+        if isinstance(failure, Interrupted) and received and failure.exit_code == 130:
+            failure.exit_code = 128 + received
+        result = "left" if outcome.remaining or outcome.failed else "done"
         if failure is not None:
             result = type(failure).__name__
         try:
             if self.record is not None:
                 seconds = outcome.seconds
-                self.record.end(result, seconds, left=outcome.left, failure=failure)
-                remember(self._cluster, self._targets.found)
+                self.record.end(result, seconds, left=outcome.remaining, failure=failure)
+                cache_addresses(self._cluster, self._targets.known_addresses)
         finally:
-            self._targets.end()
-            self._turn.end()
-            for number, handler in self._before.items():
+            self._targets.release()
+            self._controller_lock.release()
+            for number, handler in self._old_handlers.items():
                 signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        again, self.signal = self.stopping, number
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        again, self.signal = self.stop_requested, number
         if again:
-            said, act = "stopping at once: the outcome of the step that runs is unknown", "cut"
+            message = "stopping immediately: the outcome of the current action is unknown"
+            act = self._targets.disconnect
         else:
-            said, act = "finishing the step that runs; once more to stop at once", "stop"
+            message = "finishing the current action; interrupt again to stop immediately"
+            act = self._targets.stop
         with suppress(OSError):
-            os.write(2, f"{said}\n".encode())  # a handler must not wait for a printer's lock
-        threading.Thread(target=getattr(self._targets, act), daemon=True).start()
+            os.write(2, f"{message}\n".encode())  # a handler must not wait for a printer's lock
+        threading.Thread(target=act, daemon=True).start()

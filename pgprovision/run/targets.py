@@ -7,23 +7,23 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from pgprovision.clients.hetzner.project import Hetzner
+from pgprovision.clients.hetzner.project import HetznerProject
 from pgprovision.engine.loop import CLOUD
-from pgprovision.engine.model import Ask, Report, Resource, Tier, Waiting
+from pgprovision.engine.model import Probe, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
-from pgprovision.errors import CloudSilent, PgprovisionError, Refused
+from pgprovision.errors import CloudUnreachable, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.hetzner.hetzner_resource import address_of, is_ours
-from pgprovision.resources.hetzner.node_registry import PREFIX
-from pgprovision.run.address_cache import remembered
-from pgprovision.transport.connection import Wire
+from pgprovision.resources.hetzner.hetzner_resource import has_cluster_labels, server_address
+from pgprovision.resources.hetzner.node_registry import LABEL_PREFIX
+from pgprovision.run.address_cache import cached_addresses
+from pgprovision.transport.connection import Connection
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from pgprovision.transport.lock import Claim
+from pgprovision.transport.lock import LockRequest
 
-HERE = "here"
-YOUNG = timedelta(minutes=15)  # a server this new may still be booting
-BOOT_SECONDS = 300.0
+CONTROLLER = "here"
+BOOTING_AGE = timedelta(minutes=15)  # a server this new may still be booting
+BOOT_TIMEOUT = 300.0
 
 
 class Targets(dict[str, Target]):
@@ -32,17 +32,17 @@ class Targets(dict[str, Target]):
     def __init__(self, inventory: Inventory) -> None:
         super().__init__()
         self._inventory = inventory
-        self[HERE] = Host(HERE, LocalWire)
-        self.cloud: Hetzner | None = None
-        self.silent: CloudSilent | None = None
-        self.found: dict[str, str] = {}
+        self[CONTROLLER] = Host(CONTROLLER, LocalWire)
+        self.cloud: HetznerProject | None = None
+        self.cloud_error: CloudUnreachable | None = None
+        self.known_addresses: dict[str, str] = {}
         if inventory.hetzner is not None:
-            self.cloud = Hetzner(
+            self.cloud = HetznerProject(
                 CLOUD,
                 inventory.hetzner.token,
                 inventory.hetzner.endpoint,
                 inventory.cluster,
-                going_down=self._let_go,
+                before_shutdown=self._on_server_stop,
             )
             self[CLOUD] = self.cloud
         for node in inventory.nodes:
@@ -57,26 +57,26 @@ class Targets(dict[str, Target]):
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self.end()
+        self.release()
 
-    def claim(self, claim: Claim) -> None:
+    def require_locks(self, lock_request: LockRequest) -> None:
         """From now on nothing is done on a machine unless this run holds it."""
         for host in self._hosts():
-            host.keeper.claim(claim)
+            host.lock_keeper.require_lock(lock_request)
 
-    def hold(self) -> bool:
+    def lock_hosts(self) -> bool:
         """Take every machine that is there and that the run is about: reached side by side, taken
         in order of their names, so that of two runs one gets all. Raises Locked, Unreachable."""
-        hosts = sorted((host for host in self._hosts() if host.needed), key=lambda h: h.name)
+        hosts = sorted((host for host in self._hosts() if host.required), key=lambda h: h.name)
         with ThreadPoolExecutor(max(1, len(hosts))) as pool:
             list(pool.map(lambda host: host.keeper.reach(), hosts))
-        taken = [host.keeper.take() for host in hosts]
+        taken = [host.lock_keeper.acquire() for host in hosts]
         return any(taken)
 
-    def note(self, text: str) -> None:
+    def append_record(self, text: str) -> None:
         """For the record of the run on every machine that it holds."""
         for host in self._hosts():
-            host.keeper.note(text)
+            host.lock_keeper.append_record(text)
 
     def stop(self) -> None:
         """What runs on the machines is the last of this run; the cloud finishes its call."""
@@ -85,119 +85,119 @@ class Targets(dict[str, Target]):
         for host in self._hosts():
             host.stop()
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Every line, now."""
         for host in self._hosts():
             host.close()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Let go of every machine."""
         for target in self.values():
             if isinstance(target, Host):
-                target.end()
+                target.release()
 
     def _hosts(self) -> list[Host]:
-        return [t for t in self.values() if isinstance(t, Host) and t.name != HERE]
+        return [t for t in self.values() if isinstance(t, Host) and t.name != CONTROLLER]
 
-    def only(self, tiers: Sequence[Tier]) -> None:
+    def limit_to(self, tiers: Sequence[Tier]) -> None:
         """Hosts that none of these resources is on are glanced at, for what others ask of them."""
         on = {resource.on for tier in tiers for resource in tier.resources}
         for name, target in self.items():
             if isinstance(target, Host):
-                target.needed = name in on
+                target.required = name in on
 
-    def answers(self, node: Node) -> bool:
+    def is_reachable(self, node: Node) -> bool:
         """Whether a node lets us in now. Raises Refused where something else answers in its place:
         that is no machine that is away."""
         try:
-            return isinstance(self[node.name].look((Ask("true"),)), dict)
+            return isinstance(self[node.name].observe((Probe("true"),)), dict)
         except Refused:
             raise
         except PgprovisionError:
             return False
 
-    def has(self, node: Node, ask: Ask) -> bool:
+    def probe_succeeds(self, node: Node, probe: Probe) -> bool:
         """Whether a node answers now and this holds there."""
         try:
-            seen = self[node.name].look((ask,))
+            answers = self[node.name].observe((probe,))
         except PgprovisionError:
             return False
-        return isinstance(seen, dict) and seen[ask].code == 0
+        return isinstance(answers, dict) and answers[probe].code == 0
 
-    def count(self, report: Report) -> None:
+    def count_requests(self, report: Report) -> None:
         """Trips per host and API calls, for the report."""
-        report.trips = {
-            name: target.trips
+        report.round_trips = {
+            name: target.round_trips
             for name, target in self.items()
-            if isinstance(target, Host) and name != HERE
+            if isinstance(target, Host) and name != CONTROLLER
         }
         report.api_calls = self.cloud.api_calls if self.cloud else 0
 
-    def ask_cloud(self) -> None:
+    def check_cloud(self) -> None:
         """See whether the API answers; where it does not, go on without it."""
         try:
             if self.cloud is not None:
-                self.cloud.look((Ask("servers"),))
-        except CloudSilent as error:
-            self.silent = error
+                self.cloud.observe((Probe("servers"),))
+        except CloudUnreachable as error:
+            self.cloud_error = error
 
     def without_cloud(self, tiers: Sequence[Tier]) -> Sequence[Tier]:
         """What can be looked at while the API is silent."""
 
-        def spoken_for(resource: Resource) -> bool:
+        def is_independent(resource: Resource) -> bool:
             return CLOUD not in {resource.on, *(need.on for need in resource.needs())}
 
-        return [Tier(t.title, tuple(filter(spoken_for, t.resources))) for t in tiers]
+        return [Tier(t.title, tuple(filter(is_independent, t.resources))) for t in tiers]
 
     def address(self, node: Node) -> str | None:
         """Where a node answers SSH; None while its server does not exist. Where the API is silent,
         as it was last. Raises CloudError."""
         if node.address is not None or self.cloud is None:
             return node.address
-        if self.silent is not None:
-            known = remembered(self._inventory.cluster).get(node.name)
+        if self.cloud_error is not None:
+            known = cached_addresses(self._inventory.cluster).get(node.name)
             if known is None:
-                raise self.silent
+                raise self.cloud_error
             return known
-        seen = self.cloud.look((Ask("servers"),))
-        found = address_of(seen[Ask("servers")].items, self._inventory.cluster, node.name)
+        answers = self.cloud.observe((Probe("servers"),))
+        found = server_address(answers[Probe("servers")].items, self._inventory.cluster, node.name)
         if found is not None:
-            self.found[node.name] = found
+            self.known_addresses[node.name] = found
         return found
 
     def addresses(self) -> dict[str, str | None]:
         """Every node's address."""
         return {node.name: self.address(node) for node in self._inventory.nodes}
 
-    def _let_go(self, server: str) -> None:
+    def _on_server_stop(self, server: str) -> None:
         """Whoever looks next connects anew, and waits while it boots."""
         host = self.get(server)
         if isinstance(host, Host):
             host.close()
-            host.keeper.drop()
+            host.lock_keeper.disconnect()
 
-    def _connect(self, node: Node) -> Wire | Waiting | None:
-        from pgprovision.transport.ssh import NotAnswering, SshWire, Way
+    def _connect(self, node: Node) -> Connection | Waiting | None:
+        from pgprovision.transport.ssh import SshConnection, SshEndpoint, SshNotReady
 
         host = self.address(node)
         if host is None:
             return None
-        way = Way(
+        way = SshEndpoint(
             node=node.name,
             host=host,
             user=node.ssh.user,
             port=node.ssh.port,
-            identity=node.ssh.identity_file,
-            jump=node.ssh.jump,
+            identity_file=node.ssh.identity_file,
+            jump_host=node.ssh.jump,
             known_hosts=node.ssh.known_hosts,
-            config=node.ssh.config,
+            ssh_config=node.ssh.config,
         )
         try:
-            return SshWire(way)
-        except NotAnswering as error:
+            return SshConnection(way)
+        except SshNotReady as error:
             if self._booting(node):
                 what = "a login" if "login" in error.what else "SSH"
-                return Waiting(f"{what} on {node.name} ({host})", limit=BOOT_SECONDS)
+                return Waiting(f"{what} on {node.name} ({host})", timeout=BOOT_TIMEOUT)
             raise
 
     def _booting(self, node: Node) -> bool:
@@ -205,14 +205,14 @@ class Targets(dict[str, Target]):
             return False
         if self.cloud.acted:
             return True
-        kinds = Ask("servers"), Ask("placement_groups")
-        seen = self.cloud.look(kinds)
-        servers, groups = (seen[ask].items for ask in kinds)
-        if any(f"{PREFIX}{node.name}" in group["labels"] for group in groups):
+        kinds = Probe("servers"), Probe("placement_groups")
+        answers = self.cloud.observe(kinds)
+        servers, groups = (answers[ask].items for ask in kinds)
+        if any(f"{LABEL_PREFIX}{node.name}" in group["labels"] for group in groups):
             return False  # it was finished once
-        born = [
+        created_at = [
             datetime.fromisoformat(str(server["created"]))
             for server in servers
-            if server["name"] == node.name and is_ours(server, self._inventory.cluster)
+            if server["name"] == node.name and has_cluster_labels(server, self._inventory.cluster)
         ]
-        return any(datetime.now(UTC) - created < YOUNG for created in born)
+        return any(datetime.now(UTC) - created < BOOTING_AGE for created in created_at)

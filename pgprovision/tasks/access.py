@@ -4,27 +4,27 @@ change the schema, a group that reads and writes, a group that reads."""
 from collections.abc import Iterator, Mapping
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Access, Database, Inventory, Node
+from pgprovision.inventory.schema.cluster import Access, DatabaseSpec, Inventory, Node
 from pgprovision.resources.postgres.catalog.database import Schema
-from pgprovision.resources.postgres.catalog.grant import PUBLIC, Grant, On
+from pgprovision.resources.postgres.catalog.grant import PUBLIC, Grant, PrivilegeTarget
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.tasks.paths import snapshot
 
-READ: Mapping[On, tuple[str, ...]] = {"tables": ("SELECT",), "sequences": ("SELECT",)}
-READ_AND_WRITE: Mapping[On, tuple[str, ...]] = {
+READ: Mapping[PrivilegeTarget, tuple[str, ...]] = {"tables": ("SELECT",), "sequences": ("SELECT",)}
+READ_AND_WRITE: Mapping[PrivilegeTarget, tuple[str, ...]] = {
     "tables": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "sequences": ("USAGE", "SELECT"),
 }
 OWNED_BY_DATABASE_OWNER = 15  # from here on schema public belongs to whoever owns the database
 
 
-def maintenance(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def maintenance_databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The databases every server has: the superuser's alone."""
     for database in ("postgres", "template1"):
         yield _grant(inventory, node, database, PUBLIC)
 
 
-def schemas(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def database_schemas(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The schemas of every database, and PUBLIC shut out of it (CREATE in `public`, too)."""
     for database in inventory.databases.values():
         access = database.access or Access()
@@ -67,27 +67,27 @@ def privileges(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def _objects(
     inventory: Inventory,
     node: Node,
-    database: Database,
+    database: DatabaseSpec,
     group: str,
-    held: Mapping[On, tuple[str, ...]],
+    privileges_by_target: Mapping[PrivilegeTarget, tuple[str, ...]],
 ) -> Iterator[Resource]:
     access = database.access or Access()
     for schema in access.schemas:
-        place = (inventory, node, database.name, group)
-        yield _grant(*place, "USAGE", on="schema", schema=schema)
-        for kind, names in held.items():
-            yield _grant(*place, *names, on=kind, schema=schema)
+        common = (inventory, node, database.name, group)
+        yield _grant(*common, "USAGE", on="schema", schema=schema)
+        for kind, names in privileges_by_target.items():
+            yield _grant(*common, *names, on=kind, schema=schema)
             for creator in (database.owner, *access.migration):
-                yield _grant(*place, *names, on=kind, schema=schema, created_by=creator)
+                yield _grant(*common, *names, on=kind, schema=schema, created_by=creator)
 
 
 def _grant(
     inventory: Inventory,
     node: Node,
     database: str,
-    to: str,
+    grantee: str,
     *names: str,
-    on: On = "database",
+    on: PrivilegeTarget = "database",
     schema: str = "",
     created_by: str = "",
 ) -> Grant:
@@ -95,7 +95,7 @@ def _grant(
         on=node.name,
         snapshot=snapshot(inventory),
         database=database,
-        to=to,
+        grantee=grantee,
         privileges=names,
         privileges_on=on,
         schema=schema,

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 
-from pgprovision.engine.model import Ask, Resource
-from pgprovision.inventory.schema.backup import Backup
+from pgprovision.engine.model import Probe, Resource
+from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
-from pgprovision.resources.pgbackrest.archive_backlog import Archiver
-from pgprovision.resources.pgbackrest.backup import UNARCHIVED, FirstBackup
+from pgprovision.resources.pgbackrest.archive_backlog import ArchiveBacklogCheck
+from pgprovision.resources.pgbackrest.backup import ARCHIVING_OFF_FILE, FirstBackup
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
-from pgprovision.resources.pgbackrest.info import info
+from pgprovision.resources.pgbackrest.info import info_probe
 from pgprovision.resources.pgbackrest.stanza import Stanza
-from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
+from pgprovision.resources.pgbackrest.timer_results import BackupTimerResults
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.paths import REPOSITORY_CAS, instance, snapshot
 
-TYPES = ("full", "diff")  # that have a timer
-UNITS = "/etc/systemd/system"
+TIMER_TYPES = ("full", "diff")  # that have a timer
+UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -35,46 +35,46 @@ def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield pgbackrest_conf(inventory, backup, node)
 
 
-def first_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
+def stanza(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
     """The stanza, checked, and a full backup before anybody relies on the database."""
-    backup, here = inventory.backup, instance(inventory)
+    backup, target_instance = inventory.backup, instance(inventory)
     if backup is not None and number in dict(backup.repositories):
         yield Stanza(
             on=node.name,
             conf=pgbackrest_conf(inventory, backup, node),
-            instance=here,
+            instance=target_instance,
             archiving=backup.archiving,
-            repository=named(backup, number),
+            repository=repository_argument(backup, number),
             snapshot=snapshot(inventory),
         )
 
 
-def full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
+def first_full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
     """The first full backup: it needs the stanza."""
     backup = inventory.backup
-    if backup is not None and backup.archiving and number in backup.written:
+    if backup is not None and backup.archiving and number in backup.backup_targets:
         yield FirstBackup(
             on=node.name,
             stanza=backup.stanza,
             instance=instance(inventory),
-            repository=named(backup, number),
+            repository=repository_argument(backup, number),
         )
 
 
-def unarchived(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def archiving_off(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Before archiving is switched off, a note says that it is."""
     backup = inventory.backup
     if backup is not None and not backup.archiving:
         text = "Written by pgprovision: WAL of this time is not in the archive.\n"
-        yield File(on=node.name, path=UNARCHIVED, content=text)
+        yield File(on=node.name, path=ARCHIVING_OFF_FILE, content=text)
 
 
-def archived(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def archiving_on(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The note goes once a full backup was taken after that time. How the archive does."""
     backup = inventory.backup
     if backup is not None and backup.archiving:
-        yield File(on=node.name, path=UNARCHIVED, content=None)
-        yield Archiver(on=node.name, snapshot=snapshot(inventory), stanza=backup.stanza)
+        yield File(on=node.name, path=ARCHIVING_OFF_FILE, content=None)
+        yield ArchiveBacklogCheck(on=node.name, snapshot=snapshot(inventory), stanza=backup.stanza)
 
 
 def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -86,12 +86,12 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
     values = {"stanza": backup.stanza, "instance": instance(inventory)}
     yield File(
         on=on,
-        path=f"{UNITS}/pgbackrest-backup@.service",
+        path=f"{UNIT_DIRECTORY}/pgbackrest-backup@.service",
         content=render(
             "pgbackrest-backup@.service.j2",
             inventory.folder,
             **values,
-            repositories=backup.written,
+            repositories=backup.backup_targets,
         ),
     )
     calendars = {"full": backup.schedule.full, "diff": backup.schedule.differential}
@@ -99,7 +99,7 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
         timer = f"pgbackrest-backup-{kind}.timer"
         yield File(
             on=on,
-            path=f"{UNITS}/{timer}",
+            path=f"{UNIT_DIRECTORY}/{timer}",
             content=render(
                 "pgbackrest-backup.timer.j2",
                 inventory.folder,
@@ -112,27 +112,29 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
         yield Unit(on=on, unit=timer, enabled=backup.archiving, active=backup.archiving)
         service = f"pgbackrest-backup@{kind}.service"
         yield Unit(on=on, unit=service, enabled=None, active=None)  # its file is what is loaded
-    yield ScheduledBackup(on=on, types=TYPES)
+    yield BackupTimerResults(on=on, types=TIMER_TYPES)
     if backup.watch is not None:
-        yield from _marks(inventory, backup, backup.watch.mark_every, on)
+        yield from _wal_heartbeat(inventory, backup, backup.watch.mark_every, on)
 
 
-def _marks(inventory: Inventory, backup: Backup, every: str, on: str) -> Iterator[Resource]:
+def _wal_heartbeat(
+    inventory: Inventory, backup: BackupSpec, every: str, on: str
+) -> Iterator[Resource]:
     """WAL for the watcher to see, also from an idle database."""
     timer, service = "pgprovision-mark.timer", "pgprovision-mark.service"
-    wished = every != "never"
-    if not wished:
+    enabled = every != "never"
+    if not enabled:
         yield Unit(on=on, unit=timer, enabled=False, active=False)
     values = {"stanza": backup.stanza, "instance": instance(inventory), "every": every}
     for unit in (service, timer):
         text = render(f"{unit}.j2", inventory.folder, **values)
-        yield File(on=on, path=f"{UNITS}/{unit}", content=text if wished else None)
-    if wished:
+        yield File(on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=text if enabled else None)
+    if enabled:
         yield Unit(on=on, unit=service, enabled=None, active=None)
         yield Unit(on=on, unit=timer)
 
 
-def pgbackrest_conf(inventory: Inventory, backup: Backup, node: Node) -> PgbackrestConf:
+def pgbackrest_conf(inventory: Inventory, backup: BackupSpec, node: Node) -> PgbackrestConf:
     """pgbackrest.conf of what `backup` says: the inventory's own, or another for a copy."""
     repositories = [
         {
@@ -157,22 +159,22 @@ def pgbackrest_conf(inventory: Inventory, backup: Backup, node: Node) -> Pgbackr
     )
 
 
-def infos(inventory: Inventory) -> Iterator[tuple[int, Ask]]:
+def info_probes(inventory: Inventory) -> Iterator[tuple[int, Probe]]:
     """How to look at each repository, by its number."""
     backup = inventory.backup
     if backup is None:
         return
     for number, _ in backup.repositories:
-        yield number, info(backup.stanza, named(backup, number))
+        yield number, info_probe(backup.stanza, repository_argument(backup, number))
 
 
-def named(backup: Backup, number: int) -> int | None:
+def repository_argument(backup: BackupSpec, number: int) -> int | None:
     """How one repository is called: by its number, where there are several."""
     return number if len(backup.repositories) > 1 else None
 
 
-def _secrets(backup: Backup) -> tuple[tuple[str, Secret], ...]:
-    held = {
+def _secrets(backup: BackupSpec) -> tuple[tuple[str, Secret], ...]:
+    secrets = {
         f"repo{number}-{option}": secret
         for number, repository in backup.repositories
         for option, secret in (
@@ -181,4 +183,4 @@ def _secrets(backup: Backup) -> tuple[tuple[str, Secret], ...]:
             ("cipher-pass", repository.cipher_pass),
         )
     }
-    return tuple((option, secret) for option, secret in held.items() if secret is not None)
+    return tuple((option, secret) for option, secret in secrets.items() if secret is not None)

@@ -4,111 +4,122 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from pgprovision.engine.model import Answer, Ask, Tier
-from pgprovision.inventory.schema.cluster import CloudFirewall, Hetzner, Inventory, Node
-from pgprovision.resources.hetzner.firewall import Firewall, Rule, ssh
-from pgprovision.resources.hetzner.hetzner_resource import CloudObject
+from pgprovision.engine.model import Answer, Probe, Tier
+from pgprovision.inventory.schema.cluster import CloudFirewall, HetznerSpec, Inventory, Node
+from pgprovision.resources.hetzner.firewall import Firewall, FirewallRule, ssh_rule
+from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 from pgprovision.resources.hetzner.host_key import HostKey
-from pgprovision.resources.hetzner.host_key_rotation import OwnHostKey, OwnPin
-from pgprovision.resources.hetzner.network import Network
-from pgprovision.resources.hetzner.node_registry import KnownNodes
+from pgprovision.resources.hetzner.host_key_rotation import RotatedHostKey, RotatedHostKeyPin
+from pgprovision.resources.hetzner.network import HetznerNetwork
+from pgprovision.resources.hetzner.node_registry import NodeRegistry
 from pgprovision.resources.hetzner.placement_group import PlacementGroup
 from pgprovision.resources.hetzner.server import Server
 from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
-from pgprovision.server_offers import Quote, Shelf, Wish
+from pgprovision.server_offers import Quote, ServerCatalog, ServerRequest
 
 
-class Looker(Protocol):
+class ReadOnlyCloud(Protocol):
     """The cloud, to look at."""
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]: ...
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]: ...
 
 
-def cloud_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]:
+def server_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...]:
     """What these nodes need at Hetzner; nothing for nodes that exist already."""
     cloud = inventory.hetzner
-    ours = _made_by_us(nodes)
+    ours = _cloud_nodes(nodes)
     if cloud is None or not ours:
         return ()
-    keys = {node.name: host_key(inventory, node.name) for node in ours}
+    keys = {node.name: bootstrap_host_key(inventory, node.name) for node in ours}
     return (
         Tier("host keys", tuple(keys.values())),
         Tier(
             "cloud",
             (
-                *_surroundings(inventory, cloud),
+                *_shared_resources(inventory, cloud),
                 *(_server(inventory, cloud, node, keys[node.name]) for node in ours),
             ),
         ),
     )
 
 
-def host_keys(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
+def host_key_rotation(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
     """The first contact is over; each server takes a host key that is only its own."""
-    ours = _made_by_us(nodes) if inventory.hetzner else ()
-    born = [host_key(inventory, node.name) for node in ours]
+    ours = _cloud_nodes(nodes) if inventory.hetzner else ()
+    bootstrap_keys = [bootstrap_host_key(inventory, node.name) for node in ours]
     return Tier(
         "host keys of their own",
-        (*(OwnHostKey(on=key.node, born=key) for key in born), *(OwnPin(born=key) for key in born)),
+        (
+            *(RotatedHostKey(on=key.node, bootstrap_key=key) for key in bootstrap_keys),
+            *(RotatedHostKeyPin(bootstrap_key=key) for key in bootstrap_keys),
+        ),
     )
 
 
-def known(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
+def node_registry(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
     """What is finished is remembered: a server that held data is never made anew by itself."""
-    ours = _made_by_us(nodes)
+    ours = _cloud_nodes(nodes)
     if inventory.hetzner is None or not ours:
         return Tier("known nodes", ())
-    wish = KnownNodes(
+    registry = NodeRegistry(
         cluster=inventory.cluster,
-        called=inventory.hetzner.placement_group,
-        host_keys=tuple(host_key(inventory, node.name) for node in ours),
+        object_name=inventory.hetzner.placement_group,
+        host_keys=tuple(bootstrap_host_key(inventory, node.name) for node in ours),
         primary=inventory.primary.name if inventory.primary in ours else "",
     )
-    return Tier("known nodes", (wish,))
+    return Tier("known nodes", (registry,))
 
 
-def throw_away(inventory: Inventory, node: Node, marks: Mapping[str, str]) -> tuple[Tier, ...]:
+def temporary_server(
+    inventory: Inventory, node: Node, extra_labels: Mapping[str, str]
+) -> tuple[Tier, ...]:
     """A server for a while: labelled as such, in no group and no private network, unprotected."""
     if inventory.hetzner is None or node.address is not None:
         return ()
-    key = host_key(inventory, node.name)
-    made = replace(
+    key = bootstrap_host_key(inventory, node.name)
+    server = replace(
         _server(inventory, inventory.hetzner, node, key),
         private_ip="",
         placement_group="",
         protection=False,
-        marks=tuple(marks.items()),
+        extra_labels=tuple(extra_labels.items()),
     )
-    return Tier("host keys", (key,)), Tier("cloud", (made,))
+    return Tier("host keys", (key,)), Tier("cloud", (server,))
 
 
-def preflight(cloud: Looker, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
+def server_quote(cloud: ReadOnlyCloud, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
     """What the servers that are still to be made will be, with prices; no call where none is.
 
     Raises CloudError where Hetzner does not answer.
     """
-    ours = _made_by_us(nodes)
+    ours = _cloud_nodes(nodes)
     if inventory.hetzner is None or not ours:
         return Quote()
-    servers = Ask("servers")
-    there = {item["name"] for item in cloud.look((servers,))[servers].items}
-    missing = [node for node in ours if node.name not in there]
+    servers = Probe("servers")
+    existing = {item["name"] for item in cloud.observe((servers,))[servers].items}
+    missing = [node for node in ours if node.name not in existing]
     if not missing:
         return Quote()
-    asks = Ask("server_types"), Ask("images?type=system"), Ask("locations"), Ask("pricing")
-    seen = cloud.look(asks)
-    types, images, locations, (pricing,) = (seen[ask].items for ask in asks)
+    probes = (
+        Probe("server_types"),
+        Probe("images?type=system"),
+        Probe("locations"),
+        Probe("pricing"),
+    )
+    answers = cloud.observe(probes)
+    types, images, locations, (pricing,) = (answers[probe].items for probe in probes)
     zone = inventory.hetzner.network.network_zone
-    return Shelf(types, images, locations, pricing).quote(
-        Wish(node.name, node.server_type, node.location, node.image, zone) for node in missing
+    return ServerCatalog(types, images, locations, pricing).quote(
+        ServerRequest(node.name, node.server_type, node.location, node.image, zone)
+        for node in missing
     )
 
 
-def _made_by_us(nodes: Sequence[Node]) -> tuple[Node, ...]:
+def _cloud_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(node for node in nodes if node.address is None)
 
 
-def host_key(inventory: Inventory, node: str) -> HostKey:
+def bootstrap_host_key(inventory: Inventory, node: str) -> HostKey:
     """The key a node's server is born with."""
     secrets = inventory.secrets_folder
     return HostKey(
@@ -119,13 +130,13 @@ def host_key(inventory: Inventory, node: str) -> HostKey:
     )
 
 
-def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ...]:
+def _shared_resources(inventory: Inventory, cloud: HetznerSpec) -> tuple[HetznerResource, ...]:
     """What the servers share."""
     cluster, network, firewall = inventory.cluster, cloud.network, cloud.firewall
     return (
-        Network(
+        HetznerNetwork(
             cluster=cluster,
-            called=network.name,
+            object_name=network.name,
             ip_range=str(network.ip_range),
             subnet=str(network.subnet),
             zone=network.network_zone,
@@ -133,21 +144,21 @@ def _surroundings(inventory: Inventory, cloud: Hetzner) -> tuple[CloudObject, ..
         ),
         PlacementGroup(
             cluster=cluster,
-            called=cloud.placement_group,
-            size=len(_made_by_us(inventory.nodes)),
+            object_name=cloud.placement_group,
+            size=len(_cloud_nodes(inventory.nodes)),
         ),
-        Firewall(cluster=cluster, called=firewall.name, rules=_rules(firewall)),
+        Firewall(cluster=cluster, object_name=firewall.name, rules=_rules(firewall)),
         *(
-            SshKey(cluster=cluster, called=key.name, public_key=key.public_key)
+            SshKey(cluster=cluster, object_name=key.name, public_key=key.public_key)
             for key in cloud.ssh_keys
         ),
     )
 
 
-def _rules(firewall: CloudFirewall) -> tuple[Rule, ...]:
+def _rules(firewall: CloudFirewall) -> tuple[FirewallRule, ...]:
     """SSH first, then what the inventory lets in besides."""
     extra = (
-        Rule(
+        FirewallRule(
             "in",
             rule.protocol,
             tuple(map(str, rule.source_ips)),
@@ -156,13 +167,13 @@ def _rules(firewall: CloudFirewall) -> tuple[Rule, ...]:
         )
         for rule in firewall.rules
     )
-    return ssh(map(str, firewall.ssh_source_ips)), *extra
+    return ssh_rule(map(str, firewall.ssh_source_ips)), *extra
 
 
-def _server(inventory: Inventory, cloud: Hetzner, node: Node, key: HostKey) -> Server:
+def _server(inventory: Inventory, cloud: HetznerSpec, node: Node, key: HostKey) -> Server:
     return Server(
         cluster=inventory.cluster,
-        called=node.name,
+        object_name=node.name,
         server_type=node.server_type,
         image=node.image,
         location=node.location,

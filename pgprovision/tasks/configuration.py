@@ -10,89 +10,106 @@ from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.data_directory.source import restore_command
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
-from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
-from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
+from pgprovision.resources.postgres.configuration.pg_hba import PgHba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     REPLICATION,
     SCRAM,
     HbaRule,
-    Login,
-    rules,
+    RequiredLogin,
+    pg_hba_sections,
 )
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
-from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
-from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
-from pgprovision.resources.postgres.configuration.shared_memory import AsRestored, Order
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
+from pgprovision.resources.postgres.configuration.setting_overrides import SettingOverrides
+from pgprovision.resources.postgres.configuration.settings import TlsPaths, Upstream
+from pgprovision.resources.postgres.configuration.shared_memory import (
+    RestoredCopyOrder,
+    RolloutOrder,
+)
 from pgprovision.tasks import replica
-from pgprovision.tasks.paths import CLUSTER_CA, SERVER_CERTIFICATE, SERVER_KEY, slot, snapshot
+from pgprovision.tasks.paths import (
+    CLUSTER_CA,
+    SERVER_CERTIFICATE,
+    SERVER_KEY,
+    replica_slot,
+    snapshot,
+)
 
 
-def conf(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
+def postgresql_conf(
+    inventory: Inventory, node: Node, in_scope: Sequence[Node] = ()
+) -> Iterator[Resource]:
     """Rendered whole, sized from the machine, overridden setting by setting; a restart in
     the right order among the nodes that this run looks after."""
-    yield replace(plain_conf(inventory, node), order=_order(inventory, moving, node))
+    yield replace(
+        plain_conf(inventory, node), rollout_order=_rollout_order(inventory, in_scope, node)
+    )
 
 
-def loaded(inventory: Inventory, node: Node, moving: Sequence[Node] = ()) -> Iterator[Resource]:
+def pending_configuration(
+    inventory: Inventory, node: Node, in_scope: Sequence[Node] = ()
+) -> Iterator[Resource]:
     """What was written is loaded, also when a run was killed between the two. It is what
     the server runs with."""
-    order = _order(inventory, moving, node)
-    yield Loaded(on=node.name, snapshot=snapshot(inventory), order=order)
+    rollout_order = _rollout_order(inventory, in_scope, node)
+    yield PendingConfiguration(
+        on=node.name, snapshot=snapshot(inventory), rollout_order=rollout_order
+    )
     yield LiveSettings(on=node.name, snapshot=snapshot(inventory))
 
 
-def hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def pg_hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """pg_hba.conf: superuser by peer, named roles over TLS, replication from the other nodes."""
-    others = [str(other.private_ip) for other in inventory.others(node)]
+    others = [str(other.private_ip) for other in inventory.other_members(node)]
     replicator = inventory.postgres.replication.role
     access = [
         HbaRule("hostssl", rule.databases, rule.users, SCRAM, str(address))
         for rule in inventory.postgres.hba
         for address in rule.addresses
     ]
-    yield Hba(
+    yield PgHba(
         on=node.name,
         snapshot=snapshot(inventory),
         render=partial(render, "pg_hba.conf.j2", inventory.folder),
         sections=tuple(
-            rules(
+            pg_hba_sections(
                 replication_role=replicator,
                 replicas=others,
                 access=access,
             )
         ),
-        needed=(
-            Login("maintenance and backups", "postgres", "postgres", "peer"),
+        required_logins=(
+            RequiredLogin("maintenance and backups", "postgres", "postgres", "peer"),
             *(
-                Login(f"replication from {other}", REPLICATION, replicator, SCRAM, other)
+                RequiredLogin(f"replication from {other}", REPLICATION, replicator, SCRAM, other)
                 for other in others
             ),
         ),
     )
 
 
-def overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def setting_overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What ALTER SYSTEM set over the file is put back."""
-    yield Overrides(
+    yield SettingOverrides(
         on=node.name,
         snapshot=snapshot(inventory),
-        managed=plain_conf(inventory, node).managed(),
+        managed=plain_conf(inventory, node).managed_names(),
         declared=frozenset(
             (role.name, name.lower()) for role in inventory.roles.values() for name in role.settings
         ),
     )
 
 
-def _order(inventory: Inventory, moving: Sequence[Node], node: Node) -> Order:
-    kind = AsRestored if node.is_copy else Order
+def _rollout_order(inventory: Inventory, in_scope: Sequence[Node], node: Node) -> RolloutOrder:
+    kind = RestoredCopyOrder if node.is_copy else RolloutOrder
     return kind(
         primary=inventory.primary.name,
         replicas=tuple(replica.name for replica in inventory.replicas),
-        moving=frozenset(node.name for node in moving),
+        in_scope=frozenset(node.name for node in in_scope),
     )
 
 
-def plain_conf(inventory: Inventory, node: Node) -> Conf:
+def plain_conf(inventory: Inventory, node: Node) -> PostgresqlConf:
     """The file by itself: no other node has a say in it."""
     backup, postgres = inventory.backup, inventory.postgres
     archive = restore = ""
@@ -101,14 +118,14 @@ def plain_conf(inventory: Inventory, node: Node) -> Conf:
         restore = restore_command(backup.stanza)
     upstream = None
     if node.role == "replica":
-        upstream = Upstream(replica.conninfo(inventory, node), slot(node), restore)
-    return Conf(
+        upstream = Upstream(replica.upstream_conninfo(inventory, node), replica_slot(node), restore)
+    return PostgresqlConf(
         on=node.name,
         snapshot=snapshot(inventory),
         render=partial(render, "postgresql.conf.j2", inventory.folder),
         node=node.name,
         addresses=(str(node.private_ip),),
-        tls=Tls(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
+        tls=TlsPaths(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
         archive_mode=not node.is_copy,
         archive_command=archive,
         upstream=upstream,

@@ -10,34 +10,34 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from pgprovision.engine.model import Resource, Tier
-from pgprovision.inventory.rules.drill import drill_name
+from pgprovision.inventory.rules.drill import drill_server_name
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.recovery_target import Target
+from pgprovision.recovery_target import RecoveryTarget
 from pgprovision.render import render
 from pgprovision.resources.data_directory import integrity, restore
-from pgprovision.resources.data_directory.drill_cleanup import Vacated
+from pgprovision.resources.data_directory.drill_cleanup import DrillCleanup
 from pgprovision.resources.data_directory.integrity import Integrity
-from pgprovision.resources.data_directory.restore import Restored
-from pgprovision.resources.hetzner.deleted_resource import Removal
-from pgprovision.resources.node.identity import FOLDER
-from pgprovision.resources.node.marker import Claim
-from pgprovision.resources.postgres.configuration.pg_hba import Hba
-from pgprovision.resources.postgres.configuration.pg_hba_rules import Login, rules
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
-from pgprovision.resources.system.disk_space import Room
+from pgprovision.resources.data_directory.restore import RestoredDataDirectory
+from pgprovision.resources.hetzner.deleted_resource import DeletedResource
+from pgprovision.resources.node.identity import PGPROVISION_DIRECTORY
+from pgprovision.resources.node.marker import ClaimFile
+from pgprovision.resources.postgres.configuration.pg_hba import PgHba
+from pgprovision.resources.postgres.configuration.pg_hba_rules import RequiredLogin, pg_hba_sections
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
+from pgprovision.resources.system.disk_space import DiskSpaceCheck
 from pgprovision.resources.system.file import Directory
 from pgprovision.resources.system.first_boot import FirstBoot
 from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks import cloud, host, replica, system
 from pgprovision.tasks import restored_copy as copied
-from pgprovision.tasks.paths import TLS, drop_in, instance, snapshot
+from pgprovision.tasks.paths import TLS, drop_in_path, instance, snapshot
 
-MARK = "drill"  # the label of a drill's server; who makes it is its value
+DRILL_LABEL = "drill"  # the label of a drill's server; who makes it is its value
 LOOPBACK = IPv4Address("127.0.0.1")
-KEPT = frozenset({"shared_preload_libraries", "max_prepared_transactions"})
+REQUIRED_SETTINGS = frozenset({"shared_preload_libraries", "max_prepared_transactions"})
 
 
-def machine(inventory: Inventory, address: str | None) -> Node:
+def drill_node(inventory: Inventory, address: str | None) -> Node:
     """The drill's machine as a node that is in no inventory: an existing host, or a server like the
     primary's."""
     backup, primary, cloud_ = inventory.backup, inventory.primary, inventory.hetzner
@@ -47,7 +47,7 @@ def machine(inventory: Inventory, address: str | None) -> Node:
         for key in ("server_type", "location", "image")
     }
     own = {
-        "name": drill_name(inventory.cluster),
+        "name": drill_server_name(inventory.cluster),
         "role": "copy",
         "private_ip": LOOPBACK,
         "address": address,
@@ -58,33 +58,33 @@ def machine(inventory: Inventory, address: str | None) -> Node:
     return primary.model_copy(update=own | offered)
 
 
-def with_machine(inventory: Inventory, node: Node, repository: int = 1) -> Inventory:
+def drill_inventory(inventory: Inventory, node: Node, repository: int = 1) -> Inventory:
     """The inventory as the drill sees it: a node more, and one repository, read with keys that can
     do no more where there are some."""
-    held = inventory.backup
-    if held is not None:
-        chosen = dict(held.repositories)[repository].for_reading()
-        held = held.model_copy(update={"repository": chosen, "second_repository": None})
-    return inventory.model_copy(update={"nodes": (*inventory.nodes, node), "backup": held})
+    backup = inventory.backup
+    if backup is not None:
+        chosen = dict(backup.repositories)[repository].with_read_key()
+        backup = backup.model_copy(update={"repository": chosen, "second_repository": None})
+    return inventory.model_copy(update={"nodes": (*inventory.nodes, node), "backup": backup})
 
 
-def made(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, ...]:
+def machine_tiers(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, ...]:
     """The machine: a server that is labelled as `owner`'s drill, or a host that holds nothing."""
-    on, here = node.name, instance(inventory)
-    claim = Claim(on=on, cluster=inventory.cluster, node=on, instance=here)
-    return _there(
-        *cloud.throw_away(inventory, node, {MARK: owner}),
+    on, target_instance = node.name, instance(inventory)
+    claim = ClaimFile(on=on, cluster=inventory.cluster, node=on, instance=target_instance)
+    return _non_empty(
+        *cloud.temporary_server(inventory, node, {DRILL_LABEL: owner}),
         Tier("identity", tuple(host.identity(inventory, node))),
-        Tier("vacancy", tuple(copied.vacant(inventory, node))),
-        Tier("first boot", (FirstBoot(on=on), Room(on=on))),
+        Tier("vacancy", tuple(copied.empty_host(inventory, node))),
+        Tier("first boot", (FirstBoot(on=on), DiskSpaceCheck(on=on))),
         Tier("claim", (claim,)),
-        cloud.host_keys(inventory, (node,)),
+        cloud.host_key_rotation(inventory, (node,)),
     )
 
 
-def packages(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
+def package_tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     """PostgreSQL, pgBackRest and its configuration."""
-    return _there(
+    return _non_empty(
         Tier("package repository", tuple(system.repository(inventory, node))),
         Tier("packages", tuple(host.packages(inventory, node))),
         Tier("configuration directory", tuple(_directories(inventory, node))),
@@ -93,16 +93,29 @@ def packages(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     )
 
 
-def copy(inventory: Inventory, node: Node, target: Target) -> tuple[Tier, ...]:
+def copy_tiers(inventory: Inventory, node: Node, target: RecoveryTarget) -> tuple[Tier, ...]:
     """The data as they were at `target`, and a server that runs with them."""
-    here, stanza = instance(inventory), inventory.backup.stanza if inventory.backup else ""
+    target_instance, stanza = (
+        instance(inventory),
+        inventory.backup.stanza if inventory.backup else "",
+    )
     return (
-        Tier("restore", (Restored(on=node.name, instance=here, stanza=stanza, target=target),)),
-        Tier("service", (Unit(on=node.name, unit=here.unit, drop_ins=(drop_in(inventory),)),)),
+        Tier(
+            "restore",
+            (
+                RestoredDataDirectory(
+                    on=node.name, instance=target_instance, stanza=stanza, target=target
+                ),
+            ),
+        ),
+        Tier(
+            "service",
+            (Unit(on=node.name, unit=target_instance.unit, drop_ins=(drop_in_path(inventory),)),),
+        ),
     )
 
 
-def sound(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
+def integrity_tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     """Every page and index, read once; the server is stopped after it."""
     checks = Integrity(
         on=node.name,
@@ -113,35 +126,41 @@ def sound(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     return (Tier("integrity", (checks,)),)
 
 
-def removed(inventory: Inventory, node: Node, answers: bool = False) -> tuple[Tier, ...]:
+def removal_tiers(inventory: Inventory, node: Node, reachable: bool = False) -> tuple[Tier, ...]:
     """No server, no pin, no secret. Of a host that is not ours to remove, the copy is. A label is
-    no proof: a server that `answers` is asked whose it is."""
+    no proof: a server that `reachable` is asked whose it is."""
     cluster, on = inventory.cluster, node.name
     if node.address is not None:
-        jobs = (restore.JOB, integrity.JOB)
-        here = instance(inventory)
-        copied = Vacated(on=on, cluster=cluster, node=on, instance=here, jobs=jobs)
-        return (Tier("removal", (copied,)),)
-    server = Removal(cluster=cluster, collection="servers", called=on, marked=MARK)
-    key = replace(cloud.host_key(inventory, on), absent=True)
-    whose = tuple(host.identity(inventory, node, going=True)) if answers else ()
-    return _there(Tier("identity", whose), Tier("removal", (server,)), Tier("host keys", (key,)))
+        jobs = (restore.RESTORE_UNIT, integrity.INTEGRITY_UNIT)
+        target_instance = instance(inventory)
+        cleanup = DrillCleanup(on=on, cluster=cluster, node=on, instance=target_instance, jobs=jobs)
+        return (Tier("removal", (cleanup,)),)
+    server = DeletedResource(
+        cluster=cluster, collection="servers", object_name=on, required_label=DRILL_LABEL
+    )
+    key = replace(cloud.bootstrap_host_key(inventory, on), absent=True)
+    identity = tuple(host.identity(inventory, node, for_deletion=True)) if reachable else ()
+    return _non_empty(
+        Tier("identity", identity), Tier("removal", (server,)), Tier("host keys", (key,))
+    )
 
 
 def _directories(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    for path in (FOLDER, TLS):
+    for path in (PGPROVISION_DIRECTORY, TLS):
         yield Directory(on=node.name, path=path)
     yield from replica.config_directory(inventory, node)
-    yield from host.limits(inventory, node)
+    yield from host.unit_drop_in(inventory, node)
 
 
 def _configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Of the inventory's settings only those without which the data cannot be opened."""
-    look, postgres = snapshot(inventory), inventory.postgres
-    needed = {n: v for n, v in postgres.settings.items() if n.lower() in KEPT or "." in n}
-    yield Conf(
+    query, postgres = snapshot(inventory), inventory.postgres
+    needed = {
+        n: v for n, v in postgres.settings.items() if n.lower() in REQUIRED_SETTINGS or "." in n
+    }
+    yield PostgresqlConf(
         on=node.name,
-        snapshot=look,
+        snapshot=query,
         render=partial(render, "postgresql.conf.j2", inventory.folder),
         node=node.name,
         overrides={**needed, "archive_mode": "off", "archive_command": ""},
@@ -149,16 +168,16 @@ def _configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
         cores=node.machine.cores,
         disk=node.machine.disk,
     )
-    sections = rules(replication_role=postgres.replication.role, replicas=[], access=[])
-    yield Hba(
+    sections = pg_hba_sections(replication_role=postgres.replication.role, replicas=[], access=[])
+    yield PgHba(
         on=node.name,
-        snapshot=look,
+        snapshot=query,
         render=partial(render, "pg_hba.conf.j2", inventory.folder),
         sections=tuple(sections),
-        needed=(Login("the drill's checks", "postgres", "postgres", "peer"),),
+        required_logins=(RequiredLogin("the drill's checks", "postgres", "postgres", "peer"),),
     )
 
 
-def _there(*tiers: Tier) -> tuple[Tier, ...]:
+def _non_empty(*tiers: Tier) -> tuple[Tier, ...]:
     filled: Iterable[Tier] = (tier for tier in tiers if tier.resources)
     return tuple(filled)

@@ -6,13 +6,13 @@ from datetime import datetime
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
-from pgprovision.resources.node.identity import FOLDER, Identity
-from pgprovision.resources.node.marker import Claim, Marker
-from pgprovision.resources.node.release_compatibility import Release
+from pgprovision.resources.node.identity import PGPROVISION_DIRECTORY, NodeIdentity
+from pgprovision.resources.node.marker import ClaimFile, IdentityMarker
+from pgprovision.resources.node.release_compatibility import ReleaseCompatibility
 from pgprovision.resources.postgres.server.certificate import Certificate, ServerKey
-from pgprovision.resources.postgres.server.instance import note
-from pgprovision.resources.postgres.server.split_brain import LiveRoles
-from pgprovision.resources.system.disk_space import Room
+from pgprovision.resources.postgres.server.instance import in_progress_file
+from pgprovision.resources.postgres.server.split_brain import SplitBrainCheck
+from pgprovision.resources.system.disk_space import DiskSpaceCheck
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.first_boot import FirstBoot, PrivateAddress
 from pgprovision.resources.system.packages import PackageSet
@@ -22,49 +22,53 @@ from pgprovision.tasks.paths import (
     SERVER_CERTIFICATE,
     SERVER_KEY,
     TLS,
-    drop_in,
+    drop_in_path,
     instance,
     snapshot,
 )
 
 
-def live_roles(inventory: Inventory, node: Node, needed: bool = False) -> Iterator[Resource]:
+def split_brain_check(
+    inventory: Inventory, node: Node, primary_required: bool = False
+) -> Iterator[Resource]:
     """Nothing is done to a cluster that has two histories; `node` is the declared primary."""
-    yield LiveRoles(
+    yield SplitBrainCheck(
         on=node.name,
         snapshot=snapshot(inventory),
         primary=node.name,
         replicas=tuple(replica.name for replica in inventory.replicas),
-        needed=needed,
+        primary_required=primary_required,
     )
 
 
 def first_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The machine has booted to the end, has its private address, and room."""
     yield FirstBoot(on=node.name)
-    yield Room(on=node.name)
+    yield DiskSpaceCheck(on=node.name)
     yield PrivateAddress(on=node.name, address=str(node.private_ip))
 
 
-def identity(inventory: Inventory, node: Node, going: bool = False) -> Iterator[Resource]:
-    """Whose machine this is, before anything is written to it. `going`: it is to be deleted, so
-    what became of its data does not matter."""
+def identity(inventory: Inventory, node: Node, for_deletion: bool = False) -> Iterator[Resource]:
+    """Whose machine this is, before anything is written to it. `for_deletion`: it is to be deleted,
+    so what became of its data does not matter."""
     on, cluster = node.name, inventory.cluster
-    here = instance(inventory)
-    yield Identity(on=on, cluster=cluster, node=on, instance=here, remade=going)
+    target_instance = instance(inventory)
+    yield NodeIdentity(
+        on=on, cluster=cluster, node=on, instance=target_instance, recreating=for_deletion
+    )
 
 
-def claim(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def claim_file(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """It is being made into this node; a replica, from a machine like its primary's."""
     on = node.name
-    yield Claim(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
+    yield ClaimFile(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
     if node.role == "replica":
-        yield release(inventory, node)
+        yield release_compatibility(inventory, node)
 
 
-def release(inventory: Inventory, node: Node) -> Release:
+def release_compatibility(inventory: Inventory, node: Node) -> ReleaseCompatibility:
     """Whether this machine can be a replica of that primary at all."""
-    return Release(
+    return ReleaseCompatibility(
         on=node.name,
         instance=instance(inventory),
         primary=inventory.primary.name,
@@ -93,7 +97,7 @@ def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
             f"postgresql-{inventory.postgres.version}",
             *backup,
             "openssl",
-            *system.needed(inventory),
+            *system.required_packages(inventory),
             *inventory.apt.extra_packages,
         ),
     )
@@ -102,13 +106,13 @@ def packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def certificates(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The node's key, and its certificate from the cluster's CA."""
     on = node.name
-    yield Directory(on=on, path=FOLDER)
+    yield Directory(on=on, path=PGPROVISION_DIRECTORY)
     yield Directory(on=on, path=TLS)
     yield File(on=on, path=CLUSTER_CA, content=inventory.tls.ca_certificate)
     yield ServerKey(on=on, path=SERVER_KEY)
 
 
-def signed(inventory: Inventory, node: Node, now: datetime) -> Iterator[Resource]:
+def signed_certificate(inventory: Inventory, node: Node, now: datetime) -> Iterator[Resource]:
     """The certificate, once the key is there to be certified."""
     yield Certificate(
         on=node.name,
@@ -121,15 +125,17 @@ def signed(inventory: Inventory, node: Node, now: datetime) -> Iterator[Resource
     )
 
 
-def limits(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def unit_drop_in(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What systemd gives the instance."""
-    path = drop_in(inventory)
+    path = drop_in_path(inventory)
     yield Directory(on=node.name, path=path.rpartition("/")[0])
     yield File(
         on=node.name,
         path=path,
         content=render(
-            "postgresql-override.conf.j2", inventory.folder, making=note(instance(inventory))
+            "postgresql-override.conf.j2",
+            inventory.folder,
+            making=in_progress_file(instance(inventory)),
         ),
     )
 
@@ -137,4 +143,4 @@ def limits(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def marker(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Written last: this machine is finished, and which database it holds."""
     on = node.name
-    yield Marker(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))
+    yield IdentityMarker(on=on, cluster=inventory.cluster, node=on, instance=instance(inventory))

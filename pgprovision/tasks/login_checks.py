@@ -3,26 +3,26 @@
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import HbaRule, Inventory, Node
+from pgprovision.inventory.schema.cluster import HbaRuleSpec, Inventory, Node
 from pgprovision.quote import conninfo
-from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
+from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
 from pgprovision.resources.postgres.catalog.network_access_check import (
-    ANSWER_SECONDS,
-    NetworkAccess,
+    CONNECT_TIMEOUT,
+    NetworkAccessCheck,
 )
 from pgprovision.tasks import replica
 from pgprovision.tasks.paths import CLUSTER_CA, snapshot
 
 
-def connections(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def network_access(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """From a replica to the primary: the first declared user that may come from here gets in, a
     stranger does not."""
     primary = inventory.primary
-    declared = next(_from_here(inventory, node), None)
+    declared = next(_logins_from(inventory, node), None)
     rule, user = declared or (None, "")
     database = rule.databases[0] if rule else "postgres"
-    to_primary = where(inventory, str(primary.private_ip), database)
-    yield NetworkAccess(
+    to_primary = primary_conninfo(inventory, str(primary.private_ip), database)
+    yield NetworkAccessCheck(
         on=node.name,
         snapshot=snapshot(inventory),
         server=primary.name,
@@ -30,39 +30,39 @@ def connections(inventory: Inventory, node: Node) -> Iterator[Resource]:
         role=user,
     )
     if rule:
-        yield login(
-            inventory, node, user, to_primary, because=f"{rule} {inventory.tls.ca_certificate}"
+        yield verified_login(
+            inventory, node, user, to_primary, depends_on=f"{rule} {inventory.tls.ca_certificate}"
         )
 
 
-def login(
-    inventory: Inventory, node: Node, role: str, conninfo_: str, *, because: str = ""
-) -> ProvenLogin:
+def verified_login(
+    inventory: Inventory, node: Node, role: str, conninfo_: str, *, depends_on: str = ""
+) -> VerifiedLogin:
     """`role` logs in with its password, from `node`."""
-    return ProvenLogin(
+    return VerifiedLogin(
         on=node.name,
         snapshot=snapshot(inventory),
         server=inventory.primary.name,
         role=role,
-        conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout={ANSWER_SECONDS}",
+        conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout={CONNECT_TIMEOUT}",
         password=inventory.roles[role].password,
-        because=because,
+        depends_on=depends_on,
     )
 
 
-def replication_login(inventory: Inventory, node: Node) -> ProvenLogin:
+def replication_login(inventory: Inventory, node: Node) -> VerifiedLogin:
     """The replication role logs in from a replica, with its passfile."""
-    streaming = f"{replica.conninfo(inventory, node)} replication=true"
-    return ProvenLogin(
+    streaming = f"{replica.upstream_conninfo(inventory, node)} replication=true"
+    return VerifiedLogin(
         on=node.name,
         snapshot=snapshot(inventory),
         server=inventory.primary.name,
         role=inventory.postgres.replication.role,
-        conninfo=f"{streaming} connect_timeout={ANSWER_SECONDS}",
+        conninfo=f"{streaming} connect_timeout={CONNECT_TIMEOUT}",
     )
 
 
-def where(inventory: Inventory, address: str, database: str) -> str:
+def primary_conninfo(inventory: Inventory, address: str, database: str) -> str:
     """The primary at an address, verified by its name."""
     parts = {
         "host": inventory.primary.name,
@@ -75,7 +75,7 @@ def where(inventory: Inventory, address: str, database: str) -> str:
     return " ".join(f"{key}={conninfo(value)}" for key, value in parts.items())
 
 
-def _from_here(inventory: Inventory, node: Node) -> Iterator[tuple[HbaRule, str]]:
+def _logins_from(inventory: Inventory, node: Node) -> Iterator[tuple[HbaRuleSpec, str]]:
     for rule in inventory.postgres.hba:
         if any(node.private_ip in network for network in rule.addresses):
             for user in rule.users:

@@ -1,9 +1,9 @@
 """Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
 
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.postgres.replication.slot import slot_of
+from pgprovision.resources.postgres.replication.slot import slot_name
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 
 TLS = "/etc/pgprovision/tls"
@@ -19,28 +19,28 @@ def instance(inventory: Inventory) -> Instance:
     return Instance(version=inventory.postgres.version, port=inventory.postgres.port)
 
 
-def drop_in(inventory: Inventory) -> str:
+def drop_in_path(inventory: Inventory) -> str:
     """What we add to the instance's systemd unit."""
     return f"/etc/systemd/system/{instance(inventory).unit}.d/pgprovision.conf"
 
 
-def snapshot(inventory: Inventory) -> Snapshot:
+def snapshot(inventory: Inventory) -> SnapshotQuery:
     """The one look at everything inside PostgreSQL."""
-    return Snapshot(
+    return SnapshotQuery(
         instance(inventory), tuple(inventory.databases), (SERVER_CERTIFICATE, CLUSTER_CA)
     )
 
 
-def slot(node: Node) -> str:
+def replica_slot(node: Node) -> str:
     """The physical slot of a replica on its primary."""
-    return slot_of(node.name)
+    return slot_name(node.name)
 
 
-def config_file(here: Instance, node: Node, name: str, content: str) -> File:
+def config_file(target_instance: Instance, node: Node, name: str, content: str) -> File:
     """One of pg_createcluster's own, as we have it."""
     return File(
         on=node.name,
-        path=f"{here.config_directory}/{name}",
+        path=f"{target_instance.config_directory}/{name}",
         content=f"# Written by pgprovision.\n{content}",
         mode="0640",
         owner="postgres",

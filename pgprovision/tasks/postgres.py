@@ -6,19 +6,19 @@ Read it from top to bottom: each function is one step of the runbook, in the ord
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Database, Inventory, Node
-from pgprovision.inventory.schema.cluster import Role as RoleWish
+from pgprovision.inventory.schema.cluster import DatabaseSpec, Inventory, Node
+from pgprovision.inventory.schema.cluster import RoleSpec as RoleWish
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.catalog.database import Database as DatabaseResource
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
-from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
+from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks import access
-from pgprovision.tasks.paths import config_file, drop_in, instance, slot, snapshot
+from pgprovision.tasks.paths import config_file, drop_in_path, instance, replica_slot, snapshot
 
 
 def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -41,17 +41,22 @@ def at_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The unit enabled and running, and running what the files say."""
-    here = instance(inventory)
-    drop_ins = (drop_in(inventory),)
-    yield Unit(on=node.name, unit=here.unit, drop_ins=drop_ins, log=here.log)
+    target_instance = instance(inventory)
+    drop_ins = (drop_in_path(inventory),)
+    yield Unit(
+        on=node.name,
+        unit=target_instance.unit,
+        drop_ins=drop_ins,
+        log_file=target_instance.log_file,
+    )
 
 
 def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Whom the replicas log in as."""
-    look, replication = snapshot(inventory), inventory.postgres.replication
+    query, replication = snapshot(inventory), inventory.postgres.replication
     yield Role(
         on=node.name,
-        snapshot=look,
+        snapshot=query,
         role=replication.role,
         password=replication.password,
         replication=True,
@@ -80,10 +85,10 @@ def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
         )
 
 
-def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def database_contents(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Schemas, extensions and privileges in each database; what sessions start with."""
-    yield from access.maintenance(inventory, node)
-    yield from access.schemas(inventory, node)
+    yield from access.maintenance_databases(inventory, node)
+    yield from access.database_schemas(inventory, node)
     for database in inventory.databases.values():
         for extension in database.extensions:
             yield Extension(
@@ -91,7 +96,7 @@ def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
                 snapshot=snapshot(inventory),
                 database=database.name,
                 extension=extension,
-                delegate=database.owner,
+                trusted_owner=database.owner,
             )
         yield from _grants(inventory, node, database)
     yield from access.privileges(inventory, node)
@@ -107,15 +112,15 @@ def inside(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """One physical slot for every replica, and none of ours for anybody else."""
-    on, look, replicas = node.name, snapshot(inventory), inventory.replicas
+    on, query, replicas = node.name, snapshot(inventory), inventory.replicas
     for replica in replicas:
-        yield Slot(on=on, snapshot=look, slot=slot(replica))
-    yield AbandonedSlots(on=on, snapshot=look, declared=tuple(map(slot, replicas)))
+        yield Slot(on=on, snapshot=query, slot=replica_slot(replica))
+    yield AbandonedSlots(on=on, snapshot=query, declared=tuple(map(replica_slot, replicas)))
 
 
 def unmanaged(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What is there and not in the inventory; `status` lists it, nobody touches it."""
-    yield Unmanaged(
+    yield UnmanagedObjects(
         on=node.name,
         snapshot=snapshot(inventory),
         roles=frozenset((*inventory.roles, inventory.postgres.replication.role)),
@@ -139,13 +144,13 @@ def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:
     )
 
 
-def _grants(inventory: Inventory, node: Node, database: Database) -> Iterator[Resource]:
+def _grants(inventory: Inventory, node: Node, database: DatabaseSpec) -> Iterator[Resource]:
     for grant in database.grants:
         yield Grant(
             on=node.name,
             snapshot=snapshot(inventory),
             database=database.name,
-            to=grant.to,
+            grantee=grant.to,
             privileges=grant.privileges,
             privileges_on=grant.on,
             schema="" if grant.on == "database" else grant.in_schema,

@@ -5,27 +5,27 @@ from collections.abc import Iterator
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import pgpass
-from pgprovision.resources.data_directory.source import BaseBackup, Restore, Seed
-from pgprovision.resources.data_directory.standby import JOB, Standby, primary_conninfo
-from pgprovision.resources.postgres.replication.replication_status import Streaming
+from pgprovision.resources.data_directory.source import BaseBackup, DataSource, PgbackrestRestore
+from pgprovision.resources.data_directory.standby import CLONE_UNIT, Standby, primary_conninfo
+from pgprovision.resources.postgres.replication.replication_status import StreamingReplication
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
-from pgprovision.tasks.host import release
+from pgprovision.tasks.host import release_compatibility
 from pgprovision.tasks.paths import (
     CLUSTER_CA,
     REPLICATION_PASSFILE,
     config_file,
     instance,
-    slot,
+    replica_slot,
     snapshot,
 )
 
 
 def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What pg_createcluster would lay out: Debian's wrappers find the cluster by it."""
-    here = instance(inventory)
-    for path in (f"/etc/postgresql/{here.version}", here.config_directory):
+    target_instance = instance(inventory)
+    for path in (f"/etc/postgresql/{target_instance.version}", target_instance.config_directory):
         yield Directory(on=node.name, path=path, mode="0750", owner="postgres", group="postgres")
     contents = {
         "start.conf": "auto\n",
@@ -34,7 +34,7 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
         "pg_ident.conf": "",
     }
     for name, content in contents.items():
-        yield config_file(here, node, name, content)
+        yield config_file(target_instance, node, name, content)
 
 
 def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -46,7 +46,7 @@ def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
         on=node.name,
         path=REPLICATION_PASSFILE,
         content=Secret(
-            f"{line}{pgpass(password.text())}\n", password.source, f"{line}{password.shown}\n"
+            f"{line}{pgpass(password.text())}\n", password.source, f"{line}{password.redacted}\n"
         ),
         mode="0600",
         owner="postgres",
@@ -56,36 +56,36 @@ def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 def standby(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The same release as the primary, its data through this node's slot."""
-    here, primary = instance(inventory), inventory.primary.name
-    seed: Seed = BaseBackup(primary, conninfo(inventory, node), slot(node))
+    target_instance, primary = instance(inventory), inventory.primary.name
+    source: DataSource = BaseBackup(primary, upstream_conninfo(inventory, node), replica_slot(node))
     if inventory.backup and node.seed == "backup":
-        seed = Restore(inventory.backup.stanza)
-    yield release(inventory, node)
-    yield Standby(on=node.name, instance=here, primary=primary, seed=seed)
+        source = PgbackrestRestore(inventory.backup.stanza)
+    yield release_compatibility(inventory, node)
+    yield Standby(on=node.name, instance=target_instance, primary=primary, data_source=source)
 
 
 def streaming(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The replica streams and has caught up."""
-    yield Streaming(
+    yield StreamingReplication(
         on=node.name,
         snapshot=snapshot(inventory),
         primary=inventory.primary.name,
-        slot=slot(node),
-        archive=inventory.backup is not None and inventory.backup.archiving,
+        slot=replica_slot(node),
+        has_archive=inventory.backup is not None and inventory.backup.archiving,
     )
 
 
 def stopped(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """The node follows nobody any more, also after a reboot. Its data stay."""
-    here, on = instance(inventory), node.name
-    yield Unit(on=on, unit=JOB, enabled=None, active=False)
-    yield config_file(here, node, "start.conf", "manual\n")
+    target_instance, on = instance(inventory), node.name
+    yield Unit(on=on, unit=CLONE_UNIT, enabled=None, active=False)
+    yield config_file(target_instance, node, "start.conf", "manual\n")
     for kind in ("full", "diff") if inventory.backup else ():
         yield Unit(on=on, unit=f"pgbackrest-backup-{kind}.timer", enabled=False, active=False)
-    yield Unit(on=on, unit=here.unit, enabled=False, active=False)
+    yield Unit(on=on, unit=target_instance.unit, enabled=False, active=False)
 
 
-def conninfo(inventory: Inventory, node: Node) -> str:
+def upstream_conninfo(inventory: Inventory, node: Node) -> str:
     """How this node reaches its primary: by name in the certificate, by private address."""
     return primary_conninfo(
         host=inventory.primary.name,

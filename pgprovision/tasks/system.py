@@ -12,23 +12,23 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.render import render
 from pgprovision.resources.postgres.server.huge_pages import HugePages
 from pgprovision.resources.postgres.server.kernel_parameters import (
-    KernelSettings,
+    KernelParameters,
     TransparentHugePages,
 )
-from pgprovision.resources.postgres.server.postmaster import Postmaster
-from pgprovision.resources.system.apt_repository import PGDG, Repository, pgdg_key
+from pgprovision.resources.postgres.server.postmaster import PostmasterCheck
+from pgprovision.resources.system.apt_repository import PGDG, AptRepository, pgdg_key
 from pgprovision.resources.system.clock import Clock
-from pgprovision.resources.system.daemon_restart import Reread
+from pgprovision.resources.system.daemon_restart import ConfigurationApplied
 from pgprovision.resources.system.file import Directory, File
-from pgprovision.resources.system.file_permissions import Closed
-from pgprovision.resources.system.host_firewall import HostFirewall, Opening
-from pgprovision.resources.system.noatime_mount import AccessTimes
+from pgprovision.resources.system.file_permissions import NotWorldReadable
+from pgprovision.resources.system.host_firewall import FirewallOpening, HostFirewall
+from pgprovision.resources.system.noatime_mount import NoatimeMount
 from pgprovision.resources.system.sshd import SshDaemon
-from pgprovision.resources.system.unattended_upgrades import Held, Upgrades
+from pgprovision.resources.system.unattended_upgrades import HeldPackages, PendingUpgrades
 from pgprovision.resources.system.unit import Unit
 from pgprovision.tasks.paths import instance
 
-UNITS = "/etc/systemd/system"
+UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -49,14 +49,14 @@ def repository(inventory: Inventory, node: Node) -> Iterator[Resource]:
     apt = inventory.apt
     if apt.source == "pgdg":
         key = apt.mirror_key or pgdg_key()
-        yield Repository(on=node.name, url=apt.mirror or PGDG, key=key)
+        yield AptRepository(on=node.name, url=apt.mirror or PGDG, key=key)
 
 
-def needed(inventory: Inventory) -> tuple[str, ...]:
+def required_packages(inventory: Inventory) -> tuple[str, ...]:
     """The packages of the steps below."""
     host = inventory.host
-    wanted = {"nftables": host.firewall, "unattended-upgrades": host.unattended_upgrades}
-    return tuple(name for name, needed in wanted.items() if needed)
+    by_feature = {"nftables": host.firewall, "unattended-upgrades": host.unattended_upgrades}
+    return tuple(name for name, needed in by_feature.items() if needed)
 
 
 def firewall(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -80,7 +80,7 @@ def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
     on, host, folder = node.name, inventory.host, inventory.folder
     if host.firewall:
         unit = "pgprovision-firewall.service"
-        yield File(on=on, path=f"{UNITS}/{unit}", content=render(f"{unit}.j2", folder))
+        yield File(on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=render(f"{unit}.j2", folder))
         yield Unit(on=on, unit=unit)
     if host.synchronise_clock:
         yield Clock(on=on)
@@ -88,8 +88,10 @@ def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield from _configured(on, "journald", limit)
     yield from _configured(on, "logind", render("logind.conf.j2", folder))
     if host.banner:
-        here = instance(inventory)
-        text = render("motd.j2", folder, cluster=inventory.cluster, node=on, psql=here.psql())
+        target_instance = instance(inventory)
+        text = render(
+            "motd.j2", folder, cluster=inventory.cluster, node=on, psql=target_instance.psql()
+        )
         yield Directory(on=on, path="/etc/update-motd.d")
         yield File(on=on, path="/etc/update-motd.d/50-pgprovision", content=text, mode="0755")
 
@@ -102,40 +104,44 @@ def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
     if huge:
         yield huge
     if host.tune_kernel:
-        yield KernelSettings(on=on, given=host.sysctl, memory=node.machine.memory, huge=huge)
+        yield KernelParameters(
+            on=on, overrides=host.sysctl, memory=node.machine.memory, huge_pages=huge
+        )
         text = render("tmpfiles.conf.j2", inventory.folder)
         yield File(on=on, path="/etc/tmpfiles.d/pgprovision.conf", content=text)
         yield TransparentHugePages(on=on)
     if host.noatime or (host.noatime is None and node.address is None):
         unit = "pgprovision-noatime.service"
-        yield File(on=on, path=f"{UNITS}/{unit}", content=render(f"{unit}.j2", inventory.folder))
+        yield File(
+            on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=render(f"{unit}.j2", inventory.folder)
+        )
         yield Unit(on=on, unit=unit, active=None)
-        yield AccessTimes(on=on)
+        yield NoatimeMount(on=on)
 
 
-def held(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def held_packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What apt must not touch unasked; what waits is reported."""
     if inventory.host.unattended_upgrades:
         backup = ("pgbackrest",) if inventory.backup else ()
         names = (f"postgresql-{inventory.postgres.version}", *backup)
-        yield Held(on=node.name, names=names)
-        yield Upgrades(on=node.name, names=names)
+        yield HeldPackages(on=node.name, names=names)
+        yield PendingUpgrades(on=node.name, names=names)
 
 
-def closed(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def file_permissions(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """Configuration and logs are nobody else's business; and what runs is as it was started."""
-    here = instance(inventory)
+    target_instance = instance(inventory)
     # pg_createcluster's own; the others have a mode of their own.
     files = ("start.conf", "environment", "pg_ctl.conf", "postgresql.conf.previous")
-    yield Closed(on=node.name, folder=here.config_directory, files=files)
-    yield Closed(on=node.name, folder="/var/log/postgresql")
-    kept = "# Written by pgprovision: the package's own line opens it to all at every boot.\n"
+    yield NotWorldReadable(on=node.name, folder=target_instance.config_directory, files=files)
+    yield NotWorldReadable(on=node.name, folder="/var/log/postgresql")
+    header = "# Written by pgprovision: the package's own line opens it to all at every boot.\n"
     yield File(
         on=node.name,
         path="/etc/tmpfiles.d/pgprovision-log.conf",  # sorts before the package's file, so it wins
-        content=f"{kept}d /var/log/postgresql 1770 root postgres\n",
+        content=f"{header}d /var/log/postgresql 1770 root postgres\n",
     )
-    yield Postmaster(on=node.name, instance=here)
+    yield PostmasterCheck(on=node.name, instance=target_instance)
 
 
 def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
@@ -144,14 +150,14 @@ def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
     path = f"{folder}/pgprovision.conf"
     yield Directory(on=on, path=folder)
     yield File(on=on, path=path, content=content)
-    yield Reread(on=on, unit=f"systemd-{daemon}.service", path=path)
+    yield ConfigurationApplied(on=on, unit=f"systemd-{daemon}.service", path=path)
 
 
-def _openings(inventory: Inventory, node: Node) -> Iterator[Opening]:
+def _openings(inventory: Inventory, node: Node) -> Iterator[FirewallOpening]:
     """SSH first. On its usual port, too: behind a NAT the port that we dial is another."""
-    yield Opening("SSH", tuple(sorted({22, node.ssh.port})), inventory.host.ssh_source_ips)
-    others = [ip_network(other.private_ip) for other in inventory.others(node)]
+    yield FirewallOpening("SSH", tuple(sorted({22, node.ssh.port})), inventory.host.ssh_source_ips)
+    others = [ip_network(other.private_ip) for other in inventory.other_members(node)]
     declared = [address for rule in inventory.postgres.hba for address in rule.addresses]
-    yield Opening("PostgreSQL", (inventory.postgres.port,), (*others, *declared))
+    yield FirewallOpening("PostgreSQL", (inventory.postgres.port,), (*others, *declared))
     for extra in inventory.host.open_ports:
-        yield Opening(extra.purpose, (extra.port,), extra.source_ips, extra.protocol)
+        yield FirewallOpening(extra.purpose, (extra.port,), extra.source_ips, extra.protocol)

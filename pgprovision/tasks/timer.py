@@ -5,24 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgprovision.engine.model import Resource, Tier
-from pgprovision.quote import unit
+from pgprovision.quote import systemd_exec
 from pgprovision.render import render
 from pgprovision.resources.system.file import File
 from pgprovision.resources.system.unit import Unit
 
-HERE = "here"
-UNITS = "/etc/systemd/system"
+CONTROLLER = "here"
+UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 @dataclass(frozen=True)
-class Timer:
-    """`words`: the command, its program by full path. `user` runs it. `randomized_delay`: up to
+class ScheduledCommand:
+    """`argv`: the command, its program by full path. `user` runs it. `randomized_delay`: up to
     this much later, at random."""
 
     verb: str
     cluster: str
     folder: Path
-    words: Sequence[str]
+    argv: Sequence[str]
     user: str
     calendar: str
     randomized_delay: str = "15min"
@@ -43,12 +43,14 @@ class Timer:
             "cluster": self.cluster,
             "user": self.user,
             "environment": self.environment,
-            "command": unit(*self.words),
+            "command": systemd_exec(*self.argv),
             "calendar": self.calendar,
             "randomized_delay": self.randomized_delay,
         }
         return {
-            f"{UNITS}/{self.name}.{kind}": render(f"operator.{kind}.j2", self.folder, **values)
+            f"{UNIT_DIRECTORY}/{self.name}.{kind}": render(
+                f"operator.{kind}.j2", self.folder, **values
+            )
             for kind in ("service", "timer")
         }
 
@@ -58,6 +60,6 @@ class Timer:
 
     def _resources(self) -> Iterator[Resource]:
         for path, text in self.units().items():
-            yield File(on=HERE, path=path, content=text)
-        yield Unit(on=HERE, unit=f"{self.name}.service", enabled=None, active=None)
-        yield Unit(on=HERE, unit=f"{self.name}.timer")
+            yield File(on=CONTROLLER, path=path, content=text)
+        yield Unit(on=CONTROLLER, unit=f"{self.name}.service", enabled=None, active=None)
+        yield Unit(on=CONTROLLER, unit=f"{self.name}.timer")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from pgprovision.errors import PgprovisionError
 
-_SIGNS = ("No space left on device", "Disk quota exceeded", "enough free space")
-_LOOK = """
+_DISK_FULL_MESSAGES = ("No space left on device", "Disk quota exceeded", "enough free space")
+_USAGE_SCRIPT = """
 df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,avail,itotal,iavail,target |
 sed 1d | while read -r bytes inodes left all free mount; do
   if [ "$said" ]; then [ "${bytes%\\%}" -ge 95 ] 2>&- || [ "${inodes%\\%}" -ge 95 ] 2>&-
@@ -15,16 +15,17 @@ sed 1d | while read -r bytes inodes left all free mount; do
 done"""
 
 
-def explain(error: PgprovisionError, look: Callable[[str], str]) -> None:
-    """Adds to an error that came of a full disk what is full, as a `look` on the machine shows.
+def add_disk_usage(error: PgprovisionError, run_script: Callable[[str], str]) -> None:
+    """Adds to an error that came of a full disk what is full, as a `run_script` on the machine
+    shows.
 
-    Not every program says so: to apt a server `no longer has a Release file`. Then a disk on which
-    nothing at all is left is named."""
-    said = any(sign in error.what for sign in _SIGNS)
-    found = look(f"said={'yes' if said else ''}\n{_LOOK}").strip()
-    if found:
-        error.what += "\n  full: " + found.replace("\n", "\n    ")
-    elif not said:
+    Not every program says so: to apt a server `no longer has a ReleaseCompatibility file`. Then a
+    disk on which nothing at all is left is named."""
+    reported = any(sign in error.what for sign in _DISK_FULL_MESSAGES)
+    usage = run_script(f"said={'yes' if reported else ''}\n{_USAGE_SCRIPT}").strip()
+    if usage:
+        error.what += "\n  full: " + usage.replace("\n", "\n    ")
+    elif not reported:
         return
     error.done = error.done or "nothing was cut short: a file is the old one or the new one"
     error.next = (

@@ -13,18 +13,18 @@ _POINT, _, _SIGNAL = os.environ.get("PGP_TEST_KILL", "").replace(":", "@", 1).pa
 _numbers = count(1)
 
 
-def begin() -> int:
+def before_change() -> int:
     """A change is about to be sent; its number."""
     number = next(_numbers)
-    _at(f"{number}@before")
+    _strike_at(f"{number}@before")
     return number
 
 
-def end(number: int) -> None:
+def after_change(number: int) -> None:
     """Its answer came; nobody has been told yet."""
-    _at(f"{number}@after")
+    _strike_at(f"{number}@after")
 
 
-def _at(point: str) -> None:
+def _strike_at(point: str) -> None:
     if point == _POINT:
         os.kill(os.getpid(), signal.SIGSTOP if _SIGNAL == "STOP" else signal.SIGKILL)

@@ -21,13 +21,13 @@ from pgprovision.quote import sh
 
 
 @dataclass(frozen=True)
-class Step:
-    """A shell snippet and its stdin. `session`: it is a psql that may hear its neighbours' stdin,
-    too, where their snippet is the same."""
+class ShellStep:
+    """A shell snippet and its stdin. `psql_session`: it is a psql that may hear its neighbours'
+    stdin, too, where their snippet is the same."""
 
     text: str
     stdin: bytes = b""
-    session: bool = False
+    psql_session: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,51 +46,59 @@ def new_mark() -> str:
 
 
 def encode(
-    steps: Sequence[Step], mark: str, *, stop: bool = False, guard: tuple[str, str] = ("", "")
+    steps: Sequence[ShellStep],
+    mark: str,
+    *,
+    stop_on_failure: bool = False,
+    guard: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """The script. With `stop`, the first step that fails ends it. `guard`: shell text before all
-    steps, and in each before anything else."""
+    """The script. With `stop_on_failure`, the first step that fails ends it. `guard`: shell text
+    before all steps, and in each before anything else."""
     lines = [f"echo {mark}; echo {mark} >&2"]
     lines += ["export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive", "umask 022", "cd /"]
-    before, each = guard
-    lines += [before] if before else []
+    batch_guard, step_guard = guard
+    lines += [batch_guard] if batch_guard else []
     numbered = list(enumerate(steps))
-    for text, group in groupby(numbered, lambda pair: pair[1].text if pair[1].session else None):
+    for text, group in groupby(
+        numbered, lambda pair: pair[1].text if pair[1].psql_session else None
+    ):
         members = list(group)
-        shared = stop and text is not None and len(members) > 1
-        lines += [_BEGIN.format(text=sh(members[0][1].text))] if shared else []
+        shared = stop_on_failure and text is not None and len(members) > 1
+        lines += [_START_PSQL.format(text=sh(members[0][1].text))] if shared else []
         for index, step in members:
-            lines.append(_said(step, each, mark) if shared else _run(step, each))
-            ended = f"printf '%s %s %s\\n' {mark} {index} $c; printf '%s\\n' {mark} >&2"
-            lines.append(ended if shared else f"c=$?; {ended}")
-            if stop:
+            lines.append(
+                _psql_step(step, step_guard, mark) if shared else _shell_step(step, step_guard)
+            )
+            end_of_frame = f"printf '%s %s %s\\n' {mark} {index} $c; printf '%s\\n' {mark} >&2"
+            lines.append(end_of_frame if shared else f"c=$?; {end_of_frame}")
+            if stop_on_failure:
                 lines.append('[ "$c" = 0 ] || exit 0')
-        lines += [_END] if shared else []
+        lines += [_STOP_PSQL] if shared else []
     return ("\n".join(lines) + "\nexit 0\n").encode("utf-8", "surrogateescape")
 
 
 # Two pipes that have names until they are open: 6 is what psql hears, 5 what it says.
-_BEGIN = """\
+_START_PSQL = """\
 c=0; s=$(mktemp -d /run/pgprovision-session.XXXXXX) && mkfifo "$s/in" "$s/out" || c=1
 [ "$c" != 0 ] || {{ ( eval {text} ) <"$s/in" >"$s/out" & p=$!; exec 6>"$s/in" 5<"$s/out"; }}
 rm -r "$s"
 """
-_END = "exec 6>&- 5<&-; wait $p"
+_STOP_PSQL = "exec 6>&- 5<&-; wait $p"
 
 
-def _run(step: Step, each: str) -> str:
-    body = f"( {each}; eval {sh(step.text)} )" if each else f"( eval {sh(step.text)} )"
+def _shell_step(step: ShellStep, step_guard: str) -> str:
+    body = f"( {step_guard}; eval {sh(step.text)} )" if step_guard else f"( eval {sh(step.text)} )"
     if step.stdin:
         payload = base64.b64encode(step.stdin).decode()
         return f"printf %s {payload} | base64 -d | {body}"
     return f"{body} </dev/null"
 
 
-def _said(step: Step, each: str, mark: str) -> str:
+def _psql_step(step: ShellStep, step_guard: str, mark: str) -> str:
     """To the psql that runs. It ends at its first error; else it says the mark afterwards."""
     payload = base64.b64encode(step.stdin).decode()
     return f"""\
-[ "$c" = 0 ] && ( {each or ":"} ) </dev/null; c=$?
+[ "$c" = 0 ] && ( {step_guard or ":"} ) </dev/null; c=$?
 [ "$c" != 0 ] || ( printf %s {payload} | base64 -d; printf '\\n%s\\n' '\\echo {mark}' ) >&6 2>&-
 while [ "$c" = 0 ]; do
   IFS= read -r l <&5 || {{ wait $p; c=$?; [ "$c" != 0 ] || c=1; }}
@@ -106,7 +114,7 @@ class Decoder:
         self._begun_out = self._begun_err = False
         self._out = b""
         self._err = b""
-        self._ended: list[tuple[int, int, bytes]] = []
+        self._finished: list[tuple[int, int, bytes]] = []
 
     def feed(self, out: bytes = b"", err: bytes = b"") -> Iterator[Frame]:
         """Frames that are complete now."""
@@ -124,14 +132,14 @@ class Decoder:
             if end < 0:
                 break
             _, index, code = self._out[at:end].split(b" ")
-            self._ended.append((int(index), int(code), self._out[:at]))
+            self._finished.append((int(index), int(code), self._out[:at]))
             self._out = self._out[end + 1 :]
-        while self._ended and (at := self._err.find(stop)) >= 0:
-            number, status, text = self._ended.pop(0)
+        while self._finished and (at := self._err.find(stop)) >= 0:
+            number, status, text = self._finished.pop(0)
             yield Frame(number, status, text, self._err[:at])
             self._err = self._err[at + len(stop) :]
 
     @property
-    def rest(self) -> bytes:
+    def remainder(self) -> bytes:
         """What came after the last frame: an interrupted step's words."""
         return self._out + self._err

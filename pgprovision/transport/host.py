@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from pgprovision.engine.model import Answer, Ask, Do, Waiting
+from pgprovision.engine.model import Action, Answer, Probe, Waiting
 from pgprovision.errors import (
     Interrupted,
     InventoryError,
@@ -14,147 +14,151 @@ from pgprovision.errors import (
     Unreachable,
 )
 from pgprovision.transport import disk_full, fault_points, framing
-from pgprovision.transport.connection import Wire
-from pgprovision.transport.lock import FENCED
-from pgprovision.transport.lock_keeper import Keeper
+from pgprovision.transport.connection import Connection
+from pgprovision.transport.lock import FENCED_EXIT_CODE
+from pgprovision.transport.lock_keeper import LockKeeper
 
 LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
-DIAL_SECONDS = 1.0
-RELOAD_SECONDS = 10.0  # nobody listens while sshd starts itself anew
-AWAY_SECONDS = 60.0  # an emulated machine that finds 300 MB in one piece was away for 36 s
+RECONNECT_PAUSE_SECONDS = 1.0
+SSHD_RELOAD_SECONDS = 10.0  # nobody listens while sshd starts itself anew
+RECONNECT_SECONDS = 60.0  # an emulated machine that finds 300 MB in one piece was away for 36 s
 
 
 class Host:
     """One machine. `connect` gives its wire, Waiting while it boots, None while there is none.
 
-    `needed` false: it is only glanced at, and where it does not answer it is as good as absent.
+    `required` false: it is only glanced at, and where it does not answer it is as good as absent.
     """
 
-    def __init__(self, name: str, connect: Callable[[], Wire | Waiting | None]) -> None:
+    def __init__(self, name: str, connect: Callable[[], Connection | Waiting | None]) -> None:
         self.name = name
-        self.needed = True
-        self.trips = 0
+        self.required = True
+        self.round_trips = 0
         self._given_up = False
         self._connect = connect
-        self._wire: Wire | None = None
+        self._connection: Connection | None = None
         self._stopping = False
-        self._awaited = 0.0
-        self.keeper = Keeper(name, connect)
+        self._reconnect_until = 0.0
+        self.lock_keeper = LockKeeper(name, connect)
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
         """Answers to all asks in one trip. Raises Unreachable."""
         try:
-            return None if self._given_up else self._look(asks)
+            return None if self._given_up else self._observe(probes)
         except PgprovisionError:
-            if self.needed:
+            if self.required:
                 raise
             self._given_up = True
             return None
 
-    def _look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+    def _observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
         """A line that was lost since it was last used is no machine that is gone, and a look moves
         nothing: it is dialled again, and asked once more."""
-        again = self._wire is not None and self.needed
+        may_retry = self._connection is not None and self.required
         while True:
             try:
-                return self._asked(asks)
+                return self._run_probes(probes)
             except OSError as error:
                 self.close()
-                if not again or self._stopping or isinstance(error, TimeoutError):
+                if not may_retry or self._stopping or isinstance(error, TimeoutError):
                     what = f"the look was cut off: {error}"
                     raise Unreachable(what, where=self.name) from error
-            again, self._awaited = False, time.monotonic() + AWAY_SECONDS
+            may_retry, self._reconnect_until = False, time.monotonic() + RECONNECT_SECONDS
 
-    def _asked(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
-        wire = self._open()
-        if wire is None or isinstance(wire, Waiting):
-            return wire
-        steps = [framing.Step(ask.text) for ask in asks]
-        answers: dict[Ask, Answer] = {}
-        for frame in self._frames(wire, steps, lambda _: LOOK_SECONDS):
-            answers[asks[frame.index]] = Answer(frame.code, frame.out, frame.err)
+    def _run_probes(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
+        connection = self._connected()
+        if connection is None or isinstance(connection, Waiting):
+            return connection
+        steps = [framing.ShellStep(probe.text) for probe in probes]
+        answers: dict[Probe, Answer] = {}
+        for frame in self._frames(connection, steps, lambda _: LOOK_SECONDS):
+            answers[probes[frame.index]] = Answer(frame.code, frame.out, frame.err)
         return answers
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], on_done: Callable[[Action], None]) -> None:
         """Runs actions in order up to the first that fails. Raises StepFailed, OutcomeUnknown."""
         if not actions:
             return
-        wire = self._open()
-        if wire is None or isinstance(wire, Waiting):
+        connection = self._connected()
+        if connection is None or isinstance(connection, Waiting):
             raise Unreachable("the machine went away after it was looked at", where=self.name)
         steps = [
-            framing.Step(
-                a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal(), a.session
+            framing.ShellStep(
+                a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal(), a.psql_session
             )
             for a in actions
         ]
-        guard = self.keeper.ready()
+        guard = self.lock_keeper.batch_guard()
         if self._stopping:  # it was asked to end before there was a hold that could tell
-            raise self._fenced(actions[0])
-        ended, change = 0, fault_points.begin()
+            raise self._fenced_error(actions[0])
+        completed, fault_point = 0, fault_points.before_change()
         try:
-            frames_ = self._frames(wire, steps, lambda i: actions[i].timeout, guard, stop=True)
+            frames_ = self._frames(
+                connection, steps, lambda i: actions[i].timeout, guard, stop_on_failure=True
+            )
             for frame in frames_:
-                ended = frame.index + 1
-                if frame.code == FENCED and frame.err.startswith(b"fenced: "):
-                    raise self._fenced(actions[frame.index])
+                completed = frame.index + 1
+                if frame.code == FENCED_EXIT_CODE and frame.err.startswith(b"fenced: "):
+                    raise self._fenced_error(actions[frame.index])
                 if frame.code:
-                    said = (frame.err or frame.out).decode(errors="replace").strip()
-                    if frame.code == actions[frame.index].unmet:
-                        raise InventoryError(said, where=self.name)
+                    message = (frame.err or frame.out).decode(errors="replace").strip()
+                    if frame.code == actions[frame.index].unmet_exit_code:
+                        raise InventoryError(message, where=self.name)
                     what = f"{actions[frame.index].why} failed (exit {frame.code})"
                     raise StepFailed(
-                        f"{what}\n{_indent(said)}",
+                        f"{what}\n{_indent(message)}",
                         where=self.name,
                         next="mend the cause and run the same command again: it goes on from here",
                     )
-                fault_points.end(change)
-                done(actions[frame.index])
-                if ended < len(actions):
-                    change = fault_points.begin()
+                fault_points.after_change(fault_point)
+                on_done(actions[frame.index])
+                if completed < len(actions):
+                    fault_point = fault_points.before_change()
         except StepFailed as error:
-            disk_full.explain(error, self._words)
+            disk_full.add_disk_usage(error, self._output_of)
             raise
         except (ConnectionError, TimeoutError, OSError) as error:
             self.close()
-            self._awaited = time.monotonic() + AWAY_SECONDS
+            self._reconnect_until = time.monotonic() + RECONNECT_SECONDS
             raise OutcomeUnknown(
-                f"connection lost during: {actions[min(ended, len(actions) - 1)].why} ({error})",
+                f"connection lost during: {actions[min(completed, len(actions) - 1)].why} ({error})",
                 where=self.name,
                 next="run the same command again when it answers: it looks first, and waits for "
                 "what still runs there",
             ) from error
         if any(action.reconnects for action in actions):
             self.close()
-            self._awaited = time.monotonic() + RELOAD_SECONDS
+            self._reconnect_until = time.monotonic() + SSHD_RELOAD_SECONDS
 
     def close(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def stop(self) -> None:
         """The step that runs is the last one of this run."""
         self._stopping = True
-        self.keeper.stop()
+        self.lock_keeper.stop()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """The run is over: let go of the machine."""
         self.close()
-        self.keeper.end()
+        self.lock_keeper.release()
 
-    def _words(self, text: str) -> str:
+    def _output_of(self, text: str) -> str:
         """What a short look says; nothing where that fails, too."""
-        wire = self._open()
-        if wire is None or isinstance(wire, Waiting):
+        connection = self._connected()
+        if connection is None or isinstance(connection, Waiting):
             return ""
         try:
-            frame = next(self._frames(wire, [framing.Step(text)], lambda _: LOOK_SECONDS))
+            frame = next(
+                self._frames(connection, [framing.ShellStep(text)], lambda _: LOOK_SECONDS)
+            )
         except OSError:
             return ""
         return frame.out.decode(errors="replace")
 
-    def _fenced(self, action: Do) -> PgprovisionError:
+    def _fenced_error(self, action: Action) -> PgprovisionError:
         if self._stopping:
             return Interrupted(f"stopped before: {action.why}", where=self.name)
         return Locked(
@@ -164,47 +168,50 @@ class Host:
             next="pgprovision plan shows how things are now",
         )
 
-    def _open(self) -> Wire | Waiting | None:
+    def _connected(self) -> Connection | Waiting | None:
         """A machine whose line was lost in mid-step may be busy, or its network away: it is dialled
         for a while before it counts as gone."""
-        while self._wire is None:
+        while self._connection is None:
             try:
-                wire = self._connect()
+                connection = self._connect()
             except Unreachable:
-                if self._stopping or time.monotonic() > self._awaited:
+                if self._stopping or time.monotonic() > self._reconnect_until:
                     raise
-                time.sleep(DIAL_SECONDS)
+                time.sleep(RECONNECT_PAUSE_SECONDS)
                 continue
-            if wire is None or isinstance(wire, Waiting):
-                return wire
-            self._wire = wire
-        return self._wire
+            if connection is None or isinstance(connection, Waiting):
+                return connection
+            self._connection = connection
+        return self._connection
 
     def _frames(
         self,
-        wire: Wire,
-        steps: Sequence[framing.Step],
-        limit: Callable[[int], float],
+        connection: Connection,
+        steps: Sequence[framing.ShellStep],
+        timeout_of: Callable[[int], float],
         guard: tuple[str, str] = ("", ""),
         *,
-        stop: bool = False,
+        stop_on_failure: bool = False,
     ) -> Iterator[framing.Frame]:
         mark = framing.new_mark()
         decoder = framing.Decoder(mark)
         index, since, failed = 0, time.monotonic(), False
 
-        def patience() -> float:
-            current = limit(min(index, len(steps) - 1))
+        def remaining_seconds() -> float:
+            current = timeout_of(min(index, len(steps) - 1))
             return max(0.0, since + current - time.monotonic())
 
-        self.trips += 1
-        for out, err in wire.run(framing.encode(steps, mark, stop=stop, guard=guard), patience):
+        self.round_trips += 1
+        for out, err in connection.run(
+            framing.encode(steps, mark, stop_on_failure=stop_on_failure, guard=guard),
+            remaining_seconds,
+        ):
             for frame in decoder.feed(out, err):
                 index, since, failed = frame.index + 1, time.monotonic(), frame.code != 0
                 yield frame
-        if index < len(steps) and not (stop and failed):
-            said = decoder.rest.decode(errors="replace").strip()
-            raise ConnectionError(f"the shell ended early: {said[-160:] or 'no output'}")
+        if index < len(steps) and not (stop_on_failure and failed):
+            output = decoder.remainder.decode(errors="replace").strip()
+            raise ConnectionError(f"the shell ended early: {output[-160:] or 'no output'}")
 
 
 def _indent(text: str, lines: int = 15) -> str:

@@ -6,7 +6,7 @@ import selectors
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 
-from pgprovision.transport.connection import Line
+from pgprovision.transport.connection import Channel
 
 
 class LocalWire:
@@ -15,7 +15,9 @@ class LocalWire:
     def __init__(self, command: Sequence[str] = ("sh", "-s")) -> None:
         self._command = command
 
-    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+    def run(
+        self, script: bytes, remaining_seconds: Callable[[], float]
+    ) -> Iterator[tuple[bytes, bytes]]:
         pipe = subprocess.PIPE
         with subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe) as shell:
             assert shell.stdin and shell.stdout and shell.stderr
@@ -23,7 +25,7 @@ class LocalWire:
                 with selectors.DefaultSelector() as ready:
                     ready.register(shell.stdout, selectors.EVENT_READ, "out")
                     ready.register(shell.stderr, selectors.EVENT_READ, "err")
-                    yield from self._pump(shell, script, ready, patience)
+                    yield from self._pump(shell, script, ready, remaining_seconds)
             finally:
                 if shell.poll() is None:
                     shell.kill()
@@ -33,13 +35,13 @@ class LocalWire:
         shell: "subprocess.Popen[bytes]",
         script: bytes,
         ready: selectors.BaseSelector,
-        patience: Callable[[], float],
+        remaining_seconds: Callable[[], float],
     ) -> Iterator[tuple[bytes, bytes]]:
         assert shell.stdin
         ready.register(shell.stdin, selectors.EVENT_WRITE, "in")
         left = memoryview(script)
         while len(ready.get_map()) > (1 if left else 0):
-            events = ready.select(patience())
+            events = ready.select(remaining_seconds())
             if not events:
                 raise TimeoutError("no answer within the step's limit")
             for key, _ in events:
@@ -57,14 +59,14 @@ class LocalWire:
                 else:
                     yield b"", piece
 
-    def line(self, *command: str) -> "LocalLine":
-        return LocalLine(command)
+    def open_channel(self, *command: str) -> "LocalChannel":
+        return LocalChannel(command)
 
     def close(self) -> None:
         """Nothing is kept open."""
 
 
-class LocalLine(Line):
+class LocalChannel(Channel):
     """A conversation with a program on this machine."""
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -73,11 +75,11 @@ class LocalLine(Line):
             command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, bufsize=0
         )
 
-    def send(self, text: str) -> None:
+    def send_line(self, text: str) -> None:
         assert self._program.stdin
         self._program.stdin.write(text.encode() + b"\n")
 
-    def _piece(self, seconds: float) -> bytes:
+    def _receive_bytes(self, seconds: float) -> bytes:
         assert self._program.stdout
         if not select.select([self._program.stdout], [], [], seconds)[0]:
             raise TimeoutError("no answer in time")

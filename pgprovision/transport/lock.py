@@ -1,12 +1,11 @@
 """One run at a time on a machine: a lock the kernel frees, a record people read, a rising number.
 
 The lock is a `flock` held by a shell on the machine that lives as long as its SSH channel and as
-long as it hears from the run: `LEASE` seconds of silence and it lets go. So a run that died is
-gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every holder
-writes a number higher than the one before; each step of a batch first compares it (`guard`), so a
-run that wakes up late can do no more. A step that still runs when its run is gone keeps `busy`,
-and whoever comes next waits for its end.
-"""
+long as it hears from the run: `LEASE_SECONDS` seconds of silence and it lets go. So a run that died
+is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every holder
+writes a number higher than the one before; each step of a batch first compares it (`fence_guard`),
+so a run that wakes up late can do no more. A step that still runs when its run is gone keeps
+`busy`, and whoever comes next waits for its end."""
 
 import base64
 import threading
@@ -14,15 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgprovision.errors import Locked
-from pgprovision.lock_owner import Holder, number, readable, token
+from pgprovision.lock_owner import LockOwner, is_parsable, parse_fence, unlock_token
 from pgprovision.quote import sh
-from pgprovision.transport.connection import Line
+from pgprovision.transport.connection import Channel
 
-LEASE = 20  # seconds; a beat every five
-BEAT = 5.0
-ANSWER = 30.0  # seconds; the line itself ends sooner when nobody is there
-ORPHAN = 900.0  # seconds a step of a dead run may still take before we give up waiting for it
-FENCED = 76
+LEASE_SECONDS = 20  # seconds; a beat every five
+HEARTBEAT_SECONDS = 5.0
+REPLY_SECONDS = 30.0  # seconds; the line itself ends sooner when nobody is there
+ORPHAN_SECONDS = (
+    900.0  # seconds a step of a dead run may still take before we give up waiting for it
+)
+FENCED_EXIT_CODE = 76
 
 _SCRIPT = """
 echo; echo hold
@@ -62,139 +63,145 @@ esac; done
 
 
 @dataclass(frozen=True)
-class Claim:
+class LockRequest:
     """Who takes it, how many seconds it waits for another to end, and who is told meanwhile."""
 
-    holder: Holder
-    wait: float = 0.0
-    waiting: Callable[[str], None] = lambda reason: None
+    owner: LockOwner
+    wait_seconds: float = 0.0
+    on_wait: Callable[[str], None] = lambda reason: None
 
 
-def command(folder: str, wait: float, lease: float = LEASE) -> tuple[str, ...]:
+def lock_command(folder: str, wait: float, lease: float = LEASE_SECONDS) -> tuple[str, ...]:
     """What runs on the machine while it is held."""
     return ("bash", "-c", _SCRIPT, "pgprovision-hold", folder, f"{wait:.0f}", f"{lease:.1f}")
 
 
-def guard(number: int, folder: str) -> tuple[str, str]:
+def fence_guard(fencing_token: int, folder: str) -> tuple[str, str]:
     """Shell text before a batch, and before each of its steps: only while the number is ours."""
     busy, fence = sh(f"{folder}/busy"), sh(f"{folder}/fence")
-    refused = f'{{ echo "fenced: $f" >&2; exit {FENCED}; }}'
+    refused = f'{{ echo "fenced: $f" >&2; exit {FENCED_EXIT_CODE}; }}'
     return (
         f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier step still runs'; exit 1; }}",
-        f'read -r f <{fence} 2>&-; [ "$f" = {number} ] || {refused}',
+        f'read -r f <{fence} 2>&-; [ "$f" = {fencing_token} ] || {refused}',
     )
 
 
-class Hold:
+class HostLock:
     """A machine held by this run. `alive`: as far as was heard last."""
 
-    def __init__(self, line: Line, number: int) -> None:
-        self.number = number
+    def __init__(self, channel: Channel, fencing_token: int) -> None:
+        self.fencing_token = fencing_token
         self.alive = True
-        self._line = line
-        self._talking = threading.Lock()
-        self._over = threading.Event()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._channel = channel
+        self._channel_lock = threading.Lock()
+        self._released = threading.Event()
+        threading.Thread(target=self._heartbeat, daemon=True).start()
 
-    def note(self, text: str) -> None:
-        """Add to the run's record on the machine. `sync` says that it is there."""
-        self._say(f"note {base64.b64encode(text.encode()).decode()}")
+    def append_record(self, text: str) -> None:
+        """Add to the run's record on the machine. `sync_record` says that it is there."""
+        self._send(f"note {base64.b64encode(text.encode()).decode()}")
 
-    def sync(self) -> bool:
+    def sync_record(self) -> bool:
         """Whether everything noted is on disk there, and the machine still held."""
-        return self._say("sync", answer=True)
+        return self._send("sync", expect_reply=True)
 
     def stop(self) -> None:
         """The step that runs is the last."""
-        self._say("stop", answer=True)
+        self._send("stop", expect_reply=True)
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Let go, in order."""
-        self._over.set()
-        self._say("end", answer=True)
-        self._line.close()
+        self._released.set()
+        self._send("end", expect_reply=True)
+        self._channel.close()
 
-    def _say(self, text: str, *, answer: bool = False) -> bool:
-        with self._talking:
+    def _send(self, text: str, *, expect_reply: bool = False) -> bool:
+        with self._channel_lock:
             try:
-                self._line.send(text)
-                if answer and (said := self._line.receive(ANSWER)) != "ok":
-                    raise ConnectionError(said)
+                self._channel.send_line(text)
+                if expect_reply and (reply := self._channel.receive_line(REPLY_SECONDS)) != "ok":
+                    raise ConnectionError(reply)
             except (OSError, EOFError, ValueError):  # ValueError: closed on this side
                 self.alive = False
         return self.alive
 
-    def _beat(self) -> None:
-        while not self._over.wait(BEAT) and self._say("beat"):
+    def _heartbeat(self) -> None:
+        while not self._released.wait(HEARTBEAT_SECONDS) and self._send("beat"):
             pass
 
 
-def take(line: Line, where: str, claim: Claim, mine: int | None = None) -> Hold:
-    """Take a machine. `mine`: the number it was held with before, and nobody may have come in
-    between. Raises Locked, ConnectionError, TimeoutError."""
-    _greeted(line)
-    word = line.receive(ANSWER)
-    if word == "held":
-        other, fence = _decoded(line), _decoded(line)
-        if not claim.wait:
-            raise _held(where, other, fence)
-        claim.waiting(f"held by {Holder.parse(other) or 'a run that cannot be named'}")
+def acquire(
+    channel: Channel, where: str, request: LockRequest, previous_token: int | None = None
+) -> HostLock:
+    """Take a machine. `previous_token`: the number it was held with before, and nobody may have
+    come in between. Raises Locked, ConnectionError, TimeoutError."""
+    _await_greeting(channel)
+    reply = channel.receive_line(REPLY_SECONDS)
+    if reply == "held":
+        owner_text, fence = _receive_file(channel), _receive_file(channel)
+        if not request.wait_seconds:
+            raise _locked_error(where, owner_text, fence)
+        request.on_wait(f"held by {LockOwner.parse(owner_text) or 'a run that cannot be named'}")
         try:
-            word = line.receive(claim.wait + 10)
+            reply = channel.receive_line(request.wait_seconds + 10)
         except (ConnectionError, TimeoutError) as error:
-            raise _held(where, other, fence) from error
-    if word != "free":
-        raise ConnectionError(word)
-    other, fence, owner = _decoded(line), _decoded(line), line.receive(10.0)
-    last = number(fence)
-    if last is None or owner != "own" or not readable(other, fence):
-        raise _held(where, other, fence)
-    if mine is not None and last != mine:
+            raise _locked_error(where, owner_text, fence) from error
+    if reply != "free":
+        raise ConnectionError(reply)
+    owner_text, fence, ownership = (
+        _receive_file(channel),
+        _receive_file(channel),
+        channel.receive_line(10.0),
+    )
+    last_token = parse_fence(fence)
+    if last_token is None or ownership != "own" or not is_parsable(owner_text, fence):
+        raise _locked_error(where, owner_text, fence)
+    if previous_token is not None and last_token != previous_token:
         raise Locked(
             "this run lost its hold, and another has been here since: "
-            f"{Holder.parse(other) or 'it has ended'}",
+            f"{LockOwner.parse(owner_text) or 'it has ended'}",
             where=where,
             done="nothing more is done there: its steps refuse the old number",
             next="pgprovision plan shows how things are now",
         )
-    record = base64.b64encode(claim.holder.text().encode()).decode()
-    line.send(f"take {last + 1} {claim.holder.run} {record}")
-    left = ORPHAN
-    while (word := line.receive(ANSWER)).startswith("busy"):
-        claim.waiting(f"a step of a run that is gone still runs: {word[5:].strip()}")
-        left -= 0.5
-        if left < 0:
-            raise Locked(f"a step of an earlier run does not end: {word[5:]}", where=where)
-    if word != "taken":
-        raise ConnectionError(word)
-    return Hold(line, last + 1)
+    encoded_owner = base64.b64encode(request.owner.text().encode()).decode()
+    channel.send_line(f"take {last_token + 1} {request.owner.run} {encoded_owner}")
+    seconds_left = ORPHAN_SECONDS
+    while (reply := channel.receive_line(REPLY_SECONDS)).startswith("busy"):
+        request.on_wait(f"a step of a run that is gone still runs: {reply[5:].strip()}")
+        seconds_left -= 0.5
+        if seconds_left < 0:
+            raise Locked(f"a step of an earlier run does not end: {reply[5:]}", where=where)
+    if reply != "taken":
+        raise ConnectionError(reply)
+    return HostLock(channel, last_token + 1)
 
 
-def _greeted(line: Line) -> None:
+def _await_greeting(channel: Channel) -> None:
     """What a login says before our first word, whole lines or half ones, is nothing of ours, unless
     no word of ours comes."""
-    said = ""
+    banner = ""
     try:
-        while (word := line.receive(ANSWER)) != "hold":
-            said = word
+        while (text := channel.receive_line(REPLY_SECONDS)) != "hold":
+            banner = text
     except ConnectionError as error:
-        raise ConnectionError(said or str(error)) from error
+        raise ConnectionError(banner or str(error)) from error
 
 
-def _decoded(line: Line) -> str | None:
+def _receive_file(channel: Channel) -> str | None:
     """A file's content; None where there is none."""
-    word = line.receive(10.0)
-    return None if word == "-" else base64.b64decode(word).decode(errors="replace").strip()
+    encoded = channel.receive_line(10.0)
+    return None if encoded == "-" else base64.b64decode(encoded).decode(errors="replace").strip()
 
 
-def _held(where: str, holder: str | None, fence: str | None) -> Locked:
-    known = Holder.parse(holder) if readable(holder, fence) else None
-    what = f"held by {known}" if known else "its lock's record cannot be read, so it counts as held"
-    wait = "wait for its end with: pgprovision --wait 600 ...; " if known else ""
+def _locked_error(where: str, owner_text: str | None, fence: str | None) -> Locked:
+    owner = LockOwner.parse(owner_text) if is_parsable(owner_text, fence) else None
+    what = f"held by {owner}" if owner else "its lock's record cannot be read, so it counts as held"
+    wait_hint = "wait for its end with: pgprovision --wait 600 ...; " if owner else ""
     return Locked(
         what,
         where=where,
         done="nothing was touched",
-        next=f"{wait}to take it away, when you know that run is no more: "
-        f"pgprovision unlock {where} {token(holder, fence)}",
+        next=f"{wait_hint}to take it away, when you know that run is no more: "
+        f"pgprovision unlock {where} {unlock_token(owner_text, fence)}",
     )

@@ -4,104 +4,109 @@ from collections.abc import Callable
 
 from pgprovision.engine.model import Waiting
 from pgprovision.errors import OutcomeUnknown, Unreachable
-from pgprovision.lock_owner import FOLDER
-from pgprovision.transport.connection import Wire
-from pgprovision.transport.lock import Claim, Hold, command, guard, take
+from pgprovision.lock_owner import LOCK_FOLDER
+from pgprovision.transport.connection import Connection
+from pgprovision.transport.lock import HostLock, LockRequest, acquire, fence_guard, lock_command
 
 
-class Keeper:
+class LockKeeper:
     """Keeps one machine held through a run: from when it can first be reached, over a connection
     of its own, and taken again where the line was lost and nobody came in between."""
 
     def __init__(
-        self, where: str, connect: Callable[[], Wire | Waiting | None], folder: str = FOLDER
+        self,
+        where: str,
+        connect: Callable[[], Connection | Waiting | None],
+        folder: str = LOCK_FOLDER,
     ) -> None:
         self._where = where
         self._folder = folder
         self._connect = connect
-        self._claim: Claim | None = None
-        self._wire: Wire | None = None
-        self._hold: Hold | None = None
-        self._number: int | None = None
-        self._notes: list[str] = []
-        self._noted = 0
+        self._request: LockRequest | None = None
+        self._connection: Connection | None = None
+        self._lock: HostLock | None = None
+        self._fencing_token: int | None = None
+        self._record_lines: list[str] = []
+        self._synced = 0
 
-    def claim(self, claim: Claim) -> None:
+    def require_lock(self, request: LockRequest) -> None:
         """From now on nothing is done on the machine unless it is held."""
-        self._claim = claim
+        self._request = request
 
-    def note(self, text: str) -> None:
+    def append_record(self, text: str) -> None:
         """For the run's record on the machine, once it can be reached."""
-        self._notes.append(text)
+        self._record_lines.append(text)
 
-    def reach(self) -> None:
+    def ensure_connected(self) -> None:
         """Connect, where there is a machine. Raises Unreachable."""
-        if self._hold is not None and not self._hold.alive:
-            self.drop()
-        if self._wire is None:
-            wire = self._connect()
-            self._wire = None if isinstance(wire, Waiting) else wire
+        if self._lock is not None and not self._lock.alive:
+            self.disconnect()
+        if self._connection is None:
+            connection = self._connect()
+            self._connection = None if isinstance(connection, Waiting) else connection
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Hold it; False where there is no machine yet. Raises Locked, Unreachable."""
-        self.reach()
-        if self._claim is None or self._wire is None:
+        self.ensure_connected()
+        if self._request is None or self._connection is None:
             return False
-        if self._hold is not None:
+        if self._lock is not None:
             return True
         try:
-            line = self._wire.line(*command(self._folder, self._claim.wait))
-            self._hold = take(line, self._where, self._claim, self._number)
+            channel = self._connection.open_channel(
+                *lock_command(self._folder, self._request.wait_seconds)
+            )
+            self._lock = acquire(channel, self._where, self._request, self._fencing_token)
         except (OSError, EOFError) as error:
             raise Unreachable(
                 f"its lock cannot be taken: {error}",
                 where=self._where,
                 next="mend that on the machine, then run the same command again: it looks first",
             ) from error
-        self._number = self._hold.number
+        self._fencing_token = self._lock.fencing_token
         return True
 
-    def ready(self) -> tuple[str, str]:
+    def batch_guard(self) -> tuple[str, str]:
         """The guard of a batch: held, and what is to be done is in the record there. Raises
         Locked, Unreachable; OutcomeUnknown where the machine came up during this run and another
         run was there before it was held: what was seen of it may be old."""
-        if self._claim is None:
+        if self._request is None:
             return ("", "")
-        first = self._number is None
+        first = self._fencing_token is None
         for _ in range(2):  # a hold that was lost is found out by talking, and taken once more
-            self.take()
-            if self._hold is None or self._number is None:
+            self.acquire()
+            if self._lock is None or self._fencing_token is None:
                 raise Unreachable("it went away before its lock was taken", where=self._where)
-            if first and self._number > 1:
+            if first and self._fencing_token > 1:
                 raise OutcomeUnknown("another run was here before it was held", where=self._where)
-            if self._tell():
-                return guard(self._number, self._folder)
+            if self._sync_record():
+                return fence_guard(self._fencing_token, self._folder)
         raise Unreachable("its lock is lost again and again", where=self._where)
 
     def stop(self) -> None:
         """The step that runs is the last."""
-        if self._hold is not None:
-            self._hold.stop()
+        if self._lock is not None:
+            self._lock.stop()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Let go; what is still to be noted is noted first."""
-        if self._hold is not None and self._hold.alive and self._tell():
-            self._hold.end()
-        self.drop()
+        if self._lock is not None and self._lock.alive and self._sync_record():
+            self._lock.release()
+        self.disconnect()
 
-    def drop(self) -> None:
+    def disconnect(self) -> None:
         """Let go without a word: the machine goes down."""
-        if self._wire is not None:
-            self._wire.close()
-        self._hold = self._wire = None
+        if self._connection is not None:
+            self._connection.close()
+        self._lock = self._connection = None
 
-    def _tell(self) -> bool:
+    def _sync_record(self) -> bool:
         """Everything noted is on disk there, and the machine still held."""
-        assert self._hold
-        end = len(self._notes)
-        for text in self._notes[self._noted : end]:
-            self._hold.note(text)
-        if self._hold.sync():
-            self._noted = end
+        assert self._lock
+        end = len(self._record_lines)
+        for text in self._record_lines[self._synced : end]:
+            self._lock.append_record(text)
+        if self._lock.sync_record():
+            self._synced = end
             return True
         return False

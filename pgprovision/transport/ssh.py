@@ -19,89 +19,93 @@ from typing import TYPE_CHECKING
 
 from pgprovision.errors import Refused, Unreachable
 from pgprovision.quote import sh
-from pgprovision.transport.connection import Line
+from pgprovision.transport.connection import Channel
 
 if TYPE_CHECKING:
     import fabric
     import paramiko
 
 CONNECT_SECONDS = 10
-_SILENCE = logging.NullHandler()  # what fails on the way is said by our own errors
+_NULL_HANDLER = logging.NullHandler()  # what fails on the way is said by our own errors
 KEEPALIVE_SECONDS = 5  # an unanswered line is noticed by sshd's ClientAlive and by us
-DEAD_SECONDS = 20  # a peer whose kernel confirms nothing for so long is gone; the lock's lease, too
+TCP_TIMEOUT_SECONDS = (
+    20  # a peer whose kernel confirms nothing for so long is gone; the lock's lease, too
+)
 
 
-class NotAnswering(Unreachable):
+class SshNotReady(Unreachable):
     """Nobody there yet, or not ready to let us in: worth another try while a machine boots."""
 
 
 @dataclass(frozen=True)
-class Way:
+class SshEndpoint:
     """How to reach one machine. `node` is the name its host key is pinned under."""
 
     node: str
     host: str
     user: str = "root"
     port: int = 22
-    identity: Path | None = None
-    jump: str | None = None
+    identity_file: Path | None = None
+    jump_host: str | None = None
     known_hosts: Path | None = None
-    config: Path | None = None
+    ssh_config: Path | None = None
 
 
-class SshWire:
+class SshConnection:
     """A verified connection; each run is one exec of one `sh` (through `sudo -n` if not root)."""
 
-    def __init__(self, way: Way) -> None:
-        self._connection = _connect(way)
-        self._where = _where(way)
+    def __init__(self, endpoint: SshEndpoint) -> None:
+        self._connection = _connect(endpoint)
+        self._where = _where(endpoint)
         self._sudo = self._connection.user != "root"
 
-    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
-        channel = self._begin("exec sudo -n sh -s" if self._sudo else "exec sh -s")
+    def run(
+        self, script: bytes, remaining_seconds: Callable[[], float]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        channel = self._exec("exec sudo -n sh -s" if self._sudo else "exec sh -s")
         sender = threading.Thread(target=_send, args=(channel, script), daemon=True)
         sender.start()
-        heard, said = False, b""
+        got_output, stderr_tail = False, b""
         try:
-            for out, err in _pieces(channel, patience):
-                heard, said = heard or bool(out), (said + err)[-500:]
+            for out, err in _read_output(channel, remaining_seconds):
+                got_output, stderr_tail = got_output or bool(out), (stderr_tail + err)[-500:]
                 yield out, err
-            if self._sudo and not heard and channel.exit_status > 0:
-                raise self._no_root(said)
+            if self._sudo and not got_output and channel.exit_status > 0:
+                raise self._sudo_error(stderr_tail)
         except TimeoutError:
             self.close()  # what is still being sent would block a closing channel
             raise
         finally:
             channel.close()
 
-    def line(self, *command: str) -> "SshLine":
+    def open_channel(self, *command: str) -> "SshChannel":
         """A program of its own, as root, to talk with. Raises ConnectionError."""
         sudo = ["sudo", "-n"] if self._sudo else []
-        return SshLine(self._begin(sh(*sudo, *command), combined=True))
+        return SshChannel(self._exec(sh(*sudo, *command), combined=True))
 
     def close(self) -> None:
         self._connection.close()
 
-    def _begin(self, command: str, *, combined: bool = False) -> "paramiko.Channel":
+    def _exec(self, command: str, *, combined: bool = False) -> "paramiko.Channel":
         """A channel on which a command was begun within CONNECT_SECONDS. Raises ConnectionError."""
         import paramiko
 
-        late = threading.Timer(CONNECT_SECONDS, self.close)  # exec_command knows no limit
+        timer = threading.Timer(CONNECT_SECONDS, self.close)  # exec_command knows no limit
         try:
             channel = self._transport().open_session(timeout=CONNECT_SECONDS)
             channel.set_combine_stderr(combined)
-            late.start()
+            timer.start()
             channel.exec_command(command)
         except (paramiko.SSHException, EOFError) as error:
             raise ConnectionError(str(error) or "the line is dead") from error
         finally:
-            late.cancel()
+            timer.cancel()
         return channel
 
-    def _no_root(self, said: bytes) -> Unreachable:
+    def _sudo_error(self, message: bytes) -> Unreachable:
         user = self._connection.user
         return Unreachable(
-            f"{user} does not become root: {said.decode(errors='replace').strip()}",
+            f"{user} does not become root: {message.decode(errors='replace').strip()}",
             where=self._where,
             done="nothing was written",
             next=f"let sudo ask {user} for no password, as root on that host: "
@@ -115,16 +119,16 @@ class SshWire:
         return transport
 
 
-class SshLine(Line):
+class SshChannel(Channel):
     """A conversation with a program on the far side."""
 
     def __init__(self, channel: "paramiko.Channel") -> None:
         self._channel = channel
 
-    def send(self, text: str) -> None:
+    def send_line(self, text: str) -> None:
         self._channel.sendall(text.encode() + b"\n")
 
-    def _piece(self, seconds: float) -> bytes:
+    def _receive_bytes(self, seconds: float) -> bytes:
         self._channel.settimeout(seconds)
         return self._channel.recv(65536)
 
@@ -141,8 +145,8 @@ def _send(channel: "paramiko.Channel", script: bytes) -> None:
         return  # the reader sees the closed channel
 
 
-def _pieces(
-    channel: "paramiko.Channel", patience: Callable[[], float]
+def _read_output(
+    channel: "paramiko.Channel", remaining_seconds: Callable[[], float]
 ) -> Iterator[tuple[bytes, bytes]]:
     ready = channel.fileno()
     while True:
@@ -153,81 +157,85 @@ def _pieces(
             yield out, err
         elif ended and (channel.eof_received or channel.closed):
             return
-        elif not select.select([ready], [], [], min(1.0, patience()))[0] and patience() <= 0:
+        elif (
+            not select.select([ready], [], [], min(1.0, remaining_seconds()))[0]
+            and remaining_seconds() <= 0
+        ):
             raise TimeoutError("no answer within the step's limit")
         elif ended:
             time.sleep(0.01)
 
 
-def _connect(way: Way) -> "fabric.Connection":
+def _connect(endpoint: SshEndpoint) -> "fabric.Connection":
     import paramiko
 
-    logging.getLogger("paramiko").addHandler(_SILENCE)
-    connection = route(way)
+    logging.getLogger("paramiko").addHandler(_NULL_HANDLER)
+    connection = new_connection(endpoint)
     client = connection.client
-    if way.known_hosts is not None and way.known_hosts.exists():
-        pins = paramiko.HostKeys(str(way.known_hosts)).lookup(way.node)
-        if pins:
+    if endpoint.known_hosts is not None and endpoint.known_hosts.exists():
+        pinned_keys = paramiko.HostKeys(str(endpoint.known_hosts)).lookup(endpoint.node)
+        if pinned_keys:
             client._system_host_keys.clear()  # the pin alone counts
-            name = way.host if way.port == 22 else f"[{way.host}]:{way.port}"
-            for kind, key in pins.items():
+            name = endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
+            for kind, key in pinned_keys.items():
                 client.get_host_keys().add(name, kind, key)
     try:
         connection.open()
     except paramiko.BadHostKeyException as error:
-        pin = _pin(way, error.hostname)
+        pin = _known_hosts_name(endpoint, error.hostname)
         raise Refused(
             f"the host key of {pin} changed: expected {error.expected_key.fingerprint}, "
             f"got {error.key.fingerprint}",
-            where=_where(way),
+            where=_where(endpoint),
             done="nothing: stopped before authentication",
             next=f"find out who answers there; after a known rebuild remove the line of "
-            f"{pin} from {way.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
+            f"{pin} from {endpoint.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
         ) from error
     except paramiko.PasswordRequiredException as error:
         raise Unreachable(
-            f"the key for {way.user} has a passphrase, and nobody is asked for it here",
-            where=_where(way),
+            f"the key for {endpoint.user} has a passphrase, and nobody is asked for it here",
+            where=_where(endpoint),
             done="nothing was written",
-            next=f"ssh-add {way.identity or ''}".strip() + " (an agent keeps it), then the same"
+            next=f"ssh-add {endpoint.identity_file or ''}".strip()
+            + " (an agent keeps it), then the same"
             " command again; or name a key without one in ssh.identity_file",
         ) from error
     except paramiko.AuthenticationException as error:
-        raise NotAnswering(
-            f"login as {way.user} was refused: {error}",
-            where=_where(way),
-            next=f"try it by hand: ssh -p {way.port} {way.user}@{way.host}",
+        raise SshNotReady(
+            f"login as {endpoint.user} was refused: {error}",
+            where=_where(endpoint),
+            next=f"try it by hand: ssh -p {endpoint.port} {endpoint.user}@{endpoint.host}",
         ) from error
     except paramiko.SSHException as error:
         if unknown := re.search(r"Server '(.+)' not found in known_hosts", str(error)):
-            pin = _pin(way, unknown[1])
+            pin = _known_hosts_name(endpoint, unknown[1])
             raise Refused(
                 f"the host key of {pin} is not known, and an unknown key is never accepted",
-                where=_where(way),
+                where=_where(endpoint),
                 done="nothing: stopped before authentication",
                 next=f"compare the fingerprint on the machine's console, then add a line "
-                f"`{pin} ssh-ed25519 AAAA...` to {way.known_hosts}",
+                f"`{pin} ssh-ed25519 AAAA...` to {endpoint.known_hosts}",
             ) from error
-        raise _not_answering(way, f"SSH does not answer: {error}") from error
+        raise _not_ready_error(endpoint, f"SSH does not answer: {error}") from error
     except (OSError, EOFError) as error:
-        raise _not_answering(way, f"cannot be reached: {error}") from error
-    _notice_silence(connection)
+        raise _not_ready_error(endpoint, f"cannot be reached: {error}") from error
+    _enable_keepalive(connection)
     return connection
 
 
-def _not_answering(way: Way, what: str) -> NotAnswering:
-    jump = f" -J {way.jump}" if way.jump else ""
-    return NotAnswering(
-        f"{what} (a connection to port {way.port} was tried for {CONNECT_SECONDS} s)",
-        where=_where(way),
+def _not_ready_error(endpoint: SshEndpoint, what: str) -> SshNotReady:
+    jump = f" -J {endpoint.jump_host}" if endpoint.jump_host else ""
+    return SshNotReady(
+        f"{what} (a connection to port {endpoint.port} was tried for {CONNECT_SECONDS} s)",
+        where=_where(endpoint),
         next="see whether the machine has power and a firewall lets you in, then by hand: "
-        f"ssh{jump} -p {way.port} {way.user}@{way.host} true",
+        f"ssh{jump} -p {endpoint.port} {endpoint.user}@{endpoint.host} true",
     )
 
 
-def _notice_silence(connection: "fabric.Connection | str | None") -> None:
-    """A line that stalls ends within DEAD_SECONDS, on every hop: the beats of the keepalive have
-    to be confirmed by the other kernel."""
+def _enable_keepalive(connection: "fabric.Connection | str | None") -> None:
+    """A line that stalls ends within TCP_TIMEOUT_SECONDS, on every hop: the beats of the keepalive
+    have to be confirmed by the other kernel."""
     hop = connection
     while hop is not None and not isinstance(hop, str):
         transport = hop.client.get_transport()
@@ -236,20 +244,22 @@ def _notice_silence(connection: "fabric.Connection | str | None") -> None:
             option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
             if option is not None and isinstance(transport.sock, socket.socket):
                 with suppress(OSError):
-                    transport.sock.setsockopt(socket.IPPROTO_TCP, option, DEAD_SECONDS * 1000)
+                    transport.sock.setsockopt(
+                        socket.IPPROTO_TCP, option, TCP_TIMEOUT_SECONDS * 1000
+                    )
         hop = hop.gateway
 
 
-def _where(way: Way) -> str:
-    return f"{way.node} ({way.host}:{way.port})"
+def _where(endpoint: SshEndpoint) -> str:
+    return f"{endpoint.node} ({endpoint.host}:{endpoint.port})"
 
 
-def _pin(way: Way, host: str) -> str:
+def _known_hosts_name(endpoint: SshEndpoint, host: str) -> str:
     """The name a host's key stands under: the node's own, or a jump host's address."""
-    return way.node if host in (way.host, f"[{way.host}]:{way.port}") else host
+    return endpoint.node if host in (endpoint.host, f"[{endpoint.host}]:{endpoint.port}") else host
 
 
-def _accept_nothing_new(connection: "fabric.Connection | str | None") -> None:
+def _reject_unknown_host_keys(connection: "fabric.Connection | str | None") -> None:
     """On every hop, also those that ssh_config names: Fabric's own policy is to accept."""
     import paramiko
 
@@ -259,29 +269,34 @@ def _accept_nothing_new(connection: "fabric.Connection | str | None") -> None:
         hop = hop.gateway
 
 
-def route(way: Way) -> "fabric.Connection":
+def new_connection(endpoint: SshEndpoint) -> "fabric.Connection":
     """The connection, not yet open, with everything ssh_config says about it."""
     import fabric
 
-    config = fabric.Config(runtime_ssh_path=str(way.config) if way.config else None)
+    config = fabric.Config(
+        runtime_ssh_path=str(endpoint.ssh_config) if endpoint.ssh_config else None
+    )
     keys: dict[str, object] = {"banner_timeout": 15, "auth_timeout": 15}
-    if way.identity is not None:
-        keys["key_filename"] = str(way.identity.expanduser())
+    if endpoint.identity_file is not None:
+        keys["key_filename"] = str(endpoint.identity_file.expanduser())
     gateway = None
-    if way.jump:
+    if endpoint.jump_host:
         gateway = fabric.Connection(
-            way.jump, config=config, connect_timeout=CONNECT_SECONDS, connect_kwargs=dict(keys)
+            endpoint.jump_host,
+            config=config,
+            connect_timeout=CONNECT_SECONDS,
+            connect_kwargs=dict(keys),
         )
-        if way.known_hosts is not None and way.known_hosts.exists():
-            gateway.client.load_system_host_keys(str(way.known_hosts))
+        if endpoint.known_hosts is not None and endpoint.known_hosts.exists():
+            gateway.client.load_system_host_keys(str(endpoint.known_hosts))
     connection = fabric.Connection(
-        way.host,
-        user=way.user,
-        port=way.port,
+        endpoint.host,
+        user=endpoint.user,
+        port=endpoint.port,
         gateway=gateway,
         config=config,
         connect_timeout=CONNECT_SECONDS,
         connect_kwargs=keys,
     )
-    _accept_nothing_new(connection)
+    _reject_unknown_host_keys(connection)
     return connection

@@ -7,9 +7,9 @@ import pytest
 
 from pgprovision.resources.postgres.configuration.settings import NodeSettings
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -18,7 +18,7 @@ VERIFIED = "sslmode=verify-full sslrootcert=/etc/pgprovision/tls/ca.crt channel_
 RULES = "select count(*) from pg_hba_file_rules where"
 
 
-def psql(person: Person, conninfo: str, password: str) -> str:
+def psql(person: CliUser, conninfo: str, password: str) -> str:
     """What psql on the replica's machine answers, with the password in no argument."""
     query = "select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()"
     command = f'read -r PGPASSWORD; export PGPASSWORD; psql -XAtwc "{query}" "{conninfo}"'
@@ -26,7 +26,7 @@ def psql(person: Person, conninfo: str, password: str) -> str:
 
 
 @pytest.mark.covers("S25")
-def test_rails_when_it_verifies_the_server_gets_in(cluster: Person) -> None:
+def test_rails_when_it_verifies_the_server_gets_in(cluster: CliUser) -> None:
     password = cluster.secrets()["rails.password"]
     assert psql(cluster, f"{RAILS} {VERIFIED}", password) == "rails|t"
 
@@ -45,18 +45,18 @@ def test_rails_when_it_verifies_the_server_gets_in(cluster: Person) -> None:
         pytest.param(f"{RAILS} {VERIFIED} dbname=postgres", id="database of another"),
     ],
 )
-def test_login_when_nobody_declared_it_is_rejected(cluster: Person, conninfo: str) -> None:
+def test_login_when_nobody_declared_it_is_rejected(cluster: CliUser, conninfo: str) -> None:
     said = psql(cluster, conninfo, cluster.secrets()["rails.password"])
     assert "pg_hba.conf rejects connection" in said
 
 
-def test_rails_when_the_password_is_wrong_is_refused(cluster: Person) -> None:
+def test_rails_when_the_password_is_wrong_is_refused(cluster: CliUser) -> None:
     said = psql(cluster, f"{RAILS} {VERIFIED}", "wrong")
     assert "password authentication failed" in said
 
 
 @pytest.mark.covers("S23")
-def test_port_when_tried_from_outside_does_not_answer(cluster: Person) -> None:
+def test_port_when_tried_from_outside_does_not_answer(cluster: CliUser) -> None:
     server = cluster.cloud().servers.get_by_name(PRIMARY)
     assert server
     assert server.public_net
@@ -152,7 +152,7 @@ def test_port_when_tried_from_outside_does_not_answer(cluster: Person) -> None:
     ],
 )
 def test_server_when_asked_about_its_doors_has_none_open(
-    cluster: Person, node: str, query: str, answer: str
+    cluster: CliUser, node: str, query: str, answer: str
 ) -> None:
     assert cluster.sql(node, query) == answer
 
@@ -160,14 +160,14 @@ def test_server_when_asked_about_its_doors_has_none_open(
 @pytest.mark.covers("S29", "S32")
 @pytest.mark.parametrize("node", [PRIMARY, REPLICA])
 def test_server_when_asked_in_every_database_is_as_the_model_says(
-    cluster: Person, node: str
+    cluster: CliUser, node: str
 ) -> None:
     logging = ("log_connections", "log_disconnections", "log_line_prefix", "log_statement")
     names = ", ".join(f"'{name}'" for name in logging)
     query = f"select name || '=' || setting from pg_settings where name in ({names}) order by name"
     model = {
         setting.name: "on" if setting.value is True else str(setting.value)
-        for section in NodeSettings(snapshot=Snapshot(Instance()), node=node).sections({})
+        for section in NodeSettings(snapshot=SnapshotQuery(Instance()), node=node).sections({})
         for setting in section.settings
     }
     untrusted = "select lanname from pg_language where not lanpltrusted"
@@ -179,7 +179,7 @@ def test_server_when_asked_in_every_database_is_as_the_model_says(
 @pytest.mark.covers("S34")
 @pytest.mark.parametrize(("node", "address"), [(PRIMARY, "10.0.1.2"), (REPLICA, "10.0.1.3")])
 def test_server_when_it_listens_does_so_on_loopback_and_privately(
-    cluster: Person, node: str, address: str
+    cluster: CliUser, node: str, address: str
 ) -> None:
     listening = cluster.shell(node, "ss -Hltn 'sport = :5432' | awk '{ print $4 }'")
     assert set(listening.split()) - {"[::1]:5432"} == {"127.0.0.1:5432", f"{address}:5432"}
@@ -194,7 +194,7 @@ def test_server_when_it_listens_does_so_on_loopback_and_privately(
     ],
 )
 def test_secret_when_everything_is_done_lies_only_where_it_is_used(
-    cluster: Person, node: str, published: set[str]
+    cluster: CliUser, node: str, published: set[str]
 ) -> None:
     search = "grep -rlaFf - / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"
     found = cluster.shell(node, search, "\n".join(_secrets(cluster)) + "\n", fails=True)
@@ -202,13 +202,13 @@ def test_secret_when_everything_is_done_lies_only_where_it_is_used(
 
 
 @pytest.mark.covers("S3")
-def test_secret_when_everything_is_done_is_not_in_the_journal(cluster: Person) -> None:
+def test_secret_when_everything_is_done_is_not_in_the_journal(cluster: CliUser) -> None:
     search = "journalctl -a -o cat | grep -caFf - || true"
     assert cluster.shell(PRIMARY, search, "\n".join(_secrets(cluster)) + "\n") == "0"
 
 
 @pytest.mark.covers("S7")
-def test_secret_when_everything_is_done_is_in_no_record(cluster: Person) -> None:
+def test_secret_when_everything_is_done_is_in_no_record(cluster: CliUser) -> None:
     runs = Path(cluster.home, ".local/state")
     texts = [run.read_text() for kind in ("*.jsonl", "*.txt") for run in runs.rglob(kind)]
     texts += [cluster.shell(n, "cat /var/lib/pgprovision/runs/*.jsonl") for n in (PRIMARY, REPLICA)]
@@ -216,6 +216,6 @@ def test_secret_when_everything_is_done_is_in_no_record(cluster: Person) -> None
     assert [s for s in _secrets(cluster) for text in texts if s in text] == []
 
 
-def _secrets(person: Person) -> list[str]:
+def _secrets(person: CliUser) -> list[str]:
     env = person.lab.env()
     return [*person.secrets().values(), env["PGPROVISION_LAB_S3_SECRET"], env["HCLOUD_TOKEN"]]

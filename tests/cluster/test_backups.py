@@ -10,8 +10,8 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person, Run
-from tests.sweep.walk import Walk, killed
+from tests.support.cli_user import CliUser, CommandResult
+from tests.sweep.walk import Walk, kill_each_point
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
@@ -21,14 +21,14 @@ NOTE = "/etc/pgprovision/archiving-was-off"
 POINT = "2:before" if os.environ.get("PGP_SWEEP") else "1:after"  # the other half: `make sweep`
 
 
-def backups(person: Person, repository: int = 1) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = person.done("backup", "list")["repositories"][repository - 1][
+def backups(person: CliUser, repository: int = 1) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = person.run_json("backup", "list")["repositories"][repository - 1][
         "backups"
     ]
     return found
 
 
-def restored(person: Person, repository: int) -> str:
+def restored(person: CliUser, repository: int) -> str:
     """The canary's rows in a real restore from one repository, to the end of WAL."""
     conf = "/etc/postgresql/15/main/postgresql.conf"
     options = f"-c config_file={conf} -c data_directory={SPARE} -c port=5999 -c archive_mode=off"
@@ -53,7 +53,7 @@ class Rotated:
     """A rotation that died again and again, and what both repositories restore."""
 
     walk: Walk
-    end: Run
+    end: CommandResult
     inventory: str
     from_first: str
     from_second: str
@@ -62,10 +62,10 @@ class Rotated:
 
 
 @pytest.fixture(scope="module")
-def rotated(cluster: Person) -> Iterator[Rotated]:
+def rotated(cluster: CliUser) -> Iterator[Rotated]:
     cluster.sql(PRIMARY, "create table canary (n int); insert into canary values (1)")
     walk = Walk("rotate-cipher", POINT)
-    end = killed(cluster, walk, "backup", "rotate-cipher", "--yes", point=POINT)
+    end = kill_each_point(cluster, walk, "backup", "rotate-cipher", "--yes", point=POINT)
     cluster.sql(PRIMARY, "insert into canary values (2); select pg_switch_wal()")
     file = cluster.inventory / "repositories.yml"
     try:
@@ -83,45 +83,45 @@ def rotated(cluster: Person) -> Iterator[Rotated]:
     finally:
         file.unlink(missing_ok=True)
         cluster.sql(PRIMARY, "drop table canary")
-        cluster.done("up", "--yes")
+        cluster.run_json("up", "--yes")
         whole(cluster)
 
 
-def whole(person: Person) -> None:
+def whole(person: CliUser) -> None:
     """A repository without a hole again: what was archived elsewhere, or not at all, is missing."""
-    person.done("backup", "now", "--type", "full", "--yes")
+    person.run_json("backup", "now", "--type", "full", "--yes")
     newest = "--repo1-retention-full-type=count --repo1-retention-full=1"
     person.shell(PRIMARY, f"{AS_POSTGRES} pgbackrest --stanza=main {newest} expire")
 
 
-def waits(person: Person) -> int:
+def waits(person: CliUser) -> int:
     """Segments that are not archived yet."""
     ready = "ls /var/lib/postgresql/15/main/pg_wal/archive_status/*.ready 2>/dev/null | wc -l"
     return int(person.shell(PRIMARY, ready))
 
 
 @pytest.mark.covers("row:D5")
-def test_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: Person) -> None:
+def test_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: CliUser) -> None:
     before = [backup["label"] for backup in backups(cluster)]
-    run = cluster.done("backup", "now", "--type", "incr", "--yes")
+    run = cluster.run_json("backup", "now", "--type", "incr", "--yes")
     (new,) = (backup for backup in backups(cluster) if backup["label"] not in before)
     assert new["type"] == "incr"
     assert new["prior"] in before
     assert [change["kind"] for change in run["changes"]] == ["backup"]
-    newest = cluster.done("status")["backups"][-1]
+    newest = cluster.run_json("status")["backups"][-1]
     assert (newest["label"], newest["repository"]) == (new["label"], 1)
 
 
 @pytest.mark.covers("row:D5", "F5")
-def test_backup_now_when_the_command_died_attaches_to_what_runs(cluster: Person) -> None:
+def test_backup_now_when_the_command_died_attaches_to_what_runs(cluster: CliUser) -> None:
     before = len(backups(cluster))
     assert cluster.run("backup", "now", "--type", "full", "--yes", kill="1:after").code == -9
-    cluster.done("backup", "now", "--type", "full", "--yes")
+    cluster.run_json("backup", "now", "--type", "full", "--yes")
     assert len(backups(cluster)) <= before + 2  # two where the first had ended meanwhile
     assert backups(cluster)[-1]["type"] == "full"
 
 
-def test_backup_now_of_a_repository_that_is_not_there_is_bad_input(cluster: Person) -> None:
+def test_backup_now_of_a_repository_that_is_not_there_is_bad_input(cluster: CliUser) -> None:
     run = cluster.run("backup", "now", "--repo", "2", "--yes")
     assert run.code == 2
     assert "there is no repository 2" in run.err
@@ -129,7 +129,7 @@ def test_backup_now_of_a_repository_that_is_not_there_is_bad_input(cluster: Pers
 
 @pytest.mark.covers("F114")
 def test_backup_verify_when_a_byte_is_flipped_ends_with_1_and_names_it(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     bucket = cluster.lab.home / "s3/data" / cluster.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
     (newest,) = sorted((bucket / "hcb-lab/archive/main").glob("*/*/0*-*"))[-1:]
@@ -164,7 +164,7 @@ def test_rotation_when_it_ended_both_repositories_restore_every_row(rotated: Rot
 
 @pytest.mark.covers("S3", "S6", "F111")
 def test_rotation_leaves_its_passphrase_in_the_configuration_alone(
-    cluster: Person, rotated: Rotated
+    cluster: CliUser, rotated: Rotated
 ) -> None:
     (file,) = (cluster.inventory / "secrets").glob("pgbackrest-r*.passphrase")
     new = file.read_text().strip()
@@ -177,26 +177,26 @@ def test_rotation_leaves_its_passphrase_in_the_configuration_alone(
 
 @pytest.mark.covers("row:D3")
 def test_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup_follows(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     before = [backup["label"] for backup in backups(cluster)]
     timer = "systemctl is-enabled pgbackrest-backup-full.timer || :"
     text = Path(cluster.inventory / "cluster.yml").read_text()
     try:
         cluster.rewrite("cluster.yml", {r"\n  archiving: true": "\n  archiving: false"})
-        cluster.done("up", "--yes")
+        cluster.run_json("up", "--yes")
         assert cluster.shell(PRIMARY, f"test -e {NOTE}; {timer}") == "disabled"
         for _ in range(2):
             cluster.sql(PRIMARY, "create table t (n int); drop table t; select pg_switch_wal()")
-        assert cluster.done("up")["left"] == []
+        assert cluster.run_json("up")["left"] == []
         refused = cluster.run("backup", "now", "--yes")
         assert (refused.code, "archiving is declared off" in refused.err) == (3, True)
     finally:
         Path(cluster.inventory / "cluster.yml").write_text(text)
-        done = cluster.done("up", "--yes")
+        done = cluster.run_json("up", "--yes")
     kinds = [change["kind"] for change in done["changes"]]
     assert {"stanza", "first backup"} <= set(kinds)
     (new,) = (backup for backup in backups(cluster) if backup["label"] not in before)
     assert new["type"] == "full"
     assert cluster.shell(PRIMARY, f"ls {NOTE} 2>/dev/null; {timer}") == "enabled"
-    assert cluster.done("up")["left"] == []
+    assert cluster.run_json("up")["left"] == []

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person, Run
+from tests.support.cli_user import CliUser, CommandResult
 
 pytestmark = pytest.mark.lab
 
@@ -11,14 +11,14 @@ NOBODY = "http://127.0.0.1:1/v1"
 
 
 @pytest.fixture
-def silent(cluster: Person) -> Person:
+def silent(cluster: CliUser) -> CliUser:
     """The API is down from now on; an `up` was here before."""
     cluster.shell(PRIMARY, "echo '# by hand' >>/etc/postgresql/15/main/postgresql.conf")
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
     return cluster
 
 
-def without_api(person: Person, *words: str) -> Run:
+def without_api(person: CliUser, *words: str) -> CommandResult:
     path = person.inventory / "cluster.yml"
     before = path.read_text()
     person.rewrite("cluster.yml", {r"!env \{name: HCLOUD_ENDPOINT.*": NOBODY})
@@ -30,7 +30,7 @@ def without_api(person: Person, *words: str) -> Run:
 
 @pytest.mark.covers("F51")
 def test_drift_when_the_api_is_silent_looks_at_the_hosts_and_says_what_it_skipped(
-    silent: Person,
+    silent: CliUser,
 ) -> None:
     silent.sql(PRIMARY, "alter role rails connection limit 7")
     found = without_api(silent, "drift", "--json")
@@ -41,11 +41,11 @@ def test_drift_when_the_api_is_silent_looks_at_the_hosts_and_says_what_it_skippe
     refused = without_api(silent, "up", "--yes")
     assert refused.code == 6
     assert "drift and status work meanwhile" in refused.err
-    assert silent.done("up", "--yes")["left"] == []
+    assert silent.run_json("up", "--yes")["left"] == []
 
 
 @pytest.mark.covers("F51")
-def test_status_and_rotate_when_the_api_is_silent_work(silent: Person) -> None:
+def test_status_and_rotate_when_the_api_is_silent_work(silent: CliUser) -> None:
     status = without_api(silent, "status", "--json")
     assert status.code == 0, status.err
     assert [node["role"] for node in status.document["nodes"]] == ["primary", "replica"]

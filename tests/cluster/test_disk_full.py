@@ -8,7 +8,7 @@ import pytest
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY
 from tests.cluster.test_lock import BY_HAND
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -22,7 +22,7 @@ INODES = "i=0; while true 2>&- >{0}/fill.$i; do i=$((i+1)); done; ! true 2>&- >{
 
 
 @contextmanager
-def full(person: Person, folder: str, fill: str = BYTES, spare: int = 1024) -> Iterator[None]:
+def full(person: CliUser, folder: str, fill: str = BYTES, spare: int = 1024) -> Iterator[None]:
     """The folder on a small disk of its own, with nothing left. `spare`: kB that it has once there
     is room again."""
     room = f"size=$(( $(du -sk {KEEP} | cut -f1) * 5 / 4 + {spare} ))k"
@@ -37,14 +37,14 @@ def full(person: Person, folder: str, fill: str = BYTES, spare: int = 1024) -> I
         person.shell(PRIMARY, f"umount -l {folder}")
 
 
-def make_room(person: Person, folder: str) -> None:
+def make_room(person: CliUser, folder: str) -> None:
     person.shell(PRIMARY, f"rm -f {folder}/fill {folder}/fill.*")
 
 
 @pytest.mark.covers("F124")
 @pytest.mark.parametrize("fill", [BYTES, INODES], ids=["bytes", "inodes"])
 def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
-    cluster: Person, fill: str
+    cluster: CliUser, fill: str
 ) -> None:
     cluster.shell(PRIMARY, BY_HAND)
     before = cluster.shell(PRIMARY, f"sha256sum {CONF}")
@@ -52,14 +52,14 @@ def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
         run = cluster.run("up", "--yes")
         after = cluster.shell(PRIMARY, f"sha256sum {CONF}")
         make_room(cluster, "/etc")
-        again = cluster.done("up", "--yes")
+        again = cluster.run_json("up", "--yes")
     assert run.code == 5
     assert "No space left on device" in run.err
     assert "full: /etc: " in run.err
     assert "next: make room there (never by hand in pg_wal)" in run.err
     assert after == before
     assert again["left"] == []
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
 
 
 @pytest.mark.covers("F124")
@@ -69,30 +69,30 @@ def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
     ids=["archives", "lists, by inodes", "dpkg's own"],
 )
 def test_package_when_apt_has_no_room_then_the_mount_is_named_and_the_rerun_installs_it(
-    cluster: Person, folder: str, fill: str
+    cluster: CliUser, folder: str, fill: str
 ) -> None:
     cluster.shell(PRIMARY, "apt-get -qy remove tmux >&2; apt-get clean; rm -rf /var/lib/apt/lists")
     with full(cluster, folder, fill, spare=200_000):
         run = cluster.run("up", "--yes")
         make_room(cluster, folder)
-        again = cluster.done("up", "--yes")
+        again = cluster.run_json("up", "--yes")
         cluster.shell(PRIMARY, f"rm -rf {KEEP}; cp -a {folder} {KEEP}")
     cluster.shell(PRIMARY, f"cp -a {KEEP}/. {folder}; rm -rf {KEEP}")
     assert run.code == 5, run.err
     assert f"full: {folder}: " in run.err
     assert again["left"] == []
     assert cluster.shell(PRIMARY, "dpkg-query -W -f '${db:Status-Status}' tmux") == "installed"
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
 
 
 @pytest.mark.covers("F124")
-def test_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: Person) -> None:
+def test_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
     with full(cluster, "/var/lib/pgprovision"):
         run = cluster.run("up", "--yes")
         written = cluster.shell(PRIMARY, "find /etc -newer /run/before")
         make_room(cluster, "/var/lib/pgprovision")
-        again = cluster.done("up", "--yes")
+        again = cluster.run_json("up", "--yes")
     assert run.code == 5
     assert "cannot write /var/lib/pgprovision/hold: of the disk at /var/lib/pgprovision" in run.err
     assert written == ""
@@ -100,11 +100,11 @@ def test_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: Person) ->
 
 
 @pytest.mark.covers("F124", "F27")
-def test_others_when_full_then_up_works_and_status_says_so(cluster: Person) -> None:
+def test_others_when_full_then_up_works_and_status_says_so(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, BY_HAND)
     with full(cluster, "/var/log"), full(cluster, "/tmp"), full(cluster, "/boot"):
         cluster.shell(PRIMARY, BYTES.format("/run"))
-        found = cluster.done("status")
+        found = cluster.run_json("status")
         run = cluster.run("up", "--yes")
         cluster.shell(PRIMARY, "rm /run/fill*")
     assert run.code == 0, run.err
@@ -116,7 +116,7 @@ def test_others_when_full_then_up_works_and_status_says_so(cluster: Person) -> N
 
 @pytest.mark.covers("F124")
 def test_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once_there_is_room(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     wal = f"cd {DATA}/15/main/pg_wal; sha256sum 0*"
     cluster.shell(PRIMARY, f"systemctl stop {SERVICE}")
@@ -125,20 +125,20 @@ def test_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once_ther
         run = cluster.run("up", "--yes", "--allow", "restart")
         after = cluster.shell(PRIMARY, wal)
         make_room(cluster, DATA)
-        again = cluster.done("up", "--yes", "--allow", "restart")
+        again = cluster.run_json("up", "--yes", "--allow", "restart")
         cluster.shell(PRIMARY, f"systemctl stop {SERVICE}; rm -rf {KEEP}; cp -a {DATA} {KEEP}")
     cluster.shell(PRIMARY, f"rm -rf {DATA}; mv {KEEP} {DATA}; systemctl start {SERVICE}")
     assert run.code == 5, run.err
     assert f"full: {DATA}: " in run.err
     assert after == before
     assert again["left"] == []
-    assert cluster.done("up")["left"] == []
+    assert cluster.run_json("up")["left"] == []
 
 
 @pytest.mark.covers("F124", "F108")
 @pytest.mark.backups
 def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     """WAL on a small disk of its own, and a store that cannot be reached: PostgreSQL stops."""
     wal = f"{DATA}/15/main/pg_wal"
@@ -158,7 +158,7 @@ def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
         run = cluster.run("up", "--yes", "--allow", "restart")
         after = cluster.shell(PRIMARY, f"ls {wal} | grep -c ^0")
         cluster.shell(PRIMARY, f"mount -o remount,size=2g {wal}; cat /root/hosts >/etc/hosts")
-        again = cluster.done("up", "--yes", "--allow", "restart")
+        again = cluster.run_json("up", "--yes", "--allow", "restart")
         kept = int(cluster.sql(PRIMARY, "select count(*) from filler"))
         waiting = f"ls {wal}/archive_status/*.ready 2>/dev/null | wc -l"
         archived = wait_until(lambda: cluster.shell(PRIMARY, waiting) == "0", seconds=90)
@@ -176,4 +176,4 @@ def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
     assert again["left"] == []
     assert kept == rows
     assert archived
-    assert cluster.done("up")["left"] == []
+    assert cluster.run_json("up")["left"] == []

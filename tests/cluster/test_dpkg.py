@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -26,7 +26,7 @@ exit 1
 
 
 @pytest.fixture
-def data(cluster: Person) -> Iterator[None]:
+def data(cluster: CliUser) -> Iterator[None]:
     """Rows and files that have to be the same afterwards."""
     cluster.sql(PRIMARY, "create table f55 as select generate_series(1, 1000) i; checkpoint")
     before = cluster.shell(PRIMARY, KEPT)
@@ -35,12 +35,12 @@ def data(cluster: Person) -> Iterator[None]:
     assert cluster.sql(PRIMARY, "select count(*) from f55; drop table f55") == "1000"
 
 
-def broken(person: Person) -> str:
+def broken(person: CliUser) -> str:
     """What dpkg itself says is not whole."""
     return person.shell(PRIMARY, "dpkg --audit")
 
 
-def kill(person: Person, package: str, status: str) -> None:
+def kill(person: CliUser, package: str, status: str) -> None:
     """Sets the killer on dpkg."""
     text = KILLER.format(package=package, status=status)
     person.shell(PRIMARY, "cat >/run/killer; systemd-run -q --unit=killer sh /run/killer", text)
@@ -49,7 +49,7 @@ def kill(person: Person, package: str, status: str) -> None:
 @pytest.mark.covers("F55")
 @pytest.mark.parametrize("status", ["H", "F"], ids=["while it unpacks", "while it configures"])
 def test_dpkg_when_killed_over_postgresql_itself_is_repaired_and_data_stay(
-    cluster: Person, data: None, status: str
+    cluster: CliUser, data: None, status: str
 ) -> None:
     kill(cluster, "postgresql-15", status)
     apt = "apt-get -qq -y --allow-change-held-packages --reinstall install postgresql-15"
@@ -64,7 +64,7 @@ def test_dpkg_when_killed_over_postgresql_itself_is_repaired_and_data_stay(
 
 @pytest.mark.covers("F55")
 def test_dpkg_when_killed_under_up_fails_with_the_step_and_the_rerun_repairs_it(
-    cluster: Person, data: None
+    cluster: CliUser, data: None
 ) -> None:
     more = "extra_packages: [postgresql-plperl-15, "
     cluster.rewrite("cluster.yml", {r"extra_packages: \[": more})
@@ -73,6 +73,6 @@ def test_dpkg_when_killed_under_up_fails_with_the_step_and_the_rerun_repairs_it(
     assert run.code == 5, run.err
     assert "install postgresql-plperl-15" in run.err
     assert broken(cluster) != ""
-    cluster.done("up", "--yes")
+    cluster.run_json("up", "--yes")
     assert (broken(cluster), cluster.drift()) == ("", {})
     cluster.rewrite("cluster.yml", {"postgresql-plperl-15, ": ""})

@@ -13,8 +13,17 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person, Run, finished
-from tests.support.drill_host import DATA, SPARE, cluster_name, drill_name, emptied, gone, made, pin
+from tests.support.cli_user import CliUser, CommandResult, wait_for
+from tests.support.drill_host import (
+    DATA_DIRECTORY,
+    DRILL_HOST,
+    cluster_name,
+    create_drill_host,
+    delete_drill_host,
+    drill_name,
+    is_clean,
+    pin_host_key,
+)
 
 pytestmark = pytest.mark.lab
 long = pytest.mark.backups  # the others are in `make test`, too
@@ -37,7 +46,7 @@ select pg_switch_wal();
 
 
 @pytest.fixture(scope="module")
-def drilling(cluster: Person) -> Iterator[Person]:
+def drilling(cluster: CliUser) -> Iterator[CliUser]:
     """With rows that are archived, and probes that look for them."""
     file = cluster.inventory / "cluster.yml"
     before = file.read_text()
@@ -49,52 +58,52 @@ def drilling(cluster: Person) -> Iterator[Person]:
 
 
 @pytest.fixture(scope="module")
-def spare(drilling: Person) -> Iterator[str]:
+def spare(drilling: CliUser) -> Iterator[str]:
     """The address of a machine that holds nothing."""
-    yield made(drilling)
-    gone(drilling)
+    yield create_drill_host(drilling)
+    delete_drill_host(drilling)
 
 
-def practise(person: Person, address: str) -> Run:
-    pin(person)
+def practise(person: CliUser, address: str) -> CommandResult:
+    pin_host_key(person)
     return drill(person, "--on", address)
 
 
-def drill(person: Person, *words: str) -> Run:
+def drill(person: CliUser, *words: str) -> CommandResult:
     """One drill to its end; on a busy machine it may take minutes."""
-    with person.begin("drill", *words, "--yes", "--json") as running:
-        return finished(running, 900)
+    with person.start("drill", *words, "--yes", "--json") as running:
+        return wait_for(running, 900)
 
 
-def failed(person: Person, address: str) -> dict[str, Any]:
+def failed(person: CliUser, address: str) -> dict[str, Any]:
     """A drill that must fail, loudly and with a record, and leave nothing on the host."""
     run = practise(person, address)
     assert run.code in (1, 5), run.err
     found = run.document
     assert found["result"] == "failed"
     assert "Traceback" not in run.err
-    listed = person.done("drill", "list")["drills"][-1]
+    listed = person.run_json("drill", "list")["drills"][-1]
     assert (listed["result"], str(found["record"]).endswith(f"{listed['id']}.jsonl")) == (
         "failed",
         True,
     )
-    assert emptied(person)
+    assert is_clean(person)
     return found
 
 
-def bucket(person: Person) -> Path:
+def bucket(person: CliUser) -> Path:
     name = person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
     return person.lab.home / "s3/data" / name / cluster_name(person)
 
 
-def stored(person: Person) -> dict[str, bytes]:
+def stored(person: CliUser) -> dict[str, bytes]:
     """Every object, by path."""
     here = bucket(person)
     files = (path for path in here.rglob("*") if path.is_file())
     return {str(path.relative_to(here)): path.read_bytes() for path in files}
 
 
-def servers(person: Person) -> set[str]:
+def servers(person: CliUser) -> set[str]:
     return {str(server.name) for server in person.cloud().servers.get_all()}
 
 
@@ -102,13 +111,13 @@ def servers(person: Person) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def proven(drilling: Person) -> Run:
+def proven(drilling: CliUser) -> CommandResult:
     """One drill on a server made for it."""
     return drill(drilling)
 
 
 @pytest.mark.covers("row:D7")
-def test_drill_when_practised_proves_the_restore_phase_by_phase(proven: Run) -> None:
+def test_drill_when_practised_proves_the_restore_phase_by_phase(proven: CommandResult) -> None:
     assert proven.code == 0, proven.err
     found = proven.document
     assert (found["result"], found["failures"], found["left"]) == ("proven", [], [])
@@ -120,7 +129,9 @@ def test_drill_when_practised_proves_the_restore_phase_by_phase(proven: Run) -> 
 
 
 @pytest.mark.covers("F120")
-def test_drill_when_over_leaves_no_server_and_no_key(drilling: Person, proven: Run) -> None:
+def test_drill_when_over_leaves_no_server_and_no_key(
+    drilling: CliUser, proven: CommandResult
+) -> None:
     name = drill_name(drilling)
     assert name not in servers(drilling)
     assert drilling.cloud().volumes.get_all() == []
@@ -129,8 +140,8 @@ def test_drill_when_over_leaves_no_server_and_no_key(drilling: Person, proven: R
 
 
 @pytest.mark.covers("row:D7")
-def test_status_when_a_drill_proved_it_says_so(drilling: Person, proven: Run) -> None:
-    found = drilling.done("status")
+def test_status_when_a_drill_proved_it_says_so(drilling: CliUser, proven: CommandResult) -> None:
+    found = drilling.run_json("status")
     assert found["last_drill"]["result"] == "proven"
     assert found["last_drill"]["seconds"] == proven.document["seconds"]
     said = drilling.run("status").out
@@ -143,7 +154,7 @@ def test_status_when_a_drill_proved_it_says_so(drilling: Person, proven: Run) ->
 
 
 @contextmanager
-def archiver_broken(person: Person) -> Iterator[None]:
+def archiver_broken(person: CliUser) -> Iterator[None]:
     """What is committed meanwhile stays on the primary."""
     person.sql(PRIMARY, "alter system set archive_command = '/bin/false'")
     person.sql(PRIMARY, "select pg_reload_conf()")
@@ -157,7 +168,7 @@ def archiver_broken(person: Person) -> Iterator[None]:
 @pytest.mark.covers("F116")
 @long
 def test_drill_when_beside_production_writes_nothing_and_measures_the_loss(
-    drilling: Person, spare: str
+    drilling: CliUser, spare: str
 ) -> None:
     later = "insert into kept select 101, 'a row', max(at) + interval '42 s' from kept"
     with archiver_broken(drilling):
@@ -173,14 +184,16 @@ def test_drill_when_beside_production_writes_nothing_and_measures_the_loss(
     assert checks["alone"] == "archives nothing, holds no slots, follows nobody"
     assert checks["repository untouched"].endswith("identical before and after; read-only key")
     assert checks["probe of hcb_production: select count(*) from kept"] == "100, at least 100"
-    assert emptied(drilling)
+    assert is_clean(drilling)
     (aside,) = found["left"]
-    assert aside.startswith(f"{drill_name(drilling)}: set aside; to remove it: rm -r {DATA}.aside-")
+    assert aside.startswith(
+        f"{drill_name(drilling)}: set aside; to remove it: rm -r {DATA_DIRECTORY}.aside-"
+    )
 
 
 @long
 def test_drill_when_a_probe_finds_too_little_fails_and_names_it(
-    drilling: Person, spare: str
+    drilling: CliUser, spare: str
 ) -> None:
     drilling.rewrite("cluster.yml", {"at_least: 100}": "at_least: 100000}"})
     try:
@@ -193,7 +206,7 @@ def test_drill_when_a_probe_finds_too_little_fails_and_names_it(
 
 
 @contextmanager
-def damaged(person: Person, pattern: str, keep: int = 0) -> Iterator[Path]:
+def damaged(person: CliUser, pattern: str, keep: int = 0) -> Iterator[Path]:
     """The newest object of this pattern, with its last bytes flipped; gone where nothing of it is
     kept."""
     found = sorted(bucket(person).glob(pattern), key=lambda path: path.stat().st_size)
@@ -217,7 +230,7 @@ def damaged(person: Person, pattern: str, keep: int = 0) -> Iterator[Path]:
 @pytest.mark.covers("F114")
 @long
 def test_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
-    drilling: Person, spare: str
+    drilling: CliUser, spare: str
 ) -> None:
     with damaged(drilling, "backup/main/*F/bundle/*", keep=1):
         found = failed(drilling, spare)
@@ -229,7 +242,7 @@ def test_drill_when_a_file_of_the_backup_is_corrupt_fails_and_says_so(
 @pytest.mark.covers("F114")
 @long
 def test_drill_when_a_wal_segment_is_missing_fails_and_names_it(
-    drilling: Person, spare: str
+    drilling: CliUser, spare: str
 ) -> None:
     for _ in range(3):
         drilling.sql(PRIMARY, "create table w(); drop table w; select pg_switch_wal()")
@@ -241,13 +254,15 @@ def test_drill_when_a_wal_segment_is_missing_fails_and_names_it(
     assert "missing or damaged" in failure
 
 
-def segments(person: Person) -> list[Path]:
+def segments(person: CliUser) -> list[Path]:
     return sorted(bucket(person).glob("archive/main/*/0000000100000000/*-*.zst"))
 
 
 @pytest.mark.covers("F114")
 @long
-def test_drill_when_the_passphrase_is_wrong_fails_and_says_so(drilling: Person, spare: str) -> None:
+def test_drill_when_the_passphrase_is_wrong_fails_and_says_so(
+    drilling: CliUser, spare: str
+) -> None:
     file = drilling.inventory / "secrets/pgbackrest.passphrase"
     right = file.read_text()
     file.write_text("another-passphrase-of-more-than-32-characters\n")
@@ -262,14 +277,14 @@ def test_drill_when_the_passphrase_is_wrong_fails_and_says_so(drilling: Person, 
 @pytest.mark.covers("F120")
 @long
 def test_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
-    drilling: Person, spare: str
+    drilling: CliUser, spare: str
 ) -> None:
     small = "mount -t tmpfs -o size=20m small /var/lib/postgresql"
-    drilling.shell(SPARE, f"install -d /var/lib/postgresql; {small}")
+    drilling.shell(DRILL_HOST, f"install -d /var/lib/postgresql; {small}")
     try:
         found = failed(drilling, spare)
     finally:
-        drilling.shell(SPARE, "umount /var/lib/postgresql")
+        drilling.shell(DRILL_HOST, "umount /var/lib/postgresql")
     (failure,) = found["failures"]
     assert "GB are free" in failure
 
@@ -279,18 +294,22 @@ def test_drill_when_the_disk_is_too_small_fails_before_the_first_byte(
 
 @pytest.mark.covers("F117")
 @long
-def test_drill_when_the_host_holds_data_is_refused(drilling: Person, spare: str) -> None:
-    drilling.shell(SPARE, f"install -d {DATA}; touch {DATA}/PG_VERSION /run/before")
+def test_drill_when_the_host_holds_data_is_refused(drilling: CliUser, spare: str) -> None:
+    drilling.shell(
+        DRILL_HOST, f"install -d {DATA_DIRECTORY}; touch {DATA_DIRECTORY}/PG_VERSION /run/before"
+    )
     run = practise(drilling, spare)
-    written = drilling.shell(SPARE, f"find /etc {DATA} -newer /run/before ! -path {DATA}")
-    drilling.shell(SPARE, f"rm -r {DATA}")
+    written = drilling.shell(
+        DRILL_HOST, f"find /etc {DATA_DIRECTORY} -newer /run/before ! -path {DATA_DIRECTORY}"
+    )
+    drilling.shell(DRILL_HOST, f"rm -r {DATA_DIRECTORY}")
     assert (run.code, written) == (3, ""), run.err
     assert "holds a PostgreSQL cluster" in run.err
 
 
 @pytest.mark.covers("B101")
 @long
-def test_drill_when_the_host_is_production_is_bad_input(drilling: Person) -> None:
+def test_drill_when_the_host_is_production_is_bad_input(drilling: CliUser) -> None:
     server = drilling.cloud().servers.get_by_name(PRIMARY)
     assert server is not None
     assert server.public_net is not None
@@ -307,7 +326,9 @@ def test_drill_when_the_host_is_production_is_bad_input(drilling: Person) -> Non
 @pytest.mark.covers("F120")
 @long
 @pytest.mark.parametrize("point", ["3:after", "5:before"])
-def test_drill_when_killed_leaves_a_server_that_clean_removes(drilling: Person, point: str) -> None:
+def test_drill_when_killed_leaves_a_server_that_clean_removes(
+    drilling: CliUser, point: str
+) -> None:
     before = servers(drilling)
     killed = drilling.run("drill", "--yes", kill=point)
     assert killed.code == -9
@@ -321,13 +342,13 @@ def test_drill_when_killed_leaves_a_server_that_clean_removes(drilling: Person, 
 @pytest.mark.covers("F120")
 @long
 def test_drill_when_killed_on_a_spare_host_is_cleaned_by_the_next(
-    drilling: Person, spare: str
+    drilling: CliUser, spare: str
 ) -> None:
-    pin(drilling)
-    with drilling.begin("drill", "--on", spare, "--yes", kill="13:after") as running:
-        run = finished(running)
+    pin_host_key(drilling)
+    with drilling.start("drill", "--on", spare, "--yes", kill="13:after") as running:
+        run = wait_for(running)
     assert run.code == -9
-    assert not emptied(drilling)
+    assert not is_clean(drilling)
     again = practise(drilling, spare)
     assert again.code == 0, again.err
-    assert emptied(drilling)
+    assert is_clean(drilling)

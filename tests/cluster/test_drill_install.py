@@ -8,12 +8,12 @@ import pytest
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Impact, Report
 from pgprovision.lab.process import wait_until
-from pgprovision.tasks.timer import HERE, UNITS, Timer
+from pgprovision.tasks.timer import CONTROLLER, UNIT_DIRECTORY, ScheduledCommand
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person
-from tests.support.postgres_machine import Silent
+from tests.support.cli_user import CliUser
+from tests.support.postgres_machine import SilentObserver
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
@@ -29,31 +29,34 @@ def yes(changes: object) -> Impact:
 
 
 @pytest.fixture
-def machine(cluster: Person) -> Iterator[Host]:
+def machine(cluster: CliUser) -> Iterator[Host]:
     """Some machine with systemd; all that is written there is taken away again."""
-    yield Host(HERE, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
+    yield Host(CONTROLLER, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
     units = f"{NAME}.timer {NAME}.service"
     cluster.shell(
         PRIMARY,
         f"systemctl stop {units}; systemctl disable -q {NAME}.timer; systemctl reset-failed\n"
-        f"rm -f {UNITS}/{NAME}.* {TOLD} /etc/pgprovision/hcb-lab.env; systemctl daemon-reload",
+        f"rm -f {UNIT_DIRECTORY}/{NAME}.* {TOLD} /etc/pgprovision/hcb-lab.env; systemctl daemon-reload",
     )
 
 
 def installed(machine: Host, folder: Path, calendar: str, *words: str) -> Report:
-    timer = Timer("drill", "hcb-lab", folder, words, "root", calendar, "0")
-    report = converge(timer.tiers(), {HERE: machine}, yes, Silent())
-    assert (report.left, report.failed) == ([], {})
+    timer = ScheduledCommand("drill", "hcb-lab", folder, words, "root", calendar, "0")
+    report = converge(timer.tiers(), {CONTROLLER: machine}, yes, SilentObserver())
+    assert (report.remaining, report.failed) == ([], {})
     return report
 
 
 @pytest.mark.covers("row:D7")
 def test_drill_when_installed_is_started_by_its_timer_and_again_changes_nothing(
-    cluster: Person, machine: Host, tmp_path: Path
+    cluster: CliUser, machine: Host, tmp_path: Path
 ) -> None:
     cluster.shell(PRIMARY, "echo KEY=of-the-file >/etc/pgprovision/hcb-lab.env")
     installed(machine, tmp_path, OFTEN, *DRILL)
-    cluster.shell(PRIMARY, f"systemd-analyze verify {UNITS}/{NAME}.service {UNITS}/{NAME}.timer")
+    cluster.shell(
+        PRIMARY,
+        f"systemd-analyze verify {UNIT_DIRECTORY}/{NAME}.service {UNIT_DIRECTORY}/{NAME}.timer",
+    )
     assert cluster.shell(PRIMARY, f"systemctl is-enabled {NAME}.timer") == "enabled"
     said = f"cat {TOLD} 2>/dev/null || :"
     assert wait_until(lambda: cluster.shell(PRIMARY, said) != "", seconds=FIRES)
@@ -66,7 +69,7 @@ def test_drill_when_installed_is_started_by_its_timer_and_again_changes_nothing(
 
 @pytest.mark.covers("row:D7")
 def test_drill_when_it_fails_on_schedule_leaves_the_service_failed(
-    cluster: Person, machine: Host, tmp_path: Path
+    cluster: CliUser, machine: Host, tmp_path: Path
 ) -> None:
     words = ("/bin/sh", "-c", "echo the restore is not proven >&2; exit 1")
     installed(machine, tmp_path, OFTEN, *words)

@@ -11,10 +11,16 @@ from pgprovision.engine.model import Report, Tier
 from pgprovision.inventory.loader.loader import load
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import tiers
-from tests.support.backup_machine import yes
-from tests.support.cli_user import Person
-from tests.support.manual_changes import APART, BY_HAND, SELDOM, Hand, Named
-from tests.support.postgres_machine import Silent
+from tests.support.backup_machine import approve_restart
+from tests.support.cli_user import CliUser
+from tests.support.manual_changes import (
+    COMMON_CHANGES,
+    NOT_TESTED_BY_HAND,
+    RARE_CHANGES,
+    Drift,
+    ManualChange,
+)
+from tests.support.postgres_machine import SilentObserver
 
 pytestmark = pytest.mark.lab
 
@@ -22,15 +28,15 @@ pytestmark = pytest.mark.lab
 class World:
     """The cluster's wishes and targets, as a run has them."""
 
-    def __init__(self, person: Person, targets: Targets) -> None:
+    def __init__(self, person: CliUser, targets: Targets) -> None:
         self.person = person
         self.targets = targets
         inventory = load(person.inventory)
         self.tiers: tuple[Tier, ...] = tiers(inventory, inventory.nodes, datetime.now(UTC))
 
-    def differs(self) -> Named:
+    def differs(self) -> Drift:
         """What one look finds: the differing keys by target, kind and name."""
-        seen = observe.look(self.tiers, self.targets)
+        seen = observe.observe_tiers(self.tiers, self.targets)
         assert seen.failed == {}
         views = [observe.compare(tier, seen) for tier in self.tiers]
         changes = [change for view in views for change in view.changes]
@@ -39,11 +45,11 @@ class World:
         return named | {(r.on, r.kind, r.name): ["waiting"] for r in waiting}
 
     def up(self) -> Report:
-        return converge(self.tiers, self.targets, yes, Silent())
+        return converge(self.tiers, self.targets, approve_restart, SilentObserver())
 
 
 @pytest.fixture
-def world(cluster: Person) -> Iterator[World]:
+def world(cluster: CliUser) -> Iterator[World]:
     """With targets of its own: they keep the cloud's lists until they act."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cluster.environment.items():
@@ -58,28 +64,30 @@ def test_every_resource_when_everything_is_done_reads_as_wished(world: World) ->
 
 def test_every_resource_when_everything_is_done_has_no_action(world: World) -> None:
     report = world.up()
-    assert (report.changed, report.left, report.failed) == ([], [], {})
+    assert (report.changed, report.remaining, report.failed) == ([], [], {})
 
 
 def test_every_kind_when_wished_for_has_been_broken_or_says_why_not(world: World) -> None:
     wished = {resource.kind for tier in world.tiers for resource in tier.resources}
-    broken = {kind for case in (*BY_HAND, *SELDOM) for _, kind, _ in _named(case.values)}
-    unproven = wished - broken - set(APART)
+    broken = {
+        kind for case in (*COMMON_CHANGES, *RARE_CHANGES) for _, kind, _ in _named(case.values)
+    }
+    unproven = wished - broken - set(NOT_TESTED_BY_HAND)
     assert not unproven, f"say in tests/support/manual_changes.py how a hand breaks it: {unproven}"
 
 
-@pytest.mark.parametrize(("hand", "named"), SELDOM)
+@pytest.mark.parametrize(("hand", "named"), RARE_CHANGES)
 def test_resource_when_one_key_is_broken_is_named_alone_and_repaired(
-    world: World, hand: Hand, named: Named
+    world: World, hand: ManualChange, named: Drift
 ) -> None:
     hand(world.person)
     found = world.differs()  # also proves that the case before was repaired whole
     report = world.up()
     assert found == named
-    assert report.left == []
+    assert report.remaining == []
 
 
-def _named(values: Sequence[object]) -> Named:
+def _named(values: Sequence[object]) -> Drift:
     _, named = values
     assert isinstance(named, dict)
     return named

@@ -6,7 +6,7 @@ import pytest
 from pgprovision.resources.postgres.server.huge_pages import HugePages
 from pgprovision.resources.postgres.server.instance import Instance
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -58,7 +58,7 @@ BY_HAND = {
 
 @pytest.mark.covers("row:B4", "row:B5", "row:B6", "row:B7", "row:B8", "S40")
 def test_drift_when_hands_changed_the_host_names_each_and_up_repairs_it(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     cluster.shell(PRIMARY, "nft add table inet theirs")
     for text, _ in BY_HAND.values():
@@ -75,7 +75,7 @@ def test_drift_when_hands_changed_the_host_names_each_and_up_repairs_it(
 
 @pytest.mark.covers("row:B6")
 def test_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     cluster.shell(PRIMARY, f"echo 'PasswordAuthentication yes' >{SSHD}/00-a-theirs.conf")
     run = cluster.run("up", "--yes", "--json")
@@ -198,12 +198,12 @@ HOLDS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), HOLDS)
-def test_host_when_provisioned(cluster: Person, text: str, expected: str) -> None:
+def test_host_when_provisioned(cluster: CliUser, text: str, expected: str) -> None:
     assert cluster.shell(PRIMARY, text) == expected
 
 
 @pytest.mark.covers("row:B8")
-def test_banner_on_a_replica_names_the_live_role(cluster: Person) -> None:
+def test_banner_on_a_replica_names_the_live_role(cluster: CliUser) -> None:
     assert cluster.shell(REPLICA, "/etc/update-motd.d/50-pgprovision") == (
         f"cluster hcb-lab   node {REPLICA}   role replica"
     )
@@ -211,9 +211,9 @@ def test_banner_on_a_replica_names_the_live_role(cluster: Person) -> None:
 
 @pytest.mark.covers("row:B4")
 def test_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
-    found = cluster.done("status")["nodes"][0]
+    found = cluster.run_json("status")["nodes"][0]
     said = "\n".join(found["remarks"])
     assert found["differs"] == []
     for name in ("vm.swappiness", "vm.overcommit_memory", "huge pages", "OOM score"):
@@ -221,16 +221,16 @@ def test_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
 
 
 @pytest.mark.covers("row:B4")
-def test_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: Person) -> None:
+def test_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: CliUser) -> None:
     """The machines cannot reserve any; the question can be asked all the same."""
-    question = HugePages(on=PRIMARY, instance=Instance()).question
+    question = HugePages(on=PRIMARY, instance=Instance()).pages_needed_command
     told = cluster.shell(PRIMARY, question)
     assert told == cluster.sql(PRIMARY, "show shared_memory_size_in_huge_pages")
     assert cluster.shell(PRIMARY, "ls -d /run/pgprovision-ask* 2>&- || :") == ""
 
 
 @pytest.mark.covers("F59")
-def test_postmaster_when_its_binary_was_replaced_is_reported(cluster: Person) -> None:
+def test_postmaster_when_its_binary_was_replaced_is_reported(cluster: CliUser) -> None:
     replace = "cd /usr/lib/postgresql/15/bin; cp -p postgres new; mv new postgres"
     cluster.shell(REPLICA, replace)
     run = cluster.run("drift", "--json")

@@ -12,7 +12,7 @@ import pytest
 
 from pgprovision.lab.process import wait_until
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person, finished
+from tests.support.cli_user import CliUser, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -22,26 +22,26 @@ BY_HAND = "echo '# by hand' >>/etc/postgresql/15/main/postgresql.conf"
 
 
 @pytest.fixture
-def slow(cluster: Person) -> Iterator[Person]:
+def slow(cluster: CliUser) -> Iterator[CliUser]:
     """Both hosts lack a package, and its installation lasts until `go_on`."""
     hook = f'DPkg::Pre-Invoke {{"while [ -e {SLOW} ]; do sleep 0.123; done";}};'
     for node in (PRIMARY, REPLICA):
         cluster.shell(node, f"apt-get -qy remove tmux >&2; echo '{hook}' >{SLOW}")
     yield cluster
     go_on(cluster)
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
     assert cluster.drift() == {}
 
 
-def go_on(person: Person) -> None:
+def go_on(person: CliUser) -> None:
     for node in (PRIMARY, REPLICA):
         person.shell(node, f"rm -f {SLOW}")
 
 
 @contextmanager
-def running(person: Person, *options: str) -> Iterator["subprocess.Popen[str]"]:
+def running(person: CliUser, *options: str) -> Iterator["subprocess.Popen[str]"]:
     """`up`, under way; whatever happens, it can end."""
-    with person.begin(*options, "up", "--yes") as process:
+    with person.start(*options, "up", "--yes") as process:
         try:
             yield process
         finally:
@@ -49,7 +49,7 @@ def running(person: Person, *options: str) -> Iterator["subprocess.Popen[str]"]:
             process.send_signal(signal.SIGCONT)
 
 
-def under_way(person: Person) -> bool:
+def under_way(person: CliUser) -> bool:
     """Whether the slow step runs on both."""
     return wait_until(
         lambda: all(
@@ -61,26 +61,26 @@ def under_way(person: Person) -> bool:
 
 
 @pytest.fixture
-def elsewhere(cluster: Person, tmp_path: Path) -> Person:
+def elsewhere(cluster: CliUser, tmp_path: Path) -> CliUser:
     """The same inventory on another controller."""
     shutil.copytree(cluster.home, tmp_path / "home", symlinks=True)
     return replace(cluster, home=tmp_path / "home")
 
 
-def records(person: Person) -> int:
+def records(person: CliUser) -> int:
     return len(list(person.home.rglob("runs/*.jsonl")))
 
 
 @pytest.mark.covers("F6")
 def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
-    slow: Person, elsewhere: Person
+    slow: CliUser, elsewhere: CliUser
 ) -> None:
     before = records(slow)
     with running(slow) as first:
         assert under_way(slow)
         here, there = slow.run("up", "--yes"), elsewhere.run("up", "--yes")
         go_on(slow)
-        won = finished(first)
+        won = wait_for(first)
     assert won.code == 0, won.err
     run = max(path.stem for path in slow.home.rglob("runs/*.jsonl"))
     for loser, where in ((here, "hcb-lab"), (there, PRIMARY)):
@@ -94,19 +94,21 @@ def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
 
 
 @pytest.mark.covers("F6")
-def test_up_when_told_to_wait_then_goes_on_after_the_other(slow: Person, elsewhere: Person) -> None:
+def test_up_when_told_to_wait_then_goes_on_after_the_other(
+    slow: CliUser, elsewhere: CliUser
+) -> None:
     with ExitStack() as both:
         first = both.enter_context(running(slow))
         assert under_way(slow)
         second = both.enter_context(running(elsewhere, "--wait", "120"))
         go_on(slow)
-        ends = [finished(first), finished(second)]
+        ends = [wait_for(first), wait_for(second)]
     assert [end.code for end in ends] == [0, 0], ends
 
 
 @pytest.mark.covers("F5", "F8")
 def test_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
-    slow: Person, elsewhere: Person
+    slow: CliUser, elsewhere: CliUser
 ) -> None:
     with ExitStack() as both:
         first = both.enter_context(running(slow))
@@ -117,16 +119,16 @@ def test_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
         assert wait_until(lambda: fence(slow) > 0 and holder(slow, elsewhere), 10)
         assert slow.shell(PRIMARY, "pgrep -c apt-get") == installing
         go_on(slow)
-        end = finished(second)
+        end = wait_for(second)
     assert end.code == 0, end.err
     assert "a step of a run that is gone still runs" in end.err
 
 
-def fence(person: Person) -> int:
+def fence(person: CliUser) -> int:
     return int(person.shell(PRIMARY, f"cut -d ' ' -f 1 {HOLD}/fence"))
 
 
-def holder(person: Person, other: Person) -> bool:
+def holder(person: CliUser, other: CliUser) -> bool:
     """Whether the newest run of the other controller holds the primary."""
     runs = sorted(path.stem for path in other.home.rglob("runs/*.jsonl"))
     return bool(runs) and runs[-1] in person.shell(PRIMARY, f"cat {HOLD}/holder || :")
@@ -134,7 +136,7 @@ def holder(person: Person, other: Person) -> bool:
 
 @pytest.mark.covers("F10", "V11")
 def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
-    slow: Person, elsewhere: Person
+    slow: CliUser, elsewhere: CliUser
 ) -> None:
     with running(slow) as late:
         assert under_way(slow)
@@ -147,7 +149,7 @@ def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
         assert taken.code == 0, taken.err
         slow.shell(PRIMARY, BY_HAND)
         late.send_signal(signal.SIGCONT)
-        end = finished(late)
+        end = wait_for(late)
     assert end.code == 4, end.err
     assert "this run lost its hold" in end.err or "another run has taken over" in end.err
     assert any(kind == "postgresql.conf" for _, kind, _ in slow.drift())  # it did not touch it
@@ -155,7 +157,9 @@ def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
 
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2, "who": "x"}'])
-def test_lock_record_when_it_cannot_be_read_then_counts_as_held(cluster: Person, text: str) -> None:
+def test_lock_record_when_it_cannot_be_read_then_counts_as_held(
+    cluster: CliUser, text: str
+) -> None:
     cluster.shell(PRIMARY, f"rm -f /root/.x; cat >{HOLD}/holder", text)
     cluster.shell(PRIMARY, BY_HAND)
     refused = cluster.run("up", "--yes")
@@ -166,16 +170,16 @@ def test_lock_record_when_it_cannot_be_read_then_counts_as_held(cluster: Person,
     wrong = cluster.run("unlock", PRIMARY, "wrong", "--yes")
     assert (wrong.code, command[2] in wrong.err) == (3, True)
     assert cluster.run(*command, "--yes").code == 0
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
 
 
 @pytest.mark.covers("F11")
-def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: Person) -> None:
+def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"echo x >{HOLD}/holder; chown postgres {HOLD}/holder")
     cluster.shell(PRIMARY, BY_HAND)
     assert "counts as held" in cluster.run("up", "--yes").err
     cluster.shell(PRIMARY, f"rm {HOLD}/holder")
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
 
 
 @pytest.mark.covers("F4")
@@ -183,7 +187,7 @@ def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: Pers
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
-    slow: Person, number: int, code: int
+    slow: CliUser, number: int, code: int
 ) -> None:
     with running(slow) as process:
         assert under_way(slow)
@@ -191,7 +195,7 @@ def test_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
         process.send_signal(number)
         assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
         go_on(slow)
-        end = finished(process)
+        end = wait_for(process)
     assert end.code == code, end.err
     assert "finishing the step that runs" in end.err
     assert "already done: 2 changes" in end.err
@@ -202,14 +206,14 @@ def test_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
 
 @pytest.mark.covers("F4")
 def test_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the_step(
-    slow: Person,
+    slow: CliUser,
 ) -> None:
     with running(slow) as process:
         assert under_way(slow)
         process.send_signal(signal.SIGINT)
         assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
         process.send_signal(signal.SIGINT)
-        end = finished(process)
+        end = wait_for(process)
     assert end.code == 7, end.err
     assert "outcome unknown" in end.err
     go_on(slow)
@@ -218,7 +222,7 @@ def test_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the
 
 
 @pytest.mark.covers("F4")
-def test_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Person) -> None:
+def test_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: CliUser) -> None:
     go_on(slow)
     with running(slow) as process:
         assert process.stdout
@@ -230,9 +234,9 @@ def test_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: Person) 
 
 
 @pytest.mark.covers("row:G4")
-def test_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: Person) -> None:
+def test_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, BY_HAND)
-    path = Path(cluster.done("up", "--yes")["record"])
+    path = Path(cluster.run_json("up", "--yes")["record"])
     for node in (PRIMARY, REPLICA):
         copy = cluster.shell(node, f"cat /var/lib/pgprovision/runs/{path.name}")
         assert copy == path.read_text().strip()

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.process import wait_until
-from tests.cluster.conftest import PRIMARY, REPLICA, Step
-from tests.support.cli_user import Person
+from tests.cluster.conftest import PRIMARY, REPLICA, CommandStep
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
 
-def recorded(step: Step) -> list[dict[str, object]]:
+def recorded(step: CommandStep) -> list[dict[str, object]]:
     """The lines of the record that a run kept."""
     lines = Path(step.document["record"]).read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: Step) -> None:
+def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: CommandStep) -> None:
     changes = planned.document["changes"]
     assert planned.run.code == 1
     assert [c["name"] for c in changes if c["before"] is not None] == []
@@ -30,12 +30,12 @@ def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: Step)
     assert kinds >= {"network", "server", "packages", "role", "first backup", "marker"}
 
 
-def test_plan_when_nothing_is_there_moves_nothing(planned: Step) -> None:
-    assert (planned.api_writes, planned.written_here) == (0, [])
+def test_plan_when_nothing_is_there_moves_nothing(planned: CommandStep) -> None:
+    assert (planned.api_writes, planned.controller_files) == (0, [])
 
 
 def test_up_primary_when_nothing_is_there_makes_what_was_planned(
-    planned: Step, primary: Step
+    planned: CommandStep, primary: CommandStep
 ) -> None:
     assert primary.run.code == 0, primary.run.err
     made = {(c["on"], c["kind"], c["name"]) for c in primary.document["changes"]}
@@ -53,7 +53,7 @@ def test_up_primary_when_nothing_is_there_makes_what_was_planned(
 
 @pytest.mark.covers("row:A1", "row:A3")
 def test_server_when_made_is_of_the_type_and_has_its_private_address(
-    person: Person, primary: Step
+    person: CliUser, primary: CommandStep
 ) -> None:
     server = person.cloud().servers.get_by_name(PRIMARY)
     assert server is not None
@@ -67,7 +67,7 @@ def test_server_when_made_is_of_the_type_and_has_its_private_address(
 
 @pytest.mark.covers("row:B2")
 def test_cluster_when_made_has_checksums_and_the_declared_locale(
-    person: Person, primary: Step
+    person: CliUser, primary: CommandStep
 ) -> None:
     assert person.sql(PRIMARY, "show data_checksums; show server_version_num").split()[0] == "on"
     collations = "select distinct pg_encoding_to_char(encoding), datcollate from pg_database"
@@ -75,7 +75,7 @@ def test_cluster_when_made_has_checksums_and_the_declared_locale(
 
 
 @pytest.mark.covers("row:C4", "row:C6")
-def test_roles_and_database_when_made_are_as_wished(person: Person, primary: Step) -> None:
+def test_roles_and_database_when_made_are_as_wished(person: CliUser, primary: CommandStep) -> None:
     limit = "select rolconnlimit, rolcanlogin, rolsuper from pg_roles where rolname = 'rails'"
     assert person.sql(PRIMARY, limit) == "500|t|f"
     owner = "select datdba::regrole from pg_database where datname = 'hcb_production'"
@@ -87,7 +87,7 @@ def test_roles_and_database_when_made_are_as_wished(person: Person, primary: Ste
 
 @pytest.mark.covers("row:D4")
 def test_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
-    person: Person, primary: Step
+    person: CliUser, primary: CommandStep
 ) -> None:
     bucket = person.lab.home / "s3/data" / person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
     (backup,) = (bucket / "hcb-lab/backup/main").glob("*F")
@@ -98,13 +98,13 @@ def test_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
 
 
 @pytest.mark.covers("row:D5")
-def test_timers_when_up_ends_wait_for_their_hour(person: Person, primary: Step) -> None:
+def test_timers_when_up_ends_wait_for_their_hour(person: CliUser, primary: CommandStep) -> None:
     timers = person.shell(PRIMARY, "systemctl list-timers --no-legend 'pgbackrest-*'")
     assert [kind in timers for kind in ("backup-full.timer", "backup-diff.timer")] == [True, True]
 
 
 def test_marker_when_up_ends_was_written_last_and_names_the_database(
-    person: Person, primary: Step
+    person: CliUser, primary: CommandStep
 ) -> None:
     done = [line for line in recorded(primary) if line["event"] == "done"]
     acts = [line for line in done if line["on"] == PRIMARY]
@@ -114,7 +114,7 @@ def test_marker_when_up_ends_was_written_last_and_names_the_database(
     assert marker["system_identifier"] == system
 
 
-def test_record_when_up_ends_names_each_act_before_it_was_done(primary: Step) -> None:
+def test_record_when_up_ends_names_each_act_before_it_was_done(primary: CommandStep) -> None:
     begun: set[object] = set()
     for line in recorded(primary):
         if line["event"] == "acting":
@@ -124,21 +124,21 @@ def test_record_when_up_ends_names_each_act_before_it_was_done(primary: Step) ->
     assert recorded(primary)[-1]["result"] == "done"
 
 
-def test_up_when_everything_is_there_finds_nothing_in_one_trip(primary_again: Step) -> None:
+def test_up_when_everything_is_there_finds_nothing_in_one_trip(primary_again: CommandStep) -> None:
     found = primary_again.document
     assert primary_again.run.code == 0
     assert (found["changes"], found["left"], found["waiting"]) == ([], [], [])
     assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1}, 5)
 
 
-def test_up_when_everything_is_there_writes_nowhere(primary_again: Step) -> None:
+def test_up_when_everything_is_there_writes_nowhere(primary_again: CommandStep) -> None:
     assert primary_again.api_writes == 0
-    assert primary_again.written_here == []
-    assert primary_again.written_there == ""
+    assert primary_again.controller_files == []
+    assert primary_again.host_files == ""
 
 
 @pytest.mark.covers("row:E2", "row:E4")
-def test_add_replica_when_done_streams_and_has_caught_up(cluster: Person) -> None:
+def test_add_replica_when_done_streams_and_has_caught_up(cluster: CliUser) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
     assert cluster.sql(REPLICA, receiver) == "streaming|pgprovision_server_postgres_2"
     assert cluster.sql(REPLICA, "select pg_is_in_recovery()") == "t"
@@ -150,14 +150,14 @@ def test_add_replica_when_done_streams_and_has_caught_up(cluster: Person) -> Non
 
 
 @pytest.mark.covers("row:E1")
-def test_slot_when_the_replica_streams_is_one_and_capped(cluster: Person) -> None:
+def test_slot_when_the_replica_streams_is_one_and_capped(cluster: CliUser) -> None:
     slots = "select slot_name, slot_type, active, wal_status from pg_replication_slots"
     assert cluster.sql(PRIMARY, slots) == "pgprovision_server_postgres_2|physical|t|reserved"
     assert cluster.sql(PRIMARY, "show max_slot_wal_keep_size") == "2GB"
 
 
 @pytest.mark.covers("row:E2")
-def test_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: Person) -> None:
+def test_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: CliUser) -> None:
     data = "/var/lib/postgresql/15/main"
     assert cluster.shell(REPLICA, f"grep -v '^#' {data}/postgresql.auto.conf", fails=True) == ""
     assert cluster.shell(REPLICA, f"stat -c %a {data}") == "700"
@@ -165,17 +165,17 @@ def test_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: P
     assert "verify-full" in cluster.sql(REPLICA, "show primary_conninfo")
 
 
-def test_up_when_the_replica_streams_finds_nothing_in_one_trip_each(cluster: Person) -> None:
-    found = cluster.done("up")
+def test_up_when_the_replica_streams_finds_nothing_in_one_trip_each(cluster: CliUser) -> None:
+    found = cluster.run_json("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1, REPLICA: 1}, 5)
 
 
 @pytest.mark.covers("row:D3")
 def test_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
-    found = cluster.done("status")
+    found = cluster.run_json("status")
     assert set(found) >= {"version", "cluster", "nodes", "backups", "archive"}
     first, second = found["nodes"]
     keys = "name address private_ip role reachable lag_bytes lag_seconds slot version differs"
@@ -196,7 +196,7 @@ def test_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
     assert found["archive"]["last"].startswith("00000001")
 
 
-def test_hcloud_when_it_lists_servers_shows_labels_and_private_addresses(cluster: Person) -> None:
+def test_hcloud_when_it_lists_servers_shows_labels_and_private_addresses(cluster: CliUser) -> None:
     hcloud = shutil.which("hcloud")
     if hcloud is None:
         pytest.skip("no hcloud command: apt-get install hcloud-cli")

@@ -9,50 +9,52 @@ from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Change, Impact, Report, Tier
 from pgprovision.errors import StepFailed
 from pgprovision.resources.system.apt_repository import (
-    KEY,
-    PREFERENCE,
-    SOURCE,
-    Repository,
+    KEY_FILE,
+    PREFERENCE_FILE,
+    SOURCE_FILE,
+    AptRepository,
     pgdg_key,
 )
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import REPLICA
-from tests.support.cli_user import Person
-from tests.support.package_mirror import Mirror, serving
-from tests.support.postgres_machine import Silent
+from tests.support.cli_user import CliUser
+from tests.support.package_mirror import PackageMirror, serve_mirror
+from tests.support.postgres_machine import SilentObserver
 
 pytestmark = pytest.mark.lab
 
-FILES = f"{KEY} {SOURCE} {PREFERENCE}"
+FILES = f"{KEY_FILE} {SOURCE_FILE} {PREFERENCE_FILE}"
 
 
 @pytest.fixture
-def mirror(cluster: Person, tmp_path: Path) -> Iterator[Mirror]:
+def mirror(cluster: CliUser, tmp_path: Path) -> Iterator[PackageMirror]:
     """A whole one; afterwards the machine knows nothing of it."""
-    with serving(cluster.lab, tmp_path / "mirror") as running:
+    with serve_mirror(cluster.lab, tmp_path / "mirror") as running:
         yield running
     cluster.shell(REPLICA, f"rm -f {FILES}")
 
 
-def run(person: Person, repository: Repository) -> Report:
+def run(person: CliUser, repository: AptRepository) -> Report:
     def yes(changes: Sequence[Change]) -> Impact:
         return Impact.NONE
 
     wire = LocalWire(person.lab.shell(REPLICA, ["sh", "-s"]))
     targets = {REPLICA: Host(REPLICA, lambda: wire)}
-    report = converge([Tier("repository", (repository,))], targets, yes, Silent())
+    report = converge([Tier("repository", (repository,))], targets, yes, SilentObserver())
     for error in report.failed.values():
         raise error
     return report
 
 
-def of(mirror: Mirror) -> Repository:
-    return Repository(on=REPLICA, url=mirror.url, key=mirror.key.read_text())
+def of(mirror: PackageMirror) -> AptRepository:
+    return AptRepository(on=REPLICA, url=mirror.url, key=mirror.key.read_text())
 
 
 @pytest.mark.covers("row:B1")
-def test_repository_when_sound_is_written_and_preferred(cluster: Person, mirror: Mirror) -> None:
+def test_repository_when_sound_is_written_and_preferred(
+    cluster: CliUser, mirror: PackageMirror
+) -> None:
     changed = run(cluster, of(mirror)).changed
     assert len(changed) == 1
     assert not run(cluster, of(mirror)).changed
@@ -65,7 +67,7 @@ def test_repository_when_sound_is_written_and_preferred(cluster: Person, mirror:
 
 @pytest.mark.parametrize("key", ["key", "source", "preference"])
 def test_repository_when_one_key_is_broken_is_named_alone_and_repaired(
-    cluster: Person, mirror: Mirror, key: str
+    cluster: CliUser, mirror: PackageMirror, key: str
 ) -> None:
     run(cluster, of(mirror))
     path = dict(zip(("key", "source", "preference"), FILES.split(), strict=True))[key]
@@ -74,31 +76,31 @@ def test_repository_when_one_key_is_broken_is_named_alone_and_repaired(
     assert not run(cluster, of(mirror)).changed
 
 
-def gone(mirror: Mirror, tmp_path: Path) -> Repository:
+def gone(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     (mirror.suite / "InRelease").unlink()
     return of(mirror)
 
 
-def unsigned(mirror: Mirror, tmp_path: Path) -> Repository:
+def unsigned(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     signed = (mirror.suite / "InRelease").read_text()
     plain = signed.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE")[0]
     (mirror.suite / "Release").write_text(plain)
     return gone(mirror, tmp_path)
 
 
-def altered(mirror: Mirror, tmp_path: Path) -> Repository:
+def altered(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     index = mirror.suite / "main/binary-amd64/Packages"
     index.write_text(index.read_text().replace("pgbackrest", "pgbackresT"))
     return of(mirror)
 
 
-def expired(mirror: Mirror, tmp_path: Path) -> Repository:
+def expired(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     mirror.resign(tmp_path / "keys", valid_seconds=-86400)
     return of(mirror)
 
 
-def of_another_key(mirror: Mirror, tmp_path: Path) -> Repository:
-    return Repository(on=REPLICA, url=mirror.url, key=pgdg_key())
+def of_another_key(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
+    return AptRepository(on=REPLICA, url=mirror.url, key=pgdg_key())
 
 
 @pytest.mark.covers("F56")
@@ -113,7 +115,7 @@ def of_another_key(mirror: Mirror, tmp_path: Path) -> Repository:
     ],
 )
 def test_repository_when_it_cannot_be_trusted_is_refused_and_nothing_is_written(
-    cluster: Person, mirror: Mirror, tmp_path: Path, spoil: object, said: str
+    cluster: CliUser, mirror: PackageMirror, tmp_path: Path, spoil: object, said: str
 ) -> None:
     assert callable(spoil)
     with pytest.raises(StepFailed, match=said):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person, Run
+from tests.support.cli_user import CliUser, CommandResult
 
 pytestmark = pytest.mark.lab
 
@@ -13,7 +13,7 @@ LOG = "/var/log/postgresql/postgresql-15-main.log"
 
 
 @pytest.fixture
-def operator(cluster: Person) -> Iterator[Person]:
+def operator(cluster: CliUser) -> Iterator[CliUser]:
     """Whatever the test declares is taken back, and the cluster with it."""
     file = cluster.inventory / "cluster.yml"
     before = file.read_text()
@@ -23,36 +23,36 @@ def operator(cluster: Person) -> Iterator[Person]:
     assert run.code == 0, run.err
 
 
-def declare(person: Person, **settings: object) -> None:
+def declare(person: CliUser, **settings: object) -> None:
     lines = "".join(f"\n    {name}: {value}" for name, value in settings.items())
     person.rewrite("cluster.yml", {r"(?m)^  settings:.*$": rf"\g<0>{lines}"})
 
 
-def started(person: Person) -> dict[str, str]:
+def started(person: CliUser) -> dict[str, str]:
     query = "select pg_postmaster_start_time() at time zone 'utc'"
     return {node: person.sql(node, query) for node in (PRIMARY, REPLICA)}
 
 
-def show(person: Person, name: str) -> tuple[str, str]:
+def show(person: CliUser, name: str) -> tuple[str, str]:
     return person.sql(PRIMARY, f"show {name}"), person.sql(REPLICA, f"show {name}")
 
 
-def up(person: Person) -> Run:
+def up(person: CliUser) -> CommandResult:
     return person.run("up", "--yes", "--json", "--allow", "restart")
 
 
-def restarts(run: Run) -> list[str]:
+def restarts(run: CommandResult) -> list[str]:
     assert run.code == 0, run.out + run.err
     return [change["on"] for change in run.document["changes"] if change["impact"] == "restart"]
 
 
-def complaints(person: Person) -> str:
+def complaints(person: CliUser) -> str:
     """What a standby says when its primary has more than it."""
     return person.shell(REPLICA, f"grep -cE 'insufficient|recovery has paused' {LOG} || true")
 
 
 @pytest.mark.covers("row:C8", "F84")
-def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person) -> None:
+def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: CliUser) -> None:
     before = started(operator)
     declare(operator, max_connections=230)
     planned = operator.run("plan", "--json").document["changes"]
@@ -69,7 +69,7 @@ def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: Person)
 
 @pytest.mark.covers("row:C8", "F87")
 def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
-    operator: Person,
+    operator: CliUser,
 ) -> None:
     said = complaints(operator)
     declare(
@@ -101,7 +101,7 @@ def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn
 
 @pytest.mark.covers("F85")
 def test_restart_when_it_fails_puts_the_file_back_and_leaves_the_primary(
-    operator: Person,
+    operator: CliUser,
 ) -> None:
     before = started(operator)
     conf = "sha256sum </etc/postgresql/15/main/postgresql.conf"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -24,7 +24,7 @@ GROUP = r"\1\n      application: {group: hcb_app, logins: [rails_a, rails_b]}"
 
 
 @pytest.fixture(scope="module")
-def split(cluster: Person) -> Iterator[Person]:
+def split(cluster: CliUser) -> Iterator[CliUser]:
     """The cluster with an application that has two logins; afterwards as it was."""
     file = cluster.inventory / "cluster.yml"
     before = file.read_text()
@@ -37,19 +37,19 @@ def split(cluster: Person) -> Iterator[Person]:
         },
     )
     assert cluster.run("secrets", "init").code == 0
-    cluster.done("up", "--yes")
+    cluster.run_json("up", "--yes")
     yield cluster
     file.write_text(before)
     cluster.sql(PRIMARY, "drop owned by hcb_app", "hcb_production")
     cluster.sql(PRIMARY, "drop role rails_a, rails_b, hcb_app")
-    cluster.done("up", "--yes")
+    cluster.run_json("up", "--yes")
 
 
-def password(person: Person, role: str) -> Path:
+def password(person: CliUser, role: str) -> Path:
     return person.inventory / "secrets" / f"{role}.password"
 
 
-def login(person: Person, role: str, secret: str) -> str:
+def login(person: CliUser, role: str, secret: str) -> str:
     """What psql on the replica's machine answers."""
     query = f'psql -XAtwc "select current_user" "{WHERE} user={role}"'
     command = f"read -r PGPASSWORD; export PGPASSWORD; {query}"
@@ -57,7 +57,7 @@ def login(person: Person, role: str, secret: str) -> str:
 
 
 @contextmanager
-def application(person: Person, role: str) -> Iterator[list[str]]:
+def application(person: CliUser, role: str) -> Iterator[list[str]]:
     """One session that stays open, and logins one after the other; what they said."""
     secret, said, over = password(person, role).read_text().strip(), [], threading.Event()
     sleep = f'psql -XAtwc "select pg_sleep(300)" "{WHERE} user={role}"'
@@ -85,7 +85,7 @@ def application(person: Person, role: str) -> Iterator[list[str]]:
 
 @pytest.mark.covers("F135")
 def test_group_when_rotated_in_turns_then_no_login_of_the_application_fails(
-    split: Person,
+    split: CliUser,
 ) -> None:
     before = {role: password(split, role).read_text() for role in ("rails_a", "rails_b")}
     for used, other in (("rails_a", "rails_b"), ("rails_b", "rails_a")):
@@ -105,7 +105,7 @@ def test_group_when_rotated_in_turns_then_no_login_of_the_application_fails(
 
 @pytest.mark.covers("F98")
 def test_replication_password_when_killed_at_each_step_then_the_rerun_finishes(
-    split: Person,
+    split: CliUser,
 ) -> None:
     file = password(split, "replicator")
     before, new = file.read_text(), ""
@@ -118,22 +118,22 @@ def test_replication_password_when_killed_at_each_step_then_the_rerun_finishes(
     assert not file.with_name("replicator.password.previous").exists()
     assert split.drift() == {}
     split.shell(REPLICA, "systemctl restart postgresql@15-main")
-    split.done("up", "--yes")
+    split.run_json("up", "--yes")
     assert split.sql(PRIMARY, "select state from pg_stat_replication") == "streaming"
 
 
 @pytest.mark.covers("row:C9")
 def test_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
-    split: Person,
+    split: CliUser,
 ) -> None:
     conf = "/etc/postgresql/15/main/pg_hba.conf"
     reload = "; sleep 1; systemctl reload postgresql@15-main"
     split.shell(PRIMARY, f"sed -i '1i hostssl all all 10.0.0.0/8 scram-sha-256' {conf}{reload}")
     wide = split.drift()
-    split.done("up", "--yes")
+    split.run_json("up", "--yes")
     split.shell(PRIMARY, f"sed -i '1i host all rails 10.0.0.0/8 reject' {conf}{reload}")
     shut = split.drift()
-    split.done("up", "--yes")
+    split.run_json("up", "--yes")
     key = (REPLICA, "network access", f"to {PRIMARY}")
     assert (wide[key], shut[key]) == (["a stranger"], ["rails"])
     assert split.drift() == {}

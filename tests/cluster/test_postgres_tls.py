@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -17,12 +17,12 @@ SERVED = (
 
 
 @pytest.mark.covers("row:C3")
-def test_authority_when_it_changes_hands_then_replication_streams_on(cluster: Person) -> None:
+def test_authority_when_it_changes_hands_then_replication_streams_on(cluster: CliUser) -> None:
     before = cluster.sql(PRIMARY, SESSION)
     old = cluster.run("ca", "show").out
     for step in ("renew", "switch", "retire"):
         assert cluster.run("ca", step).code == 0
-        changes = cluster.done("up", "--yes")["changes"]
+        changes = cluster.run_json("up", "--yes")["changes"]
         assert {change["impact"] for change in changes} == {"none", "reload"}
         assert cluster.sql(PRIMARY, SESSION) == before
     new = cluster.run("ca", "show").out
@@ -33,7 +33,7 @@ def test_authority_when_it_changes_hands_then_replication_streams_on(cluster: Pe
 
 @pytest.mark.covers("S26")
 def test_old_tls_when_tried_from_the_network_is_refused_and_the_certificate_is_good(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     old = f"{SERVED} -tls1_1 </dev/null 2>&1 | grep -c 'Cipher is (NONE)'"
     assert cluster.shell(REPLICA, old) == "1"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.config import lab_home
-from pgprovision.lab.machines.machine_folder import Site
+from pgprovision.lab.machines.machine_folder import LabEnvironment
 from pgprovision.lab.machines.supervisor import leader
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -46,10 +46,10 @@ def mounted(image: Path, on: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def on_a_disk(person: Person, image: Path) -> Iterator[None]:
+def on_a_disk(person: CliUser, image: Path) -> Iterator[None]:
     """The folders on this image, with PostgreSQL running from it; afterwards back in their places,
     with what became of them."""
-    machines = Site.load(lab_home(person.lab.name)).machines()
+    machines = LabEnvironment.load(lab_home(person.lab.name)).machines()
     (pid,) = [leader(m) for m in machines if m.spec().name == PRIMARY]
     inside = ("nsenter", "-t", str(pid), "-m", "-p", "sh", "-ec")
     with image.open("wb") as file:
@@ -80,7 +80,7 @@ def on_a_disk(person: Person, image: Path) -> Iterator[None]:
 
 @pytest.mark.covers("F80")
 def test_run_when_the_power_fails_right_after_its_end_then_what_it_did_is_on_disk(
-    cluster: Person, tmp_path: Path
+    cluster: CliUser, tmp_path: Path
 ) -> None:
     image, cut = tmp_path / "disk.img", tmp_path / "cut.img"
     with ExitStack() as stack:
@@ -108,5 +108,5 @@ def test_run_when_the_power_fails_right_after_its_end_then_what_it_did_is_on_dis
         assert newest.stem == max(path.stem for path in cluster.home.rglob("runs/*.jsonl"))
         unsynced = etc / "unsynced"
         assert not unsynced.exists() or unsynced.read_text() == ""
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
     assert cluster.drift() == {}

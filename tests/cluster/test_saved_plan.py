@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -14,19 +14,19 @@ CONF = "/etc/postgresql/15/main/postgresql.conf"
 
 @pytest.mark.covers("F14")
 def test_plan_when_carried_out_as_it_was_saved_then_done_without_a_question(
-    cluster: Person, tmp_path: Path
+    cluster: CliUser, tmp_path: Path
 ) -> None:
     cluster.shell(PRIMARY, f"echo '# by hand' >>{CONF}")
     plan = str(tmp_path / "plan.json")
     assert cluster.run("plan", "primary", "--out", plan).code == 1
-    done = cluster.done("up", "--plan", plan)
+    done = cluster.run_json("up", "--plan", plan)
     assert {change["kind"] for change in done["changes"]} >= {"postgresql.conf"}
     assert cluster.drift() == {}
 
 
 @pytest.mark.covers("F14")
 def test_plan_when_a_hand_changed_something_meanwhile_then_stale_and_nothing_written(
-    cluster: Person, tmp_path: Path
+    cluster: CliUser, tmp_path: Path
 ) -> None:
     cluster.shell(PRIMARY, f"echo '# by hand' >>{CONF}")
     plan = str(tmp_path / "plan.json")
@@ -38,4 +38,4 @@ def test_plan_when_a_hand_changed_something_meanwhile_then_stale_and_nothing_wri
     assert "+ server-postgres-1: role rails: now also" in refused.err
     assert "nothing was touched" in refused.err
     assert cluster.shell(PRIMARY, "find /etc /var/lib/pgprovision -newer /run/before") == ""
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []

@@ -6,8 +6,8 @@ import pytest
 from hcloud.firewalls import FirewallRule
 
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person
-from tests.support.manual_changes import BACKUP_CONF, CONF, RELOADED, SSHD_CONF, open_the_firewall
+from tests.support.cli_user import CliUser
+from tests.support.manual_changes import BACKUP_CONF, CONF, RELOADED, SSHD_CONF, open_firewall
 
 pytestmark = pytest.mark.lab
 
@@ -80,7 +80,7 @@ NFT = "table inet theirs { chain c { tcp dport 9 counter accept; }; }"
 
 
 @pytest.fixture
-def theirs(cluster: Person) -> Iterator[Person]:
+def theirs(cluster: CliUser) -> Iterator[CliUser]:
     """A cluster in which others keep things, too."""
     files = f"set -- {' '.join(FILES)}"
     kept = "for f; do mkdir -p ${f%/*}; [ ! -e $f ] || cp -p $f $f.kept; echo '# theirs' >$f; done"
@@ -102,7 +102,7 @@ def theirs(cluster: Person) -> Iterator[Person]:
     assert cluster.drift() == {}
 
 
-def seen(person: Person) -> dict[str, object]:
+def seen(person: CliUser) -> dict[str, object]:
     """All of it, as it is now."""
     cloud = person.cloud()
     server, firewall = cloud.servers.get_by_name(PRIMARY), cloud.firewalls.get_by_name("theirs")
@@ -118,13 +118,13 @@ def seen(person: Person) -> dict[str, object]:
 
 @pytest.mark.covers("V8")
 def test_things_of_others_when_all_around_is_repaired_survive_byte_for_byte(
-    theirs: Person,
+    theirs: CliUser,
 ) -> None:
     before = seen(theirs)
     theirs.shell(PRIMARY, "\n".join(("set -e", *BREAK)))
     theirs.sql(PRIMARY, "alter role rails connection limit 7; alter system set work_mem = '1MB'")
     theirs.sql(PRIMARY, "drop extension pgcrypto", "hcb_production")
-    open_the_firewall(theirs)
+    open_firewall(theirs)
     repaired = theirs.run("up", "--yes", "--json").document
     assert repaired["left"] == []
     assert len(repaired["changes"]) >= len(BREAK)

@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 import requests
 
-from pgprovision.lab.authority import certify
+from pgprovision.lab.authority import issue_server_certificate_files
 from pgprovision.lab.ports import free_port, wait_for_port
 from pgprovision.lab.process import Daemon, wait_until
-from pgprovision.lab.s3 import NAME, rclone
+from pgprovision.lab.s3 import HOSTNAME, rclone_path
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person, Run
-from tests.support.http_receiver import listening
+from tests.support.cli_user import CliUser, CommandResult
+from tests.support.http_receiver import http_receiver
 
 pytestmark = pytest.mark.lab
 long = pytest.mark.backups  # the others are in `make test`, too
@@ -43,15 +43,15 @@ STALE = 2  # the lab's store sees what was changed behind its back within a seco
 class Watcher:
     """A machine that has nothing but what `watch export` wrote."""
 
-    person: Person
+    person: CliUser
     file: Path
 
-    def look(self, now: datetime | None = None, **changes: Any) -> tuple[int, dict[str, Any]]:
+    def observe(self, now: datetime | None = None, **changes: Any) -> tuple[int, dict[str, Any]]:
         """The exit code and what was found, as of a moment."""
         run = self.run(now, "--json", **changes)
         return run.code, run.document
 
-    def run(self, now: datetime | None, *words: str, **changes: Any) -> Run:
+    def run(self, now: datetime | None, *words: str, **changes: Any) -> CommandResult:
         known = json.loads(self.file.read_text())
         ages = known["ages"] | changes.pop("ages", {})
         given = self.file.with_name("given.watch")
@@ -64,33 +64,33 @@ class Watcher:
 
     def due(self) -> datetime:
         """The first moments at which the newest backup is too old, period and grace together."""
-        _, found = self.look()
+        _, found = self.observe()
         limits = found["limits"]
         allowed = timedelta(seconds=limits["backup"] + limits["grace"])
         return datetime.fromisoformat(found["newest"]["backup"]["at"]) + allowed + 2 * SECOND
 
     def newest(self, what: str) -> str:
-        return str(self.look()[1]["newest"][what]["name"])
+        return str(self.observe()[1]["newest"][what]["name"])
 
 
 NO_WAL: dict[str, Any] = {"ages": {"wal": None, "full": 30 * 86400}}  # only backups are judged
 
 
 @pytest.fixture(scope="module")
-def watcher(cluster: Person, tmp_path_factory: pytest.TempPathFactory) -> Watcher:
+def watcher(cluster: CliUser, tmp_path_factory: pytest.TempPathFactory) -> Watcher:
     file = tmp_path_factory.mktemp("elsewhere") / "hcb-lab.watch"
     file.write_text(cluster.run("watch", "export").out)
     return Watcher(cluster, file)
 
 
 @pytest.fixture(scope="module")
-def store(cluster: Person) -> Path:
+def store(cluster: CliUser) -> Path:
     """The repository as the store's own disk has it."""
     return cluster.lab.home / "s3/data" / cluster.lab.env()["PGPROVISION_LAB_S3_BUCKET"] / "hcb-lab"
 
 
 @contextmanager
-def hurried(cluster: Person) -> Iterator[None]:
+def hurried(cluster: CliUser) -> Iterator[None]:
     """The daily backup is due every five seconds."""
     folder = f"{UNITS}/{DIFF}.d"
     text = "[Timer]\nOnCalendar=*:*:0/5\nRandomizedDelaySec=0\nAccuracySec=100ms\n"
@@ -112,7 +112,7 @@ def kinds(found: dict[str, Any]) -> list[str]:
 
 def alarmed(watcher: Watcher, due: datetime, kind: str, **changes: Any) -> None:
     """As of that moment there is this alarm and no other, and it is told at once."""
-    code, found = watcher.look(due, **changes)
+    code, found = watcher.observe(due, **changes)
     assert (code, kinds(found)) == (1, [kind])
     print(watcher.run(due, **changes).err)
 
@@ -120,8 +120,8 @@ def alarmed(watcher: Watcher, due: datetime, kind: str, **changes: Any) -> None:
 def test_watch_when_all_is_well_ends_with_0_and_asks_for_the_heartbeat_once(
     watcher: Watcher,
 ) -> None:
-    with listening() as service:
-        code, found = watcher.look(heartbeat_url=service.url, webhook=service.url)
+    with http_receiver() as service:
+        code, found = watcher.observe(heartbeat_url=service.url, webhook=service.url)
     assert (code, found["alarms"], found["sent"]) == (0, [], {"heartbeat": True})
     assert [method for method, _, _ in service.requests] == ["GET"]
 
@@ -129,12 +129,12 @@ def test_watch_when_all_is_well_ends_with_0_and_asks_for_the_heartbeat_once(
 @pytest.mark.covers("F113")
 @long
 def test_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
-    cluster: Person, watcher: Watcher
+    cluster: CliUser, watcher: Watcher
 ) -> None:
     due, before = watcher.due(), watcher.newest("backup")
     with hurried(cluster):
         assert wait_until(lambda: watcher.newest("backup") != before, seconds=120)
-    code, found = watcher.look(due, **NO_WAL)
+    code, found = watcher.observe(due, **NO_WAL)
     assert (code, kinds(found)) == (0, [])
 
 
@@ -152,7 +152,7 @@ def test_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
     ids=["masked", "dead"],
 )
 def test_timer_when_masked_or_dead_is_an_alarm_within_period_and_grace(
-    cluster: Person, watcher: Watcher, fault: str, undo: str
+    cluster: CliUser, watcher: Watcher, fault: str, undo: str
 ) -> None:
     cluster.shell(PRIMARY, f"systemctl stop {DIFF}; {fault}; systemctl daemon-reload")
     try:
@@ -166,7 +166,7 @@ def test_timer_when_masked_or_dead_is_an_alarm_within_period_and_grace(
 
 
 @contextmanager
-def hurried_in_vain(cluster: Person) -> Iterator[None]:
+def hurried_in_vain(cluster: CliUser) -> Iterator[None]:
     """The backup would be due every five seconds, if the timer ran."""
     folder = f"{UNITS}/{DIFF}.d"
     text = "[Timer]\nOnCalendar=*:*:0/5\nRandomizedDelaySec=0\n"
@@ -186,7 +186,7 @@ exec /usr/bin/pgbackrest.real "$@"
 
 @pytest.mark.covers("F113")
 def test_script_when_it_ends_with_0_and_no_backup_is_an_alarm(
-    cluster: Person, watcher: Watcher
+    cluster: CliUser, watcher: Watcher
 ) -> None:
     due, before = watcher.due(), watcher.newest("backup")
     swap = "cat >/usr/bin/liar && chmod 755 /usr/bin/liar && cd /usr/bin &&"
@@ -207,14 +207,16 @@ def test_sender_when_broken_is_an_alarm_and_the_heartbeat_falls_silent(
     watcher: Watcher,
 ) -> None:
     due = watcher.due()
-    with listening() as service:
-        code, found = watcher.look(due, webhook="http://127.0.0.1:1/x", heartbeat_url=service.url)
+    with http_receiver() as service:
+        code, found = watcher.observe(
+            due, webhook="http://127.0.0.1:1/x", heartbeat_url=service.url
+        )
         assert code == 1
         assert {"backup_age", "sender"} <= set(kinds(found))
         assert found["sent"] == {"webhook": False}
         assert service.requests == []  # whoever waits for the heartbeat raises the alarm
         service.status = 503
-        code, found = watcher.look(heartbeat_url=service.url)
+        code, found = watcher.observe(heartbeat_url=service.url)
         assert (code, kinds(found)) == (1, ["sender"])
         print(watcher.run(None, heartbeat_url=service.url).err)
     assert "canary" not in json.dumps(found)
@@ -230,7 +232,7 @@ FAKETIME_DONT_FAKE_MONOTONIC = '1'
 @pytest.mark.covers("F113")
 @long
 def test_clock_of_the_host_when_wrong_is_an_alarm(
-    cluster: Person, watcher: Watcher, store: Path
+    cluster: CliUser, watcher: Watcher, store: Path
 ) -> None:
     """By libfaketime. Two days, and the store takes nothing from that host; ten minutes, and
     PostgreSQL, whose clock it is that names a backup, names it wrong."""
@@ -246,7 +248,7 @@ def test_clock_of_the_host_when_wrong_is_an_alarm(
     cluster.shell(PRIMARY, f"cp -a {environment} /root/ && cat >>{environment} && {restart}", FAKE)
     try:
         cluster.shell(PRIMARY, f"systemctl start {SERVICE}")
-        code, found = watcher.look()
+        code, found = watcher.observe()
         assert (code, kinds(found)) == (1, ["clock_host"])
         assert re.search(r"a clock (9|10)min ahead of the store's", found["alarms"][0]["text"])
         print(watcher.run(None).err)
@@ -259,7 +261,7 @@ def test_clock_of_the_host_when_wrong_is_an_alarm(
             for path in store.glob(f"backup/main/backup.history/*/{label}.*"):
                 path.unlink()  # with it pgBackRest takes no backup until the clock has caught up
         cluster.shell(PRIMARY, "apt-get purge -qy faketime libfaketime")
-    assert watcher.look()[0] == 0
+    assert watcher.observe()[0] == 0
 
 
 @pytest.mark.covers("F113")
@@ -279,7 +281,7 @@ def test_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
 
 @pytest.mark.covers("F114")
 def test_wal_when_a_segment_is_gone_from_the_store_is_found(
-    cluster: Person, watcher: Watcher, store: Path, tmp_path: Path
+    cluster: CliUser, watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     switch = "select pg_logical_emit_message(false, 'x', 'x'); select pg_switch_wal()"
     newest = watcher.newest("wal")
@@ -292,7 +294,7 @@ def test_wal_when_a_segment_is_gone_from_the_store_is_found(
     time.sleep(STALE)
     try:
         now = datetime.now(UTC) + timedelta(minutes=12)
-        code, found = watcher.look(now, **NO_WAL)
+        code, found = watcher.observe(now, **NO_WAL)
         assert (code, kinds(found)) == (1, ["wal_hole"])
         assert lost.name[:24] in found["alarms"][0]["text"]
         print(watcher.run(now, **NO_WAL).err)
@@ -309,7 +311,7 @@ def test_manifest_when_gone_from_the_store_is_found(
     shutil.move(manifest, tmp_path)
     time.sleep(STALE)
     try:
-        code, found = watcher.look(datetime.now(UTC), **NO_WAL)
+        code, found = watcher.observe(datetime.now(UTC), **NO_WAL)
         assert code == 1
         # Where no differential was taken yet, it was the newest of any kind, too.
         assert set(kinds(found)) - {"backup_age"} == {"full_age", "manifest_missing"}
@@ -317,13 +319,13 @@ def test_manifest_when_gone_from_the_store_is_found(
     finally:
         shutil.move(tmp_path / "backup.manifest", manifest)
     time.sleep(STALE)
-    assert watcher.look()[0] == 0
+    assert watcher.observe()[0] == 0
 
 
 @pytest.mark.covers("S56")
 @long
 def test_objects_when_read_are_encrypted_and_show_no_row(
-    cluster: Person, store: Path, watcher: Watcher
+    cluster: CliUser, store: Path, watcher: Watcher
 ) -> None:
     row = "KNOWNROW-5d1c8ad2"
     cluster.sql(PRIMARY, f"create table known as select '{row}' as row; checkpoint")
@@ -342,7 +344,7 @@ def test_objects_when_read_are_encrypted_and_show_no_row(
 
 @pytest.mark.covers("S57")
 @long
-def test_repository_when_asked_for_without_a_key_is_shut(cluster: Person) -> None:
+def test_repository_when_asked_for_without_a_key_is_shut(cluster: CliUser) -> None:
     env = cluster.lab.env()
     address, bucket = env["PGPROVISION_LAB_ADDRESS"], env["PGPROVISION_LAB_S3_BUCKET"]
     for endpoint in ("PGPROVISION_LAB_S3_ENDPOINT", "PGPROVISION_LAB_S3_READ_ENDPOINT"):
@@ -359,7 +361,7 @@ def test_repository_when_asked_for_without_a_key_is_shut(cluster: Person) -> Non
 @pytest.mark.covers("S59")
 @long
 def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watched(
-    cluster: Person, watcher: Watcher, store: Path, tmp_path: Path
+    cluster: CliUser, watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     """Another server answers with everything right but the authority."""
     conf = "/etc/pgbackrest/pgbackrest.conf"
@@ -367,10 +369,12 @@ def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watche
     env = cluster.lab.env()
     address = env["PGPROVISION_LAB_ADDRESS"]
     port = free_port(address, 9500)
-    certify(tmp_path / "ca.pem", tmp_path / "server.pem", tmp_path / "server.key", NAME, address)
+    issue_server_certificate_files(
+        tmp_path / "ca.pem", tmp_path / "server.pem", tmp_path / "server.key", HOSTNAME, address
+    )
     impostor = Daemon(tmp_path / "rclone.pid", tmp_path / "rclone.log")
     pairs = [f'"{env[f"{p}_KEY"]},{env[f"{p}_SECRET"]}"' for p in ("PGPROVISION_LAB_S3",)]
-    words = [rclone(), "serve", "s3", "--addr", f"{address}:{port}", "--cert"]
+    words = [rclone_path(), "serve", "s3", "--addr", f"{address}:{port}", "--cert"]
     words += [str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key")]
     impostor.start(
         [*words, str(store.parents[1])], {"RCLONE_AUTH_KEY": pairs[0], "RCLONE_CONFIG": ""}
@@ -384,7 +388,7 @@ def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watche
         assert "code 0" not in said
         assert "certificate" in said
         known = json.loads(watcher.file.read_text())["store"]
-        code, found = watcher.look(store={**known, "endpoint": address, "port": port})
+        code, found = watcher.observe(store={**known, "endpoint": address, "port": port})
         assert (code, kinds(found)) == (6, ["store"])
         assert "certificate is not trusted" in found["alarms"][0]["text"]
     finally:
@@ -395,27 +399,27 @@ def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watche
 def test_watch_when_the_pair_is_wrong_cannot_tell_and_says_why(watcher: Watcher) -> None:
     known = json.loads(watcher.file.read_text())["store"]
     for wrong in ({"key": "NOBODY"}, {"key_secret": "wrong"}, {"bucket": "another"}):
-        code, found = watcher.look(store={**known, **wrong})
+        code, found = watcher.observe(store={**known, **wrong})
         assert (code, found["state"], kinds(found)) == (6, "unknown", ["store"])
         assert re.search(r"\(\w+\)", found["alarms"][0]["text"])
 
 
 @pytest.mark.covers("F113")
 @long
-def test_host_when_off_is_an_alarm_from_outside(cluster: Person, watcher: Watcher) -> None:
+def test_host_when_off_is_an_alarm_from_outside(cluster: CliUser, watcher: Watcher) -> None:
     """With the machine on, the timer's mark reaches the store; with it off, nothing does."""
-    last = datetime.fromisoformat(watcher.look()[1]["newest"]["wal"]["at"])
+    last = datetime.fromisoformat(watcher.observe()[1]["newest"]["wal"]["at"])
     due = last + timedelta(minutes=30) + 2 * SECOND
     cluster.shell(PRIMARY, "systemctl start pgprovision-mark.service")
     cluster.sql(PRIMARY, "select pg_switch_wal()")
     before = watcher.newest("wal")
     assert wait_until(lambda: watcher.newest("wal") != before or _newer(watcher, last), seconds=60)
-    assert watcher.look(due)[0] == 0
+    assert watcher.observe(due)[0] == 0
     server = cluster.cloud().servers.get_by_name(PRIMARY)
     assert server
     server.power_off().wait_until_finished()
     try:
-        last = datetime.fromisoformat(watcher.look()[1]["newest"]["wal"]["at"])
+        last = datetime.fromisoformat(watcher.observe()[1]["newest"]["wal"]["at"])
         alarmed(watcher, last + timedelta(minutes=30) + 2 * SECOND, "wal_age")
     finally:
         server.power_on().wait_until_finished()
@@ -432,4 +436,4 @@ def test_host_when_off_is_an_alarm_from_outside(cluster: Person, watcher: Watche
 
 
 def _newer(watcher: Watcher, last: datetime) -> bool:
-    return datetime.fromisoformat(watcher.look()[1]["newest"]["wal"]["at"]) > last
+    return datetime.fromisoformat(watcher.observe()[1]["newest"]["wal"]["at"]) > last

@@ -8,13 +8,13 @@ import pytest
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Change, Impact, Report
 from pgprovision.inventory.watch_file import WatchFile
-from pgprovision.operations.watch.install import wished
-from pgprovision.tasks.timer import HERE, Timer
+from pgprovision.operations.watch.install import watch_tiers
+from pgprovision.tasks.timer import CONTROLLER, ScheduledCommand
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
 from tests.cluster.conftest import PRIMARY
-from tests.support.cli_user import Person
-from tests.support.postgres_machine import Silent
+from tests.support.cli_user import CliUser
+from tests.support.postgres_machine import SilentObserver
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
@@ -27,16 +27,16 @@ def yes(changes: object) -> Impact:
 
 
 @pytest.fixture
-def wanted(cluster: Person, tmp_path: Path) -> WatchFile:
+def wanted(cluster: CliUser, tmp_path: Path) -> WatchFile:
     file = tmp_path / "hcb-lab.watch"
     file.write_text(cluster.run("watch", "export").out)
     return WatchFile.read(file)
 
 
 @pytest.fixture
-def machine(cluster: Person) -> Iterator[Host]:
+def machine(cluster: CliUser) -> Iterator[Host]:
     """Some machine with systemd; all that is written there is taken away again."""
-    yield Host(HERE, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
+    yield Host(CONTROLLER, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
     units = f"{NAME}.timer {NAME}.service"
     cluster.shell(
         PRIMARY,
@@ -47,16 +47,18 @@ def machine(cluster: Person) -> Iterator[Host]:
 
 def run(machine: Host, wanted: WatchFile, tmp_path: Path) -> Report:
     words = ("/bin/cat", FILE)  # in the place of this program, which that machine does not have
-    timer = Timer("watch", wanted.cluster, tmp_path, words, "root", "*-*-* *:00/15:00", "1min")
-    tiers = wished(FILE, wanted, timer.tiers())
-    return converge(tiers, {HERE: machine}, yes, Silent())
+    timer = ScheduledCommand(
+        "watch", wanted.cluster, tmp_path, words, "root", "*-*-* *:00/15:00", "1min"
+    )
+    tiers = watch_tiers(FILE, wanted, timer.tiers())
+    return converge(tiers, {CONTROLLER: machine}, yes, SilentObserver())
 
 
 def test_watch_when_installed_has_its_file_for_root_alone_and_a_timer_that_runs(
-    cluster: Person, machine: Host, wanted: WatchFile, tmp_path: Path
+    cluster: CliUser, machine: Host, wanted: WatchFile, tmp_path: Path
 ) -> None:
     first = run(machine, wanted, tmp_path)
-    assert (first.left, first.failed) == ([], {})
+    assert (first.remaining, first.failed) == ([], {})
     shown = cluster.shell(PRIMARY, f"stat -c '%a %U' {FILE} /etc/pgprovision/watch; cat {FILE}")
     assert shown.startswith("600 root\n700 root\n")
     assert shown.endswith(wanted.text().text().strip())
@@ -68,7 +70,7 @@ def test_watch_when_installed_has_its_file_for_root_alone_and_a_timer_that_runs(
 
 
 def test_watch_install_when_there_is_no_systemd_prints_units_and_a_line_for_cron(
-    cluster: Person, tmp_path: Path
+    cluster: CliUser, tmp_path: Path
 ) -> None:
     file = tmp_path / "hcb-lab.watch"
     file.write_text(cluster.run("watch", "export").out)

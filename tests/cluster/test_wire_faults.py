@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pgprovision.engine.model import Ask, Do
+from pgprovision.engine.model import Action, Probe
 from pgprovision.engine.observe import Target
 from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.inventory.loader.loader import load
@@ -15,7 +15,7 @@ from pgprovision.run.targets import Targets
 from pgprovision.transport import host, ssh
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.cluster.test_lock import BY_HAND, go_on, running, slow, under_way
-from tests.support.cli_user import Person, finished
+from tests.support.cli_user import CliUser, wait_for
 
 pytestmark = pytest.mark.lab
 __all__ = ["slow"]  # pytest looks for fixtures among a module's names
@@ -31,7 +31,7 @@ table inet cut {
 
 
 @contextmanager
-def cut_off(person: Person, node: str) -> Iterator[None]:
+def cut_off(person: CliUser, node: str) -> Iterator[None]:
     """Not a packet of SSH passes, neither of new connections nor of those that stand."""
     person.shell(node, "nft -f -", CUT)
     try:
@@ -40,7 +40,7 @@ def cut_off(person: Person, node: str) -> Iterator[None]:
         person.shell(node, "nft delete table inet cut")
 
 
-def power(person: Person, node: str, *, on: bool) -> None:
+def power(person: CliUser, node: str, *, on: bool) -> None:
     """As the button on the machine does."""
     server = person.cloud().servers.get_by_name(node)
     assert server
@@ -51,7 +51,7 @@ def power(person: Person, node: str, *, on: bool) -> None:
 
 
 @pytest.mark.covers("F17")
-def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Person) -> None:
+def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
     with cut_off(cluster, REPLICA):
         run = cluster.run("up", "--yes")
@@ -61,12 +61,12 @@ def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: Person)
     assert "already done: nothing, on any machine" in run.err
     assert "by hand: ssh -p 22 root@" in run.err
     assert cluster.shell(PRIMARY, f"find {FOLDERS} -newer /run/before") == ""
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
     assert cluster.drift() == {}
 
 
 @pytest.mark.covers("F17")
-def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person) -> None:
+def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
     power(cluster, REPLICA, on=False)
     try:
@@ -79,21 +79,21 @@ def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: Person) -> 
     assert "already done: nothing, on any machine" in run.err
     assert "see whether the machine has power" in run.err
     assert written == ""
-    assert cluster.done("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["left"] == []
     assert cluster.drift() == {}
 
 
 @pytest.mark.covers("F2")
 @pytest.mark.usefixtures("slow")
 def test_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     with running(cluster) as process:
         assert under_way(cluster)
         with cut_off(cluster, PRIMARY), cut_off(cluster, REPLICA):
             time.sleep(6)  # less than a line or the lock takes for dead
         go_on(cluster)
-        run = finished(process)
+        run = wait_for(process)
     assert run.code == 0, run.err
     for node in (PRIMARY, REPLICA):
         assert cluster.shell(node, f"{SINCE} | grep -c ' install tmux'") == "1"
@@ -102,13 +102,13 @@ def test_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
 @pytest.mark.covers("F2", "F18")
 @pytest.mark.usefixtures("slow")
 def test_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
-    with cluster.begin("up", "--yes", "--json") as process:
+    with cluster.start("up", "--yes", "--json") as process:
         assert under_way(cluster)
         with cut_off(cluster, REPLICA):
             go_on(cluster)
-            run = finished(process)
+            run = wait_for(process)
     found = run.document
     assert run.code == 7, run.err
     assert [failed["on"] for failed in found["failed"]] == [REPLICA]
@@ -121,7 +121,7 @@ def test_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
 @pytest.mark.covers("F2", "F19")
 @pytest.mark.usefixtures("slow")
 def test_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     ours = "ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }'"
     with running(cluster) as process:
@@ -129,7 +129,7 @@ def test_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
         for node in (PRIMARY, REPLICA):
             cluster.shell(node, f"kill -9 $({ours})")
         go_on(cluster)
-        run = finished(process)
+        run = wait_for(process)
     assert run.code == 0, run.err
     for node in (PRIMARY, REPLICA):
         assert cluster.shell(node, f"{SINCE} | grep -c ' install tmux'") == "1"
@@ -138,54 +138,54 @@ def test_line_when_cut_on_the_machine_then_the_step_is_not_repeated(
 @pytest.mark.covers("F2")
 @pytest.mark.usefixtures("slow")
 def test_machine_when_its_power_is_cut_in_mid_step_then_the_next_run_finishes(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     with running(cluster) as process:
         assert under_way(cluster)
         power(cluster, REPLICA, on=False)
         cluster.shell(PRIMARY, "rm -f /etc/apt/apt.conf.d/99-slow")
-        run = finished(process)
+        run = wait_for(process)
         power(cluster, REPLICA, on=True)
     assert run.code == 7, run.err
     assert f"{REPLICA}: connection lost during: install tmux" in run.err
 
 
 @pytest.fixture
-def impatient(cluster: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def impatient(cluster: CliUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """The replica with less patience than people have."""
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(ssh, "DEAD_SECONDS", 3)
+    monkeypatch.setattr(ssh, "TCP_TIMEOUT_SECONDS", 3)
     monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 1)
     monkeypatch.setattr(ssh, "CONNECT_SECONDS", 2)
     monkeypatch.setattr(host, "LOOK_SECONDS", 2.0)
-    monkeypatch.setattr(host, "AWAY_SECONDS", 2.0)
+    monkeypatch.setattr(host, "RECONNECT_SECONDS", 2.0)
     with Targets(load(cluster.inventory)) as targets:
-        assert targets[REPLICA].look([Ask("true")])
+        assert targets[REPLICA].observe([Probe("true")])
         yield targets[REPLICA]
 
 
 @pytest.mark.covers("F21")
 def test_look_when_the_link_stalls_then_ends_and_says_so(
-    cluster: Person, impatient: Target
+    cluster: CliUser, impatient: Target
 ) -> None:
     with cut_off(cluster, REPLICA), pytest.raises(Unreachable) as caught:
-        impatient.look([Ask("true")])
+        impatient.observe([Probe("true")])
     assert str(caught.value.where).startswith(REPLICA)
-    assert impatient.look([Ask("true")])
+    assert impatient.observe([Probe("true")])
 
 
 @pytest.mark.covers("F21")
 def test_look_when_a_probe_hangs_then_ends_within_its_limit(impatient: Target) -> None:
     with pytest.raises(Unreachable, match="no answer within"):
-        impatient.look([Ask("sleep 20")])
+        impatient.observe([Probe("sleep 20")])
 
 
 @pytest.mark.covers("F21")
 @pytest.mark.parametrize("size", [0, 30_000_000])
 def test_step_when_the_link_stalls_then_ends_with_its_outcome_unknown(
-    cluster: Person, impatient: Target, size: int
+    cluster: CliUser, impatient: Target, size: int
 ) -> None:
-    step = Do("slow", "cat >/dev/null; sleep 20", b"x" * size, timeout=2)
+    step = Action("slow", "cat >/dev/null; sleep 20", b"x" * size, timeout=2)
     with cut_off(cluster, REPLICA), pytest.raises(OutcomeUnknown, match="during: slow"):
         impatient.act([step], lambda action: None)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -15,7 +15,7 @@ ASK = "runuser -u postgres -- psql -XAtqc 'select pg_is_in_recovery()'"
 
 
 @contextmanager
-def sampled(person: Person) -> Iterator[list[frozenset[str]]]:
+def sampled(person: CliUser) -> Iterator[list[frozenset[str]]]:
     """Which nodes accept writes, asked again and again."""
     over, seen = threading.Event(), list[frozenset[str]]()
 
@@ -35,7 +35,7 @@ def sampled(person: Person) -> Iterator[list[frozenset[str]]]:
 
 @pytest.mark.covers("V10")
 def test_writable_nodes_when_a_replica_is_cloned_again_and_the_run_killed_are_never_two(
-    cluster: Person,
+    cluster: CliUser,
 ) -> None:
     with sampled(cluster) as seen:
         killed = cluster.run("re-clone", REPLICA, "--confirm", REPLICA, kill="2:after")

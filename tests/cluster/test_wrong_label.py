@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
@@ -17,7 +17,7 @@ OTHER = "hcb-other"
 
 
 @pytest.fixture
-def mistaken(cluster: Person, tmp_path: Path) -> Iterator[Person]:
+def mistaken(cluster: CliUser, tmp_path: Path) -> Iterator[CliUser]:
     """Somebody of another cluster whose labels the replica's server wears, with the same keys."""
     other = replace(cluster, home=tmp_path)
     shutil.copytree(cluster.inventory, other.inventory)
@@ -40,7 +40,7 @@ def mistaken(cluster: Person, tmp_path: Path) -> Iterator[Person]:
     ids=["destroy", "resize"],
 )
 def test_server_when_another_machine_is_behind_its_label_is_refused_untouched(
-    mistaken: Person, words: tuple[str, ...]
+    mistaken: CliUser, words: tuple[str, ...]
 ) -> None:
     mistaken.rewrite(f"nodes/{REPLICA}.yml", {r"\Z": "server_type: ccx23\n"})
     mistaken.api_requests("DELETE")

@@ -7,13 +7,25 @@ from pathlib import Path
 import pytest
 
 from pgprovision.clients.hetzner import api
-from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine.loop import look_only
-from pgprovision.engine.model import Ask, Diff, Do, Tier
+from pgprovision.clients.hetzner.project import HetznerProject
+from pgprovision.engine.loop import observe_only
+from pgprovision.engine.model import Action, Diff, Probe, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.secret import Secret
-from tests.support.cloud_cluster import listed, one, project, run, server, tiers
-from tests.support.hetzner_simulator import READER, TOKEN, Simulator, simulator
+from tests.support.cloud_cluster import (
+    hetzner_project,
+    hetzner_tiers,
+    list_objects,
+    make_server,
+    only_object,
+    run_loop,
+)
+from tests.support.hetzner_simulator import (
+    READ_ONLY_TOKEN,
+    TOKEN,
+    HetznerSimulator,
+    serve_simulator,
+)
 
 CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/servers")
 
@@ -22,12 +34,12 @@ CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/server
 @pytest.mark.parametrize("drop", ["before", "after"])
 @pytest.mark.parametrize("path", CREATES)
 def test_create_whose_answer_is_lost_makes_exactly_one(
-    sim: Simulator, tmp_path: Path, path: str, drop: str
+    sim: HetznerSimulator, tmp_path: Path, path: str, drop: str
 ) -> None:
     sim.fault(method="POST", path=path, drop=drop)
-    report = run(sim, tiers(tmp_path))
-    assert report.left == []
-    one(sim, path.removeprefix("/"))
+    report = run_loop(sim, hetzner_tiers(tmp_path))
+    assert report.remaining == []
+    only_object(sim, path.removeprefix("/"))
 
 
 # Each endpoint and method that a run from nothing uses, and in how many ways it breaks.
@@ -54,7 +66,7 @@ BROKEN: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("way", BROKEN)
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_broken_api_is_ridden_out(
-    sim: Simulator,
+    sim: HetznerSimulator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     method: str,
@@ -65,11 +77,11 @@ def test_broken_api_is_ridden_out(
         monkeypatch.setattr(api, "READ_TIMEOUT", (1.0, 0.5))
         monkeypatch.setattr(api, "WRITE_TIMEOUT", (1.0, 0.5))
     sim.fault(method=method, path=path, **BROKEN[way])
-    assert run(sim, tiers(tmp_path)).left == []
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
     for kind in CREATES:
-        one(sim, kind.removeprefix("/"))
+        only_object(sim, kind.removeprefix("/"))
     assert [call for call, _ in sim.machines.log] == ["create", "firewall", "start"]
-    asked = [(r["method"], r["path"]) for r in sim.lab("GET", "/requests")["requests"]]
+    asked = [(r["method"], r["path"]) for r in sim.control("GET", "/requests")["requests"]]
     tried = [at for at, ask in enumerate(asked) if ask == ("POST", path.removeprefix("*"))]
     if method == "POST" and len(tried) > 1:  # looked up by name and labels before each repeat
         lists = [at for at, ask in enumerate(asked) if ask == ("GET", path)]
@@ -77,125 +89,130 @@ def test_broken_api_is_ridden_out(
 
 
 @pytest.mark.covers("F41")
-def test_busy_server_is_waited_for(sim: Simulator, tmp_path: Path) -> None:
+def test_busy_server_is_waited_for(sim: HetznerSimulator, tmp_path: Path) -> None:
     sim.fault(method="POST", path="*/actions/poweron", status=423, code="locked", count=3)
-    assert run(sim, tiers(tmp_path)).left == []
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
 
 
 @pytest.mark.covers("F31")
-def test_rate_limit_is_sat_out(sim: Simulator, tmp_path: Path) -> None:
+def test_rate_limit_is_sat_out(sim: HetznerSimulator, tmp_path: Path) -> None:
     sim.fault(method="POST", path="/servers", status=429, code="rate_limit_exceeded", count=2)
-    report = run(sim, tiers(tmp_path))
-    assert report.left == []
+    report = run_loop(sim, hetzner_tiers(tmp_path))
+    assert report.remaining == []
     assert report.api_calls < 40
 
 
 @pytest.mark.covers("F34")
 @pytest.mark.parametrize("kind", [path.removeprefix("/") for path in CREATES])
 def test_name_taken_by_ours_with_an_equal_spec_is_adopted(
-    sim: Simulator, tmp_path: Path, kind: str
+    sim: HetznerSimulator, tmp_path: Path, kind: str
 ) -> None:
-    run(sim, tiers(tmp_path))
-    before = one(sim, kind)
-    sim.lab("DELETE", "/requests")
-    report = run(sim, tiers(tmp_path))
-    assert (report.changed, report.left) == ([], [])
-    assert sim.lab("GET", "/requests")["writes"] == 0
-    assert one(sim, kind)["id"] == before["id"]
+    run_loop(sim, hetzner_tiers(tmp_path))
+    before = only_object(sim, kind)
+    sim.control("DELETE", "/requests")
+    report = run_loop(sim, hetzner_tiers(tmp_path))
+    assert (report.changed, report.remaining) == ([], [])
+    assert sim.control("GET", "/requests")["writes"] == 0
+    assert only_object(sim, kind)["id"] == before["id"]
 
 
 @pytest.mark.covers("F34")
 def test_name_taken_by_ours_with_another_spec_shows_the_difference(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    run(sim, tiers(tmp_path))
-    host_keys, cloud = tiers(tmp_path)
+    run_loop(sim, hetzner_tiers(tmp_path))
+    host_keys, cloud = hetzner_tiers(tmp_path)
     *rest, wanted = cloud.resources
     other = replace(wanted, server_type="ccx23", location="hel1")  # type: ignore[call-arg]
-    sim.lab("DELETE", "/requests")
-    (change,) = run(sim, (host_keys, Tier("cloud", (*rest, other))), look_only).left
+    sim.control("DELETE", "/requests")
+    (change,) = run_loop(sim, (host_keys, Tier("cloud", (*rest, other))), observe_only).remaining
     keys = ("server_type", "location")
     assert (str(change.resource), change.diff.keys, change.actions) == ("server db-1", keys, ())
     assert change.diff.before
     assert [change.diff.before[key] for key in keys] == ["ccx13", "ash"]
     assert "a server is never moved" in change.keys[1]
-    assert sim.lab("GET", "/requests")["writes"] == 0
-    one(sim, "servers")
+    assert sim.control("GET", "/requests")["writes"] == 0
+    only_object(sim, "servers")
 
 
 @pytest.mark.covers("F37")
-def test_eleventh_server_of_a_group_is_found_in_the_plan(sim: Simulator, tmp_path: Path) -> None:
-    assert len(run(sim, tiers(tmp_path, nodes=10), look_only).left) > 10
+def test_eleventh_server_of_a_group_is_found_in_the_plan(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
+    assert len(run_loop(sim, hetzner_tiers(tmp_path, nodes=10), observe_only).remaining) > 10
     with pytest.raises(Refused, match="a spread group takes 10 servers, the inventory has 11"):
-        run(sim, tiers(tmp_path, nodes=11), look_only)
-    assert sim.lab("GET", "/requests")["writes"] == 0
+        run_loop(sim, hetzner_tiers(tmp_path, nodes=11), observe_only)
+    assert sim.control("GET", "/requests")["writes"] == 0
 
 
 @pytest.mark.covers("F36")
 def test_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
     sold_out = frozenset({("ccx13", "ash"), ("ccx13", "hel1")})
-    with simulator(tmp_path / "cloud", sold_out=sold_out) as sim:
+    with serve_simulator(tmp_path / "cloud", sold_out=sold_out) as sim:
         with pytest.raises(CloudError) as caught:
-            run(sim, tiers(tmp_path))
+            run_loop(sim, hetzner_tiers(tmp_path))
         said = str(caught.value)
         assert "no capacity" in said
         assert "available now in ash: ccx23, ccx33" in said
         assert "ccx13 available now in: fsn1, nbg1, hil, sin" in said
         assert "create network net" in caught.value.done
-        assert len(listed(sim, "networks")) == 1
-        keys, cloud = tiers(tmp_path)
+        assert len(list_objects(sim, "networks")) == 1
+        keys, cloud = hetzner_tiers(tmp_path)
         *rest, wanted = cloud.resources
         larger = replace(wanted, server_type="ccx23")  # type: ignore[call-arg]
-        assert run(sim, (keys, Tier("cloud", (*rest, larger)))).left == []
+        assert run_loop(sim, (keys, Tier("cloud", (*rest, larger)))).remaining == []
 
 
 @pytest.mark.covers("F38")
-def test_action_that_fails_is_named_with_id_and_code(sim: Simulator, tmp_path: Path) -> None:
+def test_action_that_fails_is_named_with_id_and_code(sim: HetznerSimulator, tmp_path: Path) -> None:
     sim.fault(method="POST", path="*/actions/attach_to_network", action="action_failed")
     with pytest.raises(CloudError) as caught:
-        run(sim, tiers(tmp_path))
+        run_loop(sim, hetzner_tiers(tmp_path))
     assert "attach_to_network (action " in caught.value.what
     assert "(action_failed)" in caught.value.what
     assert "create server db-1" in caught.value.done
-    assert run(sim, tiers(tmp_path)).left == []
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
 
 
 @pytest.mark.covers("F39")
 def test_action_that_never_ends_is_bounded_and_not_begun_twice(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    keys, cloud = tiers(tmp_path)
+    keys, cloud = hetzner_tiers(tmp_path)
     *rest, _ = cloud.resources
-    run(sim, (keys, Tier("cloud", tuple(rest))))
-    wanted = server("db-1", "10.0.1.11")
+    run_loop(sim, (keys, Tier("cloud", tuple(rest))))
+    wanted = make_server("db-1", "10.0.1.11")
     create, *_ = wanted.change(Diff(None, wanted.desired()))
     sim.machines.pause.clear()
     with pytest.raises(CloudError, match=r"create_server \(action \d+\) is still running after"):
-        project(sim).act([replace(create, timeout=0.5)], lambda action: None)
+        hetzner_project(sim).act([replace(create, timeout=0.5)], lambda action: None)
     sim.machines.pause.set()
-    assert run(sim, tiers(tmp_path)).left == []
-    one(sim, "servers")
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
+    only_object(sim, "servers")
 
 
 @pytest.mark.covers("F42")
-def test_token_revoked_says_so(sim: Simulator, tmp_path: Path) -> None:
+def test_token_revoked_says_so(sim: HetznerSimulator, tmp_path: Path) -> None:
     with pytest.raises(CloudError, match="rejects the API token"):
-        run(sim, tiers(tmp_path), token="revoked")
+        run_loop(sim, hetzner_tiers(tmp_path), token="revoked")
 
 
 @pytest.mark.covers("F42")
-def test_readonly_token_can_plan_and_not_act(sim: Simulator, tmp_path: Path) -> None:
-    assert len(run(sim, tiers(tmp_path), look_only, token=READER).left) == 6
+def test_readonly_token_can_plan_and_not_act(sim: HetznerSimulator, tmp_path: Path) -> None:
+    assert (
+        len(run_loop(sim, hetzner_tiers(tmp_path), observe_only, token=READ_ONLY_TOKEN).remaining)
+        == 6
+    )
     with pytest.raises(CloudError, match="may only read"):
-        run(sim, tiers(tmp_path), token=READER)
+        run_loop(sim, hetzner_tiers(tmp_path), token=READ_ONLY_TOKEN)
 
 
 @pytest.mark.covers("F43")
 def test_quota_is_named(tmp_path: Path) -> None:
-    with simulator(tmp_path / "cloud", server_limit=1) as sim:
+    with serve_simulator(tmp_path / "cloud", server_limit=1) as sim:
         with pytest.raises(CloudError, match=r"quota is used up.*server_limit"):
-            run(sim, tiers(tmp_path, nodes=2))
-        one(sim, "servers")
+            run_loop(sim, hetzner_tiers(tmp_path, nodes=2))
+        only_object(sim, "servers")
 
 
 @dataclass
@@ -213,20 +230,20 @@ class Clock:
         self.now += seconds
 
 
-def patient(endpoint: str) -> tuple[Hetzner, Clock]:
+def patient(endpoint: str) -> tuple[HetznerProject, Clock]:
     clock = Clock()
     token = Secret(TOKEN, "test")
-    return Hetzner("hetzner", token, endpoint, "lab", sleep=clock.sleep, clock=clock), clock
+    return HetznerProject("hetzner", token, endpoint, "lab", sleep=clock.sleep, clock=clock), clock
 
 
 @pytest.mark.covers("F31")
 def test_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
     tmp_path: Path,
 ) -> None:
-    with simulator(tmp_path / "cloud", rate_limit=1) as sim:
+    with serve_simulator(tmp_path / "cloud", rate_limit=1) as sim:
         cloud, clock = patient(sim.endpoint)
         with pytest.raises(CloudError, match=r"whole again at \d\d:\d\d:\d\d UTC"):
-            cloud.look((Ask("servers"), Ask("networks")))
+            cloud.observe((Probe("servers"), Probe("networks")))
         assert 200 < clock.now < 300
         assert cloud.api_calls == len(clock.pauses) + 2
         assert cloud.api_calls < 20
@@ -234,29 +251,31 @@ def test_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
 
 @pytest.mark.covers("F51")
 def test_api_that_is_down_says_so_within_its_budget(tmp_path: Path) -> None:
-    with simulator(tmp_path / "cloud") as sim:
+    with serve_simulator(tmp_path / "cloud") as sim:
         gone = sim.endpoint
     cloud, clock = patient(gone)
     with pytest.raises(CloudError, match="the API does not answer"):
-        cloud.look((Ask("servers"),))
+        cloud.observe((Probe("servers"),))
     assert clock.now < 30
 
 
 @pytest.mark.covers("F32")
 def test_write_that_is_never_answered_ends_after_three_tries(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     sim.fault(method="POST", path="/networks", drop="before", count=0)
     cloud, _ = patient(sim.endpoint)
-    create = Do("create it", "POST /networks", body={"name": "net"})
+    create = Action("create it", "POST /networks", body={"name": "net"})
     with pytest.raises(CloudError, match="no answer 3 times, the outcome is unknown"):
         cloud.act([create], lambda action: None)
-    tried = [r for r in sim.lab("GET", "/requests")["requests"] if r["method"] == "POST"]
+    tried = [r for r in sim.control("GET", "/requests")["requests"] if r["method"] == "POST"]
     assert len(tried) == 3
 
 
-def test_name_of_a_stranger_in_a_path_is_refused_before_the_call(sim: Simulator) -> None:
+def test_name_of_a_stranger_in_a_path_is_refused_before_the_call(sim: HetznerSimulator) -> None:
     sim.call("POST", "/networks", {"name": "theirs", "ip_range": "10.0.0.0/16"})
     with pytest.raises(Refused, match="does not carry this cluster's labels"):
-        project(sim).act([Do("delete it", "DELETE /networks/{networks:theirs}")], lambda _: None)
-    assert len(listed(sim, "networks")) == 1
+        hetzner_project(sim).act(
+            [Action("delete it", "DELETE /networks/{networks:theirs}")], lambda _: None
+        )
+    assert len(list_objects(sim, "networks")) == 1

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.loop import look_only
-from pgprovision.engine.model import Do
+from pgprovision.engine.loop import observe_only
+from pgprovision.engine.model import Action
 from pgprovision.errors import Refused
-from pgprovision.tasks.cloud import cloud_tiers
+from pgprovision.tasks.cloud import server_tiers
 from tests.support.cloud_cluster import (
-    Notebook,
-    allowed,
-    do,
-    inventory,
-    keys,
-    listed,
-    one,
-    run,
-    tiers,
+    ActionRecorder,
+    allow_restart,
+    call_and_wait,
+    cloud_inventory,
+    hetzner_tiers,
+    list_objects,
+    only_object,
+    remaining_keys,
+    run_loop,
 )
-from tests.support.hetzner_simulator import SSH_KEY, Simulator
+from tests.support.hetzner_simulator import SSH_KEY, HetznerSimulator
 
 KINDS = ("networks", "placement_groups", "firewalls", "ssh_keys", "servers")
 
@@ -29,22 +29,22 @@ class Killed(BaseException):
     """The controller dies."""
 
 
-def writes(sim: Simulator) -> int:
-    count: int = sim.lab("GET", "/requests")["writes"]
+def writes(sim: HetznerSimulator) -> int:
+    count: int = sim.control("GET", "/requests")["writes"]
     return count
 
 
 @pytest.mark.covers("row:A2", "row:A4", "row:A6")
-def test_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> None:
-    report = run(sim, tiers(tmp_path, nodes=2))
-    assert report.left == []
-    first, second = listed(sim, "servers")
+def test_cloud_from_nothing_is_made_whole(sim: HetznerSimulator, tmp_path: Path) -> None:
+    report = run_loop(sim, hetzner_tiers(tmp_path, nodes=2))
+    assert report.remaining == []
+    first, second = list_objects(sim, "servers")
     assert first["status"] == second["status"] == "running"
     assert first["labels"] == {"managed-by": "pgprovision", "cluster": "lab", "node": "db-1"}
     assert first["protection"] == {"delete": True, "rebuild": True}
     assert first["private_net"][0]["ip"] == "10.0.1.11"
     assert second["private_net"][0]["ip"] == "10.0.1.12"
-    assert set(one(sim, "placement_groups")["servers"]) == {first["id"], second["id"]}
+    assert set(only_object(sim, "placement_groups")["servers"]) == {first["id"], second["id"]}
     machine = sim.machines.specs[first["id"]]
     assert machine.authorized_keys == (SSH_KEY,)
     assert "ssh_deletekeys: true" in machine.user_data
@@ -54,82 +54,86 @@ def test_cloud_from_nothing_is_made_whole(sim: Simulator, tmp_path: Path) -> Non
 
 
 def test_server_when_started_has_its_firewall_and_private_card(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    run(sim, tiers(tmp_path))
-    machine = one(sim, "servers")["id"]
+    run_loop(sim, hetzner_tiers(tmp_path))
+    machine = only_object(sim, "servers")["id"]
     calls = [call for call, ident in sim.machines.log if ident == machine]
     assert calls == ["create", "firewall", "start"]
-    assert [seat.ip for seat in sim.machines.seats[machine].values()] == ["10.0.1.11"]
+    assert [seat.ip for seat in sim.machines.interfaces[machine].values()] == ["10.0.1.11"]
 
 
-def test_second_run_is_five_reads_and_no_write(sim: Simulator, tmp_path: Path) -> None:
-    run(sim, tiers(tmp_path))
+def test_second_run_is_five_reads_and_no_write(sim: HetznerSimulator, tmp_path: Path) -> None:
+    run_loop(sim, hetzner_tiers(tmp_path))
     before = writes(sim)
-    report = run(sim, tiers(tmp_path))
-    assert (report.changed, report.left, report.api_calls) == ([], [], 5)
+    report = run_loop(sim, hetzner_tiers(tmp_path))
+    assert (report.changed, report.remaining, report.api_calls) == ([], [], 5)
     assert writes(sim) == before
 
 
-def test_plan_changes_nothing(sim: Simulator, tmp_path: Path) -> None:
-    report = run(sim, tiers(tmp_path), look_only)
-    assert len(report.left) == 6
+def test_plan_changes_nothing(sim: HetznerSimulator, tmp_path: Path) -> None:
+    report = run_loop(sim, hetzner_tiers(tmp_path), observe_only)
+    assert len(report.remaining) == 6
     assert writes(sim) == 0
     assert not (tmp_path / "host_keys").exists()
 
 
-def test_more_than_a_page_of_strangers_is_no_obstacle(sim: Simulator, tmp_path: Path) -> None:
+def test_more_than_a_page_of_strangers_is_no_obstacle(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     for number in range(51):
         blob = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes([number]) * 32
         key = {"name": f"key-{number}", "public_key": f"ssh-ed25519 {b64encode(blob).decode()}"}
-        do(sim, "POST", "/ssh_keys", key)
-    run(sim, tiers(tmp_path))
-    assert run(sim, tiers(tmp_path), look_only).left == []
+        call_and_wait(sim, "POST", "/ssh_keys", key)
+    run_loop(sim, hetzner_tiers(tmp_path))
+    assert run_loop(sim, hetzner_tiers(tmp_path), observe_only).remaining == []
 
 
 @pytest.mark.parametrize("last", range(9))
 def test_run_killed_after_any_action_is_finished_by_the_next(
-    sim: Simulator, tmp_path: Path, last: int
+    sim: HetznerSimulator, tmp_path: Path, last: int
 ) -> None:
     seen: list[str] = []
 
-    def stop(action: Do) -> None:
+    def stop(action: Action) -> None:
         seen.append(action.why)
         if len(seen) > last:
             raise Killed
 
     with pytest.raises(Killed):
-        run(sim, tiers(tmp_path), watcher=Notebook(stop))
-    assert run(sim, tiers(tmp_path)).left == []
-    assert [len(listed(sim, kind)) for kind in KINDS] == [1, 1, 1, 1, 1]
-    assert one(sim, "servers")["private_net"][0]["ip"] == "10.0.1.11"
+        run_loop(sim, hetzner_tiers(tmp_path), watcher=ActionRecorder(stop))
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
+    assert [len(list_objects(sim, kind)) for kind in KINDS] == [1, 1, 1, 1, 1]
+    assert only_object(sim, "servers")["private_net"][0]["ip"] == "10.0.1.11"
 
 
 @pytest.mark.covers("row:A4")
-def test_key_registered_by_someone_else_is_used_as_it_is(sim: Simulator, tmp_path: Path) -> None:
-    do(sim, "POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
-    run(sim, tiers(tmp_path))
-    assert one(sim, "ssh_keys")["name"] == "laptop"
-    assert sim.machines.specs[one(sim, "servers")["id"]].authorized_keys == (SSH_KEY,)
+def test_key_registered_by_someone_else_is_used_as_it_is(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
+    call_and_wait(sim, "POST", "/ssh_keys", {"name": "laptop", "public_key": SSH_KEY})
+    run_loop(sim, hetzner_tiers(tmp_path))
+    assert only_object(sim, "ssh_keys")["name"] == "laptop"
+    assert sim.machines.specs[only_object(sim, "servers")["id"]].authorized_keys == (SSH_KEY,)
 
 
 @pytest.mark.covers("F35")
 def test_server_of_a_stranger_is_refused_and_nothing_is_made(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     theirs = {"name": "db-1", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
-    do(sim, "POST", "/servers", theirs)
-    before, requests = one(sim, "servers"), writes(sim)
+    call_and_wait(sim, "POST", "/servers", theirs)
+    before, requests = only_object(sim, "servers"), writes(sim)
     with pytest.raises(Refused, match="not ours"):
-        run(sim, tiers(tmp_path))
-    assert one(sim, "servers") == before
+        run_loop(sim, hetzner_tiers(tmp_path))
+    assert only_object(sim, "servers") == before
     assert writes(sim) == requests
 
 
 @pytest.mark.covers("F47")
-def test_firewall_opened_by_hand_is_named_and_shut(sim: Simulator, tmp_path: Path) -> None:
-    run(sim, tiers(tmp_path))
-    wall = one(sim, "firewalls")
+def test_firewall_opened_by_hand_is_named_and_shut(sim: HetznerSimulator, tmp_path: Path) -> None:
+    run_loop(sim, hetzner_tiers(tmp_path))
+    wall = only_object(sim, "firewalls")
     postgres = {
         "direction": "in",
         "protocol": "tcp",
@@ -137,24 +141,28 @@ def test_firewall_opened_by_hand_is_named_and_shut(sim: Simulator, tmp_path: Pat
         "source_ips": ["0.0.0.0/0"],
     }
     rules = {"rules": [*wall["rules"], postgres]}
-    do(sim, "POST", f"/firewalls/{wall['id']}/actions/set_rules", rules)
-    assert keys(run(sim, tiers(tmp_path), look_only)) == {"firewall ssh-only": ("rules",)}
-    assert run(sim, tiers(tmp_path)).left == []
-    rules_now = sim.machines.rules[one(sim, "servers")["id"]]
+    call_and_wait(sim, "POST", f"/firewalls/{wall['id']}/actions/set_rules", rules)
+    assert remaining_keys(run_loop(sim, hetzner_tiers(tmp_path), observe_only)) == {
+        "firewall ssh-only": ("rules",)
+    }
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
+    rules_now = sim.machines.rules[only_object(sim, "servers")["id"]]
     assert rules_now is not None
     assert {rule.port for rule in rules_now if rule.direction == "in"} == {"22"}
 
 
 @pytest.mark.covers("F47")
-def test_firewall_detached_by_hand_is_put_back(sim: Simulator, tmp_path: Path) -> None:
-    run(sim, tiers(tmp_path))
-    wall, server = one(sim, "firewalls"), one(sim, "servers")
+def test_firewall_detached_by_hand_is_put_back(sim: HetznerSimulator, tmp_path: Path) -> None:
+    run_loop(sim, hetzner_tiers(tmp_path))
+    wall, server = only_object(sim, "firewalls"), only_object(sim, "servers")
     target = {"type": "server", "server": {"id": server["id"]}}
     path = f"/firewalls/{wall['id']}/actions/remove_from_resources"
-    do(sim, "POST", path, {"remove_from": [target]})
+    call_and_wait(sim, "POST", path, {"remove_from": [target]})
     assert sim.machines.rules[server["id"]] is None
-    assert keys(run(sim, tiers(tmp_path), look_only)) == {"server db-1": ("firewall",)}
-    assert run(sim, tiers(tmp_path)).left == []
+    assert remaining_keys(run_loop(sim, hetzner_tiers(tmp_path), observe_only)) == {
+        "server db-1": ("firewall",)
+    }
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
     assert sim.machines.rules[server["id"]] is not None
 
 
@@ -166,49 +174,55 @@ def test_firewall_detached_by_hand_is_put_back(sim: Simulator, tmp_path: Path) -
     ],
 )
 def test_server_changed_by_hand_is_named_and_repaired(
-    sim: Simulator, tmp_path: Path, verb: str, body: dict[str, bool], key: str
+    sim: HetznerSimulator, tmp_path: Path, verb: str, body: dict[str, bool], key: str
 ) -> None:
-    run(sim, tiers(tmp_path))
-    do(sim, "POST", f"/servers/{one(sim, 'servers')['id']}/actions/{verb}", body)
-    assert keys(run(sim, tiers(tmp_path), look_only)) == {"server db-1": (key,)}
-    assert run(sim, tiers(tmp_path)).left == []
+    run_loop(sim, hetzner_tiers(tmp_path))
+    call_and_wait(sim, "POST", f"/servers/{only_object(sim, 'servers')['id']}/actions/{verb}", body)
+    assert remaining_keys(run_loop(sim, hetzner_tiers(tmp_path), observe_only)) == {
+        "server db-1": (key,)
+    }
+    assert run_loop(sim, hetzner_tiers(tmp_path)).remaining == []
 
 
-def test_server_detached_by_hand_gets_its_address_back(sim: Simulator, tmp_path: Path) -> None:
-    run(sim, tiers(tmp_path))
-    server, network = one(sim, "servers"), one(sim, "networks")
+def test_server_detached_by_hand_gets_its_address_back(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
+    run_loop(sim, hetzner_tiers(tmp_path))
+    server, network = only_object(sim, "servers"), only_object(sim, "networks")
     path = f"/servers/{server['id']}/actions/detach_from_network"
-    do(sim, "POST", path, {"network": network["id"]})
-    assert keys(run(sim, tiers(tmp_path), look_only)) == {"server db-1": ("private_ip",)}
-    assert run(sim, tiers(tmp_path), allowed).left == []
+    call_and_wait(sim, "POST", path, {"network": network["id"]})
+    assert remaining_keys(run_loop(sim, hetzner_tiers(tmp_path), observe_only)) == {
+        "server db-1": ("private_ip",)
+    }
+    assert run_loop(sim, hetzner_tiers(tmp_path), allow_restart).remaining == []
 
 
 @pytest.mark.covers("row:A2")
 def test_server_taken_out_of_its_group_goes_back_through_a_shutdown(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    run(sim, tiers(tmp_path))
-    path = f"/servers/{one(sim, 'servers')['id']}/actions/remove_from_placement_group"
-    do(sim, "POST", path)
-    report = run(sim, tiers(tmp_path))
-    assert report.left == []
-    assert one(sim, "servers")["placement_group"]["name"] == "group"
-    assert one(sim, "servers")["status"] == "running"
+    run_loop(sim, hetzner_tiers(tmp_path))
+    path = f"/servers/{only_object(sim, 'servers')['id']}/actions/remove_from_placement_group"
+    call_and_wait(sim, "POST", path)
+    report = run_loop(sim, hetzner_tiers(tmp_path))
+    assert report.remaining == []
+    assert only_object(sim, "servers")["placement_group"]["name"] == "group"
+    assert only_object(sim, "servers")["status"] == "running"
     power = [call for call, _ in sim.machines.log if call != "firewall"]
     assert power == ["create", "start", "shutdown", "start"]
 
 
 @pytest.mark.covers("S40")
 def test_firewall_rules_of_the_inventory_are_set_and_one_more_by_api_is_named(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     ping = {"protocol": "icmp", "source_ips": ["0.0.0.0/0", "::/0"], "purpose": "ping"}
     metrics = {"port": 9100, "source_ips": ["198.51.100.7/32"], "purpose": "node exporter"}
     firewall = {"name": "wall", "ssh_source_ips": ["192.0.2.0/24"], "rules": [ping, metrics]}
-    wishes = inventory(tmp_path, sim, nodes=1, firewall=firewall)
-    tiers = cloud_tiers(wishes, wishes.nodes)
-    assert run(sim, tiers).left == []
-    wall = one(sim, "firewalls")
+    wishes = cloud_inventory(tmp_path, sim, nodes=1, firewall=firewall)
+    tiers = server_tiers(wishes, wishes.nodes)
+    assert run_loop(sim, tiers).remaining == []
+    wall = only_object(sim, "firewalls")
     rules = [(r["protocol"], r["port"], r["source_ips"], r["description"]) for r in wall["rules"]]
     assert rules == [
         ("tcp", "22", ["192.0.2.0/24"], "SSH"),
@@ -217,10 +231,10 @@ def test_firewall_rules_of_the_inventory_are_set_and_one_more_by_api_is_named(
     ]
     extra = {"direction": "in", "protocol": "udp", "port": "53", "source_ips": ["0.0.0.0/0"]}
     path = f"/firewalls/{wall['id']}/actions/set_rules"
-    do(sim, "POST", path, {"rules": [*wall["rules"], extra]})
-    (change,) = run(sim, tiers, look_only).left
+    call_and_wait(sim, "POST", path, {"rules": [*wall["rules"], extra]})
+    (change,) = run_loop(sim, tiers, observe_only).remaining
     assert change.keys == ("rules",)
     before, after = (change.diff.before or {})["rules"], (change.diff.after or {})["rules"]
     assert isinstance(before, tuple) and isinstance(after, tuple)
     assert set(before) - set(after) == {"in udp 53 from 0.0.0.0/0"}
-    assert run(sim, tiers).left == []
+    assert run_loop(sim, tiers).remaining == []

@@ -9,28 +9,30 @@ from typer.testing import CliRunner, Result
 
 from pgprovision.cli.app import app
 from pgprovision.errors import CloudError
-from pgprovision.tasks.cloud import cloud_tiers, preflight
+from pgprovision.tasks.cloud import server_quote, server_tiers
 from tests.support import inventory_folders
-from tests.support.cloud_cluster import inventory, listed, project, run
-from tests.support.hetzner_simulator import TOKEN, Simulator, simulator
+from tests.support.cloud_cluster import cloud_inventory, hetzner_project, list_objects, run_loop
+from tests.support.hetzner_simulator import TOKEN, HetznerSimulator, serve_simulator
 
 SOLD_OUT = frozenset({("ccx13", "ash")})
 REPLICA = "role: replica\nprivate_ip: 10.0.1.3\nserver_type: ccx23\n"
 
 
 @pytest.fixture
-def short(tmp_path: Path) -> Iterator[Simulator]:
+def short(tmp_path: Path) -> Iterator[HetznerSimulator]:
     """An API without a ccx13 in ash."""
-    with simulator(tmp_path / "cloud", sold_out=SOLD_OUT) as running:
+    with serve_simulator(tmp_path / "cloud", sold_out=SOLD_OUT) as running:
         yield running
 
 
-def person(sim: Simulator, path: Path, *words: str) -> Result:
+def person(sim: HetznerSimulator, path: Path, *words: str) -> Result:
     """One command over an inventory of a ccx13 and a ccx23."""
-    folder = inventory_folders.Folder(path)
+    folder = inventory_folders.InventoryFolder(path)
     if not path.exists():
-        cluster = inventory_folders.HETZNER.replace("token:", f"endpoint: {sim.endpoint}\n  token:")
-        folder = inventory_folders.cloud(path, cluster)
+        cluster = inventory_folders.HETZNER_CLUSTER.replace(
+            "token:", f"endpoint: {sim.endpoint}\n  token:"
+        )
+        folder = inventory_folders.hetzner_inventory(path, cluster)
         folder.write("token", f"{TOKEN}\n")
         folder.write("nodes/db-2.yml", REPLICA)
     return CliRunner().invoke(app, ["-i", str(path), *words], standalone_mode=False)
@@ -38,7 +40,7 @@ def person(sim: Simulator, path: Path, *words: str) -> Result:
 
 @pytest.mark.covers("row:A8")
 def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     said = person(sim, tmp_path / "inventory", "plan")
     assert said.return_value == 1
@@ -48,11 +50,11 @@ def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
         "  + db-2: ccx23 in ash, 4 vCPU, 16 GB, 160 GB disk, debian-12: 86.50 EUR a month\n"
         "  total: 130.00 EUR a month\n"
     ) in said.stdout
-    assert sim.lab("GET", "/requests")["writes"] == 0
+    assert sim.control("GET", "/requests")["writes"] == 0
 
 
 def test_plan_when_a_type_is_sold_out_then_says_so_and_shows_the_rest(
-    short: Simulator, tmp_path: Path
+    short: HetznerSimulator, tmp_path: Path
 ) -> None:
     said = person(short, tmp_path / "inventory", "plan")
     assert said.return_value == 1
@@ -62,7 +64,7 @@ def test_plan_when_a_type_is_sold_out_then_says_so_and_shows_the_rest(
 
 
 def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
-    short: Simulator, tmp_path: Path
+    short: HetznerSimulator, tmp_path: Path
 ) -> None:
     offers = json.loads(person(short, tmp_path / "inventory", "plan", "--json").stdout)["offers"]
     assert [offer["node"] for offer in offers] == ["db-2", "db-1"]
@@ -72,22 +74,24 @@ def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
 
 @pytest.mark.covers("F36")
 def test_up_when_a_type_is_sold_out_then_ends_before_anything_is_made(
-    short: Simulator, tmp_path: Path
+    short: HetznerSimulator, tmp_path: Path
 ) -> None:
     said = person(short, tmp_path / "inventory", "up", "--yes")
     assert isinstance(said.exception, CloudError)
     assert said.exception.exit_code == 6
     assert "ccx13 is sold out in ash" in said.exception.what
     assert "change server_type" in said.exception.next
-    assert short.lab("GET", "/requests")["writes"] == 0
+    assert short.control("GET", "/requests")["writes"] == 0
 
 
-def test_preflight_when_all_is_there_then_asks_nothing(sim: Simulator, tmp_path: Path) -> None:
-    wishes = inventory(tmp_path, sim)
-    assert len(preflight(project(sim), wishes, wishes.nodes).offers) == 2
-    run(sim, cloud_tiers(wishes, wishes.nodes))
-    cloud = project(sim)
-    assert preflight(cloud, wishes, wishes.nodes).offers == ()
+def test_preflight_when_all_is_there_then_asks_nothing(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
+    wishes = cloud_inventory(tmp_path, sim)
+    assert len(server_quote(hetzner_project(sim), wishes, wishes.nodes).offers) == 2
+    run_loop(sim, server_tiers(wishes, wishes.nodes))
+    cloud = hetzner_project(sim)
+    assert server_quote(cloud, wishes, wishes.nodes).offers == ()
     assert cloud.api_calls == 1
 
 
@@ -102,10 +106,10 @@ def test_preflight_when_all_is_there_then_asks_nothing(sim: Simulator, tmp_path:
     ],
 )
 def test_preflight_when_something_does_not_exist_then_names_what_does(
-    sim: Simulator, tmp_path: Path, wish: dict[str, str], reason: str
+    sim: HetznerSimulator, tmp_path: Path, wish: dict[str, str], reason: str
 ) -> None:
-    wishes = inventory(tmp_path, sim)
+    wishes = cloud_inventory(tmp_path, sim)
     node = wishes.nodes[0].model_copy(update=wish)
-    (refusal,) = preflight(project(sim), wishes, (node,)).refusals
+    (refusal,) = server_quote(hetzner_project(sim), wishes, (node,)).unavailable
     assert refusal.what.startswith(reason)
-    assert listed(sim, "servers") == []
+    assert list_objects(sim, "servers") == []

@@ -4,56 +4,65 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine.loop import converge, look_only
-from pgprovision.engine.model import Do
+from pgprovision.clients.hetzner.project import HetznerProject
+from pgprovision.engine.loop import converge, observe_only
+from pgprovision.engine.model import Action
 from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudError, Refused
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations.resize import Resize, resize
+from pgprovision.operations.resize import ResizePlan, plan_resize
 from pgprovision.secret import Secret
-from pgprovision.tasks.cloud import cloud_tiers
+from pgprovision.tasks.cloud import server_tiers
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.cloud_cluster import Notebook, allowed, inventory, listed, project, run
-from tests.support.hetzner_simulator import TOKEN, Simulator, simulator
+from tests.support.cloud_cluster import (
+    ActionRecorder,
+    allow_restart,
+    cloud_inventory,
+    hetzner_project,
+    list_objects,
+    run_loop,
+)
+from tests.support.hetzner_simulator import TOKEN, HetznerSimulator, serve_simulator
 
 
 class Killed(BaseException):
     """The controller dies."""
 
 
-def wishing(folder: Path, sim: Simulator, server_type: str, node: int = 0) -> Inventory:
+def wishing(folder: Path, sim: HetznerSimulator, server_type: str, node: int = 0) -> Inventory:
     """Two nodes, one of them of this type."""
-    wishes = inventory(folder, sim)
+    wishes = cloud_inventory(folder, sim)
     nodes = list(wishes.nodes)
     nodes[node] = nodes[node].model_copy(update={"server_type": server_type})
     return wishes.model_copy(update={"nodes": tuple(nodes)})
 
 
-def made(folder: Path, sim: Simulator) -> None:
-    wishes = inventory(folder, sim)
-    run(sim, cloud_tiers(wishes, wishes.nodes))
+def made(folder: Path, sim: HetznerSimulator) -> None:
+    wishes = cloud_inventory(folder, sim)
+    run_loop(sim, server_tiers(wishes, wishes.nodes))
 
 
-def wanted(folder: Path, sim: Simulator, server_type: str, node: int = 0) -> Resize:
+def wanted(folder: Path, sim: HetznerSimulator, server_type: str, node: int = 0) -> ResizePlan:
     wishes = wishing(folder, sim, server_type, node)
-    return resize(project(sim), wishes, wishes.nodes[node])
+    return plan_resize(hetzner_project(sim), wishes, wishes.nodes[node])
 
 
-def sizes(sim: Simulator) -> list[tuple[str, int, str]]:
+def sizes(sim: HetznerSimulator) -> list[tuple[str, int, str]]:
     return [
         (s["server_type"]["name"], s["primary_disk_size"], s["status"])
-        for s in listed(sim, "servers")
+        for s in list_objects(sim, "servers")
     ]
 
 
-def test_resize_to_more_keeps_the_disk_and_starts_again(sim: Simulator, tmp_path: Path) -> None:
+def test_resize_to_more_keeps_the_disk_and_starts_again(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     made(tmp_path, sim)
     sim.machines.log.clear()
-    notebook = Notebook()
+    notebook = ActionRecorder()
     (_, cloud, _) = wanted(tmp_path, sim, "ccx23").tiers
-    run(sim, (cloud,), watcher=notebook)
+    run_loop(sim, (cloud,), watcher=notebook)
     assert sizes(sim) == [("ccx23", 80, "running"), ("ccx13", 80, "running")]
     assert notebook.actions == [
         "shut server db-1 down",
@@ -61,25 +70,29 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(sim: Simulator, tmp_path
         "start server db-1",
     ]
     wishes = wishing(tmp_path, sim, "ccx23")
-    assert run(sim, cloud_tiers(wishes, wishes.nodes), look_only).left == []
+    assert run_loop(sim, server_tiers(wishes, wishes.nodes), observe_only).remaining == []
 
 
-def test_server_that_is_shut_down_is_let_go_of_before(sim: Simulator, tmp_path: Path) -> None:
+def test_server_that_is_shut_down_is_let_go_of_before(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     made(tmp_path, sim)
     power: list[tuple[str, bool]] = []
 
     def let_go(server: str) -> None:
-        power.append((server, listed(sim, "servers")[0]["status"] == "running"))
+        power.append((server, list_objects(sim, "servers")[0]["status"] == "running"))
 
     (_, change, _) = wanted(tmp_path, sim, "ccx23").tiers
-    cloud = Hetzner("hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", going_down=let_go)
+    cloud = HetznerProject(
+        "hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", before_shutdown=let_go
+    )
     targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
-    converge((change,), targets, allowed, Notebook())
+    converge((change,), targets, allow_restart, ActionRecorder())
     assert power == [("db-1", True)]
 
 
 def test_resize_says_what_it_costs_and_that_replicas_come_first(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)
     assert wanted(tmp_path, sim, "ccx23").notes == (
@@ -93,25 +106,25 @@ def test_resize_says_what_it_costs_and_that_replicas_come_first(
 
 @pytest.mark.parametrize("last", range(3))
 def test_resize_killed_after_any_action_is_finished_by_the_next(
-    sim: Simulator, tmp_path: Path, last: int
+    sim: HetznerSimulator, tmp_path: Path, last: int
 ) -> None:
     made(tmp_path, sim)
     seen: list[str] = []
 
-    def stop(action: Do) -> None:
+    def stop(action: Action) -> None:
         seen.append(action.why)
         if len(seen) > last:
             raise Killed
 
     cloud = wanted(tmp_path, sim, "ccx23").tiers[:2]
     with pytest.raises(Killed):
-        run(sim, cloud, watcher=Notebook(stop))
-    assert run(sim, cloud).left == []
+        run_loop(sim, cloud, watcher=ActionRecorder(stop))
+    assert run_loop(sim, cloud).remaining == []
     assert sizes(sim)[0] == ("ccx23", 80, "running")
 
 
 def test_resize_below_the_disk_is_refused_and_says_what_fits(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)
     with pytest.raises(Refused, match="80 GB, a cx23 only 40 GB: a disk never shrinks") as caught:
@@ -120,26 +133,30 @@ def test_resize_below_the_disk_is_refused_and_says_what_fits(
 
 
 def test_resize_to_what_is_sold_out_ends_before_anything_stops(tmp_path: Path) -> None:
-    with simulator(tmp_path / "cloud", sold_out=frozenset({("ccx23", "ash")})) as sim:
+    with serve_simulator(tmp_path / "cloud", sold_out=frozenset({("ccx23", "ash")})) as sim:
         made(tmp_path, sim)
         with pytest.raises(CloudError, match="ccx23 cannot be had in ash now; available now in"):
             wanted(tmp_path, sim, "ccx23")
         assert [status for *_, status in sizes(sim)] == ["running", "running"]
 
 
-def test_resize_of_a_server_that_is_not_there_is_refused(sim: Simulator, tmp_path: Path) -> None:
+def test_resize_of_a_server_that_is_not_there_is_refused(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     with pytest.raises(Refused, match="db-1 has no server of ours"):
         wanted(tmp_path, sim, "ccx23")
 
 
-def test_plan_when_another_type_is_wished_names_the_verb(sim: Simulator, tmp_path: Path) -> None:
+def test_plan_when_another_type_is_wished_names_the_verb(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     made(tmp_path, sim)
     wishes = wishing(tmp_path, sim, "ccx23")
-    report = run(sim, cloud_tiers(wishes, wishes.nodes))
-    assert [change.keys for change in report.left] == [
+    report = run_loop(sim, server_tiers(wishes, wishes.nodes))
+    assert [change.keys for change in report.remaining] == [
         ("server_type (pgprovision resize carries it out)",)
     ]
-    assert [text for _, text in report.remarks] == [
+    assert [text for _, text in report.notes] == [
         "server db-1 is a ccx13, the inventory says ccx23: pgprovision resize db-1 carries it "
         "out, with a restart"
     ]

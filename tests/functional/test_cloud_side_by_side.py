@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.clients.hetzner.project import SIDE_BY_SIDE, stages
-from pgprovision.engine.model import Do
+from pgprovision.clients.hetzner.project import MAX_PARALLEL_SERVERS, stages
+from pgprovision.engine.model import Action
 from pgprovision.errors import CloudError
 from pgprovision.lab.hypervisor import MachineSpec
-from tests.support.cloud_cluster import Notebook, listed, run, tiers
-from tests.support.hetzner_simulator import PaperMachines, Simulator, simulator
+from tests.support.cloud_cluster import ActionRecorder, hetzner_tiers, list_objects, run_loop
+from tests.support.hetzner_simulator import FakeHypervisor, HetznerSimulator, serve_simulator
 
 
 @dataclass
-class Meeting(PaperMachines):
+class Meeting(FakeHypervisor):
     """Machines whose making ends when `expected` of them are being made at once."""
 
-    expected: int = SIDE_BY_SIDE
+    expected: int = MAX_PARALLEL_SERVERS
     most: int = 0
     making: set[int] = field(default_factory=set)
     met: threading.Condition = field(default_factory=threading.Condition)
@@ -37,11 +37,11 @@ class Meeting(PaperMachines):
 
 def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: Path) -> None:
     machines = Meeting()
-    with simulator(tmp_path / "cloud", machines) as sim:
-        notebook = Notebook()
-        assert run(sim, tiers(tmp_path, nodes=5), watcher=notebook).left == []
-        assert machines.most == SIDE_BY_SIDE
-        assert [server["status"] for server in listed(sim, "servers")] == ["running"] * 5
+    with serve_simulator(tmp_path / "cloud", machines) as sim:
+        notebook = ActionRecorder()
+        assert run_loop(sim, hetzner_tiers(tmp_path, nodes=5), watcher=notebook).remaining == []
+        assert machines.most == MAX_PARALLEL_SERVERS
+        assert [server["status"] for server in list_objects(sim, "servers")] == ["running"] * 5
     for node in range(1, 6):
         mine = [why.split()[0] for why in notebook.actions if f"server db-{node}" in why]
         assert mine == ["create", "attach", "start", "protect"]
@@ -49,36 +49,36 @@ def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: 
 
 @pytest.mark.covers("F36")
 def test_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goes_on(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     sim.fault(
         method="POST", path="/servers", nth=2, count=1, code="resource_unavailable", status=412
     )
     with pytest.raises(CloudError, match="no capacity") as caught:
-        run(sim, tiers(tmp_path, nodes=3))
+        run_loop(sim, hetzner_tiers(tmp_path, nodes=3))
     assert "it goes on from what exists" in caught.value.next
-    made = {server["id"] for server in listed(sim, "servers")}
+    made = {server["id"] for server in list_objects(sim, "servers")}
     assert 1 <= len(made) <= 2
-    assert run(sim, tiers(tmp_path, nodes=3)).left == []
-    assert made < {server["id"] for server in listed(sim, "servers")}
-    assert len(listed(sim, "servers")) == 3
+    assert run_loop(sim, hetzner_tiers(tmp_path, nodes=3)).remaining == []
+    assert made < {server["id"] for server in list_objects(sim, "servers")}
+    assert len(list_objects(sim, "servers")) == 3
 
 
 @pytest.mark.covers("F41")
 def test_network_that_is_changed_by_several_at_once_is_not_fought_over(
-    sim: Simulator, tmp_path: Path
+    sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    run(sim, tiers(tmp_path, nodes=3))
-    codes = [r["status"] for r in sim.lab("GET", "/requests")["requests"]]
+    run_loop(sim, hetzner_tiers(tmp_path, nodes=3))
+    codes = [r["status"] for r in sim.control("GET", "/requests")["requests"]]
     assert 409 not in codes
     assert 423 not in codes
 
 
 def test_stages_when_servers_need_what_comes_before_then_it_is_a_stage_of_its_own() -> None:
-    network = Do("net", "POST /networks", body={"name": "net"})
-    first, second = (Do(n, "POST /servers", body={"name": n}) for n in ("db-1", "db-2"))
-    start = Do("start", "POST /servers/{servers:db-1}/actions/poweron")
-    wall = Do("wall", "POST /firewalls/{firewalls:w}/actions/apply_to_resources")
+    network = Action("net", "POST /networks", body={"name": "net"})
+    first, second = (Action(n, "POST /servers", body={"name": n}) for n in ("db-1", "db-2"))
+    start = Action("start", "POST /servers/{servers:db-1}/actions/poweron")
+    wall = Action("wall", "POST /firewalls/{firewalls:w}/actions/apply_to_resources")
     assert stages([network, first, start, second, wall, start]) == [
         [[network]],
         [[first, start], [second]],

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.clients.hetzner.project import Hetzner
-from pgprovision.engine.model import Ask, Do
+from pgprovision.clients.hetzner.project import HetznerProject
+from pgprovision.engine.model import Action, Probe
 from pgprovision.errors import CloudError
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.cloud_cluster import project
-from tests.support.hetzner_simulator import Simulator
+from tests.support.cloud_cluster import hetzner_project
+from tests.support.hetzner_simulator import HetznerSimulator
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
     key, certificate = str(folder / "key"), str(folder / "certificate")
     make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1"
     files = sh("-keyout", key, "-out", certificate)
-    Host("here", LocalWire).act([Do("make one", f"{make} {files}")], lambda action: None)
+    Host("here", LocalWire).act([Action("make one", f"{make} {files}")], lambda action: None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -45,23 +45,23 @@ def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.covers("F52")
 def test_false_certificate_is_refused_before_the_token_is_sent(tmp_path: Path) -> None:
     with impostor(tmp_path) as (endpoint, heard):
-        cloud = Hetzner("hetzner", Secret("token", "test"), endpoint, "lab")
+        cloud = HetznerProject("hetzner", Secret("token", "test"), endpoint, "lab")
         with pytest.raises(CloudError, match="the API's certificate is not valid") as caught:
-            cloud.look((Ask("servers"),))
+            cloud.observe((Probe("servers"),))
     assert heard == []
     assert caught.value.done == "nothing was sent"
 
 
 def test_endpoint_without_tls_is_asked_directly_whatever_proxy_is_set(
-    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+    sim: HetznerSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert project(sim).look((Ask("servers"),))[Ask("servers")].items == ()
+    assert hetzner_project(sim).observe((Probe("servers"),))[Probe("servers")].items == ()
 
 
-def test_endpoint_with_a_slash_at_its_end_is_the_same(sim: Simulator) -> None:
-    cloud = Hetzner("hetzner", Secret("token-main", "test"), sim.endpoint + "/", "lab")
-    cloud.look((Ask("servers"),))
-    (request,) = sim.lab("GET", "/requests")["requests"]
+def test_endpoint_with_a_slash_at_its_end_is_the_same(sim: HetznerSimulator) -> None:
+    cloud = HetznerProject("hetzner", Secret("token-main", "test"), sim.endpoint + "/", "lab")
+    cloud.observe((Probe("servers"),))
+    (request,) = sim.control("GET", "/requests")["requests"]
     assert request["path"] == "/v1/servers"

@@ -19,7 +19,7 @@ from hcloud.server_types import ServerType
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.support.cli_user import BLOCK, Person, newcomer
+from tests.support.cli_user import TOP_LEVEL_KEY, CliUser, new_user
 
 pytestmark = pytest.mark.lab
 
@@ -45,7 +45,7 @@ ssh:
 class Old:
     """Two hosts somebody else made, and a person who was given their addresses."""
 
-    person: Person
+    person: CliUser
     public: dict[str, str]
 
     def pin(self, node: str, key: str = "") -> None:
@@ -63,8 +63,10 @@ class Old:
 
 @pytest.fixture(scope="module")
 def old(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Old:
-    person = newcomer(job_lab, tmp_path_factory.mktemp("old"), "old")
-    person.rewrite("cluster.yml", {BLOCK.format("hetzner"): "", BLOCK.format("ssh"): SSH})
+    person = new_user(job_lab, tmp_path_factory.mktemp("old"), "old")
+    person.rewrite(
+        "cluster.yml", {TOP_LEVEL_KEY.format("hetzner"): "", TOP_LEVEL_KEY.format("ssh"): SSH}
+    )
     made = Old(person, _servers(person))
     made.describe(PRIMARY, _node(made, "primary", PRIMARY, made.public[PRIMARY]))
     return made
@@ -74,7 +76,7 @@ def old(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Old:
 def primary(old: Old) -> Old:
     """With PostgreSQL on the first."""
     old.pin(PRIMARY)
-    old.person.done("up", "--yes")
+    old.person.run_json("up", "--yes")
     return old
 
 
@@ -84,7 +86,7 @@ def cluster(primary: Old) -> Old:
     jump = f"ssh: {{jump: deploy@{primary.public[PRIMARY]}}}\n"
     primary.describe(REPLICA, _node(primary, "replica", REPLICA, PRIVATE[REPLICA]) + jump)
     primary.pin(REPLICA)
-    primary.person.done("add-replica", REPLICA, "--yes")
+    primary.person.run_json("add-replica", REPLICA, "--yes")
     return primary
 
 
@@ -213,7 +215,7 @@ def test_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
 
 @pytest.mark.covers("row:A9")
 def test_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
-    found = primary.person.done("up")
+    found = primary.person.run_json("up")
     assert (found["changes"], found["trips"], found["api_calls"]) == ([], {PRIMARY: 1}, 0)
 
 
@@ -227,7 +229,7 @@ def test_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> No
 
 @pytest.mark.covers("row:A9")
 def test_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> None:
-    found = cluster.person.done("up")
+    found = cluster.person.run_json("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {PRIMARY: 1, REPLICA: 1}
 
@@ -248,7 +250,7 @@ def test_host_when_of_the_next_release_is_refused_and_not_written_to(cluster: Ol
     assert "system: here debian 13, primary debian 12; libc: here 2.41, primary 2.36" in run.err
     assert f"use the primary's image for {NEWER}, or upgrade the older one" in run.err
     assert written == ""
-    assert person.done("up")["changes"] == []
+    assert person.run_json("up")["changes"] == []
 
 
 SUDOERS = "/etc/sudoers.d/90-cloud-init-users"
@@ -279,8 +281,8 @@ def test_sudo_when_lost_midway_is_named_and_the_rerun_is_fine(
     assert f"{PRIMARY} (" in run.err
     assert "deploy does not become root: " in run.err
     assert "next: let sudo ask deploy for no password" in run.err
-    assert person.done("up", "--yes")["left"] == []
-    assert person.done("up")["changes"] == []
+    assert person.run_json("up", "--yes")["left"] == []
+    assert person.run_json("up")["changes"] == []
 
 
 # How a login is odd, and how it is mended.
@@ -341,8 +343,10 @@ def test_host_when_another_inventory_names_it_is_refused_and_not_written_to(
     cluster: Old,
 ) -> None:
     person = cluster.person
-    stranger = replace(cluster, person=newcomer(person.lab, person.home / "stranger", "stranger"))
-    stranger.person.rewrite("cluster.yml", {BLOCK.format("hetzner"): "", BLOCK.format("ssh"): SSH})
+    stranger = replace(cluster, person=new_user(person.lab, person.home / "stranger", "stranger"))
+    stranger.person.rewrite(
+        "cluster.yml", {TOP_LEVEL_KEY.format("hetzner"): "", TOP_LEVEL_KEY.format("ssh"): SSH}
+    )
     (stranger.person.inventory / "nodes/stranger-1.yml").unlink()
     secrets = stranger.person.inventory / "secrets"
     for name in ("id_ed25519", "id_ed25519.pub"):
@@ -361,7 +365,7 @@ def _node(old: Old, role: str, node: str, address: str) -> str:
     return f"role: {role}\nprivate_ip: {PRIVATE[node]}\naddress: {address}\n"
 
 
-def _servers(person: Person) -> dict[str, str]:
+def _servers(person: CliUser) -> dict[str, str]:
     """Two machines in a network, made by another tool; their public addresses."""
     subnet = NetworkSubnet(type="cloud", ip_range="10.0.7.0/24", network_zone="us-east")
     person.cloud().networks.create("old", str(ip_network("10.0.0.0/16")), subnets=[subnet])
@@ -371,7 +375,7 @@ def _servers(person: Person) -> dict[str, str]:
     return public
 
 
-def _server(person: Person, name: str, image: str = "debian-12") -> str:
+def _server(person: CliUser, name: str, image: str = "debian-12") -> str:
     """One more in that network; its public address."""
     client = person.cloud()
     key = (person.inventory / "secrets/id_ed25519.pub").read_text().strip()
@@ -395,6 +399,6 @@ def _server(person: Person, name: str, image: str = "debian-12") -> str:
     return str(found.public_net.ipv4.ip)
 
 
-def _ready(person: Person, node: str) -> bool:
+def _ready(person: CliUser, node: str) -> bool:
     done = "cloud-init status --wait >/dev/null; test -d /home/deploy"
     return person.console(node, done).returncode == 0

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from pgprovision.engine.loop import converge
-from pgprovision.engine.model import Do, Report, Tier
+from pgprovision.engine.model import Action, Report, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.lab.manager import Lab
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
-from pgprovision.tasks.cloud import cloud_tiers, host_keys
-from tests.support.cli_user import Person, newcomer
-from tests.support.cloud_cluster import Notebook, allowed
+from pgprovision.tasks.cloud import host_key_rotation, server_tiers
+from tests.support.cli_user import CliUser, new_user
+from tests.support.cloud_cluster import ActionRecorder, allow_restart
 
 NODE = "keys-1"
 STEPS = (
@@ -35,8 +35,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def person(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
-    made = newcomer(lab, tmp_path_factory.mktemp("keys"), "keys")
+def person(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliUser]:
+    made = new_user(lab, tmp_path_factory.mktemp("keys"), "keys")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment.items():
             patch.setenv(name, value)
@@ -46,18 +46,23 @@ def person(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Perso
 def converged(inventory: Inventory, kill: str = "") -> Report:
     """Server, first boot and host keys, over connections of its own; killed after a step."""
 
-    def stop(action: Do) -> None:
+    def stop(action: Action) -> None:
         if kill and action.why.startswith(kill):
             raise Killed
 
     nodes = inventory.nodes
     booted = (found for node in nodes for found in host.first_boot(inventory, node))
-    tiers = (*cloud_tiers(inventory, nodes), Tier("first boot", tuple(booted)))
+    tiers = (*server_tiers(inventory, nodes), Tier("first boot", tuple(booted)))
     with Targets(inventory) as targets:
-        return converge((*tiers, host_keys(inventory, nodes)), targets, allowed, Notebook(stop))
+        return converge(
+            (*tiers, host_key_rotation(inventory, nodes)),
+            targets,
+            allow_restart,
+            ActionRecorder(stop),
+        )
 
 
-def served(person: Person, kinds: str = "rsa,ecdsa,ed25519") -> set[str]:
+def served(person: CliUser, kinds: str = "rsa,ecdsa,ed25519") -> set[str]:
     """The types of host keys that sshd serves, once it serves one of these."""
     scan = f"until ssh-keyscan -t {kinds} 127.0.0.1 2>/dev/null; do sleep 0.2; done"
     found = person.shell(NODE, f"timeout 20 sh -c '{scan}'")
@@ -72,7 +77,7 @@ def pins(inventory: Inventory) -> list[str]:
 @pytest.mark.covers("S43")
 @pytest.mark.lab
 def test_key_of_the_first_contact_is_given_up_though_the_run_is_killed_after_each_step(
-    person: Person,
+    person: CliUser,
 ) -> None:
     inventory = load(person.inventory)
     for step in STEPS:
@@ -91,11 +96,11 @@ def test_key_of_the_first_contact_is_given_up_though_the_run_is_killed_after_eac
 @pytest.mark.covers("S43")
 @pytest.mark.lab
 def test_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
-    person: Person,
+    person: CliUser,
 ) -> None:
     """As it is when the private half was removed and nothing after it happened."""
     inventory = load(person.inventory)
-    assert converged(inventory).left == []
+    assert converged(inventory).remaining == []
     folder, hosts = inventory.secrets_folder / "host_keys", inventory.secrets_folder / "known_hosts"
     make = "cd /etc/ssh; ssh-keygen -q -t ecdsa -N '' -f ssh_host_ecdsa_key; cat ssh_host_ecdsa_key"
     old = folder / NODE
@@ -106,7 +111,7 @@ def test_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
         file.write(f"{NODE} {public}\n")
     assert served(person, "ecdsa")
     person.shell(NODE, "rm /etc/ssh/ssh_host_ecdsa_key")
-    assert converged(inventory).left == []
+    assert converged(inventory).remaining == []
     assert served(person) == {"ssh-ed25519"}
     assert len(pins(inventory)) == 1
     assert not old.exists()
@@ -115,12 +120,12 @@ def test_old_key_when_the_host_died_in_mid_step_is_given_up_to_the_end(
 @pytest.mark.covers("row:A5")
 @pytest.mark.lab
 def test_server_that_only_a_jump_host_may_reach_is_made_over_it(
-    person: Person, lab: Lab, tmp_path: Path
+    person: CliUser, lab: Lab, tmp_path: Path
 ) -> None:
     bastion = load(person.inventory)
     converged(bastion)
     address = person.shell(NODE, "ip -4 -o addr show eth0 | awk '{ print $4 }'").partition("/")[0]
-    behind = newcomer(lab, tmp_path, "behind")
+    behind = new_user(lab, tmp_path, "behind")
     behind.rewrite(
         "cluster.yml",
         {
@@ -136,7 +141,7 @@ def test_server_that_only_a_jump_host_may_reach_is_made_over_it(
     pin = pins(bastion)[0].replace(NODE, address)
     known_hosts = inventory.secrets_folder / "known_hosts"
     known_hosts.write_text(known_hosts.read_text() + f"{pin}\n")
-    assert converged(inventory).left == []
+    assert converged(inventory).remaining == []
     assert any(line.startswith("behind-1 ssh-ed25519 ") for line in pins(inventory))
     with Targets(inventory) as targets:
         directly = targets.address(inventory.primary)
@@ -147,12 +152,12 @@ def test_server_that_only_a_jump_host_may_reach_is_made_over_it(
 @pytest.mark.covers("S41")
 @pytest.mark.lab
 def test_other_machine_at_the_new_address_is_refused_before_any_login(
-    person: Person, lab: Lab, tmp_path: Path
+    person: CliUser, lab: Lab, tmp_path: Path
 ) -> None:
-    robbed = newcomer(lab, tmp_path, "robbed")
+    robbed = new_user(lab, tmp_path, "robbed")
     inventory = load(robbed.inventory)
     with Targets(inventory) as targets:
-        converge(cloud_tiers(inventory, inventory.nodes), targets, allowed, Notebook())
+        converge(server_tiers(inventory, inventory.nodes), targets, allow_restart, ActionRecorder())
     key = "/etc/ssh/ssh_host_ecdsa_key"
     other = (
         f"until [ -f {key} ]; do sleep 0.1; done; rm {key}*; ssh-keygen -qt ecdsa -N '' -f {key}"

@@ -13,13 +13,13 @@ import pytest
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.manager import Lab
-from pgprovision.lab.network import Network
+from pgprovision.lab.network import LabNetwork
 from pgprovision.lab.process import wait_until
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest import info
-from tests.support.cli_user import BLOCK, CHECKOUT, Person, newcomer
-from tests.support.package_mirror import serving
-from tests.support.port_scanner import Stranger, inside, outside
+from tests.support.cli_user import CHECKOUT, TOP_LEVEL_KEY, CliUser, new_user
+from tests.support.package_mirror import serve_mirror
+from tests.support.port_scanner import PortScanner, in_private_network, on_internet
 
 pytestmark = pytest.mark.lab
 
@@ -61,8 +61,8 @@ done
 class Made:
     """The machine, and what was seen on its port 5432 while it was made."""
 
-    person: Person
-    outside: Mapping[str, Stranger]
+    person: CliUser
+    outside: Mapping[str, PortScanner]
     seen: frozenset[str]
 
     def shell(self, text: str) -> str:
@@ -70,13 +70,13 @@ class Made:
 
     def reaches(self, source: str, *ports: int) -> list[int]:
         """The ports on which a connection from an address of the private network gets in."""
-        return inside(*private(self.person), source).reaches(PRIVATE, ports)
+        return in_private_network(*private(self.person), source).open_ports(PRIVATE, ports)
 
     def doors(self) -> dict[str, object]:
         """Every way in, tried by those who may and those who may not."""
         v4, v6 = addresses(self.person)
         outside = zip(self.outside.values(), (v4, v6) * 2, strict=True)
-        scans = [stranger.reaches(target, SCAN) for stranger, target in outside]
+        scans = [stranger.open_ports(target, SCAN) for stranger, target in outside]
         return {
             "S34": self.shell("ss -Hltn 'sport = :5432' | awk '{print $4}' | sort").split(),
             "S35": scans[:2],
@@ -97,7 +97,7 @@ DOORS = {
 }
 
 
-def private(person: Person) -> tuple[Network, int]:
+def private(person: CliUser) -> tuple[LabNetwork, int]:
     """Where the private network is to be found in the lab."""
     network = person.cloud().networks.get_by_name("host-network")
     assert network is not None
@@ -105,7 +105,7 @@ def private(person: Person) -> tuple[Network, int]:
     return person.lab.config.network, network.id
 
 
-def addresses(person: Person) -> tuple[str, str]:
+def addresses(person: CliUser) -> tuple[str, str]:
     """The server's public ones."""
     server = person.cloud().servers.get_by_name(NODE)
     assert server
@@ -120,25 +120,25 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mad
     """`up` on nothing, from a mirror, without backups; 5432 is open to 10.0.2.0/24, SSH to the
     controller, to one address of the private network, and to `FRIENDS`."""
     home = tmp_path_factory.mktemp("host")
-    person = newcomer(job_lab, home, cluster="host")
+    person = new_user(job_lab, home, cluster="host")
     network = job_lab.config.network
     listed = ", ".join(f'"{ip_network(a)}"' for a in (network.host_address, CLIENT, *FRIENDS))
     with ExitStack() as open_till_the_end:
-        mirror = open_till_the_end.enter_context(serving(job_lab, home / "mirror"))
-        world = open_till_the_end.enter_context(outside(network, *FRIENDS, *STRANGERS))
+        mirror = open_till_the_end.enter_context(serve_mirror(job_lab, home / "mirror"))
+        world = open_till_the_end.enter_context(on_internet(network, *FRIENDS, *STRANGERS))
         shutil.copy(mirror.key, person.inventory / "mirror.asc")
         apt = f"source: pgdg\n  mirror: {mirror.url}\n  mirror_key: !file mirror.asc\n"
         person.rewrite(
             "cluster.yml",
             {
-                BLOCK.format("backup"): "",
+                TOP_LEVEL_KEY.format("backup"): "",
                 "source: distribution.*\n": apt,
                 r'ssh_source_ips: \[0\.0\.0\.0/0, "::/0"\]': f"ssh_source_ips: [{listed}]",
                 r"extra_packages: \[\]": "extra_packages: [pgbackrest]",
                 r"addresses: \[10\.0\.0\.0/16\]": "addresses: [10.0.2.0/24]",
             },
         )
-        with person.begin("up", "--yes") as running, watched(person, running, world[2]) as seen:
+        with person.start("up", "--yes") as running, watched(person, running, world[2]) as seen:
             _, said = running.communicate(timeout=300)
         assert running.returncode == 0, said
         yield Made(person, {who.address: who for who in world}, frozenset(seen))
@@ -146,7 +146,7 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mad
 
 @contextmanager
 def watched(
-    person: Person, running: "subprocess.Popen[str]", stranger: Stranger
+    person: CliUser, running: "subprocess.Popen[str]", stranger: PortScanner
 ) -> Iterator[set[str]]:
     """Watches from the moment the machine is there, from within, from the private network and from
     outside; what was seen is complete at the end."""
@@ -159,10 +159,10 @@ def watched(
     if not words:
         yield seen
         return
-    neighbour = inside(*private(person), GATEWAY)
+    neighbour = in_private_network(*private(person), GATEWAY)
     with (
-        neighbour.watching(PRIVATE, 5432) as nearby,
-        stranger.watching(addresses(person)[0], 5432) as far,
+        neighbour.probing(PRIVATE, 5432) as nearby,
+        stranger.probing(addresses(person)[0], 5432) as far,
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch,
     ):
         try:
@@ -200,13 +200,13 @@ def test_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
         f"systemctl -q is-active silent || systemd-run -q --unit=silent python3 -c {sh(silent)}\n"
         f"printf %s {sh(conf)} >/run/dead.conf; chmod 0644 /run/dead.conf"
     )
-    said = made.person.console(NODE, info.answers("main", "--config=/run/dead.conf"))
+    said = made.person.console(NODE, info.check_readable("main", "--config=/run/dead.conf"))
     assert said.returncode == 1
     assert ("localhost:9:" in said.stderr) or ("no answer from the repository" in said.stderr)
 
 
 def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
-    found = made.person.done("up")
+    found = made.person.run_json("up")
     assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
 
 
@@ -222,10 +222,10 @@ def test_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
 def test_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
     made.shell("nft delete table inet pgprovision")
     targets = addresses(made.person)
-    reached = [made.outside[a].reaches(targets[":" in a], SCAN) for a in (*FRIENDS, *STRANGERS)]
+    reached = [made.outside[a].open_ports(targets[":" in a], SCAN) for a in (*FRIENDS, *STRANGERS)]
     assert made.reaches(GATEWAY, 9999) == [9999]
     assert reached == [[22], [22], [], []]
-    made.person.done("up", "--yes")
+    made.person.run_json("up", "--yes")
     assert made.reaches(GATEWAY, 9999) == []
 
 
@@ -269,7 +269,7 @@ def test_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
     look = "cat /var/lib/postgresql/15/main/postmaster.pid; dpkg-query -W 'postgresql*'"
     before = made.shell(look)
     said = made.shell("unattended-upgrade -v")
-    found = made.person.done("up")
+    found = made.person.run_json("up")
     assert "postgresql-15 is marked to be held back" in said
     assert "postgresql-client-15 is blacklisted" in said
     assert made.shell(look) == before
@@ -284,7 +284,7 @@ def test_postgres_when_it_crashes_comes_back_and_when_stopped_stays_down(made: M
     assert wait_until(lambda: made.shell(active) == "active", seconds=30)
     made.shell("pg_ctlcluster 15 main stop; sleep 6")
     assert made.shell(active) == "inactive"
-    made.person.done("up", "--yes")
+    made.person.run_json("up", "--yes")
 
 
 @pytest.mark.covers("F63", "S34", "S39")

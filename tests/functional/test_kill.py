@@ -9,7 +9,7 @@ import pytest
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.support.cli_user import Person, Run, finished, newcomer
+from tests.support.cli_user import CliUser, CommandResult, new_user, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -26,22 +26,22 @@ class Deaths:
     """What a command was doing each time it was killed, and how its last run ended."""
 
     last_words: list[str]
-    end: Run
+    end: CommandResult
 
 
 @pytest.fixture(scope="module")
-def person(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    return newcomer(job_lab, tmp_path_factory.mktemp("mortal"), "mortal")
+def person(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> CliUser:
+    return new_user(job_lab, tmp_path_factory.mktemp("mortal"), "mortal")
 
 
 @pytest.fixture(scope="module")
-def primary(person: Person) -> Deaths:
+def primary(person: CliUser) -> Deaths:
     """`up primary`, killed at every few changes."""
     return _killed(person, FROM_NOTHING, "up", "primary")
 
 
 @pytest.fixture(scope="module")
-def replica(person: Person, primary: Deaths) -> Deaths:
+def replica(person: CliUser, primary: Deaths) -> Deaths:
     """`add-replica`, killed at every few changes."""
     assert primary.end.code == 0, primary.end.err
     return _killed(person, JOIN, "add-replica", SECOND)
@@ -54,7 +54,7 @@ def test_up_primary_when_killed_again_and_again_ends_well(primary: Deaths) -> No
 
 
 @pytest.mark.covers("F1", "F33")
-def test_server_when_up_was_killed_is_one(person: Person, primary: Deaths) -> None:
+def test_server_when_up_was_killed_is_one(person: CliUser, primary: Deaths) -> None:
     cloud = person.cloud()
     ours = "cluster=mortal"
     assert [server.name for server in cloud.servers.get_all(label_selector=ours)] == [FIRST]
@@ -63,12 +63,12 @@ def test_server_when_up_was_killed_is_one(person: Person, primary: Deaths) -> No
 
 
 @pytest.mark.covers("F5")
-def test_full_backup_when_up_was_killed_is_one(person: Person, primary: Deaths) -> None:
-    assert [backup["type"] for backup in person.done("status")["backups"]] == ["full"]
+def test_full_backup_when_up_was_killed_is_one(person: CliUser, primary: Deaths) -> None:
+    assert [backup["type"] for backup in person.run_json("status")["backups"]] == ["full"]
 
 
 @pytest.mark.covers("F65")
-def test_data_directory_when_up_was_killed_is_whole(person: Person, primary: Deaths) -> None:
+def test_data_directory_when_up_was_killed_is_whole(person: CliUser, primary: Deaths) -> None:
     assert person.shell(FIRST, "ls /var/lib/postgresql/15 | grep -v aside") == "main"
     databases = "select string_agg(datname, ' ' order by datname) from pg_database"
     assert person.sql(FIRST, databases) == "hcb_production postgres template0 template1"
@@ -76,9 +76,9 @@ def test_data_directory_when_up_was_killed_is_whole(person: Person, primary: Dea
 
 @pytest.mark.covers("V4")
 def test_up_when_killed_leaves_what_an_undisturbed_one_does(
-    person: Person, primary: Deaths
+    person: CliUser, primary: Deaths
 ) -> None:
-    found = person.done("up", "primary")
+    found = person.run_json("up", "primary")
     assert (found["changes"], found["left"], found["trips"][FIRST]) == ([], [], 1)
 
 
@@ -90,7 +90,7 @@ def test_add_replica_when_killed_again_and_again_ends_well(replica: Deaths) -> N
 
 @pytest.mark.covers("F1")
 def test_slot_and_server_when_add_replica_was_killed_are_one(
-    person: Person, replica: Deaths
+    person: CliUser, replica: Deaths
 ) -> None:
     servers = person.cloud().servers.get_all(label_selector="cluster=mortal")
     assert [server.name for server in servers] == [FIRST, SECOND]
@@ -103,21 +103,21 @@ def test_slot_and_server_when_add_replica_was_killed_are_one(
 
 
 @pytest.mark.covers("F5")
-def test_base_backup_when_add_replica_was_killed_is_one(person: Person, replica: Deaths) -> None:
+def test_base_backup_when_add_replica_was_killed_is_one(person: CliUser, replica: Deaths) -> None:
     began = "journalctl -o cat -u pgprovision-seed.service | grep -c '^Started'"
     assert person.shell(SECOND, began) == "1"
     assert person.shell(SECOND, "ls /var/lib/postgresql/15") == "main"
 
 
 @pytest.mark.covers("V4")
-def test_up_when_add_replica_was_killed_finds_nothing(person: Person, replica: Deaths) -> None:
-    found = person.done("up")
+def test_up_when_add_replica_was_killed_finds_nothing(person: CliUser, replica: Deaths) -> None:
+    found = person.run_json("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {FIRST: 1, SECOND: 1}
 
 
 @pytest.fixture
-def slow_start(person: Person, replica: Deaths) -> Iterator[str]:
+def slow_start(person: CliUser, replica: Deaths) -> Iterator[str]:
     """The replica's service stands still, and takes seconds to start."""
     drop_in = f"/run/systemd/system/{SERVICE}.d"
     person.shell(
@@ -132,21 +132,21 @@ def slow_start(person: Person, replica: Deaths) -> Iterator[str]:
 
 @pytest.mark.covers("F19")
 def test_connection_when_lost_in_mid_act_is_looked_at_again(
-    person: Person, slow_start: str
+    person: CliUser, slow_start: str
 ) -> None:
     began = time.time()
-    running = person.begin("up", "--yes", "--json")
+    running = person.start("up", "--yes", "--json")
     asleep = f"systemctl is-active {SERVICE} | grep -q activating"
     assert wait_until(lambda: person.console(slow_start, asleep).returncode == 0, seconds=30)
     person.shell(slow_start, "kill -9 $(ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }')")
-    run = finished(running)
+    run = wait_for(running)
     assert run.code == 0, run.out + run.err
     assert run.document["left"] == []
     starts = f"journalctl -o cat -u {SERVICE} --since=@{began:.0f} | grep -c '^Starting'"
     assert person.shell(slow_start, starts) == "1"
 
 
-def _killed(person: Person, points: tuple[str, ...], *words: str) -> Deaths:
+def _killed(person: CliUser, points: tuple[str, ...], *words: str) -> Deaths:
     last_words: list[str] = []
     for number in range(40):
         point = points[min(number, len(points) - 1)]
@@ -157,7 +157,7 @@ def _killed(person: Person, points: tuple[str, ...], *words: str) -> Deaths:
     raise AssertionError(f"it never ends: {last_words}")
 
 
-def _last_words(person: Person) -> str:
+def _last_words(person: CliUser) -> str:
     """The last line of the newest record."""
     records = sorted((person.home / ".local/state").rglob("*.jsonl"))
     line = json.loads(records[-1].read_text().splitlines()[-1])

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from pgprovision.lab.console import enter
-from pgprovision.lab.hypervisor import MachineSpec, Rule, Seat
-from pgprovision.lab.machines.machine_folder import Site
+from pgprovision.lab.hypervisor import LabFirewallRule, MachineSpec, PrivateInterface
+from pgprovision.lab.machines.machine_folder import LabEnvironment
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.manager import Lab
-from pgprovision.lab.network import private_card
+from pgprovision.lab.network import private_interface_name
 from pgprovision.lab.process import wait_until
-from tests.support.temporary_lab import Login
+from tests.support.temporary_lab import SshLogin
 
 pytestmark = pytest.mark.lab
 
 FIRST, SECOND = 901, 902
-SSH_ONLY = (Rule("in", "tcp", "22", ("0.0.0.0/0", "::/0")),)
+SSH_ONLY = (LabFirewallRule("in", "tcp", "22", ("0.0.0.0/0", "::/0")),)
 USER_DATA = """\
 #cloud-config
 runcmd:
@@ -29,8 +29,8 @@ runcmd:
 """
 
 
-def seat(machine: int, network: int = 1, index: int = 0) -> Seat:
-    return Seat(
+def seat(machine: int, network: int = 1, index: int = 0) -> PrivateInterface:
+    return PrivateInterface(
         network_id=network,
         ip=f"10.{network}.1.{machine - 900}",
         network_range=f"10.{network}.0.0/16",
@@ -43,8 +43,8 @@ def seat(machine: int, network: int = 1, index: int = 0) -> Seat:
 class Pair:
     """Two machines in one network, and how to talk to them."""
 
-    def __init__(self, lab: Lab, login: Login) -> None:
-        self.site = Site.load(lab.home)
+    def __init__(self, lab: Lab, login: SshLogin) -> None:
+        self.site = LabEnvironment.load(lab.home)
         self.hypervisor = NspawnHypervisor(self.site, print)
         self.login = login
         self.addresses = dict(
@@ -71,11 +71,11 @@ class Pair:
         return "1 received" in self.run(machine, f"ping -c1 -W1 {address}")
 
     def stops(self, machine: int) -> bool:
-        return wait_until(lambda: not self.hypervisor.running(machine), seconds=30)
+        return wait_until(lambda: not self.hypervisor.is_running(machine), seconds=30)
 
 
 @pytest.fixture(scope="module")
-def both(lab: Lab, login: Login) -> Iterator[Pair]:
+def both(lab: Lab, login: SshLogin) -> Iterator[Pair]:
     made = Pair(lab, login)
     for machine in (FIRST, SECOND):
         made.hypervisor.create(made.spec(machine))
@@ -89,9 +89,9 @@ def both(lab: Lab, login: Login) -> Iterator[Pair]:
 def pair(both: Pair) -> Pair:
     """Both on, with one card and no firewall, whatever the last test did."""
     for machine in (FIRST, SECOND):
-        both.hypervisor.firewall(machine, None)
+        both.hypervisor.set_firewall(machine, None)
         both.hypervisor.detach(machine, 2)
-        if not both.hypervisor.running(machine):
+        if not both.hypervisor.is_running(machine):
             both.hypervisor.start(machine, (seat(machine),))
         assert both.answers(machine)
     return both
@@ -107,7 +107,7 @@ def test_machine_when_booted_has_name_and_user_data(pair: Pair) -> None:
 def test_cards_when_booted_look_as_at_hetzner(pair: Pair) -> None:
     cards = {card["ifname"]: card for card in json.loads(pair.run(FIRST, "ip -j -4 addr"))}
     routes = pair.run(FIRST, "ip route")
-    public, private = cards["eth0"], cards[private_card(seat(FIRST))]
+    public, private = cards["eth0"], cards[private_interface_name(seat(FIRST))]
     assert (public["mtu"], private["mtu"]) == (1500, 1450)
     assert private["ifname"] == "enp7s0"
     assert all(card["addr_info"][0]["prefixlen"] == 32 for card in (public, private))
@@ -126,24 +126,24 @@ def test_machine_when_it_asks_for_the_storage_knows_its_name(pair: Pair, lab: La
 
 
 def test_firewall_when_set_drops_on_the_public_side_only(pair: Pair) -> None:
-    pair.hypervisor.firewall(FIRST, SSH_ONLY)
+    pair.hypervisor.set_firewall(FIRST, SSH_ONLY)
     assert pair.answers(FIRST)
     assert not pair.pings(SECOND, pair.addresses[FIRST])
     assert pair.pings(SECOND, seat(FIRST).ip)
 
 
 def test_firewall_when_empty_lets_nothing_in_and_everything_out(pair: Pair) -> None:
-    pair.hypervisor.firewall(FIRST, ())
+    pair.hypervisor.set_firewall(FIRST, ())
     assert not pair.answers(FIRST, seconds=1)
     ping = ["ping", "-c1", "-W1", pair.addresses[SECOND]]
     assert subprocess.run(enter(pair.site.machine(FIRST), ping)).returncode == 0
-    pair.hypervisor.firewall(FIRST, None)
+    pair.hypervisor.set_firewall(FIRST, None)
     assert pair.pings(SECOND, pair.addresses[FIRST])
 
 
 def test_firewall_when_outbound_is_ruled_lets_only_that_out(pair: Pair) -> None:
-    rules = (*SSH_ONLY, Rule("out", "icmp", None, (f"{pair.addresses[SECOND]}/32",)))
-    pair.hypervisor.firewall(FIRST, rules)
+    rules = (*SSH_ONLY, LabFirewallRule("out", "icmp", None, (f"{pair.addresses[SECOND]}/32",)))
+    pair.hypervisor.set_firewall(FIRST, rules)
     assert pair.pings(FIRST, pair.addresses[SECOND])
     assert not pair.pings(FIRST, pair.site.network.host_address)
 
@@ -170,9 +170,9 @@ def test_reboot_when_asked_keeps_the_disk_and_forgets_the_kernel_state(pair: Pai
 def test_shutdown_when_asked_stays_off_until_started(pair: Pair) -> None:
     pair.hypervisor.shutdown(FIRST)
     assert pair.stops(FIRST)
-    assert wait_until(lambda: not pair.site.machine(FIRST).wanted_on, seconds=10)
-    pair.hypervisor.resume()
-    assert not pair.hypervisor.running(FIRST)
+    assert wait_until(lambda: not pair.site.machine(FIRST).should_be_on, seconds=10)
+    pair.hypervisor.resume_all()
+    assert not pair.hypervisor.is_running(FIRST)
     pair.boot(FIRST)
 
 
@@ -180,7 +180,7 @@ def test_power_when_cut_leaves_no_process(pair: Pair) -> None:
     pair.run(FIRST, "setsid sleep 4711 >/dev/null 2>&1 &")
     pair.hypervisor.power_off(FIRST)
     pair.hypervisor.power_off(FIRST)
-    assert not pair.hypervisor.running(FIRST)
+    assert not pair.hypervisor.is_running(FIRST)
     assert "sleep 4711" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
     pair.boot(FIRST)
 
@@ -192,7 +192,7 @@ def test_supervisor_when_killed_takes_the_machine_down_and_resume_brings_it_back
     assert pid
     os.kill(pid, signal.SIGKILL)
     assert pair.stops(FIRST)
-    pair.hypervisor.resume()
+    pair.hypervisor.resume_all()
     assert pair.answers(FIRST)
 
 
@@ -204,7 +204,7 @@ def test_rebuild_when_done_has_a_new_disk_and_new_user_data(pair: Pair, tmp_path
     data = f"#cloud-config\nssh_keys:\n  ed25519_private: |\n{private}  ed25519_public: {public}\n"
     pair.run(FIRST, "touch /root/old")
     pair.hypervisor.rebuild(pair.spec(FIRST, data))
-    assert not pair.hypervisor.running(FIRST)
+    assert not pair.hypervisor.is_running(FIRST)
     pair.boot(FIRST)
     assert "old" not in pair.run(FIRST, "ls /root")
     offered = subprocess.run(

@@ -14,12 +14,12 @@ from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer
 
 from pgprovision.lab import console
-from pgprovision.lab.machines.machine_folder import Site
-from pgprovision.lab.manager import Lab, clear_abandoned
+from pgprovision.lab.machines.machine_folder import LabEnvironment
+from pgprovision.lab.manager import Lab, destroy_abandoned_labs
 from pgprovision.lab.packages import PackageCache
 from pgprovision.lab.process import wait_until
-from pgprovision.lab.s3 import rclone
-from tests.support.temporary_lab import Login, temporary_lab
+from pgprovision.lab.s3 import rclone_path
+from tests.support.temporary_lab import SshLogin, temporary_lab
 
 pytestmark = pytest.mark.lab
 
@@ -78,7 +78,7 @@ def s3(lab: Lab, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **lab.env(), **remote, **other}
     env.setdefault("RCLONE_S3_ENDPOINT", env["AWS_ENDPOINT_URL"])
     env["RCLONE_CA_CERT"] = env["AWS_CA_BUNDLE"]
-    command = [rclone(), "--retries=1", "--low-level-retries=1", *words]
+    command = [rclone_path(), "--retries=1", "--low-level-retries=1", *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, input="hello")
 
 
@@ -93,7 +93,7 @@ def s3_read(lab: Lab, *words: str, **other: str) -> subprocess.CompletedProcess[
     return s3(lab, *words, **{**read, **other})
 
 
-def test_server_when_created_through_the_api_is_a_real_machine(lab: Lab, login: Login) -> None:
+def test_server_when_created_through_the_api_is_a_real_machine(lab: Lab, login: SshLogin) -> None:
     address = create_server(lab, "through-api", login.public_key())
     assert login.answers(address)
     assert login.run(address, "hostname").stdout.strip() == "through-api"
@@ -160,20 +160,22 @@ def test_storage_secret_when_serving_is_in_no_process_list(lab: Lab) -> None:
     assert lab.env()["HCLOUD_TOKEN"] not in listed
 
 
-def test_packages_when_asked_from_a_machine_come_through_the_cache(lab: Lab, login: Login) -> None:
+def test_packages_when_asked_from_a_machine_come_through_the_cache(
+    lab: Lab, login: SshLogin
+) -> None:
     address = create_server(lab, "packages", login.public_key())
     assert login.answers(address)
     done = login.run(address, "apt-get update && apt-get install -qy --download-only tree")
     assert done.returncode == 0, done.stderr
-    assert list((PackageCache.of_user().home / "cache").rglob("tree_*.deb"))
+    assert list((PackageCache.for_user().home / "cache").rglob("tree_*.deb"))
 
 
-def test_lab_when_all_its_processes_are_killed_comes_up_again(login: Login) -> None:
+def test_lab_when_all_its_processes_are_killed_comes_up_again(login: SshLogin) -> None:
     with temporary_lab("-killed") as lab:
         address = create_server(lab, "survivor", login.public_key())
         assert login.answers(address)
         login.run(address, "touch /root/kept; sync")
-        supervisors = [f.supervisor.pid() for f in Site.load(lab.home).machines()]
+        supervisors = [f.supervisor.pid() for f in LabEnvironment.load(lab.home).machines()]
         pids = [s.pid for s in lab.services() if s.name != "packages"]
         for pid in (*pids, *supervisors):
             assert pid
@@ -185,7 +187,7 @@ def test_lab_when_all_its_processes_are_killed_comes_up_again(login: Login) -> N
         assert [server.status for server in api(lab).servers.get_all()] == ["running"]
 
 
-def test_lab_when_down_has_no_trace_on_the_host_and_resumes(login: Login) -> None:
+def test_lab_when_down_has_no_trace_on_the_host_and_resumes(login: SshLogin) -> None:
     with temporary_lab("-down") as lab:
         address = create_server(lab, "resumed", login.public_key())
         assert login.answers(address)
@@ -199,7 +201,7 @@ def test_lab_when_down_has_no_trace_on_the_host_and_resumes(login: Login) -> Non
     assert not home.exists()
 
 
-def test_labs_when_side_by_side_share_ranges_and_do_not_meet(lab: Lab, login: Login) -> None:
+def test_labs_when_side_by_side_share_ranges_and_do_not_meet(lab: Lab, login: SshLogin) -> None:
     with temporary_lab("-other") as other:
         here = create_server(lab, "here", login.public_key())
         there = create_server(other, "there", login.public_key())
@@ -226,14 +228,14 @@ time.sleep(600)
         name, number = run.stdout.readline().split()
         run.kill()
     assert Lab(name).running
-    clear_abandoned(print)
+    destroy_abandoned_labs(print)
     assert not Lab(name).home.exists()
     assert traces(int(number)) == []
 
 
-def test_shell_when_the_machine_is_off_says_so(lab: Lab, login: Login) -> None:
+def test_shell_when_the_machine_is_off_says_so(lab: Lab, login: SshLogin) -> None:
     create_server(lab, "sleeper", login.public_key())
     server_of(lab, "sleeper").power_off().wait_until_finished()
-    folder = next(f for f in Site.load(lab.home).machines() if f.spec().name == "sleeper")
+    folder = next(f for f in LabEnvironment.load(lab.home).machines() if f.spec().name == "sleeper")
     with pytest.raises(Exception, match="sleeper is off"):
         console.enter(folder, [])

@@ -11,7 +11,7 @@ import pytest
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.support.cli_user import Person, Run, finished, newcomer
+from tests.support.cli_user import CliUser, CommandResult, new_user, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -24,9 +24,9 @@ KILLED = -9
 
 
 @pytest.fixture(scope="module")
-def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
+def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> CliUser:
     """A primary with two replicas, from one `up`."""
-    person = newcomer(job_lab, tmp_path_factory.mktemp("kin"), "kin")
+    person = new_user(job_lab, tmp_path_factory.mktemp("kin"), "kin")
     bare = "harden_sshd tune_kernel huge_pages noatime unattended_upgrades synchronise_clock banner"
     off = "".join(f"  {name}: false\n" for name in bare.split())
     person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n  firewall: true\n{off}"})
@@ -38,45 +38,45 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Person:
     )
     declare(person, TWO, 3)
     declare(person, THREE, 4)
-    person.done("up", "--yes")
+    person.run_json("up", "--yes")
     return person
 
 
 @pytest.fixture(scope="module")
-def kin(made: Person) -> Person:
+def kin(made: CliUser) -> CliUser:
     """With a third one, from the backup repository."""
-    made.done("add-replica", FOUR, "--seed", "backup", "--yes")
+    made.run_json("add-replica", FOUR, "--seed", "backup", "--yes")
     return made
 
 
-def declare(person: Person, node: str, last: int, role: str = "replica") -> None:
+def declare(person: CliUser, node: str, last: int, role: str = "replica") -> None:
     path = person.inventory / "nodes" / f"{node}.yml"
     path.write_text(f"role: {role}\nprivate_ip: 10.0.1.{last}\n")
 
 
-def streams(person: Person, node: str) -> str:
+def streams(person: CliUser, node: str) -> str:
     return person.sql(node, "select status, slot_name from pg_stat_wal_receiver")
 
 
-def inode(person: Person, node: str) -> str:
+def inode(person: CliUser, node: str) -> str:
     return person.shell(node, f"stat -c %i {DATA}")
 
 
-def aside(person: Person, node: str) -> int:
+def aside(person: CliUser, node: str) -> int:
     return int(person.shell(node, f"ls -d {DATA}.aside-* 2>/dev/null | wc -l"))
 
 
-def slots(person: Person, node: str = ONE) -> dict[str, str]:
+def slots(person: CliUser, node: str = ONE) -> dict[str, str]:
     rows = person.sql(node, "select slot_name, wal_status from pg_replication_slots order by 1")
     return dict(line.split("|") for line in rows.splitlines())
 
 
-def re_clone(person: Person, node: str, *words: str) -> Run:
+def re_clone(person: CliUser, node: str, *words: str) -> CommandResult:
     return person.run("re-clone", node, "--confirm", node, *words)
 
 
-def unchanged(person: Person, *scope: str) -> None:
-    found = person.done("up", *scope)
+def unchanged(person: CliUser, *scope: str) -> None:
+    found = person.run_json("up", *scope)
     assert (found["changes"], found["left"]) == ([], [])
 
 
@@ -84,16 +84,16 @@ def unchanged(person: Person, *scope: str) -> None:
 
 
 @pytest.mark.covers("row:E1", "row:E2", "row:E4")
-def test_replicas_when_three_all_stream_through_slots_of_their_own(kin: Person) -> None:
+def test_replicas_when_three_all_stream_through_slots_of_their_own(kin: CliUser) -> None:
     for number, node in enumerate((TWO, THREE, FOUR), 2):
         assert streams(kin, node) == f"streaming|pgprovision_kin_{number}"
-    found = kin.done("up")
+    found = kin.run_json("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {ONE: 1, TWO: 1, THREE: 1, FOUR: 1}
 
 
 @pytest.mark.covers("row:E2")
-def test_replica_when_seeded_from_the_backup_has_nothing_over_our_files(kin: Person) -> None:
+def test_replica_when_seeded_from_the_backup_has_nothing_over_our_files(kin: CliUser) -> None:
     said = kin.shell(FOUR, f"journalctl -o cat -u {JOB}")
     assert "restore of stanza main" in said
     assert kin.shell(FOUR, f"grep -v '^#' {DATA}/postgresql.auto.conf", fails=True) == ""
@@ -102,16 +102,16 @@ def test_replica_when_seeded_from_the_backup_has_nothing_over_our_files(kin: Per
 
 
 @pytest.mark.parametrize("scope", ["primary", "replicas", THREE])
-def test_scope_when_alone_finds_nothing(kin: Person, scope: str) -> None:
+def test_scope_when_alone_finds_nothing(kin: CliUser, scope: str) -> None:
     unchanged(kin, scope)
 
 
-def test_scope_when_a_replica_alone_makes_its_slot_and_way_in_on_the_primary(kin: Person) -> None:
+def test_scope_when_a_replica_alone_makes_its_slot_and_way_in_on_the_primary(kin: CliUser) -> None:
     kin.shell(THREE, f"systemctl stop {SERVICE}")
     kin.sql(ONE, "select pg_drop_replication_slot('pgprovision_kin_3')")
     hba = "/etc/postgresql/15/main/pg_hba.conf"
     kin.shell(ONE, f"sed -i '/10.0.1.4.32/d' {hba}; systemctl reload {SERVICE}")
-    found = kin.done("up", THREE, "--yes")
+    found = kin.run_json("up", THREE, "--yes")
     assert {(c["on"], c["kind"]) for c in found["changes"]} == {
         (ONE, "pg_hba.conf"),
         (ONE, "slot"),
@@ -120,7 +120,7 @@ def test_scope_when_a_replica_alone_makes_its_slot_and_way_in_on_the_primary(kin
     assert streams(kin, THREE) == "streaming|pgprovision_kin_3"
 
 
-def test_scope_when_another_replica_is_away_works_alone(kin: Person) -> None:
+def test_scope_when_another_replica_is_away_works_alone(kin: CliUser) -> None:
     kin.shell(FOUR, "systemctl stop ssh.socket ssh")
     try:
         unchanged(kin, "primary")
@@ -130,7 +130,7 @@ def test_scope_when_another_replica_is_away_works_alone(kin: Person) -> None:
 
 
 @pytest.mark.covers("F103")
-def test_replica_when_of_another_release_is_refused(kin: Person) -> None:
+def test_replica_when_of_another_release_is_refused(kin: CliUser) -> None:
     kin.shell(THREE, "cp /etc/os-release /run/true; sed -i s/12/13/ /etc/os-release")
     run = kin.run("up", THREE, "--yes")
     kin.shell(THREE, "cat /run/true >/etc/os-release")
@@ -142,7 +142,7 @@ def test_replica_when_of_another_release_is_refused(kin: Person) -> None:
 
 
 @pytest.mark.covers("F95")
-def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: Person) -> None:
+def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: CliUser) -> None:
     before = inode(kin, TWO)
     kin.shell(TWO, f"systemctl stop {SERVICE}")
     kin.sql(ONE, "create table fill(i int)")
@@ -151,7 +151,7 @@ def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: Person) ->
         lambda: bool(kin.sql(ONE, fill)) and slots(kin)["pgprovision_kin_2"] == "lost", seconds=60
     )
     kin.sql(ONE, "drop table fill")
-    found = kin.done("status")
+    found = kin.run_json("status")
     assert [node["role"] for node in found["nodes"]] == ["primary", "none", "replica", "replica"]
     (trouble,) = [text for text in found["troubles"] if "is lost" in text]
     assert "pgprovision re-clone kin-2" in trouble
@@ -160,14 +160,14 @@ def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: Person) ->
     assert inode(kin, TWO) == before
 
 
-def test_re_clone_when_another_name_is_typed_moves_nothing(kin: Person) -> None:
+def test_re_clone_when_another_name_is_typed_moves_nothing(kin: CliUser) -> None:
     before = inode(kin, TWO)
     run = kin.run("re-clone", TWO, "--confirm", THREE)
     assert (run.code, inode(kin, TWO), aside(kin, TWO)) == (3, before, 0)
 
 
 @pytest.mark.covers("F74")
-def test_re_clone_when_aimed_at_the_primary_is_refused(kin: Person) -> None:
+def test_re_clone_when_aimed_at_the_primary_is_refused(kin: CliUser) -> None:
     before = inode(kin, ONE)
     run = re_clone(kin, ONE)
     assert run.code == 3
@@ -176,7 +176,7 @@ def test_re_clone_when_aimed_at_the_primary_is_refused(kin: Person) -> None:
 
 
 @pytest.mark.covers("row:E3")
-def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: Person) -> None:
+def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: CliUser) -> None:
     before = inode(kin, TWO)
     run = re_clone(kin, TWO, "--json")
     assert run.code == 0, run.err
@@ -192,7 +192,7 @@ def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: Person) -> N
 
 
 @contextmanager
-def slow_copy(person: Person, node: str) -> Iterator[None]:
+def slow_copy(person: CliUser, node: str) -> Iterator[None]:
     """pg_basebackup at 4 MB/s."""
     path = "/usr/local/bin/pg_basebackup"
     person.shell(node, f"cat >{path}; chmod 755 {path}", SLOW)
@@ -200,7 +200,7 @@ def slow_copy(person: Person, node: str) -> Iterator[None]:
     person.shell(node, f"rm {path}")
 
 
-def copied(person: Person, node: str, megabytes: int) -> bool:
+def copied(person: CliUser, node: str, megabytes: int) -> bool:
     """Whether the former data are aside, and that much is there of the new ones."""
     look = f"ls -d {DATA}.aside-* >/dev/null && du -sm {DATA} | cut -f 1"
     done = person.console(node, look).stdout.strip()
@@ -209,13 +209,13 @@ def copied(person: Person, node: str, megabytes: int) -> bool:
 
 @pytest.mark.covers("F66")
 @pytest.mark.parametrize("megabytes", [0, 20])
-def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: Person, megabytes: int) -> None:
+def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: CliUser, megabytes: int) -> None:
     before = aside(kin, TWO)
     with slow_copy(kin, TWO):
-        running = kin.begin("re-clone", TWO, "--confirm", TWO)
+        running = kin.start("re-clone", TWO, "--confirm", TWO)
         assert wait_until(lambda: copied(kin, TWO, megabytes), seconds=60)
         kin.shell(TWO, f"systemctl kill -s KILL {JOB}")
-        assert finished(running).code == 5
+        assert wait_for(running).code == 5
     kin.shell(TWO, f"systemctl start {SERVICE}")  # as a reboot would
     assert kin.shell(TWO, f"systemctl is-active {SERVICE}", fails=True) == "inactive"
     run = kin.run("up", TWO, "--yes")
@@ -226,11 +226,11 @@ def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: Person, megabyt
 
 
 @pytest.mark.covers("F66")
-def test_restore_when_killed_is_set_aside_and_made_anew(kin: Person) -> None:
-    running = kin.begin("re-clone", FOUR, "--confirm", FOUR)
+def test_restore_when_killed_is_set_aside_and_made_anew(kin: CliUser) -> None:
+    running = kin.start("re-clone", FOUR, "--confirm", FOUR)
     assert wait_until(lambda: copied(kin, FOUR, 4), seconds=60)
     kin.shell(FOUR, f"systemctl kill -s KILL {JOB}")
-    assert finished(running).code == 5
+    assert wait_for(running).code == 5
     run = kin.run("up", FOUR, "--yes")
     assert run.code == 0, run.err
     assert aside(kin, FOUR) == 2
@@ -239,13 +239,13 @@ def test_restore_when_killed_is_set_aside_and_made_anew(kin: Person) -> None:
 
 @pytest.mark.covers("F93")
 def test_primary_when_it_dies_during_the_copy_keeps_the_slot_and_a_rerun_ends_well(
-    kin: Person,
+    kin: CliUser,
 ) -> None:
     with slow_copy(kin, TWO):
-        running = kin.begin("re-clone", TWO, "--confirm", TWO)
+        running = kin.start("re-clone", TWO, "--confirm", TWO)
         assert wait_until(lambda: copied(kin, TWO, 8), seconds=60)
         kin.shell(ONE, f"systemctl kill -s KILL {SERVICE}")
-        assert finished(running).code == 5
+        assert wait_for(running).code == 5
     assert wait_until(lambda: kin.console(ONE, "pg_isready -q").returncode == 0, seconds=30)
     assert "pgprovision_kin_2" in slots(kin)
     run = kin.run("up", "--yes")
@@ -255,7 +255,7 @@ def test_primary_when_it_dies_during_the_copy_keeps_the_slot_and_a_rerun_ends_we
 
 
 @contextmanager
-def another_cluster(person: Person) -> Iterator[None]:
+def another_cluster(person: CliUser) -> Iterator[None]:
     """In the primary's place, one of other data: same address, certificate and password."""
     other, postgres = "/var/lib/postgresql/15/other", "/usr/lib/postgresql/15/bin"
     conf = "/etc/postgresql/15/main/postgresql.conf"
@@ -272,7 +272,7 @@ def another_cluster(person: Person) -> Iterator[None]:
 
 
 @pytest.mark.covers("F92")
-def test_clone_when_another_cluster_answers_copies_nothing(kin: Person) -> None:
+def test_clone_when_another_cluster_answers_copies_nothing(kin: CliUser) -> None:
     before = inode(kin, TWO)
     with another_cluster(kin):
         run = re_clone(kin, TWO)
@@ -288,7 +288,7 @@ def test_clone_when_another_cluster_answers_copies_nothing(kin: Person) -> None:
 
 @pytest.mark.covers("F94")
 def test_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
-    kin: Person,
+    kin: CliUser,
 ) -> None:
     (kin.inventory / "nodes" / f"{FOUR}.yml").unlink()
     named = {(c["on"], c["kind"]): c["keys"] for c in kin.run("plan", "--json").document["changes"]}
@@ -296,7 +296,7 @@ def test_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
     up = kin.run("up", "--yes", "--json")
     assert (up.code, [c["kind"] for c in up.document["left"]]) == (1, ["abandoned slots"])
     assert "pgprovision_kin_4" in slots(kin)
-    found = kin.done("status")
+    found = kin.run_json("status")
     assert [s["node"] for s in found["slots"] if s["abandoned"]] == [FOUR]
     assert any("pgprovision remove-replica kin-4" in text for text in found["troubles"])
     gone = kin.run("remove-replica", FOUR, "--confirm", FOUR)
@@ -306,7 +306,7 @@ def test_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
 
 
 @pytest.mark.covers("row:E5")
-def test_remove_replica_when_its_server_is_to_go_deletes_ours(kin: Person) -> None:
+def test_remove_replica_when_its_server_is_to_go_deletes_ours(kin: CliUser) -> None:
     declare(kin, FOUR, 5)
     run = kin.run("remove-replica", FOUR, "--delete-server", "--confirm", FOUR)
     assert run.code == 0, run.err
@@ -315,7 +315,7 @@ def test_remove_replica_when_its_server_is_to_go_deletes_ours(kin: Person) -> No
 
 
 @pytest.mark.covers("row:E5")
-def test_remove_replica_when_killed_at_every_step_ends_with_nothing_left(kin: Person) -> None:
+def test_remove_replica_when_killed_at_every_step_ends_with_nothing_left(kin: CliUser) -> None:
     points = ("1:before", "1:after", "2:before", "2:after", "3:after")
     words = ("remove-replica", THREE, "--confirm", THREE)
     runs = [kin.run(*words, kill=point) for point in points]
@@ -353,7 +353,7 @@ VERBS = (
 
 
 @pytest.fixture(scope="module")
-def split(kin: Person) -> Person:
+def split(kin: CliUser) -> CliUser:
     """The replica promoted by hand."""
     assert kin.sql(TWO, "select pg_promote()") == "t"
     return kin
@@ -361,7 +361,7 @@ def split(kin: Person) -> Person:
 
 @pytest.mark.covers("F99")
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_verb_when_two_accept_writes_is_refused(split: Person, verb: tuple[str, ...]) -> None:
+def test_verb_when_two_accept_writes_is_refused(split: CliUser, verb: tuple[str, ...]) -> None:
     before = split.api_requests()["writes"]
     run = split.run(*verb)
     (split.inventory / "nodes" / f"{THREE}.yml").unlink(missing_ok=True)
@@ -372,8 +372,8 @@ def test_verb_when_two_accept_writes_is_refused(split: Person, verb: tuple[str, 
 
 
 @pytest.mark.covers("F99")
-def test_status_when_two_accept_writes_names_both_with_timeline(split: Person) -> None:
-    found = split.done("status")
+def test_status_when_two_accept_writes_names_both_with_timeline(split: CliUser) -> None:
+    found = split.run_json("status")
     shown: list[dict[str, Any]] = found["nodes"]
     assert [(n["role"], n["timeline"]) for n in shown] == [("primary", 1), ("primary", 2)]
     assert all(n["last_write"] for n in shown)
@@ -382,7 +382,7 @@ def test_status_when_two_accept_writes_names_both_with_timeline(split: Person) -
 
 @pytest.mark.covers("F102")
 def test_old_primary_when_it_boots_after_a_failover_is_refused_then_cloned_again(
-    split: Person,
+    split: CliUser,
 ) -> None:
     declare(split, TWO, 3, role="primary")
     declare(split, ONE, 2)

@@ -13,8 +13,8 @@ import pytest
 
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
-from tests.support.cli_user import Person, Run, newcomer
-from tests.support.host_state import DATA, MARKER, asides
+from tests.support.cli_user import CliUser, CommandResult, new_user
+from tests.support.host_state import DATA_DIRECTORY, MARKER, count_aside_directories
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
@@ -34,7 +34,7 @@ class Row:
 class Past:
     """A cluster with a canary's rows in it."""
 
-    person: Person
+    person: CliUser
 
     def write(self, first: int, last: int, node: str = ONE) -> list[Row]:
         """A transaction a row; what was acknowledged."""
@@ -65,7 +65,7 @@ class Past:
         found = json.loads(self.person.shell(node, f"cd /; {words}"))
         return {f"{name} {item.get('size')}" for name, item in found.items()}
 
-    def restore(self, *words: str) -> Run:
+    def restore(self, *words: str) -> CommandResult:
         return self.person.run("restore", *words, "--json")
 
     def files(self) -> list[str]:
@@ -79,14 +79,14 @@ def upto(last: int) -> list[int]:
 @pytest.fixture(scope="module")
 def past(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Past:
     """A primary and a replica, thirty rows, all archived."""
-    person = newcomer(job_lab, tmp_path_factory.mktemp("past"), "past")
+    person = new_user(job_lab, tmp_path_factory.mktemp("past"), "past")
     bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
     off = "".join(f"  {name}: false\n" for name in bare.split())
     person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n  firewall: true\n{off}"})
     stamps = "log_min_duration_statement: 500ms\n    track_commit_timestamp: true"
     person.rewrite("cluster.yml", {"log_min_duration_statement: 500ms": stamps})
     (person.inventory / "nodes" / f"{TWO}.yml").write_text("role: replica\nprivate_ip: 10.0.1.3\n")
-    person.done("up", "--yes")
+    person.run_json("up", "--yes")
     return Past(person)
 
 
@@ -103,7 +103,7 @@ def first(past: Past) -> list[Row]:
 
 @pytest.mark.covers("row:D6")
 def test_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> None:
-    document = past.person.done("restore", "plan")
+    document = past.person.run_json("restore", "plan")
     (line,) = document["timelines"]
     (backup,) = document["backups"]
     assert (line["timeline"], line["backups"], document["read_on"]) == (1, [backup["label"]], ONE)
@@ -138,14 +138,16 @@ def test_restore_when_outside_the_window_is_bad_input_and_touches_nothing(
 
 
 @pytest.fixture(scope="module")
-def copied(past: Past, first: list[Row]) -> Run:
+def copied(past: Past, first: list[Row]) -> CommandResult:
     """The first twenty rows, on a new server."""
     moment = first[19].committed.isoformat(sep=" ")
     return past.restore("--to", COPY, "--time", moment, "--yes")
 
 
 @pytest.mark.covers("row:D6", "F118")
-def test_copy_when_made_has_exactly_the_rows_of_that_moment(past: Past, copied: Run) -> None:
+def test_copy_when_made_has_exactly_the_rows_of_that_moment(
+    past: Past, copied: CommandResult
+) -> None:
     assert copied.code == 0, copied.err
     assert past.rows(COPY) == upto(20)
     assert past.rows(ONE) == past.rows(TWO) == upto(30)
@@ -156,7 +158,7 @@ def test_copy_when_made_has_exactly_the_rows_of_that_moment(past: Past, copied: 
 
 @pytest.mark.covers("row:D6")
 def test_copy_when_it_runs_archives_nothing_and_is_no_part_of_the_cluster(
-    past: Past, copied: Run
+    past: Past, copied: CommandResult
 ) -> None:
     assert copied.code == 0, copied.err
     person = past.person
@@ -170,13 +172,13 @@ def test_copy_when_it_runs_archives_nothing_and_is_no_part_of_the_cluster(
     assert past.repository() == names
     hba = person.shell(ONE, "cat /etc/postgresql/15/main/pg_hba.conf")
     assert "10.0.1.4/32" not in hba
-    shown = {node["name"]: node["role"] for node in person.done("status")["nodes"]}
+    shown = {node["name"]: node["role"] for node in person.run_json("status")["nodes"]}
     assert shown == {ONE: "primary", TWO: "replica", COPY: "copy"}
 
 
 @pytest.mark.covers("row:D6")
-def test_copy_when_up_runs_again_is_as_it_should_be(past: Past, copied: Run) -> None:
-    found = past.person.done("up")
+def test_copy_when_up_runs_again_is_as_it_should_be(past: Past, copied: CommandResult) -> None:
+    found = past.person.run_json("up")
     assert (found["changes"], found["left"]) == ([], [])
     assert found["trips"] == {ONE: 1, TWO: 1, COPY: 1}
 
@@ -185,7 +187,7 @@ def test_copy_when_up_runs_again_is_as_it_should_be(past: Past, copied: Run) -> 
 
 
 @contextmanager
-def renamed(person: Person, node: str, path: str) -> Iterator[None]:
+def renamed(person: CliUser, node: str, path: str) -> Iterator[None]:
     person.shell(node, f"mv {path} {path}.kept")
     yield
     person.shell(node, f"mv {path}.kept {path}")
@@ -193,19 +195,21 @@ def renamed(person: Person, node: str, path: str) -> Iterator[None]:
 
 @pytest.mark.covers("F117")
 def test_restore_when_the_machine_holds_data_of_nobody_known_is_refused(
-    past: Past, copied: Run
+    past: Past, copied: CommandResult
 ) -> None:
     with renamed(past.person, COPY, MARKER):
-        inode = past.person.shell(COPY, f"stat -c %i {DATA}")
+        inode = past.person.shell(COPY, f"stat -c %i {DATA_DIRECTORY}")
         run = past.person.run("restore", "--onto", COPY, "--confirm", COPY)
         assert run.code == 3, run.err
         assert "nothing says that it is past-copy" in run.err
-        assert past.person.shell(COPY, f"stat -c %i {DATA}") == inode
+        assert past.person.shell(COPY, f"stat -c %i {DATA_DIRECTORY}") == inode
         assert past.rows(COPY) == upto(20)
 
 
 @pytest.mark.covers("F117")
-def test_restore_when_another_cluster_runs_there_is_refused(past: Past, copied: Run) -> None:
+def test_restore_when_another_cluster_runs_there_is_refused(
+    past: Past, copied: CommandResult
+) -> None:
     other, run_as = "/srv/other", "cd /; runuser -u postgres -- /usr/lib/postgresql/15/bin"
     person = past.person
     person.shell(COPY, f"install -d -o postgres {other}; {run_as}/initdb --no-sync -D {other}/data")
@@ -242,7 +246,7 @@ def test_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(
 
 
 @pytest.fixture(scope="module")
-def back(past: Past, first: list[Row], copied: Run) -> Run:
+def back(past: Past, first: list[Row], copied: CommandResult) -> CommandResult:
     """The primary as it was after the 25th row, on a timeline of its own."""
     moment = first[24].committed.isoformat(sep=" ")
     return past.restore("--onto", ONE, "--confirm", ONE, "--time", moment)
@@ -250,25 +254,27 @@ def back(past: Past, first: list[Row], copied: Run) -> Run:
 
 @pytest.mark.covers("F118")
 def test_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
-    past: Past, back: Run
+    past: Past, back: CommandResult
 ) -> None:
     assert back.code == 0, back.err
     assert past.rows(ONE) == upto(25)
     assert wait_until(lambda: past.rows(TWO) == upto(25), seconds=30)
     assert past.person.sql(TWO, "select status from pg_stat_wal_receiver") == "streaming"
-    assert asides(past.person, ONE) == asides(past.person, TWO) == 1
-    found = past.person.done("up")
+    assert (
+        count_aside_directories(past.person, ONE) == count_aside_directories(past.person, TWO) == 1
+    )
+    found = past.person.run_json("up")
     assert (found["changes"], found["left"]) == ([], [])
 
 
 @pytest.mark.covers("F118")
 def test_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
-    past: Past, back: Run, first: list[Row]
+    past: Past, back: CommandResult, first: list[Row]
 ) -> None:
     assert back.code == 0, back.err
     later = past.write(101, 110)
     past.archive()
-    lines = past.person.done("restore", "plan")["timelines"]
+    lines = past.person.run_json("restore", "plan")["timelines"]
     assert [line["timeline"] for line in lines] == [1, 2]
     moment = later[4].committed.isoformat(sep=" ")
     run = past.restore("--onto", COPY, "--confirm", COPY, "--time", moment)
@@ -285,7 +291,7 @@ def test_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
 
 
 @pytest.mark.covers("F119")
-def test_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: Run) -> None:
+def test_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: CommandResult) -> None:
     run = past.person.run("rebuild", "--confirm", "past")
     assert run.code == 3, run.err
     assert "past-1 answers and has its data: the cluster is not gone" in run.err
@@ -293,7 +299,7 @@ def test_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: Run
 
 @pytest.mark.covers("F119")
 def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
-    past: Past, back: Run
+    past: Past, back: CommandResult
 ) -> None:
     person = past.person
     past.archive()
@@ -316,7 +322,7 @@ def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
     assert wait_until(lambda: past.rows(TWO) == expected, seconds=30)
 
 
-def gone(person: Person) -> None:
+def gone(person: CliUser) -> None:
     """Every server deleted by hand, and the controller's state with them."""
     cloud = person.cloud()
     for server in cloud.servers.get_all():

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hetzner_simulator import SSH_KEY, TOKEN, Simulator
+from tests.support.hetzner_simulator import SSH_KEY, TOKEN, HetznerSimulator
 
 Cli = Callable[..., str]
 
 
 @pytest.fixture
-def hcloud(sim: Simulator, tmp_path: Path) -> Iterator[Cli]:
+def hcloud(sim: HetznerSimulator, tmp_path: Path) -> Iterator[Cli]:
     binary = shutil.which("hcloud")
     if binary is None:
         pytest.skip("no hcloud command: apt-get install hcloud-cli")
@@ -60,7 +60,7 @@ def _cluster(hcloud: Cli, tmp_path: Path) -> None:
 
 
 def test_cli_when_a_cluster_is_made_then_everything_is_listed(
-    hcloud: Cli, sim: Simulator, tmp_path: Path
+    hcloud: Cli, sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     _cluster(hcloud, tmp_path)
     columns = "name,status,ipv4,private_net,labels,placement_group"
@@ -85,7 +85,7 @@ def test_cli_when_a_cluster_is_made_then_everything_is_listed(
 
 
 def test_cli_when_a_server_is_changed_then_done(
-    hcloud: Cli, sim: Simulator, tmp_path: Path
+    hcloud: Cli, sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     _cluster(hcloud, tmp_path)
     hcloud("server", "poweroff", "one")

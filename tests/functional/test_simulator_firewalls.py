@@ -2,53 +2,53 @@
 
 from typing import Any
 
-from pgprovision.lab.hypervisor import Rule
-from tests.support.hetzner_simulator import Simulator
+from pgprovision.lab.hypervisor import LabFirewallRule
+from tests.support.hetzner_simulator import HetznerSimulator
 
 _SSH = {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0"]}
 _PING = {"direction": "in", "protocol": "icmp", "source_ips": ["10.1.0.0/16"]}
-_SSH_RULE = Rule("in", "tcp", "22", ("0.0.0.0/0",))
-_PING_RULE = Rule("in", "icmp", None, ("10.1.0.0/16",))
+_SSH_RULE = LabFirewallRule("in", "tcp", "22", ("0.0.0.0/0",))
+_PING_RULE = LabFirewallRule("in", "icmp", None, ("10.1.0.0/16",))
 
 
-def _firewall(sim: Simulator, *rules: dict[str, Any], **more: Any) -> int:
+def _firewall(sim: HetznerSimulator, *rules: dict[str, Any], **more: Any) -> int:
     body = {"name": f"f{len(rules)}", "rules": list(rules)} | more
     answer = sim.call("POST", "/firewalls", body).json()
-    sim.finish(answer["actions"])
+    sim.wait_for_actions(answer["actions"])
     return int(answer["firewall"]["id"])
 
 
-def _server(sim: Simulator, **more: Any) -> int:
+def _server(sim: HetznerSimulator, **more: Any) -> int:
     body = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
     answer = sim.call("POST", "/servers", body | more).json()
-    sim.finish([answer["action"], *answer["next_actions"]])
+    sim.wait_for_actions([answer["action"], *answer["next_actions"]])
     return int(answer["server"]["id"])
 
 
-def _act(sim: Simulator, firewall: int, verb: str, body: dict[str, Any]) -> str:
+def _act(sim: HetznerSimulator, firewall: int, verb: str, body: dict[str, Any]) -> str:
     answer = sim.call("POST", f"/firewalls/{firewall}/actions/{verb}", body)
     if not answer.ok:
         return str(answer.json()["error"]["code"])
-    return ",".join(a["command"] for a in sim.finish(answer.json()["actions"]))
+    return ",".join(a["command"] for a in sim.wait_for_actions(answer.json()["actions"]))
 
 
 def test_server_when_created_with_firewall_then_enforced_before_first_start(
-    sim: Simulator,
+    sim: HetznerSimulator,
 ) -> None:
     server = _server(sim, firewalls=[{"firewall": _firewall(sim, _SSH)}])
     assert sim.machines.log == [("create", server), ("firewall", server), ("start", server)]
     assert sim.machines.rules[server] == (_SSH_RULE,)
 
 
-def test_server_when_no_firewall_then_none_at_all(sim: Simulator) -> None:
+def test_server_when_no_firewall_then_none_at_all(sim: HetznerSimulator) -> None:
     assert sim.machines.rules[_server(sim)] is None
 
 
-def test_firewall_when_without_rules_then_machine_gets_an_empty_list(sim: Simulator) -> None:
+def test_firewall_when_without_rules_then_machine_gets_an_empty_list(sim: HetznerSimulator) -> None:
     assert sim.machines.rules[_server(sim, firewalls=[{"firewall": _firewall(sim)}])] == ()
 
 
-def test_server_when_several_firewalls_then_union_also_by_selector(sim: Simulator) -> None:
+def test_server_when_several_firewalls_then_union_also_by_selector(sim: HetznerSimulator) -> None:
     selector = {"type": "label_selector", "label_selector": {"selector": "role in (db,dbs)"}}
     _firewall(sim, _PING, _SSH, apply_to=[selector])
     direct = _firewall(sim, _SSH)
@@ -56,17 +56,17 @@ def test_server_when_several_firewalls_then_union_also_by_selector(sim: Simulato
     assert set(sim.machines.rules[server] or ()) == {_PING_RULE, _SSH_RULE}
 
 
-def test_server_when_relabelled_then_selectors_follow(sim: Simulator) -> None:
+def test_server_when_relabelled_then_selectors_follow(sim: HetznerSimulator) -> None:
     selector = {"type": "label_selector", "label_selector": {"selector": "role=db"}}
     _firewall(sim, _SSH, apply_to=[selector])
     server = _server(sim)
     for labels, rules in (({"role": "db"}, (_SSH_RULE,)), ({}, None)):
         sim.call("PUT", f"/servers/{server}", {"labels": labels})
-        sim.finish(sim.call("GET", f"/servers/{server}/actions").json()["actions"])
+        sim.wait_for_actions(sim.call("GET", f"/servers/{server}/actions").json()["actions"])
         assert sim.machines.rules[server] == rules
 
 
-def test_rules_when_set_then_applied_on_every_server(sim: Simulator) -> None:
+def test_rules_when_set_then_applied_on_every_server(sim: HetznerSimulator) -> None:
     firewall = _firewall(sim, _SSH)
     server = _server(sim, firewalls=[{"firewall": firewall}])
     done = _act(sim, firewall, "set_rules", {"rules": [_PING]})
@@ -74,7 +74,7 @@ def test_rules_when_set_then_applied_on_every_server(sim: Simulator) -> None:
     assert sim.machines.rules[server] == (_PING_RULE,)
 
 
-def test_rules_when_malformed_then_invalid_input(sim: Simulator) -> None:
+def test_rules_when_malformed_then_invalid_input(sim: HetznerSimulator) -> None:
     firewall = _firewall(sim)
     changes: tuple[dict[str, Any], ...] = (
         {"port": None},
@@ -93,7 +93,9 @@ def test_rules_when_malformed_then_invalid_input(sim: Simulator) -> None:
         assert _act(sim, firewall, "set_rules", body) == "invalid_input", change
 
 
-def test_firewall_when_applied_twice_or_removed_from_nowhere_then_refused(sim: Simulator) -> None:
+def test_firewall_when_applied_twice_or_removed_from_nowhere_then_refused(
+    sim: HetznerSimulator,
+) -> None:
     firewall, server = _firewall(sim, _SSH), _server(sim)
     target = [{"type": "server", "server": {"id": server}}]
     assert _act(sim, firewall, "apply_to_resources", {"apply_to": target}) == "apply_firewall"
@@ -112,8 +114,8 @@ def test_firewall_when_applied_twice_or_removed_from_nowhere_then_refused(sim: S
     )
 
 
-def test_firewall_when_its_server_is_deleted_then_it_can_be_deleted(sim: Simulator) -> None:
+def test_firewall_when_its_server_is_deleted_then_it_can_be_deleted(sim: HetznerSimulator) -> None:
     firewall = _firewall(sim, _SSH)
     server = _server(sim, firewalls=[{"firewall": firewall}])
-    sim.finish([sim.call("DELETE", f"/servers/{server}").json()["action"]])
+    sim.wait_for_actions([sim.call("DELETE", f"/servers/{server}").json()["action"]])
     assert sim.call("DELETE", f"/firewalls/{firewall}").status_code == 204

@@ -11,12 +11,17 @@ from hcloud.locations import Location
 from hcloud.server_types import ServerType
 from hcloud.servers.client import BoundServer
 
-from tests.support.hetzner_simulator import SSH_KEY, PaperMachines, Simulator, simulator
+from tests.support.hetzner_simulator import (
+    SSH_KEY,
+    FakeHypervisor,
+    HetznerSimulator,
+    serve_simulator,
+)
 
 _WANTED = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
 
 
-def _create(sim: Simulator, name: str = "one", **more: Any) -> BoundServer:
+def _create(sim: HetznerSimulator, name: str = "one", **more: Any) -> BoundServer:
     made = sim.client().servers.create(
         name,
         ServerType(name="ccx13"),
@@ -30,12 +35,12 @@ def _create(sim: Simulator, name: str = "one", **more: Any) -> BoundServer:
     return made.server
 
 
-def _refused(sim: Simulator, **change: Any) -> tuple[int, str]:
+def _refused(sim: HetznerSimulator, **change: Any) -> tuple[int, str]:
     answer = sim.call("POST", "/servers", _WANTED | change)
     return answer.status_code, answer.json()["error"]["code"]
 
 
-def test_server_when_created_then_running_with_all_the_machine_needs(sim: Simulator) -> None:
+def test_server_when_created_then_running_with_all_the_machine_needs(sim: HetznerSimulator) -> None:
     key = sim.client().ssh_keys.create("k", SSH_KEY)
     server = _create(sim, ssh_keys=[key], user_data="#cloud-config\n", labels={"a": "b"})
     spec = sim.machines.specs[server.id or 0]
@@ -46,7 +51,7 @@ def test_server_when_created_then_running_with_all_the_machine_needs(sim: Simula
 
 
 def test_creation_when_answered_then_initializing_locked_and_lists_what_follows(
-    sim: Simulator,
+    sim: HetznerSimulator,
 ) -> None:
     sim.machines.pause.clear()
     made = sim.call("POST", "/servers", _WANTED).json()
@@ -57,7 +62,7 @@ def test_creation_when_answered_then_initializing_locked_and_lists_what_follows(
     assert made["root_password"]
 
 
-def test_creation_when_something_is_wrong_then_says_what(sim: Simulator) -> None:
+def test_creation_when_something_is_wrong_then_says_what(sim: HetznerSimulator) -> None:
     _create(sim)
     assert _refused(sim) == (409, "uniqueness_error")
     for change in (
@@ -79,9 +84,9 @@ def test_creation_when_something_is_wrong_then_says_what(sim: Simulator) -> None
 
 
 def test_creation_when_limits_are_reached_then_says_which(tmp_path: Path) -> None:
-    machines = PaperMachines(addresses=("192.0.2.1",))
+    machines = FakeHypervisor(addresses=("192.0.2.1",))
     sold_out = frozenset({("ccx13", "fsn1")})
-    with simulator(tmp_path, machines, server_limit=2, sold_out=sold_out) as sim:
+    with serve_simulator(tmp_path, machines, server_limit=2, sold_out=sold_out) as sim:
         assert _refused(sim, location="fsn1") == (412, "resource_unavailable")
         _create(sim)
         assert _refused(sim, name="two") == (412, "resource_unavailable")
@@ -91,16 +96,18 @@ def test_creation_when_limits_are_reached_then_says_which(tmp_path: Path) -> Non
         assert _refused(sim, name="three") == (403, "resource_limit_exceeded")
 
 
-def test_creation_when_machine_fails_then_actions_err_with_its_words(sim: Simulator) -> None:
+def test_creation_when_machine_fails_then_actions_err_with_its_words(sim: HetznerSimulator) -> None:
     sim.machines.broken = {"create"}
     made = sim.call("POST", "/servers", _WANTED).json()
-    first, second = sim.finish([made["action"], *made["next_actions"]])
+    first, second = sim.wait_for_actions([made["action"], *made["next_actions"]])
     assert (first["status"], second["status"]) == ("error", "error")
     assert "the test says so" in first["error"]["message"]
     assert sim.client().servers.get_by_id(made["server"]["id"]).status == "off"
 
 
-def test_servers_when_created_in_parallel_then_each_has_its_own_addresses(sim: Simulator) -> None:
+def test_servers_when_created_in_parallel_then_each_has_its_own_addresses(
+    sim: HetznerSimulator,
+) -> None:
     subnet = {"type": "cloud", "network_zone": "eu-central"}
     body = {"name": "n", "ip_range": "10.0.0.0/16", "subnets": [subnet]}
     network = sim.call("POST", "/networks", body).json()["network"]["id"]
@@ -108,7 +115,7 @@ def test_servers_when_created_in_parallel_then_each_has_its_own_addresses(sim: S
     def create(number: int) -> None:
         wanted = _WANTED | {"name": f"s{number}", "networks": [network]}
         made = sim.call("POST", "/servers", wanted).json()
-        sim.finish([made["action"], *made["next_actions"]])
+        sim.wait_for_actions([made["action"], *made["next_actions"]])
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(create, range(8)))
@@ -118,7 +125,7 @@ def test_servers_when_created_in_parallel_then_each_has_its_own_addresses(sim: S
     assert len({server["private_net"][0]["ip"] for server in servers}) == 8
 
 
-def test_power_when_switched_then_status_follows_the_machine(sim: Simulator) -> None:
+def test_power_when_switched_then_status_follows_the_machine(sim: HetznerSimulator) -> None:
     server = _create(sim, start_after_create=False)
     assert server.status == "off"
     for switch, status in (
@@ -133,14 +140,14 @@ def test_power_when_switched_then_status_follows_the_machine(sim: Simulator) -> 
         assert server.status == status
 
 
-def test_status_when_guest_powers_itself_off_then_off(sim: Simulator) -> None:
+def test_status_when_guest_powers_itself_off_then_off(sim: HetznerSimulator) -> None:
     server = _create(sim)
     sim.machines.power.discard(server.id)
     assert [s.status for s in sim.client().servers.get_all()] == ["off"]
     assert sim.call("GET", "/servers?status=running").json()["servers"] == []
 
 
-def test_placement_group_when_full_or_server_running_then_refused(sim: Simulator) -> None:
+def test_placement_group_when_full_or_server_running_then_refused(sim: HetznerSimulator) -> None:
     group = sim.client().placement_groups.create("g", "spread").placement_group
     for number in range(10):
         _create(sim, f"s{number}", placement_group=group, start_after_create=False)
@@ -157,7 +164,7 @@ def test_placement_group_when_full_or_server_running_then_refused(sim: Simulator
         roomy.delete()
 
 
-def test_server_when_protected_then_neither_deleted_nor_rebuilt(sim: Simulator) -> None:
+def test_server_when_protected_then_neither_deleted_nor_rebuilt(sim: HetznerSimulator) -> None:
     server = _create(sim)
     with pytest.raises(APIException, match="rebuild"):
         server.change_protection(delete=True)
@@ -169,7 +176,7 @@ def test_server_when_protected_then_neither_deleted_nor_rebuilt(sim: Simulator) 
 
 
 def test_server_when_rebuilt_then_new_image_same_address_and_firewall_first(
-    sim: Simulator,
+    sim: HetznerSimulator,
 ) -> None:
     server = _create(sim)
     sim.machines.log.clear()
@@ -179,7 +186,7 @@ def test_server_when_rebuilt_then_new_image_same_address_and_firewall_first(
     assert (spec.image, spec.public_ipv4, spec.user_data) == ("debian-13", "192.0.2.10", "new")
 
 
-def test_server_when_deleted_then_gone_with_its_addresses(sim: Simulator) -> None:
+def test_server_when_deleted_then_gone_with_its_addresses(sim: HetznerSimulator) -> None:
     server = _create(sim)
     action = server.delete()
     action.wait_until_finished()
@@ -191,20 +198,22 @@ def test_server_when_deleted_then_gone_with_its_addresses(sim: Simulator) -> Non
     assert again["public_net"]["ipv4"]["ip"] == "192.0.2.10"
 
 
-def test_primary_ip_when_made_beforehand_then_used_and_kept(sim: Simulator) -> None:
+def test_primary_ip_when_made_beforehand_then_used_and_kept(sim: HetznerSimulator) -> None:
     body = {"name": "fixed", "type": "ipv4", "location": "nbg1"}
     address = sim.call("POST", "/primary_ips", body).json()["primary_ip"]
     made = sim.call("POST", "/servers", _WANTED | {"public_net": {"ipv4": address["id"]}}).json()
     assert made["server"]["public_net"]["ipv4"]["ip"] == address["ip"]
-    sim.finish([made["action"], *made["next_actions"]])
+    sim.wait_for_actions([made["action"], *made["next_actions"]])
     path = f"/primary_ips/{address['id']}"
     assert sim.call("DELETE", path).json()["error"]["code"] == "must_be_unassigned"
-    sim.finish([sim.call("DELETE", f"/servers/{made['server']['id']}").json()["action"]])
+    sim.wait_for_actions([sim.call("DELETE", f"/servers/{made['server']['id']}").json()["action"]])
     assert sim.call("GET", path).json()["primary_ip"]["assignee_type"] == "unassigned"
     assert sim.call("DELETE", path).status_code == 204
 
 
-def test_type_when_changed_then_only_while_off_and_never_to_a_smaller_disk(sim: Simulator) -> None:
+def test_type_when_changed_then_only_while_off_and_never_to_a_smaller_disk(
+    sim: HetznerSimulator,
+) -> None:
     server = _create(sim)
     with pytest.raises(APIException, match="must be off"):
         server.change_type(ServerType(name="ccx23"), upgrade_disk=False)
@@ -216,13 +225,13 @@ def test_type_when_changed_then_only_while_off_and_never_to_a_smaller_disk(sim: 
         server.change_type(ServerType(name="ccx13"), upgrade_disk=False)
 
 
-def test_server_when_renamed_to_a_taken_name_then_uniqueness_error(sim: Simulator) -> None:
+def test_server_when_renamed_to_a_taken_name_then_uniqueness_error(sim: HetznerSimulator) -> None:
     _create(sim, "two")
     with pytest.raises(APIException, match="already used"):
         _create(sim).update(name="two")
 
 
-def test_action_when_of_another_server_then_not_found(sim: Simulator) -> None:
+def test_action_when_of_another_server_then_not_found(sim: HetznerSimulator) -> None:
     one, two = _create(sim), _create(sim, "two")
     action = one.get_actions()[0]
     assert sim.call("GET", f"/servers/{one.id}/actions/{action.id}").status_code == 200

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pgprovision.lab.cloud.app import api_paths
-from tests.support.hetzner_openapi import Judge, spec_path
-from tests.support.hetzner_simulator import SSH_KEY, Simulator
+from tests.support.hetzner_openapi import ResponseValidator, spec_path
+from tests.support.hetzner_simulator import SSH_KEY, HetznerSimulator
 
 _SUBNET = {"type": "cloud", "ip_range": "10.0.1.0/24", "network_zone": "eu-central"}
 _RULE = {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0"]}
@@ -20,8 +20,8 @@ _ABSENT = 999_999
 class Judged:
     """Calls the simulator, keeps every complaint and every (method, path) that was called."""
 
-    sim: Simulator
-    judge: Judge
+    sim: HetznerSimulator
+    judge: ResponseValidator
     complaints: list[str] = field(default_factory=list)
     called: set[tuple[str, str]] = field(default_factory=set)
 
@@ -30,21 +30,21 @@ class Judged:
         bare = path.partition("?")[0]
         body = answer.json() if answer.content else None
         self.called.add((method, bare))
-        self.complaints += self.judge.complaints(method, bare, answer.status_code, body)
+        self.complaints += self.judge.problems(method, bare, answer.status_code, body)
         if status and answer.status_code != status:
             self.complaints.append(f"{method} {path}: {answer.status_code}, wanted {status}")
         if method in ("POST", "PUT", "DELETE") and answer.ok and body:
             begun = [body.get("action"), *body.get("actions", []), *body.get("next_actions", [])]
-            self.sim.finish([action for action in begun if action])
+            self.sim.wait_for_actions([action for action in begun if action])
         return body or {}
 
 
 @pytest.fixture
-def api(sim: Simulator) -> Iterator[Judged]:
+def api(sim: HetznerSimulator) -> Iterator[Judged]:
     path = spec_path()
     if path is None:
         pytest.skip("no API description: set PGPROVISION_HCLOUD_SPEC to hcloud-openapi.json")
-    judged = Judged(sim, Judge(path))
+    judged = Judged(sim, ResponseValidator(path))
     yield judged
     assert judged.complaints == []
 

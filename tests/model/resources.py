@@ -1,5 +1,5 @@
 """What is wished for in a model's world, and where it should end: the loop's own nouns on one side,
-arithmetic that knows nothing of them (`goal`) on the other."""
+arithmetic that knows nothing of them (`expected_state`) on the other."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,35 +7,35 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.engine.loop import CLOUD
-from pgprovision.engine.model import Ask, Diff, Do, Facts, Impact, Need, State, Tier, Waiting
-from tests.model.machines import State as WorldState
-from tests.model.machines import World, why
-from tests.support.fake_resources import Called
+from pgprovision.engine.model import Action, Diff, Facts, Impact, Need, Probe, State, Tier, Waiting
+from tests.model.machines import ModelState, action_name
+from tests.model.machines import ObjectsByMachine as WorldState
+from tests.support.fake_resources import NamedResource
 
 UNKNOWN = "(known once it is made)"
 
 
-def look(name: str) -> Ask:
-    return Ask(json.dumps(["look", name]))
+def probe_of(name: str) -> Probe:
+    return Probe(json.dumps(["look", name]))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish(Called):
+class ModelResource(NamedResource):
     """Something under a name on one machine."""
 
-    patience: ClassVar[float] = 50
+    timeout: ClassVar[float] = 50
 
-    def probe(self) -> Ask:
-        return look(self.called)
+    def probe(self) -> Probe:
+        return probe_of(self.object_name)
 
-    def step(self, verb: str, *rest: str, impact: Impact = Impact.NONE) -> Do:
-        text = json.dumps([verb, self.called, *rest])
-        return Do(why(text), text, impact=impact)
+    def action(self, verb: str, *rest: str, impact: Impact = Impact.NONE) -> Action:
+        text = json.dumps([verb, self.object_name, *rest])
+        return Action(action_name(text), text, impact=impact)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server(Wish):
-    """A machine of the cloud's. `called` is `server NAME`."""
+class ModelServer(ModelResource):
+    """A machine of the cloud's. `object_name` is `server NAME`."""
 
     kind: ClassVar[str] = "server"
     on: str = CLOUD
@@ -43,12 +43,12 @@ class Server(Wish):
     def desired(self) -> State:
         return {"size": "1"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        yield self.step("set", "size", "1")
+    def change(self, diff: Diff) -> Iterable[Action]:
+        yield self.action("set", "size", "1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class File(Wish):
+class ModelFile(ModelResource):
     """Values, a step for each; other keys are people's. None declares it absent."""
 
     kind: ClassVar[str] = "file"
@@ -57,15 +57,15 @@ class File(Wish):
     def desired(self) -> State | None:
         return None if self.values is None else dict(self.values)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if self.values is None:
-            yield self.step("remove")
+            yield self.action("remove")
         for key in diff.keys if self.values is not None else ():
-            yield self.step("set", key, dict(self.values or ())[key])
+            yield self.action("set", key, dict(self.values or ())[key])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting(Wish):
+class ModelSetting(ModelResource):
     """Written, then in force after a restart: two steps, each seen for itself."""
 
     kind: ClassVar[str] = "setting"
@@ -74,14 +74,14 @@ class Setting(Wish):
     def desired(self) -> State:
         return {"written": self.value, "running": self.value}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.moved("written"):
-            yield self.step("set", "written", self.value)
-        yield self.step("restart", impact=Impact.RESTART)
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.changed("written"):
+            yield self.action("set", "written", self.value)
+        yield self.action("restart", impact=Impact.RESTART)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data(Wish):
+class ModelData(ModelResource):
     """Long work that makes something nobody can make again. Absent: that destroys it."""
 
     kind: ClassVar[str] = "data"
@@ -90,15 +90,15 @@ class Data(Wish):
     def desired(self) -> State | None:
         return {"made": "yes"} if self.present else None
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if self.present:
-            yield self.step("begin")
+            yield self.action("begin")
         else:
-            yield self.step("remove", impact=Impact.DESTROY)
+            yield self.action("remove", impact=Impact.DESTROY)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy(Wish):
+class Copy(ModelResource):
     """Names the data of another machine, which have to be there first."""
 
     kind: ClassVar[str] = "copy"
@@ -106,63 +106,75 @@ class Copy(Wish):
     source: str = ""
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.of, look("data")),)
+        return (Need(self.of, probe_of("data")),)
 
-    def settled(self, facts: Facts) -> Self:
-        answer = facts.get(self.of, look("data"))
-        found = json.loads(answer.text) if answer and not answer.code else {}
-        return replace(self, source=found.get("id", ""))
+    def resolved(self, facts: Facts) -> Self:
+        answer = facts.get(self.of, probe_of("data"))
+        data = json.loads(answer.text) if answer and not answer.code else {}
+        return replace(self, source=data.get("id", ""))
 
-    def held(self, diff: Diff) -> Waiting | None:
+    def blocked_by(self, diff: Diff) -> Waiting | None:
         return None if self.source else Waiting(f"the data of {self.of} first", 50)
 
     def desired(self) -> State:
         return {"of": self.source or UNKNOWN}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        yield self.step("set", "of", self.source or UNKNOWN)
+    def change(self, diff: Diff) -> Iterable[Action]:
+        yield self.action("set", "of", self.source or UNKNOWN)
 
 
-LAYERS: tuple[tuple[type[Wish], ...], ...] = ((Server,), (File,), (Data, Copy), (Setting,))
+LAYERS: tuple[tuple[type[ModelResource], ...], ...] = (
+    (ModelServer,),
+    (ModelFile,),
+    (ModelData, Copy),
+    (ModelSetting,),
+)
 
 
-def tiers(wishes: Sequence[Wish]) -> tuple[Tier, ...]:
+def model_tiers(resources: Sequence[ModelResource]) -> tuple[Tier, ...]:
     """The wishes, each in its tier, in the order they are given."""
     return tuple(
-        Tier(layer[0].kind, tuple(wish for wish in wishes if isinstance(wish, layer)))
+        Tier(
+            layer[0].kind, tuple(resource for resource in resources if isinstance(resource, layer))
+        )
         for layer in LAYERS
     )
 
 
-def goal(wishes: Sequence[Wish], world: World) -> WorldState:
+def expected_state(resources: Sequence[ModelResource], world: ModelState) -> WorldState:
     """Where an undisturbed run must end, from what is there now."""
     state = world.state
-    for wish in sorted(wishes, key=lambda wish: isinstance(wish, Copy)):
-        things = state[wish.on]
-        thing = dict(things.get(wish.called, {}))
-        match wish:
-            case Server():
-                thing["size"] = "1"
-            case File(values=None) | Data(present=False):
-                things.pop(wish.called, None)
+    for resource in sorted(resources, key=lambda wish: isinstance(wish, Copy)):
+        objects = state[resource.on]
+        values_ = dict(objects.get(resource.object_name, {}))
+        match resource:
+            case ModelServer():
+                values_["size"] = "1"
+            case ModelFile(values=None) | ModelData(present=False):
+                objects.pop(resource.object_name, None)
                 continue
-            case File(values=values):
-                thing |= dict(values or ())
-            case Setting(value=value):
-                thing |= {"written": value, "running": value}
-            case Data() if thing.get("made") != "yes":
-                thing |= {"made": "yes", "id": f"{wish.on}-{world.machines[wish.on].made + 1}"}
+            case ModelFile(values=values):
+                values_ |= dict(values or ())
+            case ModelSetting(value=value):
+                values_ |= {"written": value, "running": value}
+            case ModelData() if values_.get("made") != "yes":
+                values_ |= {
+                    "made": "yes",
+                    "id": f"{resource.on}-{world.machines[resource.on].created_count + 1}",
+                }
             case Copy(of=of):
-                thing["of"] = state[of]["data"]["id"]
-        things[wish.called] = thing
+                values_["of"] = state[of]["data"]["id"]
+        objects[resource.object_name] = values_
     return state
 
 
-def managed(wishes: Sequence[Wish], state: WorldState) -> Mapping[str, object]:
+def managed_values(resources: Sequence[ModelResource], state: WorldState) -> Mapping[str, object]:
     """Only what is wished for: two paths to one wish end alike in this."""
     found: dict[str, object] = {}
-    for wish in wishes:
-        thing = state[wish.on].get(wish.called)
-        keys = [key for key in wish.desired() or () if not isinstance(wish, Copy)]
-        found[f"{wish.on} {wish.called}"] = thing and {key: thing.get(key) for key in keys}
+    for resource in resources:
+        thing = state[resource.on].get(resource.object_name)
+        keys = [key for key in resource.desired() or () if not isinstance(resource, Copy)]
+        found[f"{resource.on} {resource.object_name}"] = thing and {
+            key: thing.get(key) for key in keys
+        }
     return found

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.seeded import ROOT, Mistake, apply_words, mistakes
-from tests.support.result_files import keep
+from tests.support.result_files import write_result
 
 NOT_COPIED = shutil.ignore_patterns(
     ".venv", ".git", "__pycache__", ".*_cache", ".hypothesis", ".vagrant", "dist"
@@ -33,7 +33,7 @@ def main(chosen: list[str]) -> int:
         print(f"without any mistake this fails too, so the figures mean nothing: {clean}")
     number = sum(by is not None for by in caught.values())
     print(f"caught {number} of {len(caught)}")
-    keep("seeded", {"caught": number, "of": len(caught), "by": caught})
+    write_result("seeded", {"caught": number, "of": len(caught), "by": caught})
     return 0 if number == len(caught) and not clean else 1
 
 

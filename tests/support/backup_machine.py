@@ -4,55 +4,58 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgprovision.engine.loop import Approve, converge, look_only
-from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Resource, Tier
+from pgprovision.engine.loop import Approve, converge, observe_only
+from pgprovision.engine.model import Answer, Change, Impact, Probe, Report, Resource, Tier
 from pgprovision.lab.console import enter
-from pgprovision.lab.machines.machine_folder import Folder
+from pgprovision.lab.machines.machine_folder import MachineFolder
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.postgres_machine import Silent
+from tests.support.postgres_machine import SilentObserver
 
-NAME = "machine"
+MACHINE_NAME = "machine"
 
 
-def yes(changes: Sequence[Change]) -> Impact:
+def approve_restart(changes: Sequence[Change]) -> Impact:
     return Impact.RESTART
 
 
 @dataclass(frozen=True)
-class Machine:
+class BackupMachine:
     """A lab machine, entered as through a console: what is under test is not the network."""
 
-    folder: Folder
+    folder: MachineFolder
 
     def shell(self, text: str, *, fails: bool = False) -> str:
         """Runs shell text as root; what it printed."""
         done = subprocess.run(enter(self.folder, ["sh", "-c", text]), capture_output=True)
-        said = (done.stdout + done.stderr).decode(errors="replace").strip()
-        assert fails or done.returncode == 0, said
-        return said
+        output = (done.stdout + done.stderr).decode(errors="replace").strip()
+        assert fails or done.returncode == 0, output
+        return output
 
     def run(
-        self, *resources: Resource, approve: Approve = yes, watcher: Silent | None = None
+        self,
+        *resources: Resource,
+        approve: Approve = approve_restart,
+        watcher: SilentObserver | None = None,
     ) -> Report:
         """`up`: each resource in a tier of its own."""
         tiers = [Tier(str(resource), (resource,)) for resource in resources]
-        return converge(tiers, {NAME: self._host()}, approve, watcher or Silent())
+        return converge(tiers, {MACHINE_NAME: self._host()}, approve, watcher or SilentObserver())
 
     def plan(self, *resources: Resource) -> list[Change]:
         """What differs, by the same loop that would repair it."""
-        return self.run(*resources, approve=look_only).left
+        return self.run(*resources, approve=observe_only).remaining
 
-    def remarks(self, *resources: Resource) -> list[str]:
+    def notes(self, *resources: Resource) -> list[str]:
         """What is worth knowing."""
-        return [text for _, text in self.run(*resources, approve=look_only).remarks]
+        return [text for _, text in self.run(*resources, approve=observe_only).notes]
 
-    def ask(self, ask: Ask) -> Answer:
+    def probe(self, query: Probe) -> Answer:
         """One look."""
-        seen = self._host().look((ask,))
-        assert isinstance(seen, dict)
-        found: Answer = seen[ask]
+        answers = self._host().observe((query,))
+        assert isinstance(answers, dict)
+        found: Answer = answers[query]
         return found
 
     def _host(self) -> Host:
-        return Host(NAME, lambda: LocalWire(enter(self.folder, ["sh", "-s"])))
+        return Host(MACHINE_NAME, lambda: LocalWire(enter(self.folder, ["sh", "-s"])))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-AROUND = ("+/ä", '"=&@')  # what URLs, JSON and shells have to escape
+SPECIAL_CHARACTERS = ("+/ä", '"=&@')  # what URLs, JSON and shells have to escape
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,20 @@ class Canary:
         }
 
 
-def plain(name: str, text: str) -> Canary:
+def known_secret(name: str, text: str) -> Canary:
     """A secret that somebody else made."""
     return Canary(name, text, text)
 
 
-def made(name: str) -> Canary:
+def new_password(name: str) -> Canary:
     """A password with characters that have to be quoted at both ends."""
     core = f"canary{secrets.token_hex(20)}"
-    return Canary(name, core.join(AROUND), core)
+    return Canary(name, core.join(SPECIAL_CHARACTERS), core)
 
 
-def key(name: str, file: Path, line: int) -> Canary:
+def private_key(name: str, file: Path, line: int) -> Canary:
     """A private key, by the line of its text that holds its private half."""
-    return plain(name, file.read_text().splitlines()[line])
+    return known_secret(name, file.read_text().splitlines()[line])
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Leak:
 
 def patterns(canaries: Iterable[Canary]) -> str:
     """Every spelling of each, a line each: what grep -F takes with `-f -`."""
-    found = {text for c in canaries for texts in c.spellings().values() for text in texts}
-    return "\n".join(sorted(text.decode() for text in found)) + "\n"
+    spellings = {text for c in canaries for texts in c.spellings().values() for text in texts}
+    return "\n".join(sorted(text.decode() for text in spellings)) + "\n"
 
 
-def leaks(canaries: Iterable[Canary], sinks: Mapping[str, bytes]) -> list[Leak]:
+def find_leaks(canaries: Iterable[Canary], sinks: Mapping[str, bytes]) -> list[Leak]:
     """What is found in the bytes of each sink."""
     return [
         Leak(canary.name, spelling, where)
@@ -73,10 +73,10 @@ def leaks(canaries: Iterable[Canary], sinks: Mapping[str, bytes]) -> list[Leak]:
     ]
 
 
-def below(folder: Path, *but: Path) -> bytes:
-    """Every file in a folder, as one, without those below `but`."""
+def folder_content(folder: Path, *excluding: Path) -> bytes:
+    """Every file in a folder, as one, without those below `excluding`."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    kept = (f for f in files if not any(f.is_relative_to(apart) for apart in but))
+    kept = (f for f in files if not any(f.is_relative_to(excluded) for excluded in excluding))
     return b"\n".join(f"{path.name}\n".encode() + path.read_bytes() for path in kept)
 
 

@@ -18,11 +18,11 @@ from pgprovision.lab.manager import Lab
 
 CHECKOUT = Path(__file__).parents[2]
 LAB_INVENTORY = CHECKOUT / "inventories" / "lab"
-BLOCK = r"(?m)^{}:\n(?:[ #].*\n|\n)*"  # a top-level key of the inventory and all below it
+TOP_LEVEL_KEY = r"(?m)^{}:\n(?:[ #].*\n|\n)*"  # a top-level key of the inventory and all below it
 
 
 @dataclass(frozen=True)
-class Run:
+class CommandResult:
     """How a command ended. Code -9: killed."""
 
     code: int
@@ -38,7 +38,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Person:
+class CliUser:
     """Somebody with a home of their own, in which the inventory lies."""
 
     lab: Lab
@@ -54,12 +54,12 @@ class Person:
         kept = {k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "XDG_STATE_HOME")}
         return {**kept, **self.lab.env(), "HOME": str(self.home)}
 
-    def run(self, *words: str, kill: str = "") -> Run:
+    def run(self, *words: str, kill: str = "") -> CommandResult:
         """One command to its end. `kill` is a point of `backends.faults`."""
-        with self.begin(*words, kill=kill) as running:
-            return finished(running)
+        with self.start(*words, kill=kill) as running:
+            return wait_for(running)
 
-    def begin(self, *words: str, kill: str = "") -> "subprocess.Popen[str]":
+    def start(self, *words: str, kill: str = "") -> "subprocess.Popen[str]":
         """One command, under way."""
         command = [sys.executable, "-m", "pgprovision.cli.app", "-i", str(self.inventory), *words]
         return subprocess.Popen(
@@ -72,7 +72,7 @@ class Person:
             text=True,
         )
 
-    def done(self, *words: str) -> dict[str, Any]:
+    def run_json(self, *words: str) -> dict[str, Any]:
         """One command that must end well; its JSON."""
         run = self.run(*words, "--json")
         assert run.code == 0, f"exit {run.code}: {run.err or run.document['failed']}"
@@ -81,18 +81,18 @@ class Person:
     def drift(self) -> dict[tuple[str, str, str], list[str]]:
         """What `drift` names: the differing keys by target, kind and name."""
         run = self.run("drift", "--json")
-        found = run.document
-        assert not found["failed"], found["failed"]
-        named = {(c["on"], c["kind"], c["name"]): c["keys"] for c in found["changes"]}
-        named |= {(w["on"], w["kind"], w["name"]): ["waiting"] for w in found["waiting"]}
+        document = run.document
+        assert not document["failed"], document["failed"]
+        named = {(c["on"], c["kind"], c["name"]): c["keys"] for c in document["changes"]}
+        named |= {(w["on"], w["kind"], w["name"]): ["waiting"] for w in document["waiting"]}
         assert run.code == (1 if named else 0)
         return named
 
     def shell(self, node: str, text: str, stdin: str = "", *, fails: bool = False) -> str:
         """Shell text as root on a machine, through its console; what it printed."""
-        done = self.console(node, text, stdin)
-        assert fails or done.returncode == 0, done.stdout + done.stderr
-        return (done.stdout + (done.stderr if fails else "")).strip()
+        completed = self.console(node, text, stdin)
+        assert fails or completed.returncode == 0, completed.stdout + completed.stderr
+        return (completed.stdout + (completed.stderr if fails else "")).strip()
 
     def console(self, node: str, text: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         words = self.lab.shell(node, ["sh", "-c", f"cd /\n{text}"])
@@ -114,8 +114,8 @@ class Person:
         headers = {"Authorization": f"Bearer {config.control_token}"}
         answer = requests.request(method, url, headers=headers, timeout=10)
         answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+        document: dict[str, Any] = answer.json()
+        return document
 
     def secrets(self) -> dict[str, str]:
         """Every one-line secret of the inventory by its file's name."""
@@ -132,19 +132,19 @@ class Person:
         path.write_text(text)
 
 
-def finished(running: "subprocess.Popen[str]", seconds: float = 900) -> Run:
+def wait_for(running: "subprocess.Popen[str]", seconds: float = 900) -> CommandResult:
     """The end of a command that was begun; a busy machine is no fault."""
     try:
         out, err = running.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         running.kill()
         raise
-    return Run(running.returncode, out, err)
+    return CommandResult(running.returncode, out, err)
 
 
-def newcomer(lab: Lab, home: Path, cluster: str = "hcb-lab") -> Person:
+def new_user(lab: Lab, home: Path, cluster: str = "hcb-lab") -> CliUser:
     """Somebody with a copy of the lab's inventory, renamed where it stands beside others."""
-    person = Person(lab, home)
+    person = CliUser(lab, home)
     shutil.copytree(LAB_INVENTORY, person.inventory, ignore=shutil.ignore_patterns("secrets"))
     if cluster != "hcb-lab":
         person.rewrite(
@@ -157,7 +157,7 @@ def newcomer(lab: Lab, home: Path, cluster: str = "hcb-lab") -> Person:
     return person
 
 
-def tree(folder: Path) -> dict[str, tuple[int, int]]:
+def file_states(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file below, with its size and when it was last written."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(f.relative_to(folder)): (f.stat().st_size, f.stat().st_mtime_ns) for f in files}

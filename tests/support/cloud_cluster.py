@@ -6,46 +6,46 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pgprovision.clients.hetzner.project import Hetzner
+from pgprovision.clients.hetzner.project import HetznerProject
 from pgprovision.engine.loop import Approve, converge
-from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.engine.model import Action, Change, Impact, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.inventory.schema import cluster
-from pgprovision.resources.hetzner.firewall import Firewall, ssh
+from pgprovision.resources.hetzner.firewall import Firewall, ssh_rule
 from pgprovision.resources.hetzner.host_key import HostKey
-from pgprovision.resources.hetzner.network import Network
+from pgprovision.resources.hetzner.network import HetznerNetwork
 from pgprovision.resources.hetzner.placement_group import PlacementGroup
 from pgprovision.resources.hetzner.server import Server
 from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.hetzner_simulator import SSH_KEY, TOKEN, Simulator
+from tests.support.hetzner_simulator import SSH_KEY, TOKEN, HetznerSimulator
 
 CLUSTER = "lab"
 
 
 @dataclass
-class Notebook:
-    """An engine's watcher. `stop` is called before each action is reported done."""
+class ActionRecorder:
+    """An engine's watcher. `before_done` is called before each action is reported done."""
 
-    stop: Callable[[Do], None] = lambda action: None
+    before_done: Callable[[Action], None] = lambda action: None
     actions: list[str] = field(default_factory=list)
 
-    def tier(self, title: str) -> None: ...
+    def tier_started(self, title: str) -> None: ...
 
     def acting(self, changes: Sequence[Change]) -> None: ...
 
-    def done(self, change: Change, action: Do) -> None:
-        self.stop(action)
+    def action_done(self, change: Change, action: Action) -> None:
+        self.before_done(action)
         self.actions.append(action.why)
 
-    def failed(self, target: str, error: Exception) -> None: ...
+    def target_failed(self, target: str, error: Exception) -> None: ...
 
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None: ...
 
 
-def host_key(folder: Path, node: str) -> HostKey:
+def make_host_key(folder: Path, node: str) -> HostKey:
     return HostKey(
         cluster=CLUSTER,
         node=node,
@@ -54,10 +54,10 @@ def host_key(folder: Path, node: str) -> HostKey:
     )
 
 
-def server(node: str, ip: str, **changes: Any) -> Server:
-    made = Server(
+def make_server(node: str, ip: str, **changes: Any) -> Server:
+    base = Server(
         cluster=CLUSTER,
-        called=node,
+        object_name=node,
         server_type="ccx13",
         image="debian-12",
         location="ash",
@@ -67,33 +67,35 @@ def server(node: str, ip: str, **changes: Any) -> Server:
         firewall="ssh-only",
         ssh_keys=(fingerprint(SSH_KEY),),
     )
-    return replace(made, **changes)
+    return replace(base, **changes)
 
 
-def tiers(folder: Path, nodes: int = 1) -> tuple[Tier, ...]:
+def hetzner_tiers(folder: Path, nodes: int = 1) -> tuple[Tier, ...]:
     """Host keys, then everything at Hetzner, for db-1 to db-N."""
     names = [f"db-{n}" for n in range(1, nodes + 1)]
-    keys = [host_key(folder, name) for name in names]
+    keys = [make_host_key(folder, name) for name in names]
     surroundings = (
-        Network(
+        HetznerNetwork(
             cluster=CLUSTER,
-            called="net",
+            object_name="net",
             ip_range="10.0.0.0/16",
             subnet="10.0.1.0/24",
             zone="us-east",
         ),
-        PlacementGroup(cluster=CLUSTER, called="group", size=nodes),
-        Firewall(cluster=CLUSTER, called="ssh-only", rules=(ssh(["192.0.2.0/24"]),)),
-        SshKey(cluster=CLUSTER, called="me", public_key=SSH_KEY),
+        PlacementGroup(cluster=CLUSTER, object_name="group", size=nodes),
+        Firewall(cluster=CLUSTER, object_name="ssh-only", rules=(ssh_rule(["192.0.2.0/24"]),)),
+        SshKey(cluster=CLUSTER, object_name="me", public_key=SSH_KEY),
     )
     servers = (
-        server(name, f"10.0.1.{10 + n}", host_key=keys[n - 1])
+        make_server(name, f"10.0.1.{10 + n}", host_key=keys[n - 1])
         for n, name in enumerate(names, start=1)
     )
     return Tier("host keys", tuple(keys)), Tier("cloud", (*surroundings, *servers))
 
 
-def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> cluster.Inventory:
+def cloud_inventory(
+    folder: Path, sim: HetznerSimulator, nodes: int = 2, **cloud: object
+) -> cluster.Inventory:
     """The cloud's part of one, as `load` would give it."""
     settings = {
         "token": Secret(TOKEN, "test"),
@@ -104,7 +106,7 @@ def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> 
         "ssh_keys": [{"name": "me", "public_key": SSH_KEY}],
         **cloud,
     }
-    made = [
+    node_documents = [
         {
             "name": f"db-{n}",
             "role": "primary" if n == 1 else "replica",
@@ -118,59 +120,61 @@ def inventory(folder: Path, sim: Simulator, nodes: int = 2, **cloud: object) -> 
     return cluster.Inventory.model_construct(
         cluster="lab",
         folder=folder,
-        hetzner=cluster.Hetzner.model_validate(settings),
+        hetzner=cluster.HetznerSpec.model_validate(settings),
         postgres=cluster.Postgres.model_construct(version=15, port=5432),
-        nodes=tuple(map(cluster.Node.model_validate, made)),
+        nodes=tuple(map(cluster.Node.model_validate, node_documents)),
     )
 
 
-def project(sim: Simulator, token: str = TOKEN) -> Hetzner:
-    return Hetzner("hetzner", Secret(token, "test"), sim.endpoint, CLUSTER)
+def hetzner_project(sim: HetznerSimulator, token: str = TOKEN) -> HetznerProject:
+    return HetznerProject("hetzner", Secret(token, "test"), sim.endpoint, CLUSTER)
 
 
-def allowed(changes: Sequence[Change]) -> Impact:
+def allow_restart(changes: Sequence[Change]) -> Impact:
     return Impact.RESTART
 
 
-def run(
-    sim: Simulator,
-    wishes: Sequence[Tier],
-    approve: Approve = allowed,
-    watcher: Notebook | None = None,
+def run_loop(
+    sim: HetznerSimulator,
+    resources_by_tier: Sequence[Tier],
+    approve: Approve = allow_restart,
+    watcher: ActionRecorder | None = None,
     token: str = TOKEN,
     machines: Mapping[str, Target] = MappingProxyType({}),
 ) -> Report:
     """One run of the loop, with an `api_calls` that is this run's."""
-    cloud = project(sim, token)
+    cloud = hetzner_project(sim, token)
     targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
     targets |= machines
-    report = converge(wishes, targets, approve, watcher or Notebook())
+    report = converge(resources_by_tier, targets, approve, watcher or ActionRecorder())
     report.api_calls = cloud.api_calls
     return report
 
 
-def keys(report: Report) -> dict[str, tuple[str, ...]]:
+def remaining_keys(report: Report) -> dict[str, tuple[str, ...]]:
     """What is left, by name."""
-    return {str(change.resource): change.keys for change in report.left}
+    return {str(change.resource): change.keys for change in report.remaining}
 
 
-def listed(sim: Simulator, kind: str) -> list[dict[str, Any]]:
+def list_objects(sim: HetznerSimulator, kind: str) -> list[dict[str, Any]]:
     """By name: servers are made side by side."""
     items: list[dict[str, Any]] = sim.call("GET", f"/{kind}").json()[kind]
     return sorted(items, key=lambda item: str(item["name"]))
 
 
-def one(sim: Simulator, kind: str) -> dict[str, Any]:
+def only_object(sim: HetznerSimulator, kind: str) -> dict[str, Any]:
     """The only object of its kind."""
-    (item,) = listed(sim, kind)
+    (item,) = list_objects(sim, kind)
     return item
 
 
-def do(sim: Simulator, method: str, path: str, body: Any = None) -> dict[str, Any]:
+def call_and_wait(
+    sim: HetznerSimulator, method: str, path: str, body: Any = None
+) -> dict[str, Any]:
     """A call by somebody's hand, and its actions waited for."""
     answer = sim.call(method, path, body)
     assert answer.ok, answer.text
-    said: dict[str, Any] = answer.json() if answer.content else {}
-    begun = [said["action"]] if said.get("action") else said.get("actions", [])
-    sim.finish([*begun, *said.get("next_actions", [])])
-    return said
+    document: dict[str, Any] = answer.json() if answer.content else {}
+    started = [document["action"]] if document.get("action") else document.get("actions", [])
+    sim.wait_for_actions([*started, *document.get("next_actions", [])])
+    return document

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
-CALLS = "fsync,fdatasync,syncfs,rename,renameat,renameat2"
-SYNC = re.compile(r"(?:fsync|fdatasync|syncfs)\(\d+<([^>]+)>")
-RENAME = re.compile(r'rename\w*\([^"]*"([^"]+)"[^"]*"([^"]+)"')
-TRACE = "/run/trace"
+SYSCALLS = "fsync,fdatasync,syncfs,rename,renameat,renameat2"
+SYNC_CALL = re.compile(r"(?:fsync|fdatasync|syncfs)\(\d+<([^>]+)>")
+RENAME_CALL = re.compile(r'rename\w*\([^"]*"([^"]+)"[^"]*"([^"]+)"')
+TRACE_FILE = "/run/trace"
 
 
 @contextmanager
-def traced(person: Person, node: str, pids: str) -> Iterator[list[str]]:
+def syscall_trace(person: CliUser, node: str, pids: str) -> Iterator[list[str]]:
     """The calls of these processes (shell words) and of all they start; filled at the end."""
     if person.console(node, "command -v strace || apt-get -qq install -y strace").returncode:
         pytest.skip("no strace for the machine")
     lines: list[str] = []
     words = f'for p in {pids}; do set -- "$@" -p $p; done'
-    run = f'exec strace -f -y -qq -e trace={CALLS} -o {TRACE} "$@"'
+    run = f'exec strace -f -y -qq -e trace={SYSCALLS} -o {TRACE_FILE} "$@"'
     tracer = subprocess.Popen(person.lab.shell(node, ["sh", "-c", f"{words}; {run}"]))
     attached = f"for p in {pids}; do grep -q 'TracerPid:.[1-9]' /proc/$p/status || exit 1; done"
     while person.console(node, attached).returncode:
@@ -33,28 +33,28 @@ def traced(person: Person, node: str, pids: str) -> Iterator[list[str]]:
     finally:
         person.shell(node, "kill -INT $(pgrep -x strace)")
         tracer.wait(30)
-        lines += person.shell(node, f"cat {TRACE}").splitlines()
+        lines += person.shell(node, f"cat {TRACE_FILE}").splitlines()
 
 
-def lasting(trace: list[str]) -> set[str]:
+def durable_renames(trace: list[str]) -> set[str]:
     """What was renamed into place so that it outlasts a power failure: its content was synced
     before, its directory after."""
     synced: list[tuple[int, str]] = []
     renamed: list[tuple[int, str, str]] = []
     for number, line in enumerate(trace):
-        if found := SYNC.search(line):
+        if found := SYNC_CALL.search(line):
             synced.append((number, found[1]))
-        elif found := RENAME.search(line):
+        elif found := RENAME_CALL.search(line):
             renamed.append((number, found[1], found[2]))
     return {
         new
         for at, old, new in renamed
-        if any(number < at and _is(path, old, below=True) for number, path in synced)
-        and any(number > at and _is(path, str(Path(new).parent)) for number, path in synced)
+        if any(number < at and _matches(path, old, below=True) for number, path in synced)
+        and any(number > at and _matches(path, str(Path(new).parent)) for number, path in synced)
     }
 
 
-def _is(path: str, named: str, *, below: bool = False) -> bool:
+def _matches(path: str, named: str, *, below: bool = False) -> bool:
     """Relative names are those of PostgreSQL, in its data directory."""
     end = r"(/.*)?" if below else ""
     start = "" if named.startswith("/") else ".*/"

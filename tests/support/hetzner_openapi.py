@@ -13,7 +13,7 @@ from typing import Any
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
 Schema = dict[str, Any]
-_BESIDE = Path(__file__).parents[3] / "shared/data/hcloud-openapi.json"
+_DEFAULT_SPEC = Path(__file__).parents[3] / "shared/data/hcloud-openapi.json"
 
 _MEMBERS: Schema = {
     "type": "object",
@@ -43,18 +43,18 @@ _MEMBERS: Schema = {
 
 
 def spec_path() -> Path | None:
-    path = Path(os.environ.get("PGPROVISION_HCLOUD_SPEC") or _BESIDE)
+    path = Path(os.environ.get("PGPROVISION_HCLOUD_SPEC") or _DEFAULT_SPEC)
     return path if path.is_file() else None
 
 
-class Judge:
+class ResponseValidator:
     """Says what is wrong with an answer."""
 
     def __init__(self, path: Path) -> None:
         self._spec = json.loads(path.read_text())
-        _correct(self._spec)
+        _bring_up_to_date(self._spec)
 
-    def complaints(self, method: str, path: str, status: int, body: Any) -> list[str]:
+    def problems(self, method: str, path: str, status: int, body: Any) -> list[str]:
         """`path` is what follows /v1; `body` is the decoded JSON, None for an empty answer."""
         responses = self._responses(method.lower(), path)
         response = responses.get(str(status)) or responses.get(f"{status // 100}XX")
@@ -64,10 +64,10 @@ class Judge:
         if not (content := response.get("content")):
             return [] if body is None else [f"{method} {path}: {status} should have no body"]
         schema = next(iter(content.values()))["schema"]
-        whole = schema | {"components": self._spec["components"]}
+        full_schema = schema | {"components": self._spec["components"]}
         if "$ref" in schema:
-            whole = {"allOf": [schema], "components": self._spec["components"]}
-        validator = OAS30Validator(whole, format_checker=oas30_format_checker)
+            full_schema = {"allOf": [schema], "components": self._spec["components"]}
+        validator = OAS30Validator(full_schema, format_checker=oas30_format_checker)
         return [
             f"{method} {path} {status}: {'/'.join(map(str, error.absolute_path))}: {error.message}"
             for error in validator.iter_errors(body)
@@ -75,15 +75,15 @@ class Judge:
 
     def _responses(self, method: str, path: str) -> Schema:
         """Of the matching path with the fewest placeholders."""
-        for known in sorted(self._spec["paths"], key=lambda known: known.count("{")):
-            pattern = re.sub(r"\{\w+\}", "[^/]+", known)
-            if re.fullmatch(pattern, path) and method in self._spec["paths"][known]:
-                responses: Schema = self._spec["paths"][known][method]["responses"]
+        for documented in sorted(self._spec["paths"], key=lambda known: known.count("{")):
+            pattern = re.sub(r"\{\w+\}", "[^/]+", documented)
+            if re.fullmatch(pattern, path) and method in self._spec["paths"][documented]:
+                responses: Schema = self._spec["paths"][documented][method]["responses"]
                 return responses
         return {}
 
 
-def _correct(spec: Schema) -> None:
+def _bring_up_to_date(spec: Schema) -> None:
     """What changed since February 2026, and what the rendering has wrong."""
     schemas = spec["components"]["schemas"]
     _nullable_references(spec)
@@ -93,17 +93,17 @@ def _correct(spec: Schema) -> None:
             schema["required"] = [n for n in schema.get("required", []) if n != "datacenter"]
         if "assignee_type" in properties:  # since 2026-08-01
             properties["assignee_type"]["enum"] = ["server", "unassigned"]
-    _demand(schemas["server"], "location", "placement_group", "volumes")
-    _demand(schemas["ipv4"], "id")
-    _demand(schemas["ipv6"], "id")
-    _demand(schemas["server_private_net"], "network", "ip", "alias_ips", "mac_address")
+    _require(schemas["server"], "location", "placement_group", "volumes")
+    _require(schemas["ipv4"], "id")
+    _require(schemas["ipv6"], "id")
+    _require(schemas["server_private_net"], "network", "ip", "alias_ips", "mac_address")
     flag = {"type": "boolean"}
     schemas["server_type_location"]["properties"] |= {"available": flag, "recommended": flag}
-    _demand(schemas["server_type_location"], "available", "recommended")
+    _require(schemas["server_type_location"], "available", "recommended")
     deprecation = {"anyOf": [_NULL, {"$ref": "#/components/schemas/deprecation_info"}]}
     schemas["image"]["properties"]["deprecation"] = deprecation
-    _demand(schemas["image"], "deprecation")
-    _demand(schemas["server_type"], "deprecation", "category")
+    _require(schemas["image"], "deprecation")
+    _require(schemas["server_type"], "deprecation", "category")
     answer = {"description": "", "content": {"application/json": {"schema": _MEMBERS}}}
     spec["paths"]["/networks/{id}/members"] = {
         "get": {"responses": {"200": answer, "4XX": _error_answer()}}
@@ -120,7 +120,7 @@ def _error_answer() -> Schema:
     return {"description": "", "content": {"application/json": {"schema": schema}}}
 
 
-def _demand(schema: Schema, *names: str) -> None:
+def _require(schema: Schema, *names: str) -> None:
     schema["required"] = sorted({*schema.get("required", []), *names})
 
 

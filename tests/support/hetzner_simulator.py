@@ -12,40 +12,50 @@ from typing import Any
 import requests
 from hcloud import Client
 
-from pgprovision.lab.cloud import Settings, Token, create_app
+from pgprovision.lab.cloud import ApiToken, SimulatorSettings, create_app
 from pgprovision.lab.cloud.serve import server
-from pgprovision.lab.hypervisor import HypervisorError, MachineSpec, Rule, Seat
+from pgprovision.lab.hypervisor import (
+    HypervisorError,
+    LabFirewallRule,
+    MachineSpec,
+    PrivateInterface,
+)
 
-TOKEN, READER, OTHER, LAB = "token-main", "token-reader", "token-other", "token-lab"
+TOKEN, READ_ONLY_TOKEN, OTHER_PROJECT_TOKEN, CONTROL_TOKEN = (
+    "token-main",
+    "token-reader",
+    "token-other",
+    "token-lab",
+)
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVsT2MDFjFz1GsGZ8c1p1xFzGz3b8c0n1q5yqkq7n1v test"
-SETTINGS = Settings(
+DEFAULT_SETTINGS = SimulatorSettings(
     tokens={
-        TOKEN: Token("main"),
-        READER: Token("main", read_only=True),
-        OTHER: Token("other"),
+        TOKEN: ApiToken("main"),
+        READ_ONLY_TOKEN: ApiToken("main", read_only=True),
+        OTHER_PROJECT_TOKEN: ApiToken("other"),
     },
-    lab_token=LAB,
+    control_token=CONTROL_TOKEN,
     action_seconds=0.02,
 )
 
 
 @dataclass
-class PaperMachines:
+class FakeHypervisor:
     """A hypervisor that only remembers. `log` holds the calls; `broken` names calls that fail."""
 
     addresses: tuple[str, ...] = tuple(f"192.0.2.{n}" for n in range(10, 40))
     log: list[tuple[str, int]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     specs: dict[int, MachineSpec] = field(default_factory=dict)
-    seats: dict[int, dict[int, Seat]] = field(default_factory=dict)
-    rules: dict[int, tuple[Rule, ...] | None] = field(default_factory=dict)
+    interfaces: dict[int, dict[int, PrivateInterface]] = field(default_factory=dict)
+    rules: dict[int, tuple[LabFirewallRule, ...] | None] = field(default_factory=dict)
     power: set[int] = field(default_factory=set)
     pause: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.pause.set()
 
-    def _note(self, call: str, machine: int) -> None:
+    def _log_call(self, call: str, machine: int) -> None:
         self.pause.wait(30)
         self.log.append((call, machine))
         if call in self.broken:
@@ -55,62 +65,62 @@ class PaperMachines:
         return self.addresses
 
     def create(self, spec: MachineSpec) -> None:
-        self._note("create", spec.id)
+        self._log_call("create", spec.id)
         self.specs[spec.id] = spec
-        self.seats.setdefault(spec.id, {})
+        self.interfaces.setdefault(spec.id, {})
 
-    def start(self, machine: int, seats: tuple[Seat, ...]) -> None:
-        self._note("start", machine)
-        self.seats[machine] = {seat.network_id: seat for seat in seats}
+    def start(self, machine: int, interfaces: tuple[PrivateInterface, ...]) -> None:
+        self._log_call("start", machine)
+        self.interfaces[machine] = {interface.network_id: interface for interface in interfaces}
         self.power.add(machine)
 
     def power_off(self, machine: int) -> None:
-        self._note("power_off", machine)
+        self._log_call("power_off", machine)
         self.power.discard(machine)
 
     def shutdown(self, machine: int) -> None:
-        self._note("shutdown", machine)
+        self._log_call("shutdown", machine)
         self.power.discard(machine)
 
     def reboot(self, machine: int) -> None:
-        self._note("reboot", machine)
+        self._log_call("reboot", machine)
 
     def reset(self, machine: int) -> None:
-        self._note("reset", machine)
+        self._log_call("reset", machine)
         self.power.add(machine)
 
     def delete(self, machine: int) -> None:
-        self._note("delete", machine)
+        self._log_call("delete", machine)
         self.power.discard(machine)
         self.specs.pop(machine, None)
 
     def rebuild(self, spec: MachineSpec) -> None:
-        self._note("rebuild", spec.id)
+        self._log_call("rebuild", spec.id)
         self.power.discard(spec.id)
         self.specs[spec.id] = spec
 
-    def attach(self, machine: int, seat: Seat) -> None:
-        self._note("attach", machine)
-        self.seats[machine][seat.network_id] = seat
+    def attach(self, machine: int, interface: PrivateInterface) -> None:
+        self._log_call("attach", machine)
+        self.interfaces[machine][interface.network_id] = interface
 
     def detach(self, machine: int, network_id: int) -> None:
-        self._note("detach", machine)
-        self.seats[machine].pop(network_id, None)
+        self._log_call("detach", machine)
+        self.interfaces[machine].pop(network_id, None)
 
-    def firewall(self, machine: int, rules: tuple[Rule, ...] | None) -> None:
-        self._note("firewall", machine)
+    def set_firewall(self, machine: int, rules: tuple[LabFirewallRule, ...] | None) -> None:
+        self._log_call("firewall", machine)
         self.rules[machine] = rules
 
-    def running(self, machine: int) -> bool:
+    def is_running(self, machine: int) -> bool:
         return machine in self.power
 
 
 @dataclass(frozen=True)
-class Simulator:
+class HetznerSimulator:
     """A served simulator; `machines` is what it drives."""
 
     url: str
-    machines: PaperMachines
+    machines: FakeHypervisor
 
     @property
     def endpoint(self) -> str:
@@ -128,8 +138,8 @@ class Simulator:
             method, f"{self.endpoint}{path}", json=json, headers=headers, timeout=10
         )
 
-    def lab(self, method: str, path: str, json: Any = None) -> Any:
-        headers = {"Authorization": f"Bearer {LAB}"}
+    def control(self, method: str, path: str, json: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
         url = f"{self.url}/_lab{path}"
         answer = requests.request(method, url, json=json, headers=headers, timeout=10)
         answer.raise_for_status()
@@ -137,9 +147,9 @@ class Simulator:
 
     def fault(self, **fault: Any) -> None:
         """Switch on this one fault (and off any other)."""
-        self.lab("PUT", "/faults", {"faults": [fault]})
+        self.control("PUT", "/faults", {"faults": [fault]})
 
-    def finish(self, actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def wait_for_actions(self, actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The actions as they are when all of them are over."""
         if not actions:
             return []
@@ -152,14 +162,14 @@ class Simulator:
 
 
 @contextmanager
-def simulator(
+def serve_simulator(
     folder: Path,
-    machines: PaperMachines | None = None,
-    settings: Settings = SETTINGS,
+    machines: FakeHypervisor | None = None,
+    settings: SimulatorSettings = DEFAULT_SETTINGS,
     **changes: Any,
-) -> Iterator[Simulator]:
+) -> Iterator[HetznerSimulator]:
     """Serve on a free port of 127.0.0.1 until the end of the block; state lies in `folder`."""
-    machines = machines or PaperMachines()
+    machines = machines or FakeHypervisor()
     app = create_app(folder, machines, replace(settings, **changes))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -169,7 +179,7 @@ def simulator(
         while not running.started:
             time.sleep(0.005)
         try:
-            yield Simulator(f"http://127.0.0.1:{port}", machines)
+            yield HetznerSimulator(f"http://127.0.0.1:{port}", machines)
         finally:
             running.should_exit = True
             thread.join(20)

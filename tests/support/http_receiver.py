@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 @dataclass
-class Heard:
+class ReceivedRequests:
     """Requests as (method, path, body). `status`: what the next ones are answered with."""
 
     port: int
@@ -21,14 +21,14 @@ class Heard:
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
+def http_receiver() -> Iterator[ReceivedRequests]:
     """The server, for as long as this lasts."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class RecordingHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            heard.requests.append((self.command, self.path, body))
-            self.send_response(heard.status)
+            received.requests.append((self.command, self.path, body))
+            self.send_response(received.status)
             self.end_headers()
 
         do_POST = do_GET
@@ -36,12 +36,12 @@ def listening() -> Iterator[Heard]:
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    heard = Heard(server.server_port)
+    server = HTTPServer(("127.0.0.1", 0), RecordingHandler)
+    received = ReceivedRequests(server.server_port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield heard
+        yield received
     finally:
         server.shutdown()
         server.server_close()

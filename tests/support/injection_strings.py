@@ -61,10 +61,10 @@ _SECRETS = [
     "€",
 ]
 
-STRINGS: tuple[str, ...] = tuple(
+INJECTION_STRINGS: tuple[str, ...] = tuple(
     dict.fromkeys([*_SHELL, *_SQL, *_TEMPLATE, *_FILES, *_YAML, *_TEXT, *_SECRETS])
 )
 # the same inside of something that is right by itself
-EMBEDDED: tuple[str, ...] = tuple(
+EMBEDDED_STRINGS: tuple[str, ...] = tuple(
     f"{before}{text}{after}" for text, (before, after) in product(_SHELL, (("a", ""), ("", "a")))
 )

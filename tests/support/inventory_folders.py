@@ -5,20 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgprovision.inventory.edit.secrets import make_secrets
+from pgprovision.inventory.edit.secrets import generate_secrets
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.problems import BadInventory
 from pgprovision.inventory.schema.cluster import Inventory
 
-CLUSTER = """\
+STATIC_CLUSTER = """\
 cluster: hcb-lab
 roles:
   rails: {password: !file secrets/rails.password}
 databases:
   hcb_production: {owner: rails}
 """
-PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\naddress: 192.0.2.2\n"
-HETZNER = """\
+STATIC_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\naddress: 192.0.2.2\n"
+HETZNER_CLUSTER = """\
 cluster: hcb-lab
 hetzner:
   token: !file token
@@ -27,7 +27,7 @@ hetzner:
   firewall: {name: hcb-ssh-only}
   ssh_keys: [!file secrets/id_ed25519.pub]
 """
-CLOUD_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\n"
+HETZNER_PRIMARY = "role: primary\nprivate_ip: 10.0.1.2\n"
 INVENTORIES = Path(__file__).parents[2] / "inventories"
 LAB_ENVIRONMENT = {
     "HCLOUD_TOKEN": "token",
@@ -46,7 +46,7 @@ LAB_ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Folder:
+class InventoryFolder:
     """An inventory's folder."""
 
     path: Path
@@ -61,51 +61,55 @@ class Folder:
     def load(self) -> Inventory:
         return load(self.path)
 
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What is wrong, without the folder in front."""
         try:
             self.load()
-        except BadInventory as wrong:
-            return [str(c).removeprefix(f"{self.path}/") for c in wrong.complaints]
+        except BadInventory as error:
+            return [str(c).removeprefix(f"{self.path}/") for c in error.problems]
         return []
 
-    def complaint(self) -> str:
+    def only_problem(self) -> str:
         """The one thing that is wrong."""
-        (only,) = self.complaints()
+        (only,) = self.problems()
         return only
 
 
-def static(path: Path, cluster: str = CLUSTER, primary: str = PRIMARY) -> Folder:
+def static_inventory(
+    path: Path, cluster: str = STATIC_CLUSTER, primary: str = STATIC_PRIMARY
+) -> InventoryFolder:
     """One existing host, its secrets made."""
-    return _folder(path, CLUSTER, cluster, primary)
+    return _folder(path, STATIC_CLUSTER, cluster, primary)
 
 
-def cloud(path: Path, cluster: str = HETZNER, primary: str = CLOUD_PRIMARY) -> Folder:
+def hetzner_inventory(
+    path: Path, cluster: str = HETZNER_CLUSTER, primary: str = HETZNER_PRIMARY
+) -> InventoryFolder:
     """One server of Hetzner's, its secrets made."""
-    folder = Folder(path)
+    folder = InventoryFolder(path)
     folder.write("token", "token-of-the-test\n")
-    return _folder(path, HETZNER, cluster, primary)
+    return _folder(path, HETZNER_CLUSTER, cluster, primary)
 
 
-def _folder(path: Path, base: str, cluster: str, primary: str) -> Folder:
-    folder = Folder(path)
+def _folder(path: Path, base: str, cluster: str, primary: str) -> InventoryFolder:
+    folder = InventoryFolder(path)
     folder.write("cluster.yml", base)
-    folder.write("nodes/db-1.yml", PRIMARY)
-    make_secrets(path)
+    folder.write("nodes/db-1.yml", STATIC_PRIMARY)
+    generate_secrets(path)
     folder.write("cluster.yml", cluster)
     folder.write("nodes/db-1.yml", primary)
     return folder
 
 
-def lab(path: Path, setenv: Callable[[str, str], None]) -> Path:
+def lab_inventory(path: Path, setenv: Callable[[str, str], None]) -> Path:
     """A copy of the lab's inventory with its secrets made and its environment set."""
-    return copied("lab", path, setenv)
+    return copy_inventory("lab", path, setenv)
 
 
-def copied(name: str, path: Path, setenv: Callable[[str, str], None]) -> Path:
+def copy_inventory(name: str, path: Path, setenv: Callable[[str, str], None]) -> Path:
     """A copy of a shipped inventory, with its secrets made and the lab's environment set."""
     shutil.copytree(INVENTORIES / name, path, ignore=shutil.ignore_patterns("secrets"))
     for name, value in LAB_ENVIRONMENT.items():
         setenv(name, value)
-    make_secrets(path)
+    generate_secrets(path)
     return path

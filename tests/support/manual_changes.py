@@ -6,40 +6,42 @@ import pytest
 from hcloud.firewalls import FirewallRule
 
 from tests.cluster.conftest import PRIMARY, REPLICA
-from tests.support.cli_user import Person
+from tests.support.cli_user import CliUser
 
 CONF = "/etc/postgresql/15/main"
 BACKUP_CONF = "/etc/pgbackrest/pgbackrest.conf"
 SSHD_CONF = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
 SERVICE = "postgresql@15-main.service"
 RELOADED = "; sleep 1; systemctl reload postgresql@15-main"  # file times have whole seconds
-Hand = Callable[[Person], object]
-Named = dict[tuple[str, str, str], list[str]]
+ManualChange = Callable[[CliUser], object]
+Drift = dict[tuple[str, str, str], list[str]]
 
 
-def shell(text: str, node: str = PRIMARY) -> Hand:
+def shell(text: str, node: str = PRIMARY) -> ManualChange:
     return lambda person: person.shell(node, text)
 
 
-def sql(query: str, database: str = "postgres") -> Hand:
+def sql(query: str, database: str = "postgres") -> ManualChange:
     return lambda person: person.sql(PRIMARY, query, database)
 
 
-def open_the_firewall(person: Person) -> None:
+def open_firewall(person: CliUser) -> None:
     firewall = person.cloud().firewalls.get_by_name("hcb-ssh-only")
     assert firewall
-    more = FirewallRule(direction="in", protocol="tcp", port="5432", source_ips=["0.0.0.0/0"])
-    for action in person.cloud().firewalls.set_rules(firewall, [*(firewall.rules or []), more]):
+    extra_rule = FirewallRule(direction="in", protocol="tcp", port="5432", source_ips=["0.0.0.0/0"])
+    for action in person.cloud().firewalls.set_rules(
+        firewall, [*(firewall.rules or []), extra_rule]
+    ):
         action.wait_until_finished()
 
 
-def unprotect(person: Person) -> None:
+def unprotect(person: CliUser) -> None:
     server = person.cloud().servers.get_by_name(REPLICA)
     assert server
     server.change_protection(delete=False, rebuild=False).wait_until_finished()
 
 
-def forget_a_node(person: Person) -> None:
+def remove_node_label(person: CliUser) -> None:
     group = person.cloud().placement_groups.get_by_name("hcb-postgres-placement")
     assert group
     labels = {key: value for key, value in (group.labels or {}).items() if PRIMARY not in key}
@@ -47,21 +49,21 @@ def forget_a_node(person: Person) -> None:
     group.update(labels=labels)
 
 
-def drop_the_slot(person: Person) -> None:
+def drop_slot(person: CliUser) -> None:
     person.shell(REPLICA, f"systemctl stop {SERVICE}")
     person.sql(PRIMARY, "select pg_drop_replication_slot('pgprovision_server_postgres_2')")
     person.shell(REPLICA, f"systemctl start {SERVICE}")
 
 
-def on(node: str, kind: str, name: str, *keys: str) -> Named:
+def drift_of(node: str, kind: str, name: str, *keys: str) -> Drift:
     return {(node, kind, name): list(keys)}
 
 
 # What people do change.
-BY_HAND = (
+COMMON_CHANGES = (
     pytest.param(
         shell(f"echo 'work_mem = 1MB' >>{CONF}/postgresql.conf{RELOADED}"),
-        on(PRIMARY, "postgresql.conf", f"{CONF}/postgresql.conf", "work_mem"),
+        drift_of(PRIMARY, "postgresql.conf", f"{CONF}/postgresql.conf", "work_mem"),
         id="a line in postgresql.conf",
     ),
     pytest.param(
@@ -69,160 +71,162 @@ BY_HAND = (
             person.sql(PRIMARY, "alter system set work_mem = '1MB'"),
             shell(f"true{RELOADED}")(person),
         ),
-        on(PRIMARY, "overrides", "15/main", "system"),
+        drift_of(PRIMARY, "overrides", "15/main", "system"),
         id="ALTER SYSTEM",
     ),
     pytest.param(
         shell(f"sed -i '1i host all all 0.0.0.0/0 trust' {CONF}/pg_hba.conf{RELOADED}"),
-        on(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust")
-        | on(REPLICA, "network access", f"to {PRIMARY}", "a stranger", "rails"),
+        drift_of(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust")
+        | drift_of(REPLICA, "network access", f"to {PRIMARY}", "a stranger", "rails"),
         id="a line in pg_hba.conf",
     ),
     pytest.param(
         sql("alter role rails connection limit 7"),
-        on(PRIMARY, "role", "rails", "connection_limit"),
+        drift_of(PRIMARY, "role", "rails", "connection_limit"),
         id="a role's connection limit",
     ),
     pytest.param(
         sql("alter role rails password 'another'"),
-        on(PRIMARY, "role", "rails", "password")
-        | on(REPLICA, "login", f"rails on {PRIMARY}", "not proven since it changed"),
+        drift_of(PRIMARY, "role", "rails", "password")
+        | drift_of(REPLICA, "login", f"rails on {PRIMARY}", "not proven since it changed"),
         id="a role's password",
     ),
     pytest.param(
         sql("revoke create on database hcb_production from rails"),
-        on(PRIMARY, "grant", "to rails on database hcb_production", "CREATE"),
+        drift_of(PRIMARY, "grant", "to rails on database hcb_production", "CREATE"),
         id="a grant",
     ),
     pytest.param(
         sql("drop extension pgcrypto", "hcb_production"),
-        on(PRIMARY, "extension", "pgcrypto in hcb_production"),
+        drift_of(PRIMARY, "extension", "pgcrypto in hcb_production"),
         id="an extension",
     ),
     pytest.param(
         shell("systemctl stop pgbackrest-backup-full.timer"),
-        on(PRIMARY, "unit", "pgbackrest-backup-full.timer", "active"),
+        drift_of(PRIMARY, "unit", "pgbackrest-backup-full.timer", "active"),
         id="a stopped timer",
     ),
     pytest.param(
         shell(f"systemctl stop {SERVICE}", REPLICA),
-        on(REPLICA, "unit", SERVICE, "active"),
+        drift_of(REPLICA, "unit", SERVICE, "active"),
         id="a stopped service",
     ),
     pytest.param(
-        drop_the_slot,
-        on(PRIMARY, "slot", "pgprovision_server_postgres_2", "reserved", "lost")
-        | on(REPLICA, "streaming", f"from {PRIMARY}", "waiting"),
+        drop_slot,
+        drift_of(PRIMARY, "slot", "pgprovision_server_postgres_2", "reserved", "lost")
+        | drift_of(REPLICA, "streaming", f"from {PRIMARY}", "waiting"),
         id="a dropped slot",
     ),
     pytest.param(
         shell("chmod 0600 /etc/pgprovision/tls/ca.crt", REPLICA),
-        on(REPLICA, "file", "/etc/pgprovision/tls/ca.crt", "mode"),
+        drift_of(REPLICA, "file", "/etc/pgprovision/tls/ca.crt", "mode"),
         id="a file's mode",
     ),
     pytest.param(
         shell(f"sed -i 's/^repo1-retention-full=.*/repo1-retention-full=1/' {BACKUP_CONF}"),
-        on(PRIMARY, "pgbackrest.conf", BACKUP_CONF, "repo1-retention-full"),
+        drift_of(PRIMARY, "pgbackrest.conf", BACKUP_CONF, "repo1-retention-full"),
         id="a line in pgbackrest.conf",
     ),
     pytest.param(
-        open_the_firewall,
-        on("hetzner", "firewall", "hcb-ssh-only", "rules"),
+        open_firewall,
+        drift_of("hetzner", "firewall", "hcb-ssh-only", "rules"),
         id="a firewall rule in the API",
     ),
     pytest.param(
         unprotect,
-        on("hetzner", "server", REPLICA, "protection"),
+        drift_of("hetzner", "server", REPLICA, "protection"),
         id="a server's protection in the API",
     ),
 )
 
 # The rest of what there is.
-SELDOM = (
+RARE_CHANGES = (
     pytest.param(
         shell("apt-get -qq remove -y tmux >/dev/null"),
-        on(PRIMARY, "packages", "PostgreSQL and its tools", "tmux"),
+        drift_of(PRIMARY, "packages", "PostgreSQL and its tools", "tmux"),
         id="a package",
     ),
     pytest.param(
         shell("chmod 0711 /var/log/pgbackrest"),
-        on(PRIMARY, "directory", "/var/log/pgbackrest", "mode"),
+        drift_of(PRIMARY, "directory", "/var/log/pgbackrest", "mode"),
         id="a directory's mode",
     ),
     pytest.param(
         shell("chmod 0640 /etc/pgprovision/tls/server.key"),
-        on(PRIMARY, "server key", "/etc/pgprovision/tls/server.key", "mode"),
+        drift_of(PRIMARY, "server key", "/etc/pgprovision/tls/server.key", "mode"),
         id="the server key's mode",
     ),
     pytest.param(
         shell(f"cd /etc/pgprovision/tls; cp ca.crt server.crt{RELOADED}; true"),
-        on(PRIMARY, "certificate", "/etc/pgprovision/tls/server.crt", "names", "for_this_key"),
+        drift_of(
+            PRIMARY, "certificate", "/etc/pgprovision/tls/server.crt", "names", "for_this_key"
+        ),
         id="the certificate",
     ),
     pytest.param(
         shell("cd /etc/pgprovision; cp marker.json claim.json"),
-        on(PRIMARY, "marker", f"hcb-lab/{PRIMARY}", "claim"),
+        drift_of(PRIMARY, "marker", f"hcb-lab/{PRIMARY}", "claim"),
         id="a claim beside the marker",
     ),
     pytest.param(
         shell("systemctl -q disable pgbackrest-backup-diff.timer"),
-        on(PRIMARY, "unit", "pgbackrest-backup-diff.timer", "enabled"),
+        drift_of(PRIMARY, "unit", "pgbackrest-backup-diff.timer", "enabled"),
         id="a disabled timer",
     ),
     pytest.param(
         sql("alter database hcb_production connection limit 3"),
-        on(PRIMARY, "database", "hcb_production", "connection_limit"),
+        drift_of(PRIMARY, "database", "hcb_production", "connection_limit"),
         id="a database",
     ),
     pytest.param(
         shell("nft add rule inet pgprovision input tcp dport 9 accept"),
-        on(PRIMARY, "host firewall", "inet pgprovision", "rules"),
+        drift_of(PRIMARY, "host firewall", "inet pgprovision", "rules"),
         id="a rule of the host's firewall",
     ),
     pytest.param(
-        forget_a_node,
-        on("hetzner", "known nodes", "hcb-lab", PRIMARY),
+        remove_node_label,
+        drift_of("hetzner", "known nodes", "hcb-lab", PRIMARY),
         id="the label of a finished node in the API",
     ),
     pytest.param(
         shell("chmod o+rx /var/log/postgresql"),
-        on(PRIMARY, "closed to others", "/var/log/postgresql", "open"),
+        drift_of(PRIMARY, "closed to others", "/var/log/postgresql", "open"),
         id="a folder opened to others",
     ),
     pytest.param(
         shell(f"echo '# x' >>{SSHD_CONF}; sleep 1; systemctl reload ssh; sleep 1"),
-        on(PRIMARY, "SSH daemon", SSHD_CONF, "content"),
+        drift_of(PRIMARY, "SSH daemon", SSHD_CONF, "content"),
         id="a line of the SSH daemon's",
     ),
     pytest.param(
         shell("echo '# x' >>/etc/sysctl.d/99-zz-pgprovision.conf"),
-        on(PRIMARY, "kernel settings", "sysctl", "after a reboot"),
+        drift_of(PRIMARY, "kernel settings", "sysctl", "after a reboot"),
         id="a kernel setting kept for the next boot",
     ),
     pytest.param(
         shell("touch /etc/systemd/journald.conf.d/pgprovision.conf"),
-        on(PRIMARY, "configuration read", "systemd-journald.service", "configuration"),
+        drift_of(PRIMARY, "configuration read", "systemd-journald.service", "configuration"),
         id="a configuration newer than its daemon",
     ),
     pytest.param(
         sql("alter role reporting set statement_timeout = '1h'"),
-        on(PRIMARY, "role settings", "reporting", "statement_timeout"),
+        drift_of(PRIMARY, "role settings", "reporting", "statement_timeout"),
         id="a setting of a role",
     ),
     pytest.param(
         shell("rm -r /var/lib/pgprovision/logins", REPLICA),
-        on(REPLICA, "login", f"rails on {PRIMARY}", "proven"),
+        drift_of(REPLICA, "login", f"rails on {PRIMARY}", "proven"),
         id="the note of a login that was proven",
     ),
     pytest.param(
         shell("apt-mark -q unhold pgbackrest"),
-        on(PRIMARY, "held packages", "postgresql-15, pgbackrest", "pgbackrest"),
+        drift_of(PRIMARY, "held packages", "postgresql-15, pgbackrest", "pgbackrest"),
         id="a package that apt may upgrade",
     ),
 )
 # What no hand can break so that a run may repair it: `up` refuses, or it is what people or machines
 # are like. Shown elsewhere.
-APART = {
+NOT_TESTED_BY_HAND = {
     "abandoned slots": "only reported",
     "answers": "waited for: tests/unit/test_restored.py",
     "archiver": "only reported: tests/laws/backup/test_backup_store.py",

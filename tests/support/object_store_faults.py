@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 SLOW_SECONDS = 20.0
-CODES = {403: "AccessDenied", 404: "NoSuchKey", 500: "InternalError", 503: "SlowDown"}
+ERROR_CODES = {403: "AccessDenied", 404: "NoSuchKey", 500: "InternalError", 503: "SlowDown"}
 
 
-class ToxicStore:
+class FaultyObjectStore:
     """Everything is passed on, unless `mode` says otherwise.
 
     A number: that status for every request. `skewed`: as a store answers a host whose clock is
@@ -28,7 +28,7 @@ class ToxicStore:
         self.ca = ca
         self.mode: int | str = ""
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def handle(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("Content-Length", 0))
         if self.mode == "reset" and handler.command == "PUT":
             handler.rfile.read(length // 2)
@@ -40,25 +40,27 @@ class ToxicStore:
         if self.mode == "slow":
             time.sleep(SLOW_SECONDS)
         elif self.mode == "skewed":
-            self._say(handler, 403, _error("RequestTimeTooSkewed"))
+            self._respond(handler, 403, _error("RequestTimeTooSkewed"))
         elif isinstance(self.mode, int):
-            self._say(handler, self.mode, _error(CODES[self.mode]))
+            self._respond(handler, self.mode, _error(ERROR_CODES[self.mode]))
         else:
-            self._pass_on(handler, body)
+            self._forward(handler, body)
 
-    def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         trusted = ssl.create_default_context(cafile=str(self.ca))
-        line = http.client.HTTPSConnection(*self.upstream, timeout=30, context=trusted)
+        connection = http.client.HTTPSConnection(*self.upstream, timeout=30, context=trusted)
         # As it came, its host among the rest: that is what is signed.
-        line.putrequest(handler.command, handler.path, skip_host=True, skip_accept_encoding=True)
+        connection.putrequest(
+            handler.command, handler.path, skip_host=True, skip_accept_encoding=True
+        )
         for name, value in handler.headers.items():
-            line.putheader(name, value)
-        line.endheaders(body)
-        found = line.getresponse()
-        self._say(handler, found.status, found.read(), dict(found.getheaders()))
-        line.close()
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        response = connection.getresponse()
+        self._respond(handler, response.status, response.read(), dict(response.getheaders()))
+        connection.close()
 
-    def _say(
+    def _respond(
         self,
         handler: BaseHTTPRequestHandler,
         status: int,
@@ -66,9 +68,9 @@ class ToxicStore:
         headers: dict[str, str] | None = None,
     ) -> None:
         handler.send_response_only(status)
-        mine = {"content-length", "transfer-encoding", "connection"}
+        own_headers = {"content-length", "transfer-encoding", "connection"}
         for name, value in (headers or {}).items():
-            if name.lower() not in mine:
+            if name.lower() not in own_headers:
                 handler.send_header(name, value)
         length = (headers or {}).get("Content-Length") if handler.command == "HEAD" else None
         handler.send_header("Content-Length", length or str(len(body)))
@@ -82,13 +84,13 @@ def _error(code: str) -> bytes:
 
 
 @contextmanager
-def toxic_store(
+def faulty_object_store(
     address: str, upstream: tuple[str, int], ca: Path, certificate: Path, key: Path
-) -> Iterator[tuple[ToxicStore, int]]:
+) -> Iterator[tuple[FaultyObjectStore, int]]:
     """The door on `address`, and its port. `ca`: of the server behind it."""
-    store = ToxicStore(upstream, ca)
+    store = FaultyObjectStore(upstream, ca)
 
-    class Handler(BaseHTTPRequestHandler):
+    class ProxyHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle(self) -> None:
@@ -98,14 +100,14 @@ def toxic_store(
                 self.close_connection = True
 
         def do_GET(self) -> None:
-            store.answer(self)
+            store.handle(self)
 
         do_PUT = do_POST = do_DELETE = do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
+    class QuietServer(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:
@@ -113,7 +115,7 @@ def toxic_store(
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = Server((address, 0), Handler)
+    server = QuietServer((address, 0), ProxyHandler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

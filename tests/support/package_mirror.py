@@ -10,16 +10,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pgprovision.lab.manager import Lab
-from pgprovision.lab.mirror import SUITE, ensure_mirror, sign
+from pgprovision.lab.mirror import SUITE, ensure_mirror, sign_repository
 from pgprovision.lab.packages import PackageCache
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *words: object) -> None: ...
 
 
 @dataclass(frozen=True)
-class Mirror:
+class PackageMirror:
     """A folder, and the URL by which machines reach it."""
 
     folder: Path
@@ -36,16 +36,16 @@ class Mirror:
     def resign(self, keys: Path, valid_seconds: int = 86400) -> None:
         """With a new key, made in `keys`."""
         keys.mkdir(mode=0o700)
-        sign(self.folder, keys, valid_seconds)
+        sign_repository(self.folder, keys, valid_seconds)
 
 
 @contextmanager
-def serving(lab: Lab, copy: Path) -> Iterator[Mirror]:
+def serve_mirror(lab: Lab, copy: Path) -> Iterator[PackageMirror]:
     """A copy of the mirror, to be spoiled or not."""
-    shutil.copytree(ensure_mirror(PackageCache.of_user().url, print), copy)
+    shutil.copytree(ensure_mirror(PackageCache.for_user().url, print), copy)
     address = lab.config.network.host_address
-    handler: Callable[..., Quiet] = partial(Quiet, directory=str(copy))
+    handler: Callable[..., QuietHandler] = partial(QuietHandler, directory=str(copy))
     with ThreadingHTTPServer((address, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Mirror(copy, f"http://{address}:{server.server_port}")
+        yield PackageMirror(copy, f"http://{address}:{server.server_port}")
         server.shutdown()

@@ -8,14 +8,14 @@ import struct
 import sys
 from pathlib import Path
 
-ALL = socket.htons(0x0003)  # ETH_P_ALL
+ETH_P_ALL = socket.htons(0x0003)  # ETH_P_ALL
 PACKET_OUTGOING = 4
 SO_RCVBUFFORCE = 33
 SOL_PACKET, PACKET_STATISTICS = 263, 6  # packet(7)
-BUFFER = 64 << 20
+RECEIVE_BUFFER = 64 << 20
 
 
-def stream(packet: bytes) -> tuple[str, bytes]:
+def stream_of(packet: bytes) -> tuple[str, bytes]:
     """Whose an IP packet is, and what it carries."""
     if packet[0] >> 4 == 4:
         at, protocol, ends = (packet[0] & 15) * 4, packet[9], packet[12:20]
@@ -29,21 +29,21 @@ def stream(packet: bytes) -> tuple[str, bytes]:
 
 def main(folder: Path) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ALL) as everything:
-        everything.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ETH_P_ALL) as capture:
+        capture.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         try:
             while True:
-                _keep(folder, *everything.recvfrom(1 << 17))
+                _append(folder, *capture.recvfrom(1 << 17))
         finally:
-            _, missed = struct.unpack("II", everything.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-            (folder / "missed").write_text(str(missed))
+            _, dropped = struct.unpack("II", capture.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+            (folder / "missed").write_text(str(dropped))
 
 
-def _keep(folder: Path, packet: bytes, passed: tuple[str, int, int]) -> None:
-    card, kind, direction, *_ = passed
+def _append(folder: Path, packet: bytes, address: tuple[str, int, int]) -> None:
+    card, kind, direction, *_ = address
     if kind not in (0x0800, 0x86DD) or (card == "lo" and direction == PACKET_OUTGOING):
         return  # on the loopback each is seen once more, coming in
-    name, carried = stream(packet)
+    name, carried = stream_of(packet)
     if carried:
         with (folder / name).open("ab") as file:
             file.write(carried)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pgprovision.lab.command import attempt
-from pgprovision.lab.links import ip
-from pgprovision.lab.network import Network
+from pgprovision.lab.command import succeeds
+from pgprovision.lab.links import ip_batch
+from pgprovision.lab.network import LabNetwork
 
 # Arguments: source, target, ports. Prints those that answer within a second.
-_TRY = """\
+_SCAN_SCRIPT = """\
 import asyncio, sys
 source, target, *ports = sys.argv[1:]
 async def dial(port, few):
@@ -28,7 +28,7 @@ async def all():
 asyncio.run(all())
 """
 # Arguments: source, target, port. Tries until it is killed.
-_WATCH = """\
+_PROBE_SCRIPT = """\
 import socket, sys, time
 source, target, port = sys.argv[1:]
 print("dialled", flush=True)
@@ -42,66 +42,68 @@ while True:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class PortScanner:
     """Somebody in a network namespace, under one of its addresses."""
 
-    space: str
+    namespace: str
     address: str
 
-    def reaches(self, target: str, ports: Iterable[int]) -> list[int]:
+    def open_ports(self, target: str, ports: Iterable[int]) -> list[int]:
         """The ports on which a connection is accepted."""
-        words = self._python(_TRY, target, *map(str, ports))
+        words = self._python(_SCAN_SCRIPT, target, *map(str, ports))
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         return sorted(map(int, done.stdout.split()))
 
     @contextmanager
-    def watching(self, target: str, port: int) -> Iterator[set[str]]:
+    def probing(self, target: str, port: int) -> Iterator[set[str]]:
         """Tries one port all the time; at the end it is `dialled`, and `reached` if it answered."""
-        words, seen = self._python(_WATCH, target, str(port)), set[str]()
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch:
+        words, results = self._python(_PROBE_SCRIPT, target, str(port)), set[str]()
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as prober:
             try:
-                yield seen
+                yield results
             finally:
-                watch.kill()
-                assert watch.stdout
-                seen.update(watch.stdout.read().split())
+                prober.kill()
+                assert prober.stdout
+                results.update(prober.stdout.read().split())
 
     def _python(self, script: str, *words: str) -> list[str]:
-        within = ["ip", "netns", "exec", self.space]
+        within = ["ip", "netns", "exec", self.namespace]
         return [*within, sys.executable, "-c", script, self.address, *words]
 
 
-def inside(network: Network, network_id: int, address: str) -> Stranger:
+def in_private_network(network: LabNetwork, network_id: int, address: str) -> PortScanner:
     """On a private network, where its router stands."""
-    space = network.private(network_id)
-    ip(f"addr replace {address}/32 dev lo", namespace=space)
-    return Stranger(space, address)
+    netns = network.private_namespace(network_id)
+    ip_batch(f"addr replace {address}/32 dev lo", namespace=netns)
+    return PortScanner(netns, address)
 
 
 @contextmanager
-def outside(network: Network, *addresses: str) -> Iterator[tuple[Stranger, ...]]:
+def on_internet(network: LabNetwork, *addresses: str) -> Iterator[tuple[PortScanner, ...]]:
     """Somewhere in the world, beyond the cloud firewall. By its name it goes with the lab, also
     where the test is killed; no network has the number 0."""
-    space, router, gateway = network.private(0), network.router, "172.31.1.1"
-    attempt("ip", "netns", "delete", space)
-    ip(f"netns add {space}", f"link add w0 netns {space} type veth peer name w0 netns {router}")
+    netns, router, gateway = network.private_namespace(0), network.router, "172.31.1.1"
+    succeeds("ip", "netns", "delete", netns)
+    ip_batch(
+        f"netns add {netns}", f"link add w0 netns {netns} type veth peer name w0 netns {router}"
+    )
     try:
         own = [f"{{}} add {a} dev w0" for a in addresses]
-        ip(
+        ip_batch(
             f"addr add {gateway}/32 dev w0",
             "addr add fe80::1/64 dev w0 nodad",
             "link set w0 up",
             *(line.format("route") for line in own),
             namespace=router,
         )
-        ip(
+        ip_batch(
             "link set lo up",
             *(line.format("addr") + (" nodad" if ":" in line else "") for line in own),
             "link set w0 up",
             f"route add default via {gateway} dev w0 onlink",
             "route add default via fe80::1 dev w0",
-            namespace=space,
+            namespace=netns,
         )
-        yield tuple(Stranger(space, address) for address in addresses)
+        yield tuple(PortScanner(netns, address) for address in addresses)
     finally:
-        attempt("ip", "netns", "delete", space)
+        succeeds("ip", "netns", "delete", netns)

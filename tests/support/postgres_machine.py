@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgprovision.engine.loop import Approve, Watcher, converge, look_only
-from pgprovision.engine.model import Change, Do, Impact, Report, Resource, Tier, Waiting
+from pgprovision.engine.loop import Approve, RunObserver, converge, observe_only
+from pgprovision.engine.model import Action, Change, Impact, Report, Resource, Tier, Waiting
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
@@ -17,19 +17,19 @@ from pgprovision.transport.local import LocalWire
 HERE = "here"
 
 
-class Silent(Watcher):
+class SilentObserver(RunObserver):
     """Sees nothing, says nothing."""
 
-    def tier(self, title: str) -> None: ...
+    def tier_started(self, title: str) -> None: ...
     def acting(self, changes: Sequence[Change]) -> None: ...
-    def done(self, change: Change, action: Do) -> None: ...
-    def failed(self, target: str, error: Exception) -> None:
+    def action_done(self, change: Change, action: Action) -> None: ...
+    def target_failed(self, target: str, error: Exception) -> None:
         raise error
 
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None: ...
 
 
-def missing() -> str:
+def missing_prerequisite() -> str:
     """Why no PostgreSQL can be started here; empty where it can."""
     if os.geteuid() != 0:
         return "needs root (the cluster runs as postgres)"
@@ -53,7 +53,7 @@ def _clear_abandoned(name: str) -> None:
 
 
 @contextmanager
-def running(name: str = "law") -> Iterator[Instance]:
+def temporary_cluster(name: str = "law") -> Iterator[Instance]:
     """A cluster of its own name and port, gone afterwards."""
     _clear_abandoned(name)
     versions = _versions()
@@ -73,25 +73,27 @@ def running(name: str = "law") -> Iterator[Instance]:
 
 def shell(text: str, stdin: str = "") -> str:
     """Runs shell text as a person would; its stdout."""
-    done = subprocess.run(["sh", "-c", text], input=stdin, text=True, capture_output=True, cwd="/")
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    completed = subprocess.run(
+        ["sh", "-c", text], input=stdin, text=True, capture_output=True, cwd="/"
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.strip()
 
 
 def sql(instance: Instance, text: str, database: str = "postgres") -> str:
     return shell(instance.psql(database), text)
 
 
-def yes(changes: Sequence[Change]) -> Impact:
+def approve_restart(changes: Sequence[Change]) -> Impact:
     return Impact.RESTART
 
 
-def run(*resources: Resource, approve: Approve = yes) -> Report:
+def converge_local(*resources: Resource, approve: Approve = approve_restart) -> Report:
     """`up`: each resource in a tier of its own."""
     tiers = [Tier(str(resource), (resource,)) for resource in resources]
-    return converge(tiers, {HERE: Host(HERE, LocalWire)}, approve, Silent())
+    return converge(tiers, {HERE: Host(HERE, LocalWire)}, approve, SilentObserver())
 
 
-def plan(*resources: Resource) -> list[Change]:
+def plan_local(*resources: Resource) -> list[Change]:
     """What differs, by the same loop that would repair it."""
-    return run(*resources, approve=look_only).left
+    return converge_local(*resources, approve=observe_only).remaining

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from pgprovision.lab.config import lab_home
-from pgprovision.lab.machines.machine_folder import Site
+from pgprovision.lab.machines.machine_folder import LabEnvironment
 from pgprovision.lab.machines.supervisor import leader
 
 # ptrace(2); linux/ptrace.h
@@ -32,18 +32,18 @@ _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 _libc.ptrace.restype = ctypes.c_long
 
 
-class Watch:
+class ProcessTracer:
     def __init__(self, lab: str, folder: Path, parent: int, machines: set[str]) -> None:
         self._lab = lab
         self._parent = parent
         self._folder = folder
         self._machines = machines
         self._traced: set[int] = set()
-        self._sniffers: list[subprocess.Popen[bytes]] = []
+        self._captures: list[subprocess.Popen[bytes]] = []
         self._files = {name: (folder / name).open("ab", 0) for name in ("cmdline", "environ")}
-        self._seen: set[bytes] = set()
+        self._written: set[bytes] = set()
         self._execs = 0
-        self._here = _namespace("self")
+        self._own_namespace = _namespace("self")
 
     def run(self) -> None:
         signal.signal(signal.SIGALRM, self._sample)
@@ -58,41 +58,43 @@ class Watch:
                 signal.pause()
                 continue
             if os.WIFSTOPPED(status):
-                self._go_on(pid, os.WSTOPSIG(status), status >> 16)
+                self._resume(pid, os.WSTOPSIG(status), status >> 16)
             else:
                 self._traced.discard(pid)
 
-    def _go_on(self, pid: int, stopped_by: int, event: int) -> None:
+    def _resume(self, pid: int, stopped_by: int, event: int) -> None:
         self._traced.add(pid)
         if event == EVENT_EXEC:
             self._execs += 1
-            self._note(pid)
+            self._write_process(pid)
         if event == EVENT_STOP and stopped_by in STOPS:
             _libc.ptrace(LISTEN, pid, None, None)
         else:
             _libc.ptrace(CONT, pid, None, None if event else stopped_by)
 
-    def _note(self, pid: int) -> None:
+    def _write_process(self, pid: int) -> None:
         for name, file in self._files.items():
             with suppress(OSError):
-                if name == "environ" and _namespace(pid) == self._here:
+                if name == "environ" and _namespace(pid) == self._own_namespace:
                     continue  # an inventory may take secrets from the controller's
                 found = Path(f"/proc/{pid}/{name}").read_bytes()
-                if found not in self._seen:
-                    self._seen.add(found)
+                if found not in self._written:
+                    self._written.add(found)
                     file.write(found.replace(b"\0", b" ") + b"\n")
 
     def _sample(self, number: int, frame: FrameType | None) -> None:
         for pid in tuple(self._traced):
-            self._note(pid)
-        for machine in Site.load(lab_home(self._lab)).machines() if self._machines else ():
+            self._write_process(pid)
+        for machine in (
+            LabEnvironment.load(lab_home(self._lab)).machines() if self._machines else ()
+        ):
             with suppress(OSError, ValueError):
                 name = machine.spec().name
                 init = leader(machine) if name in self._machines else None
                 if init is not None:
                     self._machines.discard(name)
                     self._seize_all(init)
-                    self._sniff(init, self._folder / f"wire-{name}")
+                    self._capture_packets(init, self._folder / f"wire-{name}")
 
     def _seize_all(self, init: int) -> None:
         """Everything that runs by now; what these start is traced from its first moment."""
@@ -108,15 +110,15 @@ class Watch:
             if _libc.ptrace(SEIZE, thread, None, FORKS_AND_EXECS) == 0:
                 self._traced.add(thread)
 
-    def _sniff(self, init: int, folder: Path) -> None:
+    def _capture_packets(self, init: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        there = ["nsenter", f"--net=/proc/{init}/ns/net"]
-        words = [sys.executable, "-m", "tests.support.packet_capture", str(folder)]
-        self._sniffers.append(subprocess.Popen([*there, *words]))
+        nsenter = ["nsenter", f"--net=/proc/{init}/ns/net"]
+        arguments = [sys.executable, "-m", "tests.support.packet_capture", str(folder)]
+        self._captures.append(subprocess.Popen([*nsenter, *arguments]))
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for sniffer in self._sniffers:
+        for sniffer in self._captures:
             sniffer.terminate()
             sniffer.wait()
         (self._folder / "execs").write_text(str(self._execs))
@@ -129,4 +131,4 @@ def _namespace(pid: int | str) -> str:
 
 
 if __name__ == "__main__":
-    Watch(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), set(sys.argv[4:])).run()
+    ProcessTracer(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), set(sys.argv[4:])).run()

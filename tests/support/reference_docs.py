@@ -16,24 +16,24 @@ from pgprovision.inventory.schema import json_schema
 Command = Callable[..., object]
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTH = 100
-MADE = "<!-- Made by `make docs` from the program itself: edit the texts there. -->\n"
+GENERATED_NOTE = "<!-- Made by `make docs` from the program itself: edit the texts there. -->\n"
 
 
-def pages() -> dict[str, str]:
+def generated_pages() -> dict[str, str]:
     """Every such page by its name in docs/."""
     return {
-        "commands.md": MADE + "".join(_commands()),
-        "inventory.md": MADE + "".join(_keys()),
-        json_schema.FILE: json_schema.text(),
+        "commands.md": GENERATED_NOTE + "".join(_commands()),
+        "inventory.md": GENERATED_NOTE + "".join(_inventory_keys()),
+        json_schema.SCHEMA_FILE: json_schema.schema_text(),
     }
 
 
 def commands(group: Typer = app, words: str = "pgprovision") -> Iterator[tuple[str, Command]]:
     """Every command with the words that call it: `pgprovision secrets init`."""
-    for one in group.registered_commands:
-        assert one.callback
-        name = one.name or one.callback.__name__.replace("_", "-")
-        yield f"{words} {name}", one.callback
+    for registered in group.registered_commands:
+        assert registered.callback
+        name = registered.name or registered.callback.__name__.replace("_", "-")
+        yield f"{words} {name}", registered.callback
     for inner in group.registered_groups:
         assert inner.typer_instance
         alone = inner.typer_instance.registered_callback
@@ -96,9 +96,9 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|")
 
 
-def _keys() -> Iterator[str]:
-    whole = json_schema.schema()
-    tags = ", ".join(f'"{tag}"' for tag in json_schema.TAGS)
+def _inventory_keys() -> Iterator[str]:
+    whole = json_schema.build_schema()
+    tags = ", ".join(f'"{tag}"' for tag in json_schema.YAML_TAGS)
     yield (
         "# The inventory\n\n"
         "A folder: `cluster.yml`, a file per node in `nodes/`, `secrets/`, and `templates/` for "
@@ -136,7 +136,7 @@ def _keys() -> Iterator[str]:
         yield from _model(name, model)
 
 
-def _model(title: str, model: json_schema.Schema, anchor: str = "") -> Iterator[str]:
+def _model(title: str, model: json_schema.JsonSchema, anchor: str = "") -> Iterator[str]:
     mark = f'<a id="{anchor.lower()}"></a>\n\n' if anchor else ""
     yield f"\n## {title}\n\n{mark}{model['description']}\n\n"
     yield "| key | value | default | |\n|---|---|---|---|\n"
@@ -150,7 +150,7 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _value(value: json_schema.Schema) -> str:
+def _value(value: json_schema.JsonSchema) -> str:
     """What may stand at a key, in words."""
     match value:
         case {"enum": words}:
@@ -186,11 +186,11 @@ def _number(limits: dict[str, Any]) -> str:
     return "a whole number"
 
 
-def write() -> None:
+def write_pages() -> None:
     """All of them, into docs/."""
-    for name, text in pages().items():
+    for name, text in generated_pages().items():
         (DOCS / name).write_text(text)
 
 
 if __name__ == "__main__":
-    write()
+    write_pages()

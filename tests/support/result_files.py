@@ -12,14 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def commit() -> str:
+def current_commit() -> str:
     """The checkout's commit, with `-dirty` where it was changed."""
     words = ["git", "describe", "--always", "--dirty"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 
-def keep(name: str, found: Mapping[str, object]) -> None:
+def write_result(name: str, result: Mapping[str, object]) -> None:
     if folder := os.environ.get("PGP_RESULTS"):
-        text = json.dumps({**found, "commit": commit()}, indent=1)
+        text = json.dumps({**result, "commit": current_commit()}, indent=1)
         Path(folder, f"{name}.json").write_text(text + "\n")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pgprovision.engine.model import Change, Diff, Impact, State
-from pgprovision.record import Record, folder
-from tests.support.fake_resources import Thing
+from pgprovision.record import RecordWriter, records_folder
+from tests.support.fake_resources import FakeResource
 
 CLUSTER = "hcb-lab"
 
@@ -21,40 +21,44 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the records of this test lie."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr("sys.argv", ["pgprovision", "-i", "prod", "up", "--yes"])
-    return folder(CLUSTER)
+    return records_folder(CLUSTER)
 
 
-def change(
-    called: str = "x",
+def make_change(
+    name: str = "x",
     before: State | None = None,
     after: State | None = None,
     impact: Impact = Impact.NONE,
 ) -> Change:
     """Of a thing whose actions have this impact."""
     after = {"a": "1"} if after is None else after
-    thing = Thing(on="h", called=called, wish=tuple((k, str(v)) for k, v in after.items()))
+    thing = FakeResource(
+        on="h", object_name=name, declared=tuple((k, str(v)) for k, v in after.items())
+    )
     diff = Diff(before, after)
-    return Change(thing, diff, tuple(Thing.change(replaced(thing, impact), diff)))
+    return Change(thing, diff, tuple(FakeResource.change(with_impact(thing, impact), diff)))
 
 
-def replaced(thing: Thing, impact: Impact) -> Thing:
-    return Thing(on=thing.on, called=thing.called, wish=thing.wish, impact=impact)
+def with_impact(thing: FakeResource, impact: Impact) -> FakeResource:
+    return FakeResource(
+        on=thing.on, object_name=thing.object_name, declared=thing.declared, impact=impact
+    )
 
 
-def done(*names: str, result: str = "done") -> Record:
+def finished_run(*names: str, result: str = "done") -> RecordWriter:
     """A finished run that made these things."""
-    changes = [change(name) for name in names or ("x",)]
-    record = Record(CLUSTER, "up", plan=changes)
-    record.tier("things")
+    changes = [make_change(name) for name in names or ("x",)]
+    record = RecordWriter(CLUSTER, "up", plan=changes)
+    record.tier_started("things")
     record.acting(changes)
     for one in changes:
         for action in one.actions:
-            record.done(one, action)
+            record.action_done(one, action)
     record.end(result, 1.5)
     return record
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -71,7 +75,7 @@ def small_disk(state: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(state)], check=True)
 
 
-def fill(disk: Path) -> Path:
+def fill_disk(disk: Path) -> Path:
     """Not a byte is left."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgprovision.lab import host
-from pgprovision.lab.manager import Lab, clear_abandoned
+from pgprovision.lab.manager import Lab, destroy_abandoned_labs
 from pgprovision.lab.process import wait_until
 
 
-def why_not() -> str | None:
+def missing_prerequisite() -> str | None:
     """What keeps this machine from running a lab, in one line; None if nothing does."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "the lab needs Linux and root"
-    if lacking := [package.name for package in host.missing()]:
-        return f"the lab needs packages: {' '.join(lacking)} (`pgprovision lab up` installs them)"
+    if packages := [package.name for package in host.missing_packages()]:
+        return f"the lab needs packages: {' '.join(packages)} (`pgprovision lab up` installs them)"
     if importlib.util.find_spec("uvicorn") is None:
         return "the lab needs pip install 'pgprovision[lab]'"
     return None
@@ -29,17 +29,17 @@ def why_not() -> str | None:
 @contextmanager
 def temporary_lab(suffix: str = "") -> Iterator[Lab]:
     """A new lab, destroyed at the end; what a killed test run left is cleared first."""
-    clear_abandoned(_say)
+    destroy_abandoned_labs(_log)
     lab = Lab(f"test-{os.getpid()}{suffix}", temporary=True)
     try:
-        lab.up(_say)
+        lab.up(_log)
         yield lab
     finally:
-        lab.destroy(_say)
+        lab.destroy(_log)
 
 
 @dataclass(frozen=True)
-class Login:
+class SshLogin:
     """A key pair in `folder`, and ssh with it. Host keys are not what these tests are about."""
 
     folder: Path
@@ -64,5 +64,5 @@ class Login:
         return wait_until(lambda: self.run(address, "true").returncode == 0, seconds)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     sys.stderr.write(f"{time.strftime('%X')} {line}\n")

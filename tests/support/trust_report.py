@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 
 from tests.support.covers import programme, rows
 
-HERE = Path(__file__).parents[1]
-PAGE = HERE.parent / "docs" / "trust.md"
+TESTS_FOLDER = Path(__file__).parents[1]
+PAGE = TESTS_FOLDER.parent / "docs" / "trust.md"
 
 
 @dataclass
-class Shown:
+class Evidence:
     """The tests that carry one id."""
 
     passed: list[str] = field(default_factory=list)
@@ -32,40 +32,40 @@ class Shown:
         return "shown" if self.passed else "skipped" if self.skipped else "no test"
 
 
-def ids(case: ElementTree.Element) -> list[str]:
+def ids_in(case: ElementTree.Element) -> list[str]:
     """What a test case of the report shows: its property `covers`, written by the marks' hook."""
     values = [p.get("value", "") for p in case.iter("property") if p.get("name") == "covers"]
     return [one for value in values for one in value.split()]
 
 
-def shown(report: Path) -> dict[str, Shown]:
+def evidence_by_id(report: Path) -> dict[str, Evidence]:
     """By id, from pytest's JUnit report."""
-    found: dict[str, Shown] = {}
+    found: dict[str, Evidence] = {}
     for case in ElementTree.parse(report).iter("testcase"):
         bad = case.find("failure") is not None or case.find("error") is not None
         skipped = case.find("skipped") is not None
-        for one in ids(case):
-            entry = found.setdefault(one, Shown())
+        for id_ in ids_in(case):
+            entry = found.setdefault(id_, Evidence())
             kind = entry.failed if bad else entry.skipped if skipped else entry.passed
             kind.append(f"{case.get('classname', '').removeprefix('tests.')}.{case.get('name')}")
     return found
 
 
-def newest(folder: Path) -> dict[str, Mapping[str, Any]]:
+def latest_results(folder: Path) -> dict[str, Mapping[str, Any]]:
     """The last result of each kind of run, by its name; of sweeps, of each walk."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
         name, result = path.stem.split("-")[0], json.loads(path.read_text())
-        found[name] = together(found.get(name, {}), result) if "walks" in result else result
+        found[name] = merge_sweeps(found.get(name, {}), result) if "walks" in result else result
     return found
 
 
-def together(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+def merge_sweeps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
     """Two sweeps as one: kinds may be walked on different days. Each walk names its commit."""
     shared = {name: after.get(name) for name in ("commit", "stride")}
     new = [{**shared, **walk} for walk in after["walks"]]
-    again = {(walk["scenario"], walk["kind"]) for walk in new}
-    kept = [w for w in before.get("walks", ()) if (w["scenario"], w["kind"]) not in again]
+    replaced = {(walk["scenario"], walk["kind"]) for walk in new}
+    kept = [w for w in before.get("walks", ()) if (w["scenario"], w["kind"]) not in replaced]
     walks = [*kept, *new]
     return {
         "points": sum(walk["points"] for walk in walks),
@@ -74,7 +74,9 @@ def together(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str
     }
 
 
-def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], commit: str) -> str:
+def render_page(
+    tests: Mapping[str, Evidence], results: Mapping[str, Mapping[str, Any]], commit: str
+) -> str:
     lines = [
         "# What was shown",
         "",
@@ -85,24 +87,26 @@ def page(tests: Mapping[str, Shown], results: Mapping[str, Mapping[str, Any]], c
         "| section | shown | of | not shown |",
         "|---|---|---|---|",
     ]
-    for section, wanted in programme().items():
-        good = [one for one in wanted if tests.get(one, Shown()).state == "shown"]
-        bad = [f"{one} ({tests.get(one, Shown()).state})" for one in wanted if one not in good]
-        lines.append(f"| {section} | {len(good)} | {len(wanted)} | {', '.join(bad) or '-'} |")
+    for section, section_ids in programme().items():
+        good = [one for one in section_ids if tests.get(one, Evidence()).state == "shown"]
+        bad = [
+            f"{one} ({tests.get(one, Evidence()).state})" for one in section_ids if one not in good
+        ]
+        lines.append(f"| {section} | {len(good)} | {len(section_ids)} | {', '.join(bad) or '-'} |")
     lines += ["", "## Runs of their own", "", *_runs(results), "", "## Tests by id", ""]
     lines += ["| id | tests that passed | one of them |", "|---|---|---|"]
     known = [one for wanted in programme().values() for one in wanted]
-    for one in known:
-        entry = tests.get(one, Shown())
+    for id_ in known:
+        entry = tests.get(id_, Evidence())
         if entry.passed:
             example = entry.passed[0].partition("[")[0].rpartition(".")[2]
-            lines.append(f"| {one} | {len(entry.passed)} | `{example}` |")
+            lines.append(f"| {id_} | {len(entry.passed)} | `{example}` |")
     lines += ["", "## Rows of the runbook", "", "| row | tests that passed | what it is |"]
     lines.append("|---|---|---|")
     for row, text in rows().items():
-        if passed := tests.get(row, Shown()).passed:
+        if passed := tests.get(row, Evidence()).passed:
             lines.append(f"| {row.removeprefix('row:')} | {len(passed)} | {text} |")
-    rest = [r.removeprefix("row:") for r in rows() if not tests.get(r, Shown()).passed]
+    rest = [r.removeprefix("row:") for r in rows() if not tests.get(r, Evidence()).passed]
     lines += ["", f"Rows that no test carries, or none passed: {', '.join(rest) or '-'}."]
     return "\n".join(lines) + "\n"
 
@@ -121,9 +125,9 @@ def _runs(results: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
 
 
 def main(report: str, folder: str, commit: str) -> int:
-    found = shown(Path(report))
-    PAGE.write_text(page(found, newest(Path(folder)), commit))
-    return 1 if any(entry.failed for entry in found.values()) else 0
+    evidence = evidence_by_id(Path(report))
+    PAGE.write_text(render_page(evidence, latest_results(Path(folder)), commit))
+    return 1 if any(entry.failed for entry in evidence.values()) else 0
 
 
 if __name__ == "__main__":

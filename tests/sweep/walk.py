@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from pgprovision.lab.process import wait_until
-from tests.support.cli_user import Person, Run, finished
+from tests.support.cli_user import CliUser, CommandResult, wait_for
 
-PATIENCE = 1800  # seconds for one run: a busy machine is no fault
-LIMIT = 250  # points of one command; more means that it does not get further
+RUN_TIMEOUT_SECONDS = 1800  # seconds for one run: a busy machine is no fault
+MAX_POINTS = 250  # points of one command; more means that it does not get further
 
 
 @dataclass
@@ -37,11 +37,11 @@ class Walk:
     )  # how each run ended, a rerun that finds nothing last
     log: Path | None = None  # what each run said
 
-    def expect(self, holds: bool, what: str) -> None:
-        if not holds:
+    def expect(self, condition: bool, what: str) -> None:
+        if not condition:
             self.wrong.append(what)
 
-    def note(self, run: Run) -> None:
+    def add_result(self, run: CommandResult) -> None:
         self.codes.append(run.code)
         if self.log is not None:
             with self.log.open("a") as log:
@@ -53,64 +53,66 @@ class Walk:
         return {name: value for name, value in vars(self).items() if name != "log"}
 
 
-Inject = Callable[[Person, "subprocess.Popen[str]"], None]
+FaultInjector = Callable[[CliUser, "subprocess.Popen[str]"], None]
 
 
-def no_line(person: Person, process: "subprocess.Popen[str]") -> None:
+def kill_ssh_sessions(person: CliUser, process: "subprocess.Popen[str]") -> None:
     """Kind 2: sshd's children die, on every machine."""
-    for node in machines(person):
+    for node in running_machines(person):
         person.console(node, "kill -9 $(ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }')")
 
 
-def no_network(seconds: float) -> Inject:
+def drop_network(seconds: float) -> FaultInjector:
     """Kind 3: every machine falls off the public network. Past the lease (60 s), or for a moment
     (6 s) that the run has to sit out."""
-    shut = "nft 'add table inet sweep; add chain inet sweep in { type filter hook input priority"
-    rule = f"{shut} -300; policy accept; }}; add rule inet sweep in tcp dport 22 drop'"
+    add_table = (
+        "nft 'add table inet sweep; add chain inet sweep in { type filter hook input priority"
+    )
+    rule = f"{add_table} -300; policy accept; }}; add rule inet sweep in tcp dport 22 drop'"
 
-    def inject(person: Person, process: "subprocess.Popen[str]") -> None:
-        for node in machines(person):
+    def inject(person: CliUser, process: "subprocess.Popen[str]") -> None:
+        for node in running_machines(person):
             person.console(node, rule)
         process.send_signal(signal.SIGCONT)
         time.sleep(seconds)
-        for node in machines(person):
+        for node in running_machines(person):
             person.console(node, "nft delete table inet sweep")
 
     return inject
 
 
-def no_host(person: Person, process: "subprocess.Popen[str]") -> None:
+def cut_power(person: CliUser, process: "subprocess.Popen[str]") -> None:
     """Kind 4: every machine dies as by a cut cable, and is started again."""
     servers = person.cloud().servers
     for server in servers.get_all():
-        if server.name in machines(person) and server.status == "running":
+        if server.name in running_machines(person) and server.status == "running":
             servers.power_off(server).wait_until_finished()
     process.send_signal(signal.SIGCONT)
     time.sleep(1)
     for server in servers.get_all():
         if server.status == "off" and server.private_net:
             servers.power_on(server).wait_until_finished()
-            there = "systemctl is-system-running --wait >&2; systemctl is-active ssh"
-            wait_until(partial(_done, person, str(server.name), there), PATIENCE)
+            is_up = "systemctl is-system-running --wait >&2; systemctl is-active ssh"
+            wait_until(partial(_succeeds, person, str(server.name), is_up), RUN_TIMEOUT_SECONDS)
 
 
-def _done(person: Person, node: str, text: str) -> bool:
+def _succeeds(person: CliUser, node: str, text: str) -> bool:
     return person.console(node, text).returncode == 0
 
 
-def machines(person: Person) -> list[str]:
+def running_machines(person: CliUser) -> list[str]:
     """Those of the cluster that run now."""
     cluster = person.inventory.parent.name
     found = person.cloud().servers.get_all(label_selector=f"cluster={cluster}")
     return [str(server.name) for server in found if server.status == "running"]
 
 
-def killed(person: Person, walk: Walk, *words: str, point: str) -> Run:
+def kill_each_point(person: CliUser, walk: Walk, *words: str, point: str) -> CommandResult:
     """Kind 1: SIGKILL at this point of each run, until a run ends by itself."""
-    while walk.points < LIMIT:
-        with person.begin(*words, kill=point) as process:
-            run = finished(process, PATIENCE)
-        judge(walk, run)
+    while walk.points < MAX_POINTS:
+        with person.start(*words, kill=point) as process:
+            run = wait_for(process, RUN_TIMEOUT_SECONDS)
+        check_result(walk, run)
         if run.code != -signal.SIGKILL:
             return run
         walk.points += 1
@@ -118,36 +120,36 @@ def killed(person: Person, walk: Walk, *words: str, point: str) -> Run:
     return run
 
 
-def struck(
-    person: Person,
+def inject_each_point(
+    person: CliUser,
     walk: Walk,
     *words: str,
-    inject: Inject,
-    points: int = LIMIT,
+    inject: FaultInjector,
+    points: int = MAX_POINTS,
     stride: int = 1,
-) -> Run:
+) -> CommandResult:
     """Before the first change (or the `stride`th) of each run it stops, the fault is injected, it
     goes on and is asked to end after the step. The last run is left alone."""
     while walk.points < points:
-        with person.begin(*words, kill=f"{stride}:before:STOP") as process:
-            stopped = asleep(process)
+        with person.start(*words, kill=f"{stride}:before:STOP") as process:
+            stopped = wait_until_stopped(process)
             if stopped:
                 walk.points += 1
                 inject(person, process)
                 process.send_signal(signal.SIGCONT)
                 time.sleep(0.3)
                 process.send_signal(signal.SIGINT)
-            run = finished(process, PATIENCE)
-        judge(walk, run)
+            run = wait_for(process, RUN_TIMEOUT_SECONDS)
+        check_result(walk, run)
         if not stopped:
             return run
-    with person.begin(*words) as process:
-        run = finished(process, PATIENCE)
-    judge(walk, run)
+    with person.start(*words) as process:
+        run = wait_for(process, RUN_TIMEOUT_SECONDS)
+    check_result(walk, run)
     return run
 
 
-def asleep(process: "subprocess.Popen[str]") -> bool:
+def wait_until_stopped(process: "subprocess.Popen[str]") -> bool:
     """Whether it stopped itself; False: it ended."""
     while True:
         pid, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
@@ -159,9 +161,9 @@ def asleep(process: "subprocess.Popen[str]") -> bool:
         time.sleep(0.02)
 
 
-def judge(walk: Walk, run: Run) -> None:
+def check_result(walk: Walk, run: CommandResult) -> None:
     """O3: a documented exit code, no traceback, and where it failed a next command."""
-    walk.note(run)
+    walk.add_result(run)
     codes = {*range(8), 130, 143, -signal.SIGKILL}
     walk.expect(run.code in codes, f"exit {run.code}: {run.err[-400:]}")
     walk.expect("Traceback" not in run.err, f"a traceback: {run.err[-800:]}")

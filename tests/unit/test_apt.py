@@ -6,7 +6,7 @@ from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
 from pgprovision.resources.system.apt_repository import (
     PGDG_FINGERPRINT,
-    Repository,
+    AptRepository,
     fingerprint,
     pgdg_key,
 )
@@ -47,7 +47,7 @@ def test_fingerprint_when_the_key_is_cut_off_then_bad_input() -> None:
 
 
 def test_repository_when_absent_then_it_is_tried_before_anything_is_written() -> None:
-    wish = Repository(on="db", key=pgdg_key(), codename="bookworm")
+    wish = AptRepository(on="db", key=pgdg_key(), codename="bookworm")
     before = wish.read(Answer(out=b"===key\n===source\n===preference\n"))
     actions = list(wish.change(Diff(before, wish.desired())))
     assert before is None
@@ -56,7 +56,7 @@ def test_repository_when_absent_then_it_is_tried_before_anything_is_written() ->
 
 
 def test_repository_when_rendered_then_its_key_alone_may_sign_it() -> None:
-    wish = Repository(on="db", key=pgdg_key(), codename="bookworm")
+    wish = AptRepository(on="db", key=pgdg_key(), codename="bookworm")
     line = str(wish.desired()["source"]).splitlines()[-1]
     assert line == (
         "deb [signed-by=/etc/apt/keyrings/pgdg.asc] https://apt.postgresql.org/pub/repos/apt"

@@ -7,32 +7,32 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import Refused
-from pgprovision.resources.pgbackrest.archive_backlog import Backlog, backlog
-from pgprovision.resources.pgbackrest.backup import BackupNow
-from pgprovision.resources.pgbackrest.error_hints import CAUSES, cause
+from pgprovision.resources.pgbackrest.archive_backlog import ArchiveBacklog, backlog
+from pgprovision.resources.pgbackrest.backup import OnDemandBackup
+from pgprovision.resources.pgbackrest.error_hints import ERROR_HINTS, error_hint
 from pgprovision.resources.pgbackrest.info import parse as parsed
-from pgprovision.resources.pgbackrest.timer_results import ScheduledBackup
+from pgprovision.resources.pgbackrest.timer_results import BackupTimerResults
 from pgprovision.resources.pgbackrest.verification import parse
 from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 from tests.unit.test_pgbackrest_info import FULL, STANZA
 
-SEGMENTS = [wal_segments.name(1, place) for place in range(0xFD, 0x103)]
+SEGMENTS = [wal_segments.segment_name(1, place) for place in range(0xFD, 0x103)]
 
 
 @pytest.mark.covers("F114")
 def test_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
     assert SEGMENTS[2:4] == ["0000000100000000000000FF", "000000010000000100000000"]
-    assert wal_segments.holes(SEGMENTS, SEGMENTS[0]) == ()
-    assert wal_segments.holes([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == (
+    assert wal_segments.gaps(SEGMENTS, SEGMENTS[0]) == ()
+    assert wal_segments.gaps([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == (
         (SEGMENTS[2], SEGMENTS[3]),
     )
 
 
 @pytest.mark.covers("F114")
 def test_holes_when_they_are_older_than_what_is_asked_for_do_not_count() -> None:
-    assert wal_segments.holes([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
+    assert wal_segments.gaps([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
 
 
 @pytest.mark.covers("F114")
@@ -40,29 +40,29 @@ def test_holes_when_a_timeline_ends_are_none() -> None:
     """The new one begins with the segment in which the old one ended."""
     switched = [
         *SEGMENTS[:3],
-        *(wal_segments.name(2, place) for place in (0xFF, 0x100)),
+        *(wal_segments.segment_name(2, place) for place in (0xFF, 0x100)),
         "00000002.history",
     ]
-    assert wal_segments.holes(switched, SEGMENTS[0]) == ()
-    assert wal_segments.holes([*SEGMENTS[:2], wal_segments.name(2, 0x101)], SEGMENTS[0]) == (
-        (wal_segments.name(2, 0xFF), wal_segments.name(2, 0x100)),
+    assert wal_segments.gaps(switched, SEGMENTS[0]) == ()
+    assert wal_segments.gaps([*SEGMENTS[:2], wal_segments.segment_name(2, 0x101)], SEGMENTS[0]) == (
+        (wal_segments.segment_name(2, 0xFF), wal_segments.segment_name(2, 0x100)),
     )
 
 
 @pytest.mark.covers("F107")
 def test_cause_when_an_error_is_known_is_told_and_when_not_nothing() -> None:
-    for signs, meaning in CAUSES:
-        assert cause(f"[ProtocolError] {signs[0]} of something") in {m for _, m in CAUSES}
+    for signs, meaning in ERROR_HINTS:
+        assert error_hint(f"[ProtocolError] {signs[0]} of something") in {m for _, m in ERROR_HINTS}
         assert meaning
     said = "HTTP request failed with 403 (Forbidden):\n<Code>RequestTimeTooSkewed</Code>"
-    assert "clock" in cause(said)
-    assert "key" in cause("HTTP request failed with 403 (Forbidden):")
-    assert cause("all is well") == ""
+    assert "clock" in error_hint(said)
+    assert "key" in error_hint("HTTP request failed with 403 (Forbidden):")
+    assert error_hint("all is well") == ""
 
 
-def server(**archiver: object) -> Server:
+def server(**archiver: object) -> ServerSnapshot:
     figures = {"segment_bytes": 16 << 20, "waiting": 0, "written_last_hour": 0, **archiver}
-    return Server(
+    return ServerSnapshot(
         version=15,
         minor="15.20",
         in_recovery=False,
@@ -104,7 +104,7 @@ def test_archive_when_it_fails_tells_the_cause_and_when_the_disk_is_full() -> No
         ),
         ERROR,
     )
-    assert found == Backlog(
+    assert found == ArchiveBacklog(
         waiting=5,
         waiting_bytes=5 << 24,
         oldest_seconds=7200,
@@ -156,7 +156,7 @@ def looked(**given: list[str]) -> str:
 @pytest.mark.covers("F114")
 def test_look_when_all_is_there_finds_nothing() -> None:
     found = parse(looked())
-    assert (found.begun, found.done, found.problems) == (100, True, ())
+    assert (found.started_at, found.complete, found.problems) == (100, True, ())
 
 
 @pytest.mark.covers("F114")
@@ -183,25 +183,25 @@ def test_look_when_something_is_wrong_names_it(given: dict[str, list[str]], said
 
 @pytest.mark.covers("F114")
 def test_look_that_was_cut_off_says_nothing() -> None:
-    assert not parse(looked().removesuffix("== done")).done
+    assert not parse(looked().removesuffix("== done")).complete
 
 
 class Seen:
     """Facts: one answer to the snapshot, nothing else."""
 
-    def __init__(self, found: Server | None) -> None:
+    def __init__(self, found: ServerSnapshot | None) -> None:
         self.found = found
 
     def get(self, on: str, ask: object) -> Answer | None:
         return Answer() if self.found else None
 
 
-class Shown(Snapshot):
-    def running(self, answer: Answer | None) -> Server | None:
+class Shown(SnapshotQuery):
+    def running_server(self, answer: Answer | None) -> ServerSnapshot | None:
         return SHOWN.get("now")
 
 
-SHOWN: dict[str, Server] = {}
+SHOWN: dict[str, ServerSnapshot] = {}
 
 
 @pytest.mark.covers("row:D5")
@@ -209,28 +209,28 @@ SHOWN: dict[str, Server] = {}
 def test_backup_now_of_what_is_no_running_primary_is_refused(standby: bool) -> None:
     SHOWN.clear()
     if standby:
-        SHOWN["now"] = Server(**{**vars(server()), "in_recovery": True})
-    wish = BackupNow(
-        on="db", stanza="main", instance=Instance(), snapshot=Shown(Instance()), after=0
+        SHOWN["now"] = ServerSnapshot(**{**vars(server()), "in_recovery": True})
+    wish = OnDemandBackup(
+        on="db", stanza="main", instance=Instance(), snapshot=Shown(Instance()), ended_after=0
     )
     with pytest.raises(Refused, match="standby" if standby else "does not answer"):
-        wish.settled(Seen(None))
+        wish.resolved(Seen(None))
 
 
 def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
-    wish = BackupNow(
+    wish = OnDemandBackup(
         on="db",
         stanza="main",
         instance=Instance(),
-        snapshot=Snapshot(Instance()),
-        after=1795171043,
+        snapshot=SnapshotQuery(Instance()),
+        ended_after=1795171043,
         backup_type="diff",
         identifier="7710200676590158511",
     )
     answer = Answer(out=json.dumps([STANZA]).encode())
     assert wish.read(answer) is None
-    assert not any(map(wish.fits, parsed(answer).backups))
-    assert wish.fits(replace(parsed(answer).backups[1], stop=1795171044))
+    assert not any(map(wish.satisfies, parsed(answer).backups))
+    assert wish.satisfies(replace(parsed(answer).backups[1], stop=1795171044))
 
 
 @pytest.mark.covers("row:D5")
@@ -245,7 +245,7 @@ def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
 def test_scheduled_backup_when_it_was_skipped_or_failed_is_in_status(
     result: str, active: str, said: str
 ) -> None:
-    wish = ScheduledBackup(on="db", types=("diff",))
+    wish = BackupTimerResults(on="db", types=("diff",))
     text = f"Id=pgbackrest-backup@diff.service\nActiveState={active}\nResult={result}\n"
     state = wish.read(Answer(out=f"{text}InactiveEnterTimestamp=Sun\n".encode()))
-    assert [text.startswith(said) for text in wish.remarks(state)] == [True] * bool(said)
+    assert [text.startswith(said) for text in wish.notes(state)] == [True] * bool(said)

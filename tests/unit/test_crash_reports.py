@@ -19,8 +19,8 @@ from pgprovision.resources.postgres.catalog import scram
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport import framing
-from tests.support.canary_secrets import Canary, key, leaks, made, plain
-from tests.support.inventory_folders import Folder, copied
+from tests.support.canary_secrets import Canary, find_leaks, known_secret, new_password, private_key
+from tests.support.inventory_folders import InventoryFolder, copy_inventory
 
 OURS = str(Path(pgprovision.__file__).parent)
 PASSWORDS = ("rails.password", "reporting.password", "replicator.password", "pgbackrest.passphrase")
@@ -57,7 +57,7 @@ def held(frame: FrameType, canaries: list[Canary]) -> list[Secret | str | bytes]
     texts = (value for value in values if isinstance(value, str | bytes))
     for text in texts:
         content = text.encode(errors="surrogateescape") if isinstance(text, str) else text
-        if leaks(canaries, {"": content}):
+        if find_leaks(canaries, {"": content}):
             found.append(text)
     return found
 
@@ -79,31 +79,33 @@ def work(inventory: Path) -> None:
             contents = (
                 a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal() for a in actions
             )
-            steps = [framing.Step(a.text, c) for a, c in zip(actions, contents, strict=True)]
-            framing.encode(steps, framing.new_mark(), stop=True)
+            steps = [framing.ShellStep(a.text, c) for a, c in zip(actions, contents, strict=True)]
+            framing.encode(steps, framing.new_mark(), stop_on_failure=True)
     for role in loaded.roles.values():
         if role.password:
             stored = scram.verifier(role.password, b"0123456789abcdef", 64)
-            assert scram.matches(role.password, stored)
+            assert scram.verifier_matches(role.password, stored)
 
 
 @pytest.fixture
 def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The lab's, with a replica; its secrets are canaries."""
-    path = copied("lab", tmp_path / "inventory", monkeypatch.setenv)
-    Folder(path).write("nodes/server-postgres-2.yml", "role: replica\nprivate_ip: 10.0.1.3\n")
+    path = copy_inventory("lab", tmp_path / "inventory", monkeypatch.setenv)
+    InventoryFolder(path).write(
+        "nodes/server-postgres-2.yml", "role: replica\nprivate_ip: 10.0.1.3\n"
+    )
     return path
 
 
 @pytest.fixture
 def canaries(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> list[Canary]:
-    kept = [made(name) for name in PASSWORDS]
+    kept = [new_password(name) for name in PASSWORDS]
     for canary in kept:
-        Folder(inventory).write(f"secrets/{canary.name}", canary.text + "\n")
-    given = [plain(name, made(name).core) for name in IN_ENVIRONMENT]
+        InventoryFolder(inventory).write(f"secrets/{canary.name}", canary.text + "\n")
+    given = [known_secret(name, new_password(name).core) for name in IN_ENVIRONMENT]
     for canary in given:
         monkeypatch.setenv(canary.name, canary.text)
-    return [*kept, *given, key("CA key", inventory / "secrets/ca.key", 2)]
+    return [*kept, *given, private_key("CA key", inventory / "secrets/ca.key", 2)]
 
 
 @pytest.mark.covers("S8")
@@ -134,7 +136,7 @@ def test_crash_report_when_any_function_with_a_secret_breaks_has_none(
     assert all(b"Crash: " in report for report in reports.values())
     said = capfd.readouterr()
     sinks = {**reports, "out": said.out.encode(), "err": said.err.encode()}
-    assert leaks(canaries, sinks) == []
+    assert find_leaks(canaries, sinks) == []
 
 
 def _crash(inventory: Path, code: CodeType, canaries: list[Canary]) -> Exception:

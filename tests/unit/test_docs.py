@@ -6,7 +6,7 @@ import pytest
 
 from pgprovision import errors
 from pgprovision.inventory.schema import json_schema
-from pgprovision.package_data import folder_of
+from pgprovision.package_data import packaged_folder
 from tests.support import reference_docs
 
 README = reference_docs.DOCS.parent / "README.md"
@@ -16,9 +16,9 @@ def subclasses(kind: type[errors.PgprovisionError]) -> set[type[errors.Pgprovisi
     return {kind}.union(*(subclasses(one) for one in kind.__subclasses__()))
 
 
-@pytest.mark.parametrize("name", reference_docs.pages())
+@pytest.mark.parametrize("name", reference_docs.generated_pages())
 def test_page_when_the_program_changed_then_make_docs_was_run(name: str) -> None:
-    assert (reference_docs.DOCS / name).read_text() == reference_docs.pages()[name], (
+    assert (reference_docs.DOCS / name).read_text() == reference_docs.generated_pages()[name], (
         "run `make docs`"
     )
 
@@ -36,7 +36,7 @@ def test_template_when_shipped_then_it_is_in_the_documentation() -> None:
     written = re.findall(
         r"^\| `([^`]+\.j2)` \|", (reference_docs.DOCS / "templates.md").read_text(), re.M
     )
-    assert sorted(written) == sorted(path.name for path in folder_of("templates").iterdir())
+    assert sorted(written) == sorted(path.name for path in packaged_folder("templates").iterdir())
 
 
 def test_command_when_shipped_then_it_says_what_it_does() -> None:
@@ -53,7 +53,7 @@ def test_command_when_shipped_then_it_says_what_it_does() -> None:
 
 
 def test_inventory_key_when_it_can_be_written_then_it_says_what_it_means() -> None:
-    models = json_schema.schema()
+    models = json_schema.build_schema()
     whole = {"cluster.yml": models, **models["$defs"]}
     silent = [
         f"{name}.{key}"
@@ -66,13 +66,13 @@ def test_inventory_key_when_it_can_be_written_then_it_says_what_it_means() -> No
 
 def test_inventory_key_when_it_can_be_written_then_an_example_shows_it() -> None:
     """In one of the two inventories that `init` copies for servers, commented where optional."""
-    inventories = folder_of("inventories")
+    inventories = packaged_folder("inventories")
     text = "".join(
         path.read_text()
         for kind in ("hetzner-example", "static-example")
         for path in (inventories / kind).rglob("*.yml")
     )
-    models = json_schema.schema()
+    models = json_schema.build_schema()
     keys = {
         key
         for model in [models, *models["$defs"].values()]

@@ -10,28 +10,28 @@ from typing import Any
 import pytest
 
 from pgprovision import record
-from pgprovision.engine.model import Answer, Ask, Diff
+from pgprovision.engine.model import Answer, Diff, Probe
 from pgprovision.errors import InventoryError, Locked
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.drill import checks as drill_judged
 from pgprovision.operations.drill import drill
-from pgprovision.operations.drill.age import drill_troubles
-from pgprovision.operations.drill.drill import Check, Proof
-from pgprovision.quote import unit
-from pgprovision.record import Record
-from pgprovision.recovery_target import END
-from pgprovision.report.drills import lost, proven
-from pgprovision.resources.data_directory.drill_cleanup import Vacated
+from pgprovision.operations.drill.age import drill_problems
+from pgprovision.operations.drill.drill import DrillCheck, DrillResult
+from pgprovision.quote import systemd_exec
+from pgprovision.record import RecordWriter
+from pgprovision.recovery_target import END_OF_WAL
+from pgprovision.report.drills import data_loss, last_proven_restore
+from pgprovision.resources.data_directory.drill_cleanup import DrillCleanup
 from pgprovision.resources.data_directory.integrity import Integrity
-from pgprovision.resources.hetzner.deleted_resource import Removal
+from pgprovision.resources.hetzner.deleted_resource import DeletedResource
 from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
-from pgprovision.resources.pgbackrest.info import Backup
-from pgprovision.resources.pgbackrest.unarchived_wal import Standing
+from pgprovision.resources.pgbackrest.info import BackupInfo
+from pgprovision.resources.pgbackrest.unarchived_wal import RecoveryPoint
 from pgprovision.resources.postgres.server import scalar_query
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import drill as tasks
-from tests.support.inventory_folders import Folder, cloud
+from tests.support.inventory_folders import InventoryFolder, hetzner_inventory
 
 WAL = "archive/main/15-1/0000000100000000"
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -44,15 +44,15 @@ backup:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    made = cloud(tmp_path)
+def folder(tmp_path: Path) -> InventoryFolder:
+    made = hetzner_inventory(tmp_path)
     made.write("key", "AKIAEXAMPLE")
     made.write("key_secret", "a-secret-key-of-the-store")
     made.write("secrets/pgbackrest.passphrase", "p" * 43)
     return made
 
 
-def inventory(folder: Folder, drill: str = "") -> Inventory:
+def inventory(folder: InventoryFolder, drill: str = "") -> Inventory:
     more = f"  drill: {drill}\n" if drill else ""
     roles = "roles:\n  rails: {password: !file secrets/rails.password}\n"
     folder.write("secrets/rails.password", "a-password-of-rails")
@@ -74,44 +74,44 @@ OLD = listed(f"{WAL}/000000010000000000000001-a.zst", "backup/main/backup.info")
 
 @pytest.mark.covers("F116")
 def test_listing_when_nothing_moved_says_nothing() -> None:
-    assert not repository_files.moved(OLD, dict(OLD))
+    assert not repository_files.compare_files(OLD, dict(OLD))
 
 
 @pytest.mark.covers("F116")
 def test_listing_when_production_archived_meanwhile_names_no_foreign_file() -> None:
     now = {**OLD, **listed(f"{WAL}/000000010000000000000002-b.zst")}
-    found = repository_files.moved(OLD, now)
+    found = repository_files.compare_files(OLD, now)
     assert (bool(found), found.foreign) == (True, ())
 
 
 @pytest.mark.covers("F116")
 def test_listing_when_a_new_timeline_arrived_names_it() -> None:
     path = "archive/main/15-1/00000002.history"
-    assert repository_files.moved(OLD, {**OLD, **listed(path)}).foreign == (f"new: {path}",)
+    assert repository_files.compare_files(OLD, {**OLD, **listed(path)}).foreign == (f"new: {path}",)
 
 
 @pytest.mark.covers("F116")
 def test_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
     now = {path: state for path, state in OLD.items() if path != wal}
-    assert repository_files.moved(OLD, now).foreign == (f"gone: {wal}",)
+    assert repository_files.compare_files(OLD, now).foreign == (f"gone: {wal}",)
 
 
 @pytest.mark.covers("F116")
 def test_listing_when_a_backup_expired_an_older_one_is_productions_doing() -> None:
     now = {"backup/main/backup.info": (2, 2), **listed("backup/main/20261129F/manifest")}
-    assert repository_files.moved(OLD, now).foreign == ()
+    assert repository_files.compare_files(OLD, now).foreign == ()
 
 
 @pytest.mark.covers("F116")
 def test_listing_when_wal_was_overwritten_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
-    assert repository_files.moved(OLD, {**OLD, wal: (1, 9)}).foreign == (f"changed: {wal}",)
+    assert repository_files.compare_files(OLD, {**OLD, wal: (1, 9)}).foreign == (f"changed: {wal}",)
 
 
 @pytest.mark.covers("F116")
 def test_repository_when_it_cannot_be_listed_is_not_called_untouched() -> None:
-    check = drill_judged.repository(Answer(1), Answer(0, b"{}"), reads_only=True)
+    check = drill_judged.check_repository(Answer(1), Answer(0, b"{}"), reads_only=True)
     assert not check.ok
 
 
@@ -123,20 +123,20 @@ def test_listing_when_read_holds_files_only() -> None:
 # --- the seconds of data lost ---
 
 
-def standing(text: str) -> Standing:
+def standing(text: str) -> RecoveryPoint:
     found = unarchived_wal.parse(Answer(0, text.encode()))
     assert found is not None
     return found
 
 
 def test_lost_when_everything_is_archived_is_nothing_however_idle() -> None:
-    assert standing("1764417600.5 00000001000000000000000A\n").lost_seconds == 0.0
+    assert standing("1764417600.5 00000001000000000000000A\n").data_loss_seconds == 0.0
 
 
 def test_lost_when_a_commit_waits_counts_from_the_oldest_one() -> None:
     at = datetime(2026, 11, 29, 12, 0, 42, tzinfo=UTC).timestamp()
     said = f"{at} 00000001000000000000000A\nCOMMIT 2026-11-29 12:00:00.000000 UTC\n"
-    assert standing(said).lost_seconds == pytest.approx(42.0)
+    assert standing(said).data_loss_seconds == pytest.approx(42.0)
 
 
 def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
@@ -147,47 +147,51 @@ def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
     ("lsn", "whole"), [("0/A000000", True), ("0/9000028", True), ("0/8FFFFF8", False)]
 )
 def test_archived_wal_when_the_copy_ends_before_it_is_told(lsn: str, whole: bool) -> None:
-    assert standing("1.0 00000001000000000000000A\n").archived(lsn) is whole
+    assert standing("1.0 00000001000000000000000A\n").covered_by(lsn) is whole
 
 
-def beat(folder: Folder, newest: str, kept: str) -> Proof:
+def beat(folder: InventoryFolder, newest: str, kept: str) -> DrillResult:
     declared = inventory(folder, "{heartbeat: {database: app, query: select max(at) from beats}}")
-    (_, ask) = drill_judged.standing_asks(declared)
-    proof = Proof("the end of the WAL", "drill")
+    (_, ask) = drill_judged.primary_probes(declared)
+    proof = DrillResult("the end of the WAL", "drill")
     there = {ask: Answer(0, newest.encode())} if newest else {}
-    drill_judged.measure(
-        declared, proof, Standing(100.0, "0" * 24, 10.0), there, {ask: Answer(0, kept.encode())}
+    drill_judged.measure_data_loss(
+        declared,
+        proof,
+        RecoveryPoint(100.0, "0" * 24, 10.0),
+        there,
+        {ask: Answer(0, kept.encode())},
     )
     return proof
 
 
-def test_heartbeat_when_both_have_it_measures_what_lies_between(folder: Folder) -> None:
+def test_heartbeat_when_both_have_it_measures_what_lies_between(folder: InventoryFolder) -> None:
     proof = beat(folder, "1764417642.0\n", "1764417600.0\n")
     assert (proof.lost_seconds, proof.lost_by) == (42.0, "heartbeat")
 
 
-def test_heartbeat_when_the_primary_is_silent_leaves_it_to_the_wal(folder: Folder) -> None:
+def test_heartbeat_when_the_primary_is_silent_leaves_it_to_the_wal(folder: InventoryFolder) -> None:
     proof = beat(folder, "", "1764417600.0\n")
     assert (proof.lost_seconds, proof.lost_by) == (90.0, "wal")
 
 
-def test_heartbeat_when_the_copy_has_no_row_fails(folder: Folder) -> None:
+def test_heartbeat_when_the_copy_has_no_row_fails(folder: InventoryFolder) -> None:
     proof = beat(folder, "1764417642.0\n", "\n")
-    assert proof.checks == [Check("heartbeat", False, "no row")]
+    assert proof.checks == [DrillCheck("heartbeat", False, "no row")]
 
 
 def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
     told = {"lost_seconds": 90.0, "lost_by": "last commit"}
-    assert lost(told) == "at most 90 s of data lost"
+    assert data_loss(told) == "at most 90 s of data lost"
 
 
 # --- probes ---
 
 
-def probed(folder: Folder, judgement: str, answer: Answer) -> Check:
+def probed(folder: InventoryFolder, judgement: str, answer: Answer) -> DrillCheck:
     declared = inventory(folder, f"{{probes: [{{database: app, query: select 1, {judgement}}}]}}")
-    ask = scalar_query.scalar(Instance(), "app", "select 1")
-    (check,) = drill_judged.probes(declared, {ask: answer})
+    ask = scalar_query.scalar_probe(Instance(), "app", "select 1")
+    (check,) = drill_judged.check_queries(declared, {ask: answer})
     return check
 
 
@@ -204,11 +208,13 @@ def probed(folder: Folder, judgement: str, answer: Answer) -> Check:
         ("equals: 3", "3\n", True),
     ],
 )
-def test_probe_when_answered_is_judged(folder: Folder, judgement: str, said: str, ok: bool) -> None:
+def test_probe_when_answered_is_judged(
+    folder: InventoryFolder, judgement: str, said: str, ok: bool
+) -> None:
     assert probed(folder, judgement, Answer(0, said.encode())).ok is ok
 
 
-def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: Folder) -> None:
+def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: InventoryFolder) -> None:
     said = b'ERROR:  relation "orders" does not exist\nLINE 1: ...'
     check = probed(folder, "at_least: 1", Answer(3, b"", said))
     assert (check.ok, check.found) == (False, 'ERROR:  relation "orders" does not exist')
@@ -216,7 +222,7 @@ def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: Folder) 
 
 @pytest.mark.covers("S62")
 def test_probe_when_asked_is_read_only_and_no_superusers() -> None:
-    text = scalar_query.scalar(Instance(), "app", "select 1").text
+    text = scalar_query.scalar_probe(Instance(), "app", "select 1").text
     assert "begin transaction read only" in text
     assert "set local role pg_read_all_data" in text
     assert "statement_timeout" in text
@@ -228,9 +234,9 @@ def test_probe_when_asked_is_read_only_and_no_superusers() -> None:
 @pytest.mark.covers("F120")
 def test_server_when_another_controllers_drill_made_it_is_left() -> None:
     item = {"name": "x-drill", "created": "now", "labels": {"drill": "laptop"}}
-    drill.check_left(item, "laptop")
+    drill.check_leftover(item, "laptop")
     with pytest.raises(Locked, match="from laptop"):
-        drill.check_left(item, "tower")
+        drill.check_leftover(item, "tower")
 
 
 @pytest.mark.covers("F120")
@@ -238,14 +244,16 @@ def test_server_when_another_controllers_drill_made_it_is_left() -> None:
 def test_removal_when_the_label_is_not_there_takes_nothing(marked: str, there: bool) -> None:
     labels = {"managed-by": "pgprovision", "cluster": "x"}
     item = {"name": "x-drill", "id": 1, "labels": labels}
-    removal = Removal(cluster="x", collection="servers", called="x-drill", marked=marked)
+    removal = DeletedResource(
+        cluster="x", collection="servers", object_name="x-drill", required_label=marked
+    )
     assert (removal.read(Answer(items=(item,))) is not None) is there
 
 
-def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: Folder) -> None:
+def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: InventoryFolder) -> None:
     declared = inventory(folder)
-    node = tasks.machine(declared, None)
-    (server,) = tasks.made(tasks.with_machine(declared, node), node, "me")[1].resources
+    node = tasks.drill_node(declared, None)
+    (server,) = tasks.machine_tiers(tasks.drill_inventory(declared, node), node, "me")[1].resources
     wish = server.desired()
     assert wish is not None
     assert (wish["private_ip"], wish["placement_group"], wish["protection"]) == (None, None, False)
@@ -261,16 +269,16 @@ def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: Folder) -
 
 
 @pytest.mark.covers("F116")
-def test_drill_when_planned_asks_no_production_node(folder: Folder) -> None:
+def test_drill_when_planned_asks_no_production_node(folder: InventoryFolder) -> None:
     declared = inventory(folder)
-    node = tasks.machine(declared, None)
-    whole = tasks.with_machine(declared, node)
+    node = tasks.drill_node(declared, None)
+    whole = tasks.drill_inventory(declared, node)
     tiers = (
-        *tasks.made(whole, node, "me"),
-        *tasks.packages(whole, node),
-        *tasks.copy(whole, node, END),
-        *tasks.sound(whole, node),
-        *tasks.removed(whole, node),
+        *tasks.machine_tiers(whole, node, "me"),
+        *tasks.package_tiers(whole, node),
+        *tasks.copy_tiers(whole, node, END_OF_WAL),
+        *tasks.integrity_tiers(whole, node),
+        *tasks.removal_tiers(whole, node),
     )
     on = {resource.on for tier in tiers for resource in tier.resources}
     on |= {need.on for tier in tiers for wish in tier.resources for need in wish.needs()}
@@ -278,20 +286,20 @@ def test_drill_when_planned_asks_no_production_node(folder: Folder) -> None:
 
 
 @pytest.mark.covers("B101")
-def test_host_when_named_on_the_command_line_is_refused(folder: Folder) -> None:
+def test_host_when_named_on_the_command_line_is_refused(folder: InventoryFolder) -> None:
     declared = inventory(folder)
     with pytest.raises(InventoryError, match="is db-1, a production host"):
         drill.check_host(declared, str(declared.primary.private_ip))
 
 
-def test_drill_when_there_are_no_backups_is_refused(folder: Folder) -> None:
+def test_drill_when_there_are_no_backups_is_refused(folder: InventoryFolder) -> None:
     with pytest.raises(InventoryError, match="no backups to practise with"):
         drill.check_possible(folder.load(), None)
 
 
 @pytest.mark.covers("F117")
 def test_vacated_when_the_host_is_somebody_elses_is_left_alone() -> None:
-    wish = Vacated(on="x-drill", cluster="x", node="x-drill", instance=Instance())
+    wish = DrillCleanup(on="x-drill", cluster="x", node="x-drill", instance=Instance())
     assert wish.read(Answer(0, b'{"cluster": "y", "node": "db-1"}')) is None
     assert wish.read(Answer(0, b"")) is None
     assert wish.read(Answer(0, b'{"cluster": "x", "node": "x-drill"}')) == {"claim": True}
@@ -330,11 +338,11 @@ def test_integrity_when_of_postgresql_13_asks_no_amcheck() -> None:
 
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **event: object) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    made = Record("lab", "drill", approved="test")
+    made = RecordWriter("lab", "drill", approved="test")
     if event:
-        made.write("drill", **event)
+        made.write_event("drill", **event)
     made.end("done", 1.0)
-    return record.folder("lab")
+    return record.records_folder("lab")
 
 
 PROOF = {"result": "proven", "target": "end", "seconds": 840.0, "lost_seconds": 42.0}
@@ -344,7 +352,7 @@ def test_record_when_a_drill_proved_it_is_the_last_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = written(tmp_path, monkeypatch, **PROOF)
-    last = record.last_proven(runs)
+    last = record.last_proven_drill(runs)
     assert last is not None
     assert (last.summary["seconds"], last.summary["lost_seconds"]) == (840.0, 42.0)
     assert all(verdict.sound for verdict in record.verify(runs))
@@ -355,15 +363,15 @@ def test_record_when_a_drill_failed_or_was_killed_is_not_proven(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = written(tmp_path, monkeypatch, **{**PROOF, "result": "failed"})
-    Record("lab", "drill", approved="test")  # killed
-    found = list(record.drills(record.read(runs)))
+    RecordWriter("lab", "drill", approved="test")  # killed
+    found = list(record.drill_records(record.read_runs(runs)))
     assert sorted(one.result for one in found) == ["failed", "not ended"]
-    assert record.last_proven(runs) is None
+    assert record.last_proven_drill(runs) is None
 
 
 def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
-    checks = [Check("starts", True, "15.20"), Check("roles", False, "rails is not there")]
-    proof = Proof(target="the end of the WAL", machine="shop-drill", checks=checks)
+    checks = [DrillCheck("starts", True, "15.20"), DrillCheck("roles", False, "rails is not there")]
+    proof = DrillResult(target="the end of the WAL", machine="shop-drill", checks=checks)
     proof.failures.append("removal: the cloud did not answer")
     error = {"error": "DrillFailed", "message": "the restore is not proven"}
     document = {"cluster": "shop", **proof.as_json(), "record": "/x.jsonl", "error": error}
@@ -376,11 +384,11 @@ def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
 @pytest.mark.covers("row:D7")
 def test_proven_when_read_is_one_line() -> None:
     told = {**PROOF, "at": "2026-11-26T12:00:00+00:00", "lost_by": "wal"}
-    assert proven(told, NOW) == "3 days ago, 14 min, 42 s of data lost"
+    assert last_proven_restore(told, NOW) == "3 days ago, 14 min, 42 s of data lost"
 
 
 BACKUPS = (
-    Backup.of(
+    BackupInfo.from_json(
         {
             "label": "20261001F",
             "type": "full",
@@ -400,7 +408,7 @@ BACKUPS = (
     [(29, "", 0), (30, "", 1), (8, "{period_days: 7}", 1), (None, "", 1), (None, "period", 0)],
 )
 def test_drill_when_older_than_its_period_is_a_trouble(
-    folder: Folder, days: int | None, drill: str, troubles: int
+    folder: InventoryFolder, days: int | None, drill: str, troubles: int
 ) -> None:
     young = drill == "period"
     declared = inventory(folder, "" if young else drill)
@@ -408,14 +416,14 @@ def test_drill_when_older_than_its_period_is_a_trouble(
     if days is not None:
         last = {"at": (NOW - timedelta(days=days)).isoformat()}
     backups = BACKUPS if not young else (replace(BACKUPS[0], stop=int(NOW.timestamp())),)
-    found = list(drill_troubles(declared, last, backups, NOW))
+    found = list(drill_problems(declared, last, backups, NOW))
     assert len(found) == troubles
     assert all("next: pgprovision drill" in text for text in found)
 
 
 def test_units_command_when_it_holds_specifiers_stays_what_it_is() -> None:
-    assert unit("/bin/x", "a b", "50%", "$HOME") == '/bin/x "a b" "50%%" "$$HOME"'
+    assert systemd_exec("/bin/x", "a b", "50%", "$HOME") == '/bin/x "a b" "50%%" "$$HOME"'
 
 
 def test_ask_when_equal_is_asked_once() -> None:
-    assert isinstance(scalar_query.moment(Instance(), "app", "select now()"), Ask)
+    assert isinstance(scalar_query.timestamp_probe(Instance(), "app", "select now()"), Probe)

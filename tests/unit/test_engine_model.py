@@ -1,7 +1,7 @@
 """The loop under every fault the model knows, in any order: V1 to V13, V19 to V21, V24.
 
 `make model` runs it longer. Each rule is a transition; each is judged against arithmetic that does
-not know the loop (`goal`), or against a twin of the world where nothing went wrong.
+not know the loop (`expected_state`), or against a twin of the world where nothing went wrong.
 """
 
 import os
@@ -14,24 +14,24 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pgprovision.engine import loop, observe
 from pgprovision.transport import host
-from tests.model.connections import InTurn
-from tests.model.disturbed import Troubled
-from tests.model.loop_model import Judged, counted
-from tests.model.undisturbed import Calm
-from tests.support.result_files import keep
+from tests.model.connections import SequentialPool
+from tests.model.disturbed import DisturbedRuns
+from tests.model.loop_model import LoopModel, counters
+from tests.model.undisturbed import UndisturbedRuns
+from tests.support.result_files import write_result
 
 EXAMPLES = int(os.environ.get("PGP_EXAMPLES", "0"))
 
 
-class Model(Calm, Troubled):
+class Model(UndisturbedRuns, DisturbedRuns):
     """All rules at once."""
 
 
 CALM = pytest.mark.covers("V1", "V2", "V3", "V6", "V7", "V8", "V9", "V12", "V20")
 TROUBLED = pytest.mark.covers("V4", "V5", "V10", "V11", "V13", "V19", "V21", "V24")
 MODELS = [  # and their tenths of the examples
-    pytest.param(Calm, 2, id="calm", marks=CALM),
-    pytest.param(Troubled, 4, id="troubled", marks=TROUBLED),
+    pytest.param(UndisturbedRuns, 2, id="calm", marks=CALM),
+    pytest.param(DisturbedRuns, 4, id="troubled", marks=TROUBLED),
     pytest.param(Model, 4, id="all-at-once"),
 ]
 
@@ -39,16 +39,18 @@ MODELS = [  # and their tenths of the examples
 @pytest.fixture
 def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (loop, observe):
-        monkeypatch.setattr(module, "ThreadPoolExecutor", InTurn)
-    monkeypatch.setattr(host, "AWAY_SECONDS", 0.0)  # a host that is gone here stays away for a run
+        monkeypatch.setattr(module, "ThreadPoolExecutor", SequentialPool)
+    monkeypatch.setattr(
+        host, "RECONNECT_SECONDS", 0.0
+    )  # a host that is gone here stays away for a run
     yield
     if EXAMPLES:
-        keep("model", dict(sorted(counted.items())))
+        write_result("model", dict(sorted(counters.items())))
 
 
 @pytest.mark.parametrize(("model", "share"), MODELS)
 def test_loop_when_anything_happens_in_any_order_then_the_invariants_hold(
-    one_after_the_other: None, model: type[Judged], share: int
+    one_after_the_other: None, model: type[LoopModel], share: int
 ) -> None:
     run_state_machine_as_test(
         model,

@@ -7,19 +7,19 @@ import pytest
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError
 from pgprovision.resources.node.preflight import Preflight
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
 from pgprovision.resources.postgres.server.instance import Instance
 from tests.unit.test_postgres_files import CONF
 
 MB, GB = 1 << 20, 1 << 30
 
 
-def look(wished: Conf) -> None:
+def look(wished: PostgresqlConf) -> None:
     """The look at the machine before the first write."""
     Preflight(on="db-1", instance=Instance(), private_ip="10.0.1.11", conf=wished).read(Answer())
 
 
-def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Conf:
+def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> PostgresqlConf:
     return replace(CONF, memory=memory, cores=2, disk=disk, overrides=settings)
 
 
@@ -33,7 +33,9 @@ def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Co
         (conf(work_mem="9GB"), "work_mem 9GB is not less than the machine's memory, 8GB"),
     ],
 )
-def test_memory_setting_above_the_machines_is_bad_input(wished: Conf, expected: str) -> None:
+def test_memory_setting_above_the_machines_is_bad_input(
+    wished: PostgresqlConf, expected: str
+) -> None:
     with pytest.raises(InventoryError, match=expected) as caught:
         look(wished)
     assert caught.value.exit_code == 2
@@ -57,14 +59,14 @@ def test_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
         (conf(disk=2 * GB), "a disk of 2GB; expected 4GB or more"),
     ],
 )
-def test_machine_that_is_too_small_is_bad_input(small: Conf, expected: str) -> None:
+def test_machine_that_is_too_small_is_bad_input(small: PostgresqlConf, expected: str) -> None:
     with pytest.raises(InventoryError, match=expected):
         look(small)
 
 
 @pytest.mark.covers("B86")
 def test_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
-    (said,) = conf(max_connections=500, work_mem="64MB").remarks({})
+    (said,) = conf(max_connections=500, work_mem="64MB").notes({})
     assert said == (
         "500 connections x work_mem 64MB + shared_buffers 2GB are 34048MB; the machine has 8GB"
     )
@@ -74,10 +76,10 @@ def test_connections_that_could_take_more_memory_than_there_is_are_a_remark() ->
 def test_computed_settings_when_nothing_is_given_fit_every_machine(memory: int) -> None:
     computed = conf(memory=memory, disk=20 * GB)
     look(computed)
-    assert computed.remarks({}) == ()
+    assert computed.notes({}) == ()
 
 
 def test_conf_when_the_machine_is_not_seen_yet_is_not_judged() -> None:
     unseen = replace(CONF, overrides={"shared_buffers": "900GB"})
     look(unseen)
-    assert unseen.remarks({}) == ()
+    assert unseen.notes({}) == ()

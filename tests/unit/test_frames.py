@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgprovision.engine.model import Ask, Do, Waiting
+from pgprovision.engine.model import Action, Probe, Waiting
 from pgprovision.quote import sh
 from pgprovision.transport import framing
 from pgprovision.transport.host import Host
@@ -37,7 +37,7 @@ def test_decoder_when_fed_in_any_pieces_then_gives_every_step_once(
     for at in range(0, max(len(out), len(err)), size):
         got += decoder.feed(out[at : at + size], err[at : at + size])
     assert got == [framing.Frame(i, code, o, e) for i, (o, code, e) in enumerate(ended)]
-    assert decoder.rest == b""
+    assert decoder.remainder == b""
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,7 +46,7 @@ def test_shell_when_given_any_bytes_and_codes_then_returns_them(
     wanted: list[tuple[bytes, int]],
 ) -> None:
     mark = framing.new_mark()
-    script = framing.encode([framing.Step(f"cat; exit {c}", data) for data, c in wanted], mark)
+    script = framing.encode([framing.ShellStep(f"cat; exit {c}", data) for data, c in wanted], mark)
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
     for out, err in LocalWire().run(script, lambda: 20.0):
@@ -57,36 +57,42 @@ def test_shell_when_given_any_bytes_and_codes_then_returns_them(
 @settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80))
 def test_step_text_when_any_unicode_then_reaches_the_shell_unchanged(text: str) -> None:
-    ask = Ask(sh("printf", "%s", text))
-    answers = Host("here", LocalWire).look([ask])
+    ask = Probe(sh("printf", "%s", text))
+    answers = Host("here", LocalWire).observe([ask])
     assert answers is not None and not isinstance(answers, Waiting)
     assert answers[ask].text == text
 
 
 def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
     mark = framing.new_mark()
-    steps = [framing.Step("echo a"), framing.Step("echo b; exit 9"), framing.Step("echo c")]
+    steps = [
+        framing.ShellStep("echo a"),
+        framing.ShellStep("echo b; exit 9"),
+        framing.ShellStep("echo c"),
+    ]
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
-    for out, err in LocalWire().run(framing.encode(steps, mark, stop=True), lambda: 20.0):
+    for out, err in LocalWire().run(
+        framing.encode(steps, mark, stop_on_failure=True), lambda: 20.0
+    ):
         got += decoder.feed(out, err)
     assert [(f.out, f.code) for f in got] == [(b"a\n", 0), (b"b\n", 9)]
 
 
 def test_step_when_its_shell_is_wrong_then_only_that_step_fails() -> None:
-    bad, good = Ask("if then ("), Ask("echo still here")
-    answers = Host("here", LocalWire).look([bad, good])
+    bad, good = Probe("if then ("), Probe("echo still here")
+    answers = Host("here", LocalWire).observe([bad, good])
     assert answers is not None and not isinstance(answers, Waiting)
     assert answers[bad].code != 0
     assert answers[good].text == "still here\n"
 
 
 def test_payload_when_sent_then_is_in_no_argument_list() -> None:
-    done: list[Do] = []
-    action = Do("look at myself", "cat /proc/$$/cmdline /proc/self/cmdline >&2", b"canary-5f3")
+    done: list[Action] = []
+    action = Action("look at myself", "cat /proc/$$/cmdline /proc/self/cmdline >&2", b"canary-5f3")
     Host("here", LocalWire).act([action], done.append)
     mark = framing.new_mark()
-    script = framing.encode([framing.Step(action.text, b"canary-5f3")], mark)
+    script = framing.encode([framing.ShellStep(action.text, b"canary-5f3")], mark)
     pieces = [err for _, err in LocalWire().run(script, lambda: 20.0)]
     assert b"canary" not in b"".join(pieces)
     assert done == [action]
@@ -98,22 +104,22 @@ SPEAKER = r"""while read -r word rest; do case $word in
 esac; done"""
 
 
-def said(*steps: framing.Step, guard: tuple[str, str] = ("", "")) -> list[framing.Frame]:
+def said(*steps: framing.ShellStep, guard: tuple[str, str] = ("", "")) -> list[framing.Frame]:
     mark = framing.new_mark()
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
-    script = framing.encode(steps, mark, stop=True, guard=guard)
+    script = framing.encode(steps, mark, stop_on_failure=True, guard=guard)
     for out, err in LocalWire(("setsid", "sh", "-s")).run(script, lambda: 20.0):
         got += decoder.feed(out, err)
     return got
 
 
-def speak(words: str) -> framing.Step:
-    return framing.Step(f"sh -c {sh(SPEAKER)}", words.encode(), session=True)
+def speak(words: str) -> framing.ShellStep:
+    return framing.ShellStep(f"sh -c {sh(SPEAKER)}", words.encode(), psql_session=True)
 
 
 def test_session_when_neighbours_say_the_same_then_is_one_process_and_a_frame_each() -> None:
-    a, b, other, c = said(speak("a\n"), speak("b"), framing.Step("echo x"), speak("c\n"))
+    a, b, other, c = said(speak("a\n"), speak("b"), framing.ShellStep("echo x"), speak("c\n"))
     (first, one), (second, two), (third, three) = (f.out.decode().split() for f in (a, b, c))
     assert (first, second, third) == ("a", "b", "c")
     assert one == two != three
@@ -127,17 +133,17 @@ def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_said
 
 
 def test_session_when_it_ends_without_an_error_then_the_step_failed_all_the_same() -> None:
-    leave = framing.Step("read -r l", b"one\n", session=True)
+    leave = framing.ShellStep("read -r l", b"one\n", psql_session=True)
     assert [f.code for f in said(leave, leave)] == [1]
 
 
 def test_session_when_the_guard_refuses_a_step_then_it_is_not_said(tmp_path: Path) -> None:
     fence = tmp_path / "fence"
     guard = ("", f"[ ! -e {fence} ] || {{ echo fenced >&2; exit 76; }}")
-    raise_it = framing.Step(
+    raise_it = framing.ShellStep(
         f"while read -r w r; do case $w in '\\echo') echo \"$r\" ;; *) touch {fence} ;; esac; done",
         b"go\n",
-        session=True,
+        psql_session=True,
     )
     done, refused = said(raise_it, raise_it, raise_it, guard=guard)
     assert (done.code, refused.code, refused.err) == (0, 76, b"fenced\n")

@@ -5,36 +5,36 @@ from collections.abc import Sequence
 import pytest
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.postgres.configuration.pg_hba import Hba
-from pgprovision.resources.postgres.configuration.pg_hba_parser import read
+from pgprovision.resources.postgres.configuration.pg_hba import PgHba
+from pgprovision.resources.postgres.configuration.pg_hba_parser import parse_pg_hba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     ALL,
     REPLICATION,
     SCRAM,
+    HbaKeyword,
     HbaRule,
-    Keyword,
-    Login,
-    rules,
+    RequiredLogin,
+    pg_hba_sections,
 )
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
-SECTIONS = tuple(rules(replication_role="replicator", replicas=["10.0.1.3"], access=()))
+SECTIONS = tuple(pg_hba_sections(replication_role="replicator", replicas=["10.0.1.3"], access=()))
 LINES = tuple(rule.line for section in SECTIONS for rule in section.rules)
 NEEDED = (
-    Login("maintenance", "postgres", "postgres", "peer"),
-    Login("replication from 10.0.1.3", REPLICATION, "replicator", SCRAM, "10.0.1.3"),
+    RequiredLogin("maintenance", "postgres", "postgres", "peer"),
+    RequiredLogin("replication from 10.0.1.3", REPLICATION, "replicator", SCRAM, "10.0.1.3"),
 )
 
 
-def hba(lines: Sequence[str]) -> Hba:
+def hba(lines: Sequence[str]) -> PgHba:
     """A template that somebody wrote."""
-    return Hba(
+    return PgHba(
         on="db-1",
-        snapshot=Snapshot(Instance()),
+        snapshot=SnapshotQuery(Instance()),
         render=lambda sections: "\n".join(lines) + "\n",
         sections=SECTIONS,
-        needed=NEEDED,
+        required_logins=NEEDED,
     )
 
 
@@ -90,7 +90,7 @@ def test_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shut: s
 )
 def test_line_when_it_is_none_that_we_write_is_bad_input(line: str) -> None:
     with pytest.raises(InventoryError, match=r"pg_hba\.conf:1: "):
-        tuple(read(line))
+        tuple(parse_pg_hba(line))
 
 
 @pytest.mark.covers("F81")
@@ -106,6 +106,6 @@ NAMES = ("it's", 'a"b', "with space", "a,b", "a#b", "+plus", "@at", "all", "Ã¼nÃ
 @pytest.mark.parametrize("name", NAMES)
 def test_rule_when_read_back_is_the_same(name: str) -> None:
     rule = HbaRule("hostssl", (name, "x"), (ALL, name), SCRAM, "10.1.0.0/16")
-    (found,) = read(f"# a comment\n\n{rule.line}  # why\n")
+    (found,) = parse_pg_hba(f"# a comment\n\n{rule.line}  # why\n")
     assert found.line == rule.line
-    assert [isinstance(user, Keyword) for user in found.users] == [True, False]
+    assert [isinstance(user, HbaKeyword) for user in found.users] == [True, False]

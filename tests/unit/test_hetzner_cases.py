@@ -10,11 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
-from pgprovision.engine.model import Answer, Ask, Change, Diff, Do, Impact, Ref, Resource, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Change,
+    Diff,
+    Impact,
+    Probe,
+    Ref,
+    Resource,
+    Waiting,
+)
 from pgprovision.errors import Refused
-from pgprovision.resources.hetzner.deleted_resource import Removal
-from pgprovision.resources.hetzner.firewall import Firewall, ssh
-from pgprovision.resources.hetzner.network import Network
+from pgprovision.resources.hetzner.deleted_resource import DeletedResource
+from pgprovision.resources.hetzner.firewall import Firewall, ssh_rule
+from pgprovision.resources.hetzner.network import HetznerNetwork
 from pgprovision.resources.hetzner.placement_group import PlacementGroup
 from pgprovision.resources.hetzner.server import Server
 from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
@@ -50,7 +60,7 @@ BASE: dict[str, dict[str, Any]] = {
 }
 WISHES: dict[str, tuple[Callable[..., Resource], dict[str, Any]]] = {
     "Network": (
-        Network,
+        HetznerNetwork,
         {
             "called": "net",
             "ip_range": "10.0.0.0/16",
@@ -61,7 +71,7 @@ WISHES: dict[str, tuple[Callable[..., Resource], dict[str, Any]]] = {
     "PlacementGroup": (PlacementGroup, {"called": "group", "size": 2}),
     "Firewall": (
         Firewall,
-        {"called": "ssh-only", "rules": (ssh(["192.0.2.0/24", "2001:db8::/32"]),)},
+        {"called": "ssh-only", "rules": (ssh_rule(["192.0.2.0/24", "2001:db8::/32"]),)},
     ),
     "SshKey": (SshKey, {"called": "me", "public_key": KEY}),
     "Server": (
@@ -78,14 +88,14 @@ WISHES: dict[str, tuple[Callable[..., Resource], dict[str, Any]]] = {
             "ssh_keys": ("ab:cd",),
         },
     ),
-    "Removal": (Removal, {}),
+    "Removal": (DeletedResource, {}),
 }
 
 
 class Project(dict[str, list[dict[str, Any]]]):
     """A look at a project."""
 
-    def get(self, on: str, ask: Ask) -> Answer | None:  # type: ignore[override]
+    def get(self, on: str, ask: Probe) -> Answer | None:  # type: ignore[override]
         return Answer(items=tuple({**BASE[ask.text], **item} for item in self[ask.text]))
 
     def __missing__(self, kind: str) -> list[dict[str, Any]]:
@@ -94,7 +104,7 @@ class Project(dict[str, list[dict[str, Any]]]):
 
 def wish(case: Mapping[str, Any], facts: Project) -> Resource:
     kind, fields = WISHES[case["resource"]]
-    return kind(cluster="lab", **{**fields, **case.get("wish", {})}).settled(facts)
+    return kind(cluster="lab", **{**fields, **case.get("wish", {})}).resolved(facts)
 
 
 def plain(value: object) -> object:
@@ -109,7 +119,7 @@ def plain(value: object) -> object:
     return value
 
 
-def written(action: Do) -> dict[str, object]:
+def written(action: Action) -> dict[str, object]:
     return {action.text: plain(action.body)}
 
 
@@ -132,6 +142,6 @@ def test_cloud_case(file: Path) -> None:
         return
     diff = Diff(before, resource.desired())
     actions = tuple(resource.change(diff)) if diff else ()
-    assert list(resource.explain(diff)) == case["differs"]
+    assert list(resource.describe_changes(diff)) == case["differs"]
     assert [written(action) for action in actions] == case.get("actions", [])
     assert Change(resource, diff, actions).impact == Impact[case.get("impact", "NONE")]

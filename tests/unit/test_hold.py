@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.model import Do
+from pgprovision.engine.model import Action
 from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
 from pgprovision.lab.process import wait_until
-from pgprovision.lock_owner import Holder, number, readable, token
+from pgprovision.lock_owner import LockOwner, is_parsable, parse_fence, unlock_token
 from pgprovision.transport import lock
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalLine, LocalWire
-from pgprovision.transport.lock import Claim, Hold
-from pgprovision.transport.lock_keeper import Keeper
+from pgprovision.transport.local import LocalChannel, LocalWire
+from pgprovision.transport.lock import HostLock, LockRequest
+from pgprovision.transport.lock_keeper import LockKeeper
 
 
-def holder(run: str = "r1") -> Holder:
-    return Holder("ann", "laptop", "2026-11-20 13:00:00 UTC", "up", run)
+def holder(run: str = "r1") -> LockOwner:
+    return LockOwner("ann", "laptop", "2026-11-20 13:00:00 UTC", "up", run)
 
 
 @pytest.fixture
@@ -29,26 +29,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lines(folder: Path) -> Iterator[list[LocalLine]]:
+def lines(folder: Path) -> Iterator[list[LocalChannel]]:
     """Whatever a test opened, closed at its end."""
-    opened: list[LocalLine] = []
+    opened: list[LocalChannel] = []
     yield opened
     for line in opened:
         line.close()
 
 
-def take(folder: Path, lines: list[LocalLine], run: str = "r1", **more: float) -> Hold:
-    lease = more.pop("lease", lock.LEASE)
+def take(folder: Path, lines: list[LocalChannel], run: str = "r1", **more: float) -> HostLock:
+    lease = more.pop("lease", lock.LEASE_SECONDS)
     mine = int(more.pop("mine")) if "mine" in more else None
-    claim = Claim(holder(run), wait=more.get("wait", 0.0))
-    line = LocalLine(lock.command(str(folder), claim.wait, lease))
+    claim = LockRequest(holder(run), wait_seconds=more.get("wait", 0.0))
+    line = LocalChannel(lock.lock_command(str(folder), claim.wait_seconds, lease))
     lines.append(line)
-    return lock.take(line, "db-1", claim, mine)
+    return lock.acquire(line, "db-1", claim, mine)
 
 
 @pytest.mark.covers("F6")
 def test_machine_when_held_then_the_next_is_told_by_whom(
-    folder: Path, lines: list[LocalLine]
+    folder: Path, lines: list[LocalChannel]
 ) -> None:
     take(folder, lines)
     with pytest.raises(Locked) as refused:
@@ -59,51 +59,55 @@ def test_machine_when_held_then_the_next_is_told_by_whom(
 
 @pytest.mark.covers("F8")
 def test_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
-    folder: Path, lines: list[LocalLine]
+    folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
     lines[0].close()  # what the kernel does to a connection whose process died
     second = take(folder, lines, "r2")
-    second.end()
+    second.release()
     third = take(folder, lines, "r3")
-    assert [first.number, second.number, third.number] == [1, 2, 3]
+    assert [first.fencing_token, second.fencing_token, third.fencing_token] == [1, 2, 3]
 
 
 @pytest.mark.covers("F10")
 def test_machine_when_its_holder_is_silent_past_the_lease_then_free(
-    folder: Path, lines: list[LocalLine]
+    folder: Path, lines: list[LocalChannel]
 ) -> None:
     take(folder, lines, lease=0.2)
     assert wait_until(lambda: lines[0]._program.poll() is not None, 10)
-    assert take(folder, lines, "r2").number == 2
+    assert take(folder, lines, "r2").fencing_token == 2
 
 
 @pytest.mark.covers("F10")
 def test_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
-    folder: Path, lines: list[LocalLine]
+    folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
     lines[0].close()
-    again = take(folder, lines, mine=first.number)
+    again = take(folder, lines, mine=first.fencing_token)
     lines[1].close()
-    take(folder, lines, "r2").end()
+    take(folder, lines, "r2").release()
     with pytest.raises(Locked, match="lost its hold, and another has been here since"):
-        take(folder, lines, mine=again.number)
+        take(folder, lines, mine=again.fencing_token)
 
 
-def test_wait_when_the_other_ends_in_time_then_taken(folder: Path, lines: list[LocalLine]) -> None:
+def test_wait_when_the_other_ends_in_time_then_taken(
+    folder: Path, lines: list[LocalChannel]
+) -> None:
     first = take(folder, lines)
-    waiting = LocalLine(lock.command(str(folder), 30))
+    waiting = LocalChannel(lock.lock_command(str(folder), 30))
     lines.append(waiting)
-    first.end()
-    assert lock.take(waiting, "db-1", Claim(holder("r2"), wait=30)).number == 2
+    first.release()
+    assert (
+        lock.acquire(waiting, "db-1", LockRequest(holder("r2"), wait_seconds=30)).fencing_token == 2
+    )
 
 
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2}', "{}", "[1]"])
 @pytest.mark.parametrize("file", ["holder", "fence"])
 def test_record_when_it_cannot_be_read_then_counts_as_held(
-    folder: Path, lines: list[LocalLine], file: str, text: str
+    folder: Path, lines: list[LocalChannel], file: str, text: str
 ) -> None:
     folder.mkdir(parents=True)
     (folder / file).write_text(text)
@@ -114,27 +118,37 @@ def test_record_when_it_cannot_be_read_then_counts_as_held(
 
 def test_token_when_the_record_can_be_read_then_the_run_else_a_digest() -> None:
     known = holder().text()
-    assert (token(known, "3"), token(known, "3 stopped")) == ("r1", "r1")
-    assert len({token("x", "3"), token("x", "4"), token(known, "x"), token(None, "")}) == 4
-    assert readable(None, None) and not readable(None, "") and number("4 stopped") == 4
+    assert (unlock_token(known, "3"), unlock_token(known, "3 stopped")) == ("r1", "r1")
+    assert (
+        len(
+            {
+                unlock_token("x", "3"),
+                unlock_token("x", "4"),
+                unlock_token(known, "x"),
+                unlock_token(None, ""),
+            }
+        )
+        == 4
+    )
+    assert is_parsable(None, None) and not is_parsable(None, "") and parse_fence("4 stopped") == 4
 
 
 @pytest.fixture
 def host(folder: Path) -> Iterator[Host]:
     machine = Host("db-1", LocalWire)
-    machine.keeper = Keeper("db-1", LocalWire, str(folder))
-    machine.keeper.claim(Claim(holder()))
+    machine.lock_keeper = LockKeeper("db-1", LocalWire, str(folder))
+    machine.lock_keeper.require_lock(LockRequest(holder()))
     yield machine
-    machine.end()
+    machine.release()
 
 
 @pytest.mark.covers("V11")
 def test_step_when_another_took_over_then_refused_and_nothing_done(
     host: Host, folder: Path, tmp_path: Path
 ) -> None:
-    took_over = Do("another takes over", f"echo 9 >{folder}/fence")
-    late = Do("late", f"touch {tmp_path}/late")
-    done: list[Do] = []
+    took_over = Action("another takes over", f"echo 9 >{folder}/fence")
+    late = Action("late", f"touch {tmp_path}/late")
+    done: list[Action] = []
     with pytest.raises(Locked, match="another run has taken over; refused: late"):
         host.act([took_over, late], done.append)
     assert (done, (tmp_path / "late").exists()) == ([took_over], False)
@@ -146,20 +160,20 @@ def test_machine_when_another_run_was_there_before_it_was_held_then_looked_at_ag
 ) -> None:
     folder.mkdir(parents=True)
     (folder / "fence").write_text("5\n")
-    done: list[Do] = []
+    done: list[Action] = []
     with pytest.raises(OutcomeUnknown, match="another run was here before it was held"):
-        host.act([Do("act", "true")], done.append)
+        host.act([Action("act", "true")], done.append)
     assert done == []
-    host.act([Do("act", "true")], done.append)
+    host.act([Action("act", "true")], done.append)
     assert len(done) == 1
 
 
 @pytest.mark.covers("F4")
 def test_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: Path) -> None:
     mark = tmp_path / "under-way"
-    slow = Do("slow", f"touch {mark}; while [ -e {mark} ]; do sleep 0.05; done")
-    after = Do("after", f"touch {tmp_path}/after")
-    done: list[Do] = []
+    slow = Action("slow", f"touch {mark}; while [ -e {mark} ]; do sleep 0.05; done")
+    after = Action("after", f"touch {tmp_path}/after")
+    done: list[Action] = []
 
     def stop() -> None:
         assert wait_until(mark.exists, 10)
@@ -178,10 +192,10 @@ def test_step_when_the_run_is_stopped_then_is_the_last(host: Host, tmp_path: Pat
 def test_note_when_a_step_runs_then_is_on_the_machine_already(host: Host, folder: Path) -> None:
     notes = [json.dumps({"event": "acting", "text": "ü" * n}) for n in (1, 70_000)]
     for note in notes:
-        host.keeper.note(note)
+        host.lock_keeper.append_record(note)
     copy = folder.parent / "runs" / "r1.jsonl"
-    out: list[Do] = []
-    host.act([Do("look", f"[ $(wc -l <{copy}) = 2 ]")], out.append)
+    out: list[Action] = []
+    host.act([Action("look", f"[ $(wc -l <{copy}) = 2 ]")], out.append)
     assert copy.read_text().splitlines() == notes
     assert copy.stat().st_mode & 0o77 == 0
 
@@ -202,12 +216,12 @@ def test_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
         subprocess.run(["pkill", "-P", str(orphan.pid)], check=False)  # while it still has a parent
         orphan.kill()
 
-    keeper = Keeper("db-1", LocalWire, str(folder))
-    keeper.claim(Claim(holder(), waiting=waiting))
+    keeper = LockKeeper("db-1", LocalWire, str(folder))
+    keeper.require_lock(LockRequest(holder(), on_wait=waiting))
     try:
-        assert keeper.take()
+        assert keeper.acquire()
     finally:
         orphan.kill()
         orphan.wait()
-        keeper.end()
+        keeper.release()
     assert said and said[0].startswith("a step of a run that is gone still runs: s")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pgprovision.engine.model import Ask, Do
+from pgprovision.engine.model import Action, Probe
 from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.transport import host
 from pgprovision.transport.host import Host
@@ -14,7 +14,9 @@ from pgprovision.transport.local import LocalWire
 class Cut(LocalWire):
     """A wire that is lost whenever it is used."""
 
-    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+    def run(
+        self, script: bytes, remaining_seconds: Callable[[], float]
+    ) -> Iterator[tuple[bytes, bytes]]:
         raise ConnectionError("cut")
 
 
@@ -33,11 +35,11 @@ def dialled(*answers: LocalWire | None) -> Callable[[], LocalWire]:
 
 def machine(monkeypatch: pytest.MonkeyPatch, away: int, seconds: float) -> Host:
     """Its line is lost once, then it does not answer so many times."""
-    monkeypatch.setattr(host, "AWAY_SECONDS", seconds)
-    monkeypatch.setattr(host, "DIAL_SECONDS", 0.01)
+    monkeypatch.setattr(host, "RECONNECT_SECONDS", seconds)
+    monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
     lost = Host("db-1", dialled(Cut(), *[None] * away, LocalWire()))
     with pytest.raises(OutcomeUnknown, match="connection lost during: act"):
-        lost.act([Do("act", "true")], lambda _: None)
+        lost.act([Action("act", "true")], lambda _: None)
     return lost
 
 
@@ -45,7 +47,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, away: int, seconds: float) -> Host:
 def test_machine_when_lost_in_mid_step_and_back_soon_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert machine(monkeypatch, away=3, seconds=60).look([Ask("true")])
+    assert machine(monkeypatch, away=3, seconds=60).observe([Probe("true")])
 
 
 @pytest.mark.covers("F2")
@@ -54,7 +56,7 @@ def test_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
 ) -> None:
     lost = machine(monkeypatch, away=3, seconds=0)
     with pytest.raises(Unreachable, match="it does not answer"):
-        lost.look([Ask("true")])
+        lost.observe([Probe("true")])
 
 
 @pytest.mark.covers("F2")
@@ -64,7 +66,7 @@ def test_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
     lost = machine(monkeypatch, away=3, seconds=60)
     lost.stop()
     with pytest.raises(Unreachable, match="it does not answer"):
-        lost.look([Ask("true")])
+        lost.observe([Probe("true")])
 
 
 @pytest.mark.covers("row:B6")
@@ -72,15 +74,15 @@ def test_machine_when_lost_and_the_run_is_to_end_is_not_waited_for(
 def test_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
     monkeypatch: pytest.MonkeyPatch, reconnects: bool, seconds: float
 ) -> None:
-    monkeypatch.setattr(host, "RELOAD_SECONDS", seconds)
-    monkeypatch.setattr(host, "DIAL_SECONDS", 0.01)
+    monkeypatch.setattr(host, "SSHD_RELOAD_SECONDS", seconds)
+    monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
     shut = Host("db-1", dialled(LocalWire(), None, None, LocalWire()))
-    shut.act([Do("act", "true", reconnects=reconnects)], lambda _: None)
+    shut.act([Action("act", "true", reconnects=reconnects)], lambda _: None)
     if reconnects and not seconds:
         with pytest.raises(Unreachable, match="it does not answer"):
-            shut.look([Ask("true")])
+            shut.observe([Probe("true")])
     else:
-        assert shut.look([Ask("true")])
+        assert shut.observe([Probe("true")])
 
 
 class Fading(LocalWire):
@@ -90,19 +92,21 @@ class Fading(LocalWire):
         super().__init__()
         self.uses = uses
 
-    def run(self, script: bytes, patience: Callable[[], float]) -> Iterator[tuple[bytes, bytes]]:
+    def run(
+        self, script: bytes, remaining_seconds: Callable[[], float]
+    ) -> Iterator[tuple[bytes, bytes]]:
         self.uses -= 1
         if self.uses < 0:
             raise ConnectionError("cut")
-        return super().run(script, patience)
+        return super().run(script, remaining_seconds)
 
 
 def between_steps(monkeypatch: pytest.MonkeyPatch, *uses: int) -> Host:
     """It was looked at once; its next lines are lost after so many uses."""
-    monkeypatch.setattr(host, "DIAL_SECONDS", 0.01)
+    monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
     lines = [Fading(many) for many in uses]
     lost = Host("db-1", lambda: lines.pop(0))
-    assert lost.look([Ask("true")])
+    assert lost.observe([Probe("true")])
     return lost
 
 
@@ -111,8 +115,8 @@ def test_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_ano
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 1)
-    assert lost.look([Ask("true")])
-    assert lost.trips == 3
+    assert lost.observe([Probe("true")])
+    assert lost.round_trips == 3
 
 
 @pytest.mark.covers("F2")
@@ -121,7 +125,7 @@ def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
 ) -> None:
     lost = between_steps(monkeypatch, 1, 0, 1)
     with pytest.raises(Unreachable, match="the look was cut off"):
-        lost.look([Ask("true")])
+        lost.observe([Probe("true")])
 
 
 @pytest.mark.covers("F2")
@@ -131,4 +135,4 @@ def test_line_when_lost_and_the_run_is_to_end_then_no_other_is_dialled(
     lost = between_steps(monkeypatch, 1, 1)
     lost.stop()
     with pytest.raises(Unreachable, match="the look was cut off"):
-        lost.look([Ask("true")])
+        lost.observe([Probe("true")])

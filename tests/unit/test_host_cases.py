@@ -12,38 +12,38 @@ from typing import Any
 import pytest
 import yaml
 
-from pgprovision.engine.model import Answer, Ask, Diff, Resource
+from pgprovision.engine.model import Answer, Diff, Probe, Resource
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.configuration.settings_sizing import GB
 from pgprovision.resources.postgres.server.huge_pages import HugePages
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.kernel_parameters import (
-    KernelSettings,
+    KernelParameters,
     TransparentHugePages,
     overcommit,
 )
-from pgprovision.resources.postgres.server.postmaster import Postmaster
+from pgprovision.resources.postgres.server.postmaster import PostmasterCheck
 from pgprovision.resources.system.clock import Clock
-from pgprovision.resources.system.daemon_restart import Reread
-from pgprovision.resources.system.file_permissions import Closed
+from pgprovision.resources.system.daemon_restart import ConfigurationApplied
+from pgprovision.resources.system.file_permissions import NotWorldReadable
 from pgprovision.resources.system.sshd import SshDaemon
-from pgprovision.resources.system.unattended_upgrades import Held, Upgrades
+from pgprovision.resources.system.unattended_upgrades import HeldPackages, PendingUpgrades
 from tests.support.covers import cases
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "host").glob("*.yaml"))
 NAMES = ("postgresql-15", "pgbackrest")
-KERNEL = KernelSettings(on="db", memory=8 * GB)
+KERNEL = KernelParameters(on="db", memory=8 * GB)
 WISHES: Mapping[str, Resource] = {
     "SshDaemon": SshDaemon(on="db", text="X11Forwarding no\nPermitRootLogin prohibit-password\n"),
     "KernelSettings": KERNEL,
     "TransparentHugePages": TransparentHugePages(on="db"),
     "HugePages": HugePages(on="db", instance=Instance()),
     "Clock": Clock(on="db"),
-    "Reread": Reread(on="db", unit="systemd-journald.service", path="/etc/x.conf"),
-    "Held": Held(on="db", names=NAMES),
-    "Upgrades": Upgrades(on="db", names=NAMES),
-    "Postmaster": Postmaster(on="db", instance=Instance()),
-    "Closed": Closed(on="db", folder="/etc/postgresql/15/main", files=("start.conf",)),
+    "Reread": ConfigurationApplied(on="db", unit="systemd-journald.service", path="/etc/x.conf"),
+    "Held": HeldPackages(on="db", names=NAMES),
+    "Upgrades": PendingUpgrades(on="db", names=NAMES),
+    "Postmaster": PostmasterCheck(on="db", instance=Instance()),
+    "Closed": NotWorldReadable(on="db", folder="/etc/postgresql/15/main", files=("start.conf",)),
 }
 
 
@@ -51,11 +51,11 @@ WISHES: Mapping[str, Resource] = {
 class Seen:
     """One host's answers."""
 
-    probe: Ask
+    probe: Probe
     answer: Answer
     others: Mapping[str, str]
 
-    def get(self, on: str, ask: Ask) -> Answer | None:
+    def get(self, on: str, ask: Probe) -> Answer | None:
         if ask == self.probe:
             return self.answer
         texts = [text for part, text in self.others.items() if part in ask.text]
@@ -64,7 +64,7 @@ class Seen:
 
 def answer(look: Mapping[str, Any]) -> Answer:
     """`{live}` and `{kept}` stand for kernel settings as wished."""
-    wished = KERNEL.wished
+    wished = KERNEL.desired_parameters
     live = "".join(f"/proc/sys/{n.replace('.', '/')}:{v}\n" for n, v in wished.items())
     kept = str(KERNEL.desired()["after a reboot"])
     out = look.get("out", "").replace("{live}", live).replace("{kept}", kept)
@@ -76,7 +76,7 @@ def test_host_case(file: Path) -> None:
     case = yaml.safe_load(file.read_text())
     wish = replace(WISHES[case["resource"]], **case.get("wish", {}))
     seen = Seen(wish.probe(), answer(case["look"]), case.get("needs", {}))
-    resource = wish.settled(seen)
+    resource = wish.resolved(seen)
     if refusal := case.get("refused"):
         with pytest.raises(Refused, match=refusal):
             resource.read(seen.answer)
@@ -88,7 +88,7 @@ def test_host_case(file: Path) -> None:
     assert list(diff.keys) == case["differs"]
     assert [action.why for action in actions] == case.get("actions", [])
     assert any(action.reconnects for action in actions) == case.get("reconnects", False)
-    assert list(resource.remarks(before)) == case.get("remarks", [])
+    assert list(resource.notes(before)) == case.get("remarks", [])
 
 
 @pytest.mark.parametrize("name", WISHES)

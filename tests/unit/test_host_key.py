@@ -7,15 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.loop import converge, look_only
-from pgprovision.engine.model import Answer, Ask, Do, Report, Tier
+from pgprovision.engine.loop import converge, observe_only
+from pgprovision.engine.model import Action, Answer, Probe, Report, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
-from pgprovision.hetzner_labels import labels
+from pgprovision.hetzner_labels import cluster_labels
 from pgprovision.resources.hetzner.host_key import HostKey, user_data
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.cloud_cluster import CLUSTER, Notebook, allowed, host_key, keys
+from tests.support.cloud_cluster import (
+    CLUSTER,
+    ActionRecorder,
+    allow_restart,
+    make_host_key,
+    remaining_keys,
+)
 
 
 @dataclass
@@ -25,18 +31,20 @@ class Servers:
     names: tuple[str, ...]
     name: str = "hetzner"
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
-        servers = tuple({"name": name, "labels": labels(CLUSTER, name)} for name in self.names)
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
+        servers = tuple(
+            {"name": name, "labels": cluster_labels(CLUSTER, name)} for name in self.names
+        )
         return {ask: Answer(items=servers) for ask in asks}
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None: ...
+    def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None: ...
 
 
 def run(wish: HostKey, *servers: str, plan: bool = False) -> Report:
     """Of a server that is still to be made, unless it is among these."""
     targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": Servers(servers)}
     tier = Tier("host keys", (wish,))
-    return converge((tier,), targets, look_only if plan else allowed, Notebook())
+    return converge((tier,), targets, observe_only if plan else allow_restart, ActionRecorder())
 
 
 def known(folder: Path) -> list[str]:
@@ -44,7 +52,7 @@ def known(folder: Path) -> list[str]:
 
 
 def test_host_key_is_made_private_and_pinned_under_the_nodes_name(tmp_path: Path) -> None:
-    assert run(host_key(tmp_path, "db-1")).left == []
+    assert run(make_host_key(tmp_path, "db-1")).remaining == []
     file = tmp_path / "host_keys" / "db-1"
     assert oct(file.stat().st_mode) == "0o100600"
     assert oct(file.parent.stat().st_mode) == "0o40700"
@@ -52,42 +60,46 @@ def test_host_key_is_made_private_and_pinned_under_the_nodes_name(tmp_path: Path
         ["ssh-keygen", "-y", "-f", file], check=True, capture_output=True, text=True
     ).stdout
     assert known(tmp_path) == [f"db-1 {public.strip()}"]
-    assert run(host_key(tmp_path, "db-1")).changed == []
+    assert run(make_host_key(tmp_path, "db-1")).changed == []
 
 
 def test_host_key_beside_lines_of_others_keeps_them(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("db-10 ssh-ed25519 AAAA without a newline at its end")
-    run(host_key(tmp_path, "db-1"))
+    run(make_host_key(tmp_path, "db-1"))
     first, second = known(tmp_path)
     assert first == "db-10 ssh-ed25519 AAAA without a newline at its end"
     assert second.startswith("db-1 ecdsa-sha2-nistp256 ")
 
 
 def test_host_key_open_to_others_is_named_and_shut(tmp_path: Path) -> None:
-    run(host_key(tmp_path, "db-1"))
+    run(make_host_key(tmp_path, "db-1"))
     (tmp_path / "host_keys" / "db-1").chmod(0o644)
-    assert keys(run(host_key(tmp_path, "db-1"), plan=True)) == {"host key db-1": ("mode",)}
-    assert run(host_key(tmp_path, "db-1")).left == []
+    assert remaining_keys(run(make_host_key(tmp_path, "db-1"), plan=True)) == {
+        "host key db-1": ("mode",)
+    }
+    assert run(make_host_key(tmp_path, "db-1")).remaining == []
 
 
 def test_host_key_no_longer_pinned_is_pinned_again(tmp_path: Path) -> None:
-    run(host_key(tmp_path, "db-1"))
+    run(make_host_key(tmp_path, "db-1"))
     before = known(tmp_path)
     (tmp_path / "known_hosts").write_text("")
-    assert keys(run(host_key(tmp_path, "db-1"), plan=True)) == {"host key db-1": ("pinned",)}
-    run(host_key(tmp_path, "db-1"))
+    assert remaining_keys(run(make_host_key(tmp_path, "db-1"), plan=True)) == {
+        "host key db-1": ("pinned",)
+    }
+    run(make_host_key(tmp_path, "db-1"))
     assert known(tmp_path) == before
 
 
 def test_host_key_of_a_server_that_has_a_key_of_its_own_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("db-1 ssh-ed25519 AAAArotated\n")
-    assert run(host_key(tmp_path, "db-1"), "db-1").changed == []
+    assert run(make_host_key(tmp_path, "db-1"), "db-1").changed == []
     assert not (tmp_path / "host_keys").exists()
 
 
 def test_host_key_for_a_server_that_is_gone_replaces_what_it_was_pinned_to(tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("db-10 ssh-rsa AAAA\ndb-1 ssh-ed25519 AAAArotated\n")
-    assert run(host_key(tmp_path, "db-1")).left == []
+    assert run(make_host_key(tmp_path, "db-1")).remaining == []
     other, mine = known(tmp_path)
     assert other == "db-10 ssh-rsa AAAA"
     assert mine.startswith("db-1 ecdsa-sha2-nistp256 ")
@@ -97,14 +109,14 @@ def test_host_key_when_the_server_is_there_and_nothing_is_known_of_it_is_refused
     tmp_path: Path,
 ) -> None:
     with pytest.raises(Refused, match="nobody here knows the server's host key"):
-        run(host_key(tmp_path, "db-1"), "db-1")
+        run(make_host_key(tmp_path, "db-1"), "db-1")
 
 
 def test_user_data_is_never_shown(tmp_path: Path) -> None:
-    key = host_key(tmp_path, "db-1")
+    key = make_host_key(tmp_path, "db-1")
     run(key)
-    answers = Host("here", LocalWire).look([key.probe()])
+    answers = Host("here", LocalWire).observe([key.probe()])
     assert isinstance(answers, dict)
-    pair = key.pair(answers[key.probe()])
+    pair = key.parse_pair(answers[key.probe()])
     assert "PRIVATE" in user_data(pair).text()
     assert "PRIVATE" not in f"{pair} {user_data(pair)!r}"

@@ -13,48 +13,48 @@ from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import adopt
-from pgprovision.operations.adopt import Sight
-from pgprovision.operations.reclone import Former
+from pgprovision.operations.adopt import ExistingNode
+from pgprovision.operations.reclone import ExistingData
 from pgprovision.resources.data_directory.initdb import PostgresCluster
-from pgprovision.resources.node.identity import Found, Identity, judge, parse
-from pgprovision.resources.node.marker import Claim, Marker
+from pgprovision.resources.node.identity import IdentityFacts, NodeIdentity, check_identity, parse
+from pgprovision.resources.node.marker import ClaimFile, IdentityMarker
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
-from tests.support.inventory_folders import lab
+from tests.support.inventory_folders import lab_inventory
 from tests.unit.test_postgres_cases import SERVER
 
-IDENTITY = Identity(on="db-1", cluster="c", node="db-1", instance=Instance(), identifier="71")
+IDENTITY = NodeIdentity(on="db-1", cluster="c", node="db-1", instance=Instance(), identifier="71")
 CLAIM = '{"cluster": "c", "node": "db-1"}'
 MARKER = '{"cluster": "c", "node": "db-1", "system_identifier": "71"}'
-FULL = Found(marker=MARKER, data=True, config=True, versions=("15",))
+FULL = IdentityFacts(marker=MARKER, has_data=True, has_config=True, versions=("15",))
 NAMES: dict[str, Any] = {"on": "db-1", "cluster": "c", "node": "db-1", "instance": Instance()}
 
 
 def test_look_when_everything_is_there_is_read() -> None:
     text = f"claim {CLAIM}\nmarker {MARKER}\nmaking\ndata\nconfig\nversion 14\nversion 15\n"
-    assert parse(Answer(out=text.encode())) == Found(
-        CLAIM, MARKER, making=True, data=True, config=True, versions=("14", "15")
+    assert parse(Answer(out=text.encode())) == IdentityFacts(
+        CLAIM, MARKER, in_progress=True, has_data=True, has_config=True, versions=("14", "15")
     )
-    assert parse(Answer()) == Found()
+    assert parse(Answer()) == IdentityFacts()
     assert parse(Answer(out=b"marker \n")).marker == ""
 
 
 @pytest.mark.parametrize(
     "found",
     [
-        Found(),
-        Found(claim=CLAIM),
-        Found(claim=CLAIM, making=True, data=True),
-        Found(claim=CLAIM, data=True, config=True, versions=("15",)),
+        IdentityFacts(),
+        IdentityFacts(claim=CLAIM),
+        IdentityFacts(claim=CLAIM, in_progress=True, has_data=True),
+        IdentityFacts(claim=CLAIM, has_data=True, has_config=True, versions=("15",)),
         FULL,
         replace(FULL, claim=CLAIM),
     ],
     ids=["fresh", "claimed", "half-made", "made", "finished", "finished by an older release"],
 )
-def test_identity_when_it_is_this_node_or_nobody_goes_on(found: Found) -> None:
-    judge(found, IDENTITY)
+def test_identity_when_it_is_this_node_or_nobody_goes_on(found: IdentityFacts) -> None:
+    check_identity(found, IDENTITY)
 
 
 OTHERS = '{"cluster": "c", "node": "db-2", "system_identifier": "71"}'
@@ -66,14 +66,18 @@ ADOPT = "pgprovision adopt db-1"
     ("found", "said", "next"),
     [
         (replace(FULL, marker=OTHERS), "this machine is db-2 of cluster c, not db-1", "address"),
-        (Found(claim='{"cluster": "d", "node": "db-1"}'), "is db-1 of cluster d", "address"),
+        (
+            IdentityFacts(claim='{"cluster": "d", "node": "db-1"}'),
+            "is db-1 of cluster d",
+            "address",
+        ),
         (replace(FULL, marker=None), "never taken for a fresh host", ADOPT),
-        (Found(data=True), "holds a PostgreSQL cluster", ADOPT),
-        (Found(config=True), "traces of a PostgreSQL cluster, and no data", ADOPT),
-        (Found(data=True, making=True), "never taken for a fresh host", ADOPT),
+        (IdentityFacts(has_data=True), "holds a PostgreSQL cluster", ADOPT),
+        (IdentityFacts(has_config=True), "traces of a PostgreSQL cluster, and no data", ADOPT),
+        (IdentityFacts(has_data=True, in_progress=True), "never taken for a fresh host", ADOPT),
         (replace(FULL, marker=""), "marker.json is damaged", ADOPT),
         (replace(FULL, marker='{"cluster": "c", '), "marker.json is damaged", ADOPT),
-        (Found(claim="", data=True), "claim.json is damaged", ADOPT),
+        (IdentityFacts(claim="", has_data=True), "claim.json is damaged", ADOPT),
     ],
     ids=[
         "another node",
@@ -87,9 +91,11 @@ ADOPT = "pgprovision adopt db-1"
         "empty claim",
     ],
 )
-def test_machine_when_not_known_as_this_node_is_refused(found: Found, said: str, next: str) -> None:
+def test_machine_when_not_known_as_this_node_is_refused(
+    found: IdentityFacts, said: str, next: str
+) -> None:
     with pytest.raises(Refused, match=said) as refused:
-        judge(found, IDENTITY)
+        check_identity(found, IDENTITY)
     assert next in refused.value.next
 
 
@@ -99,26 +105,26 @@ def test_machine_when_not_known_as_this_node_is_refused(found: Found, said: str,
     [
         (FULL, "72", "has system identifier 72"),
         (FULL, "", "cannot be read"),
-        (replace(FULL, data=False, versions=()), "", "is gone"),
+        (replace(FULL, has_data=False, versions=()), "", "is gone"),
     ],
     ids=["another database", "no control file", "no data"],
 )
 def test_data_when_not_the_markers_are_refused_unless_made_anew(
-    found: Found, identifier: str, said: str
+    found: IdentityFacts, identifier: str, said: str
 ) -> None:
     identity = replace(IDENTITY, identifier=identifier)
     with pytest.raises(Refused, match=f"the marker says system identifier 71.* {said}"):
-        judge(found, identity)
-    judge(found, replace(identity, remade=True))
-    judge(replace(found, making=True), identity)
+        check_identity(found, identity)
+    check_identity(found, replace(identity, recreating=True))
+    check_identity(replace(found, in_progress=True), identity)
 
 
 @pytest.mark.covers("F72")
 @pytest.mark.parametrize("marker", [MARKER, None], ids=["finished", "claimed"])
 def test_version_when_edited_is_refused_and_nothing_is_promised(marker: str | None) -> None:
-    found = Found(claim=CLAIM, marker=marker, versions=("15",))
+    found = IdentityFacts(claim=CLAIM, marker=marker, versions=("15",))
     with pytest.raises(Refused, match=r"are of PostgreSQL 15, and the inventory says 16") as no:
-        judge(found, replace(IDENTITY, instance=Instance(version=16), identifier=""))
+        check_identity(found, replace(IDENTITY, instance=Instance(version=16), identifier=""))
     assert "put postgres.version back to 15" in no.value.next
     assert "not there yet" in no.value.next
 
@@ -136,8 +142,8 @@ def test_cluster_when_there_was_one_is_never_made_anew(code: int, said: str) -> 
 
 
 def test_marker_when_written_takes_the_claims_place() -> None:
-    claim = Claim(**NAMES)
-    marker = Marker(**NAMES, identifier="71")
+    claim = ClaimFile(**NAMES)
+    marker = IdentityMarker(**NAMES, identifier="71")
     claimed = Answer(out=f"claim {CLAIM}\n".encode())
     finished = Answer(out=f"marker {MARKER}\n".encode())
     both = Answer(out=f"claim {CLAIM}\nmarker {MARKER}\n".encode())
@@ -161,27 +167,29 @@ def test_marker_when_written_takes_the_claims_place() -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
-    folder = lab(tmp_path / "inventory", monkeypatch.setenv)
+    folder = lab_inventory(tmp_path / "inventory", monkeypatch.setenv)
     add_node(folder, NewNode(name="server-postgres-2"))
     return load(folder)
 
 
-def sight(**given: Any) -> Sight:
-    found = Found(data=True, config=True, versions=("15",))
-    seen = Sight(found, "71", Former("7", standby=False, timeline=1), "24M", None, {})
+def sight(**given: Any) -> ExistingNode:
+    found = IdentityFacts(has_data=True, has_config=True, versions=("15",))
+    seen = ExistingNode(found, "71", ExistingData("7", standby=False, timeline=1), "24M", None, {})
     return replace(seen, **given)
 
 
-def server(**given: Any) -> Server:
-    return Server(**{**SERVER, "system_identifier": "71", **given})
+def server(**given: Any) -> ServerSnapshot:
+    return ServerSnapshot(**{**SERVER, "system_identifier": "71", **given})
 
 
-STANDBY = Former("7", standby=True, timeline=1)
+STANDBY = ExistingData("7", standby=True, timeline=1)
 SAID = '{{"cluster": "{}", "node": "{}", "system_identifier": "{}"}}'
 
 
-def marked(cluster: str, node: str, identifier: str = "71") -> Found:
-    return Found(marker=SAID.format(cluster, node, identifier), data=True, versions=("15",))
+def marked(cluster: str, node: str, identifier: str = "71") -> IdentityFacts:
+    return IdentityFacts(
+        marker=SAID.format(cluster, node, identifier), has_data=True, versions=("15",)
+    )
 
 
 def nodes(cluster: Inventory) -> tuple[Node, Node]:
@@ -194,14 +202,14 @@ def nodes(cluster: Inventory) -> tuple[Node, Node]:
     [
         (False, sight()),
         (False, sight(server=server())),
-        (False, sight(found=Found(claim="", marker="", data=True))),
+        (False, sight(found=IdentityFacts(claim="", marker="", has_data=True))),
         (True, sight(disk=STANDBY)),
         (True, sight(server=server(in_recovery=True))),
         (False, sight(found=marked("hcb-lab", "server-postgres-1"))),
     ],
     ids=["stopped", "running", "damaged", "stopped standby", "standby", "marked already"],
 )
-def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: Sight) -> None:
+def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: ExistingNode) -> None:
     adopt.check(cluster, nodes(cluster)[replica], seen, "71" if replica else None)
 
 
@@ -218,19 +226,29 @@ def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: Si
         (False, sight(found=marked("hcb-lab", "server-postgres-2")), None, "is server-postgres-2"),
         (False, sight(found=marked("hcb-lab", "server-postgres-1", "72")), None, "identifier 72"),
         (False, sight(server=server(system_identifier="9")), None, "what answers on port 5432"),
-        (False, sight(found=Found(marker='{"format": 2}', data=True)), None, "a newer release"),
-        (False, sight(found=Found(data=True, making=True)), None, "half-made cluster is nobody's"),
-        (False, sight(found=Found(), identifier=""), None, "there is no cluster in"),
         (
             False,
-            sight(found=Found(versions=("14",)), identifier=""),
+            sight(found=IdentityFacts(marker='{"format": 2}', has_data=True)),
+            None,
+            "a newer release",
+        ),
+        (
+            False,
+            sight(found=IdentityFacts(has_data=True, in_progress=True)),
+            None,
+            "half-made cluster is nobody's",
+        ),
+        (False, sight(found=IdentityFacts(), identifier=""), None, "there is no cluster in"),
+        (
+            False,
+            sight(found=IdentityFacts(versions=("14",)), identifier=""),
             None,
             "there is one of PostgreSQL 14",
         ),
     ],
 )
 def test_adopt_when_the_marker_would_not_be_true_is_refused(
-    cluster: Inventory, replica: bool, seen: Sight, primary: str | None, said: str
+    cluster: Inventory, replica: bool, seen: ExistingNode, primary: str | None, said: str
 ) -> None:
     with pytest.raises(Refused, match=said) as refused:
         adopt.check(cluster, nodes(cluster)[replica], seen, primary)
@@ -240,7 +258,7 @@ def test_adopt_when_the_marker_would_not_be_true_is_refused(
 def test_adopt_when_shown_says_what_is_there_and_what_will_be_written(cluster: Inventory) -> None:
     walsender = {"application_name": "db-2", "state": "streaming"}
     seen = sight(server=server(replication=(walsender,)), sizes={"shop": "9 MB"})
-    shown = dict(adopt.described(cluster, nodes(cluster)[0], seen))
+    shown = dict(adopt.description(cluster, nodes(cluster)[0], seen))
     assert shown["databases"] == "shop (9 MB)"
     assert shown["streams from here"] == "db-2 (streaming)"
     assert shown["system identifier"] == "71"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.model import Diff, Do
+from pgprovision.engine.model import Action, Diff
 from pgprovision.resources.system.file import File
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
@@ -30,7 +30,7 @@ def write(file: File) -> None:
     Host("here", LocalWire).act([action], _silent)
 
 
-def _silent(action: Do) -> None: ...
+def _silent(action: Action) -> None: ...
 
 
 def write_and_die(file: File, seconds: float) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.inventory_folders import CLUSTER, static
+from tests.support.inventory_folders import STATIC_CLUSTER, static_inventory
 
 SPLIT = """\
 cluster: books
@@ -28,7 +28,7 @@ def split(access: str, grants: str = "[]", user: str = "rails") -> str:
 
 def test_groups_when_nobody_declared_them_are_made_before_their_members(tmp_path: Path) -> None:
     access = "{application: {group: app, logins: [rails]}, read_only: {group: readers}}"
-    folder = static(tmp_path, split(access))
+    folder = static_inventory(tmp_path, split(access))
     roles = folder.load().roles
     assert list(roles) == ["app", "rails", "owner", "gone", "readers"]
     assert roles["rails"].member_of == ("app",)
@@ -37,7 +37,7 @@ def test_groups_when_nobody_declared_them_are_made_before_their_members(tmp_path
 
 
 def test_migration_when_declared_acts_as_the_owner(tmp_path: Path) -> None:
-    roles = static(tmp_path, split("{migration: [rails]}")).load().roles
+    roles = static_inventory(tmp_path, split("{migration: [rails]}")).load().roles
     assert roles["rails"].member_of == ("owner",)
 
 
@@ -59,14 +59,14 @@ def test_migration_when_declared_acts_as_the_owner(tmp_path: Path) -> None:
 def test_access_when_its_names_do_not_fit_is_refused(
     tmp_path: Path, access: str, expected: str
 ) -> None:
-    complaints = static(tmp_path, split(access)).complaints()
+    complaints = static_inventory(tmp_path, split(access)).problems()
     assert [c for c in complaints if expected in c], complaints
 
 
 def test_grant_when_access_gives_it_already_is_refused(tmp_path: Path) -> None:
     access = "{application: {group: app, logins: [rails]}}"
-    folder = static(tmp_path, split(access, "[{to: app, privileges: [CONNECT]}]"))
-    assert folder.complaint().endswith(
+    folder = static_inventory(tmp_path, split(access, "[{to: app, privileges: [CONNECT]}]"))
+    assert folder.only_problem().endswith(
         "databases.books.grants[0].to: app has its privileges from access; "
         "expected them in one place"
     )
@@ -77,13 +77,13 @@ def test_grant_when_access_gives_it_already_is_refused(tmp_path: Path) -> None:
     [("{migration: [rails]}", "[]"), ("{}", "[{to: rails, privileges: [CONNECT]}]")],
 )
 def test_user_of_hba_when_it_may_connect_is_fine(tmp_path: Path, access: str, grants: str) -> None:
-    assert static(tmp_path, split(access, grants)).complaints() == []
+    assert static_inventory(tmp_path, split(access, grants)).problems() == []
 
 
 def test_user_of_hba_when_it_may_not_connect_is_pointed_out(tmp_path: Path) -> None:
     assert (
-        static(tmp_path, split("{}"))
-        .complaint()
+        static_inventory(tmp_path, split("{}"))
+        .only_problem()
         .endswith(
             "postgres.hba[0].users[0]: rails may not connect to books; expected it in "
             "databases.books.access, or a grant of CONNECT"
@@ -95,4 +95,4 @@ def test_owner_when_it_logs_in_needs_no_access(tmp_path: Path) -> None:
     hba = (
         "postgres: {hba: [{databases: [hcb_production], users: [rails], addresses: [10.0.0.0/8]}]}"
     )
-    assert static(tmp_path, CLUSTER + hba).complaints() == []
+    assert static_inventory(tmp_path, STATIC_CLUSTER + hba).problems() == []

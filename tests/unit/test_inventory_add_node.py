@@ -6,7 +6,12 @@ import pytest
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.edit.add_node import NewNode, add_node
-from tests.support.inventory_folders import CLUSTER, HETZNER, cloud, static
+from tests.support.inventory_folders import (
+    HETZNER_CLUSTER,
+    STATIC_CLUSTER,
+    hetzner_inventory,
+    static_inventory,
+)
 
 
 def _files(path: Path) -> dict[str, bytes]:
@@ -14,7 +19,7 @@ def _files(path: Path) -> dict[str, bytes]:
 
 
 def test_node_added_is_one_new_file_with_the_next_address(tmp_path: Path) -> None:
-    folder = cloud(tmp_path)
+    folder = hetzner_inventory(tmp_path)
     before = _files(tmp_path)
     path = add_node(tmp_path, NewNode(name="db-2"))
     assert path == tmp_path / "nodes/db-2.yml"
@@ -28,7 +33,7 @@ def test_node_added_is_one_new_file_with_the_next_address(tmp_path: Path) -> Non
 
 
 def test_node_added_again_changes_nothing(tmp_path: Path) -> None:
-    cloud(tmp_path)
+    hetzner_inventory(tmp_path)
     add_node(tmp_path, NewNode(name="db-2", private_ip="10.0.1.9"))
     before = _files(tmp_path)
     add_node(tmp_path, NewNode(name="db-2"))
@@ -37,14 +42,14 @@ def test_node_added_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_node_when_there_and_different_is_refused(tmp_path: Path) -> None:
-    cloud(tmp_path)
+    hetzner_inventory(tmp_path)
     add_node(tmp_path, NewNode(name="db-2"))
     with pytest.raises(InventoryError, match=r"private_ip is 10.0.1.3, not 10.0.1.9"):
         add_node(tmp_path, NewNode(name="db-2", private_ip="10.0.1.9"))
 
 
 def test_node_that_would_make_the_inventory_wrong_writes_nothing(tmp_path: Path) -> None:
-    cloud(tmp_path)
+    hetzner_inventory(tmp_path)
     before = _files(tmp_path)
     for wrong in (
         NewNode(name="db-2", private_ip="10.0.1.2"),
@@ -58,13 +63,13 @@ def test_node_that_would_make_the_inventory_wrong_writes_nothing(tmp_path: Path)
 
 
 def test_next_address_goes_on_after_the_highest_then_fills_gaps(tmp_path: Path) -> None:
-    cloud(tmp_path, HETZNER, "role: primary\nprivate_ip: 10.0.1.254\n")
+    hetzner_inventory(tmp_path, HETZNER_CLUSTER, "role: primary\nprivate_ip: 10.0.1.254\n")
     path = add_node(tmp_path, NewNode(name="db-2"))
     assert "private_ip: 10.0.1.1\n" in path.read_text()
 
 
 def test_existing_host_is_added_with_its_addresses_and_login(tmp_path: Path) -> None:
-    folder = static(tmp_path, CLUSTER)
+    folder = static_inventory(tmp_path, STATIC_CLUSTER)
     with pytest.raises(InventoryError, match="not ours to choose"):
         add_node(tmp_path, NewNode(name="db-2", address="192.0.2.3"))
     add_node(

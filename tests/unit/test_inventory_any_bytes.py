@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.problems import BadInventory
-from tests.support.inventory_folders import CLUSTER, HETZNER, static
-from tests.support.inventory_fuzzer import PIECES, Ground
+from tests.support.inventory_folders import HETZNER_CLUSTER, STATIC_CLUSTER, static_inventory
+from tests.support.inventory_fuzzer import FRAGMENTS, FuzzTarget
 
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
     path = Path(tempfile.mkdtemp())
-    static(path)
+    static_inventory(path)
     return path
 
 
@@ -25,8 +25,8 @@ def _ends_well(folder: Path, content: bytes) -> None:
     try:
         assert load(folder).cluster
     except BadInventory as wrong:
-        assert wrong.complaints
-        assert all(str(complaint).startswith(str(folder)) for complaint in wrong.complaints)
+        assert wrong.problems
+        assert all(str(complaint).startswith(str(folder)) for complaint in wrong.problems)
 
 
 @given(content=st.binary(max_size=300))
@@ -35,7 +35,7 @@ def test_any_bytes_end_in_an_inventory_or_complaints(folder: Path, content: byte
     _ends_well(folder, content)
 
 
-@given(pieces=st.lists(st.sampled_from(PIECES), max_size=30))
+@given(pieces=st.lists(st.sampled_from(FRAGMENTS), max_size=30))
 @settings(max_examples=700, deadline=None)
 def test_any_yaml_like_text_ends_in_an_inventory_or_complaints(
     folder: Path, pieces: list[str]
@@ -44,10 +44,10 @@ def test_any_yaml_like_text_ends_in_an_inventory_or_complaints(
 
 
 @given(
-    at=st.integers(0, len(HETZNER)),
+    at=st.integers(0, len(HETZNER_CLUSTER)),
     cut=st.integers(0, 12),
-    pieces=st.lists(st.sampled_from(PIECES), max_size=4),
-    base=st.sampled_from([CLUSTER, HETZNER]),
+    pieces=st.lists(st.sampled_from(FRAGMENTS), max_size=4),
+    base=st.sampled_from([STATIC_CLUSTER, HETZNER_CLUSTER]),
 )
 @settings(max_examples=700, deadline=None)
 def test_right_inventory_with_any_damage_ends_in_an_inventory_or_complaints(
@@ -59,6 +59,6 @@ def test_right_inventory_with_any_damage_ends_in_an_inventory_or_complaints(
 @pytest.mark.covers("V15")
 def test_shipped_inventories_when_mutated_end_well_and_show_no_secret(tmp_path: Path) -> None:
     """A few of `make fuzz`."""
-    tally = Ground(tmp_path).run(seed=7, count=400)
+    tally = FuzzTarget(tmp_path).run(seed=7, count=400)
     assert tally.failures == []
-    assert tally.ends.keys() == {"an inventory", "complaints"}
+    assert tally.outcomes.keys() == {"an inventory", "complaints"}

@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from pgprovision.engine.loop import converge, look_only
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State, Tier
+from pgprovision.engine.loop import converge, observe_only
+from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, Resource, State, Tier
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.problems import BadInventory
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.run.observers import Watchers
+from pgprovision.run.observers import RunObservers
 from pgprovision.tasks import tiers
 from pgprovision.transport import framing
 from tests.unit.test_inventory_hostile import FIELDS, accepted, ended, folder
@@ -42,13 +42,13 @@ class Believing:
     told: set[str] = field(default_factory=set)
     steps: int = 0
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
         return {ask: Answer(0 if ask.text in self.told else 4) for ask in asks}
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         sent = [a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal() for a in actions]
-        steps = [framing.Step(a.text, s) for a, s in zip(actions, sent, strict=True)]
-        framing.encode(steps, framing.new_mark(), stop=True)
+        steps = [framing.ShellStep(a.text, s) for a, s in zip(actions, sent, strict=True)]
+        framing.encode(steps, framing.new_mark(), stop_on_failure=True)
         self.steps += len(steps)
         for action in actions:
             self.told.add(action.why.partition("\0")[2])
@@ -67,8 +67,8 @@ class Told(Resource):
     def name(self) -> str:
         return f"{self.number} {self.wish}"
 
-    def probe(self) -> Ask:
-        return Ask(self.name)
+    def probe(self) -> Probe:
+        return Probe(self.name)
 
     def read(self, answer: Answer) -> State | None:
         wished = self.wish.desired()
@@ -77,9 +77,11 @@ class Told(Resource):
     def desired(self) -> State | None:
         return self.wish.desired()
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         for action in self.wish.change(Diff(None, self.desired())):
-            yield Do(f"{action.why}\0{self.name}", action.text, action.stdin, impact=action.impact)
+            yield Action(
+                f"{action.why}\0{self.name}", action.text, action.stdin, impact=action.impact
+            )
 
 
 def told(wishes: Sequence[Tier]) -> list[Tier]:
@@ -101,7 +103,9 @@ def planned(inventory: Inventory) -> Sequence[Tier] | None:
     """What `plan` would show; None where it is bad input by then."""
     try:
         wishes = tiers(inventory, inventory.nodes, NOW)
-        converge(wishes, {name: Nowhere(name) for name in names(wishes)}, look_only, Watchers())
+        converge(
+            wishes, {name: Nowhere(name) for name in names(wishes)}, observe_only, RunObservers()
+        )
     except InventoryError:
         return None
     return wishes
@@ -116,9 +120,9 @@ def applied(wishes: Sequence[Tier]) -> int:
     """Every step of `up`, carried out; how many there were. Raises InventoryError."""
     targets = {name: Believing(name) for name in names(wishes)}
     report = converge(
-        told(wishes), targets, lambda changes: Impact.DESTROY, Watchers(), sleep=lambda s: None
+        told(wishes), targets, lambda changes: Impact.DESTROY, RunObservers(), sleep=lambda s: None
     )
-    assert report.left == []
+    assert report.remaining == []
     return sum(target.steps for target in targets.values())
 
 

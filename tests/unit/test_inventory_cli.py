@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pgprovision.cli.app import run
-from pgprovision.cli.converge import select
+from pgprovision.cli.converge import select_nodes
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.run.approval import confirmed
-from tests.support.inventory_folders import CLUSTER, Folder, static
+from pgprovision.run.approval import confirmed_by_name
+from tests.support.inventory_folders import STATIC_CLUSTER, InventoryFolder, static_inventory
 
 Line = Callable[..., tuple[int, str, str]]
 BAD = "postgres: {prot: 5433, settings: {work_memm: 1MB}}\nssh: {user: -x}\n"
@@ -44,7 +44,7 @@ def line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def test_inventory_when_bad_is_refused_by_every_verb_before_any_connection(
     tmp_path: Path, line: Line, words: tuple[str, ...]
 ) -> None:
-    folder = static(tmp_path, CLUSTER + BAD)
+    folder = static_inventory(tmp_path, STATIC_CLUSTER + BAD)
     code, out, err = line("-i", str(folder.path), *words)
     assert (code, out) == (2, "")
     assert "Traceback" not in err
@@ -63,16 +63,16 @@ def test_folder_that_is_not_there_is_exit_code_2(tmp_path: Path, line: Line) -> 
 @pytest.mark.covers("B37")
 @pytest.mark.parametrize("scope", ["db-7", "replicas", "DB-1", "", "*", "db-1,db-2"])
 def test_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope: str) -> None:
-    folder: Folder = static(tmp_path)
+    folder: InventoryFolder = static_inventory(tmp_path)
     with pytest.raises(InventoryError):
-        select(folder.load(), scope)
+        select_nodes(folder.load(), scope)
     code, out, err = line("-i", str(folder.path), "plan", scope)
     assert (code, out) == (2, "")
     assert "no node is called" in err and "db-1" in err
 
 
 def approve(typed: str) -> Approve:
-    return confirmed("hcb-lab", lambda names: typed)
+    return confirmed_by_name("hcb-lab", lambda names: typed)
 
 
 @pytest.mark.covers("B109")

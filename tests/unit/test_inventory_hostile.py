@@ -15,23 +15,23 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from pgprovision.inventory.loader.loader import complete, documents, validated
-from pgprovision.inventory.loader.tags import Sources
-from pgprovision.inventory.loader.yaml_document import read
-from pgprovision.inventory.problems import BadInventory, Loc, dotted
+from pgprovision.inventory.loader.loader import fill_in, read_documents, validate
+from pgprovision.inventory.loader.tags import TagResolver
+from pgprovision.inventory.loader.yaml_document import parse_document
+from pgprovision.inventory.problems import BadInventory, KeyPath, dotted_path
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.inventory.schema.examples import line
-from pgprovision.inventory.schema.types import SecretText, Setting
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.schema.examples import example_line
+from pgprovision.inventory.schema.types import SecretText, SettingValue
+from pgprovision.inventory.tagged_text import TaggedText
 from pgprovision.quote import conf, conninfo, pgpass
 from pgprovision.resources.postgres.configuration import pg_hba_parser
 from pgprovision.resources.postgres.configuration.pg_hba_rules import SCRAM, HbaRule
-from pgprovision.resources.postgres.configuration.settings_parser import values_in
+from pgprovision.resources.postgres.configuration.settings_parser import parse_values
 from pgprovision.secret import Secret
-from tests.support.injection_strings import EMBEDDED, STRINGS
-from tests.support.inventory_folders import HETZNER, Folder, cloud
+from tests.support.injection_strings import EMBEDDED_STRINGS, INJECTION_STRINGS
+from tests.support.inventory_folders import HETZNER_CLUSTER, InventoryFolder, hetzner_inventory
 
-HOSTILE = (*STRINGS, *EMBEDDED)
+HOSTILE = (*INJECTION_STRINGS, *EMBEDDED_STRINGS)
 KEYS = {
     "roles": "rails", "databases": "hcb_production", "settings": "work_mem",
     "sysctl": "vm.swappiness",
@@ -52,14 +52,14 @@ NOT_WRITTEN = ("folder",)
 class Field:
     """A place of an inventory where text may stand."""
 
-    loc: Loc
+    loc: KeyPath
     type: Any
 
     def __str__(self) -> str:
-        return dotted(self.loc)
+        return dotted_path(self.loc)
 
 
-def fields(annotation: Any = Inventory, loc: Loc = ()) -> Iterator[Field]:
+def fields(annotation: Any = Inventory, loc: KeyPath = ()) -> Iterator[Field]:
     """Every leaf of the models, and every key of a mapping."""
     inner = annotation
     while get_origin(inner) is Annotated:
@@ -89,7 +89,7 @@ def taken(field: Field, text: str) -> Any:
     """What the field makes of a text; ValidationError where it is refused."""
     given = text
     secret = Secret in (field.type, *get_args(field.type))
-    value = Sourced(given, "!file x") if secret else given
+    value = TaggedText(given, "!file x") if secret else given
     return TypeAdapter(field.type, config={"arbitrary_types_allowed": True}).validate_python(
         value, context={"folder": Path("/folder")}
     )
@@ -132,34 +132,34 @@ def test_hostile_text_is_refused_or_taken_exactly(field: Field) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    found = cloud(tmp_path_factory.mktemp("hostile"), HETZNER + MORE)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> InventoryFolder:
+    found = hetzner_inventory(tmp_path_factory.mktemp("hostile"), HETZNER_CLUSTER + MORE)
     names = ("key", "key_secret", "secrets/rails.password", "secrets/pgbackrest.passphrase")
     for name in names:
         found.write(name, f"something-long-and-secret-for-{name.replace('/', '-')}")
-    assert found.complaints() == []
+    assert found.problems() == []
     return found
 
 
-def ended(folder: Folder, field: Field, text: str) -> Inventory | BadInventory:
+def ended(folder: InventoryFolder, field: Field, text: str) -> Inventory | BadInventory:
     """An inventory with this text in this field, its other keys right."""
-    sources = Sources(folder.path, {})
-    document = documents(folder.path, sources, {})
+    sources = TagResolver(folder.path, {})
+    document = read_documents(folder.path, sources, {})
     secret = Secret in (field.type, *get_args(field.type))
-    put(document.value, field.loc, Sourced(text, "!file x") if secret else text, sources)
-    complete(document, sources)
+    put(document.value, field.loc, TaggedText(text, "!file x") if secret else text, sources)
+    fill_in(document, sources)
     try:
-        return validated(document)
+        return validate(document)
     except BadInventory as wrong:
         return wrong
 
 
-def put(holder: Any, loc: Loc, value: object, sources: Sources) -> None:
+def put(holder: Any, loc: KeyPath, value: object, sources: TagResolver) -> None:
     """The value there; what is around it, where nothing is, from the models' examples."""
     for depth, part in enumerate(loc[:-1], 1):
         there = part in holder if isinstance(holder, dict) else len(holder) > int(part)
         if not there or not isinstance(holder[part], dict | list):
-            made = read(Path("x"), line(loc[:depth]).encode(), sources).value
+            made = parse_document(Path("x"), example_line(loc[:depth]).encode(), sources).value
             if isinstance(holder, dict):
                 holder |= made
             else:
@@ -178,12 +178,12 @@ def put(holder: Any, loc: Loc, value: object, sources: Sources) -> None:
 @pytest.mark.covers("S52")
 @pytest.mark.parametrize("field", FIELDS, ids=str)
 def test_inventory_with_hostile_text_ends_in_exit_code_2_or_holds_it(
-    folder: Folder, field: Field
+    folder: InventoryFolder, field: Field
 ) -> None:
     for text in [*accepted(field), *HOSTILE[:: len(HOSTILE) // 6]]:
         end = ended(folder, field, text)
         if isinstance(end, BadInventory):
-            assert end.exit_code == 2 and end.complaints
+            assert end.exit_code == 2 and end.problems
             continue
         value: Any = end
         for part in field.loc:
@@ -204,9 +204,9 @@ def of_type(kind: Any) -> list[str]:
 
 @pytest.mark.covers("V16")
 def test_setting_when_rendered_is_read_back() -> None:
-    texts = of_type(Setting)
+    texts = of_type(SettingValue)
     assert len(texts) > 100
-    found = values_in("".join(f"s{i} = {conf(text)}\n" for i, text in enumerate(texts)))
+    found = parse_values("".join(f"s{i} = {conf(text)}\n" for i, text in enumerate(texts)))
     assert [found[f"s{i}"] for i in range(len(texts))] == texts
 
 
@@ -215,7 +215,7 @@ def test_name_when_in_a_rule_is_read_back() -> None:
     names = [text for field in FIELDS if field.loc[-1] == "[key]" for text in accepted(field)]
     for name in names:
         rule = HbaRule("hostssl", (name,), (name,), SCRAM, str(IPv4Network("10.0.0.0/16")))
-        (found,) = pg_hba_parser.read(rule.line)
+        (found,) = pg_hba_parser.parse_pg_hba(rule.line)
         assert (found.databases, found.users) == (rule.databases, rule.users)
 
 

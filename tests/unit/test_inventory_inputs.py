@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 import yaml
 
-from pgprovision.inventory.loader.loader import complete, documents, load, validated
-from pgprovision.inventory.loader.tags import Sources
-from pgprovision.inventory.loader.yaml_document import Document, read
-from pgprovision.inventory.problems import BadInventory, Complaint, Loc
+from pgprovision.inventory.loader.loader import fill_in, load, read_documents, validate
+from pgprovision.inventory.loader.tags import TagResolver
+from pgprovision.inventory.loader.yaml_document import Document, parse_document
+from pgprovision.inventory.problems import BadInventory, KeyPath, Problem
 from tests.support.covers import cases
 from tests.support.inventory_folders import (
-    CLOUD_PRIMARY,
-    CLUSTER,
-    HETZNER,
-    PRIMARY,
-    Folder,
-    cloud,
-    static,
+    HETZNER_CLUSTER,
+    HETZNER_PRIMARY,
+    STATIC_CLUSTER,
+    STATIC_PRIMARY,
+    InventoryFolder,
+    hetzner_inventory,
+    static_inventory,
 )
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "inputs").glob("*.yml"))
@@ -38,15 +38,19 @@ backup:
 SHOWN = "canary"  # what no complaint may show: every secret in these cases has it
 
 
-def folder_of(case: Mapping[str, Any], path: Path) -> Folder:
+def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
     """The case's inventory."""
-    base, make = (HETZNER, cloud) if case.get("base") == "cloud" else (CLUSTER, static)
+    base, make = (
+        (HETZNER_CLUSTER, hetzner_inventory)
+        if case.get("base") == "cloud"
+        else (STATIC_CLUSTER, static_inventory)
+    )
     text = base + (BACKUP if case.get("backup") else "")
     for old, new in case.get("swap", {}).items():
         assert old in text
         text = text.replace(old, new)
     text = case.get("whole", text + case.get("cluster", "")) * case.get("times", 1)
-    node = (CLOUD_PRIMARY if base is HETZNER else PRIMARY) + case.get("node", "")
+    node = (HETZNER_PRIMARY if base is HETZNER_CLUSTER else STATIC_PRIMARY) + case.get("node", "")
     folder = make(path, text, case.get("only_node", node))
     folder.write("key", "AKIAEXAMPLE")
     folder.write("key_secret", "a-secret-key-of-the-store")
@@ -61,13 +65,13 @@ def folder_of(case: Mapping[str, Any], path: Path) -> Folder:
     return folder
 
 
-def complaints(folder: Folder) -> tuple[Complaint, ...]:
+def complaints(folder: InventoryFolder) -> tuple[Problem, ...]:
     try:
         load(folder.path)
     except BadInventory as wrong:
         assert wrong.exit_code == 2
         assert SHOWN not in str(wrong)
-        return wrong.complaints
+        return wrong.problems
     return ()
 
 
@@ -84,21 +88,21 @@ def test_bad_input(file: Path, tmp_path: Path) -> None:
             assert not spoiled(folder, complaint)
 
 
-def spoiled(folder: Folder, complaint: Complaint) -> set[Loc]:
+def spoiled(folder: InventoryFolder, complaint: Problem) -> set[KeyPath]:
     """Keys that are wrong anew, or still, once the complaint's example stands in its place."""
     assert complaint.example
     for name in re.findall(r"!file (secrets/[^ ,}\]]+)", complaint.example):
         if not (folder.path / name).exists():
             folder.write(name, "https://a-secret.example/and-nothing-else")
-    sources = Sources(folder.path, Anything())
-    before = keys(documents(folder.path, sources, {}))
-    document = documents(folder.path, sources, {})
-    document.complaints = [c for c in document.complaints if c.key != complaint.key]
-    better = read(Path("example.yml"), complaint.example.encode(), sources)
-    assert better.complaints == []
+    sources = TagResolver(folder.path, Anything())
+    before = keys(read_documents(folder.path, sources, {}))
+    document = read_documents(folder.path, sources, {})
+    document.problems = [c for c in document.problems if c.path != complaint.path]
+    better = parse_document(Path("example.yml"), complaint.example.encode(), sources)
+    assert better.problems == []
     put(document, complaint, better.value)
-    complete(document, sources)
-    return {key for key in keys(document) if key not in before or key == complaint.key}
+    fill_in(document, sources)
+    return {key for key in keys(document) if key not in before or key == complaint.path}
 
 
 class Anything(dict[str, str]):
@@ -108,29 +112,29 @@ class Anything(dict[str, str]):
         return "something-for-an-example"
 
 
-def keys(document: Document) -> set[Loc]:
+def keys(document: Document) -> set[KeyPath]:
     """What is wrong."""
     try:
-        validated(document)
+        validate(document)
     except BadInventory as wrong:
-        return {c.key for c in wrong.complaints}
+        return {c.path for c in wrong.problems}
     return set()
 
 
-def put(document: Document, complaint: Complaint, better: Any) -> None:
+def put(document: Document, complaint: Problem, better: Any) -> None:
     """An example in place of what was complained about; one from the top of the file there."""
-    holder = around(document.value, complaint.key[:-1])
+    holder = around(document.value, complaint.path[:-1])
     if isinstance(better, list):
-        holder[complaint.key[-1]] = better[0]
+        holder[complaint.path[-1]] = better[0]
         return
-    holder.pop(complaint.key[-1], None)
+    holder.pop(complaint.path[-1], None)
     top = "belongs under" in complaint.text or (
-        len(complaint.key) > 1 and complaint.key[0] in better
+        len(complaint.path) > 1 and complaint.path[0] in better
     )
     merge(document.value if top else holder, better)
 
 
-def around(holder: Any, loc: Loc) -> Any:
+def around(holder: Any, loc: KeyPath) -> Any:
     for part in loc:
         holder = holder[part]
     return holder

@@ -2,22 +2,27 @@
 
 import pytest
 
-from pgprovision.inventory.schema.postgres_settings import NAMES, unknown
-from pgprovision.resources.postgres.configuration.settings_sizing import GB, Machine, habits, sized
+from pgprovision.inventory.schema.postgres_settings import SETTING_NAMES, unknown_setting
+from pgprovision.resources.postgres.configuration.settings_sizing import (
+    GB,
+    MachineSize,
+    general_sections,
+    sized_sections,
+)
 
 
 @pytest.mark.parametrize("version", range(13, 19))
 def test_setting_that_we_render_is_known(version: int) -> None:
-    machine = Machine(8 * GB, 2, 80 * GB)
-    for section in (*sized(machine, version=version), *habits()):
+    machine = MachineSize(8 * GB, 2, 80 * GB)
+    for section in (*sized_sections(machine, version=version), *general_sections()):
         for setting in section.settings:
-            assert unknown(setting.name, version) is None
+            assert unknown_setting(setting.name, version) is None
 
 
 def test_every_setting_is_known_and_none_is_taken_for_another() -> None:
-    gone = {name for name in NAMES if unknown(name, 18) is not None}
-    assert gone <= {name for name in NAMES if "has no" in str(unknown(name, 18))}
-    assert {unknown(name.upper(), 13) for name in NAMES} == {None}
+    gone = {name for name in SETTING_NAMES if unknown_setting(name, 18) is not None}
+    assert gone <= {name for name in SETTING_NAMES if "has no" in str(unknown_setting(name, 18))}
+    assert {unknown_setting(name.upper(), 13) for name in SETTING_NAMES} == {None}
 
 
 @pytest.mark.covers("B82", "B92")
@@ -35,9 +40,9 @@ def test_every_setting_is_known_and_none_is_taken_for_another() -> None:
     ],
 )
 def test_slip_names_the_setting_that_was_meant(slip: str, meant: str) -> None:
-    assert unknown(slip, 15) == (f"unknown setting (did you mean {meant}?)", meant)
+    assert unknown_setting(slip, 15) == (f"unknown setting (did you mean {meant}?)", meant)
 
 
 @pytest.mark.parametrize("name", ["app.tenant", "cron.database_name", "xyzzy", "myapp.user_id"])
 def test_name_that_is_near_none_is_left_to_the_server(name: str) -> None:
-    assert unknown(name, 15) is None
+    assert unknown_setting(name, 15) is None

@@ -7,7 +7,7 @@ import pytest
 
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
-from tests.support.inventory_folders import copied
+from tests.support.inventory_folders import copy_inventory
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy, with what `secrets init` and scripts/vagrant-trust make."""
-    made = copied("vagrant", tmp_path / "vagrant", monkeypatch.setenv)
+    made = copy_inventory("vagrant", tmp_path / "vagrant", monkeypatch.setenv)
     (made / "secrets" / "id_ed25519").touch(mode=0o600)
     return made
 

@@ -4,23 +4,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.inventory_folders import CLUSTER, HETZNER, PRIMARY, cloud, static
+from tests.support.inventory_folders import (
+    HETZNER_CLUSTER,
+    STATIC_CLUSTER,
+    STATIC_PRIMARY,
+    hetzner_inventory,
+    static_inventory,
+)
 
 
 def _postgres(text: str) -> str:
-    return CLUSTER + f"postgres: {{{text}}}\n"
+    return STATIC_CLUSTER + f"postgres: {{{text}}}\n"
 
 
 @pytest.mark.parametrize(
     ("cluster", "expected"),
     [
-        (CLUSTER.replace("hcb-lab", "hcb_lab"), "cluster: 'hcb_lab': expected 1 to 63 lower-case"),
-        (CLUSTER.replace("hcb-lab", "a" * 64), "expected 1 to 63 lower-case"),
-        (CLUSTER.replace("hcb-lab", "hcb-"), "cluster: 'hcb-': expected 1 to 63 lower-case"),
-        (CLUSTER.replace("hcb-lab", "''"), "cluster: empty: expected 1 to 63 lower-case"),
-        (CLUSTER.replace("hcb-lab", "[a]"), "cluster: a list: expected text"),
-        (CLUSTER.replace("hcb-lab", ""), "cluster: empty: expected text"),
-        (CLUSTER + "version: 2\n", "version: '2': expected 1"),
+        (STATIC_CLUSTER.replace("hcb-lab", "hcb_lab"), "cluster: 'hcb_lab': expected 1 to 63 lower-case"),
+        (STATIC_CLUSTER.replace("hcb-lab", "a" * 64), "expected 1 to 63 lower-case"),
+        (STATIC_CLUSTER.replace("hcb-lab", "hcb-"), "cluster: 'hcb-': expected 1 to 63 lower-case"),
+        (STATIC_CLUSTER.replace("hcb-lab", "''"), "cluster: empty: expected 1 to 63 lower-case"),
+        (STATIC_CLUSTER.replace("hcb-lab", "[a]"), "cluster: a list: expected text"),
+        (STATIC_CLUSTER.replace("hcb-lab", ""), "cluster: empty: expected text"),
+        (STATIC_CLUSTER + "version: 2\n", "version: '2': expected 1"),
         (_postgres("version: 12"), "version: '12': expected a value greater than or equal to 13"),
         (_postgres("version: fifteen"), "version: 'fifteen': expected a whole number"),
         (_postgres("port: 65536"), "port: '65536': expected a value less than or equal to 65535"),
@@ -31,27 +37,27 @@ def _postgres(text: str) -> str:
         (_postgres("settings: [a]"), "postgres.settings: a list: expected a mapping of keys"),
         (_postgres("settings: {work mem: 1}"), "expected the name of a setting"),
         (_postgres("settings: {work_mem: [1]}"), "expected a number, on, off or one line of text"),
-        (CLUSTER + "machine: {memory: 2 GB}\n", "memory: '2 GB': expected a whole number and one"),
-        (CLUSTER + "machine: {memory: -2GB}\n", "memory: '-2GB': expected a whole number and one"),
-        (CLUSTER + "machine: {memory: 2gb}\n", "memory: '2gb': expected a whole number and one of"),
-        (CLUSTER + "machine: {memory: 2048}\n", "memory: '2048': expected a whole number and one"),
-        (CLUSTER + "apt: {source: pgdgg}\n", "expected 'distribution' or 'pgdg' (did you mean pg"),
-        (CLUSTER + "apt: {extra_packages: [-y]}\n", "expected a Debian package's name"),
-        (CLUSTER + "apt: {mirror_key: AAAA}\n", "expected an ASCII-armored OpenPGP public key"),
-        (CLUSTER + "apt: {mirror: 'https://x.example'}\n", "expected `source: pgdg` beside it"),
-        (CLUSTER + "host: {firewall: maybe}\n", "host.firewall: 'maybe': expected true or false"),
-        (CLUSTER + "host: {sysctl: {swappiness: 1}}\n", "expected a kernel setting"),
-        (CLUSTER + "host: {ssh_source_ips: [10.0.0.1/8]}\n", "host bits are set"),
-        (CLUSTER + "host: {journal_limit: 4}\n", "expected a whole number and one of"),
-        (CLUSTER + "ssh: {user: -oProxyCommand=x}\n", "expected a login name"),
-        (CLUSTER + "ssh: {jump: '-J x'}\n", "expected [USER@]HOST[:PORT]"),
-        (CLUSTER + "databases: 5\n", "databases: stands twice: also in line 4"),
+        (STATIC_CLUSTER + "machine: {memory: 2 GB}\n", "memory: '2 GB': expected a whole number and one"),
+        (STATIC_CLUSTER + "machine: {memory: -2GB}\n", "memory: '-2GB': expected a whole number and one"),
+        (STATIC_CLUSTER + "machine: {memory: 2gb}\n", "memory: '2gb': expected a whole number and one of"),
+        (STATIC_CLUSTER + "machine: {memory: 2048}\n", "memory: '2048': expected a whole number and one"),
+        (STATIC_CLUSTER + "apt: {source: pgdgg}\n", "expected 'distribution' or 'pgdg' (did you mean pg"),
+        (STATIC_CLUSTER + "apt: {extra_packages: [-y]}\n", "expected a Debian package's name"),
+        (STATIC_CLUSTER + "apt: {mirror_key: AAAA}\n", "expected an ASCII-armored OpenPGP public key"),
+        (STATIC_CLUSTER + "apt: {mirror: 'https://x.example'}\n", "expected `source: pgdg` beside it"),
+        (STATIC_CLUSTER + "host: {firewall: maybe}\n", "host.firewall: 'maybe': expected true or false"),
+        (STATIC_CLUSTER + "host: {sysctl: {swappiness: 1}}\n", "expected a kernel setting"),
+        (STATIC_CLUSTER + "host: {ssh_source_ips: [10.0.0.1/8]}\n", "host bits are set"),
+        (STATIC_CLUSTER + "host: {journal_limit: 4}\n", "expected a whole number and one of"),
+        (STATIC_CLUSTER + "ssh: {user: -oProxyCommand=x}\n", "expected a login name"),
+        (STATIC_CLUSTER + "ssh: {jump: '-J x'}\n", "expected [USER@]HOST[:PORT]"),
+        (STATIC_CLUSTER + "databases: 5\n", "databases: stands twice: also in line 4"),
     ],
 )  # fmt: skip
 def test_value_is_refused_with_what_is_expected(
     tmp_path: Path, cluster: str, expected: str
 ) -> None:
-    assert expected in static(tmp_path, cluster).complaint()
+    assert expected in static_inventory(tmp_path, cluster).only_problem()
 
 
 @pytest.mark.parametrize(
@@ -74,18 +80,18 @@ def test_value_is_refused_with_what_is_expected(
     ],
 )
 def test_role_name_is_refused(tmp_path: Path, name: str, expected: str) -> None:
-    folder = static(tmp_path)
+    folder = static_inventory(tmp_path)
     quoted = name.replace("'", "''")
     folder.write("cluster.yml", f"cluster: hcb-lab\nroles: {{'{quoted}': {{}}}}\n")
-    complaint = folder.complaint()
+    complaint = folder.only_problem()
     assert expected in complaint
     assert complaint.startswith("cluster.yml:2:9: roles.")
 
 
 @pytest.mark.parametrize("name", ["template0", "template1", "postgres", "all", "sameuser"])
 def test_database_name_of_postgresql_s_own_is_refused(tmp_path: Path, name: str) -> None:
-    folder = static(tmp_path, CLUSTER.replace("hcb_production", name))
-    assert "reserved by PostgreSQL; expected another name" in folder.complaint()
+    folder = static_inventory(tmp_path, STATIC_CLUSTER.replace("hcb_production", name))
+    assert "reserved by PostgreSQL; expected another name" in folder.only_problem()
 
 
 @pytest.mark.parametrize(
@@ -101,21 +107,25 @@ def test_database_name_of_postgresql_s_own_is_refused(tmp_path: Path, name: str)
 )
 def test_hba_address_is_refused(tmp_path: Path, network: str, expected: str) -> None:
     rule = f"{{databases: [hcb_production], users: [rails], addresses: ['{network}']}}"
-    complaint = static(tmp_path, _postgres(f"hba: [{rule}]")).complaint()
+    complaint = static_inventory(tmp_path, _postgres(f"hba: [{rule}]")).only_problem()
     assert f"postgres.hba[0].addresses[0]: '{network}': " in complaint
     assert expected in complaint
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "127.0.0.1", "169.254.1.1", "010.0.1.2", "fd00::1"])
 def test_private_ip_when_not_private_is_refused(tmp_path: Path, address: str) -> None:
-    folder = static(tmp_path, CLUSTER, PRIMARY.replace("10.0.1.2", f"'{address}'"))
-    assert folder.complaint().startswith(f"nodes/db-1.yml:2:13: private_ip: '{address}': expected")
+    folder = static_inventory(
+        tmp_path, STATIC_CLUSTER, STATIC_PRIMARY.replace("10.0.1.2", f"'{address}'")
+    )
+    assert folder.only_problem().startswith(
+        f"nodes/db-1.yml:2:13: private_ip: '{address}': expected"
+    )
 
 
 def test_plain_http_is_only_for_private_endpoints(tmp_path: Path) -> None:
     def endpoint(url: str) -> list[str]:
-        text = HETZNER.replace("hetzner:\n", f"hetzner:\n  endpoint: {url}\n")
-        return cloud(tmp_path, text).complaints()
+        text = HETZNER_CLUSTER.replace("hetzner:\n", f"hetzner:\n  endpoint: {url}\n")
+        return hetzner_inventory(tmp_path, text).problems()
 
     assert endpoint("http://127.0.0.1:8080/v1") == endpoint("http://10.9.0.1:8080/v1") == []
     (complaint,) = endpoint("http://api.example.org/v1")
@@ -124,7 +134,7 @@ def test_plain_http_is_only_for_private_endpoints(tmp_path: Path) -> None:
 
 def test_missing_key_names_what_is_needed(tmp_path: Path) -> None:
     cluster = "cluster: hcb-lab\ndatabases:\n  app: {}\nhetzner: {}\n"
-    assert [line.partition(": ")[2] for line in static(tmp_path, cluster).complaints()] == [
+    assert [line.partition(": ")[2] for line in static_inventory(tmp_path, cluster).problems()] == [
         "databases.app.owner: missing; expected `owner: ...`",
         "hetzner.firewall: missing; expected a mapping with name",
         "hetzner.network: missing; expected a mapping with name",
@@ -148,4 +158,4 @@ def test_missing_key_names_what_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_key_names_the_right_one(tmp_path: Path, line: str, expected: str) -> None:
-    assert expected in static(tmp_path, CLUSTER + line + "\n").complaint()
+    assert expected in static_inventory(tmp_path, STATIC_CLUSTER + line + "\n").only_problem()

@@ -29,7 +29,7 @@ def test_job_when_looked_at_is_idle_running_or_failed(answer: Answer, state: Job
 
 
 def test_look_when_there_is_no_progress_yet_still_succeeds() -> None:
-    assert JOB.look().text.endswith("true")
+    assert JOB.probe().text.endswith("true")
 
 
 def test_job_when_systemd_does_not_answer_is_refused() -> None:

@@ -1,7 +1,7 @@
 """The cloud firewall's rules as nftables text."""
 
 from pgprovision.lab.firewall import ruleset
-from pgprovision.lab.hypervisor import Rule
+from pgprovision.lab.hypervisor import LabFirewallRule
 
 SERVER = ("198.18.1.10", "2001:db8:a::/64")
 ANYWHERE = ("0.0.0.0/0", "::/0")
@@ -31,13 +31,13 @@ def test_inbound_when_nothing_is_allowed_is_dropped() -> None:
 
 
 def test_inbound_when_a_port_is_open_to_all_names_no_source() -> None:
-    text = ruleset({SERVER: (Rule("in", "tcp", "22", ANYWHERE),)})
+    text = ruleset({SERVER: (LabFirewallRule("in", "tcp", "22", ANYWHERE),)})
     assert chain(text, "in0") == ["tcp dport 22 return", "drop"]
 
 
 def test_inbound_when_sources_overlap_are_merged() -> None:
     sources = ("10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32")
-    text = ruleset({SERVER: (Rule("in", "udp", "80-85", sources),)})
+    text = ruleset({SERVER: (LabFirewallRule("in", "udp", "80-85", sources),)})
     assert chain(text, "in0") == [
         "ip saddr { 10.0.0.0/8, 192.0.2.7/32 } udp dport 80-85 return",
         "ip6 saddr { 2001:db8::/32 } udp dport 80-85 return",
@@ -46,12 +46,15 @@ def test_inbound_when_sources_overlap_are_merged() -> None:
 
 
 def test_inbound_when_all_sources_are_ipv6_allows_no_ipv4() -> None:
-    text = ruleset({SERVER: (Rule("in", "tcp", "22", ("::/0",)),)})
+    text = ruleset({SERVER: (LabFirewallRule("in", "tcp", "22", ("::/0",)),)})
     assert chain(text, "in0") == ["ip6 saddr { ::/0 } tcp dport 22 return", "drop"]
 
 
 def test_outbound_when_ruled_drops_the_rest() -> None:
-    rules = (Rule("in", "icmp", None, ANYWHERE), Rule("out", "tcp", "any", ("192.0.2.0/24",)))
+    rules = (
+        LabFirewallRule("in", "icmp", None, ANYWHERE),
+        LabFirewallRule("out", "tcp", "any", ("192.0.2.0/24",)),
+    )
     text = ruleset({SERVER: rules})
     assert chain(text, "in0") == ["meta l4proto { icmp, icmpv6 } return", "drop"]
     assert chain(text, "out0") == ["ip daddr { 192.0.2.0/24 } meta l4proto tcp return", "drop"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pgprovision.resources.postgres.configuration.live_settings import same
-from pgprovision.resources.postgres.configuration.settings_parser import values_in
+from pgprovision.resources.postgres.configuration.live_settings import values_equal
+from pgprovision.resources.postgres.configuration.settings_parser import parse_values
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from pgprovision.resources.postgres.configuration.settings_parser import values_
 def test_value_when_written_another_way_is_the_same(
     text: str, kind: str, shown: str, unit: str | None
 ) -> None:
-    assert same(text, {"type": kind, "value": shown, "unit": unit})
+    assert values_equal(text, {"type": kind, "value": shown, "unit": unit})
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_value_when_written_another_way_is_the_same(
 def test_value_when_it_is_another_is_not_the_same(
     text: str, kind: str, shown: str, unit: str | None
 ) -> None:
-    assert not same(text, {"type": kind, "value": shown, "unit": unit})
+    assert not values_equal(text, {"type": kind, "value": shown, "unit": unit})
 
 
 def test_values_when_read_are_as_postgresql_takes_them() -> None:
     text = (
         "Port = 5432  # why\nlog_line_prefix = '%m # ''it'' \\\\ '\ninclude 'x'\na = 1\na = '2'\n"
     )
-    assert values_in(text) == {"port": "5432", "log_line_prefix": "%m # 'it' \\ ", "a": "2"}
+    assert parse_values(text) == {"port": "5432", "log_line_prefix": "%m # 'it' \\ ", "a": "2"}

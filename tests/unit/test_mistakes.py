@@ -14,26 +14,26 @@ from typing import ClassVar
 import pytest
 
 from pgprovision import quote, report
-from pgprovision.engine.loop import PASSES, converge
-from pgprovision.engine.model import Change, Diff, Do, Impact, Report, State, Tier, Waiting
+from pgprovision.engine.loop import MAX_PASSES, converge
+from pgprovision.engine.model import Action, Change, Diff, Impact, Report, State, Tier, Waiting
 from pgprovision.errors import Locked, NotConverged, Unreachable
 from pgprovision.inventory.loader.loader import load
-from pgprovision.lock_owner import Holder
-from pgprovision.record import Record
+from pgprovision.lock_owner import LockOwner
+from pgprovision.record import RecordWriter
 from pgprovision.resources.data_directory.initdb import set_aside
 from pgprovision.resources.data_directory.standby import primary_conninfo
-from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
+from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
-from pgprovision.transport.lock import Claim, command, take
-from tests.model.connections import LockLine
+from pgprovision.transport.lock import LockRequest, acquire, lock_command
+from tests.model.connections import FakeLockChannel
 from tests.model.machines import Machine
 from tests.support import inventory_folders
-from tests.support.fake_resources import Seen, Thing, World
+from tests.support.fake_resources import FakeResource, FakeTarget, RecordingObserver
 
-HOLDER = Holder("me", "here", "now", "up", "run")
+HOLDER = LockOwner("me", "here", "now", "up", "run")
 ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 gnu = pytest.mark.skipif(sys.platform != "linux", reason="resources speak GNU coreutils")
 HOSTILE = ("it's", 'a"b', "$(touch x)", "a\\b", "a b", ";", "`id`", "-rf", "\\'; drop --")
@@ -41,7 +41,7 @@ HOSTILE = ("it's", 'a"b', "$(touch x)", "a\\b", "a b", ";", "`id`", "-rf", "\\';
 
 def script() -> str:
     """What runs on a machine while it is held."""
-    return command("/hold", 0.0)[2]
+    return lock_command("/hold", 0.0)[2]
 
 
 @pytest.mark.covers("F11")
@@ -50,22 +50,22 @@ def script() -> str:
     [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (HOLDER.text(), "three")],
 )
 def test_lock_when_its_record_cannot_be_read_then_counts_as_held(holder: str, fence: str) -> None:
-    machine = Machine("a", holder=holder, fence=fence)
+    machine = Machine("a", lock_owner=holder, fence=fence)
     with pytest.raises(Locked, match="cannot be read") as refused:
-        take(LockLine(machine, script()), "a", Claim(HOLDER))
+        acquire(FakeLockChannel(machine, script()), "a", LockRequest(HOLDER))
     assert "pgprovision unlock a " in refused.value.next
-    assert (machine.held, machine.fence) == (None, fence)
+    assert (machine.lock_channel, machine.fence) == (None, fence)
 
 
 def test_lock_when_taken_then_its_number_rises() -> None:
-    machine = Machine("a", holder=HOLDER.text(), fence="6 stopped")
-    hold = take(LockLine(machine, script()), "a", Claim(HOLDER))
-    hold.end()
-    assert (hold.number, machine.fence, machine.held) == (7, "7", None)
+    machine = Machine("a", lock_owner=HOLDER.text(), fence="6 stopped")
+    hold = acquire(FakeLockChannel(machine, script()), "a", LockRequest(HOLDER))
+    hold.release()
+    assert (hold.fencing_token, machine.fence, machine.lock_channel) == (7, "7", None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moving(Thing):
+class Moving(FakeResource):
     """Differs in another way at each look."""
 
     kind: ClassVar[str] = "moving"
@@ -73,25 +73,25 @@ class Moving(Thing):
     def desired(self) -> State:
         return {"a": "never"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         was = int(str((diff.before or {}).get("a", 0)))
-        yield Do("move", f'{self.called} {{"a": "{was + 1}"}}')
+        yield Action("move", f'{self.object_name} {{"a": "{was + 1}"}}')
 
 
 @pytest.mark.covers("V20")
 def test_loop_when_the_difference_never_ends_then_it_does() -> None:
-    world = World("h")
+    world = FakeTarget("h")
     clock = iter(range(10_000))
     with pytest.raises(NotConverged):
         converge(
-            [Tier("one", (Moving(on="h", called="x"),))],
+            [Tier("one", (Moving(on="h", object_name="x"),))],
             {"h": world},
             lambda changes: Impact.RESTART,
-            Seen(),
+            RecordingObserver(),
             clock=lambda: next(clock),
             sleep=lambda seconds: None,
         )
-    assert len(world.acts) <= PASSES
+    assert len(world.acts) <= MAX_PASSES
 
 
 @gnu
@@ -105,7 +105,7 @@ def test_file_when_written_then_on_disk_before_it_has_its_name_and_the_name_afte
         stand_in.parent.mkdir(exist_ok=True)
         stand_in.write_text(f'#!/bin/sh\necho {tool} "$@" >>{log}\nexec /bin/{tool} "$@"\n')
         stand_in.chmod(0o755)
-    text = File(on="h", path=str(path), content="", **ME).write_text()
+    text = File(on="h", path=str(path), content="", **ME).write_command()
     subprocess.run(
         ["sh", "-c", text],
         input=b"new\n",
@@ -134,8 +134,8 @@ def test_directory_when_in_the_way_then_everything_in_it_is_still_there(tmp_path
 
 @pytest.mark.covers("F134")
 def test_database_when_not_in_the_inventory_then_nothing_is_done_about_it() -> None:
-    snapshot = Snapshot(Instance())
-    wish = Unmanaged(on="h", snapshot=snapshot, roles=frozenset(), databases=frozenset())
+    snapshot = SnapshotQuery(Instance())
+    wish = UnmanagedObjects(on="h", snapshot=snapshot, roles=frozenset(), databases=frozenset())
     found: State = {"roles": ("role gone",), "databases": ("database gone",)}
     assert not Diff(found, wish.desired())
     assert list(wish.change(Diff(found, None))) == []
@@ -161,16 +161,16 @@ def test_value_when_hostile_then_its_quotes_are_doubled() -> None:
 
 
 def test_exit_code_when_something_differs_or_a_host_failed_then_says_so() -> None:
-    change = Change(Thing(on="h", called="x"), Diff({}, {"a": "1"}), ())
+    change = Change(FakeResource(on="h", object_name="x"), Diff({}, {"a": "1"}), ())
     assert report.exit_code(Report()) == 0
-    assert report.exit_code(Report(left=[change])) == 1
-    assert report.exit_code(Report(left=[change], failed={"h": Unreachable("gone")})) == 5
+    assert report.exit_code(Report(remaining=[change])) == 1
+    assert report.exit_code(Report(remaining=[change], failed={"h": Unreachable("gone")})) == 5
 
 
 def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    waiting = (Thing(on="h", called="x"), Waiting("the standby to connect"))
+    waiting = (FakeResource(on="h", object_name="x"), Waiting("the standby to connect"))
     report.show_outcome(Report(waiting=[waiting]), "record")
     assert report.exit_code(Report(waiting=[waiting])) == 1
     assert "h: thing x: under way: the standby to connect" in capsys.readouterr().out
@@ -180,7 +180,7 @@ def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
 def test_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = load(inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv))
+    inventory = load(inventory_folders.lab_inventory(tmp_path / "inventory", monkeypatch.setenv))
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     mine = [r for t in wishes for r in t.resources if r.on == inventory.primary.name]
     (cluster,) = [r for r in mine if r.kind == "postgres cluster"]
@@ -195,7 +195,7 @@ def test_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_m
 def test_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = load(inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv))
+    inventory = load(inventory_folders.lab_inventory(tmp_path / "inventory", monkeypatch.setenv))
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     name = inventory.primary.name
     mine = [(t.title, r.kind) for t in wishes for r in t.resources if r.on == name]
@@ -218,11 +218,13 @@ def test_line_of_the_record_when_written_then_is_on_disk_at_once(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     synced: list[str] = []
 
-    record = Record("lab", "up")
+    record = RecordWriter("lab", "up")
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(record.path.read_text()))
-    change = Change(Thing(on="h", called="x"), Diff({}, {"a": "1"}), (Do("set a", "true"),))
+    change = Change(
+        FakeResource(on="h", object_name="x"), Diff({}, {"a": "1"}), (Action("set a", "true"),)
+    )
     record.acting([change])
     assert '"event": "acting"' in synced[-1]
-    record.done(change, change.actions[0])
+    record.action_done(change, change.actions[0])
     assert '"event": "done"' in synced[-1]
     record.end("done", 0.0)

@@ -6,13 +6,17 @@ from ipaddress import ip_network
 
 import pytest
 
-from pgprovision.engine.model import Answer, Ask, Diff
+from pgprovision.engine.model import Answer, Diff, Probe
 from pgprovision.errors import Refused
 from pgprovision.render import render
-from pgprovision.resources.system.host_firewall import HostFirewall, Opening
-from pgprovision.resources.system.ssh_rollback import SESSION, Undo, session
+from pgprovision.resources.system.host_firewall import FirewallOpening, HostFirewall
+from pgprovision.resources.system.ssh_rollback import (
+    SSH_SESSION_PROBE,
+    ConfirmedChange,
+    parse_ssh_session,
+)
 
-SSH = Opening("SSH", (22,), (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
+SSH = FirewallOpening("SSH", (22,), (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
 WISH = HostFirewall(on="db", text="rules\n", ssh=SSH)
 
 ACCEPTED = Answer(out=b"rules as nft lists them\n")
@@ -25,8 +29,8 @@ class Seen:
     came_from: str = ""
     nft: Answer = ACCEPTED
 
-    def get(self, on: str, ask: Ask) -> Answer | None:
-        return Answer(out=self.came_from.encode()) if ask == SESSION else self.nft
+    def get(self, on: str, ask: Probe) -> Answer | None:
+        return Answer(out=self.came_from.encode()) if ask == SSH_SESSION_PROBE else self.nft
 
 
 def look(live: str, proof: str = "proven", saved: str = "rules\n") -> Answer:
@@ -35,7 +39,7 @@ def look(live: str, proof: str = "proven", saved: str = "rules\n") -> Answer:
 
 def actions(answer: Answer) -> Mapping[str, bool]:
     """What would be done, and whether it makes the connection anew."""
-    wish = WISH.settled(Seen())
+    wish = WISH.resolved(Seen())
     diff = Diff(wish.read(answer), wish.desired())
     return {do.why: do.reconnects for do in (wish.change(diff) if diff else ())}
 
@@ -73,31 +77,33 @@ def test_firewall_when_it_would_shut_out_this_session_then_refused(
     came_from: str, said: str
 ) -> None:
     with pytest.raises(Refused, match=said) as caught:
-        WISH.settled(Seen(came_from)).read(look(""))
+        WISH.resolved(Seen(came_from)).read(look(""))
     assert caught.value.next
 
 
 def test_firewall_when_this_session_is_let_in_then_it_goes_on() -> None:
-    assert WISH.settled(Seen("203.0.113.9 40000 192.0.2.2 22")).read(look("")) is not None
+    assert WISH.resolved(Seen("203.0.113.9 40000 192.0.2.2 22")).read(look("")) is not None
 
 
 def test_firewall_when_nft_rejects_the_rules_then_refused_with_its_words() -> None:
     with pytest.raises(Refused, match="syntax error"):
-        WISH.settled(Seen(nft=Answer(1, err=b"syntax error, unexpected newline")))
+        WISH.resolved(Seen(nft=Answer(1, err=b"syntax error, unexpected newline")))
 
 
 def test_session_when_on_a_console_then_there_is_none() -> None:
-    assert session("\n") is None
+    assert parse_ssh_session("\n") is None
 
 
 def test_opening_when_ranges_overlap_then_they_are_joined() -> None:
     ranges = ("10.0.0.0/16", "10.0.1.3/32", "10.1.0.0/16", "fd00::/64")
-    opening = Opening("PostgreSQL", (5432,), tuple(map(ip_network, ranges)))
+    opening = FirewallOpening("PostgreSQL", (5432,), tuple(map(ip_network, ranges)))
     assert opening.matches == ("ip saddr { 10.0.0.0/15 }", "ip6 saddr { fd00::/64 }")
 
 
 def test_opening_when_for_anyone_then_it_names_the_family_only() -> None:
-    assert Opening("SSH", (22,), (ip_network("0.0.0.0/0"),)).matches == ("meta nfproto ipv4",)
+    assert FirewallOpening("SSH", (22,), (ip_network("0.0.0.0/0"),)).matches == (
+        "meta nfproto ipv4",
+    )
 
 
 def test_rules_when_rendered_then_ssh_is_open_and_the_rest_dropped() -> None:
@@ -107,4 +113,7 @@ def test_rules_when_rendered_then_ssh_is_open_and_the_rest_dropped() -> None:
 
 
 def test_undo_when_armed_twice_then_the_first_is_kept() -> None:
-    assert Undo("firewall").arm().index("[ -e /run/pgprovision/undo-firewall ] ||") > 0
+    assert (
+        ConfirmedChange("firewall").arm_command().index("[ -e /run/pgprovision/undo-firewall ] ||")
+        > 0
+    )

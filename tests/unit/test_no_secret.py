@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from pgprovision import report
-from pgprovision.engine.loop import converge, look_only
+from pgprovision.engine.loop import converge, observe_only
 from pgprovision.engine.model import Change, Diff, Report, State
-from pgprovision.explain import Cloud, Machine, runbook
+from pgprovision.explain import CloudApi, HostShell, runbook
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.record import Record
+from pgprovision.record import RecordWriter
 from pgprovision.resources.system.file import File
-from pgprovision.run.observers import Watchers
+from pgprovision.run.observers import RunObservers
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from tests.support import inventory_folders
@@ -51,18 +51,22 @@ def told(found: Inventory) -> dict[str, str]:
     """Everything a run says of a plan: text, JSON, runbook, record."""
     wishes = tiers(found, found.nodes, NOW)
     names = {resource.on for tier in wishes for resource in tier.resources}
-    outcome = converge(wishes, {name: Nowhere(name) for name in names}, look_only, Watchers())
+    outcome = converge(
+        wishes, {name: Nowhere(name) for name in names}, observe_only, RunObservers()
+    )
     outcome.seconds = 0.0
-    places = {name: Cloud("http://x") if name == "hetzner" else Machine("ssh") for name in names}
-    record = Record(found.cluster, "up", plan=outcome.left)
-    record.acting(outcome.left)
-    record.end("done", 0.0, left=outcome.left)
-    document = report.document("plan", "x", outcome, changes=outcome.left, record=None)
-    actions = [(a.why, a.text) for change in outcome.left for a in change.actions]
+    places = {
+        name: CloudApi("http://x") if name == "hetzner" else HostShell("ssh") for name in names
+    }
+    record = RecordWriter(found.cluster, "up", plan=outcome.remaining)
+    record.acting(outcome.remaining)
+    record.end("done", 0.0, left=outcome.remaining)
+    document = report.run_document("plan", "x", outcome, changes=outcome.remaining, record=None)
+    actions = [(a.why, a.text) for change in outcome.remaining for a in change.actions]
     return {
         "runbook": runbook(found.cluster, wishes, outcome, places),
         "document": json.dumps(document, indent=1),
-        "record": record.path.read_text() + record.readable.read_text(),
+        "record": record.path.read_text() + record.text_path.read_text(),
         "actions": "\n".join(f"{why}: {text}" for why, text in actions),
         "reprs": repr(found) + repr(wishes),
     }
@@ -91,7 +95,7 @@ def test_everything_told_when_only_secrets_differ_then_is_the_same(
     for flavour in ("one", "other"):
         folder = tmp_path / flavour / "inventory"
         if flavour == "one":
-            inventory_folders.lab(folder, monkeypatch.setenv)
+            inventory_folders.lab_inventory(folder, monkeypatch.setenv)
             add_node(folder, NewNode(name="server-postgres-2"))
         else:
             another(tmp_path / "one" / "inventory", folder)
@@ -114,5 +118,5 @@ def test_difference_when_of_a_secret_then_is_masked_in_the_document() -> None:
     state: State = {"content": "sha256:old", "mode": "0600", "owner": "root", "group": "root"}
     diff = Diff(state, file.desired())
     change = Change(file, diff, tuple(file.change(diff)))
-    shown = report.document("plan", "x", Report(), changes=[change], record=None)["changes"][0]
+    shown = report.run_document("plan", "x", Report(), changes=[change], record=None)["changes"][0]
     assert (shown["before"]["content"], shown["after"]["content"]) == ("***", "***")

@@ -8,7 +8,7 @@ from pgprovision.engine.model import Answer, Diff
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.render import render
-from pgprovision.resources.pgbackrest.configuration import PgbackrestConf, options
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf, parse_options
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.secret import Secret
 
@@ -60,7 +60,7 @@ def written(conf: PgbackrestConf) -> str:
 
 
 def test_options_when_rendered_are_those_of_the_runbook() -> None:
-    found = options(written(CONF))
+    found = parse_options(written(CONF))
     expected = {
         "repo1-type": "s3",
         "repo1-path": "/lab",
@@ -85,7 +85,7 @@ def test_options_when_rendered_are_those_of_the_runbook() -> None:
 def test_options_when_the_version_is_known_are_only_those_it_knows(
     version: tuple[int, ...] | None, bundle: bool, block: bool
 ) -> None:
-    found = options(written(replace(CONF, version=version)))
+    found = parse_options(written(replace(CONF, version=version)))
     assert ("repo1-bundle" in found, "repo1-block" in found) == (bundle, block)
 
 
@@ -150,7 +150,7 @@ def test_secret_when_it_would_not_be_read_back_is_refused(text: str) -> None:
 def test_encryption_when_the_version_has_weak_subkeys_is_remarked(
     version: tuple[int, ...] | None, cipher: str, warned: bool
 ) -> None:
-    said = replace(CONF, version=version).remarks({"repo1-cipher-type": cipher})
+    said = replace(CONF, version=version).notes({"repo1-cipher-type": cipher})
     assert ["2.59.3 mends" in text for text in said] == [True] * warned
 
 
@@ -159,7 +159,7 @@ def test_archive_queue_when_limited_is_written_and_its_loss_remarked() -> None:
     conf = replace(CONF, text=rendered("16GB"), version=(2, 60))
     found = conf.read(look(written(conf)))
     assert found
-    assert options(written(conf))["archive-push-queue-max"] == "16GB"
-    (said,) = conf.remarks(found)
+    assert parse_options(written(conf))["archive-push-queue-max"] == "16GB"
+    (said,) = conf.notes(found)
     assert "beyond 16GB of waiting WAL" in said
-    assert "archive-push-queue-max" not in options(written(CONF))
+    assert "archive-push-queue-max" not in parse_options(written(CONF))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pgprovision.engine.model import Answer
-from pgprovision.resources.pgbackrest.info import Archive, parse, version
+from pgprovision.resources.pgbackrest.info import ArchiveInfo, parse, parse_version
 
 FULL = {
     "archive": {"start": "00000001000000000000001F", "stop": "000000010000000000000020"},
@@ -56,19 +56,23 @@ def answer(*stanzas: object) -> Answer:
 
 def test_info_when_a_stanza_was_upgraded_tells_the_clusters_apart() -> None:
     info = parse(answer(STANZA))
-    assert not info.trouble
+    assert not info.error
     assert info.system_identifier == "7710200676590158511"
-    assert info.archive == Archive("B", "C")
-    assert [b.type for b in info.of_system(info.system_identifier)] == ["full", "diff"]
-    assert [b.label for b in info.of_system("60")] == ["20250101-000000F"]
+    assert info.archive == ArchiveInfo("B", "C")
+    assert [b.type for b in info.backups_of(info.system_identifier)] == ["full", "diff"]
+    assert [b.label for b in info.backups_of("60")] == ["20250101-000000F"]
 
 
 def test_backup_when_read_has_times_sizes_and_damage() -> None:
     full, diff = parse(answer(STANZA)).backups[1:]
-    assert (full.label, full.stop, full.size) == ("20261120-103721F", 1795171043, 446916976)
-    assert full.wal == ("00000001000000000000001F", "000000010000000000000020")
-    assert (full.stored, full.damaged) == (14005616, False)
-    assert (diff.stored, diff.damaged) == (464, True)
+    assert (full.label, full.stop, full.database_size) == (
+        "20261120-103721F",
+        1795171043,
+        446916976,
+    )
+    assert full.wal_range == ("00000001000000000000001F", "000000010000000000000020")
+    assert (full.repository_size, full.damaged) == (14005616, False)
+    assert (diff.repository_size, diff.damaged) == (464, True)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +87,19 @@ def test_backup_when_read_has_times_sizes_and_damage() -> None:
     ],
 )
 def test_info_when_nothing_can_be_told_says_why(given: Answer, trouble: str) -> None:
-    assert parse(given).trouble.startswith(trouble)
+    assert parse(given).error.startswith(trouble)
 
 
 def test_info_when_not_installed_is_empty_and_no_trouble() -> None:
-    assert not parse(Answer(127)).trouble
+    assert not parse(Answer(127)).error
     assert not parse(Answer(127)).system_identifier
 
 
 def test_trouble_when_bytes_are_not_text_is_still_read() -> None:
     repo = {"key": 2, "status": {"code": 99, "message": "[CryptoError] bad"}}
     text = json.dumps([{**STANZA, "repo": [repo]}]).replace("bad", "bad \x01").encode()
-    assert parse(Answer(out=text + b" ")).trouble == "repo2: [CryptoError] bad \x01"
-    assert parse(Answer(out=text.replace(b"bad", b"b\xffd"))).trouble.startswith("repo2: [Crypto")
+    assert parse(Answer(out=text + b" ")).error == "repo2: [CryptoError] bad \x01"
+    assert parse(Answer(out=text.replace(b"bad", b"b\xffd"))).error.startswith("repo2: [Crypto")
 
 
 @pytest.mark.parametrize(
@@ -105,4 +109,4 @@ def test_trouble_when_bytes_are_not_text_is_still_read() -> None:
 def test_version_when_printed_is_compared_as_numbers(
     text: bytes, found: tuple[int, ...] | None
 ) -> None:
-    assert version(Answer(out=text)) == found
+    assert parse_version(Answer(out=text)) == found

@@ -17,19 +17,29 @@ from pgprovision.resources.postgres.catalog.database import Database, Schema
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
-from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
-from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
+from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
+from pgprovision.resources.postgres.configuration.setting_overrides import SettingOverrides
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
-from pgprovision.resources.postgres.server.catalog_resource import SESSION, CatalogObject
+from pgprovision.resources.postgres.server.catalog_resource import SESSION_SETTINGS, CatalogResource
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
 from tests.support.covers import cases
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "postgres").glob("*.yaml"))
-KINDS = (Database, Extension, Grant, Loaded, Overrides, Role, Schema, Slot, AbandonedSlots)
-CLASSES: Mapping[str, type[CatalogObject]] = {kind.__name__: kind for kind in KINDS}
-SNAPSHOT = Snapshot(Instance(), ("books",))
+KINDS = (
+    Database,
+    Extension,
+    Grant,
+    PendingConfiguration,
+    SettingOverrides,
+    Role,
+    Schema,
+    Slot,
+    AbandonedSlots,
+)
+CLASSES: Mapping[str, type[CatalogResource]] = {kind.__name__: kind for kind in KINDS}
+SNAPSHOT = SnapshotQuery(Instance(), ("books",))
 SERVER: Mapping[str, Any] = {
     "version": 15,
     "minor": "15.20",
@@ -91,7 +101,7 @@ def answer(case: Mapping[str, Any]) -> Answer:
     return Answer(out="\n".join(lines).encode())
 
 
-def wish(case: Mapping[str, Any]) -> CatalogObject:
+def wish(case: Mapping[str, Any]) -> CatalogResource:
     given: dict[str, Any] = dict(case.get("wish", {}))
     given |= {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
     if "password" in given:
@@ -104,7 +114,7 @@ def wish(case: Mapping[str, Any]) -> CatalogObject:
 
 def statements(stdin: bytes) -> list[str]:
     """The SQL of a script, without what every script begins with."""
-    script = stdin.decode().removeprefix(SESSION)
+    script = stdin.decode().removeprefix(SESSION_SETTINGS)
     lines = script.removeprefix("begin;\n").removesuffix("commit;\n").splitlines()
     return [line.removesuffix(";") for line in lines]
 
@@ -120,7 +130,7 @@ def test_case_when_compared_then_exactly_these_statements_follow(path: Path) -> 
     before = resource.read(answer(case))
     assert not isinstance(before, Waiting)
     diff = Diff(before, resource.desired())
-    assert list(resource.explain(diff)) == case["differs"]
+    assert list(resource.describe_changes(diff)) == case["differs"]
     if not diff:
         return
     change = Change(resource, diff, tuple(resource.change(diff)))

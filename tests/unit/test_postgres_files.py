@@ -6,39 +6,39 @@ from functools import partial
 
 import pytest
 
-from pgprovision.engine.model import Answer, Ask, Diff, Impact, State
+from pgprovision.engine.model import Answer, Diff, Impact, Probe, State
 from pgprovision.errors import InventoryError
 from pgprovision.render import render
-from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pg_hba import PgHba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     ALL,
     SCRAM,
     HbaRule,
     HbaSection,
-    rules,
+    pg_hba_sections,
 )
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
-from pgprovision.resources.postgres.configuration.settings import Tls, Upstream
-from pgprovision.resources.postgres.configuration.settings_parser import settings_in
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
+from pgprovision.resources.postgres.configuration.settings import TlsPaths, Upstream
+from pgprovision.resources.postgres.configuration.settings_parser import parse_settings
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 GB = 1 << 30
-SNAPSHOT = Snapshot(Instance(15))
-CONF = Conf(
+SNAPSHOT = SnapshotQuery(Instance(15))
+CONF = PostgresqlConf(
     on="db-1",
     snapshot=SNAPSHOT,
     render=partial(render, "postgresql.conf.j2"),
     node="server-postgres-1",
     addresses=("10.0.1.11",),
-    tls=Tls("/etc/tls/server.crt", "/etc/tls/server.key", "/etc/tls/ca.crt"),
+    tls=TlsPaths("/etc/tls/server.crt", "/etc/tls/server.key", "/etc/tls/ca.crt"),
 )
-HBA = Hba(
+HBA = PgHba(
     on="db-1",
     snapshot=SNAPSHOT,
     render=partial(render, "pg_hba.conf.j2"),
     sections=tuple(
-        rules(
+        pg_hba_sections(
             replication_role="replicator",
             replicas=["10.0.1.12"],
             access=[HbaRule("hostssl", ("hcb_production",), ("rails",), SCRAM, "10.0.0.0/16")],
@@ -50,10 +50,10 @@ HBA = Hba(
 class Seen:
     """A look with these answers in it."""
 
-    def __init__(self, answers: Mapping[Ask, Answer]) -> None:
+    def __init__(self, answers: Mapping[Probe, Answer]) -> None:
         self.answers = answers
 
-    def get(self, on: str, ask: Ask) -> Answer | None:
+    def get(self, on: str, ask: Probe) -> Answer | None:
         return self.answers.get(ask)
 
 
@@ -61,12 +61,12 @@ def state(content: str) -> State:
     return {"content": content, "mode": "0640", "owner": "postgres", "group": "postgres"}
 
 
-def settings(conf: Conf) -> Mapping[str, object]:
-    return settings_in(conf.text())[0]
+def settings(conf: PostgresqlConf) -> Mapping[str, object]:
+    return parse_settings(conf.text())[0]
 
 
 def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> None:
-    shown = CONF.settled(Seen({})).text()
+    shown = CONF.resolved(Seen({})).text()
     assert "cluster_name = 'server-postgres-1'" in shown
     assert "listen_addresses = 'localhost,10.0.1.11'" in shown
     assert "shared_buffers" not in shown
@@ -74,11 +74,11 @@ def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> 
 
 
 def test_conf_when_the_machine_is_seen_then_sized_from_it() -> None:
-    size = CONF.needs()[1].ask
+    size = CONF.needs()[1].probe
     seen = Seen({size: Answer(out=b"8039000\n2\n85899345920\n")})
-    assert settings(CONF.settled(seen))["shared_buffers"] == "2GB"
+    assert settings(CONF.resolved(seen))["shared_buffers"] == "2GB"
     given = replace(CONF, memory=4 * GB)
-    assert settings(given.settled(seen))["shared_buffers"] == "1GB"
+    assert settings(given.resolved(seen))["shared_buffers"] == "1GB"
 
 
 def test_conf_when_the_size_is_given_then_the_machine_is_not_asked() -> None:
@@ -96,7 +96,7 @@ def test_conf_when_overridden_then_once_and_in_its_place() -> None:
 
 
 def test_conf_when_the_machine_is_not_seen_yet_then_its_sizes_are_managed_all_the_same() -> None:
-    assert {"shared_buffers", "max_wal_size", "jit", "port"} <= CONF.managed()
+    assert {"shared_buffers", "max_wal_size", "jit", "port"} <= CONF.managed_names()
 
 
 def test_conf_when_a_replica_then_it_knows_its_upstream() -> None:
@@ -109,7 +109,7 @@ def test_conf_when_a_replica_then_it_knows_its_upstream() -> None:
 def test_conf_when_archiving_is_off_then_a_reload_can_switch_it_on() -> None:
     on = replace(CONF, archive_command="pgbackrest --stanza=main archive-push %p")
     moved = Diff(state(CONF.text()), on.desired())
-    assert on.explain(moved) == ("archive_command",)
+    assert on.describe_changes(moved) == ("archive_command",)
 
 
 def test_conf_when_the_server_is_down_then_only_written() -> None:
@@ -118,7 +118,9 @@ def test_conf_when_the_server_is_down_then_only_written() -> None:
 
 
 def test_conf_when_only_words_moved_then_comments_are_named() -> None:
-    assert CONF.explain(Diff(state("# hello\n" + CONF.text()), CONF.desired())) == ("comments",)
+    assert CONF.describe_changes(Diff(state("# hello\n" + CONF.text()), CONF.desired())) == (
+        "comments",
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_conf_when_only_words_moved_then_comments_are_named() -> None:
 def test_settings_when_read_line_by_line_then_as_postgresql_does(
     line: str, name: str, value: str | None
 ) -> None:
-    assert settings_in(f"{line}\nDateStyle = 'ISO'\n")[0].get(name) == value
+    assert parse_settings(f"{line}\nDateStyle = 'ISO'\n")[0].get(name) == value
 
 
 def test_hba_when_rendered_then_the_strict_comes_before_the_wide() -> None:
@@ -173,7 +175,7 @@ def test_hba_when_an_address_is_no_range_then_bad_input(address: str) -> None:
 
 def test_hba_when_a_line_was_changed_then_both_are_named() -> None:
     broken = HBA.text().replace("peer", "trust")
-    assert HBA.explain(Diff({**state(broken), "mode": "0640"}, HBA.desired())) == (
+    assert HBA.describe_changes(Diff({**state(broken), "mode": "0640"}, HBA.desired())) == (
         '- local all,replication "postgres" trust',
         '+ local all,replication "postgres" peer',
     )

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pgprovision.engine.model import Answer, Resource, Tier
-from pgprovision.engine.observe import Look, compare
+from pgprovision.engine.observe import Observation, compare
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.node.preflight import HERE, NOW, Preflight
+from pgprovision.resources.node.preflight import CLOCK_PROBE, CONTROLLER, Preflight
 from pgprovision.resources.postgres.server.instance import Instance
 from tests.unit.test_postgres_files import CONF, Seen
 
@@ -16,10 +16,10 @@ WISH = Preflight(
     instance=Instance(),
     private_ip="10.0.1.11",
     conf=CONF,
-    ranges=("10.0.0.0/16",),
-    peers=("10.0.1.12",),
+    network_ranges=("10.0.0.0/16",),
+    other_nodes=("10.0.1.12",),
     locales=("C.UTF-8",),
-    clock=1000,
+    controller_clock=1000,
 )
 FRESH = "now 1003\nlocale C\nlocale C.utf8\nlocale POSIX\n"
 CARDS = """\
@@ -42,7 +42,7 @@ def complaint(text: str, wish: Preflight = WISH) -> InventoryError:
 
 
 def remarks(text: str, wish: Preflight = WISH) -> tuple[str, ...]:
-    return wish.remarks(wish.read(Answer(out=text.encode())))
+    return wish.notes(wish.read(Answer(out=text.encode())))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_range_when_another_card_has_it_is_bad_input(route: str, said: str) -> N
 
 @pytest.mark.covers("B76")
 def test_node_when_another_card_leads_to_it_is_bad_input() -> None:
-    wish = replace(WISH, ranges=())
+    wish = replace(WISH, network_ranges=())
     assert "overlaps with the node 10.0.1.12" in (
         complaint(f"{FRESH}{CARDS}route 10.0.1.0/24 dev br-1\n", wish).what
     )
@@ -114,9 +114,9 @@ def test_clock_when_off_is_bad_input_and_a_remark_where_up_repairs_it(now: int, 
 
 @pytest.mark.covers("B107")
 def test_clock_when_settled_is_the_controllers() -> None:
-    wish = replace(WISH, clock=None).settled(Seen({NOW: Answer(out=b"1000\n")}))
-    assert wish.clock == 1000
-    assert (HERE, NOW) in [(need.on, need.ask) for need in wish.needs()]
+    wish = replace(WISH, controller_clock=None).resolved(Seen({CLOCK_PROBE: Answer(out=b"1000\n")}))
+    assert wish.controller_clock == 1000
+    assert (CONTROLLER, CLOCK_PROBE) in [(need.on, need.probe) for need in wish.needs()]
 
 
 @pytest.mark.covers("B76", "B79", "B85", "B95", "B107")
@@ -129,7 +129,7 @@ def test_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
     second = replace(WISH, on="db-2")
     text = f"now 99999\nlocale C\n{CARDS}{NGINX.format('*')}route 10.0.5.0/24 dev docker0\n"
     answer = Answer(out=text.encode())
-    look = Look({"db-1": {first.probe(): answer}, "db-2": {second.probe(): answer}})
+    look = Observation({"db-1": {first.probe(): answer}, "db-2": {second.probe(): answer}})
     resources: tuple[Resource, ...] = (
         replace(first, conf=replace(first.conf)),
         second,
@@ -143,8 +143,8 @@ def test_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
     assert "db-2: 4 things do not fit" in said
 
 
-def _with_clock(look: Look) -> Look:
-    look.seen[HERE] = {NOW: Answer(out=b"1000\n")}
+def _with_clock(look: Observation) -> Observation:
+    look.answers[CONTROLLER] = {CLOCK_PROBE: Answer(out=b"1000\n")}
     return look
 
 
@@ -154,7 +154,7 @@ def test_machine_when_foreign_and_bad_input_meet_is_refused_with_both() -> None:
         def read(self, answer: Answer) -> dict[str, str]:
             raise Refused("somebody else's")
 
-    look = Look({"db-1": {WISH.probe(): Answer(out=b"now 99999\n")}})
+    look = Observation({"db-1": {WISH.probe(): Answer(out=b"now 99999\n")}})
     foreign = Foreign(on="db-1", instance=Instance(), private_ip="10.0.1.11", conf=CONF)
     with pytest.raises(Refused) as caught:
         compare(Tier("preflight", (foreign, WISH)), _with_clock(look))

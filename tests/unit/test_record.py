@@ -12,39 +12,47 @@ from pathlib import Path
 import pytest
 
 from pgprovision.engine.loop import converge
-from pgprovision.engine.model import Do, Impact, Tier
+from pgprovision.engine.model import Action, Impact, Tier
 from pgprovision.errors import PgprovisionError, Refused
-from pgprovision.record import Record, chain, read, verify, verifying
-from pgprovision.run.observers import Watchers
+from pgprovision.record import RecordWriter, chain, read_runs, verify, verifying
+from pgprovision.run.observers import RunObservers
 from tests.support import reference_docs
-from tests.support.fake_resources import Seen, Thing, World
-from tests.support.run_records import CLUSTER, change, done, fill, lines, small_disk, state
+from tests.support.fake_resources import FakeResource, FakeTarget, RecordingObserver
+from tests.support.run_records import (
+    CLUSTER,
+    fill_disk,
+    finished_run,
+    make_change,
+    read_lines,
+    small_disk,
+    state,
+)
 
 __all__ = ["small_disk", "state"]
 
 
 @dataclass
-class Reading(World):
+class Reading(FakeTarget):
     """A world that looks into the record at the moment it is acted on."""
 
     record: Path | None = None
     inside: str = ""
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], on_done: Callable[[Action], None]) -> None:
         assert self.record
         self.inside = self.record.read_text()
-        super().act(actions, done)
+        super().act(actions, on_done)
 
 
-def run(world: World, record: Record) -> None:
-    things = (Thing(on="h", called="x"), Thing(on="h", called="y"))
-    watchers = Watchers([record, Seen()])
+def run(world: FakeTarget, record: RecordWriter) -> None:
+    things = (FakeResource(on="h", object_name="x"), FakeResource(on="h", object_name="y"))
+    watchers = RunObservers([record, RecordingObserver()])
     converge([Tier("things", things)], {"h": world}, lambda changes: Impact.RESTART, watchers)
 
 
 @pytest.mark.covers("V19")
 def test_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None:
-    record = Record(CLUSTER, "up")
+    record = RecordWriter(CLUSTER, "up")
     world = Reading("h", record=record.path)
     run(world, record)
     told = [json.loads(line) for line in world.inside.splitlines()]
@@ -55,10 +63,10 @@ def test_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None
 
 @pytest.mark.covers("V19")
 def test_record_when_a_run_ends_then_one_line_per_event_in_order() -> None:
-    record = done("x", "y")
-    events = [line["event"] for line in lines(record.path)]
+    record = finished_run("x", "y")
+    events = [line["event"] for line in read_lines(record.path)]
     assert events == ["begin", "tier", "acting", "acting", "done", "done", "end"]
-    assert [line["n"] for line in lines(record.path)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line["n"] for line in read_lines(record.path)] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_record_when_written_then_every_line_is_handed_to_the_copy_after_it_is_on_disk() -> None:
@@ -69,15 +77,15 @@ def test_record_when_written_then_every_line_is_handed_to_the_copy_after_it_is_o
         copied.append((line, on_disk))
 
     folder = read_folder()
-    record = Record(CLUSTER, "up", copy=copy)
-    record.acting([change()])
+    record = RecordWriter(CLUSTER, "up", on_line=copy)
+    record.acting([make_change()])
     record.end("done", 0.1)
     assert [line for line, _ in copied] == record.path.read_text().splitlines()
     assert all(on_disk for _, on_disk in copied)
 
 
 def read_folder() -> Path:
-    return done().path.parent
+    return finished_run().path.parent
 
 
 def test_begin_when_read_then_it_says_who_from_where_what_and_how_it_was_approved(
@@ -85,8 +93,8 @@ def test_begin_when_read_then_it_says_who_from_where_what_and_how_it_was_approve
 ) -> None:
     monkeypatch.setenv("SSH_CLIENT", "10.0.0.5 50000 22")
     monkeypatch.setenv("SUDO_USER", "alice")
-    before = done()
-    begin = lines(done("x", "y").path)[0]
+    before = finished_run()
+    begin = read_lines(finished_run("x", "y").path)[0]
     assert begin["who"].endswith("(sudo by alice)")
     assert (begin["ssh_client"], begin["approved"]) == ("10.0.0.5", "--yes")
     assert (begin["argv"], begin["scope"]) == (["-i", "prod", "up", "--yes"], ["h"])
@@ -107,25 +115,25 @@ def test_approval_when_the_command_line_tells_then_it_is_recorded(
     argv: list[str], approved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["pgprovision", *argv])
-    assert lines(done().path)[0]["approved"] == approved
+    assert read_lines(finished_run().path)[0]["approved"] == approved
 
 
 def test_end_when_something_is_left_then_both_files_say_what_and_why() -> None:
-    record = Record(CLUSTER, "up")
-    record.failed("h", PgprovisionError("no answer"))
-    record.end("left", 2.0, left=[change("y")], failure=PgprovisionError("it broke"))
-    end = lines(record.path)[-1]
+    record = RecordWriter(CLUSTER, "up")
+    record.target_failed("h", PgprovisionError("no answer"))
+    record.end("left", 2.0, left=[make_change("y")], failure=PgprovisionError("it broke"))
+    end = read_lines(record.path)[-1]
     assert [one["resource"] for one in end["left"]] == ["thing y"]
-    text = record.readable.read_text()
+    text = record.text_path.read_text()
     assert "left: + h: thing y" in text
     assert "it broke" in text
     assert "FAILED: h: PgprovisionError: no answer" in text
 
 
 def test_readable_when_the_run_ends_then_it_is_what_runs_show_prints() -> None:
-    record = done("x")
-    [run] = read(record.path.parent)
-    assert record.readable.read_text() == run.text
+    record = finished_run("x")
+    [run] = read_runs(record.path.parent)
+    assert record.text_path.read_text() == run.text
     for words in ("approved  --yes", "begins: + h: thing x", "do: set x.a", "to undo: made from"):
         assert words in run.text
 
@@ -134,7 +142,7 @@ def test_readable_when_the_run_ends_then_it_is_what_runs_show_prints() -> None:
 def test_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) -> None:
     old = os.umask(0)
     try:
-        done()
+        finished_run()
     finally:
         os.umask(old)
     every = subprocess.run(
@@ -146,50 +154,50 @@ def test_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) 
 
 @pytest.mark.covers("F13")
 def test_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:
-    before = done().id
-    fill(small_disk)
+    before = finished_run().id
+    fill_disk(small_disk)
     with pytest.raises(Refused, match=r"(?s)No space left.*nothing was touched.*make room"):
-        Record(CLUSTER, "up")
-    assert [run.id for run in read(small_disk)] == [before]
+        RecordWriter(CLUSTER, "up")
+    assert [run.id for run in read_runs(small_disk)] == [before]
     assert all(verdict.sound for verdict in verify(small_disk))
 
 
 @pytest.mark.covers("F13")
 def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Path) -> None:
-    record = Record(CLUSTER, "up")
-    ballast = fill(small_disk)
-    world = World("h")
+    record = RecordWriter(CLUSTER, "up")
+    ballast = fill_disk(small_disk)
+    world = FakeTarget("h")
     # The page that was begun has room yet: the lines of these names have not.
-    things = [Thing(on="h", called=name * 3000) for name in ("x", "y")]
+    things = [FakeResource(on="h", object_name=name * 3000) for name in ("x", "y")]
     with pytest.raises(PgprovisionError, match="nothing more is done"):
         converge(
             [Tier("things", tuple(things))],
             {"h": world},
             lambda changes: Impact.RESTART,
-            Watchers([record, Seen()]),
+            RunObservers([record, RecordingObserver()]),
         )
     assert world.acts == []
     record.end("PgprovisionError", 0.1)  # told already: raises nothing, hides nothing
     ballast.unlink()
-    done()
+    finished_run()
     assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)
 
 
 @pytest.mark.covers("F13")
 def test_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk: Path) -> None:
-    record = Record(CLUSTER, "up")
-    ballast = fill(small_disk)
+    record = RecordWriter(CLUSTER, "up")
+    ballast = fill_disk(small_disk)
     with pytest.raises(PgprovisionError, match="nothing more is done"):
-        record.acting([change("x" * 9000)])
+        record.acting([make_change("x" * 9000)])
     ballast.unlink()
     record.end("PgprovisionError", 0.1)
-    assert [line["event"] for line in lines(record.path)] == ["begin", "end"]
+    assert [line["event"] for line in read_lines(record.path)] == ["begin", "end"]
     assert [verdict.state for verdict in verify(small_disk)] == ["ok"]
 
 
 @pytest.mark.covers("F13")
 def test_disk_when_it_takes_only_a_part_then_that_is_an_error(small_disk: Path) -> None:
-    ballast = fill(small_disk)
+    ballast = fill_disk(small_disk)
     os.truncate(ballast, ballast.stat().st_size - 4096)
     file = os.open(small_disk / "file", os.O_WRONLY | os.O_CREAT)
     try:
@@ -200,24 +208,24 @@ def test_disk_when_it_takes_only_a_part_then_that_is_an_error(small_disk: Path) 
 
 
 def test_files_when_made_then_they_are_private_whatever_the_umask() -> None:
-    record = done()
-    for path in (record.path, record.readable, record.path.parent / "head"):
+    record = finished_run()
+    for path in (record.path, record.text_path, record.path.parent / "head"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_page_when_a_record_is_written_then_every_field_of_it_is_explained() -> None:
     page = (reference_docs.DOCS / "records.md").read_text()
-    record = Record(CLUSTER, "up", plan=[change()])
-    record.tier("things")
-    record.acting([change()])
-    record.done(change(), change().actions[0])
-    record.failed("h", PgprovisionError("no answer"))
+    record = RecordWriter(CLUSTER, "up", plan=[make_change()])
+    record.tier_started("things")
+    record.acting([make_change()])
+    record.action_done(make_change(), make_change().actions[0])
+    record.target_failed("h", PgprovisionError("no answer"))
     record.end("PgprovisionError", 0.1, failure=PgprovisionError("no answer"))
-    for line in lines(record.path):
+    for line in read_lines(record.path):
         [row] = [row for row in page.splitlines() if row.startswith(f"| `{line['event']}` |")]
         unsaid = line.keys() - set(re.findall(r"`(\w+)`", row))
         assert unsaid == {"at", "event", "n", "prev"}
     judge = Path(verifying.__file__).read_text()
-    states = {*verifying.SOUND, *re.findall(r'(?:return |HEAD, |run, )"(\w+)"', judge)}
+    states = {*verifying.SOUND_STATES, *re.findall(r'(?:return |HEAD, |run, )"(\w+)"', judge)}
     assert states <= set(re.findall(r"(?m)^\| `([\w ]+)` \| (?:yes|no) \|", page))
     assert len(states) > 6

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from pgprovision import resources
-from pgprovision.engine.model import Change, Diff, Do, Impact, Resource, State
-from pgprovision.record.undo import BACKUPS, CLOUD, DATA, EFFECTS, undo
+from pgprovision.engine.model import Action, Change, Diff, Impact, Resource, State
+from pgprovision.record.undo import BACKUP_KINDS, CLOUD_TARGET, DATA_KINDS, EFFECT_KINDS, undo_hint
 from pgprovision.resources.hetzner import hetzner_resource
-from tests.support.fake_resources import Thing
+from tests.support.fake_resources import FakeResource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Like(Thing):
+class Like(FakeResource):
     """Of any kind, with keys that are secret."""
 
     secret: frozenset[str] = frozenset()
@@ -37,7 +37,7 @@ def way_back(
 ) -> str:
     sort: Any = type("Sort", (Like,), {"kind": kind})
     thing = sort(on=on, called="x", secret=frozenset(secret))
-    return undo(Change(thing, Diff(before, after), (Do("do it", "true", impact=impact),)))
+    return undo_hint(Change(thing, Diff(before, after), (Action("do it", "true", impact=impact),)))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_undo_when_the_way_back_is_a_restart_then_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "kind", "on", "said"),
     [
-        ({"id": 7}, None, "removal of", CLOUD, "no way back"),
+        ({"id": 7}, None, "removal of", CLOUD_TARGET, "no way back"),
         (None, {"role": "standby"}, "standby", "db-2", "aside"),
     ],
 )
@@ -90,7 +90,7 @@ def test_undo_when_it_destroyed_something_then_it_says_what_is_left(
         ("postgres cluster", "db-1", "no command deletes data"),
         ("first backup", "db-1", "retention"),
         ("role", "db-1", "present: false"),
-        ("server", CLOUD, "pgprovision destroy"),
+        ("server", CLOUD_TARGET, "pgprovision destroy"),
         ("postmaster", "db-1", "nothing of its own"),
     ],
 )
@@ -106,8 +106,8 @@ def test_kinds_when_undo_knows_them_then_they_are_there() -> None:
     kinds = {
         getattr(one, "kind", "") for first in Resource.__subclasses__() for one in below(first)
     }
-    assert EFFECTS | DATA | {*BACKUPS, "role"} <= kinds
-    assert hetzner_resource.HETZNER == CLOUD
+    assert EFFECT_KINDS | DATA_KINDS | {*BACKUP_KINDS, "role"} <= kinds
+    assert hetzner_resource.HETZNER == CLOUD_TARGET
 
 
 def below(kind: type[Resource]) -> set[type[Resource]]:

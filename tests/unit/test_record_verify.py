@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.record import Record, by_id, read, verify
-from tests.support.run_records import CLUSTER, change, done, state
+from pgprovision.record import RecordWriter, find_runs, read_runs, verify
+from tests.support.run_records import CLUSTER, finished_run, make_change, state
 
 __all__ = ["state"]
 
@@ -69,7 +69,7 @@ def without_digests(path: Path) -> None:
 
 
 def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
-    made = [done().id, done().id, done().id]
+    made = [finished_run().id, finished_run().id, finished_run().id]
     assert states(state) == dict.fromkeys(made, "ok")
 
 
@@ -99,7 +99,7 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
 def test_line_when_edited_cut_or_moved_then_it_is_named(
     tamper: Tamper, said: str, which: int, state: Path
 ) -> None:
-    made = [done().path, done().path, done().path]
+    made = [finished_run().path, finished_run().path, finished_run().path]
     tamper(made[which])
     broken = [verdict for verdict in verify(state) if not verdict.sound]
     assert broken, f"not caught: {said}"
@@ -111,7 +111,7 @@ def test_line_when_edited_cut_or_moved_then_it_is_named(
 def test_files_when_edited_cut_or_swapped_then_caught_three_of_three(state: Path) -> None:
     caught = 0
     for number, tamper in enumerate((edit(b"set x.a", b"set z.a"), order(1, 2, 3), swap)):
-        folder = Record(f"{CLUSTER}-{number}", "up").path.parent  # one not ended, too
+        folder = RecordWriter(f"{CLUSTER}-{number}", "up").path.parent  # one not ended, too
         made = [_done_in(f"{CLUSTER}-{number}") for _ in range(3)]
         assert all(verdict.sound for verdict in verify(folder))
         tamper(made[1])
@@ -120,10 +120,10 @@ def test_files_when_edited_cut_or_swapped_then_caught_three_of_three(state: Path
 
 
 def _done_in(cluster: str) -> Path:
-    record = Record(cluster, "up")
-    one = change()
+    record = RecordWriter(cluster, "up")
+    one = make_change()
     record.acting([one])
-    record.done(one, one.actions[0])
+    record.action_done(one, one.actions[0])
     record.end("done", 0.1)
     return record.path
 
@@ -140,53 +140,53 @@ def swap(path: Path) -> None:
 def test_run_when_its_record_is_removed_then_it_is_named_as_missing(
     which: int, state: Path
 ) -> None:
-    made = [done().path, done().path, done().path]
+    made = [finished_run().path, finished_run().path, finished_run().path]
     made[which].unlink()
     assert states(state)[made[which].stem] == "missing"
-    done()  # and the next run does not hide it
+    finished_run()  # and the next run does not hide it
     assert states(state)[made[which].stem] == "missing"
 
 
 @pytest.mark.covers("F138")
 def test_tail_when_cut_from_a_run_that_was_killed_then_it_is_noticed(state: Path) -> None:
-    record = Record(CLUSTER, "up")
-    record.tier("things")
-    record.acting([change()])
+    record = RecordWriter(CLUSTER, "up")
+    record.tier_started("things")
+    record.acting([make_change()])
     assert states(state) == {record.id: "not ended"}
     order(1, 2)(record.path)
     assert states(state) == {record.id: "cut"}
 
 
 def test_run_when_killed_then_it_is_not_ended_and_the_chain_is_whole(state: Path) -> None:
-    killed = Record(CLUSTER, "up")
-    killed.acting([change()])
+    killed = RecordWriter(CLUSTER, "up")
+    killed.acting([make_change()])
     with killed.path.open("ab") as file:
         file.write(b'{"at": "2026-11-20T')  # in the middle of a line
-    after = done()
+    after = finished_run()
     assert states(state) == {killed.id: "not ended", after.id: "ok"}
-    assert [run.summary["result"] for run in read(state)] == ["not ended", "done"]
+    assert [run.summary["result"] for run in read_runs(state)] == ["not ended", "done"]
 
 
 def test_run_when_killed_before_its_first_line_then_it_is_not_ended(state: Path) -> None:
-    first = done()
+    first = finished_run()
     (state / "20991231T000000Z-abcdef.jsonl").touch()
     assert states(state) == {first.id: "ok", "20991231T000000Z-abcdef": "not ended"}
 
 
 def test_runs_when_two_are_under_way_at_once_then_both_are_ok(state: Path) -> None:
-    one, two = Record(CLUSTER, "up"), Record(CLUSTER, "up")
-    one.tier("a")
-    two.tier("b")
+    one, two = RecordWriter(CLUSTER, "up"), RecordWriter(CLUSTER, "up")
+    one.tier_started("a")
+    two.tier_started("b")
     two.end("done", 0.1)
     one.end("done", 0.1)
     assert states(state) == {one.id: "ok", two.id: "ok"}
 
 
 def test_readable_file_when_edited_then_it_is_named(state: Path) -> None:
-    record = done()
-    edit(b"thing x", b"thing y")(record.readable)
+    record = finished_run()
+    edit(b"thing x", b"thing y")(record.text_path)
     [verdict] = verify(state)
-    assert (verdict.state, verdict.text) == ("edited", record.readable.name)
+    assert (verdict.state, verdict.text) == ("edited", record.text_path.name)
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_readable_file_when_edited_then_it_is_named(state: Path) -> None:
 def test_head_when_gone_or_garbage_then_it_is_told_and_the_next_run_goes_on(
     head: bytes | None, said: str, state: Path
 ) -> None:
-    first = done()
+    first = finished_run()
     (state / "head").unlink() if head is None else (state / "head").write_bytes(head)
     assert states(state) == {first.id: "ok", "head": said}
-    second = done()
+    second = finished_run()
     assert states(state) == {first.id: "ok", second.id: "ok"}
 
 
@@ -216,7 +216,7 @@ def test_records_when_of_before_the_chain_then_told_apart_and_the_last_is_held(
 ) -> None:
     older(state, "20260101T000000Z-000000")
     older(state, "20260102T000000Z-000000")
-    new = done()
+    new = finished_run()
     old = {"20260101T000000Z-000000": "older", "20260102T000000Z-000000": "older"}
     assert states(state) == {**old, new.id: "ok"}
     edit(b'"done"', b'"left"')(state / "20260102T000000Z-000000.jsonl")
@@ -224,14 +224,14 @@ def test_records_when_of_before_the_chain_then_told_apart_and_the_last_is_held(
 
 
 def test_records_when_without_digests_after_the_chain_then_they_are_edited(state: Path) -> None:
-    new = done()
+    new = finished_run()
     older(state, "20990101T000000Z-000000")
     assert states(state) == {new.id: "ok", "20990101T000000Z-000000": "edited"}
 
 
 @pytest.mark.covers("F11")
 def test_garbage_when_read_then_never_a_traceback(state: Path) -> None:
-    whole = done("x", "y").path.read_bytes()
+    whole = finished_run("x", "y").path.read_bytes()
     chance = random.Random(11)
     deep = b"[" * 100_000 + b"\n"
     strange = [
@@ -255,7 +255,7 @@ def test_garbage_when_read_then_never_a_traceback(state: Path) -> None:
             data[place : place + chance.randrange(9)] = chance.randbytes(chance.randrange(4))
         strange.append(bytes(data))
         (state / f"{number:04}.jsonl").write_bytes(strange[number])
-    for run in read(state):
+    for run in read_runs(state):
         assert "\x1b" not in run.text
         json.dumps(run.as_json(), ensure_ascii=False).encode()
         assert run.summary["id"] == run.id
@@ -265,11 +265,11 @@ def test_garbage_when_read_then_never_a_traceback(state: Path) -> None:
 def test_file_when_of_a_newer_version_then_it_is_shown_and_its_chain_is_checked(
     state: Path,
 ) -> None:
-    record = Record(CLUSTER, "up")
-    record.write("interrupted", signal="SIGINT", held=["db-1"])
-    record.write("begin-2", format=99)
+    record = RecordWriter(CLUSTER, "up")
+    record.write_event("interrupted", signal="SIGINT", held=["db-1"])
+    record.write_event("begin-2", format=99)
     record.end("interrupted", 0.1)
-    [run] = read(state)
+    [run] = read_runs(state)
     assert 'interrupted: signal: "SIGINT", held: ["db-1"]' in run.text
     assert states(state) == {record.id: "ok"}
     edit(b'"format": 99', b'"format": 98')(record.path)
@@ -277,16 +277,16 @@ def test_file_when_of_a_newer_version_then_it_is_shown_and_its_chain_is_checked(
 
 
 def test_file_when_it_may_not_be_read_then_it_is_told(state: Path) -> None:
-    done()
+    finished_run()
     (state / "20260101T000000Z-000000.jsonl").symlink_to("/proc/self/mem")  # a file, unreadable
     found = states(state)
     assert found["20260101T000000Z-000000"] == "unreadable"
 
 
 def test_run_when_named_by_its_beginning_or_as_latest_then_it_is_found(state: Path) -> None:
-    first, second = done(), done()
-    runs = read(state)
-    assert [run.id for run in by_id(runs, "latest")] == [second.id]
-    assert [run.id for run in by_id(runs, first.id)] == [first.id]
-    assert len(by_id(runs, "20")) == 2
-    assert by_id(runs, "nothing") == []
+    first, second = finished_run(), finished_run()
+    runs = read_runs(state)
+    assert [run.id for run in find_runs(runs, "latest")] == [second.id]
+    assert [run.id for run in find_runs(runs, first.id)] == [first.id]
+    assert len(find_runs(runs, "20")) == 2
+    assert find_runs(runs, "nothing") == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.render import render, render_secret, shipped
+from pgprovision.render import packaged_templates, render, render_secret
 from pgprovision.secret import Secret
 
 
@@ -20,7 +20,7 @@ def _write(folder: Path, text: str, name: str = "test.j2") -> None:
 
 
 def test_own_template_goes_before_the_shipped_one(folder: Path) -> None:
-    name = sorted(path.name for path in shipped().glob("*.j2"))[0]
+    name = sorted(path.name for path in packaged_templates().glob("*.j2"))[0]
     _write(folder, "mine\n", name)
     assert render(name, folder) == "mine\n"
 

@@ -11,47 +11,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, Waiting
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import reclone, remove_replica
-from pgprovision.operations.reclone import Former
-from pgprovision.operations.slots import slot_troubles, slots_of
-from pgprovision.operations.split_brain import refuse_split
-from pgprovision.resources.data_directory.source import BaseBackup, Restore
+from pgprovision.operations.reclone import ExistingData
+from pgprovision.operations.slots import slot_problems, slot_statuses
+from pgprovision.operations.split_brain import refuse_split_brain
+from pgprovision.resources.data_directory.source import BaseBackup, PgbackrestRestore
 from pgprovision.resources.data_directory.standby import Standby
-from pgprovision.resources.node.identity import Identity
-from pgprovision.resources.node.release_compatibility import Release, sorters
-from pgprovision.resources.postgres.replication.replication_status import Streaming
-from pgprovision.resources.postgres.replication.slot import node_of, slot_of
+from pgprovision.resources.node.identity import NodeIdentity
+from pgprovision.resources.node.release_compatibility import ReleaseCompatibility, collation_sources
+from pgprovision.resources.postgres.replication.replication_status import StreamingReplication
+from pgprovision.resources.postgres.replication.slot import slot_name, slot_node
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Database, Server, Snapshot
-from pgprovision.resources.postgres.server.split_brain import LiveRoles, judge
+from pgprovision.resources.postgres.server.snapshot import (
+    DatabaseSnapshot,
+    ServerSnapshot,
+    SnapshotQuery,
+)
+from pgprovision.resources.postgres.server.split_brain import SplitBrainCheck, check_single_writer
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import tiers
-from tests.support.inventory_folders import lab, static
+from tests.support.inventory_folders import lab_inventory, static_inventory
 from tests.unit.test_postgres_cases import SERVER, answer
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-LOOK = Snapshot(Instance())
+LOOK = SnapshotQuery(Instance())
 SEED = BaseBackup("db-1", "host='db-1'", "pgprovision_db_2")
-STANDBY = Standby(on="db-2", instance=Instance(), primary="db-1", seed=SEED)
+STANDBY = Standby(on="db-2", instance=Instance(), primary="db-1", data_source=SEED)
 
 
-def server(**given: Any) -> Server:
-    return Server(**{**SERVER, **given})
+def server(**given: Any) -> ServerSnapshot:
+    return ServerSnapshot(**{**SERVER, **given})
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?", fullmatch=True))
 def test_slot_when_named_after_a_node_tells_the_node(node: str) -> None:
-    assert node_of(slot_of(node)) == node
-    assert len(slot_of(node)) <= 63
+    assert slot_node(slot_name(node)) == node
+    assert len(slot_name(node)) <= 63
 
 
 def test_slot_when_of_somebody_else_has_no_node() -> None:
-    assert node_of("debezium") is None
+    assert slot_node("debezium") is None
 
 
 # --- F73, F99, F102: who accepts writes ---
@@ -64,7 +68,7 @@ def test_two_writable_nodes_are_both_named_with_timeline_and_last_write() -> Non
         "db-2": server(timeline=2, lsn={"written_at": "2026-11-20T11:00:00+00:00"}),
     }
     with pytest.raises(Refused) as refused:
-        judge("db-1", writable, "postgresql@15-main.service")
+        check_single_writer("db-1", writable, "postgresql@15-main.service")
     assert refused.value.what == (
         "2 nodes accept writes: db-1 (timeline 1, last write 2026-11-20T10:00:00+00:00)"
         " and db-2 (timeline 2, last write 2026-11-20T11:00:00+00:00)"
@@ -73,38 +77,40 @@ def test_two_writable_nodes_are_both_named_with_timeline_and_last_write() -> Non
 
 @pytest.mark.parametrize("writable", [{}, {"db-1": server()}])
 def test_live_roles_when_nobody_else_accepts_writes_are_as_declared(
-    writable: Mapping[str, Server],
+    writable: Mapping[str, ServerSnapshot],
 ) -> None:
-    judge("db-1", writable, "unit")
+    check_single_writer("db-1", writable, "unit")
 
 
 @pytest.mark.covers("F73")
 def test_replica_when_it_alone_accepts_writes_is_refused() -> None:
     with pytest.raises(Refused, match=r"db-2 .* accepts writes, and the inventory says replica"):
-        judge("db-1", {"db-2": server()}, "unit")
+        check_single_writer("db-1", {"db-2": server()}, "unit")
 
 
 def test_stranger_when_it_accepts_writes_is_for_the_claim_to_refuse() -> None:
-    judge("db-1", {"db-1": server(), "db-2": server(system_identifier="72")}, "unit")
+    check_single_writer("db-1", {"db-1": server(), "db-2": server(system_identifier="72")}, "unit")
 
 
 class Seen(dict[str, Answer]):
     """Answers by target, whatever is asked."""
 
-    def get(self, on: str, ask: Ask) -> Answer | None:  # type: ignore[override]
+    def get(self, on: str, ask: Probe) -> Answer | None:  # type: ignore[override]
         return super().get(on)
 
 
 def test_replicas_without_a_primary_are_told_to_make_one() -> None:
-    wish = LiveRoles(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",), needed=True)
+    wish = SplitBrainCheck(
+        on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",), primary_required=True
+    )
     with pytest.raises(Refused, match="no primary runs there") as refused:
-        wish.settled(Seen())
+        wish.resolved(Seen())
     assert refused.value.next == "pgprovision up primary"
 
 
 def test_live_roles_when_a_node_does_not_answer_are_judged_without_it() -> None:
-    wish = LiveRoles(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",))
-    wish.settled(Seen({"db-1": answer({})}))
+    wish = SplitBrainCheck(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",))
+    wish.resolved(Seen({"db-1": answer({})}))
 
 
 @dataclass
@@ -114,12 +120,12 @@ class Machine:
     name: str
     says: Answer | PgprovisionError | None
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | None:
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
         if isinstance(self.says, PgprovisionError):
             raise self.says
         return None if self.says is None else dict.fromkeys(asks, self.says)
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError
 
 
@@ -136,11 +142,11 @@ GONE = Unreachable("no answer", where="db-2")
 def test_verb_whose_work_is_not_on_the_nodes_asks_them_first(
     tmp_path: Path, second: Answer | PgprovisionError | None, refused: bool
 ) -> None:
-    folder = static(tmp_path)
+    folder = static_inventory(tmp_path)
     folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n")
     machines = {"db-1": Machine("db-1", WRITABLE), "db-2": Machine("db-2", second)}
     with pytest.raises(Refused, match="2 nodes accept") if refused else nullcontext():
-        refuse_split(folder.load(), machines)
+        refuse_split_brain(folder.load(), machines)
 
 
 # --- E2, E3, F92, F93: seeding ---
@@ -165,19 +171,19 @@ def test_standby_when_data_were_set_aside_says_how_to_remove_them() -> None:
     state = STANDBY.read(look_at("standby", "7", "71", "/data/main.aside-1"))
     assert isinstance(state, dict)
     assert not Diff(state, STANDBY.desired())
-    assert STANDBY.remarks(state) == ("set aside; to remove it: rm -r /data/main.aside-1",)
+    assert STANDBY.notes(state) == ("set aside; to remove it: rm -r /data/main.aside-1",)
 
 
 @pytest.mark.parametrize("role", ["standby", "primary"])
 def test_re_clone_when_the_former_data_are_in_place_counts_them_as_absent(role: str) -> None:
-    assert replace(STANDBY, former="7").read(look_at(role)) is None
+    assert replace(STANDBY, former_inode="7").read(look_at(role)) is None
     assert STANDBY.read(look_at("standby", "8")) is not None
 
 
 def test_re_clone_when_planned_is_destructive_and_a_first_clone_is_not() -> None:
     diff = Diff(None, STANDBY.desired())
     impacts = [
-        [do.impact for do in s.change(diff)] for s in (STANDBY, replace(STANDBY, former="7"))
+        [do.impact for do in s.change(diff)] for s in (STANDBY, replace(STANDBY, former_inode="7"))
     ]
     assert impacts == [[Impact.NONE], [Impact.DESTROY]]
 
@@ -200,11 +206,11 @@ def test_seeding_when_under_way_shows_how_far_it_is() -> None:
 
 
 @pytest.mark.covers("F92")
-@pytest.mark.parametrize("seed", [SEED, Restore("main")], ids=["base backup", "restore"])
+@pytest.mark.parametrize("seed", [SEED, PgbackrestRestore("main")], ids=["base backup", "restore"])
 def test_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
-    seed: BaseBackup | Restore,
+    seed: BaseBackup | PgbackrestRestore,
 ) -> None:
-    wish = replace(STANDBY, seed=seed, primary_identifier="71")
+    wish = replace(STANDBY, data_source=seed, primary_identifier="71")
     (start,) = wish.change(Diff(None, wish.desired()))
     steps = [start.text.index(text) for text in ("found=", "touch", "systemctl stop", "mv -T")]
     assert steps == sorted(steps)
@@ -214,9 +220,9 @@ def test_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
 # --- E4, F95: streaming ---
 
 
-def streaming(**given: Any) -> Streaming:
-    wish = Streaming(
-        on="db-2", snapshot=LOOK, primary="db-1", slot="pgprovision_db_2", archive=False
+def streaming(**given: Any) -> StreamingReplication:
+    wish = StreamingReplication(
+        on="db-2", snapshot=LOOK, primary="db-1", slot="pgprovision_db_2", has_archive=False
     )
     return replace(wish, **given)
 
@@ -227,11 +233,13 @@ BEHIND = answer({"server": {"in_recovery": True, "lsn": {"replayed": "0/3000000"
 @pytest.mark.covers("F95")
 def test_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> None:
     lost = {"slots": {"pgprovision_db_2": {"wal_status": "lost"}}}
-    wish = streaming().settled(Seen({"db-1": answer({"server": lost})}))
+    wish = streaming().resolved(Seen({"db-1": answer({"server": lost})}))
     state = wish.read(BEHIND)
     assert state == {"streaming": False}
     diff = Diff(state, wish.desired())
-    assert wish.explain(diff) == ("slot pgprovision_db_2 is lost: pgprovision re-clone db-2",)
+    assert wish.describe_changes(diff) == (
+        "slot pgprovision_db_2 is lost: pgprovision re-clone db-2",
+    )
     assert tuple(wish.change(diff)) == ()
 
 
@@ -249,7 +257,7 @@ def test_standby_when_there_is_an_archive_is_waited_for_as_long_as_it_replays() 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     """A primary and three replicas, the last seeded from the backup repository."""
-    folder = lab(tmp_path / "inventory", monkeypatch.setenv)
+    folder = lab_inventory(tmp_path / "inventory", monkeypatch.setenv)
     for number, seed in ((2, None), (3, None), (4, "backup")):
         add_node(folder, NewNode(name=f"server-postgres-{number}", seed=seed))
     return load(folder)
@@ -263,19 +271,31 @@ STANDING_BY = server(in_recovery=True)
 @pytest.mark.parametrize(
     ("node", "former", "here", "upstream", "said"),
     [
-        ("1", Former("7"), STANDING_BY, PRIMARY, "is the primary by the inventory"),
-        ("2", Former("7"), server(timeline=2), PRIMARY, "accepts writes"),
+        ("1", ExistingData("7"), STANDING_BY, PRIMARY, "is the primary by the inventory"),
+        ("2", ExistingData("7"), server(timeline=2), PRIMARY, "accepts writes"),
         (
             "2",
-            Former("7"),
+            ExistingData("7"),
             server(in_recovery=True, replication=({"application_name": "db-9"},)),
             PRIMARY,
             "others stream from server-postgres-2: db-9",
         ),
-        ("2", Former("7"), STANDING_BY, None, "nothing to clone from"),
-        ("2", Former("7"), STANDING_BY, STANDING_BY, "nothing to clone from"),
-        ("2", Former("7", standby=False, timeline=2), None, PRIMARY, "a primary's of timeline 2"),
-        ("2", Former("7", standby=False, timeline=3), None, PRIMARY, "a primary's of timeline 3"),
+        ("2", ExistingData("7"), STANDING_BY, None, "nothing to clone from"),
+        ("2", ExistingData("7"), STANDING_BY, STANDING_BY, "nothing to clone from"),
+        (
+            "2",
+            ExistingData("7", standby=False, timeline=2),
+            None,
+            PRIMARY,
+            "a primary's of timeline 2",
+        ),
+        (
+            "2",
+            ExistingData("7", standby=False, timeline=3),
+            None,
+            PRIMARY,
+            "a primary's of timeline 3",
+        ),
     ],
     ids=[
         "declared primary",
@@ -290,9 +310,9 @@ STANDING_BY = server(in_recovery=True)
 def test_re_clone_when_writes_may_be_lost_is_refused(
     cluster: Inventory,
     node: str,
-    former: Former,
-    here: Server | None,
-    upstream: Server | None,
+    former: ExistingData,
+    here: ServerSnapshot | None,
+    upstream: ServerSnapshot | None,
     said: str,
 ) -> None:
     wanted = cluster.node(f"server-postgres-{node}")
@@ -303,36 +323,38 @@ def test_re_clone_when_writes_may_be_lost_is_refused(
 @pytest.mark.parametrize(
     ("former", "here"),
     [
-        (Former("7"), STANDING_BY),
-        (Former("7"), None),
-        (Former(), None),
+        (ExistingData("7"), STANDING_BY),
+        (ExistingData("7"), None),
+        (ExistingData(), None),
         pytest.param(
-            Former("7", standby=False, timeline=1), None, marks=pytest.mark.covers("F102")
+            ExistingData("7", standby=False, timeline=1), None, marks=pytest.mark.covers("F102")
         ),
     ],
     ids=["standby", "stopped standby", "no data", "stopped former primary"],
 )
 def test_re_clone_when_nothing_can_be_lost_goes_on(
-    cluster: Inventory, former: Former, here: Server | None
+    cluster: Inventory, former: ExistingData, here: ServerSnapshot | None
 ) -> None:
     reclone.check(cluster.node("server-postgres-2"), former, here, "server-postgres-1", PRIMARY)
 
 
 def test_re_clone_when_data_are_being_made_already_attaches() -> None:
-    assert reclone.read(Answer(4)) == Former()
-    assert reclone.read(Answer(out=b"123\nprimary\n4\n")) == Former("123", False, 4)
+    assert reclone.parse_existing_data(Answer(4)) == ExistingData()
+    assert reclone.parse_existing_data(Answer(out=b"123\nprimary\n4\n")) == ExistingData(
+        "123", False, 4
+    )
 
 
 def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
     cluster: Inventory,
 ) -> None:
     node = cluster.node("server-postgres-2")
-    whole = reclone.tiers(cluster, node, Former("7"), NOW)
+    whole = reclone.tiers(cluster, node, ExistingData("7"), NOW)
     wishes = [resource for tier in whole for resource in tier.resources]
-    assert [w.former for w in wishes if isinstance(w, Standby)] == ["7"]
+    assert [w.former_inode for w in wishes if isinstance(w, Standby)] == ["7"]
     renewed = [w.name for w in wishes if getattr(w, "renew", False)]
     assert renewed == ["pgprovision_server_postgres_2"]
-    assert [w.on for w in wishes if isinstance(w, Identity) and w.remade] == [node.name]
+    assert [w.on for w in wishes if isinstance(w, NodeIdentity) and w.recreating] == [node.name]
 
 
 # --- scopes, E5 ---
@@ -365,12 +387,12 @@ def test_scope_when_the_primary_alone_touches_nobody_else(cluster: Inventory) ->
 def test_seed_when_declared_decides_where_first_data_come_from(cluster: Inventory) -> None:
     nodes = cluster.replicas
     seeds = {
-        resource.on: type(resource.seed)
+        resource.on: type(resource.data_source)
         for tier in tiers(cluster, nodes, NOW)
         for resource in tier.resources
         if isinstance(resource, Standby)
     }
-    assert list(seeds.values()) == [BaseBackup, BaseBackup, Restore]
+    assert list(seeds.values()) == [BaseBackup, BaseBackup, PgbackrestRestore]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +403,9 @@ def test_remove_replica_when_planned_leaves_the_file_for_last(
     cluster: Inventory, delete_server: bool, first: list[str]
 ) -> None:
     node = cluster.node("server-postgres-3")
-    leaving = remove_replica.Leaving(node.name, node, True, (cluster.nodes[1],), delete_server)
+    leaving = remove_replica.RemovalRequest(
+        node.name, node, True, (cluster.nodes[1],), delete_server
+    )
     titles = [tier.title for tier in remove_replica.tiers(cluster, leaving)]
     assert titles == ["identity", "live roles", *first, "ways in", "slot", "inventory"]
 
@@ -390,13 +414,14 @@ def test_remove_replica_when_the_host_is_not_ours_deletes_no_server(cluster: Inv
     static = cluster.node("server-postgres-3").model_copy(update={"address": "192.0.2.3"})
     with pytest.raises(Refused, match="was not made by pgprovision"):
         remove_replica.tiers(
-            cluster, remove_replica.Leaving(static.name, static, True, (), delete_server=True)
+            cluster,
+            remove_replica.RemovalRequest(static.name, static, True, (), delete_server=True),
         )
 
 
 def test_remove_replica_when_aimed_at_the_primary_is_refused(cluster: Inventory) -> None:
     with pytest.raises(Refused, match="is the primary"):
-        remove_replica.node_of(cluster, "server-postgres-1")
+        remove_replica.declared_replica(cluster, "server-postgres-1")
 
 
 def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inventory) -> None:
@@ -416,13 +441,13 @@ def test_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> Non
         "others": row,
     }
     found = server(lsn={"current": "0/3000000"}, slots=slots)
-    shown = tuple(slots_of({"db-1": found}, {"pgprovision_db_2"}))
+    shown = tuple(slot_statuses({"db-1": found}, {"pgprovision_db_2"}))
     assert [(s.name, s.node, s.abandoned, s.retained_bytes) for s in shown] == [
         ("others", None, False, 0x2000000),
         ("pgprovision_db_2", "db-2", False, None),
         ("pgprovision_db_3", "db-3", True, 0x2000000),
     ]
-    lost, abandoned = slot_troubles(shown)
+    lost, abandoned = slot_problems(shown)
     assert lost.endswith("pgprovision re-clone db-2")
     assert abandoned.endswith("pgprovision remove-replica db-3")
 
@@ -465,13 +490,13 @@ C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
 def test_release_when_compared_with_the_primarys(
     mine: tuple[str, ...], sorted_by: frozenset[str], differs: str
 ) -> None:
-    wish = Release(
+    wish = ReleaseCompatibility(
         on="db-2",
         instance=Instance(),
         primary="db-1",
         snapshot=LOOK,
-        wanted=PRIMARYS,
-        sorted_by=sorted_by,
+        primary_versions=PRIMARYS,
+        primary_collations=sorted_by,
     )
     found = Answer(out="\n".join(mine).encode())
     if not differs:
@@ -481,9 +506,9 @@ def test_release_when_compared_with_the_primarys(
         wish.read(found)
 
 
-def catalog(provider: str, collate: str, *used: tuple[str, str]) -> Server:
+def catalog(provider: str, collate: str, *used: tuple[str, str]) -> ServerSnapshot:
     """A server with one database, sorted so, with these collations in use in it."""
-    inside = Database({}, {}, {}, {}, frozenset(), frozenset(), frozenset(used))
+    inside = DatabaseSnapshot({}, {}, {}, {}, frozenset(), frozenset(), frozenset(used))
     row = {"provider": provider, "collate": collate}
     return server(databases={"books": row}, inside={"books": inside})
 
@@ -506,6 +531,6 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> Server:
     ],
 )
 def test_sorting_when_told_by_the_catalogs_names_all_but_C(
-    found: Server, sorting: set[str]
+    found: ServerSnapshot, sorting: set[str]
 ) -> None:
-    assert sorters(found) == sorting
+    assert collation_sources(found) == sorting

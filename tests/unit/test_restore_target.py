@@ -7,32 +7,36 @@ import pytest
 
 from pgprovision.engine.model import Answer
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.recovery_target import END, Target, at_time, target
+from pgprovision.recovery_target import END_OF_WAL, RecoveryTarget, parse_time, recovery_target
 from pgprovision.resources.data_directory import recovery
 from pgprovision.resources.pgbackrest import archive_timelines
-from pgprovision.resources.pgbackrest.archive_timelines import Timeline, reach
-from pgprovision.resources.pgbackrest.info import Backup
-from pgprovision.resources.pgbackrest.restore_points import choose, segment_bytes, windows
-from pgprovision.resources.postgres.replication.lsn import position
+from pgprovision.resources.pgbackrest.archive_timelines import ArchivedTimeline, newest_segment
+from pgprovision.resources.pgbackrest.info import BackupInfo
+from pgprovision.resources.pgbackrest.restore_points import (
+    detect_segment_bytes,
+    plan_restore,
+    windows,
+)
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 
 DAY = 86400
 FIRST = int(datetime(2026, 11, 1, 3, tzinfo=UTC).timestamp())
 
 
-def backup(day: int, lsn: str, segment: str, *, damaged: bool = False) -> Backup:
+def backup(day: int, lsn: str, segment: str, *, damaged: bool = False) -> BackupInfo:
     """One that ended `day` days after the first, at this place."""
     stop = FIRST + day * DAY
-    return Backup(
+    return BackupInfo(
         label=f"202611{1 + day:02d}-025900F",
         type="full",
         start=stop - 60,
         stop=stop,
-        size=1000,
-        stored=100,
-        wal=(segment, segment),
+        database_size=1000,
+        repository_size=100,
+        wal_range=(segment, segment),
         system_identifier="71",
         damaged=damaged,
-        lsn=(lsn, lsn),
+        lsn_range=(lsn, lsn),
     )
 
 
@@ -41,14 +45,14 @@ BACKUPS = (
     backup(7, "0/9000100", "000000010000000000000009"),
     backup(14, "0/C000100", "00000002000000000000000C"),
 )
-LEFT = position("0/A000028")
-ONE = Timeline(1, (), "00000001000000000000000B", FIRST + 8 * DAY)
-TWO = Timeline(2, ((1, LEFT),), "00000002000000000000000E", FIRST + 15 * DAY)
+LEFT = lsn_to_bytes("0/A000028")
+ONE = ArchivedTimeline(1, (), "00000001000000000000000B", FIRST + 8 * DAY)
+TWO = ArchivedTimeline(2, ((1, LEFT),), "00000002000000000000000E", FIRST + 15 * DAY)
 
 
-def at(day: float, timeline: int = 0) -> Target:
+def at(day: float, timeline: int = 0) -> RecoveryTarget:
     moment = datetime.fromtimestamp(FIRST + day * DAY, UTC)
-    return Target("time", moment.isoformat(), timeline=timeline)
+    return RecoveryTarget("time", moment.isoformat(), timeline=timeline)
 
 
 # --- F118: three zones, the hour that comes twice, the one that does not come ---
@@ -71,8 +75,8 @@ def at(day: float, timeline: int = 0) -> Target:
     ],
 )
 def test_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
-    assert at_time(text) == utc
-    assert at_time(utc) == utc
+    assert parse_time(text) == utc
+    assert parse_time(utc) == utc
 
 
 @pytest.mark.covers("F118")
@@ -100,16 +104,16 @@ def test_time_when_it_is_no_one_moment_is_refused_with_what_it_could_be(
     text: str, said: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
-        target({"time": text})
+        recovery_target({"time": text})
     assert refused.value.exit_code == 2
     assert said in str(refused.value)
 
 
 def test_target_when_two_are_given_or_none_to_stop_before_is_refused() -> None:
     with pytest.raises(InventoryError, match="--lsn and --xid are two targets"):
-        target({"lsn": "0/1", "xid": "700"})
+        recovery_target({"lsn": "0/1", "xid": "700"})
     with pytest.raises(InventoryError, match="nothing to stop right before"):
-        target({}, inclusive=False)
+        recovery_target({}, inclusive=False)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +121,11 @@ def test_target_when_two_are_given_or_none_to_stop_before_is_refused() -> None:
 )
 def test_target_when_it_is_none_of_its_kind_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(InventoryError):
-        target(wrong)  # type: ignore[arg-type]
+        recovery_target(wrong)  # type: ignore[arg-type]
 
 
 def test_settings_when_there_is_a_target_empty_the_other_ones_before_it() -> None:
-    settings = target({"xid": "745"}, inclusive=False).settings()
+    settings = recovery_target({"xid": "745"}, inclusive=False).recovery_settings()
     assert list(settings)[:4] == [
         "recovery_target",
         "recovery_target_time",
@@ -136,29 +140,29 @@ def test_settings_when_there_is_a_target_empty_the_other_ones_before_it() -> Non
 
 
 def test_backup_when_there_is_no_target_is_the_newest_of_the_newest_timeline() -> None:
-    choice = choose(END, BACKUPS, (ONE, TWO))
+    choice = plan_restore(END_OF_WAL, BACKUPS, (ONE, TWO))
     assert (choice.backup, choice.timeline) == (BACKUPS[2], 2)
-    assert choice.until == "000000000000000E"
+    assert choice.last_segment == "000000000000000E"
 
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(("day", "chosen"), [(0, 0), (6.9, 0), (7, 1), (13, 1), (14.5, 2)])
 def test_backup_when_there_is_a_time_ended_before_it(day: float, chosen: int) -> None:
-    assert choose(at(day), BACKUPS, (ONE, TWO)).backup == BACKUPS[chosen]
+    assert plan_restore(at(day), BACKUPS, (ONE, TWO)).backup == BACKUPS[chosen]
 
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(("lsn", "chosen"), [("0/2000100", 0), ("0/9000100", 1), ("0/B000000", 1)])
 def test_backup_when_there_is_an_lsn_was_consistent_before_it(lsn: str, chosen: int) -> None:
-    assert choose(Target("lsn", lsn), BACKUPS, (ONE, TWO)).backup == BACKUPS[chosen]
+    assert plan_restore(RecoveryTarget("lsn", lsn), BACKUPS, (ONE, TWO)).backup == BACKUPS[chosen]
 
 
 @pytest.mark.covers("F118")
 def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> None:
     late = backup(8, "0/B000100", "00000001000000000000000B")
     both = (*BACKUPS[:2], late, BACKUPS[2])
-    assert choose(at(13), both, (ONE, TWO)).backup == BACKUPS[1]
-    assert choose(at(8, timeline=1), both, (ONE, TWO)).backup == late
+    assert plan_restore(at(13), both, (ONE, TWO)).backup == BACKUPS[1]
+    assert plan_restore(at(8, timeline=1), both, (ONE, TWO)).backup == late
 
 
 @pytest.mark.covers("F118")
@@ -166,19 +170,21 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
     ("wish", "said"),
     [
         (at(-1), "before the end of the first backup"),
-        (Target("time", "2126-01-01T00:00:00+00:00"), "lies in the future"),
+        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "lies in the future"),
         (at(15.5), "after the arrival of the newest WAL"),
         (at(9, timeline=1), "after the arrival of the newest WAL"),
-        (Target("lsn", "0/2000000"), "before the end of the first backup"),
-        (Target("lsn", "0/F000000"), "after the newest WAL"),
-        (Target("end", timeline=3), "no timeline 3"),
-        (Target("end", backup="20261101-000000F"), "does not lead to"),
+        (RecoveryTarget("lsn", "0/2000000"), "before the end of the first backup"),
+        (RecoveryTarget("lsn", "0/F000000"), "after the newest WAL"),
+        (RecoveryTarget("end", timeline=3), "no timeline 3"),
+        (RecoveryTarget("end", backup="20261101-000000F"), "does not lead to"),
         (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
     ],
 )
-def test_target_when_outside_is_bad_input_and_the_window_is_told(wish: Target, said: str) -> None:
+def test_target_when_outside_is_bad_input_and_the_window_is_told(
+    wish: RecoveryTarget, said: str
+) -> None:
     with pytest.raises(InventoryError) as refused:
-        choose(wish, BACKUPS, (ONE, TWO))
+        plan_restore(wish, BACKUPS, (ONE, TWO))
     assert refused.value.exit_code == 2
     assert said in str(refused.value)
     assert "timeline 1: 2026-11-01T03:00:00+00:00 to 2026-11-09" in str(refused.value)
@@ -187,37 +193,37 @@ def test_target_when_outside_is_bad_input_and_the_window_is_told(wish: Target, s
 @pytest.mark.covers("F118")
 def test_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> None:
     second = 1 / DAY
-    assert choose(at(15 + 0.9 * second), BACKUPS, (ONE, TWO)).backup == BACKUPS[2]
+    assert plan_restore(at(15 + 0.9 * second), BACKUPS, (ONE, TWO)).backup == BACKUPS[2]
     with pytest.raises(InventoryError, match="after the arrival of the newest WAL"):
-        choose(at(15 + 1.1 * second), BACKUPS, (ONE, TWO))
+        plan_restore(at(15 + 1.1 * second), BACKUPS, (ONE, TWO))
 
 
 def test_damaged_backup_when_not_asked_for_is_passed_over() -> None:
     torn = replace(BACKUPS[2], damaged=True)
-    assert choose(END, (*BACKUPS[:2], torn), (ONE, TWO)).backup == BACKUPS[1]
-    asked = Target("end", backup=torn.label)
-    assert choose(asked, (*BACKUPS[:2], torn), (ONE, TWO)).backup == torn
+    assert plan_restore(END_OF_WAL, (*BACKUPS[:2], torn), (ONE, TWO)).backup == BACKUPS[1]
+    asked = RecoveryTarget("end", backup=torn.label)
+    assert plan_restore(asked, (*BACKUPS[:2], torn), (ONE, TWO)).backup == torn
 
 
 @pytest.mark.parametrize("backups", [(), BACKUPS])
 def test_repository_when_it_holds_nothing_to_restore_is_refused(
-    backups: tuple[Backup, ...],
+    backups: tuple[BackupInfo, ...],
 ) -> None:
     with pytest.raises(Refused, match="nothing can be restored"):
-        choose(END, backups, ())
+        plan_restore(END_OF_WAL, backups, ())
 
 
 def test_segments_when_of_another_size_are_counted_by_it() -> None:
-    assert segment_bytes(BACKUPS) == 16 << 20
+    assert detect_segment_bytes(BACKUPS) == 16 << 20
     small = backup(0, "0/2000100", "000000010000000000000020")
-    assert segment_bytes((small,)) == 1 << 20
+    assert detect_segment_bytes((small,)) == 1 << 20
 
 
 def test_timeline_when_it_has_no_wal_yet_reaches_as_far_as_its_parent_was_followed() -> None:
-    bare = Timeline(2, ((1, LEFT),))
-    assert reach((ONE, bare), 2) == (ONE.last, ONE.last_at)
+    bare = ArchivedTimeline(2, ((1, LEFT),))
+    assert newest_segment((ONE, bare), 2) == (ONE.last_segment, ONE.last_arrived_at)
     window = windows(BACKUPS[:2], (ONE, bare))[-1]
-    assert (window.timeline, window.until) == (2, "000000000000000A")
+    assert (window.timeline, window.last_segment) == (2, "000000000000000A")
 
 
 # --- what pgBackRest prints ---
@@ -235,8 +241,8 @@ segments 0000000200000000
 
 def test_archive_when_listed_tells_each_timeline() -> None:
     one, two = archive_timelines.parse(Answer(out=LISTED.encode()))
-    assert one == Timeline(1, (), "00000001000000000000000B", 300)
-    assert two == Timeline(2, ((1, LEFT),), "00000002000000000000000E", 500)
+    assert one == ArchivedTimeline(1, (), "00000001000000000000000B", 300)
+    assert two == ArchivedTimeline(2, ((1, LEFT),), "00000002000000000000000E", 500)
 
 
 def test_archive_when_it_cannot_be_seen_has_no_timelines() -> None:
@@ -248,7 +254,7 @@ def test_account_when_read_tells_phases_and_the_end() -> None:
         "target=the end of the WAL\nbackup=B\nbegan=100.5\ncopied=112.75\nlsn=0/5\ntimeline=2\n"
         "last_transaction=2026-11-29T02:00:00+00:00\nended=115.0\n"
     )
-    account = recovery.read(Answer(out=text.encode()))
+    account = recovery.parse_result(Answer(out=text.encode()))
     assert (account.restore_seconds, account.recovery_seconds) == (12.25, 2.25)
     assert (account.timeline, account.lsn, account.beyond) == (2, "0/5", False)
-    assert recovery.read(None) == recovery.read(Answer(1)) == recovery.NOTHING
+    assert recovery.parse_result(None) == recovery.parse_result(Answer(1)) == recovery.NO_RESULT

@@ -8,31 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, State, Tier, Waiting
-from pgprovision.engine.observe import Look, look
+from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, State, Tier, Waiting
+from pgprovision.engine.observe import Observation, observe_tiers
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations.reclone import Former
+from pgprovision.operations.reclone import ExistingData
 from pgprovision.operations.restore import rebuild, restore
-from pgprovision.recovery_target import END, target
-from pgprovision.report import Phases
+from pgprovision.recovery_target import END_OF_WAL, recovery_target
+from pgprovision.report import PhaseTimer
 from pgprovision.resources.data_directory import recovery
-from pgprovision.resources.data_directory.empty_host import Vacant
-from pgprovision.resources.data_directory.restore import JOB, Restored
+from pgprovision.resources.data_directory.empty_host import EmptyHostCheck
+from pgprovision.resources.data_directory.restore import RESTORE_UNIT, RestoredDataDirectory
 from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.system.transient_unit import UNASKED, JobState
+from pgprovision.resources.system.transient_unit import NOT_PROBED, JobState
 from pgprovision.tasks import tiers
-from tests.support.inventory_folders import static
+from tests.support.inventory_folders import static_inventory
 from tests.unit.test_pgbackrest_info import FULL, STANZA
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 HERE = Instance()
-WISH = Restored(on="copy", instance=HERE, stanza="main")
+WISH = RestoredDataDirectory(on="copy", instance=HERE, stanza="main")
 SYSTEM = "7710200676590158511"
 SEGMENT = {f"000000010000000000000021-{'a' * 40}.zst": {"type": "file", "time": 1795171100}}
 LISTED = f"segments 0000000100000000\n{json.dumps(SEGMENT)}\n"
@@ -48,13 +48,13 @@ REPLICA = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
 
 
 def seen(
-    wish: Restored = WISH,
+    wish: RestoredDataDirectory = WISH,
     *,
     data: Answer = ABSENT,
     job: str = "inactive",
     account: str = "",
     free: int = 1 << 40,
-) -> Look:
+) -> Observation:
     """What a look at the copy finds: a repository with a backup, and this."""
     one = {**STANZA, "backup": [FULL]}
     load_state = "not-found" if job == "inactive" else "loaded"
@@ -62,21 +62,23 @@ def seen(
     said = [under_way, json.dumps([one]), LISTED, str(free), account]
     answers = [Answer(out=text.encode()) for text in said]
     if job == "active":
-        answers[1:3] = [Answer(UNASKED)] * 2
-    elif data is not ABSENT and not wish.former:
-        answers[2] = Answer(UNASKED)
-    asks = [need.ask for need in wish.needs()]
-    return Look({"copy": {wish.probe(): data, **dict(zip(asks, answers, strict=True))}})
+        answers[1:3] = [Answer(NOT_PROBED)] * 2
+    elif data is not ABSENT and not wish.former_inode:
+        answers[2] = Answer(NOT_PROBED)
+    asks = [need.probe for need in wish.needs()]
+    return Observation({"copy": {wish.probe(): data, **dict(zip(asks, answers, strict=True))}})
 
 
-def state(wish: Restored, look: Look) -> tuple[Restored, State | Waiting | None]:
-    settled = wish.settled(look)
+def state(
+    wish: RestoredDataDirectory, look: Observation
+) -> tuple[RestoredDataDirectory, State | Waiting | None]:
+    settled = wish.resolved(look)
     answer = look.get("copy", wish.probe())
     assert answer is not None
     return settled, settled.read(answer)
 
 
-def differs(wish: Restored, found: State | Waiting | None) -> Diff:
+def differs(wish: RestoredDataDirectory, found: State | Waiting | None) -> Diff:
     assert not isinstance(found, Waiting)
     return Diff(found, wish.desired())
 
@@ -89,13 +91,13 @@ def test_restored_when_nothing_is_there_starts_the_chosen_backup() -> None:
     settled, found = state(WISH, seen())
     (do,) = settled.change(Diff(None, settled.desired()))
     assert found is None
-    assert (do.impact, JOB in do.text) == (Impact.NONE, True)
+    assert (do.impact, RESTORE_UNIT in do.text) == (Impact.NONE, True)
     assert f"--set={FULL['label']}" in do.text
     assert "archive_mode=off" in do.text
 
 
 def test_restored_when_data_are_to_be_replaced_is_a_loss_that_must_be_allowed() -> None:
-    wish = replace(WISH, former="42")
+    wish = replace(WISH, former_inode="42")
     settled, found = state(wish, seen(wish, data=whole()))
     (do,) = settled.change(Diff(None, settled.desired()))
     assert found is None
@@ -110,10 +112,10 @@ def test_restored_when_it_is_under_way_is_waited_for() -> None:
 @pytest.mark.covers("F5")
 def test_restored_when_a_restore_begins_during_the_look_begins_none_of_its_own() -> None:
     """What was skipped because it runs is no repository without backups."""
-    idle, skipped = WISH.job.look(), seen(job="active")
-    answers = {ask: skipped.get("copy", ask) for ask in (need.ask for need in WISH.needs())}
+    idle, skipped = WISH.job.probe(), seen(job="active")
+    answers = {ask: skipped.get("copy", ask) for ask in (need.probe for need in WISH.needs())}
     answers |= {idle: seen().get("copy", idle), WISH.probe(): ABSENT}
-    settled, found = state(WISH, Look({"copy": {a: b for a, b in answers.items() if b}}))
+    settled, found = state(WISH, Observation({"copy": {a: b for a, b in answers.items() if b}}))
     (do,) = settled.change(differs(settled, found))
     assert "systemd-run" not in do.text
     assert "cannot be read from here yet" in do.text
@@ -125,13 +127,13 @@ class Asked:
     name = "copy"
 
     def __init__(self) -> None:
-        self.asks: list[Ask] = []
+        self.asks: list[Probe] = []
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
         self.asks += asks
         return {ask: Answer() for ask in asks}
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError(actions)
 
 
@@ -139,13 +141,13 @@ class Asked:
 def test_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> None:
     """The unit is asked for first: what ends later is seen as under way, or whole."""
     machine = Asked()
-    look((Tier("restored data", (WISH,)),), {"copy": machine})
-    assert machine.asks[0] == WISH.job.look()
+    observe_tiers((Tier("restored data", (WISH,)),), {"copy": machine})
+    assert machine.asks[0] == WISH.job.probe()
     assert machine.asks[-1] == WISH.probe()
 
 
 def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
-    late = replace(WISH, target=target({"time": "2020-01-01 00:00Z"}))
+    late = replace(WISH, target=recovery_target({"time": "2020-01-01 00:00Z"}))
     settled, found = state(late, seen(data=whole()))
     assert not differs(settled, found)
 
@@ -160,7 +162,7 @@ def test_restored_when_the_data_are_anothers_is_refused(data: Answer) -> None:
 @pytest.mark.covers("F118")
 def test_restored_when_the_target_is_outside_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="before the end of the first backup"):
-        state(replace(WISH, target=target({"time": "2020-01-01 00:00Z"})), seen())
+        state(replace(WISH, target=recovery_target({"time": "2020-01-01 00:00Z"})), seen())
 
 
 @pytest.mark.covers("F120")
@@ -171,21 +173,21 @@ def test_restored_when_the_disk_is_too_small_is_refused_before_the_first_byte() 
 
 @pytest.mark.covers("F118")
 def test_restored_when_the_target_was_not_met_says_which_backup_may_help() -> None:
-    wish = replace(WISH, target=target({"xid": "745"}))
+    wish = replace(WISH, target=recovery_target({"xid": "745"}))
     missed = f"target=xid 745\nbackup={FULL['label']}\nmissed=recovery ended\n"
     settled, found = state(wish, seen(job="failed", account=missed))
     (do,) = settled.change(differs(settled, found))
-    assert do.unmet == 65
+    assert do.unmet_exit_code == 65
     assert "xid 745 was not met" in do.text
-    _, again = state(replace(WISH, target=END), seen(job="failed", account=missed))
+    _, again = state(replace(WISH, target=END_OF_WAL), seen(job="failed", account=missed))
     assert again is None
 
 
 @pytest.mark.covers("F118")
 def test_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
     done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
-    account = recovery.read(Answer(out=done.encode()))
-    told, *_ = replace(WISH, account=account).remarks({"role": "restored"})
+    account = recovery.parse_result(Answer(out=done.encode()))
+    told, *_ = replace(WISH, result=account).notes({"role": "restored"})
     assert "time 2026-11-29T03:00:00+00:00 lies after the last transaction" in told
     assert told.endswith("if anything, had not been archived")
 
@@ -194,7 +196,7 @@ def test_restored_when_it_failed_reports_what_was_said() -> None:
     settled, found = state(WISH, seen(job="failed"))
     (do,) = settled.change(differs(settled, found))
     assert "journalctl" in do.text
-    assert do.unmet == 0
+    assert do.unmet_exit_code == 0
 
 
 @pytest.mark.covers("F117")
@@ -209,7 +211,7 @@ def test_restored_when_it_failed_reports_what_was_said() -> None:
     ],
 )
 def test_vacancy_when_anybody_elses_data_are_there_is_refused(said: str, refused: bool) -> None:
-    wish = Vacant(on="copy", instance=HERE)
+    wish = EmptyHostCheck(on="copy", instance=HERE)
     if refused:
         with pytest.raises(Refused):
             wish.read(Answer(out=said.encode()))
@@ -223,9 +225,9 @@ def test_vacancy_when_anybody_elses_data_are_there_is_refused(said: str, refused
 @pytest.fixture
 def past(tmp_path: Path) -> Inventory:
     """A primary, a replica and a copy, with backups."""
-    from tests.support.inventory_folders import CLUSTER
+    from tests.support.inventory_folders import STATIC_CLUSTER
 
-    folder = static(tmp_path, CLUSTER + BACKUP)
+    folder = static_inventory(tmp_path, STATIC_CLUSTER + BACKUP)
     folder.write("key", "AKIAEXAMPLE")
     folder.write("key_secret", "a-secret-key-of-the-store")
     folder.write("secrets/pgbackrest.passphrase", "p" * 43)
@@ -251,14 +253,14 @@ def test_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
 def test_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventory) -> None:
     whole = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in whole for resource in tier.resources]
-    conf = next(r for r in resources if isinstance(r, Conf)).text()
+    conf = next(r for r in resources if isinstance(r, PostgresqlConf)).text()
     reading = next(r for r in resources if isinstance(r, PgbackrestConf)).text
     assert "archive_mode = off" in conf
     for word in ("archive_command", "primary_conninfo", "restore_command"):
         assert word not in conf
     assert "pg1-path" not in reading
     assert not [r for r in resources if "timer" in str(r) or r.kind in ("slot", "stanza", "role")]
-    (restored,) = (r for r in resources if isinstance(r, Restored))
+    (restored,) = (r for r in resources if isinstance(r, RestoredDataDirectory))
     assert (str(restored.target), restored.archiving) == ("right before xid 745", False)
 
 
@@ -280,31 +282,31 @@ def test_copy_when_added_twice_with_another_target_is_refused(past: Inventory) -
 
 
 def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
-    wish = target({"time": "2026-11-29 03:00+01:00"})
-    from pgprovision.inventory.schema.restore import Restore
+    wish = recovery_target({"time": "2026-11-29 03:00+01:00"})
+    from pgprovision.inventory.schema.restore import RestoreSpec
 
     new = NewNode(
         name="later",
         role="copy",
         private_ip="10.0.1.10",
         address="192.0.2.10",
-        restore=Restore.of(wish),
+        restore=RestoreSpec.as_yaml(wish),
     )
     add_node(past.folder, new)
     held = load(past.folder).node("later").restore
     assert held is not None
-    assert held.target() == wish
+    assert held.recovery_target() == wish
 
 
 @pytest.mark.covers("F118")
 def test_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> None:
-    formers = {"db-1": Former("1", False), "db-2": Former("2", True)}
-    whole = restore.tiers(past, past.primary, END, formers, NOW)
+    formers = {"db-1": ExistingData("1", False), "db-2": ExistingData("2", True)}
+    whole = restore.tiers(past, past.primary, END_OF_WAL, formers, NOW)
     resources = [resource for tier in whole for resource in tier.resources]
-    (restored,) = (r for r in resources if isinstance(r, Restored))
+    (restored,) = (r for r in resources if isinstance(r, RestoredDataDirectory))
     (standby,) = (r for r in resources if isinstance(r, Standby))
-    assert (restored.on, restored.former, restored.archiving) == ("db-1", "1", True)
-    assert (standby.on, standby.former) == ("db-2", "2")
+    assert (restored.on, restored.former_inode, restored.archiving) == ("db-1", "1", True)
+    assert (standby.on, standby.former_inode) == ("db-2", "2")
     assert "copy" not in {resource.on for resource in resources}
     order = [tier.title for tier in whole]
     assert order.index("restored data") < order.index("service") < order.index("standby")
@@ -312,7 +314,7 @@ def test_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> 
 
 def test_restore_onto_a_replica_is_refused(past: Inventory) -> None:
     with pytest.raises(Refused, match="is a replica"):
-        restore.onto(past, "db-2")
+        restore.in_place_node(past, "db-2")
 
 
 # --- F119 ---
@@ -324,7 +326,7 @@ class Machine:
     def __init__(self, name: str, said: str | None) -> None:
         self.name, self._said = name, said
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | None:
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
         if self._said == "silent":
             raise Unreachable("no answer", where=self.name)
         if self._said is None:
@@ -371,16 +373,16 @@ def test_rebuild_makes_no_empty_cluster(past: Inventory) -> None:
 @pytest.mark.covers("F119")
 def test_figures_tell_what_was_lost_and_every_phase() -> None:
     moments = iter([0.0, 10.0, 30.0, 50.0, 58.0])
-    phases = Phases(lambda: next(moments))
+    phases = PhaseTimer(lambda: next(moments))
     for title in ("cloud", "packages", "restored data", "service"):
-        phases.tier(title)
+        phases.tier_started(title)
     account = {
         "last_transaction": "2026-11-28T23:59:00+00:00",
         "newest_wal": "2026-11-28 23:59:30+00:00",
         "restore_seconds": 12.0,
         "recovery_seconds": 3.0,
     }
-    found = rebuild.figures(account, phases.seconds(rebuild.PHASES), NOW)
+    found = rebuild.rebuild_document(account, phases.seconds_by_phase(rebuild.TIER_PHASES), NOW)
     assert found["lost"] == {
         "after": "2026-11-28T23:59:00+00:00",
         "newest_wal": "2026-11-28 23:59:30+00:00",
@@ -396,6 +398,6 @@ def test_figures_tell_what_was_lost_and_every_phase() -> None:
 
 
 def test_restored_state_when_failed_names_the_unit() -> None:
-    assert replace(WISH, job_state=JobState("failed")).found(Answer(4)) == {
+    assert replace(WISH, job_state=JobState("failed")).read_data_directory(Answer(4)) == {
         "role": "restore failed"
     }

@@ -11,8 +11,8 @@ from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import rotate_password
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
-from tests.support.inventory_folders import Folder, static
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
+from tests.support.inventory_folders import InventoryFolder, static_inventory
 from tests.unit.test_postgres_cases import ROW, SERVER
 
 SPLIT = """\
@@ -28,24 +28,26 @@ databases:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InventoryFolder:
     monkeypatch.setenv("ALONE", "correct horse battery")
-    folder = static(tmp_path, SPLIT)
+    folder = static_inventory(tmp_path, SPLIT)
     for name in ("app_a", "app_b"):
         folder.write(f"secrets/{name}.password", f"password of {name}\n")
     return folder
 
 
-def server(**sessions: int) -> Server:
+def server(**sessions: int) -> ServerSnapshot:
     roles = {name: {**ROW["roles"], "sessions": n} for name, n in sessions.items()}
     found: dict[str, Any] = {**SERVER, "roles": roles}
-    parsed = Snapshot(Instance()).parse(Answer(out=json.dumps(found).encode()))
-    assert isinstance(parsed, Server)
+    parsed = SnapshotQuery(Instance()).parse(Answer(out=json.dumps(found).encode()))
+    assert isinstance(parsed, ServerSnapshot)
     return parsed
 
 
-def turn(inventory: Inventory, name: str = "app", **sessions: int) -> rotate_password.Rotation:
-    return rotate_password.rotation(inventory, name, server(**sessions))
+def turn(
+    inventory: Inventory, name: str = "app", **sessions: int
+) -> rotate_password.PasswordRotation:
+    return rotate_password.plan_rotation(inventory, name, server(**sessions))
 
 
 @pytest.mark.parametrize(
@@ -53,38 +55,40 @@ def turn(inventory: Inventory, name: str = "app", **sessions: int) -> rotate_pas
     [({"app_a": 3, "app_b": 0}, "app_b"), ({"app_a": 0, "app_b": 2}, "app_a"), ({}, "app_a")],
 )
 def test_group_when_rotated_means_the_login_that_is_not_in_use(
-    folder: Folder, sessions: dict[str, int], role: str
+    folder: InventoryFolder, sessions: dict[str, int], role: str
 ) -> None:
     assert turn(folder.load(), "app", **sessions).role == role
 
 
-def test_group_when_all_its_logins_are_in_use_is_refused(folder: Folder) -> None:
+def test_group_when_all_its_logins_are_in_use_is_refused(folder: InventoryFolder) -> None:
     with pytest.raises(Refused, match=r"app_a \(3 sessions\), app_b \(1 sessions\)"):
         turn(folder.load(), app_a=3, app_b=1)
 
 
-def test_group_when_one_of_its_logins_was_begun_goes_on_with_that_one(folder: Folder) -> None:
+def test_group_when_one_of_its_logins_was_begun_goes_on_with_that_one(
+    folder: InventoryFolder,
+) -> None:
     turn(folder.load(), app_a=1).begin()
     assert turn(folder.load(), app_b=9).role == "app_b"
 
 
-def test_login_when_named_is_meant_in_use_or_not(folder: Folder) -> None:
+def test_login_when_named_is_meant_in_use_or_not(folder: InventoryFolder) -> None:
     assert turn(folder.load(), "app_a", app_a=5).role == "app_a"
 
 
-def test_name_when_nobody_has_it_is_bad_input(folder: Folder) -> None:
+def test_name_when_nobody_has_it_is_bad_input(folder: InventoryFolder) -> None:
     with pytest.raises(InventoryError, match="neither a role with a password nor a group") as wrong:
         turn(folder.load(), "rails")
     assert wrong.value.next == "one of: app_a, app_b, alone, replicator"
 
 
-def test_password_when_kept_elsewhere_is_refused(folder: Folder) -> None:
+def test_password_when_kept_elsewhere_is_refused(folder: InventoryFolder) -> None:
     with pytest.raises(Refused, match="it comes from !env ALONE"):
         turn(folder.load(), "alone")
 
 
 def test_files_when_begun_and_finished_hold_the_old_password_as_long_as_it_may_be_needed(
-    folder: Folder,
+    folder: InventoryFolder,
 ) -> None:
     file = folder.path / "secrets/app_a.password"
     previous = folder.path / "secrets/app_a.password.previous"
@@ -97,18 +101,18 @@ def test_files_when_begun_and_finished_hold_the_old_password_as_long_as_it_may_b
     assert made == first.password
     again = turn(folder.load())
     again.begin()
-    assert (again.begun, again.password, previous.exists()) == (True, made, True)
+    assert (again.started, again.password, previous.exists()) == (True, made, True)
     again.finish()
     assert (folder.load().roles["app_a"].password, previous.exists()) == (made, False)
 
 
-def test_files_when_cut_off_between_the_two_then_begins_anew(folder: Folder) -> None:
+def test_files_when_cut_off_between_the_two_then_begins_anew(folder: InventoryFolder) -> None:
     first = turn(folder.load())
     first.previous.hardlink_to(first.file)
-    assert not turn(folder.load()).begun
+    assert not turn(folder.load()).started
 
 
-def test_role_that_may_connect_nowhere_is_refused(folder: Folder) -> None:
+def test_role_that_may_connect_nowhere_is_refused(folder: InventoryFolder) -> None:
     cluster = (folder.path / "cluster.yml").read_text().replace("[app_a, app_b]", "[app_a]")
     folder.write("cluster.yml", cluster)
     inventory = folder.load()
@@ -117,7 +121,7 @@ def test_role_that_may_connect_nowhere_is_refused(folder: Folder) -> None:
 
 
 def test_steps_when_the_replication_role_is_meant_end_with_a_login_of_each_replica(
-    folder: Folder,
+    folder: InventoryFolder,
 ) -> None:
     replica = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
     folder.write("nodes/db-2.yml", replica)

@@ -8,15 +8,15 @@ import pytest
 from pgprovision.errors import Refused
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations.rotate_passphrase import Step, change, next_step
-from tests.support.inventory_folders import lab
+from pgprovision.operations.rotate_passphrase import RotationStep, next_step, swap_step
+from tests.support.inventory_folders import lab_inventory
 
 NOW = datetime(2026, 11, 29, 7, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return lab(tmp_path / "lab", monkeypatch.setenv)
+    return lab_inventory(tmp_path / "lab", monkeypatch.setenv)
 
 
 def places(inventory: Inventory) -> list[tuple[str, str, str]]:
@@ -33,9 +33,9 @@ FILE = "secrets/pgbackrest-r20261129T070000.passphrase"
 NEW, PATH = f"!file {FILE}", "/hcb-lab-r20261129T070000"
 
 
-def kept(step: Step) -> None:
-    assert step.kept is not None
-    step.kept.keep()
+def kept(step: RotationStep) -> None:
+    assert step.pending is not None
+    step.pending.save()
 
 
 @pytest.mark.covers("F111")
@@ -54,16 +54,16 @@ def test_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None:
 def test_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder: Path) -> None:
     kept(next_step(load(folder), NOW))
     again = next_step(load(folder), NOW)
-    assert (again.phase, again.kept) == ("fill", None)
+    assert (again.phase, again.pending) == ("fill", None)
     secret = (folder / FILE).read_text()
-    kept(change(load(folder), NOW))
+    kept(swap_step(load(folder), NOW))
     both = load(folder)
     assert places(both) == [(PATH, NEW, "first"), ("/hcb-lab", OLD, "former")]
     assert both.backup
-    assert both.backup.written == (1,)
+    assert both.backup.backup_targets == (1,)
     assert next_step(both, NOW + timedelta(days=29)).phase == "kept"
     end = next_step(both, NOW + timedelta(days=30))
-    assert (end.phase, end.gone) == ("end", "/hcb-lab")
+    assert (end.phase, end.removed_path) == ("end", "/hcb-lab")
     kept(end)
     assert places(load(folder)) == [(PATH, NEW, "first")]
     assert (folder / FILE).read_text() == secret
@@ -79,8 +79,8 @@ def test_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
     kept(first)
     (folder / "repositories.yml").unlink()
     again = next_step(load(folder), NOW + timedelta(seconds=1))
-    assert again.kept and first.kept
-    assert again.kept.passphrase != first.kept.passphrase
+    assert again.pending and first.pending
+    assert again.pending.passphrase != first.pending.passphrase
     assert places(again.inventory)[1][0] != places(first.inventory)[1][0]
 
 
@@ -99,7 +99,7 @@ def test_rotation_beside_a_standing_second_repository_is_refused(folder: Path) -
 def test_file_when_written_holds_no_secret(folder: Path) -> None:
     step = next_step(load(folder), NOW)
     kept(step)
-    assert step.kept
+    assert step.pending
     text = (folder / "repositories.yml").read_text()
-    assert step.kept.passphrase not in text
+    assert step.pending.passphrase not in text
     assert (folder / FILE).stat().st_mode & 0o777 == 0o600

@@ -13,17 +13,27 @@ from typing import ClassVar
 
 import pytest
 
-from pgprovision.engine.loop import converge, look_only
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Report, Resource, State, Tier, Waiting
-from pgprovision.explain import Cloud, Machine, runbook
-from pgprovision.explain.text import sources, variable
+from pgprovision.engine.loop import converge, observe_only
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Probe,
+    Report,
+    Resource,
+    State,
+    Tier,
+    Waiting,
+)
+from pgprovision.explain import CloudApi, HostShell, runbook
+from pgprovision.explain.text import secret_sources, secret_variable
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.quote import sh
-from pgprovision.resources.node.marker import Marker
+from pgprovision.resources.node.marker import IdentityMarker
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.system.file import Directory, File
-from pgprovision.run.observers import Watchers
+from pgprovision.run.observers import RunObservers
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport.host import Host
@@ -44,7 +54,7 @@ CONTENTS: Mapping[str, str | Secret] = {
     "carriage returns": "a\r\nb\r\n",
     "control characters": "\0\x01\x1b[31m",
     "other scripts": "Füße, 数据库\n",
-    "a secret": Secret("s3cr$et`'\"\\", "!file secrets/plain").map("key={}\nhome=$HOME \\\n"),
+    "a secret": Secret("s3cr$et`'\"\\", "!file secrets/plain").embed_in("key={}\nhome=$HOME \\\n"),
     "a secret alone": Secret("alone", "!env ALONE"),
 }
 SECRETS = {"secret_plain": "s3cr$et`'\"\\", "secret_ALONE": "alone"}
@@ -61,10 +71,10 @@ def test_runbook_when_run_as_printed_then_nothing_differs(
         Tier("files", (File(on="here", path=f"{tmp_path}/a b/it's", content=content, **ME),)),
     )
     outcome = look(wishes)
-    assert len(outcome.left) == 2
+    assert len(outcome.remaining) == 2
     done = paste(shell, text_of(wishes, outcome), SECRETS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert look(wishes).left == []
+    assert look(wishes).remaining == []
 
 
 @gnu
@@ -104,7 +114,7 @@ def test_runbook_when_nothing_differs_then_it_says_so() -> None:
 def test_runbook_when_something_is_worth_knowing_then_it_is_a_comment(differs: bool) -> None:
     wishes = (Tier("one", (Shell(texts=(), there=True),)),) if differs else ()
     outcome = look(wishes)
-    outcome.remarks = [(Shell(texts=()), "an upgrade is pending")]
+    outcome.notes = [(Shell(texts=()), "an upgrade is pending")]
     text = text_of(wishes, outcome)
     assert "# worth knowing of here: an upgrade is pending" in text.splitlines()
 
@@ -125,7 +135,7 @@ def test_inventory_when_explained_whole_then_it_is_shell_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = {"HCLOUD_TOKEN": "canary-token", "PGPROVISION_LAB_S3_SECRET": "canary-s3"}
-    folder = inventory_folders.lab(tmp_path / "inventory", monkeypatch.setenv)
+    folder = inventory_folders.lab_inventory(tmp_path / "inventory", monkeypatch.setenv)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     add_node(folder, NewNode(name="server-postgres-2"))
@@ -133,8 +143,10 @@ def test_inventory_when_explained_whole_then_it_is_shell_without_a_secret(
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     names = {resource.on for tier in wishes for resource in tier.resources}
     targets = {name: Nowhere(name) for name in names}
-    outcome = converge(wishes, targets, look_only, Watchers())
-    places = {name: Cloud("http://x") if name == "hetzner" else Machine("ssh") for name in names}
+    outcome = converge(wishes, targets, observe_only, RunObservers())
+    places = {
+        name: CloudApi("http://x") if name == "hetzner" else HostShell("ssh") for name in names
+    }
     text = runbook("hcb-lab", wishes, outcome, places)
     kept = [path for path in (folder / "secrets").iterdir() if path.suffix not in (".pub", ".crt")]
     secrets = [path.read_text().strip() for path in kept if path.is_file()]
@@ -153,19 +165,19 @@ def test_secrets_when_their_files_have_the_same_name_then_their_variables_differ
         "!command op read one/password",
         "!command op read two/password",
     ]
-    names = [variable(source) for source in given]
+    names = [secret_variable(source) for source in given]
     assert names[0] == "secret_app_password"
     assert len(set(names)) == len(given)
     assert all(name.isidentifier() for name in names)
 
 
 def test_secret_when_its_source_has_any_characters_then_it_is_still_a_variable() -> None:
-    content = Secret("x", "!command sh -c 'head -1 <a>\nb'").map("key={}\n")
-    assert sources(content.shown) == ["!command sh -c 'head -1  a  b'"]
+    content = Secret("x", "!command sh -c 'head -1 <a>\nb'").embed_in("key={}\n")
+    assert secret_sources(content.redacted) == ["!command sh -c 'head -1  a  b'"]
 
 
 def test_marker_when_there_is_no_cluster_yet_then_it_is_only_planned() -> None:
-    marker = Marker(on="db-1", cluster="prod", node="db-1", instance=Instance())
+    marker = IdentityMarker(on="db-1", cluster="prod", node="db-1", instance=Instance())
     (action,) = marker.change(Diff(None, marker.desired()))
     assert action.stdin == b"" and action.text.endswith("exit 1")
 
@@ -176,10 +188,10 @@ class Nowhere:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer] | Waiting | None:
+    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
         return {ask: Answer() for ask in asks} if self.name == "hetzner" else None
 
-    def act(self, actions: Sequence[Do], done: object) -> None:
+    def act(self, actions: Sequence[Action], done: object) -> None:
         raise AssertionError("explain changes nothing")
 
 
@@ -197,8 +209,8 @@ class Shell(Resource):
     def name(self) -> str:
         return "text"
 
-    def probe(self) -> Ask:
-        return Ask(":")
+    def probe(self) -> Probe:
+        return Probe(":")
 
     def read(self, answer: Answer) -> State | None:
         return {"done": False} if self.there else None
@@ -206,16 +218,16 @@ class Shell(Resource):
     def desired(self) -> State:
         return {"done": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        return (Do("do it", text, until=self.until) for text in self.texts)
+    def change(self, diff: Diff) -> Iterable[Action]:
+        return (Action("do it", text, wait_command=self.until) for text in self.texts)
 
 
 def look(wishes: Sequence[Tier]) -> Report:
-    return converge(wishes, {"here": Host("here", LocalWire)}, look_only, Watchers())
+    return converge(wishes, {"here": Host("here", LocalWire)}, observe_only, RunObservers())
 
 
 def text_of(wishes: Sequence[Tier], outcome: Report) -> str:
-    return runbook("prod", wishes, outcome, {"here": Machine("on this machine")})
+    return runbook("prod", wishes, outcome, {"here": HostShell("on this machine")})
 
 
 def paste(shell: str, text: str, secrets: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

@@ -9,11 +9,11 @@ import pytest
 from pgprovision.cli.app import run as command_line
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import Refused
-from pgprovision.record import read
+from pgprovision.record import read_runs
 from pgprovision.resources.system.file import Directory
 from pgprovision.run.run import run
-from tests.support.inventory_folders import static
-from tests.support.run_records import CLUSTER, done, fill, small_disk, state
+from tests.support.inventory_folders import static_inventory
+from tests.support.run_records import CLUSTER, fill_disk, finished_run, small_disk, state
 
 __all__ = ["small_disk", "state"]
 
@@ -42,7 +42,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_runs_when_there_are_some_then_the_newest_is_last(shell: Shell) -> None:
-    first, second = done("x", "y"), done(result="left")
+    first, second = finished_run("x", "y"), finished_run(result="left")
     code, out, _ = shell("runs", "--cluster", CLUSTER)
     rows = out.splitlines()
     assert code == 0
@@ -56,10 +56,10 @@ def test_runs_when_there_are_some_then_the_newest_is_last(shell: Shell) -> None:
 def test_runs_when_no_cluster_is_named_then_it_is_the_inventorys(
     shell: Shell, tmp_path: Path
 ) -> None:
-    record = done()
-    prod = static(tmp_path / "prod").path
+    record = finished_run()
+    prod = static_inventory(tmp_path / "prod").path
     code, out, _ = shell("-i", str(prod), "runs", "show", "latest")
-    assert (code, out) == (0, record.readable.read_text())
+    assert (code, out) == (0, record.text_path.read_text())
 
 
 @pytest.mark.parametrize("words", [(), ("show", "latest"), ("verify",)])
@@ -67,7 +67,7 @@ def test_runs_when_no_cluster_is_named_then_it_is_the_inventorys(
 def test_runs_when_the_inventory_lacks_all_but_its_name_then_they_are_shown(
     words: tuple[str, ...], rest: str, shell: Shell, tmp_path: Path
 ) -> None:
-    record = done()
+    record = finished_run()
     (tmp_path / "cluster.yml").write_text(f"cluster: {CLUSTER}\n{rest}")
     code, out, err = shell("-i", str(tmp_path), "runs", *words)
     assert (code, err) == (0, "")
@@ -107,27 +107,27 @@ def test_runs_when_there_are_no_records_then_it_says_so(
 def test_show_when_a_run_is_named_then_its_readable_file_is_printed(
     cut: int | None, shell: Shell
 ) -> None:
-    record = done()
+    record = finished_run()
     code, out, _ = shell("runs", "show", record.id[:cut], "--cluster", CLUSTER)
-    assert (code, out) == (0, record.readable.read_text())
+    assert (code, out) == (0, record.text_path.read_text())
     assert shell("runs", "show", "latest", "--cluster", CLUSTER)[1] == out
 
 
 def test_show_when_json_then_the_whole_record_is_the_document(shell: Shell) -> None:
-    record = done()
+    record = finished_run()
     document = shell.json("show", "latest")
     assert (document["version"], document["id"]) == (1, record.id)
     assert [event["event"] for event in document["events"]][-1] == "end"
 
 
 def test_show_when_mistyped_then_the_nearest_is_named(shell: Shell) -> None:
-    record = done()
+    record = finished_run()
     code, _, err = shell("runs", "show", record.id[:-1] + "_", "--cluster", CLUSTER)
     assert code == 2
     assert f"one of: {record.id}" in err
     code, _, err = shell("runs", "show", "2", "--cluster", CLUSTER)
     assert code == 0
-    done()
+    finished_run()
     code, _, err = shell("runs", "show", "2", "--cluster", CLUSTER)
     assert (code, "2 runs begin with '2'" in err) == (2, True)
 
@@ -138,13 +138,13 @@ def test_show_when_there_are_no_records_then_it_says_so(shell: Shell) -> None:
 
 
 def test_cluster_when_mistyped_then_the_nearest_is_named(shell: Shell) -> None:
-    done()
+    finished_run()
     code, _, err = shell("runs", "--cluster", "hcb-lap")
     assert (code, f"one of: {CLUSTER}" in err) == (2, True)
 
 
 def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shell: Shell) -> None:
-    record = done()
+    record = finished_run()
     code, out, _ = shell("runs", "verify", "--cluster", CLUSTER)
     assert (code, out) == (0, f"{record.id}  ok\n1 runs, the chain is whole\n")
     assert shell.json("verify")["sound"] is True
@@ -160,20 +160,20 @@ def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shel
 def test_disk_when_full_then_the_command_is_refused_and_nothing_was_made(
     small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inventory, wish = static(tmp_path / "prod").load(), tmp_path / "wish"
+    inventory, wish = static_inventory(tmp_path / "prod").load(), tmp_path / "wish"
     tier = Tier("here", (Directory(on="here", path=str(wish)),))
 
     def up() -> int:
         return run("up", inventory, lambda targets: [tier], lambda changes: Impact.NONE, json=True)
 
-    ballast = fill(small_disk)
+    ballast = fill_disk(small_disk)
     with pytest.raises(Refused, match="No space left"):
         up()
     assert not wish.exists()
     assert json.loads(capsys.readouterr().out)["record"] is None
     ballast.unlink()
     assert (up(), wish.is_dir()) == (0, True)
-    [record] = read(small_disk)
+    [record] = read_runs(small_disk)
     begin, end = record.begin, record.ended or {}
     assert [change["resource"] for change in begin["plan"]] == [f"directory {wish}"]
     assert (end["result"], end["left"]) == ("done", [])

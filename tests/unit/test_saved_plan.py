@@ -8,11 +8,11 @@ import pytest
 from pgprovision.engine.model import Change, Diff, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.run import saved_plan
-from tests.support.fake_resources import Thing
+from tests.support.fake_resources import FakeResource
 
 
 def change(name: str = "x", before: State | None = None, **wish: str) -> Change:
-    thing = Thing(on="h", called=name, wish=tuple(wish.items()) or (("a", "1"),))
+    thing = FakeResource(on="h", object_name=name, declared=tuple(wish.items()) or (("a", "1"),))
     diff = Diff(before, thing.desired())
     return Change(thing, diff, tuple(thing.change(diff)))
 
@@ -30,9 +30,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def plan(folder: Path, tmp_path: Path) -> saved_plan.SavedPlan:
     path = tmp_path / "plan.json"
-    saved_plan.save(path, folder, "c", "all", [change("x"), change("y", {"a": "0"})])
+    saved_plan.save_plan(path, folder, "c", "all", [change("x"), change("y", {"a": "0"})])
     assert path.stat().st_mode & 0o77 == 0
-    return saved_plan.read(path)
+    return saved_plan.load_plan(path)
 
 
 def test_plan_when_nothing_moved_then_holds(plan: saved_plan.SavedPlan, folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_plan_when_of_another_cluster_then_refused(
 def test_plan_when_it_holds_digests_then_none_that_can_be_looked_up(folder: Path) -> None:
     first, second = folder.parent / "1", folder.parent / "2"
     for path in (first, second):
-        saved_plan.save(path, folder, "c", "all", [])
+        saved_plan.save_plan(path, folder, "c", "all", [])
     one, two = (json.loads(path.read_text())["files"] for path in (first, second))
     assert set(one) == {"cluster.yml", "nodes/db-1.yml", "secrets/rails.password"}
     assert not set(one.values()) & set(two.values())
@@ -88,9 +88,9 @@ def test_plan_when_it_holds_digests_then_none_that_can_be_looked_up(folder: Path
 def test_file_when_it_is_no_plan_then_says_so(tmp_path: Path, text: str) -> None:
     (tmp_path / "p").write_text(text)
     with pytest.raises(InventoryError, match="not a saved plan"):
-        saved_plan.read(tmp_path / "p")
+        saved_plan.load_plan(tmp_path / "p")
     with pytest.raises(InventoryError, match="not a saved plan"):
-        saved_plan.read(tmp_path / "missing")
+        saved_plan.load_plan(tmp_path / "missing")
 
 
 @pytest.mark.covers("V23")
@@ -99,4 +99,4 @@ def test_file_when_of_a_newer_release_then_says_so(
 ) -> None:
     (tmp_path / "p").write_text(json.dumps({**vars(plan), "version": 2, "signed": "x"}))
     with pytest.raises(InventoryError, match="version 2, of another release; this release reads 1"):
-        saved_plan.read(tmp_path / "p")
+        saved_plan.load_plan(tmp_path / "p")

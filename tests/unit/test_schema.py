@@ -10,10 +10,10 @@ from jsonschema import Draft7Validator
 
 from pgprovision.inventory.schema import json_schema
 from pgprovision.inventory.schema.validators import size
-from pgprovision.package_data import folder_of
+from pgprovision.package_data import packaged_folder
 
-WHOLE = json_schema.schema()
-INVENTORIES = sorted(path.parent for path in folder_of("inventories").glob("*/cluster.yml"))
+WHOLE = json_schema.build_schema()
+INVENTORIES = sorted(path.parent for path in packaged_folder("inventories").glob("*/cluster.yml"))
 
 
 class Editor(yaml.SafeLoader):
@@ -34,7 +34,7 @@ def _tagged(loader: yaml.SafeLoader, node: yaml.Node) -> object:
     return loader.construct_mapping(node)
 
 
-for tag in json_schema.TAGS:
+for tag in json_schema.YAML_TAGS:
     Editor.add_constructor(tag.split()[0], _tagged)
 Editor.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?[0-9]+$"), list("-0123456789"))
 Editor.add_implicit_resolver(
@@ -103,4 +103,4 @@ def test_node_when_its_file_is_edited_then_it_has_keys_of_its_own() -> None:
 
 @pytest.mark.parametrize("number", [1, 1000, 1024, 512 << 20, 4 << 30, (4 << 30) + 1])
 def test_size_when_written_then_it_reads_back(number: int) -> None:
-    assert size(json_schema.size(number)) == number
+    assert size(json_schema.size_text(number)) == number

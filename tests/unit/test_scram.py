@@ -3,7 +3,7 @@
 import pytest
 
 from pgprovision.errors import InventoryError
-from pgprovision.resources.postgres.catalog.scram import matches, prepared, verifier
+from pgprovision.resources.postgres.catalog.scram import saslprep, verifier, verifier_matches
 from pgprovision.secret import Secret
 
 SALT = b"[m\x99h\x9d\x12\x35\x8e\xec\xa0K\x14\x12\x36\xfa\x81"  # RFC 7677: W22ZaJ0SNY7soEsUEjb6gQ==
@@ -30,7 +30,7 @@ def test_verifier_when_made_from_the_rfc_example_then_it_is_the_rfc_s() -> None:
 def test_matches_when_compared_then_only_the_right_password_fits(
     password: str, stored: str, expected: bool
 ) -> None:
-    assert matches(Secret(password), stored) is expected
+    assert verifier_matches(Secret(password), stored) is expected
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_matches_when_compared_then_only_the_right_password_fits(
     ],
 )
 def test_prepared_when_not_ascii_then_as_saslprep_or_raw(password: str, expected: str) -> None:
-    assert prepared(password) == expected.encode()
+    assert saslprep(password) == expected.encode()
 
 
 @pytest.mark.parametrize("password", ["", "a\0b"])

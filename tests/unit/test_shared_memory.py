@@ -6,18 +6,22 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from pgprovision.engine.model import Answer, Ask, Diff
+from pgprovision.engine.model import Answer, Diff, Probe
 from pgprovision.render import render
-from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
 from pgprovision.resources.postgres.configuration.settings import Upstream
-from pgprovision.resources.postgres.configuration.shared_memory import Order, control_file, demanded
+from pgprovision.resources.postgres.configuration.shared_memory import (
+    RolloutOrder,
+    control_file_probe,
+    parse_control_file,
+)
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from tests.unit.test_postgres_cases import SERVER
 
-SNAPSHOT = Snapshot(Instance())
-ORDER = Order("p", ("r1", "r2"), frozenset({"p", "r1", "r2"}))
+SNAPSHOT = SnapshotQuery(Instance())
+ORDER = RolloutOrder("p", ("r1", "r2"), frozenset({"p", "r1", "r2"}))
 OURS = "/etc/postgresql/15/main/postgresql.conf"
 GB = 1 << 30
 CONTROL = """\
@@ -39,10 +43,10 @@ class Nodes:
     file: str = OURS
     pending: Mapping[str, Any] = field(default_factory=dict)
 
-    def get(self, on: str, ask: Ask) -> Answer | None:
-        if ask == control_file(SNAPSHOT.instance):
+    def get(self, on: str, ask: Probe) -> Answer | None:
+        if ask == control_file_probe(SNAPSHOT.instance):
             return Answer(out=f"max_connections {self.control}\n".encode())
-        if ask != SNAPSHOT.ask() or on not in self.running:
+        if ask != SNAPSHOT.probe() or on not in self.running:
             return None
         value = {"value": str(self.running[on]), "unit": None, "source": "", "file": self.file}
         server = {**SERVER, "in_recovery": on != "p", "settings": {"max_connections": value}}
@@ -50,8 +54,8 @@ class Nodes:
         return Answer(out=json.dumps({**server, "pending_restart": self.pending}).encode())
 
 
-def conf(on: str, facts: Nodes, **settings: int) -> Conf:
-    made = Conf(
+def conf(on: str, facts: Nodes, **settings: int) -> PostgresqlConf:
+    made = PostgresqlConf(
         on=on,
         snapshot=SNAPSHOT,
         render=partial(render, "postgresql.conf.j2"),
@@ -61,33 +65,33 @@ def conf(on: str, facts: Nodes, **settings: int) -> Conf:
         memory=GB,
         cores=2,
         disk=80 * GB,
-        order=ORDER,
+        rollout_order=ORDER,
     )
-    return made.settled(facts)
+    return made.resolved(facts)
 
 
-def diff(wish: Conf, **before: int) -> Diff:
+def diff(wish: PostgresqlConf, **before: int) -> Diff:
     """The file as it was rendered with other settings."""
-    was = replace(wish, overrides=before, order=None)
+    was = replace(wish, overrides=before, rollout_order=None)
     return Diff(was.desired(), wish.desired())
 
 
-def written(wish: Conf, found: Diff) -> str:
+def written(wish: PostgresqlConf, found: Diff) -> str:
     """The line that goes into the file now."""
     stdin = next(iter(wish.change(found))).stdin
     assert isinstance(stdin, bytes)
     return next(x for x in stdin.decode().splitlines() if x.startswith("max_connections"))
 
 
-def why_held(wish: Conf | Loaded, found: Diff) -> str:
-    held = wish.held(found)
+def why_held(wish: PostgresqlConf | PendingConfiguration, found: Diff) -> str:
+    held = wish.blocked_by(found)
     return held.reason if held else ""
 
 
 def test_control_file_when_read_names_them_as_postgresql_conf_does() -> None:
     lines = (line.replace(" setting:", "") for line in CONTROL.splitlines())
     text = "\n".join(line for line in lines if line.startswith("max_"))
-    assert demanded(text.format(max_connections=7)) == {
+    assert parse_control_file(text.format(max_connections=7)) == {
         "max_connections": 7,
         "max_worker_processes": 8,
         "max_wal_senders": 10,
@@ -141,11 +145,13 @@ def test_lowering_when_something_else_rises_then_the_standby_takes_a_step_betwee
 def test_waiting_when_the_other_is_no_part_of_the_run_then_does_not_wait() -> None:
     facts = Nodes({"p": 200, "r1": 200})
     primary = conf("p", facts, max_connections=300)
-    assert primary.order
-    alone = replace(primary, order=replace(primary.order, moving=frozenset({"p"})))
-    held = alone.held(diff(alone))
+    assert primary.rollout_order
+    alone = replace(
+        primary, rollout_order=replace(primary.rollout_order, in_scope=frozenset({"p"}))
+    )
+    held = alone.blocked_by(diff(alone))
     assert held
-    assert held.limit == 0
+    assert held.timeout == 0
     assert held.reason.startswith("r1 first, which is no part of this run")
 
 
@@ -159,8 +165,8 @@ def test_standby_when_people_raised_the_primary_in_local_conf_then_goes_with_it(
 def test_loaded_when_local_conf_raises_the_primary_then_it_waits_for_the_standbys() -> None:
     pending = {"max_connections": {"value": "300", "file": "local.conf"}}
     facts = Nodes({"p": 200, "r1": 200, "r2": 300}, pending=pending)
-    wish = Loaded(on="p", snapshot=SNAPSHOT, order=ORDER).settled(facts)
-    answer = facts.get("p", SNAPSHOT.ask())
+    wish = PendingConfiguration(on="p", snapshot=SNAPSHOT, rollout_order=ORDER).resolved(facts)
+    answer = facts.get("p", SNAPSHOT.probe())
     assert answer
     before = wish.read(answer)
     assert isinstance(before, dict)

@@ -5,9 +5,9 @@ import pytest
 from pgprovision.engine.model import Answer, Waiting
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
-SNAPSHOT = Snapshot(Instance(15))
+SNAPSHOT = SnapshotQuery(Instance(15))
 SOCKET = 'connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: '
 
 
@@ -38,4 +38,6 @@ def test_snapshot_when_the_server_turns_us_away_then_refused_with_its_words() ->
 
 
 def test_snapshot_when_asked_by_two_then_the_asks_are_equal() -> None:
-    assert Snapshot(Instance(15), ("a",)).ask() == Snapshot(Instance(15), ("a",)).ask()
+    assert (
+        SnapshotQuery(Instance(15), ("a",)).probe() == SnapshotQuery(Instance(15), ("a",)).probe()
+    )

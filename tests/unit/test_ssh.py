@@ -6,7 +6,7 @@ import fabric
 import paramiko
 import pytest
 
-from pgprovision.transport.ssh import Way, route
+from pgprovision.transport.ssh import SshEndpoint, new_connection
 
 CONFIG = "Host db-1\n  ProxyJump me@second\nHost second\n  ProxyJump first:2222\n"
 
@@ -32,6 +32,10 @@ def test_every_hop_when_on_the_way_accepts_no_new_key(
     tmp_path: Path, jump: str | None, config: str, names: list[str]
 ) -> None:
     (tmp_path / "config").write_text(config)
-    found = hops(route(Way(node="db-1", host="db-1", jump=jump, config=tmp_path / "config")))
+    found = hops(
+        new_connection(
+            SshEndpoint(node="db-1", host="db-1", jump_host=jump, ssh_config=tmp_path / "config")
+        )
+    )
     assert [hop.host for hop in found] == names
     assert {type(hop.client._policy) for hop in found} == {paramiko.RejectPolicy}

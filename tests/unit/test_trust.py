@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from tests.support.covers import programme
-from tests.support.trust_report import newest, page, shown
+from tests.support.trust_report import evidence_by_id, latest_results, render_page
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_x" name="test_run_when_killed_then_goes_on">
@@ -30,7 +30,7 @@ REPORT = """<testsuites><testsuite>
 
 def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> None:
     (tmp_path / "tests.xml").write_text(REPORT)
-    found = shown(tmp_path / "tests.xml")
+    found = evidence_by_id(tmp_path / "tests.xml")
     assert {one: entry.state for one, entry in found.items()} == {
         "F1": "shown",
         "F5": "FAILS",
@@ -39,7 +39,7 @@ def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> 
         "S2": "shown",
         "S1": "skipped",
     }
-    text = page(found, {"sweep": {"points": 3, "walks": []}}, "abc")
+    text = render_page(found, {"sweep": {"points": 3, "walks": []}}, "abc")
     total = len(programme()["faults"])
     assert f"| faults | 1 | {total} |" in text
     assert "F5 (FAILS)" in text and "S1 (skipped)" in text and "F2 (no test)" in text
@@ -60,8 +60,8 @@ def test_sweeps_when_kinds_were_walked_on_different_days_then_each_walks_last_co
 
     kept(1, "one", ("install", "host", 3, ["no next command"]), ("install", "network", 3, []))
     kept(2, "two", ("install", "host", 4, []))
-    sweep = newest(tmp_path)["sweep"]
+    sweep = latest_results(tmp_path)["sweep"]
     assert (sweep["points"], sweep["converged"]) == (7, 7)
-    text = page({}, {"sweep": sweep}, "abc")
+    text = render_page({}, {"sweep": sweep}, "abc")
     assert "install, host: 4 points, a fault every 3, 1.0 s, commit two, converged" in text
     assert "install, network: 3 points, a fault every 1, 1.0 s, commit one, converged" in text

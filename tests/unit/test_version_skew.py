@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import Refused
-from pgprovision.lock_owner import Holder, readable
+from pgprovision.lock_owner import LockOwner, is_parsable
 from pgprovision.record import verify
-from pgprovision.resources.node.identity import Found, judge
-from tests.support.run_records import done, state
+from pgprovision.resources.node.identity import IdentityFacts, check_identity
+from tests.support.run_records import finished_run, state
 from tests.unit.test_identity import CLAIM, FULL, IDENTITY, MARKER
 
 __all__ = ["state"]
@@ -25,29 +25,29 @@ def of_format(text: str, number: object) -> str:
     ("found", "file"),
     [
         (replace(FULL, marker=of_format(MARKER, 2)), "marker.json"),
-        (Found(claim=of_format(CLAIM, 2)), "claim.json"),
-        (Found(claim=of_format(CLAIM, "next")), "claim.json"),
+        (IdentityFacts(claim=of_format(CLAIM, 2)), "claim.json"),
+        (IdentityFacts(claim=of_format(CLAIM, "next")), "claim.json"),
         (replace(FULL, marker='{"format": 7}'), "marker.json"),
     ],
 )
 def test_machine_when_a_newer_release_marked_it_is_refused_in_clear_words(
-    found: Found, file: str
+    found: IdentityFacts, file: str
 ) -> None:
     with pytest.raises(Refused, match=rf"{file} was written by a newer release .*reads 1\)") as no:
-        judge(found, IDENTITY)
+        check_identity(found, IDENTITY)
     assert no.value.done == "nothing was written"
     assert "use that release" in no.value.next
 
 
 @pytest.mark.covers("V23")
 def test_machine_when_an_older_release_marked_it_goes_on() -> None:
-    judge(FULL, IDENTITY)  # no format in it
-    judge(replace(FULL, marker=of_format(MARKER, 1)), IDENTITY)
+    check_identity(FULL, IDENTITY)  # no format in it
+    check_identity(replace(FULL, marker=of_format(MARKER, 1)), IDENTITY)
 
 
 @pytest.mark.covers("V23")
 def test_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path) -> None:
-    first, second = done(), done()
+    first, second = finished_run(), finished_run()
     text = first.path.read_text()
     assert '"format": 2' in text
     first.path.write_text(text.replace('"format": 2', '"format": 3'))
@@ -59,7 +59,7 @@ def test_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path
 
 @pytest.mark.covers("V23")
 def test_record_when_of_an_older_release_is_sound(state: Path) -> None:
-    old = done()
+    old = finished_run()
     lines = [json.loads(line) for line in old.path.read_text().splitlines()]
     for line in lines:
         del line["prev"]
@@ -71,10 +71,10 @@ def test_record_when_of_an_older_release_is_sound(state: Path) -> None:
 
 @pytest.mark.covers("V23")
 def test_lock_when_of_a_newer_release_counts_as_held() -> None:
-    holder = Holder("me", "here", "now", "up", "run")
-    assert readable(holder.text(), "3")
+    holder = LockOwner("me", "here", "now", "up", "run")
+    assert is_parsable(holder.text(), "3")
     newer = replace(holder, version=2).text()
-    assert Holder.parse(newer) is None
-    assert not readable(newer, "3")
+    assert LockOwner.parse(newer) is None
+    assert not is_parsable(newer, "3")
     more = json.dumps({**json.loads(holder.text()), "of": "more"})
-    assert not readable(more, "3")
+    assert not is_parsable(more, "3")

@@ -10,10 +10,10 @@ import yaml
 from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
 from pgprovision.resources.data_directory.initdb import PostgresCluster
-from pgprovision.resources.postgres.configuration.settings import NodeSettings, Tls, Upstream
+from pgprovision.resources.postgres.configuration.settings import NodeSettings, TlsPaths, Upstream
 from pgprovision.resources.postgres.configuration.settings_sizing import GB
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 LISTED = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "settings-by-version.yml").read_text()
@@ -26,10 +26,10 @@ VERSIONS = range(13, 19)
 def rendered(version: int) -> Mapping[str, object]:
     """Every line of a standby's postgresql.conf that archives."""
     wish = NodeSettings(
-        snapshot=Snapshot(Instance(version)),
+        snapshot=SnapshotQuery(Instance(version)),
         node="db-2",
         addresses=("10.0.1.3",),
-        tls=Tls("server.crt", "server.key", "ca.crt"),
+        tls=TlsPaths("server.crt", "server.key", "ca.crt"),
         archive_command="push",
         upstream=Upstream("host=db-1", "db_2", "get"),
         memory=8 * GB,
@@ -44,15 +44,17 @@ def rendered(version: int) -> Mapping[str, object]:
 def test_settings_when_rendered_are_all_known_to_that_version(version: int) -> None:
     names = rendered(version).keys()
     plain = {name for name in names if "." not in name}
-    assert plain <= postgres_settings.NAMES
+    assert plain <= postgres_settings.SETTING_NAMES
     assert {name for name in plain if SINCE.get(name, 0) > version} == set()
     assert {name for name in plain if GONE.get(name, 99) <= version} == set()
-    assert [name for name in names if postgres_settings.unknown(name, version)] == []
+    assert [name for name in names if postgres_settings.unknown_setting(name, version)] == []
 
 
 def test_settings_when_listed_by_version_are_names_the_inventory_knows() -> None:
-    assert set(SINCE) | set(GONE) <= postgres_settings.NAMES
-    left = {n for n, version in GONE.items() if postgres_settings.unknown(n, version) is None}
+    assert set(SINCE) | set(GONE) <= postgres_settings.SETTING_NAMES
+    left = {
+        n for n, version in GONE.items() if postgres_settings.unknown_setting(n, version) is None
+    }
     assert left == set()
 
 

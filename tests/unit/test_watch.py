@@ -12,17 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from pgprovision.cli.app import app
-from pgprovision.cli.drill import told
+from pgprovision.cli.drill import send_alarm
 from pgprovision.clients import notifications
-from pgprovision.clients.deadline import within
-from pgprovision.errors import InventoryError, NotSent
+from pgprovision.clients.deadline import call_with_timeout
+from pgprovision.errors import InventoryError, NotificationError
 from pgprovision.inventory import watch_file
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.watch_file import MailTo, WatchFile
 from pgprovision.secret import Secret
-from tests.support.http_receiver import Heard, listening
-from tests.support.inventory_folders import lab
+from tests.support.http_receiver import ReceivedRequests, http_receiver
+from tests.support.inventory_folders import lab_inventory
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -31,14 +31,14 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The lab's inventory."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    path = lab(tmp_path / "lab", monkeypatch.setenv)
+    path = lab_inventory(tmp_path / "lab", monkeypatch.setenv)
     monkeypatch.setenv("PGPROVISION_LAB_S3_CA", str(path / "secrets" / "ca.crt"))
     return path
 
 
 @pytest.fixture
-def heard() -> Iterator[Heard]:
-    with listening() as server:
+def heard() -> Iterator[ReceivedRequests]:
+    with http_receiver() as server:
         yield server
 
 
@@ -65,7 +65,7 @@ def test_schedule_when_read_then_its_longest_gap_or_nothing(
 
 
 def test_ages_when_not_given_come_from_the_schedule(folder: Path) -> None:
-    ages = watch_file.of(load(folder)).ages
+    ages = watch_file.watch_file_of(load(folder)).ages
     delay = 15 * 60
     assert (ages.full, ages.backup) == (7 * 86400 + delay, 86400 + delay)
     assert (ages.grace, ages.wal, ages.drill) == (3 * 3600, 1800, 30 * 86400)
@@ -78,7 +78,7 @@ def test_drill_age_when_not_given_is_the_drills_own_period(
     path = folder / "cluster.yml"
     text = path.read_text().replace("period_days: 30", "period_days: 7")
     path.write_text(text.replace("    grace: 3h", f"    grace: 3h{given}"))
-    assert watch_file.of(load(folder)).ages.drill == days * 86400
+    assert watch_file.watch_file_of(load(folder)).ages.drill == days * 86400
 
 
 def test_ages_when_given_win_and_a_schedule_that_cannot_be_read_needs_them(folder: Path) -> None:
@@ -86,10 +86,10 @@ def test_ages_when_given_win_and_a_schedule_that_cannot_be_read_needs_them(folde
     text = path.read_text().replace("full: Sun *-*-* 03:00:00", 'full: "*-*~01 03:00:00"')
     path.write_text(text)
     with pytest.raises(InventoryError, match=r"cannot be told") as error:
-        watch_file.of(load(folder))
+        watch_file.watch_file_of(load(folder))
     assert "full_age: 8d" in error.value.next
     path.write_text(text.replace("    grace: 3h", "    full_age: 32d\n    differential_age: 26h"))
-    ages = watch_file.of(load(folder)).ages
+    ages = watch_file.watch_file_of(load(folder)).ages
     assert (ages.full, ages.backup) == (32 * 86400, 26 * 3600)
 
 
@@ -97,9 +97,9 @@ def test_wal_age_when_nobody_marks_is_not_judged_unless_given(folder: Path) -> N
     path = folder / "cluster.yml"
     text = path.read_text().replace("mark_every: 10min", "mark_every: never")
     path.write_text(text)
-    assert watch_file.of(load(folder)).ages.wal is None
+    assert watch_file.watch_file_of(load(folder)).ages.wal is None
     path.write_text(text.replace("    grace: 3h", "    wal_age: 2h"))
-    assert watch_file.of(load(folder)).ages.wal == 7200
+    assert watch_file.watch_file_of(load(folder)).ages.wal == 7200
 
 
 def test_export_when_read_again_is_the_same_and_holds_nothing_that_opens_the_cluster(
@@ -109,7 +109,7 @@ def test_export_when_read_again_is_the_same_and_holds_nothing_that_opens_the_clu
     assert done.exit_code == 0
     file = tmp_path / "shop.watch"
     file.write_text(done.stdout)
-    assert WatchFile.read(file) == watch_file.of(load(folder))
+    assert WatchFile.read(file) == watch_file.watch_file_of(load(folder))
     found = json.loads(done.stdout)
     assert found["store"]["key"] == "read-key"
     passwords = [p.read_text().strip() for p in (folder / "secrets").iterdir() if p.is_file()]
@@ -147,24 +147,24 @@ def test_watch_file_when_it_is_none_is_bad_input(tmp_path: Path, text: str, what
         WatchFile.read(tmp_path / "nowhere")
 
 
-def test_heartbeat_when_asked_for_is_one_get(heard: Heard) -> None:
+def test_heartbeat_when_asked_for_is_one_get(heard: ReceivedRequests) -> None:
     notifications.ping(Secret(heard.url))
     assert heard.requests == [("GET", "/canary-5d1c", b"")]
 
 
-def test_webhook_when_told_gets_the_document(heard: Heard) -> None:
-    notifications.post(Secret(heard.url), {"state": "alarm"})
+def test_webhook_when_told_gets_the_document(heard: ReceivedRequests) -> None:
+    notifications.post_json(Secret(heard.url), {"state": "alarm"})
     method, _, body = heard.requests[0]
     assert (method, json.loads(body)) == ("POST", {"state": "alarm"})
 
 
-def test_url_when_it_cannot_be_told_is_masked(heard: Heard) -> None:
+def test_url_when_it_cannot_be_told_is_masked(heard: ReceivedRequests) -> None:
     heard.status = 500
-    with pytest.raises(NotSent, match="answered 500") as refused:
+    with pytest.raises(NotificationError, match="answered 500") as refused:
         notifications.ping(Secret(heard.url))
-    with pytest.raises(NotSent) as nobody:
-        notifications.post(Secret("http://127.0.0.1:1/canary-5d1c?canary"), {})
-    with pytest.raises(NotSent) as broken:
+    with pytest.raises(NotificationError) as nobody:
+        notifications.post_json(Secret("http://127.0.0.1:1/canary-5d1c?canary"), {})
+    with pytest.raises(NotificationError) as broken:
         notifications.ping(Secret("canary-5d1c"))
     for error in (refused, nobody, broken):
         assert "canary" not in str(error.value)
@@ -173,18 +173,18 @@ def test_url_when_it_cannot_be_told_is_masked(heard: Heard) -> None:
 
 
 def test_drill_when_it_proved_nothing_is_told_as_backup_watch_says(
-    folder: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    folder: Path, heard: ReceivedRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder / "cluster.yml"
     hook = "    webhook: !env ALARM_WEBHOOK\n    heartbeat_url: !env ALARM_WEBHOOK"
     path.write_text(path.read_text().replace("    grace: 3h", f"    grace: 3h\n{hook}"))
     monkeypatch.setenv("ALARM_WEBHOOK", heard.url)
     document = {"result": "failed", "failures": ["restore: WAL 00A is missing"]}
-    assert told(load(folder), document) == {"webhook": True}
+    assert send_alarm(load(folder), document) == {"webhook": True}
     method, _, body = heard.requests[0]
     assert (method, json.loads(body), len(heard.requests)) == ("POST", document, 1)
     heard.status = 500
-    assert told(load(folder), document) == {"webhook": False}
+    assert send_alarm(load(folder), document) == {"webhook": False}
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def test_mail_when_a_server_is_given_goes_there() -> None:
             server_port=port,
             encryption="none",
         )
-        notifications.mail(way, "[pgprovision] shop: wal_age", "ALARM wal_age: no WAL\n")
+        notifications.send_mail(way, "[pgprovision] shop: wal_age", "ALARM wal_age: no WAL\n")
     assert "rcpt TO:<b@example.org>" in lines
     assert "Subject: [pgprovision] shop: wal_age" in lines
     assert "ALARM wal_age: no WAL" in lines
@@ -234,8 +234,8 @@ def test_mail_when_the_server_does_not_encrypt_is_not_sent_in_the_clear() -> Non
         way = MailTo(
             to=("a@example.org",), sender="pg@example.org", server="127.0.0.1", server_port=port
         )
-        with pytest.raises(NotSent, match="mail through 127"):
-            notifications.mail(way, "subject", "text")
+        with pytest.raises(NotificationError, match="mail through 127"):
+            notifications.send_mail(way, "subject", "text")
     assert not [line for line in lines if line.startswith("rcpt")]
 
 
@@ -243,15 +243,15 @@ def test_call_when_it_does_not_end_is_left() -> None:
     stop = threading.Event()
     try:
         with pytest.raises(TimeoutError):
-            within(0.05, stop.wait)
+            call_with_timeout(0.05, stop.wait)
     finally:
         stop.set()
     with pytest.raises(KeyError):
-        within(5, lambda: dict[str, str]()["nothing"])
+        call_with_timeout(5, lambda: dict[str, str]()["nothing"])
 
 
 def test_watch_when_the_store_cannot_be_reached_cannot_tell_and_says_it_to_all(
-    folder: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    folder: Path, heard: ReceivedRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPROVISION_LAB_S3_READ_ADDRESS", "127.0.0.1:1")
     monkeypatch.setenv("HOOK", heard.url)

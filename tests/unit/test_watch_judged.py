@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgprovision.object_listing import Listing, Stored
-from pgprovision.operations.watch.repository import Repository, read
-from pgprovision.operations.watch.rules import Limits, Verdict, judge, told
+from pgprovision.object_listing import ObjectListing, StoredObject
+from pgprovision.operations.watch.repository import RepositoryListing, read_listing
+from pgprovision.operations.watch.rules import Limits, WatchVerdict, age_text, judge
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SUNDAY = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -23,20 +23,20 @@ class Bucket:
     """Keys and when they were stored."""
 
     def __init__(self, objects: Mapping[str, datetime], clock: datetime | None = None) -> None:
-        self.objects = [Stored(key, at) for key, at in sorted(objects.items())]
-        self.clock = clock
+        self.objects = [StoredObject(key, at) for key, at in sorted(objects.items())]
+        self.server_time = clock
 
-    def below(self, prefix: str) -> Listing:
-        return Listing(tuple(o for o in self.objects if o.key.startswith(prefix)))
+    def list_prefix(self, prefix: str) -> ObjectListing:
+        return ObjectListing(tuple(o for o in self.objects if o.key.startswith(prefix)))
 
-    def level(self, prefix: str) -> Listing:
-        rest = {o: o.key.removeprefix(prefix) for o in self.below(prefix).objects}
+    def list_level(self, prefix: str) -> ObjectListing:
+        rest = {o: o.key.removeprefix(prefix) for o in self.list_prefix(prefix).objects}
         folders = {prefix + name.split("/")[0] + "/" for name in rest.values() if "/" in name}
         plain = tuple(found for found, name in rest.items() if "/" not in name)
-        return Listing(plain, tuple(sorted(folders)))
+        return ObjectListing(plain, tuple(sorted(folders)))
 
-    def first(self, prefix: str) -> Listing:
-        return self.below(prefix)
+    def list_first_page(self, prefix: str) -> ObjectListing:
+        return self.list_prefix(prefix)
 
 
 class World:
@@ -82,10 +82,12 @@ class World:
     def _key(self, name: str) -> str:
         return f"shop/archive/main/15-1/{name[:16]}/{name}"
 
-    def read(self, now: datetime) -> Repository:
-        return read(Bucket(self.objects, now), "/shop", "main", "UTC", lambda: now)
+    def read(self, now: datetime) -> RepositoryListing:
+        return read_listing(Bucket(self.objects, now), "/shop", "main", "UTC", lambda: now)
 
-    def judged(self, now: datetime, limits: Limits = LIMITS, **more: datetime | bool) -> Verdict:
+    def judged(
+        self, now: datetime, limits: Limits = LIMITS, **more: datetime | bool
+    ) -> WatchVerdict:
         return judge(self.read(now), limits, now, **more)  # type: ignore[arg-type]
 
 
@@ -110,14 +112,14 @@ NOON = SUNDAY + 6 * DAY + 9 * HOUR
 SATURDAY = f"{FULL}_20261128-030000D"
 
 
-def kinds(verdict: Verdict) -> list[str]:
+def kinds(verdict: WatchVerdict) -> list[str]:
     return [alarm.kind for alarm in verdict.alarms]
 
 
 def test_repository_when_all_is_well_then_no_alarm_and_the_newest_are_told() -> None:
     found = week().judged(NOON)
     assert found.alarms == ()
-    assert found.remarks == ()
+    assert found.notes == ()
     assert found.full and found.full.label == FULL
     assert found.backup and found.backup.label == SATURDAY
     assert found.wal == ("0000000100000003000000A5", SUNDAY + 9170 * timedelta(minutes=1))
@@ -152,7 +154,7 @@ def test_wal_when_it_stops_is_an_alarm_after_its_age() -> None:
 def test_wal_when_nobody_marks_it_and_the_database_is_idle_raises_no_alarm() -> None:
     found = week().judged(SUNDAY + 6 * DAY + 20 * HOUR, replace(LIMITS, wal=None))
     assert found.alarms == ()
-    assert "not judged" in found.remarks[0]
+    assert "not judged" in found.notes[0]
 
 
 @pytest.mark.parametrize("part", ["backup", "archive"])
@@ -200,7 +202,7 @@ def test_backup_when_expired_half_way_or_not_finished_is_no_alarm() -> None:
     world.backup("20261128-115000F", NOON - timedelta(minutes=10), manifest=False, once=False)
     found = world.judged(NOON)
     assert found.alarms == ()
-    assert [r for r in found.remarks if "not finished: under way" in r]
+    assert [r for r in found.notes if "not finished: under way" in r]
 
 
 @pytest.mark.covers("F114")
@@ -219,7 +221,7 @@ def test_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> None:
     assert "cannot be restored at all" not in text
     assert found.alarms[0].next.endswith("a backup has ended since; told for a day")
     later = world.judged(bridged + timedelta(days=1, seconds=1))
-    assert (later.alarms, later.remarks[0]) == ((), text)
+    assert (later.alarms, later.notes[0]) == ((), text)
 
 
 @pytest.mark.covers("F114")
@@ -316,7 +318,9 @@ def test_clock_when_the_host_s_is_wrong_is_told_by_the_label(label: str, way: st
 
 def test_label_when_the_host_has_another_time_zone_is_read_in_it() -> None:
     world = week()
-    berlin = read(Bucket(world.objects, NOON), "/shop", "main", "Europe/Berlin", lambda: NOON)
+    berlin = read_listing(
+        Bucket(world.objects, NOON), "/shop", "main", "Europe/Berlin", lambda: NOON
+    )
     assert kinds(judge(berlin, LIMITS, NOON)) == ["clock_host"]
 
 
@@ -329,7 +333,7 @@ def test_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() -> No
 
 def test_drill_when_too_long_ago_or_never_is_an_alarm_where_it_would_be_known() -> None:
     world, limits = week(), replace(LIMITS, drill=31 * DAY)
-    assert "not judged" in world.judged(NOON, limits).remarks[0]
+    assert "not judged" in world.judged(NOON, limits).notes[0]
     assert kinds(world.judged(NOON, limits, drills_known=True)) == []  # a new cluster
     soon = replace(limits, drill=6 * DAY)
     assert kinds(world.judged(NOON, soon, drills_known=True)) == ["drill_age"]
@@ -349,4 +353,4 @@ def test_start_of_a_backup_when_its_mark_is_lost_is_the_first_segment_after_it_b
     [(45, "45s"), (720, "12min"), (7200, "2h"), (12000, "3h 20min"), (187200, "2d 4h")],
 )
 def test_age_when_told_has_two_units_at_most(seconds: int, text: str) -> None:
-    assert told(timedelta(seconds=seconds)) == text
+    assert age_text(timedelta(seconds=seconds)) == text

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.model import Ask, Waiting
+from pgprovision.engine.model import Probe, Waiting
 from pgprovision.errors import Unreachable
 from pgprovision.inventory.loader.loader import load
 from pgprovision.run.targets import Targets
-from tests.support.cli_user import CHECKOUT, Run
+from tests.support.cli_user import CHECKOUT, CommandResult
 
 INVENTORY = "PGPROVISION_VAGRANT_INVENTORY"
 PRIMARY, REPLICA = "pg1", "pg2"
@@ -29,17 +29,17 @@ class Cluster:
 
     inventory: Path
 
-    def run(self, *words: str) -> Run:
+    def run(self, *words: str) -> CommandResult:
         """A command of ours, to its end."""
         command = [sys.executable, "-m", "pgprovision.cli.app", "-i", str(self.inventory), *words]
         done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
-        return Run(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     def shell(self, node: str, text: str) -> str:
         """Shell text as root on a machine, over the same SSH as the product; what it printed."""
-        ask = Ask(text)
+        ask = Probe(text)
         with Targets(load(self.inventory)) as targets:
-            seen = targets[node].look((ask,))
+            seen = targets[node].observe((ask,))
         assert seen is not None
         assert not isinstance(seen, Waiting)
         assert seen[ask].code == 0, seen[ask].err

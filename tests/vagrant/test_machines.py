@@ -70,7 +70,7 @@ def test_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
 ) -> None:
     for node in NODES:
         kept = own_kernel.shell(
-            node, f"sed -n 's/^-//p' {kernel_parameters.SYSCTL} {huge_pages.SYSCTL}"
+            node, f"sed -n 's/^-//p' {kernel_parameters.SYSCTL_FILE} {huge_pages.SYSCTL_FILE}"
         )
         wished = dict(line.split(" = ") for line in kept.splitlines())
         live = own_kernel.shell(node, f"sysctl --ignore {' '.join(wished)}").splitlines()
@@ -82,7 +82,7 @@ def test_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
 @pytest.mark.covers("row:B4")
 def test_transparent_huge_pages_when_provisioned_are_off(own_kernel: Cluster) -> None:
     for node in NODES:
-        assert "[never]" in own_kernel.shell(node, f"cat {kernel_parameters.THP}")
+        assert "[never]" in own_kernel.shell(node, f"cat {kernel_parameters.THP_FILE}")
 
 
 @pytest.mark.covers("row:B4")
@@ -111,7 +111,7 @@ def test_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     machine = with_kernel(provisioned)
     machine.shell(PRIMARY, "sysctl -qw vm.swappiness=60 vm.nr_hugepages=0")
     machine.shell(
-        PRIMARY, f"echo always >{kernel_parameters.THP}; systemctl -q disable --now {CLOCK}"
+        PRIMARY, f"echo always >{kernel_parameters.THP_FILE}; systemctl -q disable --now {CLOCK}"
     )
     machine.shell(PRIMARY, "mount -o remount,relatime /")
     drift = machine.run("drift", "--json")

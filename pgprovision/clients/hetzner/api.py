@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pgprovision import __version__
 from pgprovision.engine.model import Sealed
-from pgprovision.errors import CloudError, CloudSilent
-from pgprovision.hetzner_labels import Item
+from pgprovision.errors import CloudError, CloudUnreachable
+from pgprovision.hetzner_labels import ApiObject
 from pgprovision.transport import fault_points
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 READ_TIMEOUT = (5.0, 20.0)  # seconds to connect, to answer; the client repeats timeouts 5 times
 WRITE_TIMEOUT = (10.0, 60.0)
-READ_SECONDS = 20.0  # how long a read is repeated while the API is broken
-RATE_SECONDS = 300.0  # how long to sit out a rate limit
+READ_RETRY_SECONDS = 20.0  # how long a read is repeated while the API is broken
+RATE_LIMIT_SECONDS = 300.0  # how long to sit out a rate limit
 PER_PAGE = 50  # the API's most
 _BUSY = frozenset({"locked", "conflict", "server_not_stopped", "resource_in_use"})
 _BROKEN = frozenset({"server_error", "bad_gateway", "unavailable", "timeout", "maintenance"})
 
 
-class Refusal(Exception):
+class HetznerApiError(Exception):
     """The API said no: its code and words."""
 
     def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
@@ -40,11 +40,11 @@ class Refusal(Exception):
         self.details = details or {}
 
 
-class Lost(Exception):
+class NoResponse(Exception):
     """A write got no answer: done or not, nobody knows."""
 
 
-class _Throttled(Exception):
+class _RateLimited(Exception):
     """429. `reset` is when the limit is whole again, as UNIX time."""
 
     def __init__(self, reset: float) -> None:
@@ -52,7 +52,7 @@ class _Throttled(Exception):
         self.reset = reset
 
 
-class Api:
+class HetznerApi:
     """One project. `calls` counts every request that was sent."""
 
     def __init__(
@@ -64,32 +64,32 @@ class Api:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.calls = 0
-        self._counting = threading.Lock()
+        self._calls_lock = threading.Lock()
         self._token = token
         self._endpoint = endpoint.rstrip("/")
         self._sleep = sleep
         self._clock = clock
-        self._mine = threading.local()  # the client's session is for one thread
+        self._thread_local = threading.local()  # the client's session is for one thread
 
     def get(self, path: str) -> dict[str, Any]:
         """A read, repeated while the API is broken. Raises Refusal, CloudError,
-        CloudSilent."""
-        budget = self._budget(READ_SECONDS)
+        CloudUnreachable."""
+        budget = self._budget(READ_RETRY_SECONDS)
         while True:
             try:
                 return self._send("GET", path, None, READ_TIMEOUT)
-            except Lost as error:
-                if not budget.rest():
-                    raise CloudSilent(
+            except NoResponse as error:
+                if not budget.sleep():
+                    raise CloudUnreachable(
                         f"the API does not answer: {error}",
                         where=self._endpoint,
                         next="run the same command again when it does; "
                         "drift and status work meanwhile",
                     ) from error
 
-    def listed(self, path: str) -> tuple[Item, ...]:
+    def list_all(self, path: str) -> tuple[ApiObject, ...]:
         """All pages of a list; the one thing where a path holds no list (`pricing`)."""
-        kind, page, items = path.partition("?")[0], 1, list[Item]()
+        kind, page, items = path.partition("?")[0], 1, list[ApiObject]()
         glue = "&" if "?" in path else "?"
         while page:
             answer = self.get(f"/{path}{glue}page={page}&per_page={PER_PAGE}")
@@ -99,47 +99,47 @@ class Api:
             page = answer["meta"]["pagination"]["next_page"]
         return tuple(items)
 
-    def write(self, method: str, path: str, body: object, limit: float) -> dict[str, Any]:
-        """A change, repeated for `limit` seconds while its object is busy. Raises Refusal, Lost,
+    def write(self, method: str, path: str, body: object, timeout: float) -> dict[str, Any]:
+        """A change, repeated for `timeout` seconds while its object is busy. Raises Refusal, Lost,
         CloudError."""
-        budget = self._budget(limit)
+        budget = self._budget(timeout)
         while True:
-            change = fault_points.begin()
+            fault_point = fault_points.before_change()
             try:
                 answer = self._send(method, path, body, WRITE_TIMEOUT)
-            except Refusal as error:
-                if error.code not in _BUSY or not budget.rest():
+            except HetznerApiError as error:
+                if error.code not in _BUSY or not budget.sleep():
                     raise
             else:
-                fault_points.end(change)
+                fault_points.after_change(fault_point)
                 return answer
 
-    def finish(self, actions: Iterable[Item], limit: float) -> None:
+    def wait_for_actions(self, actions: Iterable[ApiObject], timeout: float) -> None:
         """Wait for all of them, one call a round. Raises Refusal for one that failed, CloudError
-        past `limit` seconds."""
-        budget = self._budget(limit)
-        under_way = list(actions)
+        past `timeout` seconds."""
+        budget = self._budget(timeout)
+        running = list(actions)
         while True:
-            for action in under_way:
+            for action in running:
                 if error := action.get("error"):
                     what = f"{action['command']} (action {action['id']}) failed: {error['message']}"
-                    raise Refusal(error["code"], what)
-            under_way = [a for a in under_way if a["status"] == "running"]
-            if not under_way:
+                    raise HetznerApiError(error["code"], what)
+            running = [a for a in running if a["status"] == "running"]
+            if not running:
                 return
-            if not budget.rest():
-                slow = under_way[0]
+            if not budget.sleep():
+                slow = running[0]
                 raise CloudError(
-                    f"{slow['command']} (action {slow['id']}) is still running after {limit:.0f} s",
+                    f"{slow['command']} (action {slow['id']}) is still running after {timeout:.0f} s",
                     next="it goes on by itself; run the same command again",
                 )
-            wanted = "&".join(f"id={action['id']}" for action in under_way[:PER_PAGE])
-            answer = self.get(f"/actions?{wanted}&per_page={PER_PAGE}")
-            news = {action["id"]: action for action in answer["actions"]}
-            under_way = [news.get(a["id"], a) for a in under_way]
+            ids = "&".join(f"id={action['id']}" for action in running[:PER_PAGE])
+            answer = self.get(f"/actions?{ids}&per_page={PER_PAGE}")
+            by_id = {action["id"]: action for action in answer["actions"]}
+            running = [by_id.get(a["id"], a) for a in running]
 
-    def _budget(self, seconds: float) -> "_Budget":
-        return _Budget(seconds, self._clock, self._sleep)
+    def _budget(self, seconds: float) -> "_RetryBudget":
+        return _RetryBudget(seconds, self._clock, self._sleep)
 
     def _send(
         self, method: str, path: str, body: object, timeout: tuple[float, float]
@@ -148,21 +148,21 @@ class Api:
         import hcloud
         import requests
 
-        budget = self._budget(RATE_SECONDS)
+        budget = self._budget(RATE_LIMIT_SECONDS)
         while True:
             try:
                 return self._client().request(
                     method, path, json=body, timeout=timeout, **self._options()
                 )
-            except _Throttled as error:
-                if not budget.rest(error.reset - time.time()):
-                    raise _too_many(error.reset) from error
+            except _RateLimited as error:
+                if not budget.sleep(error.reset - time.time()):
+                    raise _rate_limit_error(error.reset) from error
             except hcloud.APIException as error:
                 code = str(error.code)
                 if code in _BROKEN or code.startswith("5"):
-                    raise Lost(f"{error.message} ({code})") from error
+                    raise NoResponse(f"{error.message} ({code})") from error
                 details = error.details if isinstance(error.details, dict) else None
-                raise Refusal(code, error.message, details) from error
+                raise HetznerApiError(code, error.message, details) from error
             except requests.exceptions.SSLError as error:
                 raise CloudError(
                     f"the API's certificate is not valid: {error}",
@@ -172,14 +172,14 @@ class Api:
                 ) from error
             except requests.RequestException as error:
                 self._count()
-                raise Lost(_plain(error)) from error
+                raise NoResponse(_short_message(error)) from error
 
     def _client(self) -> "hcloud.Client":
         import hcloud
 
-        client: hcloud.Client | None = getattr(self._mine, "client", None)
+        client: hcloud.Client | None = getattr(self._thread_local, "client", None)
         if client is None:
-            client = self._mine.client = hcloud.Client(
+            client = self._thread_local.client = hcloud.Client(
                 self._token.reveal().decode(),
                 api_endpoint=self._endpoint,
                 application_name="pgprovision",
@@ -190,23 +190,23 @@ class Api:
 
     def _options(self) -> dict[str, Any]:
         """An endpoint without TLS is on this machine: no proxy stands between."""
-        options: dict[str, Any] = {"hooks": {"response": self._heard}}
+        options: dict[str, Any] = {"hooks": {"response": self._on_response}}
         if self._endpoint.startswith("http://"):
             options["proxies"] = {"http": "", "all": ""}
         return options
 
     def _count(self) -> None:
-        with self._counting:
+        with self._calls_lock:
             self.calls += 1
 
-    def _heard(self, response: "requests.Response", *_: object, **__: object) -> None:
+    def _on_response(self, response: "requests.Response", *_: object, **__: object) -> None:
         self._count()
         if response.status_code == 429:
             response.close()
-            raise _Throttled(float(response.headers.get("RateLimit-Reset", 0)))
+            raise _RateLimited(float(response.headers.get("RateLimit-Reset", 0)))
 
 
-class _Budget:
+class _RetryBudget:
     """Pauses between tries, and an end to them: short enough for a lab, then long enough for the
     hourly limit."""
 
@@ -218,10 +218,10 @@ class _Budget:
         self._until = clock() + seconds
         self._pause = 0.1
 
-    def rest(self, useful: float = 0.0) -> bool:
-        """Sleep until the next try; False where there is none. `useful` is how many seconds make
-        sense to wait: the pause grows towards it, up to a minute."""
-        pause = max(self._pause, min(useful, self._pause * 10))
+    def sleep(self, retry_after: float = 0.0) -> bool:
+        """Sleep until the next try; False where there is none. `retry_after` is how many seconds
+        make sense to wait: the pause grows towards it, up to a minute."""
+        pause = max(self._pause, min(retry_after, self._pause * 10))
         if self._clock() + pause > self._until:
             return False
         self._sleep(pause)
@@ -229,16 +229,16 @@ class _Budget:
         return True
 
 
-def _plain(error: Exception) -> str:
+def _short_message(error: Exception) -> str:
     """What the library says last: "Connection refused", "Read timed out. (read timeout=30)"."""
     cause = error.args[0] if error.args else error
-    said = str(getattr(cause, "reason", cause)).rpartition(": ")[2].rstrip("')\"")
-    return re.sub(r"^\[Errno \d+\] ", "", said)
+    message = str(getattr(cause, "reason", cause)).rpartition(": ")[2].rstrip("')\"")
+    return re.sub(r"^\[Errno \d+\] ", "", message)
 
 
-def _too_many(reset: float) -> CloudError:
-    whole = datetime.fromtimestamp(reset, UTC).strftime("%H:%M:%S UTC")
+def _rate_limit_error(reset: float) -> CloudError:
+    reset_time = datetime.fromtimestamp(reset, UTC).strftime("%H:%M:%S UTC")
     return CloudError(
-        f"Hetzner's rate limit is used up; it is whole again at {whole}",
+        f"Hetzner's rate limit is used up; it is whole again at {reset_time}",
         next="run the same command again then; see who else uses this project's API",
     )

@@ -1,13 +1,13 @@
 """Hetzner's refusals, said so that a person knows what to do."""
 
-from pgprovision.clients.hetzner.api import Refusal
-from pgprovision.engine.model import Do
+from pgprovision.clients.hetzner.api import HetznerApiError
+from pgprovision.engine.model import Action
 from pgprovision.errors import CloudError
-from pgprovision.server_offers import AGAIN
+from pgprovision.server_offers import NEXT_IF_UNAVAILABLE
 
-CAPACITY = frozenset({"resource_unavailable", "placement_error", "no_space_left_in_location"})
-_AGAIN = "run the same command again: it goes on from here"
-_TURN = {
+CAPACITY_CODES = frozenset({"resource_unavailable", "placement_error", "no_space_left_in_location"})
+_RERUN = "run the same command again: it goes on from here"
+_NEXT_STEPS = {
     "unauthorized": ("Hetzner rejects the API token", "put a valid token into the inventory"),
     "token_readonly": (
         "the API token may only read",
@@ -22,25 +22,25 @@ _TURN = {
         "it is protected",
         "only `pgprovision destroy` takes protection away, after a typed name",
     ),
-    "uniqueness_error": ("something of that name or key is there already", _AGAIN),
+    "uniqueness_error": ("something of that name or key is there already", _RERUN),
     "server_not_stopped": (
         "it does not shut down",
         "see what keeps it on its console; shut down by hand, run the same command again",
     ),
-    "locked": ("it stays busy with something else", _AGAIN),
+    "locked": ("it stays busy with something else", _RERUN),
 }
 
 
-def explained(error: Refusal, do: Do, instead: str = "") -> CloudError:
-    """The refusal of one action. `instead` says what else can be had where capacity ran out."""
-    what, turn = _TURN.get(error.code, ("", _AGAIN))
+def as_cloud_error(error: HetznerApiError, action: Action, hint: str = "") -> CloudError:
+    """The refusal of one action. `hint` says what else can be had where capacity ran out."""
+    what, next_step = _NEXT_STEPS.get(error.code, ("", _RERUN))
     limits = ", ".join(limit["name"] for limit in error.details.get("limits", ()))
     fields = "; ".join(
         f"{field['name']}: {', '.join(field.get('messages', ()))}"
         for field in error.details.get("fields", ())
     )
-    said = f"{error}{f': {limits or fields}' if limits or fields else ''}"
-    if error.code in CAPACITY:
-        what, turn = "no capacity", AGAIN
-        said += f"; {instead}" if instead else ""
-    return CloudError(f"{do.why}: {f'{what}: ' if what else ''}{said}", next=turn)
+    message = f"{error}{f': {limits or fields}' if limits or fields else ''}"
+    if error.code in CAPACITY_CODES:
+        what, next_step = "no capacity", NEXT_IF_UNAVAILABLE
+        message += f"; {hint}" if hint else ""
+    return CloudError(f"{action.why}: {f'{what}: ' if what else ''}{message}", next=next_step)

@@ -8,31 +8,30 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from pgprovision.clients.hetzner.api import Api, Lost, Refusal
-from pgprovision.clients.hetzner.errors import CAPACITY, explained
-from pgprovision.engine.model import Answer, Ask, Do, Ref, Sealed
+from pgprovision.clients.hetzner.api import HetznerApi, HetznerApiError, NoResponse
+from pgprovision.clients.hetzner.errors import CAPACITY_CODES, as_cloud_error
+from pgprovision.engine.model import Action, Answer, Probe, Ref, Sealed
 from pgprovision.errors import CloudError, Refused
-from pgprovision.hetzner_labels import Item, is_ours, named
+from pgprovision.hetzner_labels import ApiObject, find_object, has_cluster_labels
 from pgprovision.server_offers import alternatives
 
 _NAME_IN_PATH = re.compile(r"\{(\w+):([^}]+)\}")
 _CREATE = re.compile(r"POST /(\w+)")
-_ALREADY = frozenset(
+_ALREADY_DONE_CODES = frozenset(
     {"server_already_attached", "firewall_already_applied", "server_already_added"}
 )
-_SETTLED = frozenset({"running", "off", "available", None})
-SIDE_BY_SIDE = 3  # servers; more at once has cost people their account
+_STABLE_STATUSES = frozenset({"running", "off", "available", None})
+MAX_PARALLEL_SERVERS = 3  # servers; more at once has cost people their account
 RETRY_PAUSES = (1.0, 5.0, 0.0)  # seconds after each try of a write whose answer was lost
 
 
-class Hetzner:
+class HetznerProject:
     """One project. Asks are list paths ("servers"); actions are calls with names for ids.
 
     What a call changes (the names in its path) must be the cluster's by its labels; what it only
     uses (Refs in its body) may be anybody's. A list is kept until the next act, as long as nothing
-    in it is moving. `going_down` is told the name of a server before it is shut down or deleted:
-    what is connected to it lets go.
-    """
+    in it is moving. `before_shutdown` is told the name of a server before it is shut down or
+    deleted: what is connected to it lets go."""
 
     def __init__(
         self,
@@ -41,58 +40,58 @@ class Hetzner:
         endpoint: str,
         cluster: str,
         *,
-        going_down: Callable[[str], None] = lambda server: None,
+        before_shutdown: Callable[[str], None] = lambda server: None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.acted = False
-        self._api = Api(token, endpoint, sleep=sleep, clock=clock)
+        self._api = HetznerApi(token, endpoint, sleep=sleep, clock=clock)
         self._cluster = cluster
-        self._going_down = going_down
+        self._before_shutdown = before_shutdown
         self._sleep = sleep
-        self._lists: dict[str, tuple[Item, ...]] = {}
-        self._looking = threading.RLock()
+        self._lists: dict[str, tuple[ApiObject, ...]] = {}
+        self._list_lock = threading.RLock()
         self._stopping = threading.Event()
-        self._attaching = threading.Lock()  # the API refuses two changes to one network at once
+        self._attach_lock = threading.Lock()  # the API refuses two changes to one network at once
 
     @property
     def api_calls(self) -> int:
         """Every request sent so far."""
         return self._api.calls
 
-    def look(self, asks: Sequence[Ask]) -> Mapping[Ask, Answer]:
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
         """One list call per kind and page. Raises CloudError."""
-        with self._looking:
-            self._lists = {kind: items for kind, items in self._lists.items() if _still(items)}
-            return {ask: Answer(items=self._list(ask.text)) for ask in asks}
+        with self._list_lock:
+            self._lists = {kind: items for kind, items in self._lists.items() if _is_stable(items)}
+            return {probe: Answer(items=self._list(probe.text)) for probe in probes}
 
-    def act(self, actions: Sequence[Do], done: Callable[[Do], None]) -> None:
+    def act(self, actions: Sequence[Action], on_done: Callable[[Action], None]) -> None:
         """Call by call, each waited for; servers side by side. After a failure nothing more is
         begun. Raises CloudError, Refused."""
-        ended: list[str] = []
-        telling, stopped = threading.Lock(), threading.Event()
+        completed: list[str] = []
+        completed_lock, stopped = threading.Lock(), threading.Event()
         self.acted = True
 
-        def carry_out(lane: Sequence[Do]) -> None:
-            for do in lane:
+        def carry_out(lane: Sequence[Action]) -> None:
+            for action in lane:
                 if stopped.is_set() or self._stopping.is_set():
                     return
-                with _setting(stopped):
-                    self._perform(do)
-                    with telling:
-                        ended.append(do.why)
-                        done(do)
+                with _set_on_error(stopped):
+                    self._perform(action)
+                    with completed_lock:
+                        completed.append(action.why)
+                        on_done(action)
 
         try:
             for lanes in stages(actions):
-                pool = ThreadPoolExecutor(min(SIDE_BY_SIDE, len(lanes)))
-                with pool, _setting(stopped):
+                pool = ThreadPoolExecutor(min(MAX_PARALLEL_SERVERS, len(lanes)))
+                with pool, _set_on_error(stopped):
                     for job in [pool.submit(carry_out, lane) for lane in lanes]:
                         job.result()
         except (CloudError, Refused) as error:
             error.where = error.where or self.name
-            error.done = error.done or "; ".join(ended)
+            error.done = error.done or "; ".join(completed)
             raise
         finally:
             self._lists = {}
@@ -104,66 +103,69 @@ class Hetzner:
     def close(self) -> None:
         """Connections end with their threads."""
 
-    def _list(self, path: str) -> tuple[Item, ...]:
-        with self._looking:
+    def _list(self, path: str) -> tuple[ApiObject, ...]:
+        with self._list_lock:
             if path not in self._lists:
                 try:
-                    self._lists[path] = self._api.listed(path)
-                except Refusal as error:
-                    raise explained(error, Do(f"look at {path}", "")) from error
+                    self._lists[path] = self._api.list_all(path)
+                except HetznerApiError as error:
+                    raise as_cloud_error(error, Action(f"look at {path}", "")) from error
             return self._lists[path]
 
-    def _perform(self, do: Do) -> None:
-        if do.text.endswith("/actions/shutdown") or do.text.startswith("DELETE /servers/"):
-            self._going_down(_server(do))
-        with self._attaching if do.text.endswith("/attach_to_network") else nullcontext():
+    def _perform(self, action: Action) -> None:
+        if action.text.endswith("/actions/shutdown") or action.text.startswith("DELETE /servers/"):
+            self._before_shutdown(_server_of(action))
+        with self._attach_lock if action.text.endswith("/attach_to_network") else nullcontext():
             try:
-                answer = self._call(do)
+                answer = self._call(action)
                 single, many = answer.get("action"), [*answer.get("actions", ())]
-                begun = [*([single] if single else []), *many, *answer.get("next_actions", ())]
-                self._api.finish(begun, do.timeout)
-            except Refusal as error:
-                raise explained(error, do, self._instead(error, do)) from error
+                started = [*([single] if single else []), *many, *answer.get("next_actions", ())]
+                self._api.wait_for_actions(started, action.timeout)
+            except HetznerApiError as error:
+                raise as_cloud_error(error, action, self._alternatives(error, action)) from error
 
-    def _call(self, do: Do) -> dict[str, Any]:
+    def _call(self, action: Action) -> dict[str, Any]:
         """The answer; where it was lost or comes too late, what a look says instead."""
-        method, template = do.text.split(" ", 1)
-        path = _NAME_IN_PATH.sub(lambda m: str(self._id(m[1], m[2], own=True)), template)
-        body = self._resolved(do.body)
-        create = _CREATE.fullmatch(do.text)
+        method, template = action.text.split(" ", 1)
+        path = _NAME_IN_PATH.sub(lambda m: str(self._id(m[1], m[2], must_be_ours=True)), template)
+        body = self._request_body(action.body)
+        create = _CREATE.fullmatch(action.text)
         for pause in RETRY_PAUSES:
             try:
-                answer = self._api.write(method, path, body, do.timeout)
-            except Lost as error:
-                lost = error
+                answer = self._api.write(method, path, body, action.timeout)
+            except NoResponse as error:
+                last_error = error
                 if create and self._adopt(create[1], body["name"]):
                     return {}
                 self._sleep(pause)  # the other calls say "already so" when they were carried out
-            except Refusal as error:
-                taken = error.code == "uniqueness_error"
-                if create and taken and self._adopt(create[1], body["name"]):
+            except HetznerApiError as error:
+                name_taken = error.code == "uniqueness_error"
+                if create and name_taken and self._adopt(create[1], body["name"]):
                     return {}
-                if error.code in _ALREADY or (method, error.code) == ("DELETE", "not_found"):
+                if error.code in _ALREADY_DONE_CODES or (method, error.code) == (
+                    "DELETE",
+                    "not_found",
+                ):
                     return {}
                 raise
             else:
                 if create:
-                    self._remember(create[1], answer[create[1].removesuffix("s")])
+                    self._add_to_list(create[1], answer[create[1].removesuffix("s")])
                 return answer
         raise CloudError(
-            f"{do.why}: no answer {len(RETRY_PAUSES)} times, the outcome is unknown ({lost})",
+            f"{action.why}: no answer {len(RETRY_PAUSES)} times, the outcome is unknown ({last_error})",
             next="run the same command again: it looks first",
         )
 
-    def _remember(self, kind: str, item: Item) -> None:
-        with self._looking:
+    def _add_to_list(self, kind: str, item: ApiObject) -> None:
+        with self._list_lock:
             if kind in self._lists:
                 self._lists[kind] += (item,)
 
     def _adopt(self, kind: str, name: str) -> bool:
         """Whether a create made it although nobody heard the answer. Raises Refused for a
         stranger. What the create began keeps its object locked, and the next call waits for it."""
-        with self._looking:
+        with self._list_lock:
             self._lists.pop(kind, None)
         for item in self._list(kind):
             if item["name"] == name:
@@ -171,41 +173,41 @@ class Hetzner:
                 return True
         return False
 
-    def _id(self, kind: str, name: str, *, own: bool = False) -> int:
-        item = named(self._list(kind), name)
+    def _id(self, kind: str, name: str, *, must_be_ours: bool = False) -> int:
+        item = find_object(self._list(kind), name)
         if item is None:
             raise CloudError(f"there is no {name} among this project's {kind} any more")
-        if own:
+        if must_be_ours:
             self._check_ours(item, kind)
         return int(item["id"])
 
-    def _check_ours(self, item: Item, kind: str) -> None:
-        if not is_ours(item, self._cluster):
+    def _check_ours(self, item: ApiObject, kind: str) -> None:
+        if not has_cluster_labels(item, self._cluster):
             raise Refused(f"{item['name']} among {kind} does not carry this cluster's labels")
 
-    def _resolved(self, value: object) -> Any:
+    def _request_body(self, value: object) -> Any:
         """The body as it is sent: names become ids, sealed bytes are opened."""
         match value:
             case Ref(kind, name):
                 return self._id(kind, name)
             case Mapping():
-                return {key: self._resolved(part) for key, part in value.items()}
+                return {key: self._request_body(part) for key, part in value.items()}
             case list() | tuple():
-                return [self._resolved(part) for part in value]
+                return [self._request_body(part) for part in value]
         reveal = getattr(value, "reveal", None)
         return reveal().decode() if reveal else value
 
-    def _instead(self, error: Refusal, do: Do) -> str:
+    def _alternatives(self, error: HetznerApiError, action: Action) -> str:
         """What else can be had now, where a server found no place."""
-        wanted = do.body or {}
-        if error.code not in CAPACITY or "server_type" not in wanted:
+        body = action.body or {}
+        if error.code not in CAPACITY_CODES or "server_type" not in body:
             return ""
         types = self._list("server_types")
-        return alternatives(types, str(wanted["server_type"]), str(wanted["location"]))
+        return alternatives(types, str(body["server_type"]), str(body["location"]))
 
 
 @contextmanager
-def _setting(stopped: threading.Event) -> Iterator[None]:
+def _set_on_error(stopped: threading.Event) -> Iterator[None]:
     """Says so to all lanes when one ends early, or a person interrupts."""
     try:
         yield
@@ -214,26 +216,28 @@ def _setting(stopped: threading.Event) -> Iterator[None]:
         raise
 
 
-def stages(actions: Sequence[Do]) -> list[list[list[Do]]]:
+def stages(actions: Sequence[Action]) -> list[list[list[Action]]]:
     """Actions in the order they depend on each other: the lanes of a stage may be carried out side
     by side. A lane is what happens to one server; anything else is a stage of its own."""
-    made: list[dict[str, list[Do]]] = []
-    for do in actions:
-        server = _server(do)
-        if not server or not made or "" in made[-1]:
-            made.append({})
-        made[-1].setdefault(server, []).append(do)
-    return [list(lanes.values()) for lanes in made]
+    grouped: list[dict[str, list[Action]]] = []
+    for action in actions:
+        server = _server_of(action)
+        if not server or not grouped or "" in grouped[-1]:
+            grouped.append({})
+        grouped[-1].setdefault(server, []).append(action)
+    return [list(lanes.values()) for lanes in grouped]
 
 
-def _server(do: Do) -> str:
+def _server_of(action: Action) -> str:
     """The server that an action is about; empty where it is about something else."""
-    if do.text == "POST /servers":
-        return str((do.body or {})["name"])
-    found = _NAME_IN_PATH.search(do.text)
+    if action.text == "POST /servers":
+        return str((action.body or {})["name"])
+    found = _NAME_IN_PATH.search(action.text)
     return found[2] if found and found[1] == "servers" else ""
 
 
-def _still(items: Sequence[Item]) -> bool:
+def _is_stable(items: Sequence[ApiObject]) -> bool:
     """Whether nothing in a list is on its way to something else."""
-    return not any(item.get("locked") or item.get("status") not in _SETTLED for item in items)
+    return not any(
+        item.get("locked") or item.get("status") not in _STABLE_STATUSES for item in items
+    )

@@ -9,11 +9,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
-from pgprovision.inventory.edit.atomic_write import write_new
-from pgprovision.inventory.loader.loader import NODES, documents, validated
-from pgprovision.inventory.loader.tags import here
+from pgprovision.inventory.edit.atomic_write import create_file
+from pgprovision.inventory.loader.loader import NODES_FOLDER, read_documents, validate
+from pgprovision.inventory.loader.tags import environment_resolver
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.inventory.schema.restore import Restore
+from pgprovision.inventory.schema.restore import RestoreSpec
 from pgprovision.inventory.schema.types import HostLabel
 
 
@@ -32,10 +32,10 @@ class NewNode:
     restore: dict[str, object] | None = None
     ssh: dict[str, object] = field(default_factory=dict)
 
-    def wishes(self) -> dict[str, Any]:
+    def declared(self) -> dict[str, Any]:
         """What was really asked for, without the name."""
-        asked = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {key: value for key, value in asked.items() if value and key != "name"}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {key: value for key, value in values.items() if value and key != "name"}
 
 
 def add_node(folder: Path, new: NewNode) -> Path:
@@ -48,20 +48,20 @@ def add_node(folder: Path, new: NewNode) -> Path:
     except ValidationError as wrong:
         reason = wrong.errors()[0]["ctx"]["error"]
         raise InventoryError(f"{new.name!r} is no node's name: {reason}") from None
-    path = folder / NODES / f"{new.name}.yml"
-    inventory = validated(documents(folder, here(folder), {}))
+    path = folder / NODES_FOLDER / f"{new.name}.yml"
+    inventory = validate(read_documents(folder, environment_resolver(folder), {}))
     if any(node.name == new.name for node in inventory.nodes):
-        _same(inventory, new, path)
+        _check_same(inventory, new, path)
         return path
-    wishes, verb = new.wishes(), "restore" if new.role == "copy" else "add-replica"
-    if "private_ip" not in wishes:
-        wishes["private_ip"] = str(free_private_ip(inventory))
+    declared, verb = new.declared(), "restore" if new.role == "copy" else "add-replica"
+    if "private_ip" not in declared:
+        declared["private_ip"] = str(free_private_ip(inventory))
     content = (
         f"# Added by `pgprovision {verb}`. What is left out is taken from cluster.yml.\n"
-        + yaml.safe_dump(wishes, sort_keys=False, allow_unicode=True)
+        + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True)
     ).encode()
-    validated(documents(folder, here(folder), {path: content}))
-    write_new(path, content, 0o644)
+    validate(read_documents(folder, environment_resolver(folder), {path: content}))
+    create_file(path, content, 0o644)
     return path
 
 
@@ -82,14 +82,14 @@ def free_private_ip(inventory: Inventory) -> IPv4Address:
     return next((ip for ip in free if ip > max(taken)), free[0])
 
 
-def _same(inventory: Inventory, new: NewNode, path: Path) -> None:
+def _check_same(inventory: Inventory, new: NewNode, path: Path) -> None:
     node = inventory.node(new.name)
-    for key, value in new.wishes().items():
+    for key, value in new.declared().items():
         if key == "ssh":
             found: object = {name: str(getattr(node.ssh, name)) for name in value}
-            value = {name: str(wish) for name, wish in value.items()}
+            value = {name: str(desired) for name, desired in value.items()}
         elif key == "restore":
-            found = Restore.of(node.restore.target()) if node.restore else {}
+            found = RestoreSpec.as_yaml(node.restore.recovery_target()) if node.restore else {}
         else:
             found = str(getattr(node, key))
         if found != value:

@@ -9,11 +9,11 @@ from pathlib import Path
 from pgprovision.errors import InventoryError
 
 
-def write_new(path: Path, content: bytes, mode: int) -> None:
+def create_file(path: Path, content: bytes, mode: int) -> None:
     """Writes a file that does not exist yet; never leaves half of it.
 
     Raises InventoryError where it exists."""
-    with _aside(path, content, mode) as new:
+    with _temporary_file(path, content, mode) as new:
         try:
             os.link(new, path)
         except FileExistsError:
@@ -21,13 +21,13 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             raise InventoryError(text, where=str(path)) from None
 
 
-def write_over(path: Path, content: bytes, mode: int) -> None:
+def replace_file(path: Path, content: bytes, mode: int) -> None:
     """Puts another file in a file's place, in one step."""
-    with _aside(path, content, mode) as new:
+    with _temporary_file(path, content, mode) as new:
         new.rename(path)
 
 
-def sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """What was renamed or removed in a folder stays so after a crash."""
     handle = os.open(folder, os.O_RDONLY)
     os.fsync(handle)
@@ -35,7 +35,7 @@ def sync(folder: Path) -> None:
 
 
 @contextmanager
-def _aside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+def _temporary_file(path: Path, content: bytes, mode: int) -> Iterator[Path]:
     """The content in a file beside, complete and synced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -49,4 +49,4 @@ def _aside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
         yield new
     finally:
         new.unlink(missing_ok=True)
-    sync(path.parent)
+    sync_folder(path.parent)

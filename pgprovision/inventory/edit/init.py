@@ -12,18 +12,20 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.inventory.edit.secrets import keep_out
-from pgprovision.inventory.loader.loader import CLUSTER_FILE, NODES
+from pgprovision.inventory.edit.secrets import protect_secrets_folder
+from pgprovision.inventory.loader.loader import CLUSTER_FILE, NODES_FOLDER
 from pgprovision.inventory.schema import json_schema
 from pgprovision.inventory.schema.types import HostLabel
-from pgprovision.package_data import folder_of
+from pgprovision.package_data import packaged_folder
 
-_PLACE = "my-cluster"  # what the inventories that come with pgprovision call their own folder
-_SERVER = "# yaml-language-server: $schema="
-_COMMAND = "#   "  # how a line of the head begins that is a command to type
+_FOLDER_PLACEHOLDER = (
+    "my-cluster"  # what the inventories that come with pgprovision call their own folder
+)
+_SCHEMA_COMMENT = "# yaml-language-server: $schema="
+_COMMAND_PREFIX = "#   "  # how a line of the head begins that is a command to type
 
 
-class Kind(Enum):
+class InventoryKind(Enum):
     """What machines it is for."""
 
     hetzner = "hetzner"
@@ -32,10 +34,13 @@ class Kind(Enum):
     lab = "lab"
 
 
-_COPIED = {Kind.hetzner: "hetzner-example", Kind.static: "static-example"}  # else of that name
+_EXAMPLES = {
+    InventoryKind.hetzner: "hetzner-example",
+    InventoryKind.static: "static-example",
+}  # else of that name
 
 
-def start(folder: Path, kind: Kind) -> tuple[str, ...]:
+def create_inventory(folder: Path, kind: InventoryKind) -> tuple[str, ...]:
     """Writes a new inventory, whole or not at all, for a cluster called as the folder is. The
     commands to type next. Raises Refused where something is in the way, InventoryError."""
     name = folder.resolve().name
@@ -61,7 +66,7 @@ def start(folder: Path, kind: Kind) -> tuple[str, ...]:
             file = new / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        keep_out(new)
+        protect_secrets_folder(new)
         new.rename(folder)  # onto an empty folder, or none
     except OSError as wrong:
         shutil.rmtree(new, ignore_errors=True)
@@ -69,20 +74,24 @@ def start(folder: Path, kind: Kind) -> tuple[str, ...]:
     return tuple(_commands(texts[Path(CLUSTER_FILE)]))
 
 
-def _texts(kind: Kind, name: str, folder: Path) -> Iterator[tuple[Path, str]]:
+def _texts(kind: InventoryKind, name: str, folder: Path) -> Iterator[tuple[Path, str]]:
     """The files of a new inventory."""
-    source = folder_of("inventories") / _COPIED.get(kind, kind.value)
+    source = packaged_folder("inventories") / _EXAMPLES.get(kind, kind.value)
     cluster = (source / CLUSTER_FILE).read_text()
     found = re.search(r"^cluster: (\S+)", cluster, re.MULTILINE)
     assert found, source
     old = re.compile(rf"(?<![\w.-]){re.escape(found[1])}(?![\w])")
-    here = shlex.quote(os.fspath(folder))
-    for path in (source / CLUSTER_FILE, *sorted((source / NODES).glob("*.yml"))):
-        own = path.relative_to(source)
-        points = json_schema.FILE if own.parent == Path() else f"../{json_schema.FILE}#/$defs/Node"
-        text = path.read_text().replace(_PLACE, here)
-        yield own, f"{_SERVER}{points}\n{old.sub(name, text)}"
-    yield Path(json_schema.FILE), json_schema.text()
+    quoted_folder = shlex.quote(os.fspath(folder))
+    for path in (source / CLUSTER_FILE, *sorted((source / NODES_FOLDER).glob("*.yml"))):
+        relative = path.relative_to(source)
+        points = (
+            json_schema.SCHEMA_FILE
+            if relative.parent == Path()
+            else f"../{json_schema.SCHEMA_FILE}#/$defs/Node"
+        )
+        text = path.read_text().replace(_FOLDER_PLACEHOLDER, quoted_folder)
+        yield relative, f"{_SCHEMA_COMMENT}{points}\n{old.sub(name, text)}"
+    yield Path(json_schema.SCHEMA_FILE), json_schema.schema_text()
 
 
 def _commands(text: str) -> Iterator[str]:
@@ -90,5 +99,5 @@ def _commands(text: str) -> Iterator[str]:
     for line in text.splitlines():
         if not line.startswith("#"):
             return
-        if line.startswith(_COMMAND) and "pgprovision init " not in line:
-            yield line.removeprefix(_COMMAND)
+        if line.startswith(_COMMAND_PREFIX) and "pgprovision init " not in line:
+            yield line.removeprefix(_COMMAND_PREFIX)

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgprovision.errors import Refused
-from pgprovision.inventory.edit.atomic_write import write_new, write_over
-from pgprovision.inventory.edit.rewritable_secrets import password
-from pgprovision.inventory.loader.loader import REPOSITORIES, documents, validated
-from pgprovision.inventory.loader.tags import here
-from pgprovision.inventory.problems import Loc
-from pgprovision.inventory.schema.backup import Backup, S3Repository
+from pgprovision.inventory.edit.atomic_write import create_file, replace_file
+from pgprovision.inventory.edit.rewritable_secrets import random_password
+from pgprovision.inventory.loader.loader import REPOSITORIES_FILE, read_documents, validate
+from pgprovision.inventory.loader.tags import environment_resolver
+from pgprovision.inventory.problems import KeyPath
+from pgprovision.inventory.schema.backup import BackupSpec, S3Repository
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.tagged_text import TaggedText
 
 _HEAD = (
     "# Written by `pgprovision backup rotate-cipher`, over `backup` of cluster.yml: keep them"
@@ -29,34 +29,34 @@ _TIME = re.compile(r"-r\d{8}T\d{6}$")
 
 
 @dataclass(frozen=True)
-class Rotation:
+class RepositoryRotation:
     """What the file is to say next, and the passphrase's own file where there is a new one."""
 
     folder: Path
     text: str
     passphrase: str = ""
-    file: str = ""
+    passphrase_file: str = ""
 
     def inventory(self) -> Inventory:
         """As it will be read; nothing is written for it. Raises BadInventory."""
-        sources = here(self.folder)
+        sources = environment_resolver(self.folder)
 
-        def resolve(tag: str, argument: object, loc: Loc) -> Sourced:
-            if self.passphrase and (tag, argument) == ("!file", self.file):
-                return Sourced(self.passphrase, f"!file {self.file}")
+        def resolve(tag: str, argument: object, loc: KeyPath) -> TaggedText:
+            if self.passphrase and (tag, argument) == ("!file", self.passphrase_file):
+                return TaggedText(self.passphrase, f"!file {self.passphrase_file}")
             return sources(tag, argument, loc)
 
-        path = self.folder / REPOSITORIES
-        return validated(documents(self.folder, resolve, {path: self.text.encode()}))
+        path = self.folder / REPOSITORIES_FILE
+        return validate(read_documents(self.folder, resolve, {path: self.text.encode()}))
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """The passphrase first: without it nothing of what follows could be read."""
         if self.passphrase:
-            write_new(self.folder / self.file, f"{self.passphrase}\n".encode(), 0o600)
-        write_over(self.folder / REPOSITORIES, self.text.encode(), 0o644)
+            create_file(self.folder / self.passphrase_file, f"{self.passphrase}\n".encode(), 0o600)
+        replace_file(self.folder / REPOSITORIES_FILE, self.text.encode(), 0o644)
 
 
-def begun(inventory: Inventory, backup: Backup, now: datetime) -> Rotation:
+def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> RepositoryRotation:
     """A second repository beside the first one's path, with a new passphrase. Its path is never
     one of before: what lies in it was put there by this rotation."""
     first = backup.repository
@@ -70,10 +70,12 @@ def begun(inventory: Inventory, backup: Backup, now: datetime) -> Rotation:
             "cipher_pass": f"!file {file}",
         },
     )
-    return Rotation(inventory.folder, text, password(), file)
+    return RepositoryRotation(inventory.folder, text, random_password(), file)
 
 
-def changed(inventory: Inventory, backup: Backup, until: datetime) -> Rotation:
+def swap_repositories(
+    inventory: Inventory, backup: BackupSpec, until: datetime
+) -> RepositoryRotation:
     """The successor is the first one, and the former first one is kept."""
     first, second = backup.repository, backup.second_repository
     assert second is not None
@@ -86,18 +88,18 @@ def changed(inventory: Inventory, backup: Backup, until: datetime) -> Rotation:
             "cipher_pass": _source(first),
         },
     )
-    return Rotation(inventory.folder, text)
+    return RepositoryRotation(inventory.folder, text)
 
 
-def ended(inventory: Inventory, backup: Backup) -> Rotation:
+def end_rotation(inventory: Inventory, backup: BackupSpec) -> RepositoryRotation:
     """The former one is in no configuration any more."""
     first = backup.repository
-    return Rotation(
+    return RepositoryRotation(
         inventory.folder, _text({"path": first.path, "cipher_pass": _source(first)}, {})
     )
 
 
-def over(kept_until: str | None, now: datetime) -> bool:
+def retention_over(kept_until: str | None, now: datetime) -> bool:
     """Whether a former repository has been kept long enough."""
     if kept_until is None or kept_until == "infinity":
         return False
@@ -113,10 +115,10 @@ def _source(repository: S3Repository) -> str:
             done="nothing was touched",
             next="declare a second_repository with a path of its own, encrypted, then: up",
         )
-    tag, _, words = repository.cipher_pass.source.partition(" ")
+    tag, _, argument = repository.cipher_pass.source.partition(" ")
     if tag == "!command":
-        return f"!command {json.dumps(shlex.split(words))}"
-    return f"{tag} {json.dumps(words)}"
+        return f"!command {json.dumps(shlex.split(argument))}"
+    return f"{tag} {json.dumps(argument)}"
 
 
 def _text(first: dict[str, str], second: dict[str, str]) -> str:

@@ -8,16 +8,16 @@ from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.secret import Secret
 
-LENGTH = 43  # of 62 letters and digits: 256 bits
+PASSWORD_LENGTH = 43  # of 62 letters and digits: 256 bits
 _ALPHABET = string.ascii_letters + string.digits
 
 
-def password() -> str:
+def random_password() -> str:
     """A new one."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
-def file_of(inventory: Inventory, value: Secret) -> Path:
+def secret_file(inventory: Inventory, value: Secret) -> Path:
     """The file a secret was read from. Raises Refused where it comes from elsewhere."""
     tag, _, name = value.source.partition(" ")
     if tag != "!file":

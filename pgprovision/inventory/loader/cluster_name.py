@@ -5,14 +5,14 @@ from pathlib import Path
 
 from pydantic import ConfigDict, ValidationError
 
-from pgprovision.inventory.loader.loader import CLUSTER_FILE, cluster_document
-from pgprovision.inventory.loader.validation_errors import explained
-from pgprovision.inventory.problems import BadInventory, Complaint, Loc
+from pgprovision.inventory.loader.loader import CLUSTER_FILE, read_cluster_document
+from pgprovision.inventory.loader.validation_errors import validation_problems
+from pgprovision.inventory.problems import BadInventory, KeyPath, Problem
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.tagged_text import TaggedText
 
-KEY: Loc = ("cluster",)
+CLUSTER_KEY: KeyPath = ("cluster",)
 
 
 class _Named(Model):
@@ -23,22 +23,22 @@ class _Named(Model):
 
 def cluster_name(folder: Path) -> str:
     """What cluster.yml calls the cluster. Raises BadInventory where it does not say."""
-    document = cluster_document(folder, _unread)
-    about = [c for c in document.complaints if c.key in ((), KEY)]
-    document.complaints = [c for c in about if c.key == KEY]
+    document = read_cluster_document(folder, _refuse_tag)
+    about = [c for c in document.problems if c.path in ((), CLUSTER_KEY)]
+    document.problems = [c for c in about if c.path == CLUSTER_KEY]
     value = document.value
     if not isinstance(value, dict) or "cluster" not in value:
         missing = "missing; expected the cluster's name, for instance `cluster: hcb-lab`"
-        raise BadInventory(about or [Complaint(document.places[()], KEY, missing)])
+        raise BadInventory(about or [Problem(document.positions[()], CLUSTER_KEY, missing)])
     try:
         name = _Named.model_validate(value).cluster
     except ValidationError as wrong:
-        raise BadInventory([*document.complaints, *explained(wrong, document)]) from wrong
-    if document.complaints:
-        raise BadInventory(document.complaints)
+        raise BadInventory([*document.problems, *validation_problems(wrong, document)]) from wrong
+    if document.problems:
+        raise BadInventory(document.problems)
     return name
 
 
-def _unread(tag: str, argument: object, loc: Loc) -> Sourced:
+def _refuse_tag(tag: str, argument: object, loc: KeyPath) -> TaggedText:
     """In place of what is not looked up."""
     raise ValueError(f"not looked up here; expected the name itself in {CLUSTER_FILE}")

@@ -9,75 +9,86 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pgprovision.inventory.loader.partial import concerns, salvaged
-from pgprovision.inventory.loader.tags import MAKES, here
-from pgprovision.inventory.loader.validation_errors import complaint, explained, masked
-from pgprovision.inventory.loader.yaml_document import Document, Resolve, read
-from pgprovision.inventory.problems import BadInventory, Complaint, Loc, Place
+from pgprovision.inventory.loader.partial import is_affected, partial_inventory
+from pgprovision.inventory.loader.tags import SECRETS_INIT_HINT, environment_resolver
+from pgprovision.inventory.loader.validation_errors import (
+    mask_tagged_text,
+    problem_at,
+    validation_problems,
+)
+from pgprovision.inventory.loader.yaml_document import Document, ResolveTag, parse_document
+from pgprovision.inventory.problems import BadInventory, KeyPath, Problem, SourcePosition
 from pgprovision.inventory.rules import access
-from pgprovision.inventory.rules.cluster import checked
-from pgprovision.inventory.schema.backup import lend
-from pgprovision.inventory.schema.cluster import ANYONE, Host, Inventory, Node
-from pgprovision.inventory.schema.examples import line
-from pgprovision.inventory.secret_files import DEFAULT_FILES
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.rules.cluster import check_inventory
+from pgprovision.inventory.schema.backup import inherit_store
+from pgprovision.inventory.schema.cluster import ANY_NETWORK, HostSpec, Inventory, Node
+from pgprovision.inventory.schema.examples import example_line
+from pgprovision.inventory.secret_files import DEFAULT_SECRET_FILES
+from pgprovision.inventory.tagged_text import TaggedText
 
 CLUSTER_FILE = "cluster.yml"
-NODES = "nodes"
-REPOSITORIES = "repositories.yml"
+NODES_FOLDER = "nodes"
+REPOSITORIES_FILE = "repositories.yml"
 
 
-def documents(folder: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
+def read_documents(folder: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]) -> Document:
     """All files of an inventory as one document; `extra` are files that are not written yet."""
-    whole = _file(folder / CLUSTER_FILE, resolve, extra)
+    merged = _file(folder / CLUSTER_FILE, resolve, extra)
     for key in ("nodes", "folder"):
-        if isinstance(whole.value, dict) and key in whole.value:
-            del whole.value[key]
+        if isinstance(merged.value, dict) and key in merged.value:
+            del merged.value[key]
             text = "unknown key; each node is a file of its own, nodes/NAME.yml"
-            whole.complaints.append(Complaint(whole.keys[(key,)], (key,), text))
-    _lay_over(whole, folder / REPOSITORIES, resolve, extra)
+            merged.problems.append(Problem(merged.key_positions[(key,)], (key,), text))
+    _overlay_repositories(merged, folder / REPOSITORIES_FILE, resolve, extra)
     nodes: list[Any] = []
-    whole.places[(NODES,)] = Place(folder / NODES)
-    names = {path for path in (folder / NODES).glob("*.yml") if path.name[0] != "."}
-    for path in sorted(names | {path for path in extra if path.parent == folder / NODES}):
+    merged.positions[(NODES_FOLDER,)] = SourcePosition(folder / NODES_FOLDER)
+    names = {path for path in (folder / NODES_FOLDER).glob("*.yml") if path.name[0] != "."}
+    for path in sorted(names | {path for path in extra if path.parent == folder / NODES_FOLDER}):
         part = _file(path, resolve, extra)
-        at: Loc = (NODES, len(nodes))
-        whole.places |= {(*at, *loc): place for loc, place in part.places.items()}
-        whole.keys |= {(*at, *loc): place for loc, place in part.keys.items()}
-        whole.texts |= {(*at, *loc): text for loc, text in part.texts.items()}
-        whole.complaints += [Complaint(c.place, (*at, *c.key), c.text) for c in part.complaints]
-        nodes.append(_named(part.value, path.stem, whole, at))
-    for stray in sorted((folder / NODES).glob("*.yaml")):
-        whole.complaints.append(
-            Complaint(Place(stray), (), f"not read; rename it {stray.stem}.yml")
+        at: KeyPath = (NODES_FOLDER, len(nodes))
+        merged.positions |= {(*at, *loc): place for loc, place in part.positions.items()}
+        merged.key_positions |= {(*at, *loc): place for loc, place in part.key_positions.items()}
+        merged.texts |= {(*at, *loc): text for loc, text in part.texts.items()}
+        merged.problems += [Problem(c.position, (*at, *c.path), c.text) for c in part.problems]
+        nodes.append(_with_name(part.value, path.stem, merged, at))
+    for misnamed in sorted((folder / NODES_FOLDER).glob("*.yaml")):
+        merged.problems.append(
+            Problem(SourcePosition(misnamed), (), f"not read; rename it {misnamed.stem}.yml")
         )
     if not nodes:
         text = "missing; expected a file nodes/NAME.yml with `role: primary` and `private_ip:`"
-        whole.complaints.append(Complaint(Place(folder / NODES), (NODES,), text))
-    if isinstance(whole.value, dict):
-        whole.value[NODES] = nodes
-        whole.value["folder"] = folder.absolute()
-        complete(whole, resolve)
-    return whole
+        merged.problems.append(
+            Problem(SourcePosition(folder / NODES_FOLDER), (NODES_FOLDER,), text)
+        )
+    if isinstance(merged.value, dict):
+        merged.value[NODES_FOLDER] = nodes
+        merged.value["folder"] = folder.absolute()
+        fill_in(merged, resolve)
+    return merged
 
 
-def cluster_document(folder: Path, resolve: Resolve) -> Document:
+def read_cluster_document(folder: Path, resolve: ResolveTag) -> Document:
     """What all nodes share, by itself."""
     return _file(folder / CLUSTER_FILE, resolve, {})
 
 
-def _lay_over(whole: Document, path: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> None:
+def _overlay_repositories(
+    merged: Document, path: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]
+) -> None:
     """What `backup rotate-cipher` keeps in a file of its own, over `backup` of cluster.yml."""
     if path not in extra and not path.exists():
         return
     part = _file(path, resolve, extra)
-    whole.complaints += [replace(c, key=("backup", *c.key)) for c in part.complaints]
-    backup = whole.value.get("backup") if isinstance(whole.value, dict) else None
+    merged.problems += [replace(c, path=("backup", *c.path)) for c in part.problems]
+    backup = merged.value.get("backup") if isinstance(merged.value, dict) else None
     if not isinstance(backup, dict) or not isinstance(part.value, dict):
         return
-    for mine, theirs in ((whole.places, part.places), (whole.keys, part.keys)):
-        mine |= {("backup", *loc): place for loc, place in theirs.items() if loc}
-    whole.texts |= {("backup", *loc): text for loc, text in part.texts.items()}
+    for target, source in (
+        (merged.positions, part.positions),
+        (merged.key_positions, part.key_positions),
+    ):
+        target |= {("backup", *loc): place for loc, place in source.items() if loc}
+    merged.texts |= {("backup", *loc): text for loc, text in part.texts.items()}
     for key, value in part.value.items():
         below: object = backup.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
@@ -86,96 +97,103 @@ def _lay_over(whole: Document, path: Path, resolve: Resolve, extra: Mapping[Path
             backup[key] = value
 
 
-def _file(path: Path, resolve: Resolve, extra: Mapping[Path, bytes]) -> Document:
+def _file(path: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]) -> Document:
     try:
         content = extra[path] if path in extra else path.read_bytes()
     except OSError as wrong:
         text = f"cannot be read: {wrong.strerror}"
         return Document(
-            path, places={(): Place(path)}, complaints=[Complaint(Place(path), (), text)]
+            path,
+            positions={(): SourcePosition(path)},
+            problems=[Problem(SourcePosition(path), (), text)],
         )
-    document = read(path, content, resolve)
-    document.places.setdefault((), Place(path))
-    if not isinstance(document.value, dict) and not document.complaints:
+    document = parse_document(path, content, resolve)
+    document.positions.setdefault((), SourcePosition(path))
+    if not isinstance(document.value, dict) and not document.problems:
         text = "expected a mapping of keys, for instance `cluster: hcb-lab`"
-        document.complaints.append(Complaint(document.places[()], (), text))
+        document.problems.append(Problem(document.positions[()], (), text))
     return document
 
 
-def _named(value: Any, name: str, document: Document, at: Loc) -> Any:
+def _with_name(value: Any, name: str, document: Document, at: KeyPath) -> Any:
     """A mapping with its name put in; a name of its own has to be the same."""
     if isinstance(value, dict) and value.setdefault("name", name) != name:
         text = f"expected {name}, as the file or key is called"
-        document.complaints.append(complaint(document, (*at, "name"), text, f"name: {name}"))
+        document.problems.append(problem_at(document, (*at, "name"), text, f"name: {name}"))
     return value
 
 
-def complete(document: Document, resolve: Resolve) -> None:
+def fill_in(document: Document, resolve: ResolveTag) -> None:
     """Puts in what a key's place already says: names, and the files of our own secrets."""
-    whole = document.value
+    values = document.value
     for kind in ("roles", "databases"):
-        entries = whole.get(kind)
+        entries = values.get(kind)
         for name, value in entries.items() if isinstance(entries, dict) else ():
-            _named(value, name, document, (kind, name))
-    whole.setdefault("tls", {})
-    postgres = whole.setdefault("postgres", {})
+            _with_name(value, name, document, (kind, name))
+    values.setdefault("tls", {})
+    postgres = values.setdefault("postgres", {})
     if isinstance(postgres, dict):
         postgres.setdefault("replication", {})
-    backup = whole.get("backup")
+    backup = values.get("backup")
     if isinstance(backup, dict):
-        lend(backup)
-    for loc, file in DEFAULT_FILES.items():
-        holder = whole
+        inherit_store(backup)
+    for loc, file in DEFAULT_SECRET_FILES.items():
+        mapping = values
         for part in loc[:-1]:
-            holder = holder.get(part) if isinstance(holder, dict) else None
-        if not isinstance(holder, dict) or loc[-1] in holder or holder.get("cipher_type") == "none":
+            mapping = mapping.get(part) if isinstance(mapping, dict) else None
+        if (
+            not isinstance(mapping, dict)
+            or loc[-1] in mapping
+            or mapping.get("cipher_type") == "none"
+        ):
             continue
         try:
-            holder[loc[-1]] = resolve("!file", file, loc)
+            mapping[loc[-1]] = resolve("!file", file, loc)
         except ValueError as wrong:
-            document.complaints.append(complaint(document, loc, str(wrong)))
+            document.problems.append(problem_at(document, loc, str(wrong)))
 
 
-def validated(document: Document) -> Inventory:
+def validate(document: Document) -> Inventory:
     """The typed inventory. Raises BadInventory with everything that is wrong."""
     value = document.value
     if not isinstance(value, dict):
-        raise BadInventory(document.complaints)
-    document.complaints = [
-        c if c.example is not None else replace(c, example=line(c.key)) for c in document.complaints
+        raise BadInventory(document.problems)
+    document.problems = [
+        c if c.example is not None else replace(c, example=example_line(c.path))
+        for c in document.problems
     ]
     context = {"folder": value["folder"]}
-    from_elsewhere = tuple(_sourced(value))
+    tagged = tuple(_tagged_texts(value))
     inventory: Inventory | None = None
-    failed, lacking = False, set[str]()
+    failed, incomplete = False, set[str]()
     try:
         inventory = Inventory.model_validate(value, context=context)
     except ValidationError as wrong:
-        document.complaints += explained(wrong, document)
-        inventory, lacking = salvaged(value, wrong, context)
+        document.problems += validation_problems(wrong, document)
+        inventory, incomplete = partial_inventory(value, wrong, context)
         failed = True
     if inventory is not None:
-        spoiled = {c.key for c in document.complaints}
-        document.complaints += [
-            complaint(document, loc, text, *example)
-            for loc, text, *example in checked(inventory)
-            if loc not in spoiled and not concerns(loc, lacking)
+        known_paths = {c.path for c in document.problems}
+        document.problems += [
+            problem_at(document, loc, text, *example)
+            for loc, text, *example in check_inventory(inventory)
+            if loc not in known_paths and not is_affected(loc, incomplete)
         ]
-    if document.complaints or failed or inventory is None:
-        raise BadInventory(masked(document, from_elsewhere))
-    return _filled(inventory)
+    if document.problems or failed or inventory is None:
+        raise BadInventory(mask_tagged_text(document, tagged))
+    return _with_defaults(inventory)
 
 
-def _sourced(value: Any) -> Iterator[Sourced]:
+def _tagged_texts(value: Any) -> Iterator[TaggedText]:
     """Every text that was taken from elsewhere, also where no secret belongs."""
-    if isinstance(value, Sourced):
+    if isinstance(value, TaggedText):
         yield value
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _sourced(part)
+            yield from _tagged_texts(part)
 
 
-def _filled(inventory: Inventory) -> Inventory:
+def _with_defaults(inventory: Inventory) -> Inventory:
     """Defaults handed down, so that nobody has to look in two places."""
     ssh = inventory.ssh
     if ssh.known_hosts is None:
@@ -189,44 +207,44 @@ def _filled(inventory: Inventory) -> Inventory:
         )
         for name, database in inventory.databases.items()
     }
-    roles = MappingProxyType(dict(access.roles(inventory)))
-    made = {"ssh": ssh, "roles": roles, "databases": MappingProxyType(databases)}
-    inventory = inventory.model_copy(update=made)
+    roles = MappingProxyType(dict(access.complete_roles(inventory)))
+    updates = {"ssh": ssh, "roles": roles, "databases": MappingProxyType(databases)}
+    inventory = inventory.model_copy(update=updates)
     return inventory.model_copy(
-        update={"host": _filled_host(inventory)}
-        | {"nodes": tuple(_filled_node(node, inventory) for node in inventory.nodes)}
+        update={"host": _host_with_defaults(inventory)}
+        | {"nodes": tuple(_node_with_defaults(node, inventory) for node in inventory.nodes)}
     )
 
 
-def _filled_host(inventory: Inventory) -> Host:
+def _host_with_defaults(inventory: Inventory) -> HostSpec:
     """SSH on the host is open to whom the cloud's firewall lets through; without one, to anyone."""
     if inventory.host.ssh_source_ips:
         return inventory.host
-    ranges: tuple[IPv4Network | IPv6Network, ...] = ANYONE
+    ranges: tuple[IPv4Network | IPv6Network, ...] = ANY_NETWORK
     if inventory.hetzner:
         ranges = inventory.hetzner.firewall.ssh_source_ips
     return inventory.host.model_copy(update={"ssh_source_ips": ranges})
 
 
-def _filled_node(node: Node, inventory: Inventory) -> Node:
+def _node_with_defaults(node: Node, inventory: Inventory) -> Node:
     def over(base: Any, own: Any) -> Any:
         return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
-    made: dict[str, Any] = {
+    updates: dict[str, Any] = {
         "ssh": over(inventory.ssh, node.ssh),
         "machine": over(inventory.machine, node.machine),
     }
     if inventory.hetzner and node.address is None:
         for name in ("server_type", "location", "image"):
-            made[name] = getattr(node, name) or getattr(inventory.hetzner, name)
-    return node.model_copy(update=made)
+            updates[name] = getattr(node, name) or getattr(inventory.hetzner, name)
+    return node.model_copy(update=updates)
 
 
 def load(path: Path) -> Inventory:
     """The inventory in this folder. Raises BadInventory, an InventoryError, with all complaints."""
     try:
-        return validated(documents(path, here(path), {}))
+        return validate(read_documents(path, environment_resolver(path), {}))
     except BadInventory as wrong:
-        if any(complaint.text.endswith(MAKES) for complaint in wrong.complaints):
+        if any(problem.text.endswith(SECRETS_INIT_HINT) for problem in wrong.problems):
             wrong.next = f"pgprovision -i {path} secrets init"
         raise

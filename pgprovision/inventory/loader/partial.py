@@ -5,13 +5,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pgprovision.inventory.problems import Loc
+from pgprovision.inventory.problems import KeyPath
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.secret import Secret
 
 _ROUNDS = 6  # a key, the mapping that needs it, the list or mapping around, and so on
 # what stands in where something is required and wrong
-_STAND_INS: dict[str, Any] = {
+_PLACEHOLDERS: dict[str, Any] = {
     "cluster": "unnamed",
     "ca_certificate": "-----BEGIN CERTIFICATE-----",
     "nodes": [
@@ -26,29 +26,29 @@ _STAND_INS: dict[str, Any] = {
     ("ca_key", "password", "token", "key", "key_secret"), Secret("none", "a secret that is missing")
 )
 # parts that speak of each other: where one lacks something, nothing is said about the others
-_TOGETHER = ({"nodes", "hetzner", "host"}, {"roles", "databases", "hba"}, {"backup", "nodes"})
+_RELATED = ({"nodes", "hetzner", "host"}, {"roles", "databases", "hba"}, {"backup", "nodes"})
 
 
-def salvaged(
-    value: dict[str, Any], wrong: ValidationError, context: dict[str, Any]
+def partial_inventory(
+    value: dict[str, Any], failure: ValidationError, context: dict[str, Any]
 ) -> tuple[Inventory | None, set[str]]:
     """An inventory without what is wrong, if there is one, and the parts that nothing can be said
     about any more. Changes the value."""
-    lacking: set[str] = set()
+    incomplete: set[str] = set()
     for _ in range(_ROUNDS):
-        for error in sorted(wrong.errors(include_url=False), key=_last_first, reverse=True):
+        for error in sorted(failure.errors(include_url=False), key=_last_first, reverse=True):
             loc = tuple(part for part in error["loc"] if part != "[key]")
-            lacking |= _put_aside(value, loc, str(error["type"]), error["loc"] != loc)
+            incomplete |= _remove_invalid(value, loc, str(error["type"]), error["loc"] != loc)
         try:
-            return Inventory.model_validate(value, context=context), _around(lacking)
+            return Inventory.model_validate(value, context=context), _with_related(incomplete)
         except ValidationError as again:
-            wrong = again
-    return None, lacking
+            failure = again
+    return None, incomplete
 
 
-def concerns(loc: Loc, lacking: set[str]) -> bool:
+def is_affected(loc: KeyPath, incomplete: set[str]) -> bool:
     """Whether a key path leads into one of these parts."""
-    return bool(lacking & ({"hba"} if loc[:2] == ("postgres", "hba") else {loc[0]}))
+    return bool(incomplete & ({"hba"} if loc[:2] == ("postgres", "hba") else {loc[0]}))
 
 
 def _last_first(error: Any) -> list[tuple[bool, str]]:
@@ -56,11 +56,11 @@ def _last_first(error: Any) -> list[tuple[bool, str]]:
     return [(isinstance(part, int), f"{part:>9}") for part in error["loc"]]
 
 
-def _around(lacking: set[str]) -> set[str]:
-    return lacking.union(*(parts for parts in _TOGETHER if parts & lacking))
+def _with_related(incomplete: set[str]) -> set[str]:
+    return incomplete.union(*(parts for parts in _RELATED if parts & incomplete))
 
 
-def _put_aside(value: dict[str, Any], loc: Loc, kind: str, key: bool) -> set[str]:
+def _remove_invalid(value: dict[str, Any], loc: KeyPath, kind: str, key: bool) -> set[str]:
     """Takes away what stands at a key path, or what lacks it. The parts that now lack something."""
     *path, last = loc
     holder: Any = value
@@ -70,10 +70,10 @@ def _put_aside(value: dict[str, Any], loc: Loc, kind: str, key: bool) -> set[str
         except (KeyError, IndexError, TypeError):
             return set()
     if kind == "missing":
-        if isinstance(holder, dict) and last in _STAND_INS:
-            holder[str(last)] = _STAND_INS[str(last)]
+        if isinstance(holder, dict) and last in _PLACEHOLDERS:
+            holder[str(last)] = _PLACEHOLDERS[str(last)]
             return {"nodes"} if last == "nodes" else set()
-        return _put_aside(value, tuple(path), "lacking", False) if path else set()
+        return _remove_invalid(value, tuple(path), "lacking", False) if path else set()
     if isinstance(holder, list) and isinstance(last, int):
         del holder[last : last + 1]
     elif isinstance(holder, dict):

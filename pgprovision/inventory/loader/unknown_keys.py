@@ -9,13 +9,20 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from pgprovision.inventory.loader.yaml_document import Document
-from pgprovision.inventory.problems import Loc, closest, dotted, is_secret, listed, nearest
-from pgprovision.inventory.schema.cluster import Hetzner, Inventory, Node
-from pgprovision.inventory.schema.examples import first_key, line, nested
-from pgprovision.inventory.schema.postgres_settings import NAMES
+from pgprovision.inventory.problems import (
+    KeyPath,
+    closest_name,
+    did_you_mean,
+    dotted_path,
+    join_words,
+    may_be_secret,
+)
+from pgprovision.inventory.schema.cluster import HetznerSpec, Inventory, Node
+from pgprovision.inventory.schema.examples import example_key, example_line, nested_line
+from pgprovision.inventory.schema.postgres_settings import SETTING_NAMES
 
 # what others call it, and how it is called here
-OTHER_WORDS = MappingProxyType(
+SYNONYMS = MappingProxyType(
     {
         "bastion": "jump",
         "cpus": "cores",
@@ -37,7 +44,7 @@ OTHER_WORDS = MappingProxyType(
 )
 
 
-def annotation_at(loc: Loc) -> Any:
+def annotation_at(loc: KeyPath) -> Any:
     """What the models say stands at this key path; None for what they do not know."""
     current: Any = Inventory
     for part in loc:
@@ -65,76 +72,78 @@ def _is_optional(annotation: Any, model: type[BaseModel]) -> bool:
     return annotation is model or set(get_args(annotation)) == {model, type(None)}
 
 
-def fields_at(loc: Loc) -> tuple[str, ...]:
+def fields_at(loc: KeyPath) -> tuple[str, ...]:
     model = model_of(annotation_at(loc))
     return tuple(model.model_fields) if model else ()
 
 
-def slip(loc: Loc) -> str:
+def intended_key(loc: KeyPath) -> str:
     """The key of the same mapping that was meant, or nothing."""
     name, known = str(loc[-1]), fields_at(loc[:-1])
     plain = name.lower().replace("-", "_")
-    if OTHER_WORDS.get(plain) in known:
-        plain = OTHER_WORDS[plain]
-    return plain if plain in known else closest(name, known)
+    if SYNONYMS.get(plain) in known:
+        plain = SYNONYMS[plain]
+    return plain if plain in known else closest_name(name, known)
 
 
-def unknown_key(loc: Loc, document: Document) -> tuple[str, str]:
+def unknown_key(loc: KeyPath, document: Document) -> tuple[str, str]:
     """Which key was meant, and the line with it."""
     name, known = str(loc[-1]), set(fields_at(loc[:-1])) - {"nodes", "folder"}
     plain = name.lower().replace("-", "_")
-    if meant := slip(loc):
-        hint = nearest(name, [meant]) if plain != meant else ""
+    if meant := intended_key(loc):
+        hint = did_you_mean(name, [meant]) if plain != meant else ""
         text = "unknown key" + (hint or f"; expected {meant}")
-        return text, _moved((*loc[:-1], meant), loc, document)
+        return text, _corrected_line((*loc[:-1], meant), loc, document)
     if len(loc) == 3 and loc[0] == "nodes" and plain in Inventory.model_fields:
         return "unknown key here; it belongs into cluster.yml", ""
-    if len(loc) == 1 and plain in Node.model_fields and plain not in Hetzner.model_fields:
+    if len(loc) == 1 and plain in Node.model_fields and plain not in HetznerSpec.model_fields:
         return "unknown key here; it belongs into a node's file, nodes/NAME.yml", ""
-    homes = {dotted(home): home for home in sorted(_homes(plain), key=dotted)}
-    if plain in NAMES and not homes:
+    homes = {dotted_path(home): home for home in sorted(_known_paths(plain), key=dotted_path)}
+    if plain in SETTING_NAMES and not homes:
         homes = {"postgres.settings": ("postgres", "settings")}
     if homes:
         home = (*next(iter(homes.values())), plain)
-        text = f"unknown key here; it belongs under {listed(list(homes))}"
-        return text, nested(home, _kept(home, loc, document) or "...")
+        text = f"unknown key here; it belongs under {join_words(list(homes))}"
+        return text, nested_line(home, _plain_value(home, loc, document) or "...")
     return f"unknown key; expected one of {', '.join(sorted(known))}", ""
 
 
-def _moved(right: Loc, loc: Loc, document: Document) -> str:
+def _corrected_line(right: KeyPath, loc: KeyPath, document: Document) -> str:
     """The line with the key that was meant; its value as written, where that may be shown."""
-    return line(right, _kept(right, loc, document))
+    return example_line(right, _plain_value(right, loc, document))
 
 
-def _kept(right: Loc, loc: Loc, document: Document) -> str:
+def _plain_value(right: KeyPath, loc: KeyPath, document: Document) -> str:
     """A plain word that was written there, if it is no secret at either place."""
     text = document.texts.get(loc) or ""
     fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
-    return text if fine and not is_secret(right[-1:] + loc[-1:]) else ""
+    return text if fine and not may_be_secret(right[-1:] + loc[-1:]) else ""
 
 
-def _homes(name: str, annotation: Any = Inventory, at: Loc = ()) -> Iterator[Loc]:
+def _known_paths(name: str, annotation: Any = Inventory, at: KeyPath = ()) -> Iterator[KeyPath]:
     """The key paths under which a key of this name is known."""
     model = model_of(annotation)
     if model is None:
         inner = [a for a in get_args(annotation) if isinstance(model_of(a), type)]
         if inner and at:
             many = ".NAME" if get_origin(annotation) is Mapping else ""
-            yield from _homes(name, inner[-1], (*at[:-1], f"{at[-1]}{many}"))
+            yield from _known_paths(name, inner[-1], (*at[:-1], f"{at[-1]}{many}"))
         return
     if name in model.model_fields and at:
         yield at
     for key, field in model.model_fields.items():
-        yield from _homes(name, field.annotation, (*at, key))
+        yield from _known_paths(name, field.annotation, (*at, key))
 
 
-def bad_key(text: str, loc: Loc, document: Document) -> tuple[str, str]:
+def invalid_key(text: str, loc: KeyPath, document: Document) -> tuple[str, str]:
     """A name that stands as a key, and the same line with a better one."""
     name = str(loc[-1])
     if loc[-2:-1] == ("settings",):
-        if meant := closest(name, NAMES):
-            return f"{text} (did you mean {meant}?)", _moved((*loc[:-1], meant), loc, document)
+        if meant := closest_name(name, SETTING_NAMES):
+            return f"{text} (did you mean {meant}?)", _corrected_line(
+                (*loc[:-1], meant), loc, document
+            )
         return text, ""
     composed = unicodedata.normalize("NFC", name)
-    better = composed if composed != name else first_key(loc[:-1])
-    return text, line((*loc[:-1], better)) if better else ""
+    better = composed if composed != name else example_key(loc[:-1])
+    return text, example_line((*loc[:-1], better)) if better else ""

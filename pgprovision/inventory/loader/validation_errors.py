@@ -9,17 +9,17 @@ from pydantic import ValidationError
 
 from pgprovision.inventory.loader.unknown_keys import (
     annotation_at,
-    bad_key,
     fields_at,
+    intended_key,
+    invalid_key,
     model_of,
-    slip,
     unknown_key,
 )
 from pgprovision.inventory.loader.yaml_document import Document
-from pgprovision.inventory.problems import Complaint, Loc, closest, is_secret, listed
-from pgprovision.inventory.schema.examples import line
-from pgprovision.inventory.schema.validators import Instead
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.problems import KeyPath, Problem, closest_name, join_words, may_be_secret
+from pgprovision.inventory.schema.examples import example_line
+from pgprovision.inventory.schema.validators import SuggestedValue
+from pgprovision.inventory.tagged_text import TaggedText
 
 _SHAPES = {
     "model_type": "a mapping of keys",
@@ -32,88 +32,103 @@ _SHAPES = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
 }
-SHORTEST = 6  # characters of a text that may be a secret, and not a word
+MIN_MASKED_LENGTH = 6  # characters of a text that may be a secret, and not a word
 
 
-def explained(error: ValidationError, document: Document) -> Iterator[Complaint]:
+def validation_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
     """One complaint for each error, without those at places that already have one."""
-    spoiled = {complaint.key for complaint in document.complaints if complaint.key}
-    found = [(_written(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)]
-    slips = {(*loc[:-1], slip(loc)) for loc, wrong in found if wrong["type"] == "extra_forbidden"}
+    known_paths = {complaint.path for complaint in document.problems if complaint.path}
+    found = [
+        (_path_in_file(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)
+    ]
+    slips = {
+        (*loc[:-1], intended_key(loc)) for loc, wrong in found if wrong["type"] == "extra_forbidden"
+    }
     found = [(loc, w) for loc, w in found if w["type"] != "missing" or loc not in slips]
-    around = {loc[:n] for loc in [*spoiled, *(loc for loc, _ in found)] for n in range(len(loc))}
-    for loc, wrong in found:
-        if loc not in around and not any(loc[:n] in spoiled for n in range(len(loc) + 1)):
-            unknown = wrong["type"] == "extra_forbidden"
-            text, example = unknown_key(loc, document) if unknown else _text(wrong, loc, document)
-            yield complaint(document, loc, text, example, at_key=unknown)
+    around = {
+        loc[:n] for loc in [*known_paths, *(loc for loc, _ in found)] for n in range(len(loc))
+    }
+    for loc, detail in found:
+        if loc not in around and not any(loc[:n] in known_paths for n in range(len(loc) + 1)):
+            unknown = detail["type"] == "extra_forbidden"
+            text, example = (
+                unknown_key(loc, document) if unknown else _describe(detail, loc, document)
+            )
+            yield problem_at(document, loc, text, example, at_key=unknown)
 
 
-def _written(loc: Loc, document: Document) -> Loc:
+def _path_in_file(loc: KeyPath, document: Document) -> KeyPath:
     """The key path as it stands in the file: a name may be the key itself, or the file's."""
     loc = tuple(part for part in loc if part != "[key]")
-    return loc[:-1] if loc[-1:] == ("name",) and len(loc) == 3 and loc not in document.keys else loc
+    return (
+        loc[:-1]
+        if loc[-1:] == ("name",) and len(loc) == 3 and loc not in document.key_positions
+        else loc
+    )
 
 
-def complaint(
-    document: Document, loc: Loc, text: str, example: str = "", *, at_key: bool = False
-) -> Complaint:
+def problem_at(
+    document: Document, loc: KeyPath, text: str, example: str = "", *, at_key: bool = False
+) -> Problem:
     """A complaint at a key path: at a scalar itself, else at its key, else at what is around."""
-    held = loc
-    while held and held not in document.places:
-        held = held[:-1]
-    if held in document.keys and (at_key or held not in document.texts):
-        return Complaint(document.keys[held], loc, text, example)
-    return Complaint(document.places[held], loc, text, example)
+    nearest = loc
+    while nearest and nearest not in document.positions:
+        nearest = nearest[:-1]
+    if nearest in document.key_positions and (at_key or nearest not in document.texts):
+        return Problem(document.key_positions[nearest], loc, text, example)
+    return Problem(document.positions[nearest], loc, text, example)
 
 
-def masked(document: Document, texts: Iterable[Sourced]) -> Iterator[Complaint]:
+def mask_tagged_text(document: Document, texts: Iterable[TaggedText]) -> Iterator[Problem]:
     """The complaints with the source's name wherever they quote a text taken from elsewhere."""
-    for found in document.complaints:
-        said, example = found.text, found.example or ""
-        own = document.texts.get(found.key, "") is None
-        for text in () if is_secret(found.key) else texts:  # there only the source is named
+    for found in document.problems:
+        message, example = found.text, found.example or ""
+        own = document.texts.get(found.path, "") is None
+        for text in () if may_be_secret(found.path) else texts:  # there only the source is named
             for piece in (str(text), *(text.split() if own else ())):
-                if len(piece) >= SHORTEST:
-                    said = said.replace(piece, f"<{text.source}>")
+                if len(piece) >= MIN_MASKED_LENGTH:
+                    message = message.replace(piece, f"<{text.source}>")
                     example = "" if piece in example else example
-        yield replace(found, text=said, example=example)
+        yield replace(found, text=message, example=example)
 
 
-def shown(document: Document, loc: Loc) -> str:
+def shown_value(document: Document, loc: KeyPath) -> str:
     """What was written there, where it may be shown."""
     text = document.texts.get(loc)
     if text is None or not loc:
         return ""
-    if text and (is_secret(loc) or any(is_secret((key,)) for key in fields_at(loc))):
+    if text and (may_be_secret(loc) or any(may_be_secret((key,)) for key in fields_at(loc))):
         return "***: "
     text = re.sub("//[^/@]*@", "//***@", text)
     return f"{text[:40]!r}: " if text else "empty: "
 
 
-def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> tuple[str, str]:
+def _describe(detail: Mapping[str, Any], loc: KeyPath, document: Document) -> tuple[str, str]:
     """What is wrong there, and a line that would be right."""
-    kind, value = str(wrong["type"]), wrong["input"]
-    example = line(loc)
+    kind, value = str(detail["type"]), detail["input"]
+    example = example_line(loc)
     if kind == "missing":
         return "missing" + _expected(loc), example
     if kind == "value_error":
-        error = wrong["ctx"]["error"]
+        error = detail["ctx"]["error"]
         if len(loc) == 2 and loc[0] == "nodes":
             return f"the file's name: {error}", ""
-        if wrong["loc"][-1] == "[key]" or wrong["loc"] != loc:
-            return bad_key(str(error), loc, document)
-        if isinstance(value, Sourced) and is_secret(loc):
+        if detail["loc"][-1] == "[key]" or detail["loc"] != loc:
+            return invalid_key(str(error), loc, document)
+        if isinstance(value, TaggedText) and may_be_secret(loc):
             return str(error), ""
-        better = error.instead if isinstance(error, Instead) else ""
-        return shown(document, loc) + str(error), line(loc, better)
+        suggestion = error.suggestion if isinstance(error, SuggestedValue) else ""
+        return shown_value(document, loc) + str(error), example_line(loc, suggestion)
     if kind == "literal_error":
         known = [str(word) for word in get_args(annotation_at(loc))]
-        meant = closest(value, known) if isinstance(value, str) else ""
+        meant = closest_name(value, known) if isinstance(value, str) else ""
         near = f" (did you mean {meant}?)" if meant else ""
-        return f"{shown(document, loc)}expected {wrong['ctx']['expected']}{near}", line(loc, meant)
+        return (
+            f"{shown_value(document, loc)}expected {detail['ctx']['expected']}{near}",
+            example_line(loc, meant),
+        )
     if kind in _SHAPES:
-        found = shown(document, loc)
+        found = shown_value(document, loc)
         if value is None:
             found = "empty: "
         elif isinstance(value, list | dict):
@@ -122,14 +137,14 @@ def _text(wrong: Mapping[str, Any], loc: Loc, document: Document) -> tuple[str, 
         if kind == "string_type" and isinstance(value, bool | int | float) and found:
             hint = f"; write '{document.texts.get(loc)}' in quotes"
         return f"{found}expected {_SHAPES[kind]}{hint}", example
-    message = str(wrong["msg"]).replace("Input should be", "expected a value")
-    text = shown(document, loc) + message.replace("Tuple should have", "expected").lower()
+    message = str(detail["msg"]).replace("Input should be", "expected a value")
+    text = shown_value(document, loc) + message.replace("Tuple should have", "expected").lower()
     return text.replace(" after validation", ""), example
 
 
-def _expected(loc: Loc) -> str:
+def _expected(loc: KeyPath) -> str:
     model = model_of(annotation_at(loc))
     if model is None:
         return f"; expected `{loc[-1]}: ...`"
     needed = [name for name, field in model.model_fields.items() if field.is_required()]
-    return f"; expected a mapping with {listed(needed, 'and')}"
+    return f"; expected a mapping with {join_words(needed, 'and')}"

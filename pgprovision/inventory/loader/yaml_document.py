@@ -15,18 +15,18 @@ from typing import Any
 
 import yaml
 
-from pgprovision.inventory.problems import Complaint, Loc, Place, is_secret
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.problems import KeyPath, Problem, SourcePosition, may_be_secret
+from pgprovision.inventory.tagged_text import TaggedText
 
-BYTES = 4 << 20
-DEPTH = 32
-TOO_DEEP = f"nested deeper than {DEPTH} levels"
+MAX_BYTES = 4 << 20
+MAX_DEPTH = 32
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
-Resolve = Callable[[str, object, Loc], Sourced]  # tag, argument, key path
+ResolveTag = Callable[[str, object, KeyPath], TaggedText]  # tag, argument, key path
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNREADABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_TRAP = re.compile(
+_AMBIGUOUS = re.compile(
     r"[-+]?(0[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9][0-9_]*_[0-9_]*|[0-9]+(:[0-9]{1,2})+"
     r"|\.(inf|Inf|INF)|\.(nan|NaN|NAN))"
 )
@@ -40,24 +40,25 @@ _CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 @dataclass
 class Document:
-    """What a file says. `places` and `keys` tell where; `texts` what was written at each scalar,
+    """What a file says. `positions` and `key_positions` tell where; `texts` what was written at
+    each scalar,
 
     None where it came from elsewhere and is not to be shown.
     """
 
     file: Path
     value: Any = None
-    places: dict[Loc, Place] = field(default_factory=dict)
-    keys: dict[Loc, Place] = field(default_factory=dict)
-    texts: dict[Loc, str | None] = field(default_factory=dict)
-    complaints: list[Complaint] = field(default_factory=list)
+    positions: dict[KeyPath, SourcePosition] = field(default_factory=dict)
+    key_positions: dict[KeyPath, SourcePosition] = field(default_factory=dict)
+    texts: dict[KeyPath, str | None] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
 
 class _Stop(Exception):
     """Reading on makes no sense; the complaint is already noted."""
 
 
-def read(file: Path, content: bytes, resolve: Resolve) -> Document:
+def parse_document(file: Path, content: bytes, resolve: ResolveTag) -> Document:
     """The file's document. Never raises for what the content is: it complains."""
     reader = _Reader(Document(file), resolve)
     try:
@@ -77,20 +78,20 @@ def read(file: Path, content: bytes, resolve: Resolve) -> Document:
 
 
 class _Reader:
-    def __init__(self, document: Document, resolve: Resolve) -> None:
+    def __init__(self, document: Document, resolve: ResolveTag) -> None:
         self.document = document
         self.resolve = resolve
         self.events: Iterator[Any] = iter(())
         self.lines: list[str] = []
 
-    def complain(self, event: Any, loc: Loc, text: str, example: str | None = "") -> None:
+    def add_problem(self, event: Any, loc: KeyPath, text: str, example: str | None = "") -> None:
         mark = event.start_mark
-        place = Place(self.document.file, mark.line + 1, mark.column + 1)
-        self.document.complaints.append(Complaint(place, loc, text, example))
+        place = SourcePosition(self.document.file, mark.line + 1, mark.column + 1)
+        self.document.problems.append(Problem(place, loc, text, example))
 
     def stop(self, line: int, column: int, text: str) -> None:
-        place = Place(self.document.file, line + 1, column + 1)
-        self.document.complaints.append(Complaint(place, (), text))
+        place = SourcePosition(self.document.file, line + 1, column + 1)
+        self.document.problems.append(Problem(place, (), text))
         raise _Stop
 
     def syntax(self, line: int, column: int, problem: str) -> None:
@@ -103,12 +104,12 @@ class _Reader:
         start = re.match(r"[\s-]*(?:[\w.]*:)?\s*", text)
         shown = f"{start[0] if start else ''}..."[:80]
         caret = f"\n    {shown}\n    {' ' * min(column, len(shown))}^" if text.strip() else ""
-        place = Place(self.document.file, line + 1, column + 1)
-        self.document.complaints.append(Complaint(place, (), f"not YAML: {problem}{caret}"))
+        place = SourcePosition(self.document.file, line + 1, column + 1)
+        self.document.problems.append(Problem(place, (), f"not YAML: {problem}{caret}"))
 
     def read(self, content: bytes) -> None:
-        if len(content) > BYTES:
-            self.stop(0, 0, f"{len(content)} bytes; at most {BYTES} are read")
+        if len(content) > MAX_BYTES:
+            self.stop(0, 0, f"{len(content)} bytes; at most {MAX_BYTES} are read")
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as wrong:
@@ -127,12 +128,14 @@ class _Reader:
         next(self.events)
         second = next(self.events)
         if not isinstance(second, yaml.StreamEndEvent):
-            self.complain(second, (), "a second document; expected one per file, without `---`")
+            self.add_problem(second, (), "a second document; expected one per file, without `---`")
 
-    def node(self, event: Any, loc: Loc) -> Any:
+    def node(self, event: Any, loc: KeyPath) -> Any:
         mark = event.start_mark
-        self.document.places[loc] = Place(self.document.file, mark.line + 1, mark.column + 1)
-        if len(loc) > DEPTH:
+        self.document.positions[loc] = SourcePosition(
+            self.document.file, mark.line + 1, mark.column + 1
+        )
+        if len(loc) > MAX_DEPTH:
             self.stop(mark.line, mark.column, TOO_DEEP)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             self.stop(
@@ -146,65 +149,65 @@ class _Reader:
         else:
             value = self.mapping(loc)
         if tag in ("!env", "!file", "!command"):
-            return self.reference(event, loc, tag, value)
+            return self.resolve_tag(event, loc, tag, value)
         if (tag.startswith("!") and tag != "!") or (
             tag.startswith("tag:") and not tag.endswith(":str")
         ):
-            shown = "***" if is_secret(loc) else tag.replace("tag:yaml.org,2002:", "!!")
-            self.complain(
+            shown = "***" if may_be_secret(loc) else tag.replace("tag:yaml.org,2002:", "!!")
+            self.add_problem(
                 event, loc, f"tag {shown} is not read; expected !env, !file, !command or none", None
             )
         return value
 
-    def sequence(self, loc: Loc) -> list[Any]:
+    def sequence(self, loc: KeyPath) -> list[Any]:
         values: list[Any] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             values.append(self.node(event, (*loc, len(values))))
         return values
 
-    def mapping(self, loc: Loc) -> dict[str, Any]:
+    def mapping(self, loc: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 mark = event.start_mark
                 self.stop(mark.line, mark.column, "expected a word as key, not a list or mapping")
             key = event.value
-            place = Place(
+            position = SourcePosition(
                 self.document.file, event.start_mark.line + 1, event.start_mark.column + 1
             )
-            here = (*loc, key)
+            path = (*loc, key)
             if key in values:
-                first = self.document.keys[here].line
-                self.complain(event, here, f"stands twice: also in line {first}; keep one")
+                first = self.document.key_positions[path].line
+                self.add_problem(event, path, f"stands twice: also in line {first}; keep one")
             else:
-                self.document.keys[here] = place
-            self.lookalikes(event, here)
-            value = self.node(next(self.events), here)
+                self.document.key_positions[path] = position
+            self.check_lookalikes(event, path)
+            value = self.node(next(self.events), path)
             values.setdefault(key, value)
         return values
 
-    def lookalikes(self, event: Any, loc: Loc) -> None:
+    def check_lookalikes(self, event: Any, loc: KeyPath) -> None:
         if "\u00a0" in event.value:
-            self.complain(
+            self.add_problem(
                 event, loc, "a non-breaking space (U+00A0); expected an ordinary one", None
             )
         if event.value[:1] in _CURLY and event.value:
-            self.complain(event, loc, "curly quotes; expected straight ones: ' or \"", None)
+            self.add_problem(event, loc, "curly quotes; expected straight ones: ' or \"", None)
 
-    def scalar(self, event: Any, loc: Loc, quoted: bool) -> str | int | float | bool | None:
+    def scalar(self, event: Any, loc: KeyPath, quoted: bool) -> str | int | float | bool | None:
         text: str = event.value
         self.document.texts[loc] = text
-        self.lookalikes(event, loc)
+        self.check_lookalikes(event, loc)
         if variable := _VARIABLE.fullmatch(text):
-            name = "NAME" if is_secret(loc) else variable[1]
+            name = "NAME" if may_be_secret(loc) else variable[1]
             example = f"{loc[-1]}: !env {name}" if loc and isinstance(loc[-1], str) else ""
-            self.complain(event, loc, f"not expanded; expected !env {name}", example)
+            self.add_problem(event, loc, f"not expanded; expected !env {name}", example)
         if quoted or event.tag:
             return text
         if text.lower() in _WORDS:
             return _WORDS[text.lower()]
-        if _TRAP.fullmatch(text) and not is_secret(loc):
-            self.complain(
+        if _AMBIGUOUS.fullmatch(text) and not may_be_secret(loc):
+            self.add_problem(
                 event, loc, f"YAML readers disagree on a bare {text}; write '{text}' in quotes "
                 "for text, or a plain decimal number", None
             )  # fmt: skip
@@ -215,21 +218,21 @@ class _Reader:
             return number
         return text
 
-    def reference(self, event: Any, loc: Loc, tag: str, argument: object) -> Sourced:
+    def resolve_tag(self, event: Any, loc: KeyPath, tag: str, argument: object) -> TaggedText:
         try:
-            return self.resolve(tag, self.written(loc, argument), loc)
+            return self.resolve(tag, self.as_written(loc, argument), loc)
         except ValueError as wrong:
-            self.complain(event, loc, str(wrong))
-            return Sourced("unresolved", tag)
+            self.add_problem(event, loc, str(wrong))
+            return TaggedText("unresolved", tag)
         finally:
             self.document.texts[loc] = None
 
-    def written(self, loc: Loc, value: object) -> object:
+    def as_written(self, loc: KeyPath, value: object) -> object:
         """The same with scalars as they were written: a program may be called `false`."""
         if isinstance(value, list):
-            return [self.written((*loc, index), item) for index, item in enumerate(value)]
+            return [self.as_written((*loc, index), item) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: self.written((*loc, key), item) for key, item in value.items()}
+            return {key: self.as_written((*loc, key), item) for key, item in value.items()}
         return self.document.texts.get(loc, value)
 
 

@@ -2,37 +2,46 @@
 
 from collections.abc import Iterator, Mapping
 
-from pgprovision.inventory.problems import Found, Loc, nearest
-from pgprovision.inventory.schema.cluster import Access, Database, Group, Inventory, Role
+from pgprovision.inventory.problems import KeyPath, Problems, did_you_mean
+from pgprovision.inventory.schema.cluster import (
+    Access,
+    AccessGroup,
+    DatabaseSpec,
+    Inventory,
+    RoleSpec,
+)
 
 
-def roles(inventory: Inventory) -> Mapping[str, Role]:
+def complete_roles(inventory: Inventory) -> Mapping[str, RoleSpec]:
     """The declared roles as members of their groups, and the groups that nobody declared; each
     group before its members."""
     found = dict(inventory.roles)
     for database, entry, verb in _groups(inventory):
         comment = f"{verb} {database.name}; its members log in"
-        found.setdefault(entry.group, Role(name=entry.group, login=False, comment=comment))
+        found.setdefault(entry.group, RoleSpec(name=entry.group, login=False, comment=comment))
     for member, group, _ in _memberships(inventory):
         role = found.get(member)
         if role and group not in role.member_of:
             found[member] = role.model_copy(update={"member_of": (*role.member_of, group)})
-    ordered: dict[str, Role] = {}
+    ordered: dict[str, RoleSpec] = {}
     for name in found:
-        _place(name, found, ordered, ())
+        _insert_after_groups(name, found, ordered, ())
     return ordered
 
 
-def _place(
-    name: str, found: Mapping[str, Role], ordered: dict[str, Role], members: tuple[str, ...]
+def _insert_after_groups(
+    name: str,
+    roles_by_name: Mapping[str, RoleSpec],
+    ordered: dict[str, RoleSpec],
+    members: tuple[str, ...],
 ) -> None:
-    if name in found and name not in ordered and name not in members:
-        for group in found[name].member_of:
-            _place(group, found, ordered, (*members, name))
-        ordered[name] = found[name]
+    if name in roles_by_name and name not in ordered and name not in members:
+        for group in roles_by_name[name].member_of:
+            _insert_after_groups(group, roles_by_name, ordered, (*members, name))
+        ordered[name] = roles_by_name[name]
 
 
-def _groups(inventory: Inventory) -> Iterator[tuple[Database, Group, str]]:
+def _groups(inventory: Inventory) -> Iterator[tuple[DatabaseSpec, AccessGroup, str]]:
     for database in inventory.databases.values():
         access = database.access or Access()
         for entry, verb in ((access.application, "reads and writes"), (access.read_only, "reads")):
@@ -40,15 +49,15 @@ def _groups(inventory: Inventory) -> Iterator[tuple[Database, Group, str]]:
                 yield database, entry, verb
 
 
-def databases_of(inventory: Inventory, role: str) -> Iterator[str]:
+def connectable_databases(inventory: Inventory, role: str) -> Iterator[str]:
     """The declared databases that a role may connect to; `inventory` is a loaded one."""
-    held = _held(role, inventory.roles)
+    inherited = _inherited_roles(role, inventory.roles)
     for name, database in inventory.databases.items():
-        if held & set(_may_connect(database)):
+        if inherited & set(_may_connect(database)):
             yield name
 
 
-def _memberships(inventory: Inventory) -> Iterator[tuple[str, str, Database]]:
+def _memberships(inventory: Inventory) -> Iterator[tuple[str, str, DatabaseSpec]]:
     """(member, group, database): migrations act as the owner, logins inherit from their group."""
     for database in inventory.databases.values():
         if access := database.access:
@@ -59,24 +68,26 @@ def _memberships(inventory: Inventory) -> Iterator[tuple[str, str, Database]]:
                     yield login, entry.group, database
 
 
-def checked(inventory: Inventory) -> Found:
+def check_access(inventory: Inventory) -> Problems:
     """Names that do not fit, and logins that hba would let in and the database shut out."""
     declared = inventory.roles
     groups = {entry.group for _, entry, _ in _groups(inventory)}
     for name, database in inventory.databases.items():
-        at: Loc = ("databases", name, "access")
+        at: KeyPath = ("databases", name, "access")
         yield from _logins(inventory, database, at, groups)
         for i, grant in enumerate(database.grants):
             if database.access and grant.to in (g.group for g in database.access.groups):
-                here = ("databases", name, "grants", i, "to")
-                yield here, f"{grant.to} has its privileges from access; expected them in one place"
-    for loc, role in _mentions(inventory):
+                path = ("databases", name, "grants", i, "to")
+                yield path, f"{grant.to} has its privileges from access; expected them in one place"
+    for loc, role in _role_references(inventory):
         if role in declared and not declared[role].present:
             yield loc, f"role {role} is declared absent (present: false)"
-    yield from _shut_out(inventory)
+    yield from _missing_connect(inventory)
 
 
-def _logins(inventory: Inventory, database: Database, at: Loc, groups: set[str]) -> Found:
+def _logins(
+    inventory: Inventory, database: DatabaseSpec, at: KeyPath, groups: set[str]
+) -> Problems:
     access, declared = database.access, inventory.roles
     if access is None:
         return
@@ -97,12 +108,12 @@ def _logins(inventory: Inventory, database: Database, at: Loc, groups: set[str])
         if login in groups:
             yield loc, f"{login} is a group; expected a role that logs in"
         elif login not in declared:
-            yield loc, f"role {login} is not declared under roles{nearest(login, declared)}"
+            yield loc, f"role {login} is not declared under roles{did_you_mean(login, declared)}"
         elif not declared[login].login:
             yield loc, f"{login} cannot log in; expected a role with login: true"
 
 
-def _mentions(inventory: Inventory) -> Iterator[tuple[Loc, str]]:
+def _role_references(inventory: Inventory) -> Iterator[tuple[KeyPath, str]]:
     for name, role in inventory.roles.items():
         for i, group in enumerate(role.member_of):
             yield ("roles", name, "member_of", i), group
@@ -117,15 +128,15 @@ def _mentions(inventory: Inventory) -> Iterator[tuple[Loc, str]]:
             yield ("postgres", "hba", i, "users", j), user
 
 
-def _shut_out(inventory: Inventory) -> Found:
+def _missing_connect(inventory: Inventory) -> Problems:
     """PUBLIC may not connect, so whom hba lets in needs CONNECT from somewhere."""
-    complete = roles(inventory)
+    complete = complete_roles(inventory)
     allowed = {name: set(_may_connect(database)) for name, database in inventory.databases.items()}
     for i, rule in enumerate(inventory.postgres.hba):
         for j, user in enumerate(rule.users):
-            held = _held(user, complete)
+            inherited = _inherited_roles(user, complete)
             for name in rule.databases:
-                if name in allowed and user in complete and not held & allowed[name]:
+                if name in allowed and user in complete and not inherited & allowed[name]:
                     yield (
                         ("postgres", "hba", i, "users", j),
                         f"{user} may not connect to {name}; expected it in databases.{name}.access,"
@@ -133,7 +144,7 @@ def _shut_out(inventory: Inventory) -> Found:
                     )
 
 
-def _may_connect(database: Database) -> Iterator[str]:
+def _may_connect(database: DatabaseSpec) -> Iterator[str]:
     yield database.owner
     yield from (g.group for g in (database.access.groups if database.access else ()))
     for grant in database.grants:
@@ -141,12 +152,12 @@ def _may_connect(database: Database) -> Iterator[str]:
             yield grant.to
 
 
-def _held(name: str, complete: Mapping[str, Role]) -> set[str]:
+def _inherited_roles(name: str, complete: Mapping[str, RoleSpec]) -> set[str]:
     """The role and every role whose privileges it inherits."""
-    found, ahead = set[str](), [name]
-    while ahead:
-        role = ahead.pop()
+    found, pending = set[str](), [name]
+    while pending:
+        role = pending.pop()
         if role not in found and role in complete:
             found.add(role)
-            ahead += complete[role].member_of if complete[role].inherit else ()
+            pending += complete[role].member_of if complete[role].inherit else ()
     return found

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SHORT = {
+_SHORTHANDS = {
     "hourly": "*-*-* *:00:00",
     "daily": "*-*-* 00:00:00",
     "weekly": "Mon *-*-* 00:00:00",
     "monthly": "*-*-01 00:00:00",
 }
-_FROM = datetime(2024, 1, 1)  # a Monday; a leap year or not is no matter
+_FIRST_DAY = datetime(2024, 1, 1)  # a Monday; a leap year or not is no matter
 _SPAN = 92  # days: three months, so that a monthly moment is met three times
 
 
@@ -38,7 +38,7 @@ def longest_gap(calendars: Iterable[str]) -> timedelta | None:
 
 
 def _moments(calendar: str) -> Iterable[datetime]:
-    words = _SHORT.get(calendar.lower(), calendar).split()
+    words = _SHORTHANDS.get(calendar.lower(), calendar).split()
     if len(words) > 1 and re.fullmatch(r"[A-Za-z_]+(/[A-Za-z_]+)*", words[-1]) and ":" in words[-2]:
         words.pop()  # a time zone
     weekdays, date, time = set(range(7)), "*-*-*", "00:00:00"
@@ -56,7 +56,7 @@ def _moments(calendar: str) -> Iterable[datetime]:
     hour, minute, *_ = time.split(":")
     months, days = _numbers(month, 1, 12), _numbers(day, 1, 31)
     times = [(h, m) for h in _numbers(hour, 0, 23) for m in _numbers(minute, 0, 59)]
-    for at in (_FROM + timedelta(days=n) for n in range(_SPAN)):
+    for at in (_FIRST_DAY + timedelta(days=n) for n in range(_SPAN)):
         if at.weekday() in weekdays and at.month in months and at.day in days:
             yield from (at.replace(hour=h, minute=m) for h, m in times)
 
@@ -72,13 +72,13 @@ def _weekdays(text: str) -> set[int]:
     return found
 
 
-def _numbers(text: str, least: int, most: int) -> set[int]:
+def _numbers(text: str, minimum: int, maximum: int) -> set[int]:
     """`*`, `1,15`, `1..7`, `0/2`; raises ValueError."""
     found: set[int] = set()
     for part in text.split(","):
         start, _, step = part.partition("/")
         first, _, last = start.partition("..")
-        begin = least if first == "*" else int(first)
-        end = most if first == "*" or (step and not last) else int(last or first)
+        begin = minimum if first == "*" else int(first)
+        end = maximum if first == "*" or (step and not last) else int(last or first)
         found |= set(range(begin, end + 1, int(step or 1)))
     return found

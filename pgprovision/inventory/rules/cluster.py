@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pgprovision.inventory.problems import Found, Loc, closest, nearest
+from pgprovision.inventory.problems import KeyPath, Problems, closest_name, did_you_mean
 from pgprovision.inventory.rules import access, drill, networks
-from pgprovision.inventory.rules.settings_and_secrets import secrets, settings
+from pgprovision.inventory.rules.settings_and_secrets import check_secrets, check_settings
 from pgprovision.inventory.schema.cluster import Inventory, Ssh
-from pgprovision.inventory.schema.examples import line
+from pgprovision.inventory.schema.examples import example_line
 
-SPREAD = 10  # servers in one spread placement group, by Hetzner's documentation
-SLOT_NAME = 51  # of the 63 characters of a slot's name, pgprovision_ takes 12
+MAX_SPREAD_SERVERS = 10  # servers in one spread placement group, by Hetzner's documentation
+MAX_NODE_NAME = 51  # of the 63 characters of a slot's name, pgprovision_ takes 12
 _PRIVILEGES = {
     "database": {"CREATE", "CONNECT", "TEMPORARY", "TEMP"},
     "schema": {"CREATE", "USAGE"},
@@ -21,26 +21,26 @@ _PRIVILEGES = {
 }
 
 
-def checked(inventory: Inventory) -> Found:
+def check_inventory(inventory: Inventory) -> Problems:
     """Everything wrong between the parts of a well-typed inventory, by key path."""
     checks = (
         _nodes,
         _replicas,
-        networks.checked,
+        networks.check_networks,
         _packages,
         _names,
         _references,
-        access.checked,
+        access.check_access,
         _files,
-        settings,
-        secrets,
-        drill.checked,
+        check_settings,
+        check_secrets,
+        drill.check_drills,
     )
     for check in checks:
         yield from check(inventory)
 
 
-def _nodes(inventory: Inventory) -> Found:
+def _nodes(inventory: Inventory) -> Problems:
     nodes = inventory.nodes
     primaries = [i for i, node in enumerate(nodes) if node.is_primary]
     if not primaries:
@@ -53,12 +53,12 @@ def _nodes(inventory: Inventory) -> Found:
             "role: replica",
         )
     for name in ("private_ip", "address"):
-        seen: dict[object, str] = {}
+        owners: dict[object, str] = {}
         for index, node in enumerate(nodes):
             value = getattr(node, name)
-            if value is not None and value in seen:
-                yield ("nodes", index, name), f"{value} is already {seen[value]}'s"
-            seen.setdefault(value, node.name)
+            if value is not None and value in owners:
+                yield ("nodes", index, name), f"{value} is already {owners[value]}'s"
+            owners.setdefault(value, node.name)
         if name == "address" and not inventory.hetzner:
             for index, node in enumerate(nodes):
                 if node.address is None:
@@ -67,15 +67,15 @@ def _nodes(inventory: Inventory) -> Found:
                         "missing; expected the existing host's address (no hetzner: makes it)",
                         "address: 192.0.2.10",
                     )
-    made = [node for node in nodes if node.address is None]
-    if inventory.hetzner and len(made) > SPREAD:
+    created = [node for node in nodes if node.address is None]
+    if inventory.hetzner and len(created) > MAX_SPREAD_SERVERS:
         yield (
             ("hetzner", "placement_group"),
-            f"{len(made)} servers in one spread group; expected at most {SPREAD}",
+            f"{len(created)} servers in one spread group; expected at most {MAX_SPREAD_SERVERS}",
         )
 
 
-def _replicas(inventory: Inventory) -> Found:
+def _replicas(inventory: Inventory) -> Problems:
     backup = inventory.backup
     locales = {d.locale or inventory.postgres.locale for d in inventory.databases.values()}
     plain = {inventory.postgres.locale, *locales} <= {"C", "POSIX"}  # sorts alike everywhere
@@ -85,8 +85,8 @@ def _replicas(inventory: Inventory) -> Found:
         if inventory.hetzner and node.is_primary and node.address is None
     }
     for index, node in enumerate(inventory.nodes):
-        if len(node.name) > SLOT_NAME:
-            text = f"expected at most {SLOT_NAME} characters: its slot is named after it"
+        if len(node.name) > MAX_NODE_NAME:
+            text = f"expected at most {MAX_NODE_NAME} characters: its slot is named after it"
             yield ("nodes", index, "name"), text
         foreign = images and node.image not in images
         if node.image and node.address is None and foreign and not plain:
@@ -104,7 +104,7 @@ def _replicas(inventory: Inventory) -> Found:
             )
 
 
-def _packages(inventory: Inventory) -> Found:
+def _packages(inventory: Inventory) -> Problems:
     apt = inventory.apt
     if apt.mirror and apt.source != "pgdg":
         text = "is a mirror of PGDG; expected `source: pgdg` beside it"
@@ -113,12 +113,12 @@ def _packages(inventory: Inventory) -> Found:
         yield ("apt", "mirror_key"), "without a mirror; PGDG's own key is known"
 
 
-def _names(inventory: Inventory) -> Found:
+def _names(inventory: Inventory) -> Problems:
     for kind, names in (("roles", inventory.roles), ("databases", inventory.databases)):
-        seen: dict[str, str] = {}
+        first_spelling: dict[str, str] = {}
         for name in names:
-            if seen.setdefault(name.lower(), name) != name:
-                yield (kind, name), f"differs from {seen[name.lower()]} by case only"
+            if first_spelling.setdefault(name.lower(), name) != name:
+                yield (kind, name), f"differs from {first_spelling[name.lower()]} by case only"
     replication = inventory.postgres.replication.role
     if replication in inventory.roles:
         yield (
@@ -127,32 +127,32 @@ def _names(inventory: Inventory) -> Found:
         )
 
 
-def _references(inventory: Inventory) -> Found:
-    roles, databases = access.roles(inventory), inventory.databases
+def _references(inventory: Inventory) -> Problems:
+    roles, databases = access.complete_roles(inventory), inventory.databases
 
-    def missing(kind: str, name: str, at: Loc, known: Iterable[str]) -> Found:
+    def missing(kind: str, name: str, at: KeyPath, known: Iterable[str]) -> Problems:
         if name not in known:
-            text = f"{kind} {name} is not declared under {kind}s{nearest(name, known)}"
-            yield at, text, line(at, closest(name, known) or next(iter(known), ""))
+            text = f"{kind} {name} is not declared under {kind}s{did_you_mean(name, known)}"
+            yield at, text, example_line(at, closest_name(name, known) or next(iter(known), ""))
 
     for name, role in inventory.roles.items():
         for i, group in enumerate(role.member_of):
             yield from missing("role", group, ("roles", name, "member_of", i), roles)
     for name, database in databases.items():
-        at: Loc = ("databases", name)
+        at: KeyPath = ("databases", name)
         yield from missing("role", database.owner, (*at, "owner"), roles)
         for i, grant in enumerate(database.grants):
-            here = (*at, "grants", i)
-            yield from missing("role", grant.to, (*here, "to"), roles)
+            path = (*at, "grants", i)
+            yield from missing("role", grant.to, (*path, "to"), roles)
             if grant.created_by:
-                yield from missing("role", grant.created_by, (*here, "created_by"), roles)
+                yield from missing("role", grant.created_by, (*path, "created_by"), roles)
             known = _PRIVILEGES[grant.on] | {"ALL"}
             for j, privilege in enumerate(grant.privileges):
                 if privilege not in known:
                     yield (
-                        (*here, "privileges", j),
+                        (*path, "privileges", j),
                         f"{privilege}: {grant.on} has {', '.join(sorted(known))}",
-                        f"- {closest(privilege.lower(), known) or min(known - {'ALL'})}",
+                        f"- {closest_name(privilege.lower(), known) or min(known - {'ALL'})}",
                     )
     for i, rule in enumerate(inventory.postgres.hba):
         for j, name in enumerate(rule.users):
@@ -161,18 +161,18 @@ def _references(inventory: Inventory) -> Found:
             yield from missing("database", name, ("postgres", "hba", i, "databases", j), databases)
 
 
-def _files(inventory: Inventory) -> Found:
-    named: dict[Loc, Path | None] = {}
-    places: list[tuple[Loc, Ssh]] = [(("ssh",), inventory.ssh)]
-    places += [(("nodes", i, "ssh"), node.ssh) for i, node in enumerate(inventory.nodes)]
-    for at, ssh in places:
-        named[(*at, "identity_file")] = ssh.identity_file
-        named[(*at, "config")] = ssh.config
+def _files(inventory: Inventory) -> Problems:
+    files: dict[KeyPath, Path | None] = {}
+    ssh_specs: list[tuple[KeyPath, Ssh]] = [(("ssh",), inventory.ssh)]
+    ssh_specs += [(("nodes", i, "ssh"), node.ssh) for i, node in enumerate(inventory.nodes)]
+    for at, ssh in ssh_specs:
+        files[(*at, "identity_file")] = ssh.identity_file
+        files[(*at, "config")] = ssh.config
     if inventory.backup:
-        named[("backup", "repository", "ca_file")] = inventory.backup.repository.ca_file
+        files[("backup", "repository", "ca_file")] = inventory.backup.repository.ca_file
         if second := inventory.backup.second_repository:
-            named[("backup", "second_repository", "ca_file")] = second.ca_file
-    for at, path in named.items():
+            files[("backup", "second_repository", "ca_file")] = second.ca_file
+    for at, path in files.items():
         if path is not None and not _readable(path):
             yield at, f"no readable file {path}"
         elif path is not None and at[-1] == "identity_file" and path.stat().st_mode & 0o077:

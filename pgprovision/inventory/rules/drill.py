@@ -3,23 +3,23 @@
 import json
 from collections.abc import Iterator
 
-from pgprovision.inventory.problems import Found, Loc, closest, nearest
+from pgprovision.inventory.problems import KeyPath, Problems, closest_name, did_you_mean
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.inventory.schema.drill import Drill
+from pgprovision.inventory.schema.drill import DrillSpec
 
-NAME = 57  # of the 63 characters of a server's name, -drill takes 6
+MAX_CLUSTER_NAME = 57  # of the 63 characters of a server's name, -drill takes 6
 
 
-def drill_name(cluster: str) -> str:
+def drill_server_name(cluster: str) -> str:
     """What the machine of a cluster's drills is called.
 
-    >>> drill_name("hcb-lab")
+    >>> drill_server_name("hcb-lab")
     'hcb-lab-drill'
     """
-    return f"{cluster[:NAME].rstrip('-')}-drill"
+    return f"{cluster[:MAX_CLUSTER_NAME].rstrip('-')}-drill"
 
 
-def production(inventory: Inventory, host: str) -> Node | None:
+def production_node(inventory: Inventory, host: str) -> Node | None:
     """The node that this host is, by any of its names."""
     for node in inventory.nodes:
         if host in (node.address, str(node.private_ip), node.name):
@@ -27,26 +27,26 @@ def production(inventory: Inventory, host: str) -> Node | None:
     return None
 
 
-def checked(inventory: Inventory) -> Found:
+def check_drills(inventory: Inventory) -> Problems:
     """By key path."""
     for index, node in enumerate(inventory.nodes):
-        if node.name == drill_name(inventory.cluster):
+        if node.name == drill_server_name(inventory.cluster):
             yield ("nodes", index, "name"), "is the name of the cluster's drills; expected another"
     if inventory.backup is None:
         return
-    drill, kept = inventory.backup.drill, inventory.backup.retention_days
-    at: Loc = ("backup", "drill")
-    if drill.period(kept) > kept:
+    drill, retention_days = inventory.backup.drill, inventory.backup.retention_days
+    at: KeyPath = ("backup", "drill")
+    if drill.effective_period_days(retention_days) > retention_days:
         yield (
             (*at, "period_days"),
-            f"{drill.period_days}: backups are kept for {kept} days; expected a drill before what"
+            f"{drill.period_days}: backups are kept for {retention_days} days; expected a drill before what"
             " it would find is gone",
-            f"period_days: {kept}",
+            f"period_days: {retention_days}",
         )
-    if drill.host and (node_ := production(inventory, drill.host)):
+    if drill.host and (production_host := production_node(inventory, drill.host)):
         yield (
             (*at, "host"),
-            f"{drill.host} is {node_.name}, a production host; expected a machine that holds"
+            f"{drill.host} is {production_host.name}, a production host; expected a machine that holds"
             " nothing",
             "host: 192.0.2.99",
         )
@@ -61,12 +61,12 @@ def checked(inventory: Inventory) -> Found:
     for key, name in _databases(drill):
         if name not in inventory.databases:
             known = inventory.databases
-            text = f"database {name} is not declared under databases{nearest(name, known)}"
-            example = closest(name, known) or next(iter(known), "")
+            text = f"database {name} is not declared under databases{did_you_mean(name, known)}"
+            example = closest_name(name, known) or next(iter(known), "")
             yield (*at, *key, "database"), text, f"database: {example}" if example else ""
 
 
-def _databases(drill: Drill) -> Iterator[tuple[Loc, str]]:
+def _databases(drill: DrillSpec) -> Iterator[tuple[KeyPath, str]]:
     for index, probe in enumerate(drill.probes):
         yield ("probes", index), probe.database
     if drill.heartbeat:

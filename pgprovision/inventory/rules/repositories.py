@@ -1,6 +1,6 @@
 """What the repositories of backups may not be, alone and beside each other."""
 
-from pgprovision.inventory.problems import Found, Loc
+from pgprovision.inventory.problems import KeyPath, Problems
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.secret import Secret
@@ -10,25 +10,25 @@ _SECRETS = ("key", "key_secret", "read_key", "read_key_secret", "cipher_pass")
 _SAMPLE = "zWaf6XtpjIVZC5444yXB+cgFDFl7MxGlgkZSaoPvTGirhPygu4jOKOXf9LO4vjfO"
 
 
-def checked(inventory: Inventory, passwords: set[str]) -> Found:
+def check_repositories(inventory: Inventory, passwords: set[str]) -> Problems:
     """Backups hold all there is: encrypted, each repository by a secret that opens nothing else,
     in a place of its own."""
     if inventory.backup is None:
         return
-    opens = set(passwords)
+    used_secrets = set(passwords)
     for number, repository in inventory.backup.repositories:
-        at: Loc = ("backup", "second_repository" if number == 2 else "repository")
+        at: KeyPath = ("backup", "second_repository" if number == 2 else "repository")
         yield from _read_pair(at, repository)
-        yield from _encrypted(at, repository, opens)
-        opens |= {secret.text() for secret in (repository.cipher_pass,) if secret}
-    yield from _beside(inventory.backup.repositories)
+        yield from _encrypted(at, repository, used_secrets)
+        used_secrets |= {secret.text() for secret in (repository.cipher_pass,) if secret}
+    yield from _separate_paths(inventory.backup.repositories)
     second = inventory.backup.second_repository
     if second and (second.duty == "former") != (second.kept_until is not None):
         text = "expected beside `duty: former`, and nowhere else"
         yield ("backup", "second_repository", "kept_until"), text
 
 
-def _beside(repositories: tuple[tuple[int, S3Repository], ...]) -> Found:
+def _separate_paths(repositories: tuple[tuple[int, S3Repository], ...]) -> Problems:
     """Two repositories in one bucket, neither inside the other."""
     first = repositories[0][1]
     for _, second in repositories[1:]:
@@ -43,14 +43,14 @@ def _beside(repositories: tuple[tuple[int, S3Repository], ...]) -> Found:
             )
 
 
-def _encrypted(at: Loc, repository: S3Repository, opens: set[str]) -> Found:
+def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: set[str]) -> Problems:
     secret = repository.cipher_pass
     for key in _SECRETS:
-        held: Secret | None = getattr(repository, key)
-        text = held.text() if held else "none"
-        if held and not (text.isprintable() and text == text.strip()):
+        value: Secret | None = getattr(repository, key)
+        text = value.text() if value else "none"
+        if value and not (text.isprintable() and text == text.strip()):
             what = "expected no blanks around it and no control characters: pgBackRest drops them"
-            yield (*at, key), f"{held.source}: {what}"
+            yield (*at, key), f"{value.source}: {what}"
     if repository.cipher_type == "none":
         if not repository.allow_unencrypted:
             yield (
@@ -62,20 +62,20 @@ def _encrypted(at: Loc, repository: S3Repository, opens: set[str]) -> Found:
     elif secret and (len(secret.text()) < 32 or secret.text() == _SAMPLE):
         weak = f"{secret.source} is weak; expected 32 random characters or more"
         yield (*at, "cipher_pass"), weak
-    elif secret and secret.text() in {*opens, repository.key_secret.text()}:
+    elif secret and secret.text() in {*used_secrets, repository.key_secret.text()}:
         text = f"{secret.source} opens something else, too; expected a passphrase of its own"
         yield (*at, "cipher_pass"), text
 
 
-def _read_pair(at: Loc, repository: S3Repository) -> Found:
+def _read_pair(at: KeyPath, repository: S3Repository) -> Problems:
     """A pair that reads has both halves, and is not the one that writes."""
     pair = ("read_key", "read_key_secret")
-    lacking = [key for key in pair if getattr(repository, key) is None]
-    if len(lacking) == 1:
-        other = next(key for key in pair if key not in lacking)
-        example = f"{lacking[0]}: !file secrets/{lacking[0]}"
-        yield (*at, lacking[0]), f"missing beside {other}; expected both", example
-    elif lacking and repository.read_endpoint:
+    missing = [key for key in pair if getattr(repository, key) is None]
+    if len(missing) == 1:
+        other = next(key for key in pair if key not in missing)
+        example = f"{missing[0]}: !file secrets/{missing[0]}"
+        yield (*at, missing[0]), f"missing beside {other}; expected both", example
+    elif missing and repository.read_endpoint:
         yield (*at, "read_endpoint"), "without a read_key; leave it out"
-    elif not lacking and repository.read_key == repository.key:
+    elif not missing and repository.read_key == repository.key:
         yield (*at, "read_key"), "is the pair that writes; expected one that can only read"

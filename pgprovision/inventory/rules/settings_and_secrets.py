@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pgprovision.inventory.problems import Found, Loc
+from pgprovision.inventory.problems import KeyPath, Problems
 from pgprovision.inventory.rules import repositories
 from pgprovision.inventory.schema.cluster import Inventory, Postgres
-from pgprovision.inventory.schema.examples import word
-from pgprovision.inventory.schema.postgres_settings import unknown
+from pgprovision.inventory.schema.examples import setting_text
+from pgprovision.inventory.schema.postgres_settings import unknown_setting
 from pgprovision.secret import Secret
 
 _OWNED_OUTRIGHT = """
@@ -16,7 +16,7 @@ _OWNED_OUTRIGHT = """
     include_if_exists unix_socket_directories password_encryption primary_conninfo
     primary_slot_name restore_command ssl ssl_ca_file ssl_cert_file ssl_key_file"""
 # settings the product writes itself, and the key that says it instead
-OWNED = {
+MANAGED_SETTINGS = {
     "port": "postgres.port",
     "max_slot_wal_keep_size": "postgres.replication.max_slot_wal_keep_size",
     "archive_mode": "backup.archiving",
@@ -25,7 +25,7 @@ OWNED = {
     "cluster_name": "the node's name",
     "listen_addresses": "the node's private_ip",
 } | dict.fromkeys(_OWNED_OUTRIGHT.split(), "")
-DANGEROUS = frozenset({"fsync", "full_page_writes"})
+DANGEROUS_SETTINGS = frozenset({"fsync", "full_page_writes"})
 _UNITS = ("B", "kB", "MB", "GB", "TB", "us", "ms", "s", "min", "h", "d")
 _QUANTITY = re.compile(r"([-+]?[0-9.]+) ?([A-Za-z]+)")
 _COMMON = frozenset(
@@ -33,18 +33,22 @@ _COMMON = frozenset(
 )
 
 
-def settings(inventory: Inventory) -> Found:
+def check_settings(inventory: Inventory) -> Problems:
     postgres: Postgres = inventory.postgres
-    seen: dict[str, str] = {}
+    first_spelling: dict[str, str] = {}
     for name, value in postgres.settings.items():
-        at: Loc = ("postgres", "settings", name)
+        at: KeyPath = ("postgres", "settings", name)
         plain = name.lower()
-        if seen.setdefault(plain, name) != name:
-            yield at, f"the same setting as {seen[plain]}"
-        if plain in OWNED:
-            instead = f"; expected it as {OWNED[plain]}" if OWNED[plain] else "; leave it out"
-            yield at, f"written by pgprovision itself{instead}"
-        if plain in DANGEROUS - set(postgres.allow_dangerous_settings) and _is_off(value):
+        if first_spelling.setdefault(plain, name) != name:
+            yield at, f"the same setting as {first_spelling[plain]}"
+        if plain in MANAGED_SETTINGS:
+            expected = (
+                f"; expected it as {MANAGED_SETTINGS[plain]}"
+                if MANAGED_SETTINGS[plain]
+                else "; leave it out"
+            )
+            yield at, f"written by pgprovision itself{expected}"
+        if plain in DANGEROUS_SETTINGS - set(postgres.allow_dangerous_settings) and _is_off(value):
             yield (
                 at,
                 "off loses data when the machine stops; expected on, or its name under "
@@ -57,13 +61,13 @@ def settings(inventory: Inventory) -> Found:
         if counted and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) < least:
             text = f"{value}: expected at least {least}, two more than there are replicas"
             yield at, text, f"{name}: {least}"
-    sets: list[tuple[Loc, Mapping[str, Any]]] = [(("postgres", "settings"), postgres.settings)]
+    sets: list[tuple[KeyPath, Mapping[str, Any]]] = [(("postgres", "settings"), postgres.settings)]
     sets += [(("roles", name, "settings"), role.settings) for name, role in inventory.roles.items()]
     for at, declared in sets:
         for name, value in declared.items():
-            if wrong := unknown(name, postgres.version):
+            if wrong := unknown_setting(name, postgres.version):
                 text, meant = wrong
-                example = f"{meant}: {word(value)}" if meant and ":" not in meant else meant
+                example = f"{meant}: {setting_text(value)}" if meant and ":" not in meant else meant
                 yield (*at, name), text, example
 
 
@@ -75,23 +79,28 @@ def _is_off(value: object) -> bool:
     )
 
 
-def _quantity(at: Loc, value: object) -> Found:
+def _quantity(at: KeyPath, value: object) -> Problems:
     found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if not found:
         return
     number, unit = found[1], found[2]
     if unit not in _UNITS:
-        near = {one.lower(): one for one in _UNITS} | {"k": "kB", "m": "MB", "g": "GB", "t": "TB"}
-        meant = near.get(unit.lower(), "")
+        spellings = {one.lower(): one for one in _UNITS} | {
+            "k": "kB",
+            "m": "MB",
+            "g": "GB",
+            "t": "TB",
+        }
+        meant = spellings.get(unit.lower(), "")
         example = f"{at[-1]}: {number}{meant}" if meant else ""
         yield at, f"{value!r}: no unit {unit}; expected one of {', '.join(_UNITS)}", example
     elif number.startswith("-") and unit in _UNITS[:5]:
         yield at, f"{value!r}: expected a size above 0", f"{at[-1]}: {number[1:]}{unit}"
 
 
-def secrets(inventory: Inventory) -> Found:
+def check_secrets(inventory: Inventory) -> Problems:
     replication = inventory.postgres.replication
-    passwords: dict[Loc, tuple[str, Secret]] = {
+    passwords: dict[KeyPath, tuple[str, Secret]] = {
         ("roles", name, "password"): (name, role.password)
         for name, role in inventory.roles.items()
         if role.password is not None
@@ -110,4 +119,4 @@ def secrets(inventory: Inventory) -> Found:
     if replication.password.text() in others:
         text = "the same as another role's; expected a password of its own"
         yield repeated, f"{replication.password.source} is {text}"
-    yield from repositories.checked(inventory, {*others, replication.password.text()})
+    yield from repositories.check_repositories(inventory, {*others, replication.password.text()})

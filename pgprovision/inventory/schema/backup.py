@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
-from pgprovision.inventory.schema.drill import Drill
-from pgprovision.inventory.schema.validators import host_port
+from pgprovision.inventory.schema.drill import DrillSpec
+from pgprovision.inventory.schema.validators import split_host_port
 from pgprovision.inventory.schema.watch import Watch
 
 # what a second repository has from the first one
@@ -16,7 +16,7 @@ _READ = ("read_key", "read_key_secret", "read_endpoint", "read_port")
 _FORM = ("bundle", "block")
 
 
-def lend(backup: dict[str, Any]) -> None:
+def inherit_store(backup: dict[str, Any]) -> None:
     """Puts the first repository's store into the second, where that has no endpoint of its own."""
     first, second = backup.get("repository"), backup.get("second_repository")
     if isinstance(first, dict) and isinstance(second, dict):
@@ -31,7 +31,7 @@ class S3Repository(Model):
 
     type: Literal["s3"] = "s3"
     """What kind of store."""
-    bucket: n.Bucket
+    bucket: n.BucketName
     """The bucket."""
     endpoint: n.HostName
     """The store's host name, or host:port."""
@@ -71,18 +71,18 @@ class S3Repository(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def ported(cls, value: object) -> object:
+    def split_ports(cls, value: object) -> object:
         """An endpoint of host:port says the port."""
         for name, port in (("endpoint", "port"), ("read_endpoint", "read_port")):
-            value = host_port(value, name, port)
+            value = split_host_port(value, name, port)
         return value
 
     @property
-    def reads_only(self) -> bool:
+    def has_read_key(self) -> bool:
         """Whether there is a key pair that can only read."""
         return self.read_key is not None
 
-    def for_reading(self) -> Self:
+    def with_read_key(self) -> Self:
         """The repository with the pair that can only read; where there is none, as it is."""
         if self.read_key is None or self.read_key_secret is None:
             return self
@@ -106,18 +106,18 @@ class SecondRepository(S3Repository):
 
     duty: Literal["copy", "successor", "former"] = "copy"
     """What it is for: a copy of its own; the other two are for `backup rotate-cipher`."""
-    path: n.SecondPath
+    path: n.SecondRepositoryPath
     """Where in the bucket; of this cluster alone, and outside of the first one's path."""
     cipher_pass: n.SecretText | None = None
     """The passphrase, another than the first one's; if not given, from
     secrets/pgbackrest2.passphrase."""
     retention_days: n.Integer | None = Field(default=None, ge=1)
     """How long full backups are kept in it; if not given, as in the first one."""
-    kept_until: n.Moment | None = None
+    kept_until: n.Timestamp | None = None
     """Until when a former one is kept."""
 
 
-class Schedule(Model):
+class BackupSchedule(Model):
     """When backups run, as systemd's OnCalendar, and the random delay before them."""
 
     full: n.OnCalendar = "Sun *-*-* 03:00:00"
@@ -128,7 +128,7 @@ class Schedule(Model):
     """Up to this much later, at random."""
 
 
-class Backup(Model):
+class BackupSpec(Model):
     """pgBackRest. Full backups (and the WAL they need) are kept for `retention_days`."""
 
     stanza: n.HostLabel = "main"
@@ -145,7 +145,7 @@ class Backup(Model):
     """How files are compressed."""
     process_max: n.Integer = Field(default=2, ge=1, le=64)
     """How many processes compress and send."""
-    schedule: Schedule = Schedule()
+    schedule: BackupSchedule = BackupSchedule()
     """When backups run, as OnCalendar of systemd."""
     archiving: n.Boolean = True
     """Whether WAL is archived and a first backup taken."""
@@ -154,7 +154,7 @@ class Backup(Model):
     it WAL is dropped, and no backup can be restored past the gap. Not given, all of it waits."""
     watch: Watch | None = None
     """The outside watcher: how old backups may be, and whom it tells."""
-    drill: Drill = Drill()
+    drill: DrillSpec = DrillSpec()
     """Restores practised on a throw-away machine."""
 
     @property
@@ -164,7 +164,7 @@ class Backup(Model):
         return ((1, self.repository), *(((2, second),) if second else ()))
 
     @property
-    def written(self) -> tuple[int, ...]:
+    def backup_targets(self) -> tuple[int, ...]:
         """The repositories that backups are taken to; a former one gets WAL only."""
         second = self.second_repository
         return (1, 2) if second and second.duty != "former" else (1,)

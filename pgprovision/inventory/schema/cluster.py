@@ -15,13 +15,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pgprovision.inventory.schema import types as n
-from pgprovision.inventory.schema.backup import Backup
+from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.base import Model
-from pgprovision.inventory.schema.restore import Restore
+from pgprovision.inventory.schema.restore import RestoreSpec
 from pgprovision.inventory.schema.validators import frozen_mapping
 
-Frozen = AfterValidator(frozen_mapping)
-ANYONE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+FrozenMapping = AfterValidator(frozen_mapping)
+ANY_NETWORK = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class PrivateNetwork(Model):
@@ -30,11 +30,11 @@ class PrivateNetwork(Model):
 
     name: n.CloudName
     """What it is called in the project."""
-    ip_range: n.PrivateRange = IPv4Network("10.0.0.0/16")
+    ip_range: n.PrivateCidr = IPv4Network("10.0.0.0/16")
     """All of its addresses; the first one is Hetzner's gateway."""
-    subnet: n.PrivateRange = IPv4Network("10.0.1.0/24")
+    subnet: n.PrivateCidr = IPv4Network("10.0.1.0/24")
     """The part of it the nodes live in."""
-    network_zone: n.Word = "us-east"
+    network_zone: n.HetznerName = "us-east"
     """Hetzner's zone; it has to be the one the location lies in."""
     existing: n.Boolean = False
     """It is somebody else's: looked up, never made, changed or removed."""
@@ -45,7 +45,7 @@ class PrivateNetwork(Model):
         return self.ip_range.network_address + 1
 
 
-class CloudRule(Model):
+class CloudFirewallRule(Model):
     """Traffic that the cloud firewall lets in besides SSH; the host's own lets it in by
     `host.open_ports`."""
 
@@ -53,13 +53,13 @@ class CloudRule(Model):
     """What it is."""
     port: n.Port | None = None
     """Its port: tcp and udp have one, the others none."""
-    source_ips: tuple[n.Network, ...] = Field(min_length=1, max_length=100)
+    source_ips: tuple[n.Cidr, ...] = Field(min_length=1, max_length=100)
     """Networks from which it is let in."""
     purpose: n.Purpose
     """What for, in a few words: the rule's description at Hetzner."""
 
     @model_validator(mode="after")
-    def ported(self) -> Self:
+    def check_port(self) -> Self:
         if (self.protocol in ("tcp", "udp")) != (self.port is not None):
             raise ValueError("expected a port for tcp and udp, and none for the others")
         return self
@@ -71,13 +71,13 @@ class CloudFirewall(Model):
 
     name: n.CloudName
     """What it is called in the project."""
-    ssh_source_ips: tuple[n.Network, ...] = ANYONE
+    ssh_source_ips: tuple[n.Cidr, ...] = ANY_NETWORK
     """Networks from which SSH is let in."""
-    rules: tuple[CloudRule, ...] = Field(default=(), max_length=49)
+    rules: tuple[CloudFirewallRule, ...] = Field(default=(), max_length=49)
     """What else is let in."""
 
 
-class SshKey(Model):
+class SshKeySpec(Model):
     """A public key as Hetzner registers it. Found again by fingerprint, whatever its name."""
 
     public_key: n.PublicKey
@@ -87,7 +87,7 @@ class SshKey(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def named(cls, value: object) -> object:
+    def parse_key_line(cls, value: object) -> object:
         """Given as a line of text (as `!file ID.pub` is), the key names itself."""
         if not isinstance(value, str):
             return value
@@ -97,18 +97,18 @@ class SshKey(Model):
         return {"public_key": str(value), "name": f"{words}-{digest}"}
 
 
-class Hetzner(Model):
+class HetznerSpec(Model):
     """A Hetzner Cloud project and what servers are made of unless a node says otherwise."""
 
     token: n.SecretText
     """The project's API token, with read and write."""
     endpoint: n.Url = "https://api.hetzner.cloud/v1"
     """Where the API answers."""
-    location: n.Word = "ash"
+    location: n.HetznerName = "ash"
     """Where servers are made, for instance ash, fsn1 or hel1."""
-    server_type: n.Word = "ccx13"
+    server_type: n.HetznerName = "ccx13"
     """What servers are made, for instance ccx13: 2 dedicated vCPUs, 8 GB."""
-    image: n.Word = "debian-12"
+    image: n.HetznerName = "debian-12"
     """What new servers are installed with."""
     network: PrivateNetwork
     """The private network of the nodes."""
@@ -116,7 +116,7 @@ class Hetzner(Model):
     """Name of the spread group: no two nodes on one machine of Hetzner's."""
     firewall: CloudFirewall
     """Hetzner's firewall, on the public side from a server's first second."""
-    ssh_keys: tuple[SshKey, ...] = Field(min_length=1)
+    ssh_keys: tuple[SshKeySpec, ...] = Field(min_length=1)
     """Public keys that new servers let in, for root."""
     protection: n.Boolean = True
     """Protects servers against deletion and rebuild, also by hand in the console."""
@@ -141,7 +141,7 @@ class Ssh(Model):
     """An ssh_config file to read."""
 
 
-class Machine(Model):
+class MachineOverrides(Model):
     """What the machine has, where it should not be observed. Memory and disk in bytes."""
 
     memory: n.Bytes | None = None
@@ -159,7 +159,7 @@ class Apt(Model):
     """Whose PostgreSQL: the distribution's, or the PostgreSQL project's own repository."""
     mirror: n.Url | None = None
     """Another address of that repository: a mirror, or one of your own in its shape."""
-    mirror_key: n.KeyBlock | None = None
+    mirror_key: n.PgpPublicKey | None = None
     """The public key that alone may sign the mirror, if it is not signed with PGDG's."""
     extra_packages: tuple[n.Package, ...] = ()
     """Packages to install besides."""
@@ -172,13 +172,13 @@ class OpenPort(Model):
     """The port."""
     protocol: Literal["tcp", "udp"] = "tcp"
     """Its transport."""
-    source_ips: tuple[n.Network, ...] = Field(min_length=1)
+    source_ips: tuple[n.Cidr, ...] = Field(min_length=1)
     """Networks that may reach it."""
     purpose: n.Purpose
     """What for; stands beside the rule."""
 
 
-class Host(Model):
+class HostSpec(Model):
     """The operating system under PostgreSQL. What is false is left as it is.
 
     `ssh_source_ips`: who may reach SSH; as Hetzner's firewall has it, or anyone, if not given.
@@ -187,7 +187,7 @@ class Host(Model):
 
     firewall: n.Boolean = True
     """A table of our own in nftables: SSH and PostgreSQL for those named, nothing else in."""
-    ssh_source_ips: tuple[n.Network, ...] = ()
+    ssh_source_ips: tuple[n.Cidr, ...] = ()
     """Networks that may reach SSH; if none, as Hetzner's firewall has it, or anybody."""
     open_ports: tuple[OpenPort, ...] = ()
     """What else is open."""
@@ -195,7 +195,7 @@ class Host(Model):
     """Keys only, no forwarding of what is not needed."""
     tune_kernel: n.Boolean = True
     """Kernel settings for a machine that PostgreSQL has to itself."""
-    sysctl: Annotated[Mapping[n.SysctlName, n.Integer], Frozen] = Field(default_factory=dict)
+    sysctl: Annotated[Mapping[n.SysctlName, n.Integer], FrozenMapping] = Field(default_factory=dict)
     """Kernel settings of your own, by name; they win over the computed ones."""
     huge_pages: n.Boolean = True
     """Reserves as many as PostgreSQL asks for."""
@@ -211,14 +211,14 @@ class Host(Model):
     """Tells whoever logs in which machine of which cluster this is."""
 
 
-class HbaRule(Model):
+class HbaRuleSpec(Model):
     """Who may connect over TLS with a SCRAM password: to which databases and from where."""
 
     databases: tuple[n.DatabaseName, ...] = Field(min_length=1)
     """Databases of this inventory."""
     users: tuple[n.RoleName, ...] = Field(min_length=1)
     """Roles of this inventory."""
-    addresses: tuple[n.Network, ...] = Field(min_length=1)
+    addresses: tuple[n.Cidr, ...] = Field(min_length=1)
     """Networks they come from."""
 
 
@@ -248,17 +248,19 @@ class Postgres(Model):
     """Of new clusters and databases."""
     data_checksums: n.Boolean = True
     """Detects pages that the disk changed."""
-    settings: Annotated[Mapping[n.SettingName, n.Setting], Frozen] = Field(default_factory=dict)
+    settings: Annotated[Mapping[n.SettingName, n.SettingValue], FrozenMapping] = Field(
+        default_factory=dict
+    )
     """Settings of postgresql.conf by name, over the computed ones."""
     allow_dangerous_settings: tuple[Literal["fsync", "full_page_writes"], ...] = ()
     """Which of these may be off; without them a crash loses data."""
-    hba: tuple[HbaRule, ...] = ()
+    hba: tuple[HbaRuleSpec, ...] = ()
     """Who may connect over the network; the first rule that fits decides."""
     replication: Replication
     """How replicas log in."""
 
 
-class Role(Model):
+class RoleSpec(Model):
     """A role. Connection limit -1: no limit. No password: no login over the network.
 
     `settings`: what its sessions start with. `present` false: it shall be gone, and it is dropped
@@ -277,17 +279,19 @@ class Role(Model):
     """How many connections it may have; -1: any number."""
     member_of: tuple[n.RoleName, ...] = ()
     """Roles of this inventory it belongs to."""
-    valid_until: n.Moment | None = None
+    valid_until: n.Timestamp | None = None
     """When its password ends."""
     comment: n.Text | None = None
     """A remark that PostgreSQL keeps with it."""
-    settings: Annotated[Mapping[n.SettingName, n.Setting], Frozen] = Field(default_factory=dict)
+    settings: Annotated[Mapping[n.SettingName, n.SettingValue], FrozenMapping] = Field(
+        default_factory=dict
+    )
     """Settings its sessions start with, by name."""
     present: n.Boolean = True
     """False: it shall be gone. It is dropped once it owns nothing."""
 
 
-class Grant(Model):
+class GrantSpec(Model):
     """Privileges for one role. With `created_by`, on objects that role will create later."""
 
     to: n.RoleName
@@ -302,7 +306,7 @@ class Grant(Model):
     """With it: default privileges, on what this role creates from now on."""
 
 
-class Group(Model):
+class AccessGroup(Model):
     """A role that holds privileges and that nobody logs in as; its logins inherit them.
 
     Two logins, used in turns, let a password be changed while everybody keeps working.
@@ -323,19 +327,19 @@ class Access(Model):
 
     migration: tuple[n.RoleName, ...] = ()
     """Logins that may change the schema."""
-    application: Group | None = None
+    application: AccessGroup | None = None
     """Logins that read and write."""
-    read_only: Group | None = None
+    read_only: AccessGroup | None = None
     """Logins that read."""
     schemas: tuple[n.SchemaName, ...] = Field(default=("public",), min_length=1)
     """In which schemas."""
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[AccessGroup, ...]:
         return tuple(group for group in (self.application, self.read_only) if group)
 
 
-class Database(Model):
+class DatabaseSpec(Model):
     """A database. Encoding and locale are the instance's unless given."""
 
     name: n.DatabaseName
@@ -346,20 +350,20 @@ class Database(Model):
     """If not given, as postgres.encoding."""
     locale: n.Locale = ""
     """If not given, as postgres.locale."""
-    extensions: tuple[n.Extension, ...] = ()
+    extensions: tuple[n.ExtensionName, ...] = ()
     """Extensions to have in it."""
-    grants: tuple[Grant, ...] = ()
+    grants: tuple[GrantSpec, ...] = ()
     """Single privileges."""
     access: Access | None = None
     """Privileges by duty: who migrates, who reads and writes, who only reads."""
 
 
-class Tls(Model):
+class TlsSpec(Model):
     """The cluster's certificate authority, PEM: its key signs every node's certificate."""
 
-    ca_key: n.PrivateKey
+    ca_key: n.PrivateKeyPem
     """Its private key, which never leaves this machine; if not given, from secrets/ca.key."""
-    ca_certificate: n.Certificate
+    ca_certificate: n.CertificatePem
     """Its certificate; if not given, from secrets/ca.crt."""
 
 
@@ -375,23 +379,23 @@ class Node(Model):
     role: Literal["primary", "replica", "copy"]
     """What it begins as. The live role wins over it. A copy was restored from the backups: it
     follows nobody, archives nothing and is no part of replication."""
-    private_ip: n.Address
+    private_ip: n.PrivateIp
     """Its address in the private network."""
     address: n.HostName | None = None
     """Where an existing host answers SSH, by name or IP; without it Hetzner makes the server."""
-    server_type: n.Word = ""
+    server_type: n.HetznerName = ""
     """If not given, as hetzner.server_type."""
-    location: n.Word = ""
+    location: n.HetznerName = ""
     """If not given, as hetzner.location."""
-    image: n.Word = ""
+    image: n.HetznerName = ""
     """If not given, as hetzner.image."""
     seed: Literal["primary", "backup"] = "primary"
     """Where a replica takes its first data from: its primary, or the backup repository."""
-    restore: Restore | None = None
+    restore: RestoreSpec | None = None
     """What a copy's data are of; if not given, the end of the WAL."""
     ssh: Ssh = Ssh()
     """What is different from the cluster's ssh."""
-    machine: Machine = Machine()
+    machine: MachineOverrides = MachineOverrides()
     """What is different from the cluster's machine."""
 
     @property
@@ -411,25 +415,27 @@ class Inventory(Model):
     cluster: n.HostLabel
     """The cluster's name: the label that marks what is ours."""
     folder: Path
-    hetzner: Hetzner | None = None
+    hetzner: HetznerSpec | None = None
     """Servers to make. Left out where all hosts exist already."""
     ssh: Ssh = Ssh()
     """How to log in to the nodes."""
-    machine: Machine = Machine()
+    machine: MachineOverrides = MachineOverrides()
     """The machines' size, where it should not be observed."""
     apt: Apt = Apt()
     """Packages."""
-    host: Host = Host()
+    host: HostSpec = HostSpec()
     """The operating system under PostgreSQL."""
     postgres: Postgres
     """PostgreSQL itself."""
-    roles: Annotated[Mapping[n.RoleName, Role], Frozen] = Field(default_factory=dict)
+    roles: Annotated[Mapping[n.RoleName, RoleSpec], FrozenMapping] = Field(default_factory=dict)
     """Roles by name."""
-    databases: Annotated[Mapping[n.DatabaseName, Database], Frozen] = Field(default_factory=dict)
+    databases: Annotated[Mapping[n.DatabaseName, DatabaseSpec], FrozenMapping] = Field(
+        default_factory=dict
+    )
     """Databases by name."""
-    backup: Backup | None = None
+    backup: BackupSpec | None = None
     """Backups. Without it there are none."""
-    tls: Tls
+    tls: TlsSpec
     """The cluster's certificate authority; `secrets init` makes it."""
     nodes: tuple[Node, ...] = Field(min_length=1)
 
@@ -447,7 +453,7 @@ class Inventory(Model):
         """The primary and its replicas: all but restored copies."""
         return tuple(node for node in self.nodes if not node.is_copy)
 
-    def others(self, node: Node) -> tuple[Node, ...]:
+    def other_members(self, node: Node) -> tuple[Node, ...]:
         """The members beside this one; a copy has none."""
         if node.is_copy:
             return ()

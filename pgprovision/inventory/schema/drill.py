@@ -6,10 +6,10 @@ from pydantic import Field
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
 
-MONTH = 30  # days
+DEFAULT_PERIOD_DAYS = 30  # days
 
 
-class Probe(Model):
+class QueryProbe(Model):
     """What a query has to find in the restored copy: `at_least` a number, or what it `equals`."""
 
     database: n.DatabaseName
@@ -18,7 +18,7 @@ class Probe(Model):
     """One SELECT that returns one value. It runs read-only, as a role that may read all data."""
     at_least: n.Integer | None = None
     """The least number that is good."""
-    equals: n.Setting | None = None
+    equals: n.SettingValue | None = None
     """The only value that is good."""
 
 
@@ -33,22 +33,22 @@ class Heartbeat(Model):
     """One SELECT that returns one timestamp, for instance that of the newest row."""
 
 
-class Drill(Model):
+class DrillSpec(Model):
     """Restores practised on a throw-away machine: see docs/drill.md."""
 
-    period_days: n.Integer = Field(default=MONTH, ge=1)
+    period_days: n.Integer = Field(default=DEFAULT_PERIOD_DAYS, ge=1)
     """How old the last proven restore may be. If not given, 30, or `retention_days` if that is
     less."""
     host: n.HostName | None = None
     """An existing spare host that holds nothing; without it Hetzner makes a server for an hour."""
-    server_type: n.Word = ""
+    server_type: n.HetznerName = ""
     """Of that server; if not given, the primary's."""
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[QueryProbe, ...] = ()
     """What has to be in the copy."""
     heartbeat: Heartbeat | None = None
     """How the seconds of data lost are measured, where it is not by the WAL alone."""
 
-    def period(self, retention_days: int) -> int:
+    def effective_period_days(self, retention_days: int) -> int:
         """Days, as given or as far as backups are kept."""
         if "period_days" in self.model_fields_set:
             return self.period_days

@@ -7,30 +7,30 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pgprovision.inventory.problems import Loc
-from pgprovision.inventory.schema.cluster import Hetzner, Inventory
-from pgprovision.inventory.schema.types import Words
+from pgprovision.inventory.problems import KeyPath
+from pgprovision.inventory.schema.cluster import HetznerSpec, Inventory
+from pgprovision.inventory.schema.types import Described
 from pgprovision.quote import conf
 
 # put in by the reader where they are left out
-_READY = {"postgres", "replication", "tls", "ca_key", "ca_certificate"}
+_FILLED_IN = {"postgres", "replication", "tls", "ca_key", "ca_certificate"}
 
 
-def line(loc: Loc, value: str = "") -> str:
+def example_line(loc: KeyPath, value: str = "") -> str:
     """`key: value` or `- value` for the last part of a key path; nothing where nobody knows."""
-    value = value or _at(loc)
+    value = value or _example_at(loc)
     if not value or not loc:
         return ""
     return f"- {value}" if isinstance(loc[-1], int) else f"{loc[-1]}: {value}"
 
 
-def word(value: object) -> str:
+def setting_text(value: object) -> str:
     """A setting's value as people write it."""
     text = ("on" if value else "off") if isinstance(value, bool) else str(value)
     return text if re.fullmatch(r"[A-Za-z0-9_./-]+", text) else conf(value)
 
 
-def nested(loc: Loc, value: str) -> str:
+def nested_line(loc: KeyPath, value: str) -> str:
     """The same from the top of the file, in one line.
 
     >>> nested(("ssh", "port"), "22")
@@ -42,16 +42,16 @@ def nested(loc: Loc, value: str) -> str:
     return f"{first}: {value}"
 
 
-def _at(loc: Loc) -> str:
+def _example_at(loc: KeyPath) -> str:
     """The example of whatever stands at a key path."""
-    annotation, field = _found(loc)
+    annotation, field = _field_at(loc)
     name = ".".join(str(part) for part in loc[-2:] if isinstance(part, str))
     if field is not None and field.default == "":
-        field = Hetzner.model_fields.get(name.rpartition(".")[2], field)
-    return _of(annotation, field, name)
+        field = HetznerSpec.model_fields.get(name.rpartition(".")[2], field)
+    return _example_of(annotation, field, name)
 
 
-def _found(loc: Loc) -> tuple[Any, FieldInfo | None]:
+def _field_at(loc: KeyPath) -> tuple[Any, FieldInfo | None]:
     """The type at a key path, and the field that says more; None where there is none."""
     annotation: Any = Inventory
     field: FieldInfo | None = None
@@ -68,10 +68,12 @@ def _found(loc: Loc) -> tuple[Any, FieldInfo | None]:
     return annotation, field
 
 
-def first_key(loc: Loc) -> str:
+def example_key(loc: KeyPath) -> str:
     """A name for the first key of the mapping at a key path; nothing where it is none."""
-    annotation, _ = _found(loc)
-    return _of(get_args(annotation)[0], None, "") if get_origin(annotation) is Mapping else ""
+    annotation, _ = _field_at(loc)
+    return (
+        _example_of(get_args(annotation)[0], None, "") if get_origin(annotation) is Mapping else ""
+    )
 
 
 def _without_none(annotation: Any) -> Any:
@@ -82,40 +84,40 @@ def _without_none(annotation: Any) -> Any:
     return _without_none(inner[0]) if type(None) in get_args(annotation) else annotation
 
 
-def _of(annotation: Any, field: FieldInfo | None, name: str) -> str:
-    told = list(field.metadata) if field else []
+def _example_of(annotation: Any, field: FieldInfo | None, name: str) -> str:
+    metadata = list(field.metadata) if field else []
     default = field.default if field else None
     if get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
-        told += more
-    words = next((found for found in told if isinstance(found, Words)), Words(""))
+        metadata += more
+    described = next((found for found in metadata if isinstance(found, Described)), Described(""))
     if isinstance(default, bool):
         return str(default).lower()
-    if isinstance(default, int | str) and default != "" and not words.written:
+    if isinstance(default, int | str) and default != "" and not described.yaml_type:
         return str(default)
-    if words.example:
-        return words.example.replace("NAME", name)
+    if described.example:
+        return described.example.replace("NAME", name)
     args = [a for a in get_args(annotation) if a is not type(None)]
     if get_origin(annotation) is Literal:
         return str(args[0])
     if type(None) in get_args(annotation):
-        return _of(args[0], None, name)
+        return _example_of(args[0], None, name)
     if get_origin(annotation) is tuple:
-        return f"[{_of(args[0], None, name)}]"
+        return f"[{_example_of(args[0], None, name)}]"
     if get_origin(annotation) is Mapping:
-        return f"{{{_of(args[0], None, name)}: {_of(args[1], None, name)}}}"
+        return f"{{{_example_of(args[0], None, name)}: {_example_of(args[1], None, name)}}}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         needed = {
-            key: _of(inner.annotation, inner, f"{name.rpartition('.')[2]}.{key}")
+            key: _example_of(inner.annotation, inner, f"{name.rpartition('.')[2]}.{key}")
             for key, inner in annotation.model_fields.items()
-            if inner.is_required() and key not in _READY | {"name"} - _named(annotation)
+            if inner.is_required() and key not in _FILLED_IN | {"name"} - _explicit_name(annotation)
         }
         return "{" + ", ".join(f"{key}: {value}" for key, value in needed.items()) + "}"
     if annotation is bool:
         return "true"
-    return str(next((m.ge for m in told if hasattr(m, "ge")), 1)) if annotation is int else ""
+    return str(next((m.ge for m in metadata if hasattr(m, "ge")), 1)) if annotation is int else ""
 
 
-def _named(model: type[BaseModel]) -> set[str]:
+def _explicit_name(model: type[BaseModel]) -> set[str]:
     """`name`, where it is not the key or file that says it."""
-    return set() if model.__name__ in ("Role", "Database", "Node") else {"name"}
+    return set() if model.__name__ in ("RoleSpec", "DatabaseSpec", "Node") else {"name"}

@@ -15,18 +15,18 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from pgprovision.inventory.schema import backup, cluster, drill, restore, watch
-from pgprovision.inventory.secret_files import DEFAULT_FILES
+from pgprovision.inventory.secret_files import DEFAULT_SECRET_FILES
 
-Schema = dict[str, Any]
-FILE = "inventory.schema.json"  # what it is called beside an inventory
-TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
+JsonSchema = dict[str, Any]
+SCHEMA_FILE = "inventory.schema.json"  # what it is called beside an inventory
+YAML_TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
 # what the reader puts in where it is left out, or knows from the name of a file or key
-_OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_FILES)}
+_OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_SECRET_FILES)}
 _NAMED = {"Role", "Database", "Node"}
-_LENT = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
-_PAGES = (cluster, backup, drill, restore, watch)  # where the classes stand
-_NOT_WRITTEN = ("folder", "nodes")
-_ELSEWHERE: Schema = {
+_INHERITED = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
+_MODULES = (cluster, backup, drill, restore, watch)  # where the classes stand
+_INTERNAL = ("folder", "nodes")
+_ELSEWHERE: JsonSchema = {
     "elsewhere": {
         "title": "from elsewhere: !env NAME, !env {name: NAME, default: TEXT}, !command [...]",
         "anyOf": [
@@ -44,22 +44,22 @@ _ELSEWHERE: Schema = {
 }
 
 
-def schema() -> Schema:
+def build_schema() -> JsonSchema:
     """The whole schema."""
-    whole = cluster.Inventory.model_json_schema(schema_generator=_Generator)
-    models: dict[str, Schema] = {**whole.pop("$defs"), "Inventory": whole}
-    meanings = _meanings()
+    inventory_schema = cluster.Inventory.model_json_schema(schema_generator=_Generator)
+    models: dict[str, JsonSchema] = {**inventory_schema.pop("$defs"), "Inventory": inventory_schema}
+    meanings = _field_docs()
     for name, found in models.items():
-        keys: Schema = found["properties"]
-        for key in _NOT_WRITTEN:
+        keys: JsonSchema = found["properties"]
+        for key in _INTERNAL:
             keys.pop(key, None)
         for key, value in keys.items():
-            classes = [made.__name__ for made in _model(name).__mro__]
+            classes = [made.__name__ for made in _model_named(name).__mro__]
             meaning = next((meanings[c, key] for c in classes if (c, key) in meanings), "")
-            keys[key] = {**_written(value), "description": meaning}
-        optional = _OPTIONAL | ({"name"} if name in _NAMED else set()) | _LENT.get(name, set())
+            keys[key] = {**_value_schema(value), "description": meaning}
+        optional = _OPTIONAL | ({"name"} if name in _NAMED else set()) | _INHERITED.get(name, set())
         required = [key for key in found.get("required", ()) if key in keys.keys() - optional]
-        about = " ".join(str(_model(name).__doc__).split("\n\n")[0].split())
+        about = " ".join(str(_model_named(name).__doc__).split("\n\n")[0].split())
         found |= {"title": name, "description": about, "required": required}
     root = models.pop("Inventory")
     return {
@@ -69,9 +69,9 @@ def schema() -> Schema:
     }
 
 
-def text() -> str:
+def schema_text() -> str:
     """The same as a file."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 class _Generator(GenerateJsonSchema):
@@ -86,61 +86,64 @@ class _Generator(GenerateJsonSchema):
         return super().get_flattened_anyof([s for s in schemas if s.get("type") != "null"])
 
 
-def _model(name: str) -> type[BaseModel]:
+def _model_named(name: str) -> type[BaseModel]:
     """A class of the inventory by its name."""
-    page = next(page for page in _PAGES if hasattr(page, name))
+    page = next(page for page in _MODULES if hasattr(page, name))
     found: type[BaseModel] = getattr(page, name)
     return found
 
 
-def _meanings() -> dict[tuple[str, str], str]:
+def _field_docs() -> dict[tuple[str, str], str]:
     """The text below each key of the models, by class and key."""
     found = {}
-    parsed = (ast.parse(inspect.getsource(page)) for page in _PAGES)
-    for made in (made for page in parsed for made in page.body):
-        if isinstance(made, ast.ClassDef):
-            for key, text in zip(made.body, made.body[1:], strict=False):
+    parsed = (ast.parse(inspect.getsource(page)) for page in _MODULES)
+    for statement in (made for page in parsed for made in page.body):
+        if isinstance(statement, ast.ClassDef):
+            for key, text in zip(statement.body, statement.body[1:], strict=False):
                 if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr):
                     meaning = " ".join(str(ast.literal_eval(text.value)).split())
-                    found[made.name, ast.unparse(key.target)] = meaning
+                    found[statement.name, ast.unparse(key.target)] = meaning
     return found
 
 
-def _written(value: Schema) -> Schema:
+def _value_schema(value: JsonSchema) -> JsonSchema:
     """A key's value as it stands in YAML: what may come from elsewhere, defaults as people write
     them, no default where there is none to write."""
     title = {"title": value["title"]} if value.get("title") else {}
     default = value.get("default")
     plain = isinstance(default, str | int | float) and default != ""
-    kept = {**title, **({"default": default} if plain else {})}
+    common = {**title, **({"default": default} if plain else {})}
     match value:
         case {"enum": _} | {"const": _}:
-            return {**kept, "enum": value.get("enum", [value.get("const")])}
+            return {**common, "enum": value.get("enum", [value.get("const")])}
         case {"type": "string"}:
             if isinstance(default, int):
-                kept["default"] = size(default)
-            return {**kept, "$ref": "#/$defs/text"}
+                common["default"] = size_text(default)
+            return {**common, "$ref": "#/$defs/text"}
         case {"type": "integer"}:
             limits = {"minimum": ("minimum", "ge"), "maximum": ("maximum", "le")}
             found = {
                 k: value[name] for k, names in limits.items() for name in names if name in value
             }
-            return {**kept, "anyOf": [{"type": "integer", **found}, {"$ref": "#/$defs/elsewhere"}]}
+            return {
+                **common,
+                "anyOf": [{"type": "integer", **found}, {"$ref": "#/$defs/elsewhere"}],
+            }
         case {"type": "array", "items": items}:
-            least = {"minItems": value["minItems"]} if "minItems" in value else {}
-            return {**kept, "type": "array", "items": _written(items), **least}
+            min_items = {"minItems": value["minItems"]} if "minItems" in value else {}
+            return {**common, "type": "array", "items": _value_schema(items), **min_items}
         case {"type": "object", "additionalProperties": inner}:
-            return {**kept, "type": "object", "additionalProperties": _written(inner)}
+            return {**common, "type": "object", "additionalProperties": _value_schema(inner)}
         case {"anyOf": _}:
-            return {**kept, "type": ["boolean", "number", "string"]}
+            return {**common, "type": ["boolean", "number", "string"]}
         case {"$ref": "#/$defs/SshKey"}:
             return {"anyOf": [{"$ref": "#/$defs/text"}, {"$ref": value["$ref"]}]}
         case {"$ref": reference}:
             return {"$ref": reference}
-    return {**kept, "type": value["type"]}
+    return {**common, "type": value["type"]}
 
 
-def size(number: int) -> str:
+def size_text(number: int) -> str:
     """Bytes as an inventory writes them.
 
     >>> size(4 << 30)

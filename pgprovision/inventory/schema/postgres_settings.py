@@ -6,9 +6,9 @@ it. A name that is not here and near none is left to the server, which judges it
 
 from types import MappingProxyType
 
-from pgprovision.inventory.problems import closest
+from pgprovision.inventory.problems import closest_name
 
-NAMES = frozenset(
+SETTING_NAMES = frozenset(
     """
     allow_alter_system allow_in_place_tablespaces allow_system_table_mods application_name
     archive_cleanup_command archive_command archive_library archive_mode archive_timeout
@@ -112,7 +112,7 @@ NAMES = frozenset(
     wal_writer_delay wal_writer_flush_after work_mem xmlbinary xmloption zero_damaged_pages
     """.split()  # noqa: SIM905
 )
-_MODULES = frozenset(
+_MODULE_SETTING_NAMES = frozenset(
     """
     auth_delay.milliseconds auto_explain.log_analyze auto_explain.log_buffers
     auto_explain.log_format auto_explain.log_level auto_explain.log_min_duration
@@ -131,7 +131,7 @@ _MODULES = frozenset(
 )
 # what left, with which major version, and what stands for it now: with a value where the same one
 # would mean something else
-_GONE = MappingProxyType(
+_REMOVED = MappingProxyType(
     {
         "checkpoint_segments": (10, "max_wal_size: 2GB"),
         "sort_mem": (8, "work_mem"),
@@ -151,25 +151,28 @@ _GONE = MappingProxyType(
 )
 
 
-def unknown(name: str, version: int) -> tuple[str, str] | None:
+def unknown_setting(name: str, version: int) -> tuple[str, str] | None:
     """What is wrong with a setting's name for this major version, and the name that was meant
     (or name and value, or nothing); None where it is known, or nobody can tell."""
     plain = name.lower()
-    if plain in _GONE and version >= _GONE[plain][0]:
-        since, instead = _GONE[plain]
-        leave = f"expected {instead.partition(':')[0]}" if instead else "leave it out"
-        return f"PostgreSQL has no {plain} since {since}; {leave}", instead
-    meant = meant_by(plain)
+    if plain in _REMOVED and version >= _REMOVED[plain][0]:
+        removed_in, replacement = _REMOVED[plain]
+        expected = f"expected {replacement.partition(':')[0]}" if replacement else "leave it out"
+        return f"PostgreSQL has no {plain} since {removed_in}; {expected}", replacement
+    meant = intended_setting(plain)
     return (f"unknown setting (did you mean {meant}?)", meant) if meant != plain else None
 
 
-def meant_by(name: str) -> str:
+def intended_setting(name: str) -> str:
     """The setting a name is or may be a slip of; itself where no known one is near."""
-    if name in NAMES | _MODULES or name in _GONE:
+    if name in SETTING_NAMES | _MODULE_SETTING_NAMES or name in _REMOVED:
         return name
     module, dot, own = name.partition(".")
     if not dot:
-        return closest(name, NAMES, 0.85) or name
-    module = closest(module, {known.partition(".")[0] for known in _MODULES}, 0.85) or module
-    options = [known for known in _MODULES if known.startswith(f"{module}.")]
-    return closest(f"{module}.{own}", options, 0.85) or f"{module}.{own}"
+        return closest_name(name, SETTING_NAMES, 0.85) or name
+    module = (
+        closest_name(module, {known.partition(".")[0] for known in _MODULE_SETTING_NAMES}, 0.85)
+        or module
+    )
+    options = [known for known in _MODULE_SETTING_NAMES if known.startswith(f"{module}.")]
+    return closest_name(f"{module}.{own}", options, 0.85) or f"{module}.{own}"

@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
-from pgprovision.recovery_target import Kind, Target
+from pgprovision.recovery_target import RecoveryTarget, TargetKind
 
 
-class Restore(Model):
+class RestoreSpec(Model):
     """Where a copy's data are restored to: at most one of time, lsn, xid, name; none: the end of
     the WAL. Counts until the data are there, and never again."""
 
@@ -29,7 +29,7 @@ class Restore(Model):
     """The backup to begin with, by its label; if not given, the newest one before the target."""
 
     @model_validator(mode="after")
-    def one(self) -> Self:
+    def check_single_target(self) -> Self:
         given = [kind for kind in ("time", "lsn", "xid", "name") if getattr(self, kind)]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are two targets; expected one of them")
@@ -39,16 +39,16 @@ class Restore(Model):
             )
         return self
 
-    def target(self) -> Target:
+    def recovery_target(self) -> RecoveryTarget:
         """The same for a recovery."""
-        kinds: tuple[Kind, ...] = ("time", "lsn", "xid", "name")
-        kind: Kind = next((kind for kind in kinds if getattr(self, kind)), "end")
+        kinds: tuple[TargetKind, ...] = ("time", "lsn", "xid", "name")
+        kind: TargetKind = next((kind for kind in kinds if getattr(self, kind)), "end")
         value = "" if kind == "end" else str(getattr(self, kind))
-        return Target(kind, value, not self.exclusive, self.timeline, self.backup or "")
+        return RecoveryTarget(kind, value, not self.exclusive, self.timeline, self.backup or "")
 
     @classmethod
-    def of(cls, target: Target) -> dict[str, object]:
+    def as_yaml(cls, target: RecoveryTarget) -> dict[str, object]:
         """A recovery's target as a node's file says it."""
-        said: dict[str, object] = {} if target.kind == "end" else {target.kind: target.value}
-        more = {"exclusive": not target.inclusive, "timeline": target.timeline}
-        return said | {k: v for k, v in (more | {"backup": target.backup}).items() if v}
+        keys: dict[str, object] = {} if target.kind == "end" else {target.kind: target.value}
+        options = {"exclusive": not target.inclusive, "timeline": target.timeline}
+        return keys | {k: v for k, v in (options | {"backup": target.backup}).items() if v}

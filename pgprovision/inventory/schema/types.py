@@ -23,23 +23,23 @@ from pgprovision.secret import Secret
 
 
 @dataclass(frozen=True)
-class Words:
-    """What a value looks like, in words for the schema. `written` is its type in YAML, where Python
-    makes something else of it; `example` one that is right, as YAML; NAME is the key's."""
+class Described:
+    """What a value looks like, in words for the schema. `yaml_type` is its type in YAML, where
+    Python makes something else of it; `example` one that is right, as YAML; NAME is the key's."""
 
-    text: str
-    written: str = ""
+    description: str
+    yaml_type: str = ""
     example: str = ""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, object]:
-        found = {"type": self.written} if self.written else handler(schema)
-        return {**found, "title": self.text}
+        found = {"type": self.yaml_type} if self.yaml_type else handler(schema)
+        return {**found, "title": self.description}
 
 
 @dataclass(frozen=True)
-class Matching(Words):
+class PatternText(Described):
     """Text that the pattern fits as a whole."""
 
     pattern: str = ""
@@ -51,12 +51,12 @@ class Matching(Words):
 
     def check(self, text: str) -> str:
         if not re.fullmatch(self.pattern, text):
-            raise ValueError(f"expected {self.text}")
+            raise ValueError(f"expected {self.description}")
         return text
 
 
-def _matching(pattern: str, expected: str, example: str = "") -> Matching:
-    return Matching(expected, pattern=pattern, example=example)
+def _matching(pattern: str, expected: str, example: str = "") -> PatternText:
+    return PatternText(expected, pattern=pattern, example=example)
 
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -67,7 +67,9 @@ Text = Annotated[
     _matching(r"[^\W_]|\S|\S.*\S", "one line of text", "the application"),
     Field(max_length=1000),
 ]
-Word = Annotated[str, _matching(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", "a name of Hetzner's")]
+HetznerName = Annotated[
+    str, _matching(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", "a name of Hetzner's")
+]
 HostLabel = Annotated[
     str,
     _matching(
@@ -110,7 +112,7 @@ Purpose = Annotated[
 Package = Annotated[
     str, _matching(r"[a-z0-9][a-z0-9+.-]+", "a Debian package's name, for instance tmux", "tmux")
 ]
-Extension = Annotated[
+ExtensionName = Annotated[
     str,
     _matching(r"[a-z][a-z0-9_-]{0,62}", "an extension's name, for instance pgcrypto", "pgcrypto"),
 ]
@@ -120,12 +122,12 @@ Locale = Annotated[
 Encoding = Annotated[
     str,
     AfterValidator(v.encoding),
-    Words("an encoding of PostgreSQL's, for instance UTF8", example="UTF8"),
+    Described("an encoding of PostgreSQL's, for instance UTF8", example="UTF8"),
 ]
 Privilege = Annotated[
     str, _matching(r"[A-Z]+( [A-Z]+)?", "a privilege in capitals, as SELECT", "CONNECT")
 ]
-Bucket = Annotated[
+BucketName = Annotated[
     str,
     _matching(
         r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name, 3 to 63 characters", "hcb-backups"
@@ -139,7 +141,7 @@ RepositoryPath = Annotated[
         "/hcb-lab",
     ),
 ]
-SecondPath = Annotated[
+SecondRepositoryPath = Annotated[
     str,
     _matching(
         r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+",
@@ -162,7 +164,7 @@ Age = Annotated[
     str,
     _matching(r"[1-9][0-9]{0,4}(min|h|d)", "a span of time, for instance 90min, 26h or 8d", "26h"),
 ]
-Every = Annotated[
+IntervalOrNever = Annotated[
     str,
     _matching(r"never|[1-9][0-9]{0,4}(min|h|d)", "a span of time such as 10min, or never", "10min"),
 ]
@@ -196,7 +198,7 @@ SettingName = Annotated[
         "work_mem",
     ),
 ]
-Setting = Annotated[bool | int | float | str, BeforeValidator(v.setting)]
+SettingValue = Annotated[bool | int | float | str, BeforeValidator(v.setting)]
 SysctlName = Annotated[
     str,
     _matching(
@@ -210,83 +212,87 @@ Port = Annotated[Integer, Field(ge=1, le=65535)]
 Boolean = Annotated[bool, Strict()]
 RoleName = Annotated[
     str,
-    AfterValidator(v.sql_name(v.RESERVED | {"postgres"})),
-    Words("a role's name", example="rails"),
+    AfterValidator(v.sql_name(v.RESERVED_NAMES | {"postgres"})),
+    Described("a role's name", example="rails"),
 ]
 DatabaseName = Annotated[
     str,
-    AfterValidator(v.sql_name(v.RESERVED | v.TEMPLATES)),
-    Words("a database's name", example="hcb_production"),
+    AfterValidator(v.sql_name(v.RESERVED_NAMES | v.SYSTEM_DATABASES)),
+    Described("a database's name", example="hcb_production"),
 ]
 SchemaName = Annotated[
     str,
-    AfterValidator(v.sql_name(v.RESERVED - {"public"})),
-    Words("a schema's name", example="public"),
+    AfterValidator(v.sql_name(v.RESERVED_NAMES - {"public"})),
+    Described("a schema's name", example="public"),
 ]
 Bytes = Annotated[
-    int, BeforeValidator(v.size), Words("a size, for instance 512MB or 2GB", "string", "2GB")
+    int, BeforeValidator(v.size), Described("a size, for instance 512MB or 2GB", "string", "2GB")
 ]
 SizeText = Annotated[
-    str, AfterValidator(v.size_text), Words("a size, for instance 512MB or 2GB", example="16GB")
+    str, AfterValidator(v.size_text), Described("a size, for instance 512MB or 2GB", example="16GB")
 ]
-Network = Annotated[
+Cidr = Annotated[
     IPv4Network | IPv6Network,
     BeforeValidator(v.network),
-    Words("a network, for instance 10.0.0.0/16", "string", "10.0.0.0/16"),
+    Described("a network, for instance 10.0.0.0/16", "string", "10.0.0.0/16"),
 ]
-PrivateRange = Annotated[
+PrivateCidr = Annotated[
     IPv4Network,
     BeforeValidator(v.private_range),
-    Words("a private network, for instance 10.0.0.0/16", "string", "10.0.0.0/16"),
+    Described("a private network, for instance 10.0.0.0/16", "string", "10.0.0.0/16"),
 ]
-Address = Annotated[
+PrivateIp = Annotated[
     IPv4Address,
     BeforeValidator(v.private_address),
-    Words("a private IPv4 address, for instance 10.0.1.2", "string", "10.0.1.2"),
+    Described("a private IPv4 address, for instance 10.0.1.2", "string", "10.0.1.2"),
 ]
 LocalPath = Annotated[
-    Path, BeforeValidator(v.path), Words("a file, relative to the inventory's folder", "string")
+    Path, BeforeValidator(v.path), Described("a file, relative to the inventory's folder", "string")
 ]
-PrivateKey = Annotated[
+PrivateKeyPem = Annotated[
     Secret,
     BeforeValidator(v.private_key),
-    Words("a private key in PEM, by !file", "string", "!file secrets/ca.key"),
+    Described("a private key in PEM, by !file", "string", "!file secrets/ca.key"),
 ]
-Certificate = Annotated[
+CertificatePem = Annotated[
     str,
     AfterValidator(v.certificate),
-    Words("a certificate in PEM, by !file", example="!file secrets/ca.crt"),
+    Described("a certificate in PEM, by !file", example="!file secrets/ca.crt"),
 ]
-KeyBlock = Annotated[str, AfterValidator(v.key_block)]
+PgpPublicKey = Annotated[str, AfterValidator(v.key_block)]
 SecretText = Annotated[
     Secret,
     BeforeValidator(v.secret),
-    Words("a secret, by !file, !env or !command", "string", "!file secrets/NAME"),
+    Described("a secret, by !file, !env or !command", "string", "!file secrets/NAME"),
 ]
 SecretUrl = Annotated[
     Secret,
     BeforeValidator(v.secret_url),
-    Words("a URL, by !file, !env or !command", "string", "!file secrets/NAME"),
+    Described("a URL, by !file, !env or !command", "string", "!file secrets/NAME"),
 ]
-Url = Annotated[str, AfterValidator(v.url), Words("a URL", example="https://api.hetzner.cloud/v1")]
+Url = Annotated[
+    str, AfterValidator(v.url), Described("a URL", example="https://api.hetzner.cloud/v1")
+]
 RestoreTime = Annotated[
     str,
-    AfterValidator(recovery_target.at_time),
-    Words("a time with a zone", example="2026-11-29 03:00+01:00"),
+    AfterValidator(recovery_target.parse_time),
+    Described("a time with a zone", example="2026-11-29 03:00+01:00"),
 ]
 RestoreLsn = Annotated[
-    str, AfterValidator(recovery_target.at_lsn), Words("an LSN, as 0/3000060", example="0/3000060")
+    str,
+    AfterValidator(recovery_target.parse_lsn),
+    Described("an LSN, as 0/3000060", example="0/3000060"),
 ]
 RestoreXid = Annotated[
     str,
-    BeforeValidator(v.digits),
-    AfterValidator(recovery_target.at_xid),
-    Words("a transaction id", example="74512"),
+    BeforeValidator(v.integer_as_text),
+    AfterValidator(recovery_target.parse_xid),
+    Described("a transaction id", example="74512"),
 ]
 RestoreName = Annotated[
     str,
-    AfterValidator(recovery_target.at_name),
-    Words("a restore point's name", example="before-migration"),
+    AfterValidator(recovery_target.parse_restore_point),
+    Described("a restore point's name", example="before-migration"),
 ]
 BackupLabel = Annotated[
     str,
@@ -296,8 +302,8 @@ BackupLabel = Annotated[
         "20261129-030000F",
     ),
 ]
-Moment = Annotated[
+Timestamp = Annotated[
     str,
-    AfterValidator(v.until),
-    Words("a time such as 2027-01-31 00:00:00+00, or infinity", example="infinity"),
+    AfterValidator(v.timestamp),
+    Described("a time such as 2027-01-31 00:00:00+00, or infinity", example="infinity"),
 ]

@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationInfo
 
-from pgprovision.inventory.tagged_text import Sourced
+from pgprovision.inventory.tagged_text import TaggedText
 from pgprovision.quote import IDENTIFIER_BYTES
 from pgprovision.secret import Secret
 
 _SIZE = re.compile(r"([0-9]{1,12})(B|kB|MB|GB|TB)?")
 _UNITS = {None: 1, "B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-RESERVED = frozenset({"public", "none", "all", "replication", "sameuser", "samerole", "samegroup"})
-TEMPLATES = frozenset({"postgres", "template0", "template1"})
+RESERVED_NAMES = frozenset(
+    {"public", "none", "all", "replication", "sameuser", "samerole", "samegroup"}
+)
+SYSTEM_DATABASES = frozenset({"postgres", "template0", "template1"})
 # PostgreSQL 15 manual, table 24.1: those a server can have
 ENCODINGS = frozenset(
     """EUC_CN EUC_JP EUC_JIS_2004 EUC_KR EUC_TW ISO_8859_5 ISO_8859_6 ISO_8859_7 ISO_8859_8
@@ -32,12 +34,12 @@ ENCODINGS = frozenset(
 )
 
 
-class Instead(ValueError):
+class SuggestedValue(ValueError):
     """What is expected, and the very value that was probably meant."""
 
-    def __init__(self, text: str, instead: str) -> None:
+    def __init__(self, text: str, suggestion: str) -> None:
         super().__init__(text)
-        self.instead = instead
+        self.suggestion = suggestion
 
 
 def sql_name(reserved: frozenset[str]) -> Callable[[str], str]:
@@ -89,7 +91,7 @@ def network(value: object) -> object:
     except ValueError as wrong:
         if "host bits" in str(wrong):
             meant = str(ip_network(f"{start}/{prefix}", False))
-            raise Instead(f"host bits are set: expected {meant}", meant) from None
+            raise SuggestedValue(f"host bits are set: expected {meant}", meant) from None
         raise ValueError("not a network such as 10.0.0.0/16 or fd00::/64") from None
 
 
@@ -122,7 +124,7 @@ def path(value: object, info: ValidationInfo) -> object:
 
 
 def secret(value: object) -> object:
-    return value if isinstance(value, Secret) else _sourced(value).secret()
+    return value if isinstance(value, Secret) else _require_tag(value).secret()
 
 
 def secret_url(value: object) -> object:
@@ -137,11 +139,11 @@ def secret_url(value: object) -> object:
 
 
 def private_key(value: object) -> object:
-    return value if isinstance(value, Secret) else _sourced(value).private_key()
+    return value if isinstance(value, Secret) else _require_tag(value).private_key()
 
 
-def _sourced(value: object) -> Sourced:
-    if not isinstance(value, Sourced):
+def _require_tag(value: object) -> TaggedText:
+    if not isinstance(value, TaggedText):
         raise ValueError(
             "a secret in clear text; expected !file secrets/NAME, !env NAME or !command [...]"
         )
@@ -162,7 +164,7 @@ def key_block(text: str) -> str:
 
 def integer(value: object) -> object:
     """Numbers taken from the environment come as text."""
-    if isinstance(value, Sourced) and re.fullmatch("-?[0-9]{1,18}", value):
+    if isinstance(value, TaggedText) and re.fullmatch("-?[0-9]{1,18}", value):
         return int(value)
     return value
 
@@ -175,12 +177,12 @@ def url(text: str) -> str:
         fine = False
     if not fine or not re.fullmatch(r"[!-~]+", text):
         raise ValueError("expected a URL, for instance https://api.hetzner.cloud/v1")
-    if parts.scheme == "http" and not _near(parts.hostname or ""):
+    if parts.scheme == "http" and not _is_private_host(parts.hostname or ""):
         raise ValueError("expected https: plain http shows the token to everyone on the way")
     return text.rstrip("/")
 
 
-def _near(host: str) -> bool:
+def _is_private_host(host: str) -> bool:
     """Whether a host is this machine or in a private network."""
     try:
         return ip_address(host).is_private
@@ -188,7 +190,7 @@ def _near(host: str) -> bool:
         return host == "localhost"
 
 
-def until(text: str) -> str:
+def timestamp(text: str) -> str:
     if text != "infinity":
         try:
             datetime.fromisoformat(text)
@@ -224,12 +226,12 @@ def frozen_mapping(value: dict[str, Any]) -> MappingProxyType[str, Any]:
     return MappingProxyType(value)
 
 
-def digits(value: object) -> object:
+def integer_as_text(value: object) -> object:
     """A number that YAML read as one, as text."""
     return str(value) if type(value) is int else value
 
 
-def host_port(value: object, name: str, port: str) -> object:
+def split_host_port(value: object, name: str, port: str) -> object:
     """A mapping whose `name` is host:port, with that port as `port` unless it has one."""
     if isinstance(value, dict) and isinstance(value.get(name), str):
         host, _, number = value[name].partition(":")

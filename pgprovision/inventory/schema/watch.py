@@ -9,12 +9,12 @@ from pydantic import Field, field_validator, model_validator
 
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
-from pgprovision.inventory.schema.validators import host_port
+from pgprovision.inventory.schema.validators import split_host_port
 
 _UNITS = {"min": "minutes", "h": "hours", "d": "days", "s": "seconds"}
 
 
-def span(text: str) -> timedelta:
+def duration(text: str) -> timedelta:
     """An Age or Delay of the inventory.
 
     >>> span("26h")
@@ -44,9 +44,9 @@ class Mail(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def ported(cls, value: object) -> object:
+    def split_ports(cls, value: object) -> object:
         """A server of host:port says the port."""
-        return host_port(value, "server", "server_port")
+        return split_host_port(value, "server", "server_port")
 
 
 class Watch(Model):
@@ -63,7 +63,7 @@ class Watch(Model):
     """How old the newest backup of any kind may be; if not given, as the schedule has them."""
     grace: n.Age = "3h"
     """How much later than that a backup may end before it is an alarm."""
-    mark_every: n.Every = "10min"
+    mark_every: n.IntervalOrNever = "10min"
     """A timer on the primary writes some bytes of WAL this often, so that an idle database
     archives, too, and WAL that stops is an alarm. `never`: it does not."""
     wal_age: n.Age | None = None
@@ -83,13 +83,13 @@ class Watch(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def ported(cls, value: object) -> object:
+    def split_ports(cls, value: object) -> object:
         """An endpoint of host:port says the port."""
-        return host_port(value, "endpoint", "endpoint_port")
+        return split_host_port(value, "endpoint", "endpoint_port")
 
     @field_validator("time_zone")
     @classmethod
-    def known(cls, text: str) -> str:
+    def check_time_zone(cls, text: str) -> str:
         if text not in available_timezones():
             raise ValueError("expected a time zone by its place, for instance Europe/Berlin or UTC")
         return text

@@ -2,6 +2,6 @@
 
 from pgprovision.lab.cloud.app import create_app
 from pgprovision.lab.cloud.serve import serve
-from pgprovision.lab.cloud.settings import Settings, Token
+from pgprovision.lab.cloud.settings import ApiToken, SimulatorSettings
 
-__all__ = ["Settings", "Token", "create_app", "serve"]
+__all__ = ["ApiToken", "SimulatorSettings", "create_app", "serve"]

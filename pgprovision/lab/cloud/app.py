@@ -27,14 +27,14 @@ from pgprovision.lab.cloud import (
 from pgprovision.lab.cloud.call import Handler
 from pgprovision.lab.cloud.control import control_routes
 from pgprovision.lab.cloud.errors import ApiError
-from pgprovision.lab.cloud.gateway import Gate, error_response
-from pgprovision.lab.cloud.project import World
-from pgprovision.lab.cloud.runner import Runner
-from pgprovision.lab.cloud.settings import Settings
-from pgprovision.lab.cloud.store import Store
+from pgprovision.lab.cloud.gateway import ApiGateway, error_response
+from pgprovision.lab.cloud.project import CloudProject
+from pgprovision.lab.cloud.runner import ActionRunner
+from pgprovision.lab.cloud.settings import SimulatorSettings
+from pgprovision.lab.cloud.store import DocumentStore
 from pgprovision.lab.hypervisor import Hypervisor
 
-_NOUNS = (
+_ROUTE_MODULES = (
     actions,
     catalog_routes,
     firewalls,
@@ -59,21 +59,21 @@ class _SingleSlashes:
         await self._app(scope, receive, send)
 
 
-async def _unknown(request: Request, error: Exception) -> Response:
+async def _not_found(request: Request, error: Exception) -> Response:
     response = error_response(ApiError("not_found", "api route not found"))
     response.headers["X-Correlation-Id"] = secrets.token_hex(8)
     return response
 
 
-def create_app(store_dir: Path, hypervisor: Hypervisor, settings: Settings) -> Starlette:
+def create_app(store_dir: Path, hypervisor: Hypervisor, settings: SimulatorSettings) -> Starlette:
     """State lives in `store_dir`; what was under way when it was last closed goes on."""
-    store = Store(store_dir)
+    store = DocumentStore(store_dir)
 
-    def world_of(project: str) -> World:
-        return World(store, project, settings, hypervisor)
+    def project_of(name: str) -> CloudProject:
+        return CloudProject(store, name, settings, hypervisor)
 
-    runner = Runner(store, world_of, settings)
-    gate = Gate(store, world_of, runner, settings)
+    runner = ActionRunner(store, project_of, settings)
+    gateway = ApiGateway(store, project_of, runner, settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -82,13 +82,13 @@ def create_app(store_dir: Path, hypervisor: Hypervisor, settings: Settings) -> S
         await run_sync(runner.stop)
 
     api = [
-        Route(f"/v1{path}", _endpoint(gate, handlers), methods=_METHODS)
+        Route(f"/v1{path}", _endpoint(gateway, handlers), methods=_METHODS)
         for path, handlers in api_paths().items()
     ]
     return Starlette(
-        routes=[*api, *control_routes(gate, settings.lab_token)],
+        routes=[*api, *control_routes(gateway, settings.control_token)],
         middleware=[Middleware(_SingleSlashes)],
-        exception_handlers={404: _unknown},
+        exception_handlers={404: _not_found},
         lifespan=lifespan,
     )
 
@@ -96,16 +96,16 @@ def create_app(store_dir: Path, hypervisor: Hypervisor, settings: Settings) -> S
 def api_paths() -> dict[str, dict[str, Handler]]:
     """Every path after /v1 that is known here, with its methods."""
     paths: dict[str, dict[str, Handler]] = {}
-    for noun in _NOUNS:
+    for noun in _ROUTE_MODULES:
         for (method, path), handler in noun.ROUTES.items():
             paths.setdefault(path, {})[method] = handler
     return paths
 
 
 def _endpoint(
-    gate: Gate, handlers: Mapping[str, Handler]
+    gateway: ApiGateway, handlers: Mapping[str, Handler]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await gate.answer(request, handlers)
+        return await gateway.handle(request, handlers)
 
     return endpoint

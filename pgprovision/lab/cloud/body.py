@@ -3,7 +3,7 @@
 import re
 from typing import Any, TypeVar
 
-from pgprovision.lab.cloud.errors import invalid
+from pgprovision.lab.cloud.errors import invalid_input
 from pgprovision.lab.cloud.labels import check_labels
 
 T = TypeVar("T")
@@ -24,40 +24,40 @@ class Body:
     def __contains__(self, name: str) -> bool:
         return self._doc.get(name) is not None
 
-    def text(self, name: str, default: str | None = None, longest: int = 255) -> str:
+    def text(self, name: str, default: str | None = None, max_length: int = 255) -> str:
         value = self._get(name, str, default)
-        if len(value) > longest:
-            raise invalid(self._where + name, f"longer than {longest} characters")
+        if len(value) > max_length:
+            raise invalid_input(self._where + name, f"longer than {max_length} characters")
         return value
 
     def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
         value = self._get(name, str, default)
         if value not in choices:
-            raise invalid(self._where + name, f"must be one of {', '.join(choices)}")
+            raise invalid_input(self._where + name, f"must be one of {', '.join(choices)}")
         return value
 
-    def name(self, longest: int = 128) -> str:
-        value = self.text("name", longest=longest)
+    def name(self, max_length: int = 128) -> str:
+        value = self.text("name", max_length=max_length)
         if not value.strip():
-            raise invalid(self._where + "name", "must not be empty")
+            raise invalid_input(self._where + "name", "must not be empty")
         return value
 
     def hostname(self) -> str:
         value = self.text("name")
         if not _HOSTNAME.fullmatch(value):
-            raise invalid(self._where + "name", "must be a valid hostname (RFC 1123)")
+            raise invalid_input(self._where + "name", "must be a valid hostname (RFC 1123)")
         return value
 
     def number(self, name: str, default: int | None = None) -> int:
         value = self._get(name, int, default)
         if isinstance(value, bool):
-            raise invalid(self._where + name, "must be of type integer")
+            raise invalid_input(self._where + name, "must be of type integer")
         return value
 
     def seconds(self, name: str) -> float:
         value = self._doc.get(name) or 0.0
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise invalid(self._where + name, "must be a number")
+            raise invalid_input(self._where + name, "must be a number")
         return float(value)
 
     def flag(self, name: str, default: bool | None = None) -> bool:
@@ -67,7 +67,7 @@ class Body:
         """An object by id or name; clients send a number or a text."""
         value = self._doc.get(name)
         if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-            raise invalid(self._where + name, "must be an ID or a name")
+            raise invalid_input(self._where + name, "must be an ID or a name")
         return str(value)
 
     def refs(self, name: str) -> list[str]:
@@ -79,11 +79,11 @@ class Body:
     def texts(self, name: str) -> list[str]:
         return [Body({name: value}).text(name) for value in self._list(name)]
 
-    def part(self, name: str) -> "Body":
+    def nested(self, name: str) -> "Body":
         return Body(self._get(name, dict, {}), f"{self._where}{name}.")
 
-    def parts(self, name: str) -> list["Body"]:
-        return [Body({name: value}).part(name) for value in self._list(name)]
+    def nested_list(self, name: str) -> list["Body"]:
+        return [Body({name: value}).nested(name) for value in self._list(name)]
 
     def labels(self) -> dict[str, str]:
         return check_labels(self._get("labels", dict, {}))
@@ -95,8 +95,8 @@ class Body:
         value = self._doc.get(name)
         if value is None:
             if default is None:
-                raise invalid(self._where + name, "missing required field")
+                raise invalid_input(self._where + name, "missing required field")
             return default
         if not isinstance(value, kind):
-            raise invalid(self._where + name, f"must be of type {kind.__name__}")
+            raise invalid_input(self._where + name, f"must be of type {kind.__name__}")
         return value

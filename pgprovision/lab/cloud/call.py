@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from starlette.datastructures import QueryParams
 
 from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.project import World
+from pgprovision.lab.cloud.project import CloudProject
 from pgprovision.lab.cloud.store import Doc
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """One request of a known path, method and project."""
 
-    world: World
+    project: CloudProject
     ids: Mapping[str, int] = field(default_factory=dict)
     query: QueryParams = field(default_factory=QueryParams)
     body: Body = field(default_factory=lambda: Body({}))
@@ -32,12 +32,12 @@ class Answer:
     link: str = ""
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[ApiCall], Answer]
 Routes = Mapping[tuple[str, str], Handler]
 
 
-def created(**body: object) -> Answer:
+def created_response(**body: object) -> Answer:
     return Answer(body, 201)
 
 
-GONE = Answer(None, 204)
+NO_CONTENT = Answer(None, 204)

@@ -6,7 +6,7 @@ so that estimates have something to add up; they are no offer.
 
 from typing import Any
 
-from pgprovision.lab.cloud.settings import Settings
+from pgprovision.lab.cloud.settings import SimulatorSettings
 from pgprovision.lab.cloud.store import Doc
 
 _EPOCH = "2024-01-01T00:00:00+00:00"
@@ -65,7 +65,7 @@ def _prices(monthly: float, traffic_eu: int, traffic_us: int) -> list[Doc]:
     ]
 
 
-def server_types(settings: Settings) -> list[Doc]:
+def server_types(settings: SimulatorSettings) -> list[Doc]:
     return [
         {
             "id": ident,
@@ -126,12 +126,12 @@ IMAGES: list[Doc] = [
 ]
 
 
-def pick(docs: list[Doc], ref: str) -> Doc | None:
+def find_by_ref(docs: list[Doc], ref: str) -> Doc | None:
     """By id or name, as clients may name a server type, an image or a location."""
     return next((doc for doc in docs if ref in (str(doc["id"]), doc["name"])), None)
 
 
-def pricing(settings: Settings) -> Doc:
+def pricing(settings: SimulatorSettings) -> Doc:
     types = server_types(settings)
     names = [location["name"] for location in LOCATIONS]
     monthly: list[dict[str, Any]] = [{"location": n, "price_monthly": _price(3)} for n in names]

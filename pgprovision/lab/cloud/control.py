@@ -9,18 +9,20 @@ from starlette.routing import Route
 
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.faults import parse_fault
-from pgprovision.lab.cloud.gateway import Gate, bearer, error_response, read_body
+from pgprovision.lab.cloud.gateway import ApiGateway, bearer_token, error_response, read_body
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def control_routes(gate: Gate, lab_token: str) -> list[Route]:
+def control_routes(gateway: ApiGateway, control_token: str) -> list[Route]:
     """`/_lab/requests` (GET, DELETE) and `/_lab/faults` (GET, PUT `{"faults": [..]}`, DELETE)."""
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         async def guard(request: Request) -> Response:
             try:
-                if not secrets.compare_digest(bearer(request).encode(), lab_token.encode()):
+                if not secrets.compare_digest(
+                    bearer_token(request).encode(), control_token.encode()
+                ):
                     raise ApiError("unauthorized", "the lab's token is required")
                 return await endpoint(request)
             except ApiError as error:
@@ -28,23 +30,23 @@ def control_routes(gate: Gate, lab_token: str) -> list[Route]:
 
         return guard
 
-    async def requests(request: Request) -> Response:
+    async def request_log(request: Request) -> Response:
         if request.method == "DELETE":
-            gate.log.clear()
-        listed = list(gate.log)
+            gateway.log.clear()
+        listed = list(gateway.log)
         writes = sum(entry["method"] not in ("GET", "HEAD") for entry in listed)
         counts = {"writes": writes, "reads": len(listed) - writes}
         return JSONResponse(counts | {"requests": listed})
 
-    async def faults(request: Request) -> Response:
+    async def fault_rules(request: Request) -> Response:
         if request.method == "PUT":
             body = await read_body(request)
-            gate.faults.replace([parse_fault(part) for part in body.parts("faults")])
+            gateway.faults.replace([parse_fault(part) for part in body.nested_list("faults")])
         elif request.method == "DELETE":
-            gate.faults.replace([])
-        return JSONResponse({"faults": gate.faults.listed()})
+            gateway.faults.replace([])
+        return JSONResponse({"faults": gateway.faults.as_json()})
 
     return [
-        Route("/_lab/requests", guarded(requests), methods=["GET", "DELETE"]),
-        Route("/_lab/faults", guarded(faults), methods=["GET", "PUT", "DELETE"]),
+        Route("/_lab/requests", guarded(request_log), methods=["GET", "DELETE"]),
+        Route("/_lab/faults", guarded(fault_rules), methods=["GET", "PUT", "DELETE"]),
     ]

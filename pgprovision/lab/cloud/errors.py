@@ -44,7 +44,7 @@ class ApiError(Exception):
         return {"error": {"code": self.code, "message": self.message, "details": self.details}}
 
 
-def invalid(field: str, message: str) -> ApiError:
+def invalid_input(field: str, message: str) -> ApiError:
     """A body or query field that is not what the API takes."""
     return ApiError(
         "invalid_input",
@@ -53,10 +53,10 @@ def invalid(field: str, message: str) -> ApiError:
     )
 
 
-def taken(field: str) -> ApiError:
+def uniqueness_error(field: str) -> ApiError:
     """A value that another object of the project already has."""
     return ApiError("uniqueness_error", f"{field} is already used", {"fields": [{"name": field}]})
 
 
-def missing(kind: str, ident: object) -> ApiError:
+def not_found(kind: str, ident: object) -> ApiError:
     return ApiError("not_found", f"{kind.replace('_', ' ')} with ID '{ident}' not found")

@@ -9,7 +9,7 @@ from pgprovision.lab.cloud.body import Body
 
 
 @dataclass
-class Fault:
+class ApiFault:
     """From the `nth` matching call on, `count` of them (0: all) go wrong.
 
     `path` is a shell pattern on the path after /v1. What happens: `code` is answered in the error
@@ -31,7 +31,7 @@ class Fault:
     action: str = ""
     seen: int = field(default=0)
 
-    def hits(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         """Counts the call if it matches."""
         if not (fnmatchcase(method, self.method) and fnmatchcase(path, self.path)):
             return False
@@ -39,9 +39,9 @@ class Fault:
         return self.seen >= self.nth and (self.count == 0 or self.seen < self.nth + self.count)
 
 
-def parse_fault(body: Body) -> Fault:
+def parse_fault(body: Body) -> ApiFault:
     """From JSON, as PUT /_lab/faults takes a list of. Raises invalid_input."""
-    fault = Fault()
+    fault = ApiFault()
     for name in ("nth", "count", "status"):
         setattr(fault, name, body.number(name, getattr(fault, name)))
     for name in ("method", "path", "code", "message", "action"):
@@ -51,21 +51,21 @@ def parse_fault(body: Body) -> Fault:
     return fault
 
 
-class Faults:
+class FaultRules:
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[ApiFault] = []
         self._lock = threading.Lock()
 
-    def replace(self, faults: list[Fault]) -> None:
+    def replace(self, faults: list[ApiFault]) -> None:
         with self._lock:
             self._faults = faults
 
-    def listed(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[dict[str, Any]]:
         with self._lock:
             return [dict(vars(fault)) for fault in self._faults]
 
-    def strike(self, method: str, path: str) -> Fault:
+    def match(self, method: str, path: str) -> ApiFault:
         """The first fault that hits this call; a harmless one where none does."""
         with self._lock:
-            hits = [fault for fault in self._faults if fault.hits(method, path)]
-            return hits[0] if hits else Fault()
+            matching = [fault for fault in self._faults if fault.matches(method, path)]
+            return matching[0] if matching else ApiFault()

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.errors import ApiError, invalid
+from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.store import Doc
-from pgprovision.lab.hypervisor import Rule
+from pgprovision.lab.hypervisor import LabFirewallRule
 
 MAX_RULES = 50
 MAX_CIDRS = 100
@@ -16,7 +16,7 @@ _PROTOCOLS = ("tcp", "udp", "icmp", "esp", "gre")
 
 def parse_rules(body: Body) -> list[Doc]:
     """The `rules` of a body in the API's full shape. Raises invalid_input."""
-    rules = [_rule(part) for part in body.parts("rules")]
+    rules = [_rule(part) for part in body.nested_list("rules")]
     if len(rules) > MAX_RULES:
         limits = {"limits": [{"name": "firewall_rule_limit"}]}
         raise ApiError("resource_limit_exceeded", "too many rules", limits)
@@ -29,9 +29,9 @@ def _rule(body: Body) -> Doc:
     sources, destinations = _cidrs(body, "source_ips"), _cidrs(body, "destination_ips")
     used, unused = ("source_ips", "destination_ips")[:: 1 if direction == "in" else -1]
     if not (sources if direction == "in" else destinations):
-        raise invalid(f"rules.{used}", f"needed for direction {direction}")
+        raise invalid_input(f"rules.{used}", f"needed for direction {direction}")
     if destinations if direction == "in" else sources:
-        raise invalid(f"rules.{unused}", f"must be empty for direction {direction}")
+        raise invalid_input(f"rules.{unused}", f"must be empty for direction {direction}")
     return {
         "direction": direction,
         "protocol": protocol,
@@ -45,25 +45,25 @@ def _rule(body: Body) -> Doc:
 def _port(body: Body, protocol: str) -> str | None:
     if protocol not in ("tcp", "udp"):
         if "port" in body:
-            raise invalid("rules.port", f"{protocol} has no ports")
+            raise invalid_input("rules.port", f"{protocol} has no ports")
         return None
     port = body.text("port")
     if not re.fullmatch(r"\d{1,5}(-\d{1,5})?", port):
-        raise invalid("rules.port", f"'{port}' is neither a port nor a range of ports")
+        raise invalid_input("rules.port", f"'{port}' is neither a port nor a range of ports")
     numbers = [int(number) for number in port.split("-")]
     if numbers != sorted(numbers) or not 1 <= numbers[0] <= numbers[-1] <= 65535:
-        raise invalid("rules.port", f"'{port}' is not within 1-65535")
+        raise invalid_input("rules.port", f"'{port}' is not within 1-65535")
     return port
 
 
 def _cidrs(body: Body, field: str) -> list[str]:
     texts = body.texts(field)
     if len(texts) > MAX_CIDRS:
-        raise invalid(f"rules.{field}", f"at most {MAX_CIDRS} networks")
+        raise invalid_input(f"rules.{field}", f"at most {MAX_CIDRS} networks")
     try:
         return [str(ip_network(_with_prefix(text))) for text in texts]
     except ValueError as error:
-        raise invalid(f"rules.{field}", str(error)) from None
+        raise invalid_input(f"rules.{field}", str(error)) from None
 
 
 def _with_prefix(text: str) -> str:
@@ -72,10 +72,10 @@ def _with_prefix(text: str) -> str:
     return text
 
 
-def compile_rules(rules: Iterable[Doc]) -> tuple[Rule, ...]:
+def compile_rules(rules: Iterable[Doc]) -> tuple[LabFirewallRule, ...]:
     """For the hypervisor, without repetitions."""
     compiled = [
-        Rule(
+        LabFirewallRule(
             direction=rule["direction"],
             protocol=rule["protocol"],
             port=rule["port"],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pgprovision.lab.cloud.errors import invalid
+from pgprovision.lab.cloud.errors import invalid_input
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _KEY = rf"(?:(?=[^/]{{1,253}}/)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?{_NAME}"
@@ -21,9 +21,9 @@ def check_labels(labels: Mapping[str, Any]) -> dict[str, str]:
     """Raises invalid_input for a key or value the API would not take."""
     for key, value in labels.items():
         if not re.fullmatch(_KEY, key) or key.startswith("hetzner.cloud/"):
-            raise invalid("labels", f"invalid label key '{key}'")
+            raise invalid_input("labels", f"invalid label key '{key}'")
         if not isinstance(value, str) or not re.fullmatch(_VALUE, value):
-            raise invalid("labels", f"invalid value of label '{key}'")
+            raise invalid_input("labels", f"invalid value of label '{key}'")
     return dict(labels)
 
 
@@ -49,4 +49,4 @@ def _term(text: str) -> Selector:
     elif match := _EXISTS.fullmatch(text):
         negated, key = match.groups()
         return lambda labels: (key in labels) is not bool(negated)
-    raise invalid("label_selector", f"malformed label selector at '{text}'")
+    raise invalid_input("label_selector", f"malformed label selector at '{text}'")

@@ -5,73 +5,75 @@ from dataclasses import dataclass, field
 
 from pgprovision.lab.cloud import actions
 from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import Answer, Call, Handler, Routes
+from pgprovision.lab.cloud.call import Answer, ApiCall, Handler, Routes
 from pgprovision.lab.cloud.labels import parse_selector
-from pgprovision.lab.cloud.lists import page, sort
-from pgprovision.lab.cloud.project import World
+from pgprovision.lab.cloud.lists import paginate, sort_documents
+from pgprovision.lab.cloud.project import CloudProject
 from pgprovision.lab.cloud.store import Doc
 
-Update = Callable[[Call, Doc], None]
+UpdateFunction = Callable[[ApiCall, Doc], None]
 
 
-def _nothing(call: Call, doc: Doc) -> None:
+def _nothing(call: ApiCall, doc: Doc) -> None:
     """Nothing beyond name and labels."""
 
 
 @dataclass(frozen=True)
-class Noun:
+class ObjectKind:
     """`view` makes the API's shape; `filters` name the query parameters besides the usual."""
 
     kind: str
     plural: str
-    view: Callable[[World, Doc], Doc]
-    filters: Mapping[str, Callable[[World, Doc], object]] = field(default_factory=dict)
-    sorts: tuple[str, ...] = ("id", "name", "created")
-    update: Update = _nothing
-    rename: Callable[[Body], str] = Body.name
+    view: Callable[[CloudProject, Doc], Doc]
+    filters: Mapping[str, Callable[[CloudProject, Doc], object]] = field(default_factory=dict)
+    sort_fields: tuple[str, ...] = ("id", "name", "created")
+    apply_update: UpdateFunction = _nothing
+    parse_name: Callable[[Body], str] = Body.name
 
-    def find(self, call: Call) -> Doc:
-        return call.world.find(self.kind, call.id)
+    def find(self, call: ApiCall) -> Doc:
+        return call.project.find(self.kind, call.id)
 
-    def one(self, world: World, doc: Doc) -> Answer:
-        return Answer({self.kind: self.view(world, doc)})
+    def response(self, project: CloudProject, doc: Doc) -> Answer:
+        return Answer({self.kind: self.view(project, doc)})
 
-    def list(self, call: Call) -> Answer:
-        found = call.world.all(self.kind)
+    def list_objects(self, call: ApiCall) -> Answer:
+        docs = call.project.list_all(self.kind)
         if selector := call.query.get("label_selector"):
             matches = parse_selector(selector)
-            found = [doc for doc in found if matches(doc["labels"])]
+            docs = [doc for doc in docs if matches(doc["labels"])]
         filters = {"name": lambda world, doc: doc["name"], **self.filters}
         for parameter, value_of in filters.items():
-            if wanted := call.query.getlist(parameter):
-                found = [doc for doc in found if str(value_of(call.world, doc)) in wanted]
-        found = sort(call, found, self.sorts)
-        return page(call, self.plural, found, lambda doc: self.view(call.world, doc))
+            if requested := call.query.getlist(parameter):
+                docs = [doc for doc in docs if str(value_of(call.project, doc)) in requested]
+        docs = sort_documents(call, docs, self.sort_fields)
+        return paginate(call, self.plural, docs, lambda doc: self.view(call.project, doc))
 
-    def read(self, call: Call) -> Answer:
-        return self.one(call.world, self.find(call))
+    def get_object(self, call: ApiCall) -> Answer:
+        return self.response(call.project, self.find(call))
 
-    def put(self, call: Call) -> Answer:
+    def update_object(self, call: ApiCall) -> Answer:
         doc = self.find(call)
         if "name" in call.body:
-            doc["name"] = self.rename(call.body)
-            call.world.check_unique(self.kind, "name", doc["name"], but=doc["id"])
+            doc["name"] = self.parse_name(call.body)
+            call.project.check_unique(self.kind, "name", doc["name"], except_id=doc["id"])
         if "labels" in call.body:
             doc["labels"] = call.body.labels()
-        self.update(call, doc)
-        call.world.save(self.kind, doc)
-        return self.one(call.world, doc)
+        self.apply_update(call, doc)
+        call.project.save(self.kind, doc)
+        return self.response(call.project, doc)
 
     def routes(self, with_actions: bool = True) -> Routes:
         base = f"/{self.plural}"
         routes: dict[tuple[str, str], Handler] = {
-            ("GET", base): self.list,
-            ("GET", base + "/{id:int}"): self.read,
-            ("PUT", base + "/{id:int}"): self.put,
+            ("GET", base): self.list_objects,
+            ("GET", base + "/{id:int}"): self.get_object,
+            ("PUT", base + "/{id:int}"): self.update_object,
         }
         if with_actions:
-            routes[("GET", base + "/actions")] = lambda call: actions.of_kind(call, self.kind)
-            routes[("GET", base + "/actions/{action_id:int}")] = actions.one
-            routes[("GET", base + "/{id:int}/actions")] = lambda call: actions.of(call, self.kind)
-            routes[("GET", base + "/{id:int}/actions/{action_id:int}")] = actions.one
+            routes[("GET", base + "/actions")] = lambda call: actions.list_for_kind(call, self.kind)
+            routes[("GET", base + "/actions/{action_id:int}")] = actions.get_action
+            routes[("GET", base + "/{id:int}/actions")] = lambda call: actions.list_for_object(
+                call, self.kind
+            )
+            routes[("GET", base + "/{id:int}/actions/{action_id:int}")] = actions.get_action
         return routes

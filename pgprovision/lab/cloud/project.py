@@ -4,54 +4,54 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from pgprovision.lab.cloud.errors import ApiError, missing, taken
-from pgprovision.lab.cloud.settings import Settings
-from pgprovision.lab.cloud.store import Doc, Store
+from pgprovision.lab.cloud.errors import ApiError, not_found, uniqueness_error
+from pgprovision.lab.cloud.settings import SimulatorSettings
+from pgprovision.lab.cloud.store import Doc, DocumentStore
 from pgprovision.lab.hypervisor import Hypervisor
 
-Ref = tuple[str, int]
+ObjectRef = tuple[str, int]
 
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class World:
+class CloudProject:
     """Objects are plain documents; the modules named after the nouns know their fields.
 
-    `failing` is a fault in force: every action begun by this request ends in that error.
+    `injected_error` is a fault in force: every action begun by this request ends in that error.
     """
 
     def __init__(
-        self, store: Store, project: str, settings: Settings, hypervisor: Hypervisor
+        self, store: DocumentStore, name: str, settings: SimulatorSettings, hypervisor: Hypervisor
     ) -> None:
         self.store = store
-        self.project = project
+        self.name = name
         self.settings = settings
         self.hypervisor = hypervisor
-        self.failing: Doc | None = None
+        self.injected_error: Doc | None = None
 
     # Objects
 
-    def all(self, kind: str) -> list[Doc]:
-        return self.store.all(kind, self.project)
+    def list_all(self, kind: str) -> list[Doc]:
+        return self.store.list_all(kind, self.name)
 
     def get(self, kind: str, ident: int) -> Doc | None:
         doc = self.store.get(kind, ident)
-        return doc if doc and doc["project"] == self.project else None
+        return doc if doc and doc["project"] == self.name else None
 
     def find(self, kind: str, ident: int) -> Doc:
         """Raises not_found, also for another project's object."""
         doc = self.get(kind, ident)
         if doc is None:
-            raise missing(kind, ident)
+            raise not_found(kind, ident)
         return doc
 
     def add(self, kind: str, **fields: Any) -> Doc:
         """A new object; `fields` may bring an id. Raises uniqueness_error for a taken name."""
         self.check_unique(kind, "name", fields.get("name"))
         ident = fields.pop("id", 0) or self.store.new_id()
-        doc = {"id": ident, "project": self.project, "created": now(), **fields}
+        doc = {"id": ident, "project": self.name, "created": now(), **fields}
         self.store.put(kind, doc)
         return doc
 
@@ -61,34 +61,34 @@ class World:
     def remove(self, kind: str, doc: Doc) -> None:
         self.store.delete(kind, doc["id"])
 
-    def check_unique(self, kind: str, field: str, value: object, but: int = 0) -> None:
-        others = (doc for doc in self.all(kind) if doc["id"] != but)
+    def check_unique(self, kind: str, field: str, value: object, except_id: int = 0) -> None:
+        others = (doc for doc in self.list_all(kind) if doc["id"] != except_id)
         if value is not None and any(doc.get(field) == value for doc in others):
-            raise taken(field)
+            raise uniqueness_error(field)
 
     # Actions
 
-    def running(self, kind: str, ident: int) -> list[Doc]:
+    def running_actions(self, kind: str, ident: int) -> list[Doc]:
         """The unfinished actions that speak of this object, oldest first."""
         ref = {"id": ident, "type": kind}
         return [a for a in self.store.running_actions() if ref in a["resources"]]
 
-    def held(self, kind: str, ident: int) -> bool:
+    def is_locked(self, kind: str, ident: int) -> bool:
         """Whether an unfinished action keeps others away from this object."""
-        return any([kind, ident] in action["holds"] for action in self.running(kind, ident))
+        return any([kind, ident] in action["holds"] for action in self.running_actions(kind, ident))
 
-    def check_free(self, *refs: Ref) -> None:
+    def check_unlocked(self, *refs: ObjectRef) -> None:
         """Raises locked for a busy server, conflict for anything else that is being changed."""
         for kind, ident in refs:
-            if self.held(kind, ident):
+            if self.is_locked(kind, ident):
                 code = "locked" if kind == "server" else "conflict"
                 raise ApiError(code, f"{kind} {ident} is busy with another action; try again")
 
-    def begin(
+    def begin_action(
         self,
         command: str,
-        *resources: Ref,
-        holds: Iterable[Ref] = (),
+        *resources: ObjectRef,
+        locks: Iterable[ObjectRef] = (),
         after: Doc | None = None,
         **data: Any,
     ) -> Doc:
@@ -98,27 +98,27 @@ class World:
         """
         action = self._action(command, resources)
         action |= {
-            "holds": [list(ref) for ref in holds],
+            "holds": [list(ref) for ref in locks],
             "queue": "/".join(map(str, resources[0])),
             "after": after["id"] if after else None,
             "data": data,
-            "fail": self.failing,
+            "fail": self.injected_error,
             "ready_at": None,
         }
         self.store.put("action", action)
         return action
 
-    def instant(self, command: str, *resources: Ref) -> Doc:
+    def finished_action(self, command: str, *resources: ObjectRef) -> Doc:
         """An action that is over when it is first seen."""
         action = self._action(command, resources)
         action |= {"status": "success", "progress": 100, "finished": action["started"]}
         self.store.put("action", action)
         return action
 
-    def _action(self, command: str, resources: tuple[Ref, ...]) -> Doc:
+    def _action(self, command: str, resources: tuple[ObjectRef, ...]) -> Doc:
         return {
             "id": self.store.new_id(),
-            "project": self.project,
+            "project": self.name,
             "command": command,
             "status": "running",
             "progress": 0,
@@ -129,4 +129,4 @@ class World:
         }
 
 
-WorldOf = Callable[[str], World]
+ProjectFactory = Callable[[str], CloudProject]

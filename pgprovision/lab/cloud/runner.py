@@ -5,21 +5,23 @@ import threading
 import time
 
 from pgprovision.lab.cloud.errors import ApiError
-from pgprovision.lab.cloud.machines import COMMANDS, NO_MACHINE
-from pgprovision.lab.cloud.project import WorldOf, now
-from pgprovision.lab.cloud.settings import Settings
-from pgprovision.lab.cloud.store import Doc, Store
+from pgprovision.lab.cloud.machines import ACTION_HANDLERS, NO_OP
+from pgprovision.lab.cloud.project import ProjectFactory, now
+from pgprovision.lab.cloud.settings import SimulatorSettings
+from pgprovision.lab.cloud.store import Doc, DocumentStore
 from pgprovision.lab.hypervisor import HypervisorError
 
 _LOG = logging.getLogger(__name__)
 
 
-class Runner:
+class ActionRunner:
     """`wake` after every change; all that it needs to go on after a restart is in the store."""
 
-    def __init__(self, store: Store, world_of: WorldOf, settings: Settings) -> None:
+    def __init__(
+        self, store: DocumentStore, project_of: ProjectFactory, settings: SimulatorSettings
+    ) -> None:
         self._store = store
-        self._world_of = world_of
+        self._project_of = project_of
         self._settings = settings
         self._threads: dict[str, threading.Thread] = {}
         self._stopped = threading.Event()
@@ -35,17 +37,17 @@ class Runner:
                 self._threads[queue] = thread
                 thread.start()
 
-    def stop(self, patience: float = 10) -> None:
-        """Leave unfinished actions for the next start; wait `patience` seconds for machines."""
+    def stop(self, timeout: float = 10) -> None:
+        """Leave unfinished actions for the next start; wait `timeout` seconds for machines."""
         self._stopped.set()
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         for thread in list(self._threads.values()):
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _drain(self, queue: str) -> None:
         while action := self._next(queue):
             if action["ready_at"] is None:
-                self._work(action)
+                self._run_handler(action)
             elif self._stopped.wait(max(0.0, action["ready_at"] - time.time())):
                 return
             else:
@@ -59,11 +61,11 @@ class Runner:
             del self._threads[queue]
             return None
 
-    def _work(self, action: Doc) -> None:
-        world = self._world_of(action["project"])
+    def _run_handler(self, action: Doc) -> None:
+        project = self._project_of(action["project"])
         try:
             self._check(action)
-            COMMANDS.get(action["command"], NO_MACHINE).work(world, action)
+            ACTION_HANDLERS.get(action["command"], NO_OP).run(project, action)
         except HypervisorError as error:
             self._finish(action, {"code": "action_failed", "message": str(error)})
         except ApiError as error:  # what it was about is gone, or a fault says so
@@ -83,13 +85,13 @@ class Runner:
             raise ApiError("action_failed", f"{first['command']} failed before")
 
     def _finish(self, action: Doc, error: Doc | None) -> None:
-        world = self._world_of(action["project"])
-        command = COMMANDS.get(action["command"], NO_MACHINE)
+        project = self._project_of(action["project"])
+        command = ACTION_HANDLERS.get(action["command"], NO_OP)
         with self._store.transaction():
             try:
-                (command.failed if error else command.done)(world, action)
-            except ApiError as gone:
-                _LOG.info("%s %s: %s", action["command"], action["id"], gone)
+                (command.on_failure if error else command.on_success)(project, action)
+            except ApiError as error_raised:
+                _LOG.info("%s %s: %s", action["command"], action["id"], error_raised)
             action |= {
                 "status": "error" if error else "success",
                 "progress": 100,

@@ -4,12 +4,12 @@ import secrets
 
 from pgprovision.lab.cloud import actions, firewall_targets, placement_groups, private_interfaces
 from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import Answer, Call, Handler, Routes, created
-from pgprovision.lab.cloud.catalog import pick, server_types
-from pgprovision.lab.cloud.errors import ApiError, invalid
-from pgprovision.lab.cloud.object_kind import Noun
-from pgprovision.lab.cloud.project import World
-from pgprovision.lab.cloud.server_create import choose_image, create, user_data
+from pgprovision.lab.cloud.call import Answer, ApiCall, Handler, Routes, created_response
+from pgprovision.lab.cloud.catalog import find_by_ref, server_types
+from pgprovision.lab.cloud.errors import ApiError, invalid_input
+from pgprovision.lab.cloud.object_kind import ObjectKind
+from pgprovision.lab.cloud.project import CloudProject
+from pgprovision.lab.cloud.server_create import choose_image, create, parse_user_data
 from pgprovision.lab.cloud.server_view import status, view
 from pgprovision.lab.cloud.store import Doc
 
@@ -27,38 +27,38 @@ _UNSUPPORTED = (
 )
 
 
-def _free(call: Call) -> Doc:
-    server = NOUN.find(call)
-    call.world.check_free(("server", call.id))
+def _unlocked_server(call: ApiCall) -> Doc:
+    server = KIND.find(call)
+    call.project.check_unlocked(("server", call.id))
     return server
 
 
-def _begin(call: Call, command: str) -> Doc:
+def _begin(call: ApiCall, command: str) -> Doc:
     ref = ("server", call.id)
-    return actions.view(call.world.begin(command, ref, holds=[ref]))
+    return actions.view(call.project.begin_action(command, ref, locks=[ref]))
 
 
 def _power(command: str) -> Handler:
-    def handle(call: Call) -> Answer:
-        _free(call)
-        return created(action=_begin(call, command))
+    def handle(call: ApiCall) -> Answer:
+        _unlocked_server(call)
+        return created_response(action=_begin(call, command))
 
     return handle
 
 
-def rebuild(call: Call) -> Answer:
-    server = _free(call)
+def rebuild(call: ApiCall) -> Answer:
+    server = _unlocked_server(call)
     _check_unprotected(server, "rebuild")
-    server["image"] = choose_image(call.world, call.body)["name"]
+    server["image"] = choose_image(call.project, call.body)["name"]
     if "user_data" in call.body:
-        server["user_data"] = user_data(call.body)
-    call.world.save("server", server)
+        server["user_data"] = parse_user_data(call.body)
+    call.project.save("server", server)
     password = None if server["authorized_keys"] else secrets.token_urlsafe(15)
-    return created(action=_begin(call, "rebuild_server"), root_password=password)
+    return created_response(action=_begin(call, "rebuild_server"), root_password=password)
 
 
-def delete(call: Call) -> Answer:
-    _check_unprotected(_free(call), "delete")
+def delete(call: ApiCall) -> Answer:
+    _check_unprotected(_unlocked_server(call), "delete")
     return Answer({"action": _begin(call, "delete_server")})
 
 
@@ -67,79 +67,81 @@ def _check_unprotected(server: Doc, against: str) -> None:
         raise ApiError("protected", f"the server is protected against {against}")
 
 
-def change_protection(call: Call) -> Answer:
-    server = _free(call)
-    wanted = {n: call.body.flag(n, server["protection"][n]) for n in ("delete", "rebuild")}
-    if wanted["delete"] != wanted["rebuild"]:
-        raise invalid("rebuild", "delete and rebuild must have the same value")
-    server["protection"] = wanted
-    call.world.save("server", server)
-    action = call.world.instant("change_protection", ("server", call.id))
-    return created(action=actions.view(action))
+def change_protection(call: ApiCall) -> Answer:
+    server = _unlocked_server(call)
+    requested = {n: call.body.flag(n, server["protection"][n]) for n in ("delete", "rebuild")}
+    if requested["delete"] != requested["rebuild"]:
+        raise invalid_input("rebuild", "delete and rebuild must have the same value")
+    server["protection"] = requested
+    call.project.save("server", server)
+    action = call.project.finished_action("change_protection", ("server", call.id))
+    return created_response(action=actions.view(action))
 
 
-def change_type(call: Call) -> Answer:
-    server = _free(call)
-    kind = pick(server_types(call.world.settings), call.body.ref("server_type"))
+def change_type(call: ApiCall) -> Answer:
+    server = _unlocked_server(call)
+    kind = find_by_ref(server_types(call.project.settings), call.body.ref("server_type"))
     if kind is None:
-        raise invalid("server_type", "unknown server type")
-    _check_off(call.world, server)
+        raise invalid_input("server_type", "unknown server type")
+    _check_off(call.project, server)
     bigger_disk = call.body.flag("upgrade_disk")
     if kind["disk"] < server["primary_disk_size"]:
         raise ApiError("invalid_server_type", "the server's disk does not fit into that type")
-    if (kind["name"], server["location"]) in call.world.settings.sold_out:
+    if (kind["name"], server["location"]) in call.project.settings.sold_out:
         raise ApiError("resource_unavailable", "error during placement")
     server["server_type"] = kind["name"]
     if bigger_disk:
         server["primary_disk_size"] = kind["disk"]
-    call.world.save("server", server)
-    return created(action=_begin(call, "change_server_type"))
+    call.project.save("server", server)
+    return created_response(action=_begin(call, "change_server_type"))
 
 
-def _check_off(world: World, server: Doc) -> None:
-    if status(world, server) != "off":
+def _check_off(project: CloudProject, server: Doc) -> None:
+    if status(project, server) != "off":
         raise ApiError("server_not_stopped", "the server must be off")
 
 
-def add_to_placement_group(call: Call) -> Answer:
-    server = _free(call)
+def add_to_placement_group(call: ApiCall) -> Answer:
+    server = _unlocked_server(call)
     group = call.body.number("placement_group")
     if server["placement_group"]:
         raise ApiError("server_already_added", "the server is in a placement group already")
-    _check_off(call.world, server)
-    placement_groups.check_room(call.world, group)
+    _check_off(call.project, server)
+    placement_groups.check_capacity(call.project, group)
     server["placement_group"] = group
-    call.world.save("server", server)
-    return created(action=_begin(call, "add_to_placement_group"))
+    call.project.save("server", server)
+    return created_response(action=_begin(call, "add_to_placement_group"))
 
 
-def remove_from_placement_group(call: Call) -> Answer:
-    server = _free(call)
+def remove_from_placement_group(call: ApiCall) -> Answer:
+    server = _unlocked_server(call)
     if not server["placement_group"]:
-        raise invalid("placement_group", "the server is in no placement group")
+        raise invalid_input("placement_group", "the server is in no placement group")
     server["placement_group"] = None
-    call.world.save("server", server)
-    action = call.world.instant("remove_from_placement_group", ("server", call.id))
-    return created(action=actions.view(action))
+    call.project.save("server", server)
+    action = call.project.finished_action("remove_from_placement_group", ("server", call.id))
+    return created_response(action=actions.view(action))
 
 
-def _not_here(call: Call) -> Answer:
-    NOUN.find(call)
+def _unsupported(call: ApiCall) -> Answer:
+    KIND.find(call)
     raise ApiError("unsupported_error", "this lab cannot do that; Hetzner can")
 
 
-def _update(call: Call, server: Doc) -> None:
-    before = firewall_targets.of_server(call.world, call.id)
-    call.world.save("server", server)  # selectors look at what is saved
-    firewall_targets.relabelled(call.world, call.id, before)
+def _update(call: ApiCall, server: Doc) -> None:
+    before = firewall_targets.firewalls_of(call.project, call.id)
+    call.project.save("server", server)  # selectors look at what is saved
+    firewall_targets.follow_label_change(call.project, call.id, before)
 
 
-NOUN = Noun("server", "servers", view, {"status": status}, update=_update, rename=Body.hostname)
+KIND = ObjectKind(
+    "server", "servers", view, {"status": status}, apply_update=_update, parse_name=Body.hostname
+)
 _ACT = "/servers/{id:int}/actions/"
 ROUTES: Routes = {
-    **NOUN.routes(),
+    **KIND.routes(),
     ("POST", "/servers"): create,
-    ("GET", "/servers/{id:int}/metrics"): _not_here,
+    ("GET", "/servers/{id:int}/metrics"): _unsupported,
     ("DELETE", "/servers/{id:int}"): delete,
     ("POST", _ACT + "poweron"): _power("start_server"),
     ("POST", _ACT + "poweroff"): _power("stop_server"),
@@ -154,5 +156,5 @@ ROUTES: Routes = {
     ("POST", _ACT + "attach_to_network"): private_interfaces.attach,
     ("POST", _ACT + "detach_from_network"): private_interfaces.detach,
     ("POST", _ACT + "change_alias_ips"): private_interfaces.change_alias_ips,
-    **{("POST", _ACT + name): _not_here for name in _UNSUPPORTED},
+    **{("POST", _ACT + name): _unsupported for name in _UNSUPPORTED},
 }

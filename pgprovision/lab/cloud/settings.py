@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Token:
+class ApiToken:
     """What a bearer token opens: one project, a world of its own, perhaps only to read."""
 
     project: str
@@ -13,15 +13,15 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """`tokens` maps a bearer token to what it opens; `lab_token` opens `/_lab`.
+class SimulatorSettings:
+    """`tokens` maps a bearer token to what it opens; `control_token` opens `/_lab`.
 
     `action_seconds` is what an action takes on top of the machine's real work. `rate_limit` is
     in requests per hour and project. `sold_out` holds (server type, location) pairs.
     """
 
-    tokens: Mapping[str, Token] = field(repr=False)
-    lab_token: str = field(repr=False)
+    tokens: Mapping[str, ApiToken] = field(repr=False)
+    control_token: str = field(repr=False)
     action_seconds: float = 0.2
     rate_limit: int = 3600
     server_limit: int = 50

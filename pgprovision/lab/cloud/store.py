@@ -20,7 +20,7 @@ insert into counter select 10001 where not exists (select 1 from counter);
 """
 
 
-class Store:
+class DocumentStore:
     """Documents by kind and id, for many threads. Ids are never given twice, across all kinds."""
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +75,7 @@ class Store:
         found = self._select("kind = ? and id = ?", kind, ident)
         return found[0] if found else None
 
-    def all(self, kind: str, project: str | None = None) -> list[Doc]:
+    def list_all(self, kind: str, project: str | None = None) -> list[Doc]:
         """By id. Without a project: of all of them."""
         if project is None:
             return self._select("kind = ?", kind)

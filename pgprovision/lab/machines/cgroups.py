@@ -13,7 +13,7 @@ from pathlib import Path
 from pgprovision.lab.process import wait_until
 
 
-def make(name: str) -> list[Path]:
+def create_groups(name: str) -> list[Path]:
     """The machine's groups, made if need be."""
     groups = _groups(name)
     for group in groups:
@@ -21,7 +21,7 @@ def make(name: str) -> list[Path]:
     return groups
 
 
-def kill(name: str, seconds: float = 10) -> bool:
+def kill_groups(name: str, seconds: float = 10) -> bool:
     """Kill whatever is in the machine's groups and remove them; whether they are gone."""
     return wait_until(lambda: all(_remove(group) for group in _groups(name)), seconds)
 

@@ -14,58 +14,58 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pgprovision.lab.command import LabError, write
-from pgprovision.lab.hypervisor import MachineSpec, Rule, Seat
-from pgprovision.lab.network import Network
+from pgprovision.lab.command import LabError, write_atomically
+from pgprovision.lab.hypervisor import LabFirewallRule, MachineSpec, PrivateInterface
+from pgprovision.lab.network import LabNetwork
 from pgprovision.lab.process import Daemon
 
 
 @dataclass(frozen=True)
-class Site:
+class LabEnvironment:
     """What all machines of a lab share: where they are kept, wires, and names they know."""
 
     home: Path
-    network: Network
+    network: LabNetwork
     hosts: tuple[tuple[str, str], ...] = ()  # address, name
     package_proxy: str | None = None  # URL
 
-    def machine(self, machine: int) -> "Folder":
-        return Folder(self, machine)
+    def machine(self, machine: int) -> "MachineFolder":
+        return MachineFolder(self, machine)
 
-    def machines(self) -> "list[Folder]":
+    def machines(self) -> "list[MachineFolder]":
         found = (self.home / "machines").glob("*/spec.json")
-        return [Folder(self, n) for n in sorted(int(path.parent.name) for path in found)]
+        return [MachineFolder(self, n) for n in sorted(int(path.parent.name) for path in found)]
 
     def save(self) -> None:
-        facts = {
+        document = {
             "number": self.network.number,
             "hosts": self.hosts,
             "package_proxy": self.package_proxy,
         }
-        write(self.home / "site.json", json.dumps(facts, indent=1))
+        write_atomically(self.home / "site.json", json.dumps(document, indent=1))
 
     @classmethod
-    def load(cls, home: Path) -> "Site":
-        facts = json.loads((home / "site.json").read_text())
-        hosts = tuple((address, name) for address, name in facts["hosts"])
-        return cls(home, Network(facts["number"]), hosts, facts["package_proxy"])
+    def load(cls, home: Path) -> "LabEnvironment":
+        document = json.loads((home / "site.json").read_text())
+        hosts = tuple((address, name) for address, name in document["hosts"])
+        return cls(home, LabNetwork(document["number"]), hosts, document["package_proxy"])
 
 
 @dataclass(frozen=True)
-class Folder:
+class MachineFolder:
     """One machine's files."""
 
-    site: Site
+    environment: LabEnvironment
     machine: int
 
     @property
     def path(self) -> Path:
-        return self.site.home / "machines" / str(self.machine)
+        return self.environment.home / "machines" / str(self.machine)
 
     @property
     def name(self) -> str:
         """Unique on this host; namespace, control group and nspawn machine are called so."""
-        return self.site.network.machine(self.machine)
+        return self.environment.network.machine_namespace(self.machine)
 
     @property
     def supervisor(self) -> Daemon:
@@ -76,58 +76,65 @@ class Folder:
         return (self.path / "spec.json").exists()
 
     def spec(self) -> MachineSpec:
-        facts = self._read("spec.json")
-        facts.pop("lower")
-        return MachineSpec(**{**facts, "authorized_keys": tuple(facts["authorized_keys"])})
+        document = self._read("spec.json")
+        document.pop("lower")
+        return MachineSpec(**{**document, "authorized_keys": tuple(document["authorized_keys"])})
 
-    def public(self) -> tuple[str, ...]:
+    def public_addresses(self) -> tuple[str, ...]:
         """Its public addresses and ranges."""
         spec = self.spec()
         return tuple(filter(None, (spec.public_ipv4, spec.public_ipv6)))
 
-    def lower(self) -> Path:
+    def image_folder(self) -> Path:
         """The image folder below the machine's own layer."""
         return Path(self._read("spec.json")["lower"])
 
-    def save_spec(self, spec: MachineSpec, lower: Path) -> None:
-        self._write("spec.json", {**asdict(spec), "lower": str(lower)})
+    def save_spec(self, spec: MachineSpec, image_folder: Path) -> None:
+        self._write("spec.json", {**asdict(spec), "lower": str(image_folder)})
 
-    def seats(self) -> tuple[Seat, ...]:
+    def interfaces(self) -> tuple[PrivateInterface, ...]:
         stored = self._read("seats.json", [])
-        return tuple(Seat(**{**seat, "alias_ips": tuple(seat["alias_ips"])}) for seat in stored)
+        return tuple(
+            PrivateInterface(
+                **{**stored_interface, "alias_ips": tuple(stored_interface["alias_ips"])}
+            )
+            for stored_interface in stored
+        )
 
-    def save_seats(self, seats: tuple[Seat, ...]) -> None:
-        self._write("seats.json", [asdict(seat) for seat in seats])
+    def save_interfaces(self, interfaces: tuple[PrivateInterface, ...]) -> None:
+        self._write("seats.json", [asdict(interface) for interface in interfaces])
 
-    def rules(self) -> tuple[Rule, ...] | None:
+    def rules(self) -> tuple[LabFirewallRule, ...] | None:
         stored = self._read("rules.json", None)
         if stored is None:
             return None
-        return tuple(Rule(**{**rule, "ips": tuple(rule["ips"])}) for rule in stored)
+        return tuple(LabFirewallRule(**{**rule, "ips": tuple(rule["ips"])}) for rule in stored)
 
-    def save_rules(self, rules: tuple[Rule, ...] | None) -> None:
+    def save_rules(self, rules: tuple[LabFirewallRule, ...] | None) -> None:
         self._write("rules.json", None if rules is None else [asdict(rule) for rule in rules])
 
     @property
-    def wanted_on(self) -> bool:
+    def should_be_on(self) -> bool:
         power = self.path / "power"
         return power.exists() and power.read_text() == "on"
 
-    def want(self, power: str) -> None:
-        write(self.path / "power", power)
+    def set_power(self, power: str) -> None:
+        write_atomically(self.path / "power", power)
 
     @property
-    def halting(self) -> Path:
+    def shutdown_marker(self) -> Path:
         return self.path / "halting"
 
-    def _read(self, name: str, otherwise: Any = ...) -> Any:
+    def _read(self, name: str, default: Any = ...) -> Any:
         try:
             return json.loads((self.path / name).read_text())
         except FileNotFoundError:
-            if otherwise is ...:
-                raise LabError(f"there is no machine {self.machine} in {self.site.home}") from None
-            return otherwise
+            if default is ...:
+                raise LabError(
+                    f"there is no machine {self.machine} in {self.environment.home}"
+                ) from None
+            return default
 
     def _write(self, name: str, content: object) -> None:
         # Mode 0600: user data may hold a host key.
-        write(self.path / name, json.dumps(content, indent=1), mode=0o600)
+        write_atomically(self.path / name, json.dumps(content, indent=1), mode=0o600)

@@ -15,7 +15,7 @@ from types import FrameType
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.machines import cgroups, disk
-from pgprovision.lab.machines.machine_folder import Folder, Site
+from pgprovision.lab.machines.machine_folder import LabEnvironment, MachineFolder
 from pgprovision.lab.process import children
 
 REBOOT = 133  # systemd-nspawn's exit status when the machine asked for one
@@ -36,38 +36,38 @@ exec setpriv --pdeathsig KILL systemd-nspawn --directory="$root" "$@"
 class Supervisor:
     """Runs a machine until it powers off, or the host goes down."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: MachineFolder) -> None:
         self.folder = folder
         self.spec = folder.spec()
         self.nspawn: subprocess.Popen[bytes] | None = None
-        self.host_goes_down = False
+        self.host_shutting_down = False
 
     def run(self) -> int:
-        signal.signal(signal.SIGTERM, self._go_down)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
-            while (status := self._boot()) == REBOOT and not self.host_goes_down:
+            while (status := self._boot()) == REBOOT and not self.host_shutting_down:
                 pass
         finally:
-            clear(self.folder)
-            self.folder.halting.unlink(missing_ok=True)
-        if not self.host_goes_down:
-            self.folder.want("off")
+            clean_up(self.folder)
+            self.folder.shutdown_marker.unlink(missing_ok=True)
+        if not self.host_shutting_down:
+            self.folder.set_power("off")
         return status
 
     def _boot(self) -> int:
         folder = self.folder
-        clear(folder)
-        disk.tell(folder)
-        namespace = folder.site.network.plug(self.spec, folder.seats)
+        clean_up(folder)
+        disk.write_boot_files(folder)
+        namespace = folder.environment.network.connect_machine(self.spec, folder.interfaces)
         layers = ",".join(
             f"{kind}={path}"
             for kind, path in (
-                ("lowerdir", folder.lower()),
+                ("lowerdir", folder.image_folder()),
                 ("upperdir", folder.path / "disk"),
                 ("workdir", folder.path / "work"),
             )
         )
-        groups = map(str, cgroups.make(folder.name))
+        groups = map(str, cgroups.create_groups(folder.name))
         command = [
             *("unshare", "--mount", "sh", "-c", _BOOT, "boot"),
             *(layers, str(folder.path / "root"), *groups, "--"),
@@ -84,13 +84,13 @@ class Supervisor:
             )
         return self.nspawn.wait()
 
-    def _go_down(self, _signal: int, _frame: FrameType | None) -> None:
-        self.host_goes_down = True
-        self.folder.halting.touch()
+    def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
+        self.host_shutting_down = True
+        self.folder.shutdown_marker.touch()
         signal_machine(self.folder, POWEROFF)
 
 
-def signal_machine(folder: Folder, number: int) -> bool:
+def signal_machine(folder: MachineFolder, number: int) -> bool:
     """Signal the machine's own init; whether there was one."""
     pid = leader(folder)
     if pid is None:
@@ -100,7 +100,7 @@ def signal_machine(folder: Folder, number: int) -> bool:
     return True
 
 
-def leader(folder: Folder) -> int | None:
+def leader(folder: MachineFolder) -> int | None:
     """The machine's init as the host sees it: supervisor -> systemd-nspawn -> init."""
     supervisor = folder.supervisor.pid()
     if supervisor is None:
@@ -112,11 +112,11 @@ def leader(folder: Folder) -> int | None:
     return None
 
 
-def clear(folder: Folder) -> None:
+def clean_up(folder: MachineFolder) -> None:
     """Whatever an earlier boot left: processes and cards."""
-    if not cgroups.kill(folder.name):
+    if not cgroups.kill_groups(folder.name):
         raise LabError(f"processes of machine {folder.spec().name} ({folder.name}) do not end")
-    folder.site.network.unplug(folder.machine)
+    folder.environment.network.disconnect_machine(folder.machine)
 
 
 def _is_init(pid: int) -> bool:
@@ -129,4 +129,6 @@ def _is_init(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(Supervisor(Folder(Site.load(Path(sys.argv[1])), int(sys.argv[2]))).run())
+    sys.exit(
+        Supervisor(MachineFolder(LabEnvironment.load(Path(sys.argv[1])), int(sys.argv[2]))).run()
+    )

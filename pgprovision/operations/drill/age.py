@@ -5,23 +5,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.resources.pgbackrest.info import Backup
+from pgprovision.resources.pgbackrest.info import BackupInfo
 
-NEXT = "next: pgprovision drill; on a schedule: pgprovision drill install"
+NEXT_COMMAND = "next: pgprovision drill; on a schedule: pgprovision drill install"
 
 
-def drill_troubles(
-    inventory: Inventory, last: Mapping[str, Any] | None, backups: Sequence[Backup], now: datetime
+def drill_problems(
+    inventory: Inventory,
+    last_drill: Mapping[str, Any] | None,
+    backups: Sequence[BackupInfo],
+    now: datetime,
 ) -> Iterator[str]:
-    """`last`: the last drill that proved a restore. Where there never was one, a cluster has as
-    long as from its oldest backup on."""
+    """`last_drill`: the last drill that proved a restore. Where there never was one, a cluster has
+    as long as from its oldest backup on."""
     if inventory.backup is None:
         return
-    days = inventory.backup.drill.period(inventory.backup.retention_days)
+    days = inventory.backup.drill.effective_period_days(inventory.backup.retention_days)
     period = timedelta(days=days)
-    expected = f"expected at least every {days} days (backup.drill.period_days)\n  {NEXT}"
-    if last is not None:
-        age = now - datetime.fromisoformat(str(last["at"]))
+    expected = f"expected at least every {days} days (backup.drill.period_days)\n  {NEXT_COMMAND}"
+    if last_drill is not None:
+        age = now - datetime.fromisoformat(str(last_drill["at"]))
         if age >= period:
             yield f"the last proven restore is {age.days} days old; {expected}"
     elif backups:

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.errors import InventoryError, Locked
-from pgprovision.hetzner_labels import Item, is_ours
-from pgprovision.inventory.rules.drill import drill_name, production
+from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
+from pgprovision.inventory.rules.drill import drill_server_name, production_node
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.data_directory import drill_cleanup
-from pgprovision.tasks.cloud import Looker
-from pgprovision.tasks.drill import MARK
+from pgprovision.tasks.cloud import ReadOnlyCloud
+from pgprovision.tasks.drill import DRILL_LABEL
 from pgprovision.tasks.paths import instance
 
 PHASES = ("machine", "packages", "restore", "recovery", "checks", "removal")
@@ -25,7 +25,7 @@ PROVEN, FAILED = "proven", "failed"
 
 
 @dataclass(frozen=True)
-class Check:
+class DrillCheck:
     """One thing that was looked at, and what was found."""
 
     name: str
@@ -34,7 +34,7 @@ class Check:
 
 
 @dataclass
-class Proof:
+class DrillResult:
     """A drill as its record tells it. Seconds by phase; `lost_by`: wal, heartbeat, or last commit
     where the primary did not answer (then it is the most that can be lost)."""
 
@@ -43,9 +43,9 @@ class Proof:
     repository: int = 1
     backup: str = ""
     phases: dict[str, float] = field(default_factory=dict)
-    checks: list[Check] = field(default_factory=list)
+    checks: list[DrillCheck] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
     lost_seconds: float | None = None
     lost_by: str | None = None
     last_commit: str | None = None
@@ -76,21 +76,27 @@ class Proof:
             "phases": took,
             "checks": [vars(check) for check in self.checks],
             "failures": list(self.failures),
-            "left": list(self.left),
+            "left": list(self.leftovers),
         }
 
 
 def check_host(inventory: Inventory, host: str) -> None:
     """Raises InventoryError where the spare host is a node of this cluster."""
-    if node := production(inventory, host):
+    if node := production_node(inventory, host):
         raise _production(inventory, host, node.name)
 
 
-def check_address(inventory: Inventory, host: str, nodes: Mapping[str, str | None]) -> None:
-    """The same by where names lead, and by where Hetzner's servers are. `nodes`: addresses."""
-    there = _resolved(host)
-    for name, address in nodes.items():
-        if name != drill_name(inventory.cluster) and address and there & _resolved(address):
+def check_resolved_address(
+    inventory: Inventory, host: str, addresses: Mapping[str, str | None]
+) -> None:
+    """The same by where names lead, and by where Hetzner's servers are. `addresses`: addresses."""
+    resolved = _resolved(host)
+    for name, address in addresses.items():
+        if (
+            name != drill_server_name(inventory.cluster)
+            and address
+            and resolved & _resolved(address)
+        ):
             raise _production(inventory, host, name)
 
 
@@ -131,30 +137,32 @@ def check_possible(inventory: Inventory, host: str | None, repository: int = 1) 
         )
 
 
-def left_behind(cloud: Looker, inventory: Inventory) -> Item | None:
+def leftover_server(cloud: ReadOnlyCloud, inventory: Inventory) -> ApiObject | None:
     """The server that a killed drill left, or one of a drill that is under way."""
-    servers = Ask("servers")
-    for item in cloud.look((servers,))[servers].items:
-        ours = is_ours(item, inventory.cluster) and MARK in (item.get("labels") or {})
-        if ours and item["name"] == drill_name(inventory.cluster):
+    servers = Probe("servers")
+    for item in cloud.observe((servers,))[servers].items:
+        ours = has_cluster_labels(item, inventory.cluster) and DRILL_LABEL in (
+            item.get("labels") or {}
+        )
+        if ours and item["name"] == drill_server_name(inventory.cluster):
             return item
     return None
 
 
-def check_left(item: Item, owner: str) -> None:
+def check_leftover(item: ApiObject, owner: str) -> None:
     """Raises Locked where it is another controller's: its drill may be under way. One of this
     controller's is over, or this run waits for its turn."""
-    whose = str(item["labels"][MARK])
-    if whose != owner:
+    creator = str(item["labels"][DRILL_LABEL])
+    if creator != owner:
         raise Locked(
-            f"server {item['name']} was made for a drill from {whose} at {item['created']}, which"
+            f"server {item['name']} was made for a drill from {creator} at {item['created']}, which"
             " may be under way",
             done="nothing was touched",
             next="wait for its end; where it was killed: pgprovision drill --clean",
         )
 
 
-def owner(host: str) -> str:
+def owner_label(host: str) -> str:
     """A controller as a label's value.
 
     >>> owner("my laptop.")
@@ -163,17 +171,17 @@ def owner(host: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", host)[:63].strip("-._") or "controller"
 
 
-def set_aside(inventory: Inventory, node: Node, answer: Answer | None) -> list[str]:
+def retained_data(inventory: Inventory, node: Node, answer: Answer | None) -> list[str]:
     """Data that stay on a spare host, with the command that removes them."""
     paths = answer.text.split() if answer else []
     return [f"{node.name}: set aside; to remove it: rm -r {path}" for path in paths]
 
 
-def aside_ask(inventory: Inventory) -> Ask:
-    return drill_cleanup.aside(instance(inventory))
+def retained_data_probe(inventory: Inventory) -> Probe:
+    return drill_cleanup.set_aside_probe(instance(inventory))
 
 
-def described(node: Node) -> str:
+def machine_description(node: Node) -> str:
     """The machine in a few words."""
     if node.address is not None:
         return f"{node.name}, spare host {node.address}"
@@ -182,10 +190,10 @@ def described(node: Node) -> str:
 
 def letter(document: Mapping[str, Any]) -> tuple[str, str]:
     """Subject and text of a mail about a drill that proved nothing. `document`: `drill --json`."""
-    broken = [f"{c['name']}: {c['found']}" for c in document["checks"] if not c["ok"]]
+    failed_checks = [f"{c['name']}: {c['found']}" for c in document["checks"] if not c["ok"]]
     error = document["error"]["message"] if document["error"] else ""
     lines = [f"The restore of {document['target']} is not proven.", ""]
-    lines += [*broken, *document["failures"]] or [error]
-    lines += ["", *(f"left: {one}" for one in document["left"])]
+    lines += [*failed_checks, *document["failures"]] or [error]
+    lines += ["", *(f"left: {leftover}" for leftover in document["left"])]
     lines += [f"record: {document['record']}", "next: pgprovision drill show latest"]
     return f"[pgprovision] {document['cluster']}: drill failed", "\n".join(lines) + "\n"

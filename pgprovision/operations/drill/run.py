@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pgprovision import report
 from pgprovision.engine.loop import Approve
-from pgprovision.engine.model import Answer, Ask, Change, Impact, Report, Tier
+from pgprovision.engine.model import Answer, Change, Impact, Probe, Report, Tier
 from pgprovision.errors import (
     CloudError,
     DrillFailed,
@@ -20,44 +20,44 @@ from pgprovision.errors import (
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations.drill import checks as judged
 from pgprovision.operations.drill import drill as operation
-from pgprovision.operations.drill.drill import Proof
-from pgprovision.recovery_target import Target
+from pgprovision.operations.drill.drill import DrillResult
+from pgprovision.recovery_target import RecoveryTarget
 from pgprovision.resources.pgbackrest import repository_files, unarchived_wal
 from pgprovision.run.session import Session
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import drill as tasks
-from pgprovision.tasks.cloud import preflight
+from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
 
-CLEAN = "pgprovision drill --clean"
-TURN = "drill-lock"  # production's runs do not wait for a drill, nor does it for them
+CLEAN_COMMAND = "pgprovision drill --clean"
+LOCK_NAME = "drill-lock"  # production's runs do not wait for a drill, nor does it for them
 
 
 @dataclass
-class Drilling:
-    """A drill under way. `whole`: the inventory with the drill's machine in it."""
+class DrillRun:
+    """A drill under way. `inventory`: the inventory with the drill's machine in it."""
 
-    whole: Inventory
+    inventory: Inventory
     node: Node
-    target: Target
+    target: RecoveryTarget
     targets: Targets
     session: Session
     approve: Approve
     json: bool
-    proof: Proof
+    proof: DrillResult
     phase: str = "machine"
-    asked: bool = False
-    before: Answer | None = None
-    there: Mapping[Ask, Answer] = field(default_factory=dict)
+    approved: bool = False
+    repository_before: Answer | None = None
+    primary_answers: Mapping[Probe, Answer] = field(default_factory=dict)
 
-    def practise(self) -> None:
+    def run(self) -> None:
         """From no machine to a judged copy. Raises PgprovisionError."""
         with self._phase("machine"):
-            self._machine()
+            self._prepare_machine()
         with self._phase("packages"):
-            self._stage(tasks.packages(self.whole, self.node))
-            self.before = self._listed()
-            self.there = self._primary()
+            self._converge(tasks.package_tiers(self.inventory, self.node))
+            self.repository_before = self._list_repository()
+            self.primary_answers = self._probe_primary()
         with self._phase("restore"):
             self._restore()
         with self._phase("checks"):
@@ -67,49 +67,57 @@ class Drilling:
         """Whatever ended it, nothing stays; what could not be removed is told."""
         with self._phase("removal"):
             self._judge_repository()
-            with Targets(self.whole) as after:
-                self.session.follow(after)
+            with Targets(self.inventory) as after:
+                self.session.continue_on(after)
                 self.targets = after
                 try:
                     self._remove()
                 except PgprovisionError as error:
-                    self.proof.left.append(f"{self.node.name} may still be there: {CLEAN}")
+                    self.proof.leftovers.append(
+                        f"{self.node.name} may still be there: {CLEAN_COMMAND}"
+                    )
                     self.proof.failures.append(f"removal: {error.what}")
                 else:
-                    found = self._look(operation.aside_ask(self.whole)) if self._kept else {}
-                    answer = found.get(operation.aside_ask(self.whole))
-                    self.proof.left += operation.set_aside(self.whole, self.node, answer)
+                    found = (
+                        self._probe_copy(operation.retained_data_probe(self.inventory))
+                        if self._is_spare_host
+                        else {}
+                    )
+                    answer = found.get(operation.retained_data_probe(self.inventory))
+                    self.proof.leftovers += operation.retained_data(
+                        self.inventory, self.node, answer
+                    )
 
     @property
-    def _kept(self) -> bool:
+    def _is_spare_host(self) -> bool:
         """It is a host of somebody's, which stays."""
         return self.node.address is not None
 
-    def _machine(self) -> None:
+    def _prepare_machine(self) -> None:
         targets, cloud = self.targets, self.targets.cloud
-        targets.ask_cloud()
+        targets.check_cloud()
         if self.node.address is not None:
-            operation.check_address(self.whole, self.node.address, self._addresses())
+            operation.check_resolved_address(self.inventory, self.node.address, self._addresses())
         item = None
-        if cloud is not None and not self._kept:
-            if targets.silent is not None:
-                raise targets.silent
-            item = operation.left_behind(cloud, self.whole)
+        if cloud is not None and not self._is_spare_host:
+            if targets.cloud_error is not None:
+                raise targets.cloud_error
+            item = operation.leftover_server(cloud, self.inventory)
             if item is not None:
-                operation.check_left(item, owner())
-                report.say_aside(f"a drill left {item['name']} behind: it goes first")
+                operation.check_leftover(item, controller_label())
+                report.print_note(f"a drill left {item['name']} behind: it goes first")
             else:
-                offered = preflight(cloud, self.whole, (self.node,))
+                offered = server_quote(cloud, self.inventory, (self.node,))
                 if not self.json:
-                    report.show_offers(offered, sys.stderr)
-                offered.check()
-        if item is not None or self._kept:
+                    report.show_quote(offered, sys.stderr)
+                offered.raise_if_unavailable()
+        if item is not None or self._is_spare_host:
             self._remove()
-        self._stage(tasks.made(self.whole, self.node, owner()))
+        self._converge(tasks.machine_tiers(self.inventory, self.node, controller_label()))
 
     def _remove(self) -> None:
-        answers = not self._kept and self.targets.answers(self.node)
-        self._stage(tasks.removed(self.whole, self.node, answers))
+        answers = not self._is_spare_host and self.targets.is_reachable(self.node)
+        self._converge(tasks.removal_tiers(self.inventory, self.node, answers))
 
     def _addresses(self) -> Mapping[str, str | None]:
         """Where production answers, as far as anybody says."""
@@ -123,61 +131,65 @@ class Drilling:
         is there to find."""
         began = time.monotonic()
         try:
-            self._stage(tasks.copy(self.whole, self.node, self.target))
+            self._converge(tasks.copy_tiers(self.inventory, self.node, self.target))
         except (InventoryError, Refused) as error:
             raise DrillFailed(
                 error.what, where=error.where, done=error.done, next=error.next
             ) from error
         finally:
-            seen = self._look(*judged.copy_asks(self.whole)[1:2])
-            went = judged.account(self.whole, seen)
-            self.proof.backup = went.backup
-            if went.recovery_seconds:
-                self.proof.phases["restore"] = went.restore_seconds
-                took = time.monotonic() - began - went.restore_seconds
+            answers = self._probe_copy(*judged.copy_probes(self.inventory)[1:2])
+            result = judged.restore_result(self.inventory, answers)
+            self.proof.backup = result.backup
+            if result.recovery_seconds:
+                self.proof.phases["restore"] = result.restore_seconds
+                took = time.monotonic() - began - result.restore_seconds
                 self.proof.phases["recovery"] = max(0.0, took)
 
     def _check(self) -> None:
-        seen = self._look(*judged.copy_asks(self.whole))
-        standing = None
+        answers = self._probe_copy(*judged.copy_probes(self.inventory))
+        recovery_point = None
         if self.target.kind == "end":
-            here = unarchived_wal.look(instance(self.whole))
-            standing = unarchived_wal.parse(self.there.get(here))
-        self.proof.checks += judged.judged(self.whole, seen, standing)
+            wal_probe = unarchived_wal.unarchived_wal_probe(instance(self.inventory))
+            recovery_point = unarchived_wal.parse(self.primary_answers.get(wal_probe))
+        self.proof.checks += judged.check_copy(self.inventory, answers, recovery_point)
         if self.target.kind == "end":
-            judged.measure(self.whole, self.proof, standing, self.there, seen)
-        outcome = self._stage(tasks.sound(self.whole, self.node))
-        found = tuple(judged.integrity(outcome)) or tuple(judged.clean(self.whole))
+            judged.measure_data_loss(
+                self.inventory, self.proof, recovery_point, self.primary_answers, answers
+            )
+        outcome = self._converge(tasks.integrity_tiers(self.inventory, self.node))
+        found = tuple(judged.check_integrity(outcome)) or tuple(
+            judged.passed_integrity(self.inventory)
+        )
         self.proof.checks += found
 
     def _judge_repository(self) -> None:
-        if self.before is not None:
-            key = bool(self.whole.backup and self.whole.backup.repository.reads_only)
-            after = self._listed()
-            self.proof.checks.append(judged.repository(self.before, after, key))
+        if self.repository_before is not None:
+            key = bool(self.inventory.backup and self.inventory.backup.repository.has_read_key)
+            after = self._list_repository()
+            self.proof.checks.append(judged.check_repository(self.repository_before, after, key))
 
-    def _listed(self) -> Answer | None:
-        ask = repository_files.look()
-        return self._look(ask).get(ask)
+    def _list_repository(self) -> Answer | None:
+        probe = repository_files.listing_probe()
+        return self._probe_copy(probe).get(probe)
 
-    def _primary(self) -> Mapping[Ask, Answer]:
+    def _probe_primary(self) -> Mapping[Probe, Answer]:
         """What production says of itself: the only thing that is asked of it, and it is read."""
-        primary = self.targets[self.whole.primary.name]
+        primary = self.targets[self.inventory.primary.name]
         try:
-            seen = primary.look(judged.standing_asks(self.whole))
+            answers = primary.observe(judged.primary_probes(self.inventory))
         except PgprovisionError:
-            seen = None
-        return seen if isinstance(seen, dict) else {}
+            answers = None
+        return answers if isinstance(answers, dict) else {}
 
-    def _look(self, *asks: Ask) -> Mapping[Ask, Answer]:
+    def _probe_copy(self, *probes: Probe) -> Mapping[Probe, Answer]:
         """At the copy; nothing where it does not answer."""
         try:
-            seen = self.targets[self.node.name].look(asks)
+            answers = self.targets[self.node.name].observe(probes)
         except PgprovisionError:
             return {}
-        return seen if isinstance(seen, dict) else {}
+        return answers if isinstance(answers, dict) else {}
 
-    def _stage(self, tiers: Sequence[Tier]) -> Report:
+    def _converge(self, tiers: Sequence[Tier]) -> Report:
         """One call of the loop. Raises also what a single host raised."""
         outcome = Report()
         try:
@@ -191,9 +203,9 @@ class Drilling:
 
     def _approve(self, changes: Sequence[Change]) -> Impact | None:
         """Asked once: for the drill, with all that belongs to it."""
-        if not self.asked and self.approve(changes) is None:
+        if not self.approved and self.approve(changes) is None:
             return None
-        self.asked = True
+        self.approved = True
         return Impact.DESTROY
 
     @contextmanager
@@ -205,55 +217,61 @@ class Drilling:
             self.proof.phases.setdefault(name, time.monotonic() - began)
 
 
-def owner() -> str:
+def controller_label() -> str:
     """This controller, as its drill's server is labelled."""
-    return operation.owner(socket.gethostname())
+    return operation.owner_label(socket.gethostname())
 
 
-def drilled(
+def run_drill(
     inventory: Inventory,
     node: Node,
-    target: Target,
+    target: RecoveryTarget,
     approve: Approve,
     *,
     json: bool,
     wait: float,
     repository: int = 1,
-) -> tuple[Proof, str | None, PgprovisionError | None]:
+) -> tuple[DrillResult, str | None, PgprovisionError | None]:
     """Practise once: the proof, the record's file, and what it ends with."""
-    whole = tasks.with_machine(inventory, node, repository)
-    proof = Proof(target=str(target), repository=repository, machine=operation.described(node))
-    fault: Exception | None = None
-    with Targets(whole) as targets:
-        session = Session("drill", inventory.cluster, targets, json=json, wait=wait, turn=TURN)
+    extended = tasks.drill_inventory(inventory, node, repository)
+    proof = DrillResult(
+        target=str(target), repository=repository, machine=operation.machine_description(node)
+    )
+    internal_error: Exception | None = None
+    with Targets(extended) as targets:
+        session = Session(
+            "drill", inventory.cluster, targets, json=json, wait=wait, lock_name=LOCK_NAME
+        )
         with session:
-            under_way = Drilling(whole, node, target, targets, session, approve, json, proof)
+            under_way = DrillRun(extended, node, target, targets, session, approve, json, proof)
             try:
-                under_way.practise()
+                under_way.run()
             except PgprovisionError as error:
                 session.failure = error
             except Exception as error:
-                fault = error
-            if session.record is None:  # nothing was begun
-                if fault is not None:
-                    raise fault
+                internal_error = error
+            if session.record_path is None:  # nothing was begun
+                if internal_error is not None:
+                    raise internal_error
                 return proof, None, session.failure
-            if session.failure or fault:
-                said = session.failure.what if session.failure else type(fault).__name__
-                proof.failures.append(f"{under_way.phase}: {said}")
+            if session.failure or internal_error:
+                reason = session.failure.what if session.failure else type(internal_error).__name__
+                proof.failures.append(f"{under_way.phase}: {reason}")
             under_way.remove()
-            session.write("drill", **proof.as_json())
-            session.failure = session.failure or _verdict(proof)
-    if fault is not None:
-        raise fault
-    return proof, session.record, session.failure
+            session.record_event("drill", **proof.as_json())
+            session.failure = session.failure or _result_error(proof)
+    if internal_error is not None:
+        raise internal_error
+    return proof, session.record_path, session.failure
 
 
-def _verdict(proof: Proof) -> PgprovisionError | None:
+def _result_error(proof: DrillResult) -> PgprovisionError | None:
     if proof.result == operation.PROVEN:
         return None
     return DrillFailed(
         f"the restore is not proven: {'; '.join(proof.failed)}",
-        done="the drill's machine is removed" if not proof.left else "; ".join(proof.left),
+        done="the drill's machine is removed"
+        if not proof.leftovers
+        else "; ".join(proof.leftovers),
         next="pgprovision drill show latest has all of it; mend the cause, then drill again",
     )

@@ -13,12 +13,12 @@ from pgprovision.engine.model import Resource, Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.recovery_target import END, UNTOUCHED
-from pgprovision.resources.hetzner.node_registry import KnownNodes
+from pgprovision.recovery_target import END_OF_WAL, NOTHING_CHANGED
+from pgprovision.resources.hetzner.node_registry import NodeRegistry
 from pgprovision.resources.node import identity
 from pgprovision.tasks.paths import instance
 
-PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest
+TIER_PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest
     "host keys": "machine",
     "cloud": "machine",
     "first boot": "machine",
@@ -31,13 +31,13 @@ PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is t
 }
 
 
-def check(inventory: Inventory, machines: Mapping[str, Machine]) -> tuple[str, ...]:
+def check(inventory: Inventory, targets: Mapping[str, Machine]) -> tuple[str, ...]:
     """Raises Refused where a node still has data, Unreachable where the primary's machine is there
     and does not answer. Returns what could not be asked."""
     silent = []
     for node in inventory.members:
         try:
-            _check(inventory, node, machines[node.name])
+            _check_node(inventory, node, targets[node.name])
         except Refused:
             raise
         except PgprovisionError as error:
@@ -47,19 +47,19 @@ def check(inventory: Inventory, machines: Mapping[str, Machine]) -> tuple[str, .
     return tuple(silent)
 
 
-def _check(inventory: Inventory, node: Node, machine: Machine) -> None:
-    ask = identity.look(instance(inventory))
-    seen = machine.look((ask,))
-    if not isinstance(seen, Mapping):
+def _check_node(inventory: Inventory, node: Node, target: Machine) -> None:
+    probe = identity.identity_probe(instance(inventory))
+    answers = target.observe((probe,))
+    if not isinstance(answers, Mapping):
         return
-    found = identity.parse(seen[ask])
-    if found.marker is None and (found.making or not found.data):
+    found = identity.parse(answers[probe])
+    if found.marker is None and (found.in_progress or not found.has_data):
         return
     role = "the primary" if node.is_primary else "a replica"
     raise Refused(
         f"{node.name} answers and has its data: the cluster is not gone",
         where=node.name,
-        done=UNTOUCHED,
+        done=NOTHING_CHANGED,
         next=f"pgprovision status shows how {role} is; to put an older state in its place:"
         f" pgprovision restore --onto {inventory.primary.name}",
     )
@@ -68,23 +68,31 @@ def _check(inventory: Inventory, node: Node, machine: Machine) -> None:
 def tiers(inventory: Inventory, now: datetime) -> tuple[Tier, ...]:
     """Everything the primary should be, its data from the backups."""
     primary = inventory.primary
-    whole = tasks.tiers(inventory, (primary,), now, targets={primary.name: END})
+    plan = tasks.tiers(inventory, (primary,), now, recovery_targets={primary.name: END_OF_WAL})
 
-    def rebuilt(wish: Resource) -> Resource:
-        return replace(wish, rebuilt=True) if isinstance(wish, KnownNodes) else wish
+    def rebuilt(resource: Resource) -> Resource:
+        return (
+            replace(resource, rebuilding=True) if isinstance(resource, NodeRegistry) else resource
+        )
 
-    return tuple(Tier(tier.title, tuple(map(rebuilt, tier.resources))) for tier in whole)
+    return tuple(Tier(tier.title, tuple(map(rebuilt, tier.resources))) for tier in plan)
 
 
-def figures(restored: object, seconds: Mapping[str, float], began: datetime) -> dict[str, object]:
+def rebuild_document(
+    restored: object, seconds: Mapping[str, float], began: datetime
+) -> dict[str, object]:
     """What was lost and how long it took, for `rebuild --json`. `seconds` since the last
     transaction that came back: nothing tells when the old primary took its last one."""
     account = dict(restored) if isinstance(restored, Mapping) else {}
     data = seconds.get("data", 0.0)
-    copied, replayed = (float(account.get(f"{w}_seconds", 0.0)) for w in ("restore", "recovery"))
+    restore_seconds, recovery_seconds = (
+        float(account.get(f"{w}_seconds", 0.0)) for w in ("restore", "recovery")
+    )
     phases = {name: value for name, value in seconds.items() if name != "data"}
-    phases |= {"restore": copied, "recovery": replayed}
-    phases["rest"] = round(phases.get("rest", 0.0) + max(0.0, data - copied - replayed), 3)
+    phases |= {"restore": restore_seconds, "recovery": recovery_seconds}
+    phases["rest"] = round(
+        phases.get("rest", 0.0) + max(0.0, data - restore_seconds - recovery_seconds), 3
+    )
     last = str(account.get("last_transaction", ""))
     since = (began - datetime.fromisoformat(last)).total_seconds() if last else None
     lost = {"after": last or None, "newest_wal": account.get("newest_wal"), "seconds": since}

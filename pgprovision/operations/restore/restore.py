@@ -15,22 +15,24 @@ from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
-from pgprovision.operations.reclone import Former
-from pgprovision.recovery_target import UNTOUCHED, Target
-from pgprovision.resources.data_directory.restore import Restored
+from pgprovision.operations.reclone import ExistingData
+from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
+from pgprovision.resources.data_directory.restore import RestoredDataDirectory
 from pgprovision.tasks.paths import instance
 
 
-def onto(inventory: Inventory, name: str) -> Node:
+def in_place_node(inventory: Inventory, name: str) -> Node:
     """The node whose data are to be replaced. Raises InventoryError, Refused."""
     node = next((node for node in inventory.nodes if node.name == name), None)
     if node is None:
         names = ", ".join(node.name for node in inventory.nodes)
-        raise InventoryError(f"no node is called {name!r}", done=UNTOUCHED, next=f"one of: {names}")
+        raise InventoryError(
+            f"no node is called {name!r}", done=NOTHING_CHANGED, next=f"one of: {names}"
+        )
     if node.role == "replica":
         raise Refused(
             f"{name} is a replica: its data are its primary's",
-            done=UNTOUCHED,
+            done=NOTHING_CHANGED,
             next=f"for the same data anew: pgprovision re-clone {name}; for an older state beside"
             " the cluster: pgprovision restore --to NEW-NAME",
         )
@@ -40,36 +42,42 @@ def onto(inventory: Inventory, name: str) -> Node:
 def tiers(
     inventory: Inventory,
     node: Node,
-    target: Target,
-    formers: Mapping[str, Former],
+    target: RecoveryTarget,
+    existing: Mapping[str, ExistingData],
     now: datetime,
 ) -> tuple[Tier, ...]:
     """The node with the data of `target`, the ones it has now counted as absent; for the primary,
     its replicas cloned again."""
     nodes = inventory.members if node.is_primary else (node,)
-    whole = tasks.tiers(inventory, nodes, now, targets={node.name: target})
-    former = formers[node.name].inode
+    plan = tasks.tiers(inventory, nodes, now, recovery_targets={node.name: target})
+    former = existing[node.name].inode
 
-    def anew(wish: Resource) -> Resource:
-        if isinstance(wish, Restored) and wish.on == node.name:
-            return replace(wish, former=former)
-        return wish
+    def recreate(resource: Resource) -> Resource:
+        if isinstance(resource, RestoredDataDirectory) and resource.on == node.name:
+            return replace(resource, former_inode=former)
+        return resource
 
-    whole = tuple(
-        Tier(tier.title, tuple(map(anew, tier.resources)))
-        for tier in whole
+    plan = tuple(
+        Tier(tier.title, tuple(map(recreate, tier.resources)))
+        for tier in plan
         if tier.title != tasks.CONFIGURATION_DIRECTORY  # finished nodes have theirs
     )
     for other in nodes:
-        whole = reclone.remade(whole, other, formers[other.name])
-    return whole
+        plan = reclone.with_new_data(plan, other, existing[other.name])
+    return plan
 
 
-def look(inventory: Inventory, machines: Mapping[str, Machine], node: Node) -> dict[str, Former]:
+def existing_data(
+    inventory: Inventory, targets: Mapping[str, Machine], node: Node
+) -> dict[str, ExistingData]:
     """The data directories that are to be made anew. Raises Unreachable: all have to answer."""
-    ask = reclone.look(instance(inventory))
+    probe = reclone.existing_data_probe(instance(inventory))
     found = {}
     for other in inventory.members if node.is_primary else (node,):
-        seen = machines[other.name].look((ask,))
-        found[other.name] = reclone.read(seen[ask]) if isinstance(seen, Mapping) else Former()
+        answers = targets[other.name].observe((probe,))
+        found[other.name] = (
+            reclone.parse_existing_data(answers[probe])
+            if isinstance(answers, Mapping)
+            else ExistingData()
+        )
     return found

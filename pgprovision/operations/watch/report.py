@@ -7,14 +7,14 @@ from typing import Any
 
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.watch_file import WatchFile
-from pgprovision.operations.watch.repository import Seen
-from pgprovision.operations.watch.rules import Alarm, Limits, Verdict, moment, told
+from pgprovision.operations.watch.repository import StoredBackup
+from pgprovision.operations.watch.rules import Alarm, Limits, WatchVerdict, age_text, time_text
 
-VERSION = 1
-FINE, ALARM, UNKNOWN = "fine", "alarm", "unknown"
+JSON_VERSION = 1
+OK, ALARM, UNKNOWN = "fine", "alarm", "unknown"
 
 
-def limits(file: WatchFile) -> Limits:
+def limits_of(file: WatchFile) -> Limits:
     """The file's, as spans of time."""
 
     def span(seconds: int | None) -> timedelta | None:
@@ -32,27 +32,27 @@ def limits(file: WatchFile) -> Limits:
     )
 
 
-def unknown(error: PgprovisionError, now: datetime) -> Verdict:
+def unknown_verdict(error: PgprovisionError, now: datetime) -> WatchVerdict:
     """Where the bucket could not be looked at: nothing is known, and that is an alarm."""
     text = f"backups could not be looked at: {error.where}: {error.what}"
     next = "pgprovision watch; the pair that reads, and endpoint, are in backup.repository"
-    return Verdict(now, (Alarm("store", text, next),))
+    return WatchVerdict(now, (Alarm("store", text, next),))
 
 
-def with_unsent(verdict: Verdict, failed: Sequence[PgprovisionError]) -> Verdict:
+def with_unsent_alarms(verdict: WatchVerdict, failed: Sequence[PgprovisionError]) -> WatchVerdict:
     """And what could not be told to somebody: an alarm of its own."""
     next = "is the service up, is its address in backup.watch still right? pgprovision watch"
-    more = tuple(Alarm("sender", f"not told: {error}", next) for error in failed)
-    return replace(verdict, alarms=(*verdict.alarms, *more))
+    unsent = tuple(Alarm("sender", f"not told: {error}", next) for error in failed)
+    return replace(verdict, alarms=(*verdict.alarms, *unsent))
 
 
-def state(verdict: Verdict) -> str:
+def verdict_state(verdict: WatchVerdict) -> str:
     if any(alarm.kind == "store" for alarm in verdict.alarms):
         return UNKNOWN
-    return ALARM if verdict.alarms else FINE
+    return ALARM if verdict.alarms else OK
 
 
-def document(file: WatchFile, verdict: Verdict, sent: Mapping[str, bool]) -> dict[str, Any]:
+def document(file: WatchFile, verdict: WatchVerdict, sent: Mapping[str, bool]) -> dict[str, Any]:
     """Version 1 of `watch --json`; the same is posted to a webhook."""
 
     def newest(name: str, at: datetime | None) -> dict[str, Any] | None:
@@ -61,24 +61,24 @@ def document(file: WatchFile, verdict: Verdict, sent: Mapping[str, bool]) -> dic
         age = round((verdict.at - at).total_seconds())
         return {"name": name, "at": _iso(at), "age_seconds": age}
 
-    def backup(found: Seen | None) -> dict[str, Any] | None:
-        return newest(found.label, found.finished) if found else None
+    def backup(found: StoredBackup | None) -> dict[str, Any] | None:
+        return newest(found.label, found.finished_at) if found else None
 
     wal = verdict.wal
     return {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "command": "watch",
         "cluster": file.cluster,
         "stanza": file.stanza,
         "at": _iso(verdict.at),
-        "state": state(verdict),
+        "state": verdict_state(verdict),
         "alarms": [vars(alarm) for alarm in verdict.alarms],
-        "remarks": list(verdict.remarks),
+        "remarks": list(verdict.notes),
         "newest": {
             "full": backup(verdict.full),
             "backup": backup(verdict.backup),
             "wal": newest(*wal) if wal else None,
-            "drill": newest("drill", verdict.drilled),
+            "drill": newest("drill", verdict.last_proven_restore),
         },
         "limits": file.ages.model_dump(),
         "sent": dict(sent),
@@ -86,32 +86,32 @@ def document(file: WatchFile, verdict: Verdict, sent: Mapping[str, bool]) -> dic
     }
 
 
-def summary(file: WatchFile, verdict: Verdict) -> str:
+def summary(file: WatchFile, verdict: WatchVerdict) -> str:
     """One line: what there is, and how old."""
 
     def age(what: str, at: datetime | None) -> str:
-        return f"{what} {told(verdict.at - at)} old" if at else f"no {what}"
+        return f"{what} {age_text(verdict.at - at)} old" if at else f"no {what}"
 
-    if state(verdict) == UNKNOWN:
+    if verdict_state(verdict) == UNKNOWN:
         return f"{file.cluster}: cannot tell"
     how = f"{len(verdict.alarms)} alarms" if verdict.alarms else "backups are fine"
     full, backup, wal = verdict.full, verdict.backup, verdict.wal
     parts = [
-        age("full", full.finished if full else None),
-        age("newest backup", backup.finished if backup else None),
+        age("full", full.finished_at if full else None),
+        age("newest backup", backup.finished_at if backup else None),
         age("WAL", wal[1] if wal else None),
     ]
-    if verdict.drilled:
-        parts.append(age("last proven restore", verdict.drilled))
-    return f"{file.cluster}: {how} at {moment(verdict.at)}: {', '.join(parts)}"
+    if verdict.last_proven_restore:
+        parts.append(age("last proven restore", verdict.last_proven_restore))
+    return f"{file.cluster}: {how} at {time_text(verdict.at)}: {', '.join(parts)}"
 
 
-def letter(document: Mapping[str, Any]) -> tuple[str, str]:
+def alarm_mail(document: Mapping[str, Any]) -> tuple[str, str]:
     """Subject and text of a mail."""
     lines = [document["text"], ""]
     for alarm in document["alarms"]:
         lines += [f"ALARM {alarm['kind']}: {alarm['text']}", f"  next: {alarm['next']}"]
-    lines += ["", *(f"note: {remark}" for remark in document["remarks"])]
+    lines += ["", *(f"note: {note}" for note in document["remarks"])]
     kinds = ", ".join(sorted({alarm["kind"] for alarm in document["alarms"]}))
     return f"[pgprovision] {document['cluster']}: {kinds}", "\n".join(lines).strip() + "\n"
 

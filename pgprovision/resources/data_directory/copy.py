@@ -11,54 +11,60 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Do, Facts, Impact, Resource, State, Waiting
+from pgprovision.engine.model import Action, Answer, Facts, Impact, Probe, Resource, State, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.data_directory.initdb import asides, drop_note, make_parent, set_aside
-from pgprovision.resources.data_directory.source import Seed
-from pgprovision.resources.postgres.control_file import system_identifier
-from pgprovision.resources.postgres.server.instance import Instance, note
+from pgprovision.resources.data_directory.initdb import (
+    create_parent_directory,
+    list_set_aside,
+    remove_in_progress_file,
+    set_aside,
+)
+from pgprovision.resources.data_directory.source import DataSource
+from pgprovision.resources.postgres.control_file import system_identifier_probe
+from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
-DAY = 24 * 3600.0  # a copy may take long; it lives on its own and shows how far it is
+COPY_TIMEOUT = 24 * 3600.0  # a copy may take long; it lives on its own and shows how far it is
 
 
 @dataclass(frozen=True)
-class Found:
-    """A whole data directory. `aside`: former ones beside it, and the commands to remove them."""
+class DataDirectoryFacts:
+    """A whole data directory. `set_aside_paths`: former ones beside it, and the commands to remove
+    them."""
 
     role: str
     identifier: str
-    aside: tuple[str, ...]
+    set_aside_paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copied(Resource):
+class DataDirectoryCopy(Resource):
     """The data directory of `instance`.
 
-    `former`: the inode of a data directory that is to be made anew, whatever it holds.
+    `former_inode`: the inode of a data directory that is to be made anew, whatever it holds.
     """
 
-    unit: ClassVar[str]
-    failed: ClassVar[str]
+    unit_name: ClassVar[str]
+    failure_role: ClassVar[str]
     instance: Instance
-    former: str = ""
+    former_inode: str = ""
     job_state: JobState = IDLE
 
     @property
     @abstractmethod
-    def source(self) -> Seed:
+    def source(self) -> DataSource:
         """Where the data come from."""
 
     @property
     @abstractmethod
-    def wanted(self) -> tuple[str, str]:
+    def expected_identity(self) -> tuple[str, str]:
         """The system identifier the copy must have, and whose that is, in words."""
 
-    def begun(self) -> Iterator[str]:
+    def before_copy(self) -> Iterator[str]:
         """Shell text before the copy, once it is clear whose data it will be."""
         yield from ()
 
-    def prepared(self) -> Iterator[str]:
+    def after_copy(self) -> Iterator[str]:
         """Shell text right after the copy, before it counts as whole."""
         yield from ()
 
@@ -69,52 +75,56 @@ class Copied(Resource):
     @property
     def job(self) -> Job:
         show = f"tail -c 400 {sh(self.progress)} 2>/dev/null | tr '\\r' '\\n'"
-        return Job(self.unit, progress=show, explain=self.source.explain)
+        return Job(self.unit_name, progress=show, error_hint_script=self.source.error_hint_script)
 
-    def job_seen(self, facts: Facts) -> JobState:
+    def observed_job_state(self, facts: Facts) -> JobState:
         """How the unit is."""
-        job = facts.get(self.on, self.job.look())
+        job = facts.get(self.on, self.job.probe())
         return self.job.read(job) if job else IDLE
 
     @property
-    def whole(self) -> str:
+    def complete_condition(self) -> str:
         """A shell condition: there are data, none that are still being made."""
-        data, making = sh(self.instance.data_directory), sh(note(self.instance))
+        data, making = sh(self.instance.data_directory), sh(in_progress_file(self.instance))
         return f"[ -e {data}/PG_VERSION ] && [ ! -e {making} ]"
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         data = sh(self.instance.data_directory)
-        return Ask(
-            f"{self.whole} || exit 4\n"
+        return Probe(
+            f"{self.complete_condition} || exit 4\n"
             f"[ -e {data}/standby.signal ] && echo standby || echo primary\n"
-            f'stat -c %i {data}; echo "$({system_identifier(self.instance).text})"\n'
-            + asides(self.instance.data_directory)
+            f'stat -c %i {data}; echo "$({system_identifier_probe(self.instance).text})"\n'
+            + list_set_aside(self.instance.data_directory)
         )
 
-    def found(self, answer: Answer) -> Found | Waiting | State | None:
+    def read_data_directory(self, answer: Answer) -> DataDirectoryFacts | Waiting | State | None:
         """What is there: whole, under way, a failure's state, or nothing that counts."""
         if self.job_state.state == "running":
-            done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            now = done[-1] if done else "under way" if self.job_state.said else "begun"
-            return self.job.waiting(f"{self.source.what}: {now}", DAY)
-        nothing = {"role": self.failed} if self.job_state.state == "failed" else None
+            done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.progress)
+            now = done[-1] if done else "under way" if self.job_state.progress else "begun"
+            return self.job.waiting(f"{self.source.description}: {now}", COPY_TIMEOUT)
+        nothing = {"role": self.failure_role} if self.job_state.state == "failed" else None
         if answer.code == 4:
             return nothing
         role, inode, identifier, *aside = answer.text.splitlines()
-        return nothing if inode == self.former else Found(role, identifier, tuple(aside))
+        return (
+            nothing
+            if inode == self.former_inode
+            else DataDirectoryFacts(role, identifier, tuple(aside))
+        )
 
-    def remarks(self, state: State) -> tuple[str, ...]:
+    def notes(self, state: State) -> tuple[str, ...]:
         aside = state.get("aside")
         paths = aside if isinstance(aside, tuple) else ()
         return tuple(f"set aside; to remove it: rm -r {sh(str(path))}" for path in paths)
 
-    def start(self) -> Iterable[Do]:
+    def start(self) -> Iterable[Action]:
         """Begin the copy."""
-        why, impact = f"start a {self.source.what}", Impact.NONE
-        if self.former:
+        why, impact = f"start a {self.source.description}", Impact.NONE
+        if self.former_inode:
             why, impact = f"stop PostgreSQL, set its data aside, {why}", Impact.DESTROY
-        words = ("sh", "-c", self.script())
-        yield replace(self.job.start(why, *words, user="root", weight=50), impact=impact)
+        command = ("sh", "-c", self.script())
+        yield replace(self.job.start(why, *command, user="root", weight=50), impact=impact)
 
     def script(self) -> str:
         return "\n".join(self._steps())
@@ -122,26 +132,28 @@ class Copied(Resource):
     def _steps(self) -> Iterator[str]:
         """Whose data it would be comes first, before the first byte and before anything moves."""
         directory = self.instance.data_directory
-        here, data, progress = map(sh, (note(self.instance), directory, self.progress))
-        identifier, whose = self.wanted
-        wanted = sh(identifier)
-        yield f"set -e\nfound=$({self.source.identify()})\nfound=${{found%%|*}}"
-        yield (
-            f'[ -n "$found" ] && [ "$found" = {wanted} ] || {{ echo "this would be a copy of '
-            f'cluster ${{found:-(none)}}, and {whose} is" {wanted} >&2; exit 1; }}'
+        in_progress, data, progress = map(
+            sh, (in_progress_file(self.instance), directory, self.progress)
         )
-        yield f"{make_parent(self.instance)}\ntouch {here}; sync {here}"
+        identifier, owner = self.expected_identity
+        expected = sh(identifier)
+        yield f"set -e\nfound=$({self.source.identifier_command()})\nfound=${{found%%|*}}"
+        yield (
+            f'[ -n "$found" ] && [ "$found" = {expected} ] || {{ echo "this would be a copy of '
+            f'cluster ${{found:-(none)}}, and {owner} is" {expected} >&2; exit 1; }}'
+        )
+        yield f"{create_parent_directory(self.instance)}\ntouch {in_progress}; sync {in_progress}"
         yield f"{sh('systemctl', 'stop', self.instance.unit)}\n{set_aside(directory)}"
         yield f"install -d -o postgres -g postgres -m 0700 {data}"
-        yield from self.begun()
-        yield f"{self.source.copy(self.instance)} >{progress} 2>&1 ||"
+        yield from self.before_copy()
+        yield f"{self.source.copy_command(self.instance)} >{progress} 2>&1 ||"
         yield f"  {{ grep -v ' DETAIL: ' {progress} | tail -n 12 >&2; exit 1; }}"
         yield (
-            f"copied=$({system_identifier(self.instance).text})\n"
-            f'[ "$copied" = {wanted} ] || {{ echo "a copy of cluster $copied" >&2; exit 1; }}'
+            f"copied=$({system_identifier_probe(self.instance).text})\n"
+            f'[ "$copied" = {expected} ] || {{ echo "a copy of cluster $copied" >&2; exit 1; }}'
         )
-        yield from self.prepared()
-        yield f"sync -f {data}\nrm -f {progress}\n{drop_note(self.instance)}"
+        yield from self.after_copy()
+        yield f"sync -f {data}\nrm -f {progress}\n{remove_in_progress_file(self.instance)}"
         conf = sh(f"{self.instance.config_directory}/postgresql.conf")
         link = sh(f"/run/systemd/generator/postgresql.service.wants/{self.instance.unit}")
         yield f"[ ! -e {conf} ] || [ -e {link} ] || systemctl daemon-reload\n"

@@ -4,18 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.data_directory.initdb import asides, set_aside
-from pgprovision.resources.node.identity import CLAIM, FOLDER, fields
+from pgprovision.resources.data_directory.initdb import list_set_aside, set_aside
+from pgprovision.resources.node.identity import CLAIM_FILE, PGPROVISION_DIRECTORY, json_fields
 from pgprovision.resources.pgbackrest import info
-from pgprovision.resources.postgres.server.instance import Instance, note
+from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 
 STOP_SECONDS = 660.0  # the unit's own limit is 600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vacated(Resource):
+class DrillCleanup(Resource):
     """What `node` of `cluster` was claimed for is over. A host that somebody else has claimed, or
     that is finished (a marker), is left alone. `jobs`: units that may still be at work."""
 
@@ -29,32 +29,37 @@ class Vacated(Resource):
     def name(self) -> str:
         return f"{self.instance.version}/{self.instance.name}"
 
-    def probe(self) -> Ask:
-        return Ask(f"[ ! -e {CLAIM} ] || cat {CLAIM}")
+    def probe(self) -> Probe:
+        return Probe(f"[ ! -e {CLAIM_FILE} ] || cat {CLAIM_FILE}")
 
     def read(self, answer: Answer) -> State | None:
-        owner = fields(answer.text, "cluster", "node")
+        owner = json_fields(answer.text, "cluster", "node")
         return {"claim": True} if owner == (self.cluster, self.node) else None
 
     def desired(self) -> None:
         return None
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        here = self.instance
-        data = here.data_directory
-        beside = [f"{data}.pgprovision-{word}" for word in ("restored", "progress", "checked")]
-        files = [note(here), *beside, info.CONFIG, f"{here.config_directory}"]
-        yield Do(
+    def change(self, diff: Diff) -> Iterable[Action]:
+        target_instance = self.instance
+        data = target_instance.data_directory
+        leftovers = [f"{data}.pgprovision-{word}" for word in ("restored", "progress", "checked")]
+        files = [
+            in_progress_file(target_instance),
+            *leftovers,
+            info.CONFIG_FILE,
+            f"{target_instance.config_directory}",
+        ]
+        yield Action(
             f"stop {self.name}, set its data aside, forget its secrets",
-            f"{sh('systemctl', 'stop', *self.jobs, here.unit)} 2>/dev/null\n"
-            f"set -e; ! {sh('systemctl', '--quiet', 'is-active', here.unit)}\n{set_aside(data)}\n"
-            f"rm -rf {sh(*files)} {sh(f'{data}.pgprovision-recovery')} {FOLDER}/tls\n"
-            f"systemctl daemon-reload; rm {CLAIM}; sync {FOLDER}",
+            f"{sh('systemctl', 'stop', *self.jobs, target_instance.unit)} 2>/dev/null\n"
+            f"set -e; ! {sh('systemctl', '--quiet', 'is-active', target_instance.unit)}\n{set_aside(data)}\n"
+            f"rm -rf {sh(*files)} {sh(f'{data}.pgprovision-recovery')} {PGPROVISION_DIRECTORY}/tls\n"
+            f"systemctl daemon-reload; rm {CLAIM_FILE}; sync {PGPROVISION_DIRECTORY}",
             impact=Impact.DESTROY,
             timeout=STOP_SECONDS,
         )
 
 
-def aside(instance: Instance) -> Ask:
+def set_aside_probe(instance: Instance) -> Probe:
     """Data directories that were set aside, one a line."""
-    return Ask(asides(instance.data_directory))
+    return Probe(list_set_aside(instance.data_directory))

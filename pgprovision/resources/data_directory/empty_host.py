@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.server.instance import Instance
 
 
 @dataclass(frozen=True, kw_only=True)
-class Vacant(Resource):
+class EmptyHostCheck(Resource):
     """No PostgreSQL runs on the machine but `instance`, wherever its data lie, and there is no
     other data directory where Debian keeps them. Raises Refused: a copy is never made beside data
     that somebody may live on."""
@@ -22,9 +22,9 @@ class Vacant(Resource):
     def name(self) -> str:
         return f"but {self.instance.version}/{self.instance.name}"
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         """A postmaster works in its data directory, and its parent is no postgres."""
-        return Ask(
+        return Probe(
             "for p in /proc/[0-9]*; do\n"
             '  case $(readlink "$p/exe") in */postgres|*/postgres\\ \\(deleted\\))' + "\n"
             '    d=$(readlink "$p/cwd"); [ ! -e "$d/PG_VERSION" ] || echo "running $d";; esac'
@@ -38,11 +38,11 @@ class Vacant(Resource):
         ours = self.instance.data_directory
         found = [line.partition(" ") for line in answer.text.splitlines()]
         running = [path for word, _, path in found if word == "running" and path != ours]
-        data = [path for word, _, path in found if word == "data" and not self._known(path)]
+        data = [path for word, _, path in found if word == "data" and not self._is_own(path)]
         if running or data:
-            what = "a PostgreSQL runs here" if running else "there are data of PostgreSQL here"
+            message = "a PostgreSQL runs here" if running else "there are data of PostgreSQL here"
             raise Refused(
-                f"{what} that is none of ours: {', '.join(running or data)}; nothing is restored"
+                f"{message} that is none of ours: {', '.join(running or data)}; nothing is restored"
                 " on a machine that somebody's data live on",
                 where=self.on,
                 done="nothing was written",
@@ -51,7 +51,7 @@ class Vacant(Resource):
             )
         return self.desired()
 
-    def _known(self, path: str) -> bool:
+    def _is_own(self, path: str) -> bool:
         """This instance's own, and what was set aside of it."""
         ours = self.instance.data_directory
         return path == ours or path.startswith(f"{ours}.aside-")
@@ -59,5 +59,5 @@ class Vacant(Resource):
     def desired(self) -> State:
         return {"vacant": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()

@@ -10,50 +10,54 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.node.identity import MARKER
-from pgprovision.resources.postgres.server.instance import Instance, account, note
+from pgprovision.resources.node.identity import MARKER_FILE
+from pgprovision.resources.postgres.server.instance import (
+    Instance,
+    in_progress_file,
+    restore_result_file,
+)
 
 
-def make_parent(instance: Instance) -> str:
+def create_parent_directory(instance: Instance) -> str:
     """Shell text for the directory of this version's clusters, as Debian's wrappers make it."""
     parent = instance.data_directory.rpartition("/")[0]
     return sh("install", "-d", "-o", "postgres", "-g", "postgres", parent)
 
 
-def drop_note(instance: Instance) -> str:
+def remove_in_progress_file(instance: Instance) -> str:
     """Shell text that ends the making, also for a machine whose power fails right after: a note
     that came back would have a whole cluster set aside."""
-    here = note(instance)
-    return f"{sh('rm', '-f', here)}; {sh('sync', here.rpartition('/')[0])}"
+    path = in_progress_file(instance)
+    return f"{sh('rm', '-f', path)}; {sh('sync', path.rpartition('/')[0])}"
 
 
 def set_aside(directory: str) -> str:
     """Shell text that renames a directory that is in the way; nothing is ever deleted."""
-    here = sh(directory)
+    quoted = sh(directory)
     return (
-        f'if [ -d {here} ] && [ -n "$(ls -A {here})" ]; then\n'
-        f"  aside={here}.aside-$(date -u +%Y%m%dT%H%M%SZ)-$$\n"
-        f'  mv -T {here} "$aside"\n'
+        f'if [ -d {quoted} ] && [ -n "$(ls -A {quoted})" ]; then\n'
+        f"  aside={quoted}.aside-$(date -u +%Y%m%dT%H%M%SZ)-$$\n"
+        f'  mv -T {quoted} "$aside"\n'
         f'  echo "set aside; to remove it: rm -r $aside" >&2\n'
         f"fi"
     )
 
 
-def tablespaces(directory: str) -> str:
+def tablespaces_directory(directory: str) -> str:
     """A shell word: where the tablespaces of a restored data directory lie, beside it. Its inode
     is in the name, which it keeps when it is renamed aside."""
     return f"{sh(directory)}.tablespaces-$(stat -c %i {sh(directory)})"
 
 
-def asides(directory: str) -> str:
+def list_set_aside(directory: str) -> str:
     """Shell text that prints what was set aside of it, a path a line, tablespaces included."""
-    here = sh(directory)
+    quoted = sh(directory)
     return (
-        f'for d in {here}.aside-*; do [ -d "$d" ] || continue; echo "$d"\n'
-        f't={here}.tablespaces-$(stat -c %i "$d"); [ ! -d "$t" ] || echo "$t"; done'
+        f'for d in {quoted}.aside-*; do [ -d "$d" ] || continue; echo "$d"\n'
+        f't={quoted}.tablespaces-$(stat -c %i "$d"); [ ! -d "$t" ] || echo "$t"; done'
     )
 
 
@@ -71,14 +75,17 @@ class PostgresCluster(Resource):
     def name(self) -> str:
         return f"{self.instance.version}/{self.instance.name}"
 
-    def probe(self) -> Ask:
-        data, control = sh(self.instance.data_directory), sh(f"{self.instance.bin}/pg_controldata")
+    def probe(self) -> Probe:
+        data, control = (
+            sh(self.instance.data_directory),
+            sh(f"{self.instance.bin_directory}/pg_controldata"),
+        )
         config = sh(f"{self.instance.config_directory}/postgresql.conf")
-        return Ask(
-            f"if [ -e {sh(note(self.instance))} ]; then [ -e {MARKER} ] && exit 6\n"
-            f"[ -e {sh(account(self.instance))} ] && exit 7; exit 3; fi\n"
+        return Probe(
+            f"if [ -e {sh(in_progress_file(self.instance))} ]; then [ -e {MARKER_FILE} ] && exit 6\n"
+            f"[ -e {sh(restore_result_file(self.instance))} ] && exit 7; exit 3; fi\n"
             f"if [ ! -e {data}/PG_VERSION ]; then\n"
-            f"[ -e {MARKER} ] || [ -e {config} ] && exit 5; exit 4; fi\n"
+            f"[ -e {MARKER_FILE} ] || [ -e {config} ] && exit 5; exit 4; fi\n"
             f"cat {data}/PG_VERSION; [ -e {data}/standby.signal ] && echo standby || echo primary\n"
             f"LC_ALL=C {control} -D {data} | sed -n 's/^Data page checksum version: *//p'"
         )
@@ -88,14 +95,14 @@ class PostgresCluster(Resource):
             return None
         if answer.code == 7:
             raise Refused(
-                f"{note(self.instance)} says that {self.instance.data_directory} is being restored"
+                f"{in_progress_file(self.instance)} says that {self.instance.data_directory} is being restored"
                 " from the backups: an empty cluster is never made in its place",
                 where=self.on,
                 done="nothing was written",
                 next="pgprovision rebuild goes on with it",
             )
         if answer.code in (5, 6):
-            raise self._was_there(answer.code == 6)
+            raise self._data_missing(answer.code == 6)
         version, role, *checksums = answer.text.split()
         if version != str(self.instance.version):
             raise Refused(
@@ -116,22 +123,20 @@ class PostgresCluster(Resource):
             )
         return {"version": version, "data_checksums": checksums[:1] not in ([], ["0"])}
 
-    def _was_there(self, noted: bool) -> Refused:
-        here = self.instance.data_directory
-        if noted:
-            what = f"{note(self.instance)} says that {here} is being made, and {MARKER} that it was"
-            after = "where it was being restored: pgprovision restore --onto, the same again;"
-            after += (
-                f" where {here} is whole: rm {note(self.instance)}; where it was to be a replica"
-            )
-            after += "'s, correct the roles in nodes/*.yml"
+    def _data_missing(self, in_progress: bool) -> Refused:
+        data_directory = self.instance.data_directory
+        if in_progress:
+            message = f"{in_progress_file(self.instance)} says that {data_directory} is being made, and {MARKER_FILE} that it was"
+            advice = "where it was being restored: pgprovision restore --onto, the same again;"
+            advice += f" where {data_directory} is whole: rm {in_progress_file(self.instance)}; where it was to be a replica"
+            advice += "'s, correct the roles in nodes/*.yml"
         else:
-            what = f"there was a cluster in {here}, and it holds none now: an empty one is never"
-            what += " made in its place"
-            after = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
-            after += f" anew without the data: mv {self.instance.config_directory}"
-            after += f" {self.instance.config_directory}.aside"
-        return Refused(what, where=self.on, done="nothing was written", next=after)
+            message = f"there was a cluster in {data_directory}, and it holds none now: an empty one is never"
+            message += " made in its place"
+            advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
+            advice += f" anew without the data: mv {self.instance.config_directory}"
+            advice += f" {self.instance.config_directory}.aside"
+        return Refused(message, where=self.on, done="nothing was written", next=advice)
 
     def desired(self) -> State:
         return {
@@ -139,21 +144,21 @@ class PostgresCluster(Resource):
             "data_checksums": self.data_checksums,
         }
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is not None:
             return  # checksums of a live cluster: shown; pg_checksums needs it stopped
-        here, data = note(self.instance), self.instance.data_directory
+        in_progress, data = in_progress_file(self.instance), self.instance.data_directory
         config = self.instance.config_directory
-        words = ["pg_createcluster", "--start-conf", "manual", "--port", str(self.instance.port)]
-        words += ["--encoding", self.encoding, "--locale", self.locale]
-        words += [str(self.instance.version), self.instance.name]
+        command = ["pg_createcluster", "--start-conf", "manual", "--port", str(self.instance.port)]
+        command += ["--encoding", self.encoding, "--locale", self.locale]
+        command += [str(self.instance.version), self.instance.name]
         without = ["--", "--no-data-checksums"] if self.instance.version >= 18 else []
-        words += ["--", "--data-checksums"] if self.data_checksums else without
-        yield Do(
+        command += ["--", "--data-checksums"] if self.data_checksums else without
+        yield Action(
             f"make the cluster {self.name} ({self.encoding}, {self.locale}"
             f"{', checksums' if self.data_checksums else ''})",
-            f"set -e\n{make_parent(self.instance)}\ntouch {sh(here)}; sync {sh(here)}\n"
-            f"{set_aside(data)}\n{set_aside(config)}\n{sh(*words)}\n"
-            f"sync -f {sh(data)}; sync -f {sh(config)}\n{drop_note(self.instance)}",
+            f"set -e\n{create_parent_directory(self.instance)}\ntouch {sh(in_progress)}; sync {sh(in_progress)}\n"
+            f"{set_aside(data)}\n{set_aside(config)}\n{sh(*command)}\n"
+            f"sync -f {sh(data)}; sync -f {sh(config)}\n{remove_in_progress_file(self.instance)}",
             timeout=300,
         )

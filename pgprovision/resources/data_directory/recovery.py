@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.quote import sh
-from pgprovision.recovery_target import Target
-from pgprovision.resources.postgres.server.instance import Instance, account, as_postgres
+from pgprovision.recovery_target import RecoveryTarget
+from pgprovision.resources.postgres.server.instance import (
+    Instance,
+    as_postgres,
+    restore_result_file,
+)
 
-_SAID = """\
+_RESULT_QUERY = """\
 select pg_last_wal_replay_lsn(), right(pg_walfile_name(pg_last_wal_replay_lsn()), 16),
     ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
     to_char(pg_last_xact_replay_timestamp() at time zone 'UTC',
@@ -24,13 +28,13 @@ select pg_last_wal_replay_lsn(), right(pg_walfile_name(pg_last_wal_replay_lsn())
 """
 
 
-def folder(instance: Instance) -> str:
+def recovery_directory(instance: Instance) -> str:
     """Where a recovery keeps its socket, its log and its WAL from the archive."""
     return f"{instance.data_directory}.pgprovision-recovery"
 
 
 @dataclass(frozen=True)
-class Account:
+class RestoreResult:
     """How a restore went. Seconds as they were measured on the machine; `last_transaction`: when
     the last one that was recovered had been committed (ISO 8601); `lsn`: where recovery ended;
     `newest_wal`: when the newest WAL had come into the repository; `missed`: why the target was
@@ -49,60 +53,65 @@ class Account:
     beyond: bool = False
 
 
-NOTHING = Account()
+NO_RESULT = RestoreResult()
 
 
-def look(instance: Instance) -> Ask:
-    """For `read`."""
-    return Ask(f"cat {sh(account(instance))} 2>/dev/null")
+def result_probe(instance: Instance) -> Probe:
+    """For `parse_result`."""
+    return Probe(f"cat {sh(restore_result_file(instance))} 2>/dev/null")
 
 
-def read(answer: Answer | None) -> Account:
+def parse_result(answer: Answer | None) -> RestoreResult:
     """NOTHING where there was no restore."""
     lines = (line.partition("=") for line in (answer.text if answer else "").splitlines())
-    said = {key: value for key, _, value in lines}
-    began, copied, ended = (float(said.get(key) or 0) for key in ("began", "copied", "ended"))
-    return Account(
-        target=said.get("target", ""),
-        backup=said.get("backup", ""),
-        timeline=int(said.get("timeline") or 0),
-        lsn=said.get("lsn", ""),
-        last_transaction=said.get("last_transaction", ""),
-        newest_wal=said.get("newest_wal", ""),
+    values = {key: value for key, _, value in lines}
+    began, copied, ended = (float(values.get(key) or 0) for key in ("began", "copied", "ended"))
+    return RestoreResult(
+        target=values.get("target", ""),
+        backup=values.get("backup", ""),
+        timeline=int(values.get("timeline") or 0),
+        lsn=values.get("lsn", ""),
+        last_transaction=values.get("last_transaction", ""),
+        newest_wal=values.get("newest_wal", ""),
         restore_seconds=round(copied - began, 3) if copied else 0.0,
         recovery_seconds=round(ended - copied, 3) if ended else 0.0,
-        missed=said.get("missed", ""),
-        beyond="beyond" in said,
+        missed=values.get("missed", ""),
+        beyond="beyond" in values,
     )
 
 
-def begin(instance: Instance, **known: str) -> Iterator[str]:
+def start_result_script(instance: Instance, **values: str) -> Iterator[str]:
     """Shell text right before the restore: `target`, `backup` and `newest_wal` of its account."""
-    here = sh(account(instance))
-    words = [word for pair in known.items() for word in pair]
-    yield f"printf '%s=%s\\n' {sh(*words)} >{here}"
-    yield f'echo "began=$(date +%s.%N)" >>{here}'
+    quoted = sh(restore_result_file(instance))
+    arguments = [word for pair in values.items() for word in pair]
+    yield f"printf '%s=%s\\n' {sh(*arguments)} >{quoted}"
+    yield f'echo "began=$(date +%s.%N)" >>{quoted}'
 
 
-def recover(
-    instance: Instance, stanza: str, target: Target, timeline: int, until: str, archiving: bool
+def recovery_script(
+    instance: Instance,
+    stanza: str,
+    target: RecoveryTarget,
+    timeline: int,
+    until_segment: str,
+    archiving: bool,
 ) -> Iterator[str]:
     """Shell text after the restore. It fails with PostgreSQL's last lines where the target is not
-    met, and where the WAL ends before segment `until` although there is more. `archiving`: the
-    timeline it makes is the cluster's next one, and its history belongs into the archive."""
-    known = {
+    met, and where the WAL ends before segment `until_segment` although there is more. `archiving`:
+    the timeline it makes is the cluster's next one, and its history belongs into the archive."""
+    variables = {
         "data": instance.data_directory,
-        "bin": instance.bin,
+        "bin": instance.bin_directory,
         "port": str(instance.port),
         "conf": f"{instance.config_directory}/postgresql.conf",
-        "work": folder(instance),
-        "account": account(instance),
+        "work": recovery_directory(instance),
+        "account": restore_result_file(instance),
         "kind": target.kind,
-        "until": until,
+        "until": until_segment,
         "archiving": "yes" if archiving else "",
-        "query": _SAID,
+        "query": _RESULT_QUERY,
     }
-    yield from (f"{name}={sh(value)}" for name, value in known.items())
+    yield from (f"{name}={sh(value)}" for name, value in variables.items())
     yield f'postgres() {{ {as_postgres()} "$@"; }}'
     yield f'server() {{ exec {_server(instance, stanza, target, timeline)} "$@"; }}'
     yield _script()
@@ -113,9 +122,9 @@ def _script() -> str:
     return (files(__package__) / "recover.sh").read_text()
 
 
-def _server(instance: Instance, stanza: str, target: Target, timeline: int) -> str:
+def _server(instance: Instance, stanza: str, target: RecoveryTarget, timeline: int) -> str:
     """PostgreSQL, alone with itself."""
-    work, data = folder(instance), instance.data_directory
+    work, data = recovery_directory(instance), instance.data_directory
     own = (f"--pg1-path={data}", f"--spool-path={work}/spool", f"--lock-path={work}/lock")
     get = sh("pgbackrest", f"--stanza={stanza}", *own, "archive-get") + ' %f "%p"'
     settings: Mapping[str, str] = {
@@ -143,7 +152,7 @@ def _server(instance: Instance, stanza: str, target: Target, timeline: int) -> s
         "restore_command": get,
         "recovery_target_action": "promote",
         "recovery_target_timeline": str(timeline),
-        **target.settings(),
+        **target.recovery_settings(),
     }
-    words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    return as_postgres(f"{instance.bin}/postgres", "-D", data, *words)
+    arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return as_postgres(f"{instance.bin_directory}/postgres", "-D", data, *arguments)

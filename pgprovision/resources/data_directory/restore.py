@@ -9,112 +9,123 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.recovery_target import END, Target
+from pgprovision.recovery_target import END_OF_WAL, RecoveryTarget
 from pgprovision.resources.data_directory import recovery
-from pgprovision.resources.data_directory.copy import Copied, Found
-from pgprovision.resources.data_directory.recovery import NOTHING, Account
-from pgprovision.resources.data_directory.source import Restore, Seed
+from pgprovision.resources.data_directory.copy import DataDirectoryCopy, DataDirectoryFacts
+from pgprovision.resources.data_directory.recovery import NO_RESULT, RestoreResult
+from pgprovision.resources.data_directory.source import DataSource, PgbackrestRestore
 from pgprovision.resources.pgbackrest import archive_timelines
 from pgprovision.resources.pgbackrest import info as pgbackrest
-from pgprovision.resources.pgbackrest.info import Info
-from pgprovision.resources.pgbackrest.restore_points import Choice, choose, older
-from pgprovision.resources.system.deferred_action import planned
-from pgprovision.resources.system.disk_space import above
-from pgprovision.resources.system.transient_unit import UNASKED
+from pgprovision.resources.pgbackrest.info import StanzaInfo
+from pgprovision.resources.pgbackrest.restore_points import (
+    RestorePlan,
+    plan_restore,
+    previous_backup,
+)
+from pgprovision.resources.system.deferred_action import deferred
+from pgprovision.resources.system.disk_space import existing_parent
+from pgprovision.resources.system.transient_unit import NOT_PROBED
 
-JOB = "pgprovision-restore.service"
-UNMET = 65  # sysexits' EX_DATAERR
-SPARE = 64 << 20  # bytes beside the backup's own: WAL, control files
+RESTORE_UNIT = "pgprovision-restore.service"
+UNMET_EXIT_CODE = 65  # sysexits' EX_DATAERR
+SPARE_BYTES = 64 << 20  # bytes beside the backup's own: WAL, control files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restored(Copied):
+class RestoredDataDirectory(DataDirectoryCopy):
     """The data of `stanza` as they were at `target`.
 
     `archiving`: the server that starts with them goes on as the cluster's primary, so the new
     timeline's history goes to the archive; false for a copy. `repository`: pgBackRest's number.
-    `expected`: the system identifier the repository's cluster must have; none: whichever it has.
-    """
+    `expected_identifier`: the system identifier the repository's cluster must have; none: whichever
+    it has."""
 
     kind: ClassVar[str] = "restored data"
-    unit: ClassVar[str] = JOB
-    failed: ClassVar[str] = "restore failed"
+    unit_name: ClassVar[str] = RESTORE_UNIT
+    failure_role: ClassVar[str] = "restore failed"
     stanza: str
-    target: Target = END
+    target: RecoveryTarget = END_OF_WAL
     archiving: bool = False
     repository: int = 1
-    expected: str = ""
-    info: Info | None = None
-    choice: Choice | None = None
-    room: int = 0
-    account: Account = NOTHING
+    expected_identifier: str = ""
+    info: StanzaInfo | None = None
+    plan: RestorePlan | None = None
+    free_bytes: int = 0
+    result: RestoreResult = NO_RESULT
 
     @property
     def name(self) -> str:
         return f"{self.instance.version}/{self.instance.name} to {self.target}"
 
     @property
-    def source(self) -> Seed:
-        label = self.choice.backup.label if self.choice else ""
-        return Restore(self.stanza, label, self.repository)
+    def source(self) -> DataSource:
+        label = self.plan.backup.label if self.plan else ""
+        return PgbackrestRestore(self.stanza, label, self.repository)
 
     @property
-    def wanted(self) -> tuple[str, str]:
+    def expected_identity(self) -> tuple[str, str]:
         found = self.info.system_identifier if self.info else ""
-        return self.expected or found, "the repository's"
+        return self.expected_identifier or found, "the repository's"
 
     @property
-    def _listing(self) -> tuple[Ask, Ask]:
+    def _repository_probes(self) -> tuple[Probe, Probe]:
         """What may be chosen from; the archive only where something is to be."""
-        info = pgbackrest.info(self.stanza, self.repository)
-        archive = archive_timelines.look(self.stanza, self.repository)
-        if not self.former:
-            archive = Ask(f"{self.whole} && exit {UNASKED}\n{archive.text}")
-        return self.job.idle(info), self.job.idle(archive)
+        info = pgbackrest.info_probe(self.stanza, self.repository)
+        archive = archive_timelines.archive_probe(self.stanza, self.repository)
+        if not self.former_inode:
+            archive = Probe(f"{self.complete_condition} && exit {NOT_PROBED}\n{archive.text}")
+        return self.job.unless_running(info), self.job.unless_running(archive)
 
     @property
-    def _space(self) -> Ask:
-        return Ask(f'{above(self.instance.data_directory)}\ndf -B1 --output=avail "$d" | tail -n 1')
+    def _free_space_probe(self) -> Probe:
+        return Probe(
+            f'{existing_parent(self.instance.data_directory)}\ndf -B1 --output=avail "$d" | tail -n 1'
+        )
 
     def needs(self) -> tuple[Need, ...]:
-        asks = (self.job.look(), *self._listing, self._space, recovery.look(self.instance))
-        return tuple(Need(self.on, ask) for ask in asks)
-
-    def settled(self, facts: Facts) -> Self:
-        """Raises InventoryError where the target lies outside of what the repository holds."""
-        info, archive = (facts.get(self.on, ask) for ask in self._listing)
-        space = facts.get(self.on, self._space)
-        here = replace(
-            self,
-            job_state=self.job_seen(facts),
-            account=recovery.read(facts.get(self.on, recovery.look(self.instance))),
-            info=pgbackrest.parse(info) if info and info.code != UNASKED else None,
-            room=int(space.text) if space and space.text.strip().isdigit() else 0,
+        probes = (
+            self.job.probe(),
+            *self._repository_probes,
+            self._free_space_probe,
+            recovery.result_probe(self.instance),
         )
-        seen = facts.get(self.on, self.probe())
-        there = seen is not None and isinstance(here.found(seen), Found | Waiting)
-        held = here.info
-        if there or held is None or held.trouble or not held.system_identifier:
-            return here
-        if archive is None or archive.code == UNASKED:
-            return here
-        backups = held.of_system(held.system_identifier)
-        return replace(here, choice=choose(self.target, backups, archive_timelines.parse(archive)))
+        return tuple(Need(self.on, probe) for probe in probes)
+
+    def resolved(self, facts: Facts) -> Self:
+        """Raises InventoryError where the target lies outside of what the repository holds."""
+        info, archive = (facts.get(self.on, probe) for probe in self._repository_probes)
+        space = facts.get(self.on, self._free_space_probe)
+        updated = replace(
+            self,
+            job_state=self.observed_job_state(facts),
+            result=recovery.parse_result(facts.get(self.on, recovery.result_probe(self.instance))),
+            info=pgbackrest.parse(info) if info and info.code != NOT_PROBED else None,
+            free_bytes=int(space.text) if space and space.text.strip().isdigit() else 0,
+        )
+        answer = facts.get(self.on, self.probe())
+        exists = answer is not None and isinstance(
+            updated.read_data_directory(answer), DataDirectoryFacts | Waiting
+        )
+        stanza_info = updated.info
+        if exists or stanza_info is None or stanza_info.error or not stanza_info.system_identifier:
+            return updated
+        if archive is None or archive.code == NOT_PROBED:
+            return updated
+        backups = stanza_info.backups_of(stanza_info.system_identifier)
+        return replace(
+            updated, plan=plan_restore(self.target, backups, archive_timelines.parse(archive))
+        )
 
     def read(self, answer: Answer) -> State | Waiting | None:
-        found = self.found(answer)
+        found = self.read_data_directory(answer)
         if isinstance(found, Waiting):
             return found
-        if not isinstance(found, Found):
-            self._check_room()
-            if (
-                found is not None
-                and self.account.missed
-                and self.account.target != str(self.target)
-            ):
+        if not isinstance(found, DataDirectoryFacts):
+            self._check_free_space()
+            if found is not None and self.result.missed and self.result.target != str(self.target):
                 return None  # another target may be tried
             return found
         if found.role == "standby":
@@ -124,23 +135,23 @@ class Restored(Copied):
                 done="nothing was written",
                 next="pgprovision status shows who is who",
             )
-        wanted, _ = self.wanted
-        if wanted and found.identifier != wanted:
+        expected, _ = self.expected_identity
+        if expected and found.identifier != expected:
             raise Refused(
                 f"the data on this machine belong to another cluster (system identifier"
-                f" {found.identifier}; the repository's has {wanted})",
+                f" {found.identifier}; the repository's has {expected})",
                 where=self.on,
                 done="nothing was written",
                 next="check the node's address, and backup.repository in cluster.yml",
             )
-        return {"role": "restored", "aside": found.aside}
+        return {"role": "restored", "aside": found.set_aside_paths}
 
-    def _check_room(self) -> None:
+    def _check_free_space(self) -> None:
         """Raises Refused where it would not fit."""
-        needed = self.choice.backup.size + SPARE if self.choice else 0
-        if self.room and needed > self.room:
+        needed = self.plan.backup.database_size + SPARE_BYTES if self.plan else 0
+        if self.free_bytes and needed > self.free_bytes:
             raise Refused(
-                f"the restore takes {needed / 1e9:.2f} GB and {self.room / 1e9:.2f} GB are free"
+                f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB are free"
                 f" for {self.instance.data_directory}",
                 where=self.on,
                 done="nothing was written",
@@ -150,76 +161,77 @@ class Restored(Copied):
     def desired(self) -> State:
         return {"role": "restored"}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        done = self.account
-        if not done.backup or done.missed or not done.lsn:
-            return super().remarks(state)
-        last = f", last transaction {done.last_transaction}" if done.last_transaction else ""
-        told = (
-            f"restored from backup {done.backup} to {done.target}: timeline {done.timeline},"
-            f" {done.lsn}{last}; restore {done.restore_seconds:.1f} s, recovery"
-            f" {done.recovery_seconds:.1f} s"
+    def notes(self, state: State) -> tuple[str, ...]:
+        result = self.result
+        if not result.backup or result.missed or not result.lsn:
+            return super().notes(state)
+        last = f", last transaction {result.last_transaction}" if result.last_transaction else ""
+        summary = (
+            f"restored from backup {result.backup} to {result.target}: timeline {result.timeline},"
+            f" {result.lsn}{last}; restore {result.restore_seconds:.1f} s, recovery"
+            f" {result.recovery_seconds:.1f} s"
         )
-        if done.beyond:
-            told += (
-                f"; {done.target} lies after the last transaction in the repository: what was"
+        if result.beyond:
+            summary += (
+                f"; {result.target} lies after the last transaction in the repository: what was"
                 " committed between the two, if anything, had not been archived"
             )
-        return (told, *super().remarks(state))
+        return (summary, *super().notes(state))
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.before is not None and self.account.missed:
-            clear, said = sh("systemctl", "reset-failed", JOB), sh(self._unmet())
-            text = f"{clear}; echo {said} >&2; exit {UNMET}"
-            yield Do(f"restore to {self.target}", text, unmet=UNMET)
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.before is not None and self.result.missed:
+            clear, message = (
+                sh("systemctl", "reset-failed", RESTORE_UNIT),
+                sh(self._unmet_message()),
+            )
+            text = f"{clear}; echo {message} >&2; exit {UNMET_EXIT_CODE}"
+            yield Action(f"restore to {self.target}", text, unmet_exit_code=UNMET_EXIT_CODE)
         elif diff.before is not None:
-            yield self.job.report_failure(f"the {self.source.what}")
-        elif self.choice is not None:
+            yield self.job.report_failure(f"the {self.source.description}")
+        elif self.plan is not None:
             yield from self.start()
-        elif self.info is not None and (self.info.trouble or not self.info.system_identifier):
-            yield Do("read the backup repository", self._answers())
+        elif self.info is not None and (self.info.error or not self.info.system_identifier):
+            yield Action("read the backup repository", self._read_repository())
         else:
-            yield planned(
+            yield deferred(
                 f"restore to {self.target}", "the repository cannot be read from here yet"
             )
 
-    def _unmet(self) -> str:
+    def _unmet_message(self) -> str:
         before = ""
-        if self.choice and self.info:
-            before = older(self.choice, self.info.of_system(self.info.system_identifier))
+        if self.plan and self.info:
+            before = previous_backup(self.plan, self.info.backups_of(self.info.system_identifier))
         begin = f"the one before it may: --set {before}" if before else "there is no older one"
         return (
-            f"{self.target} was not met in the WAL that follows backup {self.account.backup}:"
-            f" {self.account.missed}\n"
+            f"{self.target} was not met in the WAL that follows backup {self.result.backup}:"
+            f" {self.result.missed}\n"
             "  already done: what was restored is not used; the next run renames it aside\n"
             f"  next: choose another target; where it lies before that backup, {begin}"
         )
 
-    def _answers(self) -> str:
+    def _read_repository(self) -> str:
         """Fails with the reason; a repository without this stanza is one, too."""
         info = self.info
-        if info is not None and info.trouble:
-            return pgbackrest.answers(self.stanza)
-        return (
-            f"{pgbackrest.answers(self.stanza)}\necho no such stanza: {sh(self.stanza)} >&2; exit 1"
-        )
+        if info is not None and info.error:
+            return pgbackrest.check_readable(self.stanza)
+        return f"{pgbackrest.check_readable(self.stanza)}\necho no such stanza: {sh(self.stanza)} >&2; exit 1"
 
-    def begun(self) -> Iterator[str]:
-        if self.choice is not None:
-            yield from recovery.begin(
+    def before_copy(self) -> Iterator[str]:
+        if self.plan is not None:
+            yield from recovery.start_result_script(
                 self.instance,
                 target=str(self.target),
-                backup=self.choice.backup.label,
-                newest_wal=pgbackrest.moment(self.choice.arrived),
+                backup=self.plan.backup.label,
+                newest_wal=pgbackrest.iso_time(self.plan.newest_wal_at),
             )
 
-    def prepared(self) -> Iterator[str]:
-        if self.choice is not None:
-            yield from recovery.recover(
+    def after_copy(self) -> Iterator[str]:
+        if self.plan is not None:
+            yield from recovery.recovery_script(
                 self.instance,
                 self.stanza,
                 self.target,
-                self.choice.timeline,
-                self.choice.until,
+                self.plan.timeline,
+                self.plan.last_segment,
                 self.archiving,
             )

@@ -4,27 +4,27 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pgprovision.quote import sh
-from pgprovision.resources.data_directory.initdb import tablespaces
+from pgprovision.resources.data_directory.initdb import tablespaces_directory
 from pgprovision.resources.pgbackrest import info as pgbackrest
-from pgprovision.resources.pgbackrest.error_hints import explained
+from pgprovision.resources.pgbackrest.error_hints import error_hint_script
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 
-class Seed(Protocol):
+class DataSource(Protocol):
     """A source, as shell text run by root on the standby."""
 
     @property
-    def what(self) -> str: ...
+    def description(self) -> str: ...
 
-    def identify(self) -> str:
+    def identifier_command(self) -> str:
         """Prints the system identifier of what would be copied, up to a `|`."""
         ...
 
-    def copy(self, instance: Instance) -> str:
+    def copy_command(self, instance: Instance) -> str:
         """Fills the empty data directory; says on either stream how far it is, in per cent."""
         ...
 
-    def explain(self, variable: str) -> str:
+    def error_hint_script(self, variable: str) -> str:
         """Prints what is behind the failure in a shell variable, where that is known."""
         ...
 
@@ -38,25 +38,25 @@ class BaseBackup:
     slot: str
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         return f"base backup from {self.primary} through slot {self.slot}"
 
-    def identify(self) -> str:
+    def identifier_command(self) -> str:
         connection = f"{self.conninfo} replication=true"
         return as_postgres("psql", "-XAtq", "-d", connection, "-c", "IDENTIFY_SYSTEM")
 
-    def copy(self, instance: Instance) -> str:
+    def copy_command(self, instance: Instance) -> str:
         return as_postgres(
             *("pg_basebackup", "-d", self.conninfo, "-D", instance.data_directory),
             *("-S", self.slot, "-X", "stream", "-c", "fast", "-P"),
         )
 
-    def explain(self, variable: str) -> str:
+    def error_hint_script(self, variable: str) -> str:
         return ":"  # PostgreSQL's words say it
 
 
 @dataclass(frozen=True)
-class Restore:
+class PgbackrestRestore:
     """A backup from the repository; the newest one, unless it is given by its label.
 
     For a standby, WAL since then comes from the archive, then through the slot: it takes nothing
@@ -64,31 +64,31 @@ class Restore:
     """
 
     stanza: str
-    backup: str = ""
+    backup_label: str = ""
     repository: int = 0
 
     @property
-    def what(self) -> str:
-        which = f" (backup {self.backup})" if self.backup else ""
+    def description(self) -> str:
+        which = f" (backup {self.backup_label})" if self.backup_label else ""
         return f"restore of stanza {self.stanza}{which} from the backup repository"
 
-    def identify(self) -> str:
-        info = pgbackrest.pgbackrest(self.stanza, "--output=json", "info")
+    def identifier_command(self) -> str:
+        info = pgbackrest.pgbackrest_command(self.stanza, "--output=json", "info")
         return f"{info} | grep -o '\"system-id\":[0-9]*' | tail -n 1 | cut -d : -f 2"
 
-    def copy(self, instance: Instance) -> str:
+    def copy_command(self, instance: Instance) -> str:
         """`none`: no recovery settings are written. In postgresql.auto.conf they would win over
         the rendered file; `restore_command` and the signal file are ours to make. Tablespaces go
         beside the data: where they were may be missing here, or be in use."""
-        words = [f"--pg1-path={instance.data_directory}", "--type=none"]
-        words += [f"--set={self.backup}"] if self.backup else []
-        words += [f"--repo={self.repository}"] if self.repository else []
-        words += ["--log-level-console=detail", "restore", "--tablespace-map-all="]
-        run = pgbackrest.pgbackrest(self.stanza, *words)
-        return f'{run}"{tablespaces(instance.data_directory)}"'
+        options = [f"--pg1-path={instance.data_directory}", "--type=none"]
+        options += [f"--set={self.backup_label}"] if self.backup_label else []
+        options += [f"--repo={self.repository}"] if self.repository else []
+        options += ["--log-level-console=detail", "restore", "--tablespace-map-all="]
+        run = pgbackrest.pgbackrest_command(self.stanza, *options)
+        return f'{run}"{tablespaces_directory(instance.data_directory)}"'
 
-    def explain(self, variable: str) -> str:
-        return explained(variable)
+    def error_hint_script(self, variable: str) -> str:
+        return error_hint_script(variable)
 
 
 def restore_command(stanza: str) -> str:

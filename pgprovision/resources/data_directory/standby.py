@@ -4,26 +4,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Diff, Do, Facts, Need, State, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, State, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.data_directory.copy import Copied, Found
-from pgprovision.resources.data_directory.source import Seed
-from pgprovision.resources.postgres.control_file import system_identifier
+from pgprovision.resources.data_directory.copy import DataDirectoryCopy, DataDirectoryFacts
+from pgprovision.resources.data_directory.source import DataSource
+from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import as_postgres
 
-JOB = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
+CLONE_UNIT = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standby(Copied):
+class Standby(DataDirectoryCopy):
     """The data directory of a streaming standby of `primary` (the target's name)."""
 
     kind: ClassVar[str] = "standby"
-    unit: ClassVar[str] = JOB
-    failed: ClassVar[str] = "seeding failed"
+    unit_name: ClassVar[str] = CLONE_UNIT
+    failure_role: ClassVar[str] = "seeding failed"
     primary: str
-    seed: Seed
+    data_source: DataSource
     primary_identifier: str = ""
 
     @property
@@ -31,28 +31,28 @@ class Standby(Copied):
         return f"{self.instance.version}/{self.instance.name} of {self.primary}"
 
     @property
-    def source(self) -> Seed:
-        return self.seed
+    def source(self) -> DataSource:
+        return self.data_source
 
     @property
-    def wanted(self) -> tuple[str, str]:
+    def expected_identity(self) -> tuple[str, str]:
         return self.primary_identifier, "the primary"
 
     def needs(self) -> tuple[Need, ...]:
-        control = system_identifier(self.instance)
-        return (Need(self.primary, control), Need(self.on, self.job.look()))
+        control = system_identifier_probe(self.instance)
+        return (Need(self.primary, control), Need(self.on, self.job.probe()))
 
-    def settled(self, facts: Facts) -> Self:
-        control = facts.get(self.primary, system_identifier(self.instance))
+    def resolved(self, facts: Facts) -> Self:
+        control = facts.get(self.primary, system_identifier_probe(self.instance))
         return replace(
             self,
             primary_identifier=control.text.strip() if control else "",
-            job_state=self.job_seen(facts),
+            job_state=self.observed_job_state(facts),
         )
 
     def read(self, answer: Answer) -> State | Waiting | None:
-        found = self.found(answer)
-        if not isinstance(found, Found):
+        found = self.read_data_directory(answer)
+        if not isinstance(found, DataDirectoryFacts):
             return found
         if found.role != "standby":
             raise Refused(
@@ -73,18 +73,18 @@ class Standby(Copied):
                 next="check the addresses of both nodes in nodes/*.yml; where it is this node's "
                 f"own data from before the cluster was made anew: pgprovision re-clone {self.on}",
             )
-        return {"role": "standby", "aside": found.aside}
+        return {"role": "standby", "aside": found.set_aside_paths}
 
     def desired(self) -> State:
         return {"role": "standby"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is not None:
-            yield self.job.report_failure(f"the {self.seed.what}")
+            yield self.job.report_failure(f"the {self.data_source.description}")
             return
         yield from self.start()
 
-    def prepared(self) -> Iterator[str]:
+    def after_copy(self) -> Iterator[str]:
         directory = self.instance.data_directory
         yield as_postgres("touch", f"{directory}/standby.signal")
         yield f"rm -f {sh(directory)}/recovery.signal"  # pgBackRest's; the other one counts

@@ -5,38 +5,42 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Impact, Resource, State
-from pgprovision.resources.hetzner.hetzner_resource import HETZNER, is_ours
+from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, Resource, State
+from pgprovision.resources.hetzner.hetzner_resource import HETZNER, has_cluster_labels
 
 DELETE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Removal(Resource):
+class DeletedResource(Resource):
     """An object of `collection` ("servers"), without its protection and then without itself.
 
     A stranger of the same name is not there as far as this is concerned, nor is one without the
-    label `marked`, where it is given.
+    label `required_label`, where it is given.
     """
 
     kind: ClassVar[str] = "removal of"
     on: str = HETZNER
     cluster: str
     collection: str
-    called: str
-    marked: str = ""
+    object_name: str
+    required_label: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.collection}/{self.called}"
+        return f"{self.collection}/{self.object_name}"
 
-    def probe(self) -> Ask:
-        return Ask(self.collection)
+    def probe(self) -> Probe:
+        return Probe(self.collection)
 
     def read(self, answer: Answer) -> State | None:
         for item in answer.items:
-            worn = {"": "", **(item.get("labels") or {})}
-            if item["name"] == self.called and is_ours(item, self.cluster) and self.marked in worn:
+            labels = {"": "", **(item.get("labels") or {})}
+            if (
+                item["name"] == self.object_name
+                and has_cluster_labels(item, self.cluster)
+                and self.required_label in labels
+            ):
                 protection = item.get("protection") or {}
                 return {
                     "id": item["id"],
@@ -47,17 +51,17 @@ class Removal(Resource):
     def desired(self) -> None:
         return None
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        path = f"/{self.collection}/{{{self.collection}:{self.called}}}"
+    def change(self, diff: Diff) -> Iterable[Action]:
+        path = f"/{self.collection}/{{{self.collection}:{self.object_name}}}"
         protected = (diff.before or {})["protected"]
         if isinstance(protected, tuple) and protected:
-            yield Do(
+            yield Action(
                 f"unprotect {self.name}",
                 f"POST {path}/actions/change_protection",
                 body={str(key): False for key in protected},
                 impact=Impact.DESTROY,
             )
-        yield Do(
+        yield Action(
             f"delete {self.name}",
             f"DELETE {path}",
             impact=Impact.DESTROY,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import ClassVar, Literal
 
-from pgprovision.engine.model import Answer, Diff, Do, State
-from pgprovision.resources.hetzner.hetzner_resource import CloudObject, Item
+from pgprovision.engine.model import Action, Answer, Diff, State
+from pgprovision.resources.hetzner.hetzner_resource import ApiObject, HetznerResource
 
 
 @dataclass(frozen=True)
-class Rule:
+class FirewallRule:
     """Traffic that is let through. Without a rule out, everything out is let through."""
 
     direction: Literal["in", "out"]
@@ -30,12 +30,12 @@ class Rule:
         }
 
 
-def ssh(ranges: Iterable[str]) -> Rule:
+def ssh_rule(ranges: Iterable[str]) -> FirewallRule:
     """SSH from these ranges."""
-    return Rule("in", "tcp", tuple(ranges), "22", "SSH")
+    return FirewallRule("in", "tcp", tuple(ranges), "22", "SSH")
 
 
-def _effective(rules: Iterable[Rule]) -> tuple[str, ...]:
+def _effective(rules: Iterable[FirewallRule]) -> tuple[str, ...]:
     """What they let through, one line per range: two sets of rules that do the same are equal."""
     lines = set()
     for rule in rules:
@@ -46,28 +46,28 @@ def _effective(rules: Iterable[Rule]) -> tuple[str, ...]:
     return tuple(sorted(lines))
 
 
-def _rule(item: Item) -> Rule:
+def _parse_rule(item: ApiObject) -> FirewallRule:
     ips = item["source_ips"] if item["direction"] == "in" else item["destination_ips"]
-    return Rule(item["direction"], item["protocol"], tuple(ips or ()), item.get("port"))
+    return FirewallRule(item["direction"], item["protocol"], tuple(ips or ()), item.get("port"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Firewall(CloudObject):
+class Firewall(HetznerResource):
     """A firewall and its rules, whole: a rule somebody added is drift too. Each server keeps
     itself under it."""
 
     kind: ClassVar[str] = "firewall"
     collection: ClassVar[str] = "firewalls"
-    rules: tuple[Rule, ...]
+    rules: tuple[FirewallRule, ...]
 
     def read(self, answer: Answer) -> State | None:
         item = self.find(answer)
-        return None if item is None else {"rules": _effective(map(_rule, item["rules"]))}
+        return None if item is None else {"rules": _effective(map(_parse_rule, item["rules"]))}
 
     def desired(self) -> State:
         return {"rules": _effective(self.rules)}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         rules = {"rules": [rule.body() for rule in self.rules]}
         if diff.before is None:
             yield self.create(rules)

@@ -10,20 +10,27 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Do, Resource
+from pgprovision.engine.model import Action, Answer, Probe, Resource
 from pgprovision.errors import Refused
-from pgprovision.hetzner_labels import Item, is_ours, labels
+from pgprovision.hetzner_labels import ApiObject, cluster_labels, has_cluster_labels
 
-__all__ = ["HETZNER", "CloudObject", "Item", "address_of", "is_ours", "labels"]
+__all__ = [
+    "HETZNER",
+    "ApiObject",
+    "HetznerResource",
+    "cluster_labels",
+    "has_cluster_labels",
+    "server_address",
+]
 
 HETZNER = "hetzner"  # the target's name
 
 
-def address_of(servers: Iterable[Item], cluster: str, node: str) -> str | None:
+def server_address(servers: Iterable[ApiObject], cluster: str, node: str) -> str | None:
     """The public address of a node's server, IPv6 where it has no IPv4 (any more); None while
     there is none. Of the /64 that Hetzner gives, a server has the first address."""
     for server in servers:
-        if server["name"] == node and is_ours(server, cluster):
+        if server["name"] == node and has_cluster_labels(server, cluster):
             public = server["public_net"]
             if ipv4 := public.get("ipv4"):
                 return str(ipv4["ip"])
@@ -32,51 +39,53 @@ def address_of(servers: Iterable[Item], cluster: str, node: str) -> str | None:
     return None
 
 
-def _words(worn: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in worn.items())
+def _label_text(label_map: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in label_map.items())
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloudObject(Resource, ABC):
+class HetznerResource(Resource, ABC):
     """Something in a Hetzner project, called by a name that is unique there."""
 
     collection: ClassVar[str]  # the API's word for many of its kind
     on: str = HETZNER
     cluster: str
-    called: str
+    object_name: str
 
     @property
     def name(self) -> str:
-        return self.called
+        return self.object_name
 
-    def probe(self) -> Ask:
-        return Ask(self.collection)
+    def probe(self) -> Probe:
+        return Probe(self.collection)
 
-    def find(self, answer: Answer, *, foreign: bool = False) -> Item | None:
+    def find(self, answer: Answer, *, foreign: bool = False) -> ApiObject | None:
         """The object of this name. Raises Refused where it is a stranger's, unless `foreign`."""
-        item = next((i for i in answer.items if i["name"] == self.called), None)
-        if item is None or foreign or is_ours(item, self.cluster):
+        item = next((i for i in answer.items if i["name"] == self.object_name), None)
+        if item is None or foreign or has_cluster_labels(item, self.cluster):
             return item
-        wanted = _words(labels(self.cluster))
+        own_labels = _label_text(cluster_labels(self.cluster))
         raise Refused(
             f"the project has a {self.kind} of this name that is not ours "
-            f"(id {item['id']}; its labels: {_words(item.get('labels') or {}) or 'none'}; "
-            f"ours: {wanted})",
+            f"(id {item['id']}; its labels: {_label_text(item.get('labels') or {}) or 'none'}; "
+            f"ours: {own_labels})",
             done="it was not touched",
             next="give ours another name in the inventory; or, if it is this cluster's, label it: "
-            f"hcloud {self.kind.replace(' ', '-')} add-label {self.called} {wanted}",
+            f"hcloud {self.kind.replace(' ', '-')} add-label {self.object_name} {own_labels}",
         )
 
-    def create(self, body: Mapping[str, object], timeout: float = 120.0) -> Do:
+    def create(self, body: Mapping[str, object], timeout: float = 120.0) -> Action:
         """The call that makes it, with our labels."""
-        whole = {"name": self.called, "labels": labels(self.cluster), **body}
-        return Do(f"create {self}", f"POST /{self.collection}", body=whole, timeout=timeout)
+        request_body = {"name": self.object_name, "labels": cluster_labels(self.cluster), **body}
+        return Action(
+            f"create {self}", f"POST /{self.collection}", body=request_body, timeout=timeout
+        )
 
     @property
     def path(self) -> str:
         """Its own path; the id is put in when the call is made."""
-        return f"/{self.collection}/{{{self.collection}:{self.called}}}"
+        return f"/{self.collection}/{{{self.collection}:{self.object_name}}}"
 
-    def action(self, why: str, verb: str, body: Mapping[str, object] | None = None) -> Do:
+    def action(self, why: str, verb: str, body: Mapping[str, object] | None = None) -> Action:
         """One of the API's actions on it."""
-        return Do(why, f"POST {self.path}/actions/{verb}", body=body or {})
+        return Action(why, f"POST {self.path}/actions/{verb}", body=body or {})

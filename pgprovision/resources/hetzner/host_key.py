@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.hetzner_labels import is_ours, named
+from pgprovision.hetzner_labels import find_object, has_cluster_labels
 from pgprovision.quote import sh
 from pgprovision.resources.hetzner.hetzner_resource import HETZNER
 from pgprovision.secret import Secret
 
-SERVERS = Ask("servers")
+SERVERS_PROBE = Probe("servers")
 
 
 @dataclass(frozen=True)
-class Pair:
+class HostKeyPair:
     """What the controller holds: the key file's mode (empty where there is none), its public half
     (empty where it is not readable), what the node is pinned to; keys as "TYPE BASE64"."""
 
@@ -31,7 +31,7 @@ class Pair:
     private: Secret
 
     @property
-    def outlived(self) -> bool:
+    def rotated(self) -> bool:
         """A server was there that had taken a key of its own."""
         return bool(self.pins) and not self.mode
 
@@ -52,94 +52,96 @@ class HostKey(Resource):
     folder: str
     known_hosts: str
     absent: bool = False
-    there: bool = True
+    server_exists: bool = True
 
     @property
     def name(self) -> str:
         return self.node
 
     @property
-    def file(self) -> str:
+    def key_file(self) -> str:
         return str(PurePath(self.folder) / self.node)
 
-    def probe(self) -> Ask:
-        file, hosts = sh(self.file), sh(self.known_hosts)
+    def probe(self) -> Probe:
+        file, hosts = sh(self.key_file), sh(self.known_hosts)
         by_name = sh(f'$1 == "{self.node}" {{ print $2, $3 }}')
-        return Ask(
+        return Probe(
             f"[ ! -f {hosts} ] || awk {by_name} {hosts}; echo\n"
             f"[ -f {file} ] || exit 0\n"
             f"stat -c %04a {file}; ssh-keygen -y -f {file} </dev/null && cat {file}"
         )
 
-    def pair(self, answer: Answer) -> Pair:
+    def parse_pair(self, answer: Answer) -> HostKeyPair:
         """What the probe found."""
         pins, _, rest = f"\n{answer.text}".partition("\n\n")
         mode, _, rest = rest.partition("\n")
         public, _, private = rest.partition("\n")
         known = tuple(pins.strip().splitlines())
-        return Pair(mode, " ".join(public.split()[:2]), known, Secret(private, self.file))
+        return HostKeyPair(
+            mode, " ".join(public.split()[:2]), known, Secret(private, self.key_file)
+        )
 
     @property
-    def unmade(self) -> Pair:
+    def empty_pair(self) -> HostKeyPair:
         """What the controller holds before the pair is made."""
-        return Pair("", "", (), Secret("", self.file))
+        return HostKeyPair("", "", (), Secret("", self.key_file))
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(HETZNER, SERVERS),)
+        return (Need(HETZNER, SERVERS_PROBE),)
 
-    def settled(self, facts: Facts) -> Self:
-        answer = facts.get(HETZNER, SERVERS)
-        server = named(answer.items, self.node) if answer else None
-        there = answer is None or (server is not None and is_ours(server, self.cluster))
-        return replace(self, there=there)
+    def resolved(self, facts: Facts) -> Self:
+        answer = facts.get(HETZNER, SERVERS_PROBE)
+        server = find_object(answer.items, self.node) if answer else None
+        exists = answer is None or (server is not None and has_cluster_labels(server, self.cluster))
+        return replace(self, server_exists=exists)
 
     def read(self, answer: Answer) -> State | None:
-        pair = self.pair(answer)
+        pair = self.parse_pair(answer)
         if self.absent:
             return {"pinned": True} if pair.pins or pair.mode else None
-        if self.there and not pair.pins and not pair.mode:
+        if self.server_exists and not pair.pins and not pair.mode:
             raise Refused(
-                f"its server is there, and nobody here knows the server's host key: {self.file} "
+                f"its server is there, and nobody here knows the server's host key: {self.key_file} "
                 f"and the line of {self.node} in {self.known_hosts} are gone",
                 done="nothing was touched",
                 next="bring back the inventory's secrets/ from where they are kept",
             )
-        if not pair.mode and not self.there:
+        if not pair.mode and not self.server_exists:
             return None
-        exact = not self.there and pair.public  # a key file open to others is not read
+        exact = not self.server_exists and pair.public  # a key file open to others is not read
         pinned = pair.pins == (pair.public,) if exact else bool(pair.pins)
         return {"mode": pair.mode or "0600", "pinned": pinned}
 
     def desired(self) -> State | None:
         return None if self.absent else {"mode": "0600", "pinned": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if self.absent:
-            yield Do(f"forget {self}", self._forget())
+            yield Action(f"forget {self}", self._forget())
             return
         if diff.before is None:
-            yield Do(f"make {self}", self._make())
-        elif diff.moved("mode"):
-            yield Do(f"set the mode of {self.file}", sh("chmod", "0600", self.file))
-        if diff.moved("pinned"):
-            yield Do(f"pin {self} in {self.known_hosts}", self._pin())
+            yield Action(f"make {self}", self._make())
+        elif diff.changed("mode"):
+            yield Action(f"set the mode of {self.key_file}", sh("chmod", "0600", self.key_file))
+        if diff.changed("pinned"):
+            yield Action(f"pin {self} in {self.known_hosts}", self._pin())
 
     def _make(self) -> str:
-        new = sh(f"{self.file}.new")
-        remark = sh("-C", self.node)
+        new = sh(f"{self.key_file}.new")
+        comment_option = sh("-C", self.node)
         return (
             f"set -e; umask 077; mkdir -p {sh(self.folder)}; rm -f {new} {new}.pub\n"
-            f"ssh-keygen -q -t ecdsa -N '' {remark} -f {new}\n"
-            f"rm {new}.pub; sync {new}; mv -fT {new} {sh(self.file)}"
+            f"ssh-keygen -q -t ecdsa -N '' {comment_option} -f {new}\n"
+            f"rm {new}.pub; sync {new}; mv -fT {new} {sh(self.key_file)}"
         )
 
     def _forget(self) -> str:
-        return f"set -e; {self.unpin()}\nrm -f {sh(self.file)}"
+        return f"set -e; {self.unpin()}\nrm -f {sh(self.key_file)}"
 
     def _pin(self) -> str:
         """What an earlier server of this name was pinned to goes, unless that server is there."""
-        forget = "" if self.there else f"{self.unpin()}\n"
-        read = f"key=$(ssh-keygen -y -f {sh(self.file)})"
+        forget = "" if self.server_exists else f"{self.unpin()}\n"
+        read = f"key=$(ssh-keygen -y -f {sh(self.key_file)})"
         pin = self.pin('"$key"')
         return f"set -e; {read}\n{forget}{pin}"
 
@@ -154,15 +156,15 @@ class HostKey(Resource):
     def unpin(self, key: str = "") -> str:
         """Shell text that takes one of the node's pins out, or every one."""
         hosts, new = sh(self.known_hosts), sh(f"{self.known_hosts}.new")
-        mine = f'$1 == "{self.node}"' + (f' && $2 " " $3 == "{key}"' if key else "")
-        program = sh(f"{mine} {{ next }} {{ print }}")
+        condition = f'$1 == "{self.node}"' + (f' && $2 " " $3 == "{key}"' if key else "")
+        program = sh(f"{condition} {{ next }} {{ print }}")
         return (
             f"umask 077; [ ! -f {hosts} ] || "
             f"{{ awk {program} {hosts} >{new}; sync {new}; mv -fT {new} {hosts}; }}"
         )
 
 
-def user_data(pair: Pair) -> Secret:
+def user_data(pair: HostKeyPair) -> Secret:
     """cloud-config that gives a new server this host key and no other."""
     file = pair.private.source
     public = Secret(pair.public, f"!command {sh('ssh-keygen', '-y', '-f', file)}")
@@ -175,4 +177,4 @@ def user_data(pair: Pair) -> Secret:
             f"  {kind}_private: |\n    {private}\n  {kind}_public: {public}\n"
         )
 
-    return Secret(text(lines, pair.public), file, text(pair.private.shown, public.shown))
+    return Secret(text(lines, pair.public), file, text(pair.private.redacted, public.redacted))

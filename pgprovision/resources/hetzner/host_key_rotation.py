@@ -9,97 +9,102 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.hetzner.host_key import HostKey, Pair
-from pgprovision.resources.system.ssh_rollback import SESSION
+from pgprovision.resources.hetzner.host_key import HostKey, HostKeyPair
+from pgprovision.resources.system.ssh_rollback import SSH_SESSION_PROBE
 
-OWN = "/etc/ssh/ssh_host_ed25519_key"
+HOST_KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
 # As "TYPE BASE64"; cloud-init ends its file without a newline.
-PUBLIC_KEYS = Ask("awk '{ print $1, $2 }' /etc/ssh/ssh_host_*_key.pub 2>/dev/null || :")
+PUBLIC_KEYS_PROBE = Probe("awk '{ print $1, $2 }' /etc/ssh/ssh_host_*_key.pub 2>/dev/null || :")
 _RELOAD = "sshd -t; systemctl try-reload-or-restart ssh.service"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Taking(Resource):
+class _HostKeyRotation(Resource):
     """What both halves have to see: the server's public keys, the controller's pins and pair."""
 
-    born: HostKey
-    keys: tuple[str, ...] = ()
-    pair: Pair | None = None
+    bootstrap_key: HostKey
+    server_keys: tuple[str, ...] = ()
+    pair: HostKeyPair | None = None
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.born.node, PUBLIC_KEYS), Need(self.born.on, self.born.probe()))
+        return (
+            Need(self.bootstrap_key.node, PUBLIC_KEYS_PROBE),
+            Need(self.bootstrap_key.on, self.bootstrap_key.probe()),
+        )
 
-    def settled(self, facts: Facts) -> Self:
-        served = facts.get(self.born.node, PUBLIC_KEYS)
-        held = facts.get(self.born.on, self.born.probe())
+    def resolved(self, facts: Facts) -> Self:
+        served = facts.get(self.bootstrap_key.node, PUBLIC_KEYS_PROBE)
+        pair_answer = facts.get(self.bootstrap_key.on, self.bootstrap_key.probe())
         return replace(
             self,
-            keys=tuple(served.text.splitlines()) if served else (),
-            pair=self.born.pair(held) if held else None,
+            server_keys=tuple(served.text.splitlines()) if served else (),
+            pair=self.bootstrap_key.parse_pair(pair_answer) if pair_answer else None,
         )
 
     @property
-    def own(self) -> str:
-        return next((key for key in self.keys if key.startswith("ssh-ed25519 ")), "")
+    def rotated_key(self) -> str:
+        return next((key for key in self.server_keys if key.startswith("ssh-ed25519 ")), "")
 
     @property
-    def own_is_pinned(self) -> bool:
-        return bool(self.own and self.pair and self.own in self.pair.pins)
+    def rotated_key_pinned(self) -> bool:
+        return bool(self.rotated_key and self.pair and self.rotated_key in self.pair.pins)
 
     @property
-    def old(self) -> str:
+    def leftover_bootstrap_key(self) -> str:
         """The key it was born with, while the server has it beside its own."""
         public = self.pair.public if self.pair else ""
-        return public if public in self.keys and public != self.own else ""
+        return public if public in self.server_keys and public != self.rotated_key else ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnHostKey(_Taking):
+class RotatedHostKey(_HostKeyRotation):
     """On the server: an ed25519 key of its own, and when that is pinned only that."""
 
     kind: ClassVar[str] = "own host key"
 
     @property
     def name(self) -> str:
-        return OWN
+        return HOST_KEY_FILE
 
-    def probe(self) -> Ask:
-        return PUBLIC_KEYS
+    def probe(self) -> Probe:
+        return PUBLIC_KEYS_PROBE
 
     def read(self, answer: Answer) -> State:
-        return {"own": bool(self.own), "born": bool(self.old)}
+        return {"own": bool(self.rotated_key), "born": bool(self.leftover_bootstrap_key)}
 
     def desired(self) -> State:
-        return {"own": True, "born": False} if self.own_is_pinned else {"own": True}
+        return {"own": True, "born": False} if self.rotated_key_pinned else {"own": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.moved("own"):
-            yield Do(f"make a host key of its own for {self.on}", self._make(), reconnects=True)
-        elif diff.moved("born"):
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.changed("own"):
+            yield Action(f"make a host key of its own for {self.on}", self._make(), reconnects=True)
+        elif diff.changed("born"):
             why = f"give up the host key that {self.on} was born with"
-            yield Do(why, self._give_up(), reconnects=True)
+            yield Action(why, self._remove_bootstrap_key(), reconnects=True)
 
     def _make(self) -> str:
-        new = f"{OWN}.new"
+        new = f"{HOST_KEY_FILE}.new"
         return (
             f"set -e; umask 077; rm -f {new} {new}.pub\n"
             f"ssh-keygen -q -t ed25519 -N '' -C {sh(self.on)} -f {new}\n"
             f"chmod 644 {new}.pub; sync {new} {new}.pub\n"
-            f"mv {new} {OWN}; mv {new}.pub {OWN}.pub\n{_RELOAD}"
+            f"mv {new} {HOST_KEY_FILE}; mv {new}.pub {HOST_KEY_FILE}.pub\n{_RELOAD}"
         )
 
-    def _give_up(self) -> str:
+    def _remove_bootstrap_key(self) -> str:
         """Only when the own key is really served; the public half goes last: while it is there,
         this is not finished."""
-        own, old = (sh(key.partition(" ")[2]) for key in (self.own, self.old))
+        own, old = (
+            sh(key.partition(" ")[2]) for key in (self.rotated_key, self.leftover_bootstrap_key)
+        )
         scan = 'ssh-keyscan -T 5 -t ed25519 -p "$port" "$address" 2>/dev/null'
         return (
-            f"set -e; set -- $({SESSION.text}); address=$3 port=$4\n"
+            f"set -e; set -- $({SSH_SESSION_PROBE.text}); address=$3 port=$4\n"
             f"served() {{\n  for _ in 1 2 3 4 5 6; do\n"
             f"    {scan} | grep -qF {own} && return; sleep 0.5\n  done\n"
-            f'  echo "sshd does not serve {OWN}: see HostKey in sshd -T" >&2; return 1\n}}\n'
+            f'  echo "sshd does not serve {HOST_KEY_FILE}: see HostKey in sshd -T" >&2; return 1\n}}\n'
             f"{_RELOAD}; served\n"
             f"public=$(grep -lF {old} /etc/ssh/ssh_host_*_key.pub)\n"
             f'rm -f "${{public%.pub}}"; {_RELOAD}; sleep 0.5; served; rm "$public"'
@@ -107,7 +112,7 @@ class OwnHostKey(_Taking):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnPin(_Taking):
+class RotatedHostKeyPin(_HostKeyRotation):
     """On the controller: the server's own key is pinned; the pair it was born with is forgotten
     when the server has given it up."""
 
@@ -116,25 +121,29 @@ class OwnPin(_Taking):
 
     @property
     def name(self) -> str:
-        return self.born.node
+        return self.bootstrap_key.node
 
-    def probe(self) -> Ask:
-        return self.born.probe()
+    def probe(self) -> Probe:
+        return self.bootstrap_key.probe()
 
     def read(self, answer: Answer) -> State:
-        return {"own": self.own_is_pinned, "born": bool(self.pair and self.pair.mode)}
+        return {"own": self.rotated_key_pinned, "born": bool(self.pair and self.pair.mode)}
 
     def desired(self) -> State:
-        if not self.own:
+        if not self.rotated_key:
             return {}  # nothing to pin yet
-        return {"own": True} if self.old else {"own": True, "born": False}
+        return {"own": True} if self.leftover_bootstrap_key else {"own": True, "born": False}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         public = self.pair.public if self.pair else ""
-        if diff.moved("own"):
-            why = f"pin {self.name}'s own host key in {self.born.known_hosts}"
-            yield Do(why, f"set -e; {self.born.pin(sh(self.own))}")
-        elif diff.moved("born"):
-            unpin = f"{self.born.unpin(public)}\n" if public not in ("", self.own) else ""
+        if diff.changed("own"):
+            why = f"pin {self.name}'s own host key in {self.bootstrap_key.known_hosts}"
+            yield Action(why, f"set -e; {self.bootstrap_key.pin(sh(self.rotated_key))}")
+        elif diff.changed("born"):
+            unpin = (
+                f"{self.bootstrap_key.unpin(public)}\n"
+                if public not in ("", self.rotated_key)
+                else ""
+            )
             why = f"forget the host key that {self.name} was born with"
-            yield Do(why, f"set -e; {unpin}rm {sh(self.born.file)}")
+            yield Action(why, f"set -e; {unpin}rm {sh(self.bootstrap_key.key_file)}")

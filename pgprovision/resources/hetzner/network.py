@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Diff, Do, State
+from pgprovision.engine.model import Action, Answer, Diff, State
 from pgprovision.errors import Refused
-from pgprovision.hetzner_labels import Item, named
-from pgprovision.resources.hetzner.hetzner_resource import CloudObject
+from pgprovision.hetzner_labels import ApiObject, find_object
+from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network(CloudObject):
+class HetznerNetwork(HetznerResource):
     """A network with the subnet our nodes live in. Never deleted, shrunk or moved.
 
     `existing`: somebody else's, by name or id; only looked up, and it must hold the subnet.
@@ -26,11 +26,11 @@ class Network(CloudObject):
     existing: bool = False
 
     def read(self, answer: Answer) -> State | None:
-        item = named(answer.items, self.called) if self.existing else self.find(answer)
+        item = find_object(answer.items, self.object_name) if self.existing else self.find(answer)
         if item is None:
             if self.existing:
                 raise Refused(
-                    f"there is no network {self.called} in this project, and the inventory says "
+                    f"there is no network {self.object_name} in this project, and the inventory says "
                     "it exists",
                     next="correct hetzner.network.name, or take `existing` out and it is made",
                 )
@@ -42,13 +42,13 @@ class Network(CloudObject):
                 done="it was not touched",
                 next=f"put ip_range: {item['ip_range']} under hetzner.network in the inventory",
             )
-        return {"subnet": self._home(item)}
+        return {"subnet": self._find_subnet(item)}
 
-    def _home(self, item: Item) -> str | None:
+    def _find_subnet(self, item: ApiObject) -> str | None:
         """The wished subnet where it is there (an existing network may have a wider one)."""
-        wished = IPv4Network(self.subnet)
+        desired = IPv4Network(self.subnet)
         for subnet in item["subnets"]:
-            if not wished.subnet_of(IPv4Network(subnet["ip_range"])):
+            if not desired.subnet_of(IPv4Network(subnet["ip_range"])):
                 continue
             if subnet["network_zone"] != self.zone:
                 raise Refused(
@@ -60,7 +60,7 @@ class Network(CloudObject):
         if self.existing:
             raise Refused(
                 f"no subnet of this network holds {self.subnet}",
-                next=f"add one yourself: hcloud network add-subnet {self.called} --type cloud "
+                next=f"add one yourself: hcloud network add-subnet {self.object_name} --type cloud "
                 f"--network-zone {self.zone} --ip-range {self.subnet}",
             )
         return None
@@ -68,7 +68,7 @@ class Network(CloudObject):
     def desired(self) -> State:
         return {"subnet": self.subnet}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         subnet = {"type": "cloud", "ip_range": self.subnet, "network_zone": self.zone}
         if diff.before is None:
             yield self.create({"ip_range": self.ip_range, "subnets": [subnet]})

@@ -11,29 +11,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State
 from pgprovision.errors import Refused
-from pgprovision.hetzner_labels import Item, is_ours
-from pgprovision.resources.hetzner.hetzner_resource import CloudObject
-from pgprovision.resources.hetzner.host_key import SERVERS, HostKey
-from pgprovision.resources.node.identity import MARKER
+from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
+from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
+from pgprovision.resources.hetzner.host_key import SERVERS_PROBE, HostKey
+from pgprovision.resources.node.identity import MARKER_FILE
 
-PREFIX = "node.pgprovision/"  # of a label; node and system identifier follow
-_MARKER = Ask(f"[ -s {MARKER} ] && cat {MARKER} || exit 4")
+LABEL_PREFIX = "node.pgprovision/"  # of a label; node and system identifier follow
+_MARKER = Probe(f"[ -s {MARKER_FILE} ] && cat {MARKER_FILE} || exit 4")
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownNodes(CloudObject):
+class NodeRegistry(HetznerResource):
     """The finished ones of these nodes, remembered on the placement group `called`. Refused where a
     server that is to be made would take the place of data, or of a cluster in another project;
-    `rebuilt`: the data come from the backups, so it does not."""
+    `rebuilding`: the data come from the backups, so it does not."""
 
     kind: ClassVar[str] = "known nodes"
     collection: ClassVar[str] = "placement_groups"
     host_keys: tuple[HostKey, ...]
     primary: str
-    rebuilt: bool = False
-    there: frozenset[str] = frozenset()
+    rebuilding: bool = False
+    existing: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     finished: tuple[tuple[str, str], ...] = ()
 
@@ -48,36 +48,45 @@ class KnownNodes(CloudObject):
     def needs(self) -> tuple[Need, ...]:
         markers = (Need(node, _MARKER) for node in self._nodes)
         pins = (Need(key.on, key.probe()) for key in self.host_keys)
-        return (Need(self.on, SERVERS), *markers, *pins)
+        return (Need(self.on, SERVERS_PROBE), *markers, *pins)
 
-    def settled(self, facts: Facts) -> Self:
-        servers = facts.get(self.on, SERVERS)
-        ours = (s["name"] for s in (servers.items if servers else ()) if is_ours(s, self.cluster))
-        outlived = (
+    def resolved(self, facts: Facts) -> Self:
+        servers = facts.get(self.on, SERVERS_PROBE)
+        ours = (
+            s["name"]
+            for s in (servers.items if servers else ())
+            if has_cluster_labels(s, self.cluster)
+        )
+        rotated = (
             key.node
             for key in self.host_keys
-            if (held := facts.get(key.on, key.probe())) and key.pair(held).outlived
+            if (pair_answer := facts.get(key.on, key.probe()))
+            and key.parse_pair(pair_answer).rotated
         )
         identified = ((node, _identifier(facts.get(node, _MARKER))) for node in self._nodes)
         return replace(
             self,
-            there=frozenset(ours),
-            pinned=frozenset(outlived),
+            existing=frozenset(ours),
+            pinned=frozenset(rotated),
             finished=tuple((node, found) for node, found in identified if found),
         )
 
     def read(self, answer: Answer) -> State:
         group = self.find(answer)
-        worn = dict(group["labels"]) if group else {}
-        marks = {k.removeprefix(PREFIX): v for k, v in worn.items() if k.startswith(PREFIX)}
-        if not self.rebuilt:
-            self._check(group, marks)
-        state = {node: marks.get(node) for node in self._nodes}
-        return {**state, "labels": tuple(f"{k}={v}" for k, v in sorted(worn.items()))}
+        current_labels = dict(group["labels"]) if group else {}
+        node_labels = {
+            k.removeprefix(LABEL_PREFIX): v
+            for k, v in current_labels.items()
+            if k.startswith(LABEL_PREFIX)
+        }
+        if not self.rebuilding:
+            self._check(group, node_labels)
+        state = {node: node_labels.get(node) for node in self._nodes}
+        return {**state, "labels": tuple(f"{k}={v}" for k, v in sorted(current_labels.items()))}
 
-    def _check(self, group: Item | None, marks: dict[str, str]) -> None:
-        known = self.pinned | marks.keys()
-        if group is None and self.pinned and not self.there:
+    def _check(self, group: ApiObject | None, node_labels: dict[str, str]) -> None:
+        known = self.pinned | node_labels.keys()
+        if group is None and self.pinned and not self.existing:
             names = ", ".join(sorted(known))
             raise Refused(
                 f"0 of {len(known)} known servers exist in this project ({names}): the API token "
@@ -86,10 +95,12 @@ class KnownNodes(CloudObject):
                 next="check which project hetzner.token is of; if the cluster is gone for good, "
                 "pgprovision destroy forgets it",
             )
-        if self.primary in known and self.primary not in self.there:
-            held = f" with database {marks[self.primary]}" if self.primary in marks else ""
+        if self.primary in known and self.primary not in self.existing:
+            database_text = (
+                f" with database {node_labels[self.primary]}" if self.primary in node_labels else ""
+            )
             raise Refused(
-                f"the server of the primary {self.primary} is gone, and it was finished{held}: an "
+                f"the server of the primary {self.primary} is gone, and it was finished{database_text}: an "
                 "empty one is never made in its place",
                 done="nothing was touched",
                 next="promote a replica; where all servers are gone, from the backups: pgprovision"
@@ -99,13 +110,15 @@ class KnownNodes(CloudObject):
     def desired(self) -> State:
         return dict(self.finished)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        worn = (diff.before or {})["labels"]
-        assert isinstance(worn, tuple)
-        whole = dict(str(label).split("=", 1) for label in worn)
-        whole |= {f"{PREFIX}{node}": found for node, found in self.finished}
+    def change(self, diff: Diff) -> Iterable[Action]:
+        current_labels = (diff.before or {})["labels"]
+        assert isinstance(current_labels, tuple)
+        new_labels = dict(str(label).split("=", 1) for label in current_labels)
+        new_labels |= {f"{LABEL_PREFIX}{node}": found for node, found in self.finished}
         names = ", ".join(diff.keys)
-        yield Do(f"remember that {names} is finished", f"PUT {self.path}", body={"labels": whole})
+        yield Action(
+            f"remember that {names} is finished", f"PUT {self.path}", body={"labels": new_labels}
+        )
 
 
 def _identifier(marker: Answer | None) -> str:

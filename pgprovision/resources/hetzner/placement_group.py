@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Diff, Do, State
+from pgprovision.engine.model import Action, Answer, Diff, State
 from pgprovision.errors import Refused
-from pgprovision.resources.hetzner.hetzner_resource import CloudObject
+from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 SPREAD_LIMIT = 10  # servers in one spread group; docs.hetzner.com, placement groups FAQ
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlacementGroup(CloudObject):
+class PlacementGroup(HetznerResource):
     """A spread group for `size` servers of ours."""
 
     kind: ClassVar[str] = "placement group"
@@ -31,6 +31,6 @@ class PlacementGroup(CloudObject):
     def desired(self) -> State:
         return {"type": "spread"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is None:
             yield self.create({"type": "spread"})

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Diff, Do, State
+from pgprovision.engine.model import Action, Answer, Diff, State
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.resources.hetzner.hetzner_resource import CloudObject
+from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 
 def fingerprint(public_key: str) -> str:
@@ -25,7 +25,7 @@ def fingerprint(public_key: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshKey(CloudObject):
+class SshKey(HetznerResource):
     """A registered public key. The fingerprint decides: whoever registered it, under whatever
     name, it is used as it is. Never a reason to replace a server."""
 
@@ -51,5 +51,5 @@ class SshKey(CloudObject):
     def desired(self) -> State:
         return {"fingerprint": self.fingerprint}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         yield self.create({"public_key": self.public_key})

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 
 
@@ -19,8 +19,8 @@ class RemovedNodeFile(Resource):
     def name(self) -> str:
         return self.path
 
-    def probe(self) -> Ask:
-        return Ask(f"[ -e {sh(self.path)} ] || exit 4")
+    def probe(self) -> Probe:
+        return Probe(f"[ -e {sh(self.path)} ] || exit 4")
 
     def read(self, answer: Answer) -> State | None:
         return None if answer.code == 4 else {"declared": True}
@@ -28,9 +28,9 @@ class RemovedNodeFile(Resource):
     def desired(self) -> None:
         return None
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         new = sh(f"{self.path}.removed")
-        yield Do(
+        yield Action(
             f"rename {self.path} to .removed",
             f'new={new}; [ ! -e "$new" ] || new=$new-$(date -u +%Y%m%dT%H%M%SZ)\n'
             f'mv {sh(self.path)} "$new"',

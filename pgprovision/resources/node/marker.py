@@ -5,25 +5,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.node import identity
-from pgprovision.resources.node.identity import CLAIM, FOLDER, MARKER, fields
-from pgprovision.resources.postgres.control_file import system_identifier
+from pgprovision.resources.node.identity import (
+    CLAIM_FILE,
+    MARKER_FILE,
+    PGPROVISION_DIRECTORY,
+    json_fields,
+)
+from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.system.deferred_action import planned
+from pgprovision.resources.system.deferred_action import deferred
 from pgprovision.resources.system.file import File
 
 
 def _write(on: str, path: str, content: str) -> str:
     """Shell text; the folder may be new."""
-    above = FOLDER.rpartition("/")[0]
-    write = File(on=on, path=path, content=content).write_text()
-    return f"[ -d {FOLDER} ] || {{ mkdir {FOLDER} && {sh('sync', above)}; }}\n{write}"
+    above = PGPROVISION_DIRECTORY.rpartition("/")[0]
+    write = File(on=on, path=path, content=content).write_command()
+    return f"[ -d {PGPROVISION_DIRECTORY} ] || {{ mkdir {PGPROVISION_DIRECTORY} && {sh('sync', above)}; }}\n{write}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim(Resource):
+class ClaimFile(Resource):
     """`This machine is being made into NODE of CLUSTER`; a finished one needs none."""
 
     kind: ClassVar[str] = "claim"
@@ -35,28 +40,28 @@ class Claim(Resource):
     def name(self) -> str:
         return f"{self.cluster}/{self.node}"
 
-    def probe(self) -> Ask:
-        return identity.look(self.instance)
+    def probe(self) -> Probe:
+        return identity.identity_probe(self.instance)
 
     def read(self, answer: Answer) -> State | None:
-        """Of this node's or of nobody's: anything else `Identity` has refused."""
+        """Of this node's or of nobody's: anything else `NodeIdentity` has refused."""
         found = identity.parse(answer)
         return None if found.claim is None and found.marker is None else self.desired()
 
     def desired(self) -> State:
         return {"cluster": self.cluster, "node": self.node}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         content = json.dumps(dict(self.desired())) + "\n"
-        yield Do(
+        yield Action(
             f"claim this machine for {self.name}",
-            _write(self.on, CLAIM, content),
+            _write(self.on, CLAIM_FILE, content),
             content.encode(),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Marker(Resource):
+class IdentityMarker(Resource):
     """Cluster, node and system identifier, written when everything before it is true, in the
     claim's place."""
 
@@ -70,35 +75,37 @@ class Marker(Resource):
     def name(self) -> str:
         return f"{self.cluster}/{self.node}"
 
-    def probe(self) -> Ask:
-        return identity.look(self.instance)
+    def probe(self) -> Probe:
+        return identity.identity_probe(self.instance)
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, system_identifier(self.instance)),)
+        return (Need(self.on, system_identifier_probe(self.instance)),)
 
-    def settled(self, facts: Facts) -> Self:
-        answer = facts.get(self.on, system_identifier(self.instance))
+    def resolved(self, facts: Facts) -> Self:
+        answer = facts.get(self.on, system_identifier_probe(self.instance))
         return replace(self, identifier=answer.text.strip() if answer else "")
 
     def read(self, answer: Answer) -> State | None:
         found = identity.parse(answer)
         keys = ("cluster", "node", "system_identifier")
-        values = None if found.making else fields(found.marker, *keys)
+        values = None if found.in_progress else json_fields(found.marker, *keys)
         if values is None:
             return None
         return {**dict(zip(keys, values, strict=True)), "claim": found.claim is not None}
 
     def desired(self) -> State:
-        wish = {"cluster": self.cluster, "node": self.node}
+        state = {"cluster": self.cluster, "node": self.node}
         identifier = self.identifier or "(of the cluster to be made)"
-        return {**wish, "system_identifier": identifier, "claim": False}
+        return {**state, "system_identifier": identifier, "claim": False}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         why = f"mark this machine as {self.name}"
         if not self.identifier:
-            yield planned(why, "there is no cluster to mark yet")
+            yield deferred(why, "there is no cluster to mark yet")
             return
-        wish = {key: value for key, value in self.desired().items() if key != "claim"}
-        content = json.dumps(wish, sort_keys=True) + "\n"
-        write = _write(self.on, MARKER, content)
-        yield Do(why, f"{write}\nrm -f {CLAIM}; sync {FOLDER}", content.encode())
+        document = {key: value for key, value in self.desired().items() if key != "claim"}
+        content = json.dumps(document, sort_keys=True) + "\n"
+        write = _write(self.on, MARKER_FILE, content)
+        yield Action(
+            why, f"{write}\nrm -f {CLAIM_FILE}; sync {PGPROVISION_DIRECTORY}", content.encode()
+        )

@@ -11,34 +11,40 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
-from pgprovision.resources.node.identity import MARKER
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
+from pgprovision.resources.node.identity import MARKER_FILE
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
 from pgprovision.resources.postgres.server.instance import Instance
 
-HERE = "here"
-NOW = Ask("date +%s")
-SKEW = 300  # seconds between two clocks, as Kerberos has it; S3 refuses from 900 on
-EVERYWHERE = ("0.0.0.0", "*", "[::]", "127.0.0.1", "[::1]")  # where a listener is in the way
-Complaint = tuple[str, str]  # what is wrong, what to do
+CONTROLLER = "here"
+CLOCK_PROBE = Probe("date +%s")
+MAX_CLOCK_SKEW = 300  # seconds between two clocks, as Kerberos has it; S3 refuses from 900 on
+BLOCKING_ADDRESSES = (
+    "0.0.0.0",
+    "*",
+    "[::]",
+    "127.0.0.1",
+    "[::1]",
+)  # where a listener is in the way
+PreflightProblem = tuple[str, str]  # what is wrong, what to do
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What `Preflight.probe` found. `cards`: address by device; `routes`: device and network;
-    `listening`: address and program of whoever else has the port."""
+class PreflightFacts:
+    """What `Preflight.probe` found. `interfaces`: address by device; `routes`: device and network;
+    `listeners`: address and program of whoever else has the port."""
 
     now: int = 0
     finished: bool = False
-    cards: tuple[tuple[str, str], ...] = ()
+    interfaces: tuple[tuple[str, str], ...] = ()
     routes: tuple[tuple[str, IPv4Network], ...] = ()
-    listening: tuple[tuple[str, str], ...] = ()
+    listeners: tuple[tuple[str, str], ...] = ()
     locales: frozenset[str] = frozenset()
 
 
-def parse(text: str) -> Seen:
+def parse(text: str) -> PreflightFacts:
     """
     >>> parse("now 7\\nlocale C\\nlocale de_DE.utf8\\n").locales == {"c", "de_de.utf8"}
     True
@@ -47,38 +53,39 @@ def parse(text: str) -> Seen:
     for line in text.splitlines():
         word, *rest = line.split()
         rows.setdefault(word, []).append(rest)
-    return Seen(
+    return PreflightFacts(
         now=int(rows["now"][0][0]) if "now" in rows else 0,
         finished="finished" in rows,
-        cards=tuple((r[1], r[3].partition("/")[0]) for r in rows.get("card", ())),
+        interfaces=tuple((r[1], r[3].partition("/")[0]) for r in rows.get("card", ())),
         routes=tuple(_routes(rows.get("route", ()))),
-        listening=tuple((r[3].rpartition(":")[0], _program(r)) for r in rows.get("port", ())),
+        listeners=tuple((r[3].rpartition(":")[0], _program(r)) for r in rows.get("port", ())),
         locales=frozenset(_plain(r[0]) for r in rows.get("locale", ()) if r),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preflight(Resource):
-    """One machine, before the first write to it. `ranges`: the private network; `peers`: the other
-    nodes' addresses in it; `locales`: those that databases need; `clock`: the controller's."""
+    """One machine, before the first write to it. `network_ranges`: the private network;
+    `other_nodes`: the other nodes' addresses in it; `locales`: those that databases need;
+    `controller_clock`: the controller's."""
 
     kind: ClassVar[str] = "preflight"
     instance: Instance
     private_ip: str
-    conf: Conf
-    ranges: tuple[str, ...] = ()
-    peers: tuple[str, ...] = ()
+    conf: PostgresqlConf
+    network_ranges: tuple[str, ...] = ()
+    other_nodes: tuple[str, ...] = ()
     locales: tuple[str, ...] = ()
-    clock: int | None = field(default=None, compare=False)
+    controller_clock: int | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
         return "machine"
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         pid, port = sh(f"{self.instance.data_directory}/postmaster.pid"), str(self.instance.port)
-        return Ask(
-            f"date '+now %s'; [ -e {MARKER} ] && echo finished || "
+        return Probe(
+            f"date '+now %s'; [ -e {MARKER_FILE} ] && echo finished || "
             "locale -a 2>/dev/null | sed 's/^/locale /'\n"
             f"set -- $(sed -n '1p;4p' {pid} 2>/dev/null)\n"  # our own, and its port
             f'[ "$2" = {port} ] && [ -d "/proc/$1" ] ||\n'
@@ -87,38 +94,42 @@ class Preflight(Resource):
         )
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(HERE, NOW), *self.conf.size_needs())
+        return (Need(CONTROLLER, CLOCK_PROBE), *self.conf.machine_size_needs())
 
-    def settled(self, facts: Facts) -> Self:
-        here = facts.get(HERE, NOW)
-        clock = int(here.text) if here is not None and here.text.strip().isdigit() else None
-        return replace(self, clock=clock, conf=self.conf.sized(facts))
+    def resolved(self, facts: Facts) -> Self:
+        controller_answer = facts.get(CONTROLLER, CLOCK_PROBE)
+        clock = (
+            int(controller_answer.text)
+            if controller_answer is not None and controller_answer.text.strip().isdigit()
+            else None
+        )
+        return replace(self, controller_clock=clock, conf=self.conf.with_machine_size(facts))
 
     def read(self, answer: Answer) -> State:
         """Raises InventoryError with everything that does not fit."""
-        seen = parse(answer.text)
-        found = [*self.conf.complaints(), *self._port(seen)]
-        about = [*self._clock(seen), *self._network(seen)]
-        if not seen.finished:
-            found += [*about, *self._locales(seen)]
-            about = []
-        if found:
-            raise _bad(self.on, found)
-        return {"about": tuple(what for what, _ in about)}
+        facts = parse(answer.text)
+        problems = [*self.conf.problems(), *self._port(facts)]
+        notes = [*self._clock(facts), *self._network(facts)]
+        if not facts.finished:
+            problems += [*notes, *self._locales(facts)]
+            notes = []
+        if problems:
+            raise _combined_error(self.on, problems)
+        return {"about": tuple(text for text, _ in notes)}
 
     def desired(self) -> State:
         return {}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        about = state["about"]
-        return tuple(map(str, about)) if isinstance(about, tuple) else ()
+    def notes(self, state: State) -> tuple[str, ...]:
+        notes = state["about"]
+        return tuple(map(str, notes)) if isinstance(notes, tuple) else ()
 
-    def _port(self, seen: Seen) -> Iterator[Complaint]:
-        for address, program in seen.listening:
-            if address in (*EVERYWHERE, self.private_ip):
+    def _port(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:
+        for address, program in facts.listeners:
+            if address in (*BLOCKING_ADDRESSES, self.private_ip):
                 port = self.instance.port
                 yield (
                     f"port {port} is in use on {address} by {program}",
@@ -126,49 +137,59 @@ class Preflight(Resource):
                 )
                 return
 
-    def _clock(self, seen: Seen) -> Iterator[Complaint]:
-        if self.clock is None or not seen.now or abs(seen.now - self.clock) <= SKEW:
+    def _clock(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:
+        if (
+            self.controller_clock is None
+            or not facts.now
+            or abs(facts.now - self.controller_clock) <= MAX_CLOCK_SKEW
+        ):
             return
-        off = seen.now - self.clock
+        off = facts.now - self.controller_clock
         side = "ahead of" if off > 0 else "behind"
         yield (
-            f"its clock is {abs(off)} s {side} the controller's; expected {SKEW} s at most",
+            f"its clock is {abs(off)} s {side} the controller's; expected {MAX_CLOCK_SKEW} s at most",
             "see which of the two is right (date -u), then: timedatectl set-ntp true",
         )
 
-    def _network(self, seen: Seen) -> Iterator[Complaint]:
+    def _network(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:
         """A route of another card that takes what is for the private network."""
-        mine = {card for card, address in seen.cards if address == self.private_ip}
-        if not mine:
+        private_interfaces = {
+            card for card, address in facts.interfaces if address == self.private_ip
+        }
+        if not private_interfaces:
             return  # its card is waited for elsewhere
-        others = [(card, route) for card, route in seen.routes if card not in mine]
-        for card, route in others:
-            inside = [r for r in map(IPv4Network, self.ranges) if route.subnet_of(r)]
-            taken = [p for p in self.peers if _way(p, seen.routes) == (card, route)]
+        others = [(card, route) for card, route in facts.routes if card not in private_interfaces]
+        for interface, route in others:
+            inside = [r for r in map(IPv4Network, self.network_ranges) if route.subnet_of(r)]
+            taken = [
+                p for p in self.other_nodes if _route_to(p, facts.routes) == (interface, route)
+            ]
             if inside or taken:
-                whose = f"the private network {inside[0]}" if inside else f"the node {taken[0]}"
+                overlap = f"the private network {inside[0]}" if inside else f"the node {taken[0]}"
                 yield (
-                    f"{route} on card {card} overlaps with {whose}",
+                    f"{route} on card {interface} overlaps with {overlap}",
                     "give one of the two another range (Docker: default-address-pools in"
                     " /etc/docker/daemon.json; ours: hetzner.network.ip_range, private_ip)",
                 )
 
-    def _locales(self, seen: Seen) -> Iterator[Complaint]:
-        missing = [name for name in self.locales if _plain(name) not in seen.locales]
-        if missing and seen.locales:
+    def _locales(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:
+        missing = [name for name in self.locales if _plain(name) not in facts.locales]
+        if missing and facts.locales:
             yield (
-                f"it has no locale {', '.join(missing)}; it has {', '.join(sorted(seen.locales))}",
+                f"it has no locale {', '.join(missing)}; it has {', '.join(sorted(facts.locales))}",
                 f"on it, as root: localedef -i {missing[0].partition('.')[0]} -f UTF-8"
                 f" {missing[0]}; or locales-all among apt.extra_packages",
             )
 
 
-def _bad(on: str, found: list[Complaint]) -> InventoryError:
-    (what, turn), *more = found
+def _combined_error(on: str, problems: list[PreflightProblem]) -> InventoryError:
+    (message, advice), *more = problems
     if more:
-        what = "\n".join([f"{len(found)} things do not fit", *(f"  - {w}; {t}" for w, t in found)])
-        turn = "mend these, then run the same command again"
-    return InventoryError(what, where=on, done="nothing was written", next=turn)
+        message = "\n".join(
+            [f"{len(problems)} things do not fit", *(f"  - {w}; {t}" for w, t in problems)]
+        )
+        advice = "mend these, then run the same command again"
+    return InventoryError(message, where=on, done="nothing was written", next=advice)
 
 
 def _routes(rows: Iterable[list[str]]) -> Iterator[tuple[str, IPv4Network]]:
@@ -178,10 +199,12 @@ def _routes(rows: Iterable[list[str]]) -> Iterator[tuple[str, IPv4Network]]:
             yield row[row.index("dev") + 1], IPv4Network(row[0])
 
 
-def _way(address: str, routes: Iterable[tuple[str, IPv4Network]]) -> tuple[str, IPv4Network] | None:
+def _route_to(
+    address: str, routes: Iterable[tuple[str, IPv4Network]]
+) -> tuple[str, IPv4Network] | None:
     """The route that an address is reached by; the first of equals, as the kernel lists them."""
-    there = [(card, net) for card, net in routes if IPv4Network(address).subnet_of(net)]
-    return max(there, key=lambda way: way[1].prefixlen, default=None)
+    candidates = [(card, net) for card, net in routes if IPv4Network(address).subnet_of(net)]
+    return max(candidates, key=lambda way: way[1].prefixlen, default=None)
 
 
 def _program(row: list[str]) -> str:

@@ -10,36 +10,38 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
 ICU = "ICU"
-OURS = ("postgres", "template0", "template1")  # nobody but us may do anything in them
+SYSTEM_DATABASES = ("postgres", "template0", "template1")  # nobody but us may do anything in them
 
 
 @dataclass(frozen=True, kw_only=True)
-class Release(Resource):
+class ReleaseCompatibility(Resource):
     """Same OS release, libc and PostgreSQL minor as `primary`, or refused."""
 
     kind: ClassVar[str] = "release"
     instance: Instance
     primary: str
-    snapshot: Snapshot
-    wanted: tuple[str, ...] = ()
-    sorted_by: frozenset[str] = frozenset({"the primary's server, which could not be asked"})
+    snapshot: SnapshotQuery
+    primary_versions: tuple[str, ...] = ()
+    primary_collations: frozenset[str] = frozenset(
+        {"the primary's server, which could not be asked"}
+    )
     """What sorts text there and may do so otherwise here; of ICU the version counts alone."""
 
     @property
     def name(self) -> str:
         return f"as on {self.primary}"
 
-    def probe(self) -> Ask:
-        postgres = sh(f"{self.instance.bin}/postgres", "-V")
+    def probe(self) -> Probe:
+        postgres = sh(f"{self.instance.bin_directory}/postgres", "-V")
         signal = sh(f"{self.instance.data_directory}/standby.signal")
-        return Ask(
+        return Probe(
             '. /etc/os-release; echo "$ID $VERSION_ID"\n'
             "dpkg-query -W -f '${Version}\\n' libc6 2>/dev/null || echo\n"
             "dpkg-query -W -f '${Package} ' 'libicu[0-9]*' 2>/dev/null; echo\n"
@@ -48,29 +50,36 @@ class Release(Resource):
         )
 
     def needs(self) -> tuple[Need, ...]:
-        return Need(self.primary, self.probe()), Need(self.primary, self.snapshot.ask())
+        return Need(self.primary, self.probe()), Need(self.primary, self.snapshot.probe())
 
-    def settled(self, facts: Facts) -> Self:
+    def resolved(self, facts: Facts) -> Self:
         answer = facts.get(self.primary, self.probe())
-        wanted = tuple(answer.text.splitlines()) if answer else ()
-        server = self.snapshot.running(facts.get(self.primary, self.snapshot.ask()))
-        sorting = self.sorted_by if server is None else sorters(server)
-        return replace(self, wanted=wanted, sorted_by=sorting)
+        versions = tuple(answer.text.splitlines()) if answer else ()
+        server = self.snapshot.running_server(facts.get(self.primary, self.snapshot.probe()))
+        collations = self.primary_collations if server is None else collation_sources(server)
+        return replace(self, primary_versions=versions, primary_collations=collations)
 
     def read(self, answer: Answer) -> State:
-        mine = _versions(answer.text.splitlines())
-        if self.wanted:
-            theirs = _versions(self.wanted)
-            by = self.sorted_by - {ICU}
-            matter = {"postgres", *(("system", "libc") if by else ())}
-            matter |= {"icu"} & {"icu" if ICU in self.sorted_by else ""}
+        local_versions = _versions(answer.text.splitlines())
+        if self.primary_versions:
+            remote_versions = _versions(self.primary_versions)
+            other_collations = self.primary_collations - {ICU}
+            compared = {"postgres", *(("system", "libc") if other_collations else ())}
+            compared |= {"icu"} & {"icu" if ICU in self.primary_collations else ""}
             other = [
-                f"{key}: here {mine[key]}, primary {theirs[key]}"
-                for key in mine
-                if key in matter and mine[key] and theirs[key] and mine[key] != theirs[key]
+                f"{key}: here {local_versions[key]}, primary {remote_versions[key]}"
+                for key in local_versions
+                if key in compared
+                and local_versions[key]
+                and remote_versions[key]
+                and local_versions[key] != remote_versions[key]
             ]
             if other:
-                why = f" (there, text is sorted by {', '.join(sorted(by))})" if by else ""
+                why = (
+                    f" (there, text is sorted by {', '.join(sorted(other_collations))})"
+                    if other_collations
+                    else ""
+                )
                 raise Refused(
                     f"a replica must be the same as its primary{why}; {'; '.join(other)}",
                     where=self.on,
@@ -81,7 +90,7 @@ class Release(Resource):
     def desired(self) -> State:
         return {"same": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
 
@@ -94,15 +103,15 @@ def _versions(lines: Sequence[str]) -> dict[str, str]:
     return {**found, "postgres": minor}
 
 
-def sorters(server: Server) -> frozenset[str]:
+def collation_sources(server: ServerSnapshot) -> frozenset[str]:
     """What sorts text in a server, beside C; a database that was not looked into may hold
     anything."""
     found = set()
     for name, row in server.databases.items():
         used = {(row["provider"], row["collate"])}
-        if name in server.inside:
-            used |= server.inside[name].collations
-        elif name not in OURS:
+        if name in server.database_snapshots:
+            used |= server.database_snapshots[name].collations
+        elif name not in SYSTEM_DATABASES:
             found.add(f"database {name}, which is not in the inventory")
         if any(provider == "i" for provider, _ in used):
             found.add(ICU)

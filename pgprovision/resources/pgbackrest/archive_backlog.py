@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.pgbackrest.error_hints import cause
-from pgprovision.resources.pgbackrest.info import SPOOL
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.resources.pgbackrest.error_hints import error_hint
+from pgprovision.resources.pgbackrest.info import SPOOL_DIRECTORY
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
-LATE_SECONDS = 300  # five times archive_timeout: what waits longer is not on its way any more
+LATE_AFTER_SECONDS = 300  # five times archive_timeout: what waits longer is not on its way any more
 
 
 @dataclass(frozen=True)
-class Backlog:
+class ArchiveBacklog:
     """WAL that waits for the archive. `hours_until_full`: at the rate of the last hour, where
     nothing is archived; None where nothing is written. `failing`: the last attempt failed;
     `since`: when the last segment arrived, None where none did."""
@@ -33,7 +33,7 @@ class Backlog:
 
     @property
     def alarming(self) -> bool:
-        late = self.oldest_seconds is not None and self.oldest_seconds > LATE_SECONDS
+        late = self.oldest_seconds is not None and self.oldest_seconds > LATE_AFTER_SECONDS
         return self.waiting > 0 and (self.failing or late)
 
     def __str__(self) -> str:
@@ -49,62 +49,68 @@ class Backlog:
         return text
 
 
-def look(stanza: str) -> Ask:
+def archive_error_probe(stanza: str) -> Probe:
     """The latest error that pgBackRest keeps beside the segments it has to send."""
-    folder = sh(f"{SPOOL}/archive/{stanza}/out")
+    folder = sh(f"{SPOOL_DIRECTORY}/archive/{stanza}/out")
     newest = 'f=$(ls -t -- *.error 2>/dev/null | head -n 1) && [ -n "$f" ] && head -c 2000 "$f"'
-    return Ask(f"cd {folder} 2>/dev/null && {newest}; true")
+    return Probe(f"cd {folder} 2>/dev/null && {newest}; true")
 
 
-def backlog(server: Server | None, error: Answer | None) -> Backlog:
-    """From one look at a server, and `look`'s answer."""
+def backlog(server: ServerSnapshot | None, error: Answer | None) -> ArchiveBacklog:
+    """From one look at a server, and `archive_error_probe`'s answer."""
     found: Mapping[str, Any] = server.archiver if server else {}
     waiting = int(found.get("waiting") or 0)
-    failed, good = found.get("last_failed_time"), found.get("last_archived_time")
+    failed, last_archived = found.get("last_failed_time"), found.get("last_archived_time")
     segment = int(found.get("segment_bytes") or 0)
     hourly = int(found.get("written_last_hour") or 0) * segment
     free = server.wal_free if server else None
-    return Backlog(
+    return ArchiveBacklog(
         waiting=waiting,
         waiting_bytes=waiting * segment,
         oldest_seconds=found.get("oldest_seconds") if waiting else None,
         hours_until_full=free / hourly if waiting and hourly and free is not None else None,
-        failing=waiting > 0 and bool(failed) and (not good or str(failed) > str(good)),
-        since=good,
-        why=_why(error.out.decode(errors="replace")) if error and waiting else "",
+        failing=waiting > 0
+        and bool(failed)
+        and (not last_archived or str(failed) > str(last_archived)),
+        since=last_archived,
+        why=_error_text(error.out.decode(errors="replace")) if error and waiting else "",
     )
 
 
-def _why(text: str) -> str:
+def _error_text(text: str) -> str:
     """pgBackRest's error file: a code on the first line, then who failed, then what."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if not line.isdigit() and not line.startswith("raised from")]
-    first = said[0][:160].rstrip(":") if said else ""
-    found = cause(text)
+    error_lines = [
+        line for line in lines if not line.isdigit() and not line.startswith("raised from")
+    ]
+    first = error_lines[0][:160].rstrip(":") if error_lines else ""
+    found = error_hint(text)
     return f"{found} ({first})" if found else first
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archiver(Resource):
+class ArchiveBacklogCheck(Resource):
     """The archiving of a primary. Only reported."""
 
     kind: ClassVar[str] = "archiver"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     stanza: str
-    server: Server | None = None
+    server: ServerSnapshot | None = None
 
     @property
     def name(self) -> str:
         return self.stanza
 
-    def probe(self) -> Ask:
-        return look(self.stanza)
+    def probe(self) -> Probe:
+        return archive_error_probe(self.stanza)
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, self.snapshot.ask()),)
+        return (Need(self.on, self.snapshot.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
-        return replace(self, server=self.snapshot.running(facts.get(self.on, self.snapshot.ask())))
+    def resolved(self, facts: Facts) -> Self:
+        return replace(
+            self, server=self.snapshot.running_server(facts.get(self.on, self.snapshot.probe()))
+        )
 
     def read(self, answer: Answer) -> State:
         found = backlog(self.server, answer)
@@ -113,8 +119,8 @@ class Archiver(Resource):
     def desired(self) -> State:
         return {}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
-    def remarks(self, state: State) -> tuple[str, ...]:
+    def notes(self, state: State) -> tuple[str, ...]:
         return (str(state["alarm"]),) if state["alarm"] else ()

@@ -6,27 +6,27 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest import info
-from pgprovision.resources.postgres.replication.lsn import position
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 
 _SEGMENT = re.compile(r"([0-9A-F]{24})-[0-9a-f]{40}(\.\w+)?")
 _BRANCH = re.compile(r"\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Timeline:
+class ArchivedTimeline:
     """One timeline's WAL. `branches`: (ancestor, where it was left) from the oldest to the parent.
-    `last`: its newest segment in the archive, none yet; `last_at`: when that one arrived, in
-    seconds since 1970."""
+    `last_segment`: its newest segment in the archive, none yet; `last_arrived_at`: when that one
+    arrived, in seconds since 1970."""
 
     number: int
     branches: tuple[tuple[int, int], ...] = ()
-    last: str = ""
-    last_at: int = 0
+    last_segment: str = ""
+    last_arrived_at: int = 0
 
-    def end_of(self, other: int) -> int | None:
+    def history_end_of(self, other: int) -> int | None:
         """How far `other` belongs to this one's history, in bytes; None: not at all. Its own has
         no end."""
         if other == self.number:
@@ -34,16 +34,16 @@ class Timeline:
         return dict(self.branches).get(other)
 
 
-def look(stanza: str, repository: int = 1) -> Ask:
+def archive_probe(stanza: str, repository: int = 1) -> Probe:
     """For `parse`. A list call for each timeline, whatever the number of segments."""
     at, where = f"--repo={repository}", f"archive/{stanza}"
 
     def call(*words: str) -> str:
-        return info.bounded(stanza, at, *words)
+        return info.probe_command(stanza, at, *words)
 
     ls, get = call("repo-ls"), call("repo-get")
-    return Ask(
-        f"command -v pgbackrest >/dev/null || exit {info.ABSENT}\n"
+    return Probe(
+        f"command -v pgbackrest >/dev/null || exit {info.NOT_INSTALLED_CODE}\n"
         f"id=$({ls} {sh(where)} | grep -x '[0-9]*-[0-9]*' | sort -t - -k 2n | tail -n 1)\n"
         f'[ -n "$id" ] || exit 4\n'
         f'names=$({ls} {sh(where)}/"$id") || exit\n'
@@ -55,8 +55,8 @@ def look(stanza: str, repository: int = 1) -> Ask:
     )
 
 
-def parse(answer: Answer | None) -> tuple[Timeline, ...]:
-    """What `look` found, by number; nothing where nothing could be seen."""
+def parse(answer: Answer | None) -> tuple[ArchivedTimeline, ...]:
+    """What `archive_probe` found, by number; nothing where nothing could be seen."""
     if answer is None or answer.code:
         return ()
     branches: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -64,12 +64,12 @@ def parse(answer: Answer | None) -> tuple[Timeline, ...]:
     for word, name, body in _parts(answer.text):
         if word == "history":
             found = _BRANCH.findall(body)
-            branches[int(name[:8], 16)] = tuple((int(t), position(lsn)) for t, lsn in found)
+            branches[int(name[:8], 16)] = tuple((int(t), lsn_to_bytes(lsn)) for t, lsn in found)
         elif segments := list(_segments(body)):
             newest[int(name[:8], 16)] = max(segments)
     numbers = sorted({*branches, *newest})
     return tuple(
-        Timeline(number, branches.get(number, ()), *newest.get(number, ("", 0)))
+        ArchivedTimeline(number, branches.get(number, ()), *newest.get(number, ("", 0)))
         for number in numbers
     )
 
@@ -90,16 +90,16 @@ def _segments(body: str) -> Iterator[tuple[str, int]]:
             yield found[1], int(item.get("time", 0))
 
 
-def reach(timelines: Sequence[Timeline], number: int) -> tuple[str, int]:
+def newest_segment(timelines: Sequence[ArchivedTimeline], number: int) -> tuple[str, int]:
     """The newest segment, and when it arrived, of a timeline; of its nearest ancestor while it
     has none of its own."""
     by_number = {timeline.number: timeline for timeline in timelines}
-    here = by_number.get(number)
-    if here is None:
+    current = by_number.get(number)
+    if current is None:
         return "", 0
-    if here.last:
-        return here.last, here.last_at
-    for parent, _ in reversed(here.branches):
-        if parent in by_number and by_number[parent].last:
-            return by_number[parent].last, by_number[parent].last_at
+    if current.last_segment:
+        return current.last_segment, current.last_arrived_at
+    for parent, _ in reversed(current.branches):
+        if parent in by_number and by_number[parent].last_segment:
+            return by_number[parent].last_segment, by_number[parent].last_arrived_at
     return "", 0

@@ -6,30 +6,42 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
-from pgprovision.resources.node.identity import FOLDER
+from pgprovision.resources.node.identity import PGPROVISION_DIRECTORY
 from pgprovision.resources.pgbackrest import info as pgbackrest
-from pgprovision.resources.pgbackrest.error_hints import explained
-from pgprovision.resources.pgbackrest.info import Backup, Info
-from pgprovision.resources.postgres.control_file import system_identifier
+from pgprovision.resources.pgbackrest.error_hints import error_hint_script
+from pgprovision.resources.pgbackrest.info import BackupInfo, StanzaInfo
+from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
 TAKEN = "taken"
 FAILED = "failed"
 STALLED_SECONDS = 1800.0  # without a per cent more: WAL that does not arrive ends it after 60 s
-JOB = "pgprovision-backup-full.service"  # one name for all: never two backups of ours at once
+BACKUP_UNIT = (
+    "pgprovision-backup-full.service"  # one name for all: never two backups of ours at once
+)
 # Lies there from when archiving was declared off until a full backup was taken after it.
-UNARCHIVED = f"{FOLDER}/archiving-was-off"
-Type = str  # full, diff or incr
-SINCE = Ask(f"stat -c %Y {UNARCHIVED} 2>/dev/null || true")
+ARCHIVING_OFF_FILE = f"{PGPROVISION_DIRECTORY}/archiving-was-off"
+BackupType = str  # full, diff or incr
+ARCHIVING_OFF_PROBE = Probe(f"stat -c %Y {ARCHIVING_OFF_FILE} 2>/dev/null || true")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken(Resource):
+class RequiredBackup(Resource):
     """A backup of this very cluster in a repository. `repository` None: in the only one."""
 
     stanza: str
@@ -48,20 +60,22 @@ class Taken(Resource):
     @property
     def job(self) -> Job:
         log = f"{pgbackrest.LOG_DIRECTORY}/{self.stanza}-backup.log"
-        return Job(JOB, progress=sh("tail", "-c", "400", log), explain=explained)
+        return Job(
+            BACKUP_UNIT, progress=sh("tail", "-c", "400", log), error_hint_script=error_hint_script
+        )
 
-    def probe(self) -> Ask:
-        return pgbackrest.info(self.stanza, self.repository)
+    def probe(self) -> Probe:
+        return pgbackrest.info_probe(self.stanza, self.repository)
 
     def needs(self) -> tuple[Need, ...]:
         return (
-            Need(self.on, system_identifier(self.instance)),
-            Need(self.on, self.job.look()),
+            Need(self.on, system_identifier_probe(self.instance)),
+            Need(self.on, self.job.probe()),
         )
 
-    def settled(self, facts: Facts) -> Self:
-        control = facts.get(self.on, system_identifier(self.instance))
-        job = facts.get(self.on, self.job.look())
+    def resolved(self, facts: Facts) -> Self:
+        control = facts.get(self.on, system_identifier_probe(self.instance))
+        job = facts.get(self.on, self.job.probe())
         return replace(
             self,
             identifier=control.text.strip() if control else "",
@@ -70,31 +84,31 @@ class Taken(Resource):
 
     @property
     @abstractmethod
-    def what(self) -> str:
+    def description(self) -> str:
         """In words."""
 
     @property
     @abstractmethod
-    def wanted(self) -> Type:
+    def type_to_take(self) -> BackupType:
         """The type of backup to take where there is none yet."""
 
     @abstractmethod
-    def fits(self, backup: Backup) -> bool:
+    def satisfies(self, backup: BackupInfo) -> bool:
         """Whether this one is what is wished for."""
 
     def read(self, answer: Answer) -> State | Waiting | None:
-        info: Info = pgbackrest.parse(answer)
-        fitting = [b for b in info.of_system(self.identifier) if self.fits(b)]
+        info: StanzaInfo = pgbackrest.parse(answer)
+        fitting = [b for b in info.backups_of(self.identifier) if self.satisfies(b)]
         if fitting:
             return {"full_backup": TAKEN}
         if self.job_state.state == "running" or info.running:
-            done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.said)
-            said = f"{self.what}: {done[-1] if done else 'begun'}"
+            done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.progress)
+            progress = f"{self.description}: {done[-1] if done else 'begun'}"
             if self.job_state.state == "running":
-                return self.job.waiting(said, STALLED_SECONDS)
-            return Waiting(said, STALLED_SECONDS)  # another's
-        if info.trouble:
-            return {"full_backup": f"unknown: {info.trouble}"}
+                return self.job.waiting(progress, STALLED_SECONDS)
+            return Waiting(progress, STALLED_SECONDS)  # another's
+        if info.error:
+            return {"full_backup": f"unknown: {info.error}"}
         if self.job_state.state == "failed":
             return {"full_backup": FAILED}
         return None
@@ -102,66 +116,74 @@ class Taken(Resource):
     def desired(self) -> State:
         return {"full_backup": TAKEN}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before == {"full_backup": FAILED}:
-            yield self.job.report_failure(f"the {self.what}")
+            yield self.job.report_failure(f"the {self.description}")
             return
-        words = pgbackrest.words_for(self.repository)
+        repository_options = pgbackrest.repository_options(self.repository)
         if diff.before is not None:
-            yield Do("read the backup repository", pgbackrest.answers(self.stanza, *words))
+            yield Action(
+                "read the backup repository",
+                pgbackrest.check_readable(self.stanza, *repository_options),
+            )
         yield self.job.start(
-            f"start the {self.what}",
+            f"start the {self.description}",
             *("flock", "-F", "/var/lib/pgbackrest"),  # the timers' runs wait for it
-            *("pgbackrest", f"--stanza={self.stanza}", *words, f"--type={self.wanted}"),
+            *(
+                "pgbackrest",
+                f"--stanza={self.stanza}",
+                *repository_options,
+                f"--type={self.type_to_take}",
+            ),
             *("--log-level-console=off", "--log-level-stderr=warn", "backup"),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstBackup(Taken):
+class FirstBackup(RequiredBackup):
     """At least one full backup of this very cluster; since archiving was off, if it ever was."""
 
     kind: ClassVar[str] = "first backup"
-    since: int = 0
+    archiving_off_since: int = 0
 
     def needs(self) -> tuple[Need, ...]:
-        return (*super().needs(), Need(self.on, SINCE))
+        return (*super().needs(), Need(self.on, ARCHIVING_OFF_PROBE))
 
-    def settled(self, facts: Facts) -> Self:
-        off = facts.get(self.on, SINCE)
+    def resolved(self, facts: Facts) -> Self:
+        off = facts.get(self.on, ARCHIVING_OFF_PROBE)
         text = off.text.strip() if off else ""
         since = int(text) if text.isdigit() else 0
-        return replace(super().settled(facts), since=since)
+        return replace(super().resolved(facts), archiving_off_since=since)
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         return "first full backup"
 
     @property
-    def wanted(self) -> Type:
+    def type_to_take(self) -> BackupType:
         return "full"
 
-    def fits(self, backup: Backup) -> bool:
-        return backup.type == "full" and backup.start >= self.since
+    def satisfies(self, backup: BackupInfo) -> bool:
+        return backup.type == "full" and backup.start >= self.archiving_off_since
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupNow(Taken):
-    """A backup that ended after `after`, in seconds since 1970 there. For the primary only.
+class OnDemandBackup(RequiredBackup):
+    """A backup that ended after `ended_after`, in seconds since 1970 there. For the primary only.
 
     One that runs already is waited for; where it is of another type, the wished one follows.
     """
 
     kind: ClassVar[str] = "backup"
-    snapshot: Snapshot
-    after: int
-    backup_type: Type = "incr"
+    snapshot: SnapshotQuery
+    ended_after: int
+    backup_type: BackupType = "incr"
 
     def needs(self) -> tuple[Need, ...]:
-        return (*super().needs(), Need(self.on, self.snapshot.ask()))
+        return (*super().needs(), Need(self.on, self.snapshot.probe()))
 
-    def settled(self, facts: Facts) -> Self:
-        server = self.snapshot.running(facts.get(self.on, self.snapshot.ask()))
+    def resolved(self, facts: Facts) -> Self:
+        server = self.snapshot.running_server(facts.get(self.on, self.snapshot.probe()))
         if server is None or server.in_recovery:
             found = "PostgreSQL does not answer there" if server is None else "this is a standby"
             raise Refused(
@@ -169,16 +191,16 @@ class BackupNow(Taken):
                 done="nothing was begun",
                 next="pgprovision status shows who is primary",
             )
-        return super().settled(facts)
+        return super().resolved(facts)
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         return f"{self.backup_type} backup"
 
     @property
-    def wanted(self) -> Type:
+    def type_to_take(self) -> BackupType:
         return self.backup_type
 
-    def fits(self, backup: Backup) -> bool:
+    def satisfies(self, backup: BackupInfo) -> bool:
         """pgBackRest takes a full one where there is none to build on."""
-        return backup.stop > self.after and backup.type in (self.backup_type, "full")
+        return backup.stop > self.ended_after and backup.type in (self.backup_type, "full")

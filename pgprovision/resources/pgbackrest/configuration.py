@@ -11,50 +11,71 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Value
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    Value,
+)
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
-from pgprovision.resources.pgbackrest.info import CONFIG, VERSION, Version, answers, version
+from pgprovision.resources.pgbackrest.info import (
+    CONFIG_FILE,
+    VERSION_PROBE,
+    PgbackrestVersion,
+    check_readable,
+    parse_version,
+)
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 
-CANDIDATE = f"{CONFIG}.candidate"
-SINCE: Mapping[str, Version] = {  # pgBackRest's release notes
+CANDIDATE_FILE = f"{CONFIG_FILE}.candidate"
+OPTION_VERSIONS: Mapping[str, PgbackrestVersion] = {  # pgBackRest's release notes
     "bundle": (2, 39),
     "block": (2, 46),
     "storage-tag": (2, 48),
 }
 SECRET_OPTIONS = ("s3-key", "s3-key-secret", "s3-token", "cipher-pass")
-SOUND_ENCRYPTION: Version = (2, 59, 3)  # before, subkeys may be weak (its release notes)
+FIXED_ENCRYPTION_VERSION: PgbackrestVersion = (
+    2,
+    59,
+    3,
+)  # before, subkeys may be weak (its release notes)
 _REPOSITORY = re.compile(r"repo\d+-(.*)")
 
 
-def _plain(option: str) -> str:
+def _base_option(option: str) -> str:
     """Without the repository's number: repo1-block is block."""
     found = _REPOSITORY.fullmatch(option)
     return found[1] if found else option
 
 
-def fitting(text: str, found: Version | None) -> str:
-    """The text without the options that came after version `found`."""
+def supported_text(text: str, installed: PgbackrestVersion | None) -> str:
+    """The text without the options that came after version `installed`."""
     lines = text.splitlines(keepends=True)
     return "".join(
         line
         for line in lines
-        if found is None or found >= SINCE.get(_plain(line.partition("=")[0].strip()), ())
+        if installed is None
+        or installed >= OPTION_VERSIONS.get(_base_option(line.partition("=")[0].strip()), ())
     )
 
 
-def _line(option: str, secret: Secret) -> str:
+def _checked_secret(option: str, secret: Secret) -> str:
     """The secret as pgBackRest will read it. Raises InventoryError where it would not be one."""
     text = secret.text()
     if not text or text != text.strip() or not text.isprintable():
-        what = f"{option} must be one line of text without blanks around it"
-        raise InventoryError(what, where=secret.source)
+        message = f"{option} must be one line of text without blanks around it"
+        raise InventoryError(message, where=secret.source)
     return text
 
 
-def options(text: str) -> dict[str, Value]:
+def parse_options(text: str) -> dict[str, Value]:
     """Every option with its value; `[section] option` outside of [global]. An option given
     several times has all its values. Secret ones as a digest."""
     section, result = "global", dict[str, Value]()
@@ -64,7 +85,7 @@ def options(text: str) -> dict[str, Value]:
             section = line[1:-1]
         elif line and not line.startswith("#"):
             option, _, value = (part.strip() for part in line.partition("="))
-            if _plain(option) in SECRET_OPTIONS:
+            if _base_option(option) in SECRET_OPTIONS:
                 value = "sha256:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
             key = option if section == "global" else f"[{section}] {option}"
             earlier = result.get(key, ())
@@ -85,22 +106,22 @@ class PgbackrestConf(Resource):
     stanza: str
     text: str
     secrets: tuple[tuple[str, Secret], ...] = ()
-    version: Version | None = None
+    version: PgbackrestVersion | None = None
 
     @property
     def name(self) -> str:
-        return CONFIG
+        return CONFIG_FILE
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, VERSION),)
+        return (Need(self.on, VERSION_PROBE),)
 
-    def settled(self, facts: Facts) -> Self:
-        return replace(self, version=version(facts.get(self.on, VERSION)))
+    def resolved(self, facts: Facts) -> Self:
+        return replace(self, version=parse_version(facts.get(self.on, VERSION_PROBE)))
 
-    def probe(self) -> Ask:
-        return Ask(
-            f"[ -f {CONFIG} ] && [ ! -L {CONFIG} ] || exit 4; stat -c '%04a %U:%G' {CONFIG} "
-            f"&& cat {CONFIG}"
+    def probe(self) -> Probe:
+        return Probe(
+            f"[ -f {CONFIG_FILE} ] && [ ! -L {CONFIG_FILE} ] || exit 4; stat -c '%04a %U:%G' {CONFIG_FILE} "
+            f"&& cat {CONFIG_FILE}"
         )
 
     def read(self, answer: Answer) -> State | None:
@@ -108,62 +129,69 @@ class PgbackrestConf(Resource):
             return None
         head, _, text = answer.text.partition("\n")
         mode, owner = head.split(" ")
-        found = options(text)
-        wished = options(self.content().text())
-        state = {key: value for key, value in found.items() if key in wished}
-        foreign = tuple(sorted(key for key in found if key not in wished))
+        current = parse_options(text)
+        desired = parse_options(self.content().text())
+        state = {key: value for key, value in current.items() if key in desired}
+        foreign = tuple(sorted(key for key in current if key not in desired))
         return {**state, "foreign options": foreign, "mode": mode, "owner": owner}
 
     def desired(self) -> State:
         attributes = {"mode": "0640", "owner": "postgres:postgres"}
-        return {**options(self.content().text()), "foreign options": (), **attributes}
+        return {**parse_options(self.content().text()), "foreign options": (), **attributes}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        found = self.version
-        if found is None:
+    def notes(self, state: State) -> tuple[str, ...]:
+        installed = self.version
+        if installed is None:
             return ()
-        said = []
-        types = {value for key, value in state.items() if _plain(key) == "cipher-type"}
-        if types - {"none"} and found < SOUND_ENCRYPTION:
-            number, since = (".".join(map(str, v)) for v in (found, SOUND_ENCRYPTION))
-            said.append(
+        messages = []
+        types = {value for key, value in state.items() if _base_option(key) == "cipher-type"}
+        if types - {"none"} and installed < FIXED_ENCRYPTION_VERSION:
+            number, since = (".".join(map(str, v)) for v in (installed, FIXED_ENCRYPTION_VERSION))
+            messages.append(
                 f"pgBackRest {number} encrypts the repository with subkeys that may be weak, which"
                 f" {since} mends: keep the bucket to yourself, and upgrade when it can be had"
             )
         if limit := state.get("archive-push-queue-max"):
-            said.append(
+            messages.append(
                 f"beyond {limit} of waiting WAL (archive-push-queue-max) it is dropped: no backup"
                 " can be restored past that gap"
             )
-        return tuple(said)
+        return tuple(messages)
 
     def content(self) -> Secret:
         """The whole file."""
-        head, _, rest = fitting(self.text, self.version).partition("[global]\n")
-        joined = "".join(f"{option}={_line(option, value)}\n" for option, value in self.secrets)
-        shown = "".join(f"{option}={value.shown}\n" for option, value in self.secrets)
+        head, _, rest = supported_text(self.text, self.version).partition("[global]\n")
+        joined = "".join(
+            f"{option}={_checked_secret(option, value)}\n" for option, value in self.secrets
+        )
+        redacted = "".join(f"{option}={value.redacted}\n" for option, value in self.secrets)
         start = f"{head}[global]\n"
-        return Secret(f"{start}{joined}{rest}", "pgbackrest.conf", f"{start}{shown}{rest}")
+        return Secret(f"{start}{joined}{rest}", "pgbackrest.conf", f"{start}{redacted}{rest}")
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if set(diff.keys) <= {"mode", "owner"} and diff.before is not None:
-            yield Do(
-                f"set mode and owner of {CONFIG}",
-                f"chown postgres:postgres {CONFIG} && chmod 0640 {CONFIG}",
+            yield Action(
+                f"set mode and owner of {CONFIG_FILE}",
+                f"chown postgres:postgres {CONFIG_FILE} && chmod 0640 {CONFIG_FILE}",
             )
             return
         candidate = File(
-            on=self.on, path=CANDIDATE, content="", mode="0640", owner="postgres", group="postgres"
+            on=self.on,
+            path=CANDIDATE_FILE,
+            content="",
+            mode="0640",
+            owner="postgres",
+            group="postgres",
         )
-        yield Do(
-            f"write {CANDIDATE}",
-            f"mkdir -p {sh(CONFIG.rpartition('/')[0])}\n{candidate.write_text()}",
+        yield Action(
+            f"write {CANDIDATE_FILE}",
+            f"mkdir -p {sh(CONFIG_FILE.rpartition('/')[0])}\n{candidate.write_command()}",
             self.content(),
         )
-        data = str(options(self.text).get(f"[{self.stanza}] pg1-path", ""))
-        yield Do(
-            f"read the repository with the new configuration, then make it {CONFIG}",
-            f"trap 'rm -f {CANDIDATE}' EXIT\n"
-            f"({answers(self.stanza, f'--config={CANDIDATE}', data=data)}) || exit\n"
-            f"mv -fT {CANDIDATE} {CONFIG} && sync {sh(CONFIG.rpartition('/')[0])}",
+        data = str(parse_options(self.text).get(f"[{self.stanza}] pg1-path", ""))
+        yield Action(
+            f"read the repository with the new configuration, then make it {CONFIG_FILE}",
+            f"trap 'rm -f {CANDIDATE_FILE}' EXIT\n"
+            f"({check_readable(self.stanza, f'--config={CANDIDATE_FILE}', data=data)}) || exit\n"
+            f"mv -fT {CANDIDATE_FILE} {CONFIG_FILE} && sync {sh(CONFIG_FILE.rpartition('/')[0])}",
         )

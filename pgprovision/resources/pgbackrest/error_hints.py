@@ -5,7 +5,7 @@ from pgprovision.quote import sh
 # what stands in its message, and the cause; the first that fits. Seen with 2.45 and 2.55.1 against
 # rclone, and the codes of Amazon's "Error responses", which other stores use, too.
 _CUT = "the store answers too slowly, or the line to it is cut off"
-CAUSES = (
+ERROR_HINTS = (
     (("<Code>InvalidAccessKeyId",), "the store does not know the access key (key)"),
     (("<Code>SignatureDoesNotMatch",), "the secret access key (key_secret) is wrong"),
     (
@@ -52,18 +52,18 @@ CAUSES = (
 )
 
 
-def cause(message: str) -> str:
+def error_hint(message: str) -> str:
     """What is behind a message of pgBackRest's; nothing where nobody knows."""
-    for signs, meaning in CAUSES:
+    for signs, meaning in ERROR_HINTS:
         if any(sign in message for sign in signs):
             return meaning
     return ""
 
 
-def explained(variable: str) -> str:
+def error_hint_script(variable: str) -> str:
     """Shell text that prints the cause of the message in a shell variable, if it is known."""
     cases = " ".join(
         f"{'|'.join(f'*{sh(sign)}*' for sign in signs)}) echo {sh(f'cause: {meaning}')};;"
-        for signs, meaning in CAUSES
+        for signs, meaning in ERROR_HINTS
     )
     return f'case "${variable}" in {cases} esac'

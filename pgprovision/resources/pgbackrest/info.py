@@ -1,4 +1,4 @@
-"""pgBackRest's command line, and what its `info` says, as typed values."""
+"""pgBackRest's command line, and what its `info_probe` says, as typed values."""
 
 import json
 import re
@@ -7,59 +7,59 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.quote import sh
-from pgprovision.resources.pgbackrest.error_hints import cause, explained
+from pgprovision.resources.pgbackrest.error_hints import error_hint, error_hint_script
 from pgprovision.resources.postgres.server.instance import as_postgres
 
-CONFIG = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest.conf
+CONFIG_FILE = "/etc/pgbackrest/pgbackrest.conf"  # wins over Debian's /etc/pgbackrest.conf
 LOG_DIRECTORY = "/var/log/pgbackrest"
-SPOOL = "/var/spool/pgbackrest"
-LOOK_SECONDS = 15  # by itself it tries a dead endpoint for minutes (241 s seen with 2.45)
+SPOOL_DIRECTORY = "/var/spool/pgbackrest"
+PROBE_SECONDS = 15  # by itself it tries a dead endpoint for minutes (241 s seen with 2.45)
 IO_SECONDS = 3  # one connection attempt; it makes three or more
-KILLED = 137  # by `timeout -s KILL`
-ENDED = 124  # by `timeout`
-ABSENT = 127  # pgBackRest is not installed
-LOCKED = "[050]"  # another pgBackRest is at work: WAL is being sent
+KILLED_CODE = 137  # by `timeout -s KILL`
+TIMEOUT_CODE = 124  # by `timeout`
+NOT_INSTALLED_CODE = 127  # pgBackRest is not installed
+LOCKED_ERROR = "[050]"  # another pgBackRest is at work: WAL is being sent
 LOCKED_SECONDS = 60
-UNKNOWN = b"is not valid for 'repo' option"  # the configuration does not have it yet
-OTHER = 99  # pgBackRest's status code for "could not tell", with the reason
-VERSION = Ask("pgbackrest version")
+UNKNOWN_REPOSITORY = b"is not valid for 'repo' option"  # the configuration does not have it yet
+OTHER_STATUS = 99  # pgBackRest's status code for "could not tell", with the reason
+VERSION_PROBE = Probe("pgbackrest version")
 
-Version = tuple[int, ...]
+PgbackrestVersion = tuple[int, ...]
 
 
-def version(answer: Answer | None) -> Version | None:
+def parse_version(answer: Answer | None) -> PgbackrestVersion | None:
     """From the answer to VERSION: (2, 45). None where it is not installed."""
     found = re.search(r"(\d+(?:\.\d+)+)", answer.text) if answer else None
     return tuple(int(part) for part in found[1].split(".")) if found else None
 
 
-def words_for(repository: int | None) -> tuple[str, ...]:
+def repository_options(repository: int | None) -> tuple[str, ...]:
     """The option that names one repository; None where there is only one."""
     return () if repository is None else (f"--repo={repository}",)
 
 
-def pgbackrest(stanza: str, *words: str, seconds: float | None = None) -> str:
+def pgbackrest_command(stanza: str, *arguments: str, seconds: float | None = None) -> str:
     """Shell text that runs it as postgres: as root it would leave files postgres cannot read.
 
     With `seconds` it is ended after that time, and a failure tells its cause; where another one is
     at work it waits up to LOCKED_SECONDS for that."""
     if seconds is None:
-        return as_postgres("pgbackrest", f"--stanza={stanza}", *words)
+        return as_postgres("pgbackrest", f"--stanza={stanza}", *arguments)
     limit = ("timeout", "-k", "5", str(int(seconds)))
-    run = as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *words)
+    run = as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *arguments)
     return (
         f"end=$(($(date +%s) + {LOCKED_SECONDS}))\n"
         f"until said=$({run} 2>&1); do code=$?\n"
-        f'  case "$said" in *"{LOCKED}"*)\n'
+        f'  case "$said" in *"{LOCKED_ERROR}"*)\n'
         "    [ $(date +%s) -ge $end ] || { sleep 1; continue; };; esac\n"
-        f"  [ $code != {ENDED} ] || echo 'ended by pgprovision: not done in {int(seconds)} s' >&2\n"
-        f"  {{ {quietly('said')}; {explained('said')}; }} >&2; exit 1\ndone"
+        f"  [ $code != {TIMEOUT_CODE} ] || echo 'ended by pgprovision: not done in {int(seconds)} s' >&2\n"
+        f"  {{ {filtered_message('said')}; {error_hint_script('said')}; }} >&2; exit 1\ndone"
     )
 
 
-def quietly(variable: str) -> str:
+def filtered_message(variable: str) -> str:
     """Shell text that prints what matters of a message in a shell variable: its errors and hints,
     without the headers of an HTTP request and without bytes that are none of a text."""
     return (
@@ -69,42 +69,42 @@ def quietly(variable: str) -> str:
     )
 
 
-def bounded(stanza: str, *words: str) -> str:
-    """The same for a look: it gives up after `LOOK_SECONDS`."""
+def probe_command(stanza: str, *arguments: str) -> str:
+    """The same for a look: it gives up after `PROBE_SECONDS`."""
     quick = (f"--io-timeout={IO_SECONDS}", "--log-level-console=off", "--log-level-stderr=warn")
-    limit = ("timeout", "-s", "KILL", str(LOOK_SECONDS))  # a look holds no lock
-    return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *words)
+    limit = ("timeout", "-s", "KILL", str(PROBE_SECONDS))  # a look holds no lock
+    return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *arguments)
 
 
-def info(stanza: str, repository: int | None = None) -> Ask:
-    """What a repository, or each of them, holds: one round trip, `LOOK_SECONDS` at the most."""
-    look = bounded(stanza, *words_for(repository), "--output=json", "info")
-    return Ask(f"command -v pgbackrest >/dev/null || exit {ABSENT}; {look}")
+def info_probe(stanza: str, repository: int | None = None) -> Probe:
+    """What a repository, or each of them, holds: one round trip, `PROBE_SECONDS` at the most."""
+    command = probe_command(stanza, *repository_options(repository), "--output=json", "info")
+    return Probe(f"command -v pgbackrest >/dev/null || exit {NOT_INSTALLED_CODE}; {command}")
 
 
-def answers(stanza: str, *words: str, data: str = "") -> str:
+def check_readable(stanza: str, *options: str, data: str = "") -> str:
     """Shell text that fails, with the reason in a few lines, where a repository cannot be read
     or the configuration holds an option that this version does not know. With the path of a data
     directory it also fails where the stanza is another cluster's."""
-    found = bounded(stanza, *words, "info")
+    found = probe_command(stanza, *options, "info")
     text = (
         f"out=$({found} 2>&1) || {{ code=$?\n"
-        f"  [ $code != {KILLED} ] || echo 'no answer from the repository in {LOOK_SECONDS} s:"
+        f"  [ $code != {KILLED_CODE} ] || echo 'no answer from the repository in {PROBE_SECONDS} s:"
         " wrong endpoint or port, or a firewall in between' >&2\n"
-        f"  {{ {quietly('out')}; {explained('out')}; }} >&2; exit 1; }}\n"
+        f"  {{ {filtered_message('out')}; {error_hint_script('out')}; }} >&2; exit 1; }}\n"
         'case "$out" in *"error (other)"*|*"invalid option"*)'
-        f" {{ {quietly('out')}; {explained('out')}; }} >&2; exit 1;; esac"
+        f" {{ {filtered_message('out')}; {error_hint_script('out')}; }} >&2; exit 1;; esac"
     )
-    return f"{text}\n{_same_cluster(stanza, words, data)}" if data else text
+    return f"{text}\n{_same_cluster(stanza, options, data)}" if data else text
 
 
-def _same_cluster(stanza: str, words: tuple[str, ...], data: str) -> str:
+def _same_cluster(stanza: str, options: tuple[str, ...], data: str) -> str:
     """Fails where a repository knows this stanza, and not this cluster in it."""
-    there = bounded(stanza, *words, "--output=json", "info")
+    info_command = probe_command(stanza, *options, "--output=json", "info")
     control = sh(f"{data}/global/pg_control")
     return (
         f"here=$(od -An -t u8 -N 8 {control} 2>/dev/null | tr -d ' '); [ -n \"$here\" ] || exit 0\n"
-        f"known=$({there} 2>/dev/null | tr -d '\"' | grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
+        f"known=$({info_command} 2>/dev/null | tr -d '\"' | grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
         "for repo in $(printf '%s\\n' \"$known\" | cut -d: -f2 | cut -d, -f1 | sort -u); do\n"
         '  case "$known" in *"repo-key:$repo,system-id:$here"*) continue;; esac\n'
         f'  echo "stanza {stanza} in repository $repo belongs to another cluster, whose system'
@@ -113,19 +113,19 @@ def _same_cluster(stanza: str, words: tuple[str, ...], data: str) -> str:
     )
 
 
-def _trouble(message: str) -> str:
+def _stable_error(message: str) -> str:
     """The part of a repository's error that stays the same from look to look."""
     line = message.partition("\n")[0].rstrip(":")
     code = re.search(r"<Code>(.*?)</Code>", message)
-    words = re.search(r"<Message>(.*?)</Message>", message)
+    text = re.search(r"<Message>(.*?)</Message>", message)
     if code:
-        line += f": {code[1]}" + (f" ({words[1]})" if words else "")
-    found = cause(message)
+        line += f": {code[1]}" + (f" ({text[1]})" if text else "")
+    found = error_hint(message)
     return f"{line}: {found}" if found else line
 
 
 @dataclass(frozen=True)
-class Backup:
+class BackupInfo:
     """One backup. Times are seconds since 1970; sizes bytes: the database's, the repository's.
     `prior`: the backup it builds on."""
 
@@ -133,23 +133,23 @@ class Backup:
     type: str
     start: int
     stop: int
-    size: int
-    stored: int
-    wal: tuple[str, str]
+    database_size: int
+    repository_size: int
+    wal_range: tuple[str, str]
     system_identifier: str
     damaged: bool
     repository: int = 1
     prior: str | None = None
-    lsn: tuple[str, str] = ("0/0", "0/0")
+    lsn_range: tuple[str, str] = ("0/0", "0/0")
     """Where it begins, and where it is consistent."""
 
     @property
     def timeline(self) -> int:
         """The one it was taken on."""
-        return int(self.wal[1][:8], 16)
+        return int(self.wal_range[1][:8], 16)
 
     @classmethod
-    def of(cls, item: Mapping[str, Any], systems: Mapping[tuple[int, int], str]) -> Self:
+    def from_json(cls, item: Mapping[str, Any], systems: Mapping[tuple[int, int], str]) -> Self:
         when, sizes, wal = item["timestamp"], item["info"], item["archive"]
         repository = item["database"]["repo-key"]
         where = item.get("lsn") or {"start": "0/0", "stop": "0/0"}
@@ -158,19 +158,19 @@ class Backup:
             type=item["type"],
             start=when["start"],
             stop=when["stop"],
-            size=sizes["size"],
-            stored=sizes["repository"]["delta"],
-            wal=(wal["start"], wal["stop"]),
+            database_size=sizes["size"],
+            repository_size=sizes["repository"]["delta"],
+            wal_range=(wal["start"], wal["stop"]),
             system_identifier=systems.get((repository, item["database"]["id"]), ""),
             damaged=bool(item.get("error")),
             repository=repository,
             prior=item.get("prior"),
-            lsn=(where["start"], where["stop"]),
+            lsn_range=(where["start"], where["stop"]),
         )
 
 
 @dataclass(frozen=True)
-class Archive:
+class ArchiveInfo:
     """The first and last WAL segment kept for the cluster that uses the stanza now; of several
     repositories, in the first one that answers."""
 
@@ -179,55 +179,55 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Info:
-    """A stanza. `trouble`: why nothing is known. No `system_identifier`:
+class StanzaInfo:
+    """A stanza. `error`: why nothing is known. No `system_identifier`:
     there is no stanza."""
 
-    trouble: str = ""
+    error: str = ""
     system_identifier: str = ""
-    backups: tuple[Backup, ...] = ()
-    archive: Archive = Archive()
+    backups: tuple[BackupInfo, ...] = ()
+    archive: ArchiveInfo = ArchiveInfo()
     running: bool = False
 
-    def of_system(self, identifier: str) -> tuple[Backup, ...]:
+    def backups_of(self, identifier: str) -> tuple[BackupInfo, ...]:
         """The backups of this cluster, oldest first."""
         return tuple(b for b in self.backups if b.system_identifier == identifier)
 
 
-def moment(seconds: int) -> str:
+def iso_time(seconds: int) -> str:
     """A time of pgBackRest's as people and programs read it, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def parse(answer: Answer) -> Info:
-    """The answer to `info(stanza)`."""
-    if answer.code == KILLED:
-        return Info(trouble=f"no answer in {LOOK_SECONDS} s")
-    if answer.code == ABSENT:
-        return Info()
+def parse(answer: Answer) -> StanzaInfo:
+    """The answer to `info_probe(stanza)`."""
+    if answer.code == KILLED_CODE:
+        return StanzaInfo(error=f"no answer in {PROBE_SECONDS} s")
+    if answer.code == NOT_INSTALLED_CODE:
+        return StanzaInfo()
     try:
         stanza = json.loads(answer.text, strict=False)[0] if not answer.code else None
     except (ValueError, LookupError):
         stanza = None
-    if stanza is None and UNKNOWN in answer.err + answer.out:
-        return Info()
+    if stanza is None and UNKNOWN_REPOSITORY in answer.err + answer.out:
+        return StanzaInfo()
     if stanza is None:
-        said = answer.err.decode(errors="replace").strip() or answer.text.strip()
-        return Info(trouble=said.partition("\n")[0] or f"exit code {answer.code}")
-    lost = [
-        f"repo{repo['key']}: {_trouble(repo['status']['message'])}"
+        message = answer.err.decode(errors="replace").strip() or answer.text.strip()
+        return StanzaInfo(error=message.partition("\n")[0] or f"exit code {answer.code}")
+    errors = [
+        f"repo{repo['key']}: {_stable_error(repo['status']['message'])}"
         for repo in stanza["repo"]
-        if repo["status"]["code"] == OTHER
+        if repo["status"]["code"] == OTHER_STATUS
     ]
     systems = {(db["repo-key"], db["id"]): str(db["system-id"]) for db in stanza["db"]}
     latest = max(systems, key=lambda key: (-key[0], key[1]), default=(0, 0))
     archives = [
         a for a in stanza["archive"] if (a["database"]["repo-key"], a["database"]["id"]) == latest
     ]
-    return Info(
-        trouble="; ".join(lost),
+    return StanzaInfo(
+        error="; ".join(errors),
         system_identifier=systems.get(latest, ""),
-        backups=tuple(Backup.of(item, systems) for item in stanza["backup"]),
-        archive=Archive(archives[0]["min"], archives[0]["max"]) if archives else Archive(),
+        backups=tuple(BackupInfo.from_json(item, systems) for item in stanza["backup"]),
+        archive=ArchiveInfo(archives[0]["min"], archives[0]["max"]) if archives else ArchiveInfo(),
         running=bool(stanza["status"]["lock"]["backup"]["held"]),
     )

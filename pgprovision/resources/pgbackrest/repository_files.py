@@ -5,25 +5,25 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.resources.postgres.server.instance import as_postgres
 
-SECONDS = 55  # below a look's own limit; a thousand files are a request
+LIST_TIMEOUT = 55  # below a look's own limit; a thousand files are a request
 _WAL = re.compile(r"archive/[^/]+/[^/]+/(?:[0-9A-F]{16}/)?([0-9A-F]{8})")
-_BOOKS = re.compile(r"(?:archive/[^/]+/archive|backup/[^/]+/backup)\.info(?:\.copy)?")
+_INFO_FILES = re.compile(r"(?:archive/[^/]+/archive|backup/[^/]+/backup)\.info(?:\.copy)?")
 
-Listing = Mapping[str, tuple[int, int]]
+RepositoryFiles = Mapping[str, tuple[int, int]]
 """Size in bytes and time (seconds since 1970) by path."""
 
 
-def look() -> Ask:
+def listing_probe() -> Probe:
     """For `parse`."""
     quiet = ("--log-level-console=off", "--log-level-stderr=warn")
-    words = ("pgbackrest", *quiet, "repo-ls", "--repo=1", "--recurse", "--output=json")
-    return Ask(as_postgres("timeout", "-s", "KILL", str(SECONDS), *words))
+    command = ("pgbackrest", *quiet, "repo-ls", "--repo=1", "--recurse", "--output=json")
+    return Probe(as_postgres("timeout", "-s", "KILL", str(LIST_TIMEOUT), *command))
 
 
-def parse(answer: Answer | None) -> Listing | None:
+def parse(answer: Answer | None) -> RepositoryFiles | None:
     """None where it could not be listed."""
     if answer is None or answer.code:
         return None
@@ -39,40 +39,40 @@ def parse(answer: Answer | None) -> Listing | None:
 
 
 @dataclass(frozen=True)
-class Moved:
+class RepositoryChanges:
     """What differs between two listings. `ours`: what only the copy can have done."""
 
     new: tuple[str, ...]
     changed: tuple[str, ...]
-    gone: tuple[str, ...]
+    removed: tuple[str, ...]
     foreign: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.changed or self.gone)
+        return bool(self.new or self.changed or self.removed)
 
 
-def moved(before: Listing, after: Listing) -> Moved:
+def compare_files(before: RepositoryFiles, after: RepositoryFiles) -> RepositoryChanges:
     """Production goes on archiving and may take a backup, which also expires old ones: that is
     told from what it does not do, WAL of a timeline nobody had, and loss without a backup."""
     new = tuple(sorted(after.keys() - before.keys()))
-    gone = tuple(sorted(before.keys() - after.keys()))
+    removed = tuple(sorted(before.keys() - after.keys()))
     changed = tuple(sorted(p for p in before.keys() & after.keys() if before[p] != after[p]))
-    known = {found[1] for path in before if (found := _WAL.match(path))}
-    backed_up = any(_BOOKS.match(path) for path in changed)
-    foreign = tuple(_foreign(new, changed, gone, known, backed_up))
-    return Moved(new, changed, gone, foreign)
+    known_timelines = {found[1] for path in before if (found := _WAL.match(path))}
+    backed_up = any(_INFO_FILES.match(path) for path in changed)
+    foreign = tuple(_foreign(new, changed, removed, known_timelines, backed_up))
+    return RepositoryChanges(new, changed, removed, foreign)
 
 
 def _foreign(
     new: tuple[str, ...],
     changed: tuple[str, ...],
-    gone: tuple[str, ...],
-    known: set[str],
+    removed: tuple[str, ...],
+    known_timelines: set[str],
     backed_up: bool,
 ) -> Iterator[str]:
     for path in new:
         wal = _WAL.match(path)
-        if (wal and wal[1] not in known) or not (wal or path.startswith("backup/")):
+        if (wal and wal[1] not in known_timelines) or not (wal or path.startswith("backup/")):
             yield f"new: {path}"
-    yield from (f"changed: {path}" for path in changed if not _BOOKS.match(path))
-    yield from (f"gone: {path}" for path in gone if not backed_up)
+    yield from (f"changed: {path}" for path in changed if not _INFO_FILES.match(path))
+    yield from (f"gone: {path}" for path in removed if not backed_up)

@@ -11,149 +11,165 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.recovery_target import UNTOUCHED, Target
-from pgprovision.resources.pgbackrest.archive_timelines import Timeline, reach
-from pgprovision.resources.pgbackrest.info import Backup, moment
-from pgprovision.resources.postgres.replication.lsn import position
+from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
+from pgprovision.resources.pgbackrest.archive_timelines import ArchivedTimeline, newest_segment
+from pgprovision.resources.pgbackrest.info import BackupInfo, iso_time
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
-SECOND = 1  # a store tells whole ones: what arrived may have done so up to one later
-PLAN = "pgprovision restore plan shows what can be restored"
+STORE_CLOCK_STEP = 1  # a store tells whole ones: what arrived may have done so up to one later
+PLAN_HINT = "pgprovision restore plan shows what can be restored"
 
 
 @dataclass(frozen=True)
-class Window:
-    """What one timeline can be restored to. Times are seconds since 1970; `last`: when the newest
-    WAL segment arrived; `end`: where it ends."""
+class RestoreWindow:
+    """What one timeline can be restored to. Times are seconds since 1970; `latest`: when the newest
+    WAL segment arrived; `end_lsn`: where it ends."""
 
     timeline: int
-    first: int
-    last: int
-    start: int
-    end: int
-    until: str
-    backups: tuple[Backup, ...]
+    earliest: int
+    latest: int
+    start_lsn: int
+    end_lsn: int
+    last_segment: str
+    backups: tuple[BackupInfo, ...]
 
     def __str__(self) -> str:
-        return f"timeline {self.timeline}: {moment(self.first)} to {moment(self.last)}"
+        return f"timeline {self.timeline}: {iso_time(self.earliest)} to {iso_time(self.latest)}"
 
 
 @dataclass(frozen=True)
-class Choice:
+class RestorePlan:
     """The backup to begin with, the timeline to follow, and the segment (without its timeline)
     that a recovery without a target has to reach: WAL that is missing before it is a hole.
-    `arrived`: when that one came into the repository, in seconds since 1970."""
+    `newest_wal_at`: when that one came into the repository, in seconds since 1970."""
 
-    backup: Backup
+    backup: BackupInfo
     timeline: int
-    until: str
-    arrived: int = 0
+    last_segment: str
+    newest_wal_at: int = 0
 
 
-def windows(backups: Sequence[Backup], timelines: Sequence[Timeline]) -> tuple[Window, ...]:
+def windows(
+    backups: Sequence[BackupInfo], timelines: Sequence[ArchivedTimeline]
+) -> tuple[RestoreWindow, ...]:
     """Every timeline that some backup leads to, by number."""
     return tuple(_windows(backups, timelines))
 
 
-def _windows(backups: Sequence[Backup], timelines: Sequence[Timeline]) -> Iterator[Window]:
-    size = segment_bytes(backups)
+def _windows(
+    backups: Sequence[BackupInfo], timelines: Sequence[ArchivedTimeline]
+) -> Iterator[RestoreWindow]:
+    size = detect_segment_bytes(backups)
     for timeline in timelines:
-        usable = tuple(b for b in backups if _leads(b, timeline))
+        usable = tuple(b for b in backups if _usable_on(b, timeline))
         if not usable:
             continue
-        last, arrived = reach(timelines, timeline.number)
+        last, arrived = newest_segment(timelines, timeline.number)
         end = _end(last, size)
-        left = timeline.end_of(int(last[:8], 16)) if last else None
-        if left is not None and left < end:  # the parent went on after this one had left it
-            end = left
-        yield Window(
+        branch_point = timeline.history_end_of(int(last[:8], 16)) if last else None
+        if (
+            branch_point is not None and branch_point < end
+        ):  # the parent went on after this one had left it
+            end = branch_point
+        yield RestoreWindow(
             timeline=timeline.number,
-            first=usable[0].stop,
-            last=max(arrived, usable[-1].stop),
-            start=position(usable[0].lsn[1]),
-            end=end,
-            until=_segment(end, size) if end else "",
+            earliest=usable[0].stop,
+            latest=max(arrived, usable[-1].stop),
+            start_lsn=lsn_to_bytes(usable[0].lsn_range[1]),
+            end_lsn=end,
+            last_segment=_segment(end, size) if end else "",
             backups=usable,
         )
 
 
-def choose(target: Target, backups: Sequence[Backup], timelines: Sequence[Timeline]) -> Choice:
+def plan_restore(
+    target: RecoveryTarget, backups: Sequence[BackupInfo], timelines: Sequence[ArchivedTimeline]
+) -> RestorePlan:
     """Raises InventoryError for a target outside the window, Refused where there is no backup."""
-    found = windows(backups, timelines)
-    if not found:
-        what = "there are backups, and no WAL beside them" if backups else "there is no backup"
+    all_windows = windows(backups, timelines)
+    if not all_windows:
+        message = "there are backups, and no WAL beside them" if backups else "there is no backup"
         raise Refused(
-            f"{what} in the repository: nothing can be restored",
-            done=UNTOUCHED,
+            f"{message} in the repository: nothing can be restored",
+            done=NOTHING_CHANGED,
             next="check backup.stanza and backup.repository (bucket, path) in cluster.yml",
         )
-    number = target.timeline or found[-1].timeline
-    window = next((w for w in found if w.timeline == number), None)
+    number = target.timeline or all_windows[-1].timeline
+    window = next((w for w in all_windows if w.timeline == number), None)
     if window is None:
-        known = ", ".join(str(w.timeline) for w in found)
-        raise _outside(f"there is no timeline {number} in the repository ({known})", found)
-    usable = _before(target, window, found)
+        known = ", ".join(str(w.timeline) for w in all_windows)
+        raise _outside_window(
+            f"there is no timeline {number} in the repository ({known})", all_windows
+        )
+    usable = _backups_before(target, window, all_windows)
     if target.backup:
         usable = [b for b in usable if b.label == target.backup]
         if not usable:
-            raise _outside(f"backup {target.backup} does not lead to {target}", found)
+            raise _outside_window(f"backup {target.backup} does not lead to {target}", all_windows)
     else:
         usable = [b for b in usable if not b.damaged]
     if not usable:
-        raise _outside(f"no sound backup leads to {target}", found)
-    return Choice(usable[-1], number, window.until, window.last)
+        raise _outside_window(f"no sound backup leads to {target}", all_windows)
+    return RestorePlan(usable[-1], number, window.last_segment, window.latest)
 
 
-def _before(target: Target, window: Window, found: Sequence[Window]) -> list[Backup]:
+def _backups_before(
+    target: RecoveryTarget, window: RestoreWindow, all_windows: Sequence[RestoreWindow]
+) -> list[BackupInfo]:
     """Those of a window's backups that were complete before the target. A transaction and a named
     point cannot be placed without reading the WAL: the newest backup is tried, or the one given."""
     if target.kind == "time":
-        wanted = target.moment.timestamp()
-        if wanted < window.first:
-            raise _outside(f"{target} lies before the end of the first backup", found)
-        if wanted > datetime.now(UTC).timestamp():
-            raise _outside(f"{target} lies in the future", found)
-        if wanted >= window.last + SECOND:
-            raise _outside(
-                f"{target} lies after the arrival of the newest WAL in the repository", found
+        target_time = target.target_time.timestamp()
+        if target_time < window.earliest:
+            raise _outside_window(f"{target} lies before the end of the first backup", all_windows)
+        if target_time > datetime.now(UTC).timestamp():
+            raise _outside_window(f"{target} lies in the future", all_windows)
+        if target_time >= window.latest + STORE_CLOCK_STEP:
+            raise _outside_window(
+                f"{target} lies after the arrival of the newest WAL in the repository", all_windows
             )
-        return [b for b in window.backups if b.stop <= wanted]
+        return [b for b in window.backups if b.stop <= target_time]
     if target.kind == "lsn":
-        place = position(target.value)
-        if place < window.start:
-            raise _outside(f"{target} lies before the end of the first backup", found)
-        if place >= window.end:
-            raise _outside(f"{target} lies after the newest WAL in the repository", found)
-        return [b for b in window.backups if position(b.lsn[1]) <= place]
+        target_lsn = lsn_to_bytes(target.value)
+        if target_lsn < window.start_lsn:
+            raise _outside_window(f"{target} lies before the end of the first backup", all_windows)
+        if target_lsn >= window.end_lsn:
+            raise _outside_window(
+                f"{target} lies after the newest WAL in the repository", all_windows
+            )
+        return [b for b in window.backups if lsn_to_bytes(b.lsn_range[1]) <= target_lsn]
     return list(window.backups)
 
 
-def _outside(what: str, found: Sequence[Window]) -> InventoryError:
-    known = "".join(f"\n  {window}" for window in found)
+def _outside_window(message: str, all_windows: Sequence[RestoreWindow]) -> InventoryError:
+    known = "".join(f"\n  {window}" for window in all_windows)
     return InventoryError(
-        f"{what}; what can be restored:{known}",
-        done=UNTOUCHED,
-        next=f"{PLAN}; without a target it goes to the end of the WAL",
+        f"{message}; what can be restored:{known}",
+        done=NOTHING_CHANGED,
+        next=f"{PLAN_HINT}; without a target it goes to the end of the WAL",
     )
 
 
-def older(choice: Choice, backups: Sequence[Backup]) -> str:
+def previous_backup(plan: RestorePlan, backups: Sequence[BackupInfo]) -> str:
     """The label of the backup before the chosen one; empty where there is none."""
-    before = [b.label for b in backups if b.stop < choice.backup.stop]
+    before = [b.label for b in backups if b.stop < plan.backup.stop]
     return before[-1] if before else ""
 
 
-def _leads(backup: Backup, timeline: Timeline) -> bool:
-    end = timeline.end_of(backup.timeline)
-    return end is not None and position(backup.lsn[1]) <= end
+def _usable_on(backup: BackupInfo, timeline: ArchivedTimeline) -> bool:
+    end = timeline.history_end_of(backup.timeline)
+    return end is not None and lsn_to_bytes(backup.lsn_range[1]) <= end
 
 
-def segment_bytes(backups: Sequence[Backup]) -> int:
+def detect_segment_bytes(backups: Sequence[BackupInfo]) -> int:
     """What a WAL segment holds: the size at which every backup's last place lies in its last
     segment. 16 MB, unless initdb was told otherwise."""
     sizes = [1 << power for power in range(20, 31)]
     fitting = [
-        s for s in sizes if all(_segment(position(b.lsn[1]), s) == b.wal[1][8:] for b in backups)
+        s
+        for s in sizes
+        if all(_segment(lsn_to_bytes(b.lsn_range[1]), s) == b.wal_range[1][8:] for b in backups)
     ]
     return SEGMENT_BYTES if SEGMENT_BYTES in fitting or not fitting else fitting[0]
 

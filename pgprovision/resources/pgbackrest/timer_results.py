@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 
 SKIPPED = "exec-condition"  # systemd's result where ExecCondition says no
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduledBackup(Resource):
+class BackupTimerResults(Resource):
     """The latest run of each timer. Only reported."""
 
     kind: ClassVar[str] = "scheduled backups"
@@ -21,29 +21,29 @@ class ScheduledBackup(Resource):
     def name(self) -> str:
         return ", ".join(self.types)
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         units = [f"pgbackrest-backup@{kind}.service" for kind in self.types]
         keys = "Id,ActiveState,Result,InactiveEnterTimestamp"
-        return Ask(sh("systemctl", "show", "-p", keys, "--", *units))
+        return Probe(sh("systemctl", "show", "-p", keys, "--", *units))
 
     def read(self, answer: Answer) -> State:
-        said = []
+        messages = []
         for block in answer.text.strip().split("\n\n"):
-            seen = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-            unit, when = seen.get("Id", ""), seen.get("InactiveEnterTimestamp", "")
+            properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            unit, when = properties.get("Id", ""), properties.get("InactiveEnterTimestamp", "")
             kind = unit.partition("@")[2].partition(".")[0]
-            if seen.get("Result") == SKIPPED:
-                said.append(f"the {kind} backup due {when} was skipped: not the primary")
-            elif seen.get("ActiveState") == "failed":
-                said.append(f"the {kind} backup due {when} FAILED: journalctl -u {unit}")
-        return {"said": tuple(said)}
+            if properties.get("Result") == SKIPPED:
+                messages.append(f"the {kind} backup due {when} was skipped: not the primary")
+            elif properties.get("ActiveState") == "failed":
+                messages.append(f"the {kind} backup due {when} FAILED: journalctl -u {unit}")
+        return {"said": tuple(messages)}
 
     def desired(self) -> State:
         return {}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        said = state["said"]
-        return tuple(map(str, said)) if isinstance(said, tuple) else ()
+    def notes(self, state: State) -> tuple[str, ...]:
+        messages = state["said"]
+        return tuple(map(str, messages)) if isinstance(messages, tuple) else ()

@@ -7,44 +7,48 @@ ago the last commit was; a backlog of the archiver counts from its oldest commit
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.quote import sh
-from pgprovision.resources.postgres.replication.lsn import position
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 from pgprovision.resources.postgres.server.instance import Instance
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The primary at a moment of its own clock, in seconds since 1970. `segment`: the first WAL
-    segment that is not archived; `oldest`: when the first commit in or after it was, None where
-    there is none."""
+class RecoveryPoint:
+    """The primary at a moment of its own clock, in seconds since 1970. `first_segment`: the first
+    WAL segment that is not archived; `oldest_commit`: when the first commit in or after it was,
+    None where there is none."""
 
-    at: float
-    segment: str
-    oldest: float | None
+    observed_at: float
+    first_segment: str
+    oldest_commit: float | None
 
     @property
-    def lost_seconds(self) -> float:
+    def data_loss_seconds(self) -> float:
         """The time from which commits would be lost."""
-        return 0.0 if self.oldest is None else max(0.0, self.at - self.oldest)
+        return (
+            0.0 if self.oldest_commit is None else max(0.0, self.observed_at - self.oldest_commit)
+        )
 
-    def archived(self, lsn: str, segment_bytes: int = SEGMENT_BYTES) -> bool:
+    def covered_by(self, lsn: str, segment_bytes: int = SEGMENT_BYTES) -> bool:
         """Whether a copy that was recovered up to `lsn` holds all that was archived by then. Where
         the last segment was left early, the place is the last record's and not the segment's end.
         """
-        begin = (int(self.segment[8:16], 16) << 32) + int(self.segment[16:], 16) * segment_bytes
-        return position(lsn) >= begin - segment_bytes
+        begin = (int(self.first_segment[8:16], 16) << 32) + int(
+            self.first_segment[16:], 16
+        ) * segment_bytes
+        return lsn_to_bytes(lsn) >= begin - segment_bytes
 
 
-def look(instance: Instance) -> Ask:
+def unarchived_wal_probe(instance: Instance) -> Probe:
     """For `parse`. Which segment is written comes first: what is archived meanwhile is counted as
     not archived, and never the other way round. Fails on a standby."""
     wal = sh(f"{instance.data_directory}/pg_wal")
     now = "select pg_walfile_name(pg_current_wal_insert_lsn())"
-    dump = sh(f"{instance.bin}/pg_waldump")
-    return Ask(
+    dump = sh(f"{instance.bin_directory}/pg_waldump")
+    return Probe(
         f"set -e; current=$({instance.psql()} <<'PGPROVISION'\n{now};\nPGPROVISION\n)\n"
         f"cd {wal}\nfirst=$(ls archive_status | sed -n 's/^\\([0-9A-F]\\{{24\\}}\\)\\.ready$/\\1/p'"
         " | sort | head -n 1)\n"
@@ -57,7 +61,7 @@ def look(instance: Instance) -> Ask:
     )
 
 
-def parse(answer: Answer | None) -> Standing | None:
+def parse(answer: Answer | None) -> RecoveryPoint | None:
     """None where the primary could not be asked."""
     if answer is None or answer.code or not answer.text.strip():
         return None
@@ -67,4 +71,4 @@ def parse(answer: Answer | None) -> Standing | None:
     if commit:
         _, day, time, _ = commit.split()
         oldest = datetime.fromisoformat(f"{day} {time}").replace(tzinfo=UTC).timestamp()
-    return Standing(float(at), segment, oldest)
+    return RecoveryPoint(float(at), segment, oldest)

@@ -10,43 +10,54 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest import info as pgbackrest
-from pgprovision.resources.pgbackrest.error_hints import cause
-from pgprovision.resources.pgbackrest.info import SPOOL, Info
+from pgprovision.resources.pgbackrest.error_hints import error_hint
+from pgprovision.resources.pgbackrest.info import SPOOL_DIRECTORY, StanzaInfo
 from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 
-JOB = "pgprovision-verify.service"
-DAY = 24 * 3600
+VERIFY_UNIT = "pgprovision-verify.service"
+VERIFY_TIMEOUT = 24 * 3600
 LIST_SECONDS = 600
-SHOWN = 20  # lines of one kind; a lost bundle alone makes hundreds
+MAX_PROBLEMS = 20  # lines of one kind; a lost bundle alone makes hundreds
 _BAD = re.compile(r"invalid|missing|unusable|mismatch|corrupt|empty|ERROR|WARN")
 _LOG = re.compile(r"^\S+ \S+ P\d+ +([A-Z]+): ")
 MANIFESTS = ("backup.manifest", "backup.manifest.copy")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a look through a repository saw. `begun` in seconds since 1970; `done`: to its end."""
+class VerificationResult:
+    """What a look through a repository saw. `started_at` in seconds since 1970; `complete`: to its
+    end."""
 
-    begun: int = 0
-    done: bool = False
+    started_at: int = 0
+    complete: bool = False
     problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified(Resource):
-    """A look through a repository that began after `after`, in the background, by a named unit.
-    What it found is told in remarks. One that `must_be_sound` began after a full backup was there,
-    and differs while it is not sound."""
+class RepositoryVerification(Resource):
+    """A look through a repository that began after `started_after`, in the background, by a named
+    unit. What it found is told in remarks. One that `require_sound` began after a full backup was
+    there, and differs while it is not sound."""
 
     kind: ClassVar[str] = "verified repository"
     stanza: str
     repository: int
-    after: int = 0
-    must_be_sound: bool = False
+    started_after: int = 0
+    require_sound: bool = False
     job_state: JobState = IDLE
 
     @property
@@ -55,63 +66,63 @@ class Verified(Resource):
 
     @property
     def job(self) -> Job:
-        return Job(JOB)
+        return Job(VERIFY_UNIT)
 
-    def probe(self) -> Ask:
-        return look(self.repository)
+    def probe(self) -> Probe:
+        return verification_probe(self.repository)
 
     def needs(self) -> tuple[Need, ...]:
-        held = (Need(self.on, self._held()),) if self.must_be_sound else ()
-        return (Need(self.on, self.job.look()), *held)
+        info_needs = (Need(self.on, self._info_probe()),) if self.require_sound else ()
+        return (Need(self.on, self.job.probe()), *info_needs)
 
-    def _held(self) -> Ask:
-        return pgbackrest.info(self.stanza, self.repository)
+    def _info_probe(self) -> Probe:
+        return pgbackrest.info_probe(self.stanza, self.repository)
 
-    def settled(self, facts: Facts) -> Self:
-        job = facts.get(self.on, self.job.look())
-        held = facts.get(self.on, self._held()) if self.must_be_sound else None
-        backups = pgbackrest.parse(held).backups if held else ()
-        full = min((b.stop for b in backups if b.type == "full"), default=self.after)
+    def resolved(self, facts: Facts) -> Self:
+        job = facts.get(self.on, self.job.probe())
+        info_answer = facts.get(self.on, self._info_probe()) if self.require_sound else None
+        backups = pgbackrest.parse(info_answer).backups if info_answer else ()
+        full = min((b.stop for b in backups if b.type == "full"), default=self.started_after)
         return replace(
             self,
-            after=max(self.after, full),
+            started_after=max(self.started_after, full),
             job_state=self.job.read(job) if job else IDLE,
         )
 
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":
-            return self.job.waiting(f"looking through repository {self.repository}", DAY)
+            return self.job.waiting(f"looking through repository {self.repository}", VERIFY_TIMEOUT)
         found = parse(answer.text)
         if self.job_state.state == "failed":
             return {"looked_through": "failed"}
-        if not found.done or found.begun <= self.after:
+        if not found.complete or found.started_at <= self.started_after:
             return None
         state: State = {"looked_through": True, "problems": found.problems}
-        return {**state, "sound": not found.problems} if self.must_be_sound else state
+        return {**state, "sound": not found.problems} if self.require_sound else state
 
     def desired(self) -> State:
-        return {"looked_through": True, **({"sound": True} if self.must_be_sound else {})}
+        return {"looked_through": True, **({"sound": True} if self.require_sound else {})}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        found = state.get("problems")
-        return tuple(map(str, found)) if isinstance(found, tuple) else ()
+    def notes(self, state: State) -> tuple[str, ...]:
+        problems = state.get("problems")
+        return tuple(map(str, problems)) if isinstance(problems, tuple) else ()
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.moved("looked_through"):
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.changed("looked_through"):
             if diff.before is not None:
                 yield self.job.report_failure(f"the look through repository {self.repository}")
                 return
-            words = ("sh", "-c", _script(self.stanza, self.repository))
-            yield self.job.start(f"look through repository {self.repository}", *words)
+            command = ("sh", "-c", _script(self.stanza, self.repository))
+            yield self.job.start(f"look through repository {self.repository}", *command)
 
 
-def look(repository: int) -> Ask:
+def verification_probe(repository: int) -> Probe:
     """What the latest look through a repository wrote down."""
-    return Ask(f"cat {_path(repository)} 2>/dev/null; true")
+    return Probe(f"cat {_path(repository)} 2>/dev/null; true")
 
 
 def _path(repository: int) -> str:
-    return sh(f"{SPOOL}/pgprovision-verify-{repository}.txt")
+    return sh(f"{SPOOL_DIRECTORY}/pgprovision-verify-{repository}.txt")
 
 
 def _script(stanza: str, repository: int) -> str:
@@ -129,7 +140,7 @@ def _script(stanza: str, repository: int) -> str:
     folder = run(LIST_SECONDS, calm, "repo-ls", f"backup/{stanza}/@").replace("@", '"$label"')
     folder = folder.replace(f"'backup/{stanza}/\"$label\"'", f'backup/{stanza}/"$label"')
     segments = run(LIST_SECONDS, calm, "--recurse", "repo-ls", f"archive/{stanza}")
-    verify = run(DAY, "--log-level-console=detail", "--output=none", "verify")
+    verify = run(VERIFY_TIMEOUT, "--log-level-console=detail", "--output=none", "verify")
     labels = 'grep -o \'"label":"[^"]*"\' | cut -d\'"\' -f4'
     return (
         f"exec >{path}.new 2>&1\n"
@@ -146,7 +157,7 @@ def _script(stanza: str, repository: int) -> str:
     )
 
 
-def parse(text: str) -> Found:
+def parse(text: str) -> VerificationResult:
     """What the file of a look says."""
     parts: dict[str, list[str]] = {}
     ends: dict[str, str] = {}
@@ -164,32 +175,32 @@ def parse(text: str) -> Found:
                 current = word
         else:
             parts.setdefault(current, []).append(line)
-    return Found(begun, done, tuple(_problems(parts, ends)) if done else ())
+    return VerificationResult(begun, done, tuple(_problems(parts, ends)) if done else ())
 
 
 def _problems(parts: dict[str, list[str]], ends: dict[str, str]) -> Iterator[str]:
     info = pgbackrest.parse(Answer(out="\n".join(parts.get("info", ())).encode()))
-    if info.trouble:
-        yield f"it cannot be read: {info.trouble}"
+    if info.error:
+        yield f"it cannot be read: {info.error}"
         return
     for part in ("manifests", "wal"):
         if ends.get(part) != "0":
-            said = "\n".join(parts.get(part, ()))
-            yield f"it cannot be listed ({part}): {cause(said) or said[:300] or 'no answer'}"
+            output = "\n".join(parts.get(part, ()))
+            yield f"it cannot be listed ({part}): {error_hint(output) or output[:300] or 'no answer'}"
     if not info.backups:
         yield "there is no backup in it"
     if ends.get("manifests") == "0":
-        yield from _manifests(info, parts.get("manifests", []))
+        yield from _manifest_problems(info, parts.get("manifests", []))
     if ends.get("wal") == "0":
-        yield from _wal(info, parts.get("wal", []))
-    yield from _verified(parts.get("verify", []))
+        yield from _wal_problems(info, parts.get("wal", []))
+    yield from _verify_problems(parts.get("verify", []))
 
 
-def _manifests(info: Info, lines: Iterable[str]) -> Iterator[str]:
-    there = set(lines)
+def _manifest_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
+    existing = set(lines)
     labels = {backup.label for backup in info.backups}
     for backup in info.backups:
-        missing = [name for name in MANIFESTS if f"{backup.label} {name}" not in there]
+        missing = [name for name in MANIFESTS if f"{backup.label} {name}" not in existing]
         if missing:
             rest = "the other one is there" if len(missing) == 1 else "it cannot be restored"
             yield f"backup {backup.label}: {' and '.join(missing)} missing; {rest}"
@@ -199,42 +210,44 @@ def _manifests(info: Info, lines: Iterable[str]) -> Iterator[str]:
             yield f"backup {backup.label}: pages of the database were damaged when it was taken"
 
 
-def _wal(info: Info, lines: Iterable[str]) -> Iterator[str]:
+def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
     """Every gap after the oldest backup's beginning, and which backups it spoils."""
     names = [line for line in lines if wal_segments.is_segment(line)]
-    backups = info.of_system(info.system_identifier)
+    backups = info.backups_of(info.system_identifier)
     if not backups:
         return
-    needed = {segment for backup in backups for segment in backup.wal}
-    for first, last in wal_segments.holes(
-        {*names, *_beyond(names, needed)}, min(b.wal[0] for b in backups)
+    needed = {segment for backup in backups for segment in backup.wal_range}
+    for first, last in wal_segments.gaps(
+        {*names, *_missing_needed(names, needed)}, min(b.wal_range[0] for b in backups)
     ):
-        yield _hole(first, last, info)
+        yield _gap_text(first, last, info)
     for segment in sorted(needed - set(names)):
-        yield _hole(segment, segment, info)
+        yield _gap_text(segment, segment, info)
 
 
-def _beyond(names: Iterable[str], needed: Iterable[str]) -> Iterator[str]:
+def _missing_needed(names: Iterable[str], needed: Iterable[str]) -> Iterator[str]:
     """What backups need is looked for by name: it is no gap between others."""
-    there = set(names)
-    yield from (segment for segment in needed if segment not in there)
+    existing = set(names)
+    yield from (segment for segment in needed if segment not in existing)
 
 
-def _hole(first: str, last: str, info: Info) -> str:
+def _gap_text(first: str, last: str, info: StanzaInfo) -> str:
     span = first if first == last else f"{first} to {last}"
-    spoiled = [b.label for b in info.backups if b.wal[0] <= last and first <= b.wal[1]]
+    spoiled = [b.label for b in info.backups if b.wal_range[0] <= last and first <= b.wal_range[1]]
     if spoiled:
         return f"WAL {span} is missing: {', '.join(spoiled)} cannot be restored"
-    older = [b.label for b in info.backups if b.wal[1] < first]
-    what = f"from {older[-1]} nothing can be restored past it" if older else "before any backup"
-    return f"WAL {span} is missing: {what}"
+    older = [b.label for b in info.backups if b.wal_range[1] < first]
+    consequence = (
+        f"from {older[-1]} nothing can be restored past it" if older else "before any backup"
+    )
+    return f"WAL {span} is missing: {consequence}"
 
 
-def _verified(lines: Iterable[str]) -> Iterator[str]:
+def _verify_problems(lines: Iterable[str]) -> Iterator[str]:
     bad: list[str] = []
-    ended = False
+    completed = False
     for line in lines:
-        ended = ended or "verify command end: completed" in line
+        completed = completed or "verify command end: completed" in line
         plain = _LOG.sub("", line).strip()
         level = found[1] if (found := _LOG.match(line)) else ""
         if level == "DETAIL" and "missing or unusable" not in plain:
@@ -243,8 +256,8 @@ def _verified(lines: Iterable[str]) -> Iterator[str]:
             continue
         if _BAD.search(f"{level} {plain}") and plain not in bad:
             bad.append(plain)
-    yield from bad[:SHOWN]
-    if len(bad) > SHOWN:
-        yield f"and {len(bad) - SHOWN} more of that kind"
-    if not ended:
+    yield from bad[:MAX_PROBLEMS]
+    if len(bad) > MAX_PROBLEMS:
+        yield f"and {len(bad) - MAX_PROBLEMS} more of that kind"
+    if not completed:
         yield "pgbackrest verify did not come to its end"

@@ -12,18 +12,18 @@ from functools import cache
 from importlib.resources import files
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
 
 PGDG = "https://apt.postgresql.org/pub/repos/apt"
 PGDG_FINGERPRINT = "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8"  # wiki.postgresql.org/wiki/Apt
-KEY = "/etc/apt/keyrings/pgdg.asc"
-SOURCE = "/etc/apt/sources.list.d/pgdg.list"
-PREFERENCE = "/etc/apt/preferences.d/pgdg.pref"
-CODENAME = Ask('. /etc/os-release; echo "$VERSION_CODENAME"')
-_FILES = {"key": KEY, "source": SOURCE, "preference": PREFERENCE}
+KEY_FILE = "/etc/apt/keyrings/pgdg.asc"
+SOURCE_FILE = "/etc/apt/sources.list.d/pgdg.list"
+PREFERENCE_FILE = "/etc/apt/preferences.d/pgdg.pref"
+CODENAME_PROBE = Probe('. /etc/os-release; echo "$VERSION_CODENAME"')
+_FILES = {"key": KEY_FILE, "source": SOURCE_FILE, "preference": PREFERENCE_FILE}
 
 
 def fingerprint(armored: str) -> str:
@@ -71,7 +71,7 @@ def pgdg_key() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repository(Resource):
+class AptRepository(Resource):
     """A repository in PGDG's shape (suite CODENAME-pgdg, component main), preferred for all it
     has. `key`: ASCII-armored, and the only one it may be signed with."""
 
@@ -84,16 +84,16 @@ class Repository(Resource):
     def name(self) -> str:
         return f"{self.url} signed by {fingerprint(self.key)}"
 
-    def probe(self) -> Ask:
-        return Ask(
+    def probe(self) -> Probe:
+        return Probe(
             "\n".join(f"cat {path} 2>/dev/null; echo ==={name}" for name, path in _FILES.items())
         )
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, CODENAME),)
+        return (Need(self.on, CODENAME_PROBE),)
 
-    def settled(self, facts: Facts) -> Self:
-        answer = facts.get(self.on, CODENAME)
+    def resolved(self, facts: Facts) -> Self:
+        answer = facts.get(self.on, CODENAME_PROBE)
         return replace(self, codename=answer.text.strip()) if answer else self
 
     def read(self, answer: Answer) -> State | None:
@@ -105,7 +105,7 @@ class Repository(Resource):
     def desired(self) -> State:
         return {
             "key": self.key,
-            "source": f"# Written by pgprovision: an edit here is drift.\n{self._line(KEY)}",
+            "source": f"# Written by pgprovision: an edit here is drift.\n{self._line(KEY_FILE)}",
             "preference": "# Written by pgprovision: an edit here is drift.\nPackage: *\n"
             f"Pin: release n={self.codename}-pgdg\nPin-Priority: 700\n",
         }
@@ -113,15 +113,15 @@ class Repository(Resource):
     def _line(self, key: str) -> str:
         return f"deb [signed-by={key}] {self.url} {self.codename}-pgdg main\n"
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.moved("key", "source"):
-            yield Do(f"try the package repository {self.url}", self._trial(), self.key.encode())
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.changed("key", "source"):
+            yield Action(f"try the package repository {self.url}", self._trial(), self.key.encode())
         for name, path in _FILES.items():
-            if diff.moved(name):
+            if diff.changed(name):
                 text = str(self.desired()[name])
-                write = File(on=self.on, path=path, content=text).write_text()
+                write = File(on=self.on, path=path, content=text).write_command()
                 folder = path.rpartition("/")[0]
-                yield Do(f"write {path}", f"mkdir -p {folder}\n{write}", text.encode())
+                yield Action(f"write {path}", f"mkdir -p {folder}\n{write}", text.encode())
 
     def _trial(self) -> str:
         options = (
@@ -134,11 +134,11 @@ class Repository(Resource):
             "Acquire::http::Timeout=20",
             "Acquire::https::Timeout=20",
         )
-        words = " ".join(f'-o "{option}"' for option in options)
+        arguments = " ".join(f'-o "{option}"' for option in options)
         line = sh(self._line("KEY").strip())
         return (
             "set -e; t=$(mktemp -d /run/pgprovision-apt.XXXXXX); trap 'rm -rf \"$t\"' EXIT\n"
             'chmod 0755 "$t"; mkdir -p "$t/lists/partial" "$t/cache/archives/partial"\n'
             f'cat >"$t/key.asc"; echo {line} | sed "s|KEY|$t/key.asc|" >"$t/list"\n'
-            f"apt-get -q {words} update >&2"
+            f"apt-get -q {arguments} update >&2"
         )

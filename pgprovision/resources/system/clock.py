@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 from pgprovision.resources.system.packages import PackageSet
 
-OURS = "systemd-timesyncd"
-DAEMONS = ("chrony", "ntpsec", "ntp", "openntpd", OURS)
+DEFAULT_DAEMON = "systemd-timesyncd"
+DAEMONS = ("chrony", "ntpsec", "ntp", "openntpd", DEFAULT_DAEMON)
 _SHOW = sh(
     *("systemctl", "show", "-p", "Id,LoadState,UnitFileState,ActiveState", "--"),
     *(f"{name}.service" for name in DAEMONS),
@@ -26,8 +26,8 @@ class Clock(Resource):
     def name(self) -> str:
         return "synchronised"
 
-    def probe(self) -> Ask:
-        return Ask(
+    def probe(self) -> Probe:
+        return Probe(
             "systemd-detect-virt -q -c && exit 3\n"
             f"timedatectl show -p NTPSynchronized; echo; {_SHOW}"
         )
@@ -37,11 +37,11 @@ class Clock(Resource):
             return {"kept by": "a daemon that runs", "container": True}
         first, *blocks = answer.text.strip().split("\n\n")
         units = [dict(line.split("=", 1) for line in b.splitlines()) for b in blocks]
-        there = [unit for unit in units if unit["LoadState"] == "loaded"]
+        installed = [unit for unit in units if unit["LoadState"] == "loaded"]
         good = [
-            u for u in there if u["ActiveState"] == "active" and u["UnitFileState"] == "enabled"
+            u for u in installed if u["ActiveState"] == "active" and u["UnitFileState"] == "enabled"
         ]
-        found = there[0]["Id"] if there else "nobody"
+        found = installed[0]["Id"] if installed else "nobody"
         return {
             "kept by": "a daemon that runs" if good else found,
             "synchronised": first == "NTPSynchronized=yes",
@@ -50,17 +50,17 @@ class Clock(Resource):
     def desired(self) -> State:
         return {"kept by": "a daemon that runs"}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
+    def notes(self, state: State) -> tuple[str, ...]:
         if state.get("container"):
             return ("a container: its clock is kept by the machine around it",)
         return () if state["synchronised"] else ("the clock is not synchronised yet",)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is None:
             return  # a new machine's daemon is not known yet
         daemon = str(diff.before["kept by"])
         if daemon == "nobody":
-            daemon = f"{OURS}.service"
-            wish = PackageSet(on=self.on, title="clock", names=(OURS,))
-            yield from wish.change(Diff({"dpkg": "sound"}, wish.desired()))
-        yield Do(f"start {daemon}", sh("systemctl", "enable", "--quiet", "--now", daemon))
+            daemon = f"{DEFAULT_DAEMON}.service"
+            package = PackageSet(on=self.on, title="clock", names=(DEFAULT_DAEMON,))
+            yield from package.change(Diff({"dpkg": "sound"}, package.desired()))
+        yield Action(f"start {daemon}", sh("systemctl", "enable", "--quiet", "--now", daemon))

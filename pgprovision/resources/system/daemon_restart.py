@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reread(Resource):
+class ConfigurationApplied(Resource):
     """The unit was started after its file was written. Only for daemons that can be restarted at
     any time; one that does not run reads the file when it starts."""
 
@@ -21,11 +21,11 @@ class Reread(Resource):
     def name(self) -> str:
         return self.unit
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         keys = "ActiveState,ActiveEnterTimestamp"
         show = sh("systemctl", "show", "--timestamp=us+utc", "-p", keys, "--", self.unit)
         newer = f'find {sh(self.path)} -newermt "$since" 2>/dev/null'
-        return Ask(
+        return Probe(
             f"{show} | {{ while IFS== read -r k v; do case $k in\n"
             "  ActiveState) state=$v;; *) since=$v;; esac; done\n"
             f'[ "$state" = active ] && [ -n "$({newer})" ] && echo older || echo read; }}'
@@ -37,9 +37,9 @@ class Reread(Resource):
     def desired(self) -> State:
         return {"configuration": "read"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is None:
             return  # on a new machine the file comes first
-        yield Do(
+        yield Action(
             f"restart {self.unit}: its configuration is new", sh("systemctl", "restart", self.unit)
         )

@@ -4,19 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 
-SCARCE = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
+FULL_PERCENT = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
 
 
-def above(directory: str) -> str:
+def existing_parent(directory: str) -> str:
     """Shell text that sets $d to a directory, or to what is there above it: its file system."""
     return f'd={sh(directory)}; until [ -d "${{d:-/}}" ]; do d=${{d%/*}}; done; d=${{d:-/}}'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room(Resource):
+class DiskSpaceCheck(Resource):
     """Every local file system that can be written to. Only reported."""
 
     kind: ClassVar[str] = "disk room"
@@ -25,28 +25,28 @@ class Room(Resource):
     def name(self) -> str:
         return "file systems"
 
-    def probe(self) -> Ask:
-        return Ask(
+    def probe(self) -> Probe:
+        return Probe(
             "df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,target 2>&- | sed 1d"
         )
 
     def read(self, answer: Answer) -> State:
-        scarce = []
+        nearly_full = []
         for line in answer.text.splitlines():
             used, inodes, mount = line.split(maxsplit=2)
-            if max(_percent(used), _percent(inodes)) >= SCARCE:
-                scarce.append(f"disk: {mount} is {used} full, its inodes {inodes}")
-        return {"scarce": tuple(scarce)}
+            if max(_percent(used), _percent(inodes)) >= FULL_PERCENT:
+                nearly_full.append(f"disk: {mount} is {used} full, its inodes {inodes}")
+        return {"scarce": tuple(nearly_full)}
 
     def desired(self) -> State:
         return {}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        scarce = state["scarce"]
-        return tuple(map(str, scarce)) if isinstance(scarce, tuple) else ()
+    def notes(self, state: State) -> tuple[str, ...]:
+        nearly_full = state["scarce"]
+        return tuple(map(str, nearly_full)) if isinstance(nearly_full, tuple) else ()
 
 
 def _percent(word: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 
@@ -34,10 +34,10 @@ class File(Resource):
     def secret_keys(self) -> frozenset[str]:
         return frozenset({"content"} if isinstance(self.content, Secret) else ())
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         show = "sha256sum <" if isinstance(self.content, Secret) else "cat "
         path = sh(self.path)
-        return Ask(
+        return Probe(
             f"[ -f {path} ] && [ ! -L {path} ] || exit 4\nstat -c '%04a %U %G' {path}\n{show}{path}"
         )
 
@@ -58,19 +58,19 @@ class File(Resource):
             content = "sha256:" + hashlib.sha256(content.reveal()).hexdigest()
         return {"content": content, "mode": self.mode, "owner": self.owner, "group": self.group}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if self.content is None:
-            yield Do(f"remove {self.path}", sh("rm", "-f", self.path))
-        elif diff.moved("content"):
+            yield Action(f"remove {self.path}", sh("rm", "-f", self.path))
+        elif diff.changed("content"):
             stdin = self.content if isinstance(self.content, Secret) else self.content.encode()
-            yield Do(f"write {self.path}", self.write_text(), stdin)
+            yield Action(f"write {self.path}", self.write_command(), stdin)
         else:
-            yield Do(
+            yield Action(
                 f"set mode and owner of {self.path}",
                 _attributes(self.path, self.mode, self.owner, self.group),
             )
 
-    def write_text(self, check: str = ":") -> str:
+    def write_command(self, check: str = ":") -> str:
         """Shell text that takes the content on stdin: aside, complete, synced, then renamed.
 
         `set -C` opens the new file exclusively, so a link laid in its way is not followed.
@@ -99,9 +99,9 @@ class Directory(Resource):
     def name(self) -> str:
         return self.path
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         path = sh(self.path)
-        return Ask(f"[ -d {path} ] && [ ! -L {path} ] || exit 4; stat -c '%04a %U %G' {path}")
+        return Probe(f"[ -d {path} ] && [ ! -L {path} ] || exit 4; stat -c '%04a %U %G' {path}")
 
     def read(self, answer: Answer) -> State | None:
         if answer.code == 4:
@@ -112,9 +112,9 @@ class Directory(Resource):
     def desired(self) -> State:
         return {"mode": self.mode, "owner": self.owner, "group": self.group}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         make = "" if diff.before is not None else f"{sh('mkdir', '-p', self.path)} && "
-        yield Do(
+        yield Action(
             f"directory {self.path}",
             make + _attributes(self.path, self.mode, self.owner, self.group),
         )

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
 
 
 @dataclass(frozen=True, kw_only=True)
-class Closed(Resource):
+class NotWorldReadable(Resource):
     """None of these, as far as they exist, is open to others than owner and group. What else lies
     in a folder is not touched."""
 
@@ -25,8 +25,8 @@ class Closed(Resource):
     def _paths(self) -> tuple[str, ...]:
         return (self.folder, *(f"{self.folder}/{file}" for file in self.files))
 
-    def probe(self) -> Ask:
-        return Ask(f"find {sh(*self._paths)} -maxdepth 0 -perm /o=rwx 2>/dev/null")
+    def probe(self) -> Probe:
+        return Probe(f"find {sh(*self._paths)} -maxdepth 0 -perm /o=rwx 2>/dev/null")
 
     def read(self, answer: Answer) -> State:
         return {"open": tuple(answer.text.splitlines())}
@@ -34,7 +34,7 @@ class Closed(Resource):
     def desired(self) -> State:
         return {"open": ()}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         found = (diff.before or {}).get("open")
         if isinstance(found, tuple):
-            yield Do(f"close {self.name} to others", sh("chmod", "o=", *map(str, found)))
+            yield Action(f"close {self.name} to others", sh("chmod", "o=", *map(str, found)))

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
 from pgprovision.quote import sh
 
 CLOUD_INIT_SECONDS = 900.0  # fifteen minutes have been seen at Hetzner
-CARD_SECONDS = 120.0
+ADDRESS_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class FirstBoot(Resource):
     def name(self) -> str:
         return "cloud-init"
 
-    def probe(self) -> Ask:
-        return Ask(
+    def probe(self) -> Probe:
+        return Probe(
             "[ -d /run/cloud-init ] || exit 0\n"
             "[ -e /run/cloud-init/disabled ] && exit 0\n"
             "[ -e /run/cloud-init/result.json ] || exit 3"
@@ -36,7 +36,7 @@ class FirstBoot(Resource):
     def desired(self) -> State:
         return {"ended": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
 
@@ -55,19 +55,19 @@ class PrivateAddress(Resource):
     def name(self) -> str:
         return self.address
 
-    def probe(self) -> Ask:
-        return Ask(f"ip -4 -o addr show | grep -qwF {sh(f'inet {self.address}')} || exit 3")
+    def probe(self) -> Probe:
+        return Probe(f"ip -4 -o addr show | grep -qwF {sh(f'inet {self.address}')} || exit 3")
 
     def read(self, answer: Answer) -> State | Waiting:
         if answer.code == 3:
             return Waiting(
                 f"private address {self.address} on a card of {self.on} (ip -4 addr shows them)",
-                CARD_SECONDS,
+                ADDRESS_SECONDS,
             )
         return {"present": True}
 
     def desired(self) -> State:
         return {"present": True}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()

@@ -10,20 +10,25 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
-from pgprovision.resources.system.ssh_rollback import SESSION, Session, Undo, session
+from pgprovision.resources.system.ssh_rollback import (
+    SSH_SESSION_PROBE,
+    ConfirmedChange,
+    SshSession,
+    parse_ssh_session,
+)
 
-RULES = "/etc/pgprovision/nftables.conf"
+RULES_FILE = "/etc/pgprovision/nftables.conf"
 TABLE = "inet pgprovision"
 _LIST = f"nft -s list table {TABLE}"
-_UNDO = Undo("firewall")
+_CHANGE = ConfirmedChange("firewall")
 
 
 @dataclass(frozen=True)
-class Opening:
+class FirewallOpening:
     """Ports that are open to some networks, and for whom."""
 
     purpose: str
@@ -57,38 +62,43 @@ class HostFirewall(Resource):
 
     kind: ClassVar[str] = "host firewall"
     text: str
-    ssh: Opening
-    meant: str = ""
-    session: Session | None = None
+    ssh: FirewallOpening
+    normalized_rules: str = ""
+    ssh_session: SshSession | None = None
 
     @property
     def name(self) -> str:
         return TABLE
 
-    def probe(self) -> Ask:
-        return Ask(f"{_UNDO.look()}\n[ ! -e {RULES} ] || cat {RULES}\necho; echo ===\n{_LIST}")
+    def probe(self) -> Probe:
+        return Probe(
+            f"{_CHANGE.status_command()}\n[ ! -e {RULES_FILE} ] || cat {RULES_FILE}\necho; echo ===\n{_LIST}"
+        )
 
     @property
-    def _meaning(self) -> Ask:
+    def _normalized_probe(self) -> Probe:
         inside = sh("unshare", "-n", "sh", "-c", f"nft -f - && {_LIST}")
-        return Ask(f"command -v nft >/dev/null || exit 0\nprintf %s {sh(self.text)} | {inside}")
+        return Probe(f"command -v nft >/dev/null || exit 0\nprintf %s {sh(self.text)} | {inside}")
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, self._meaning), Need(self.on, SESSION))
+        return (Need(self.on, self._normalized_probe), Need(self.on, SSH_SESSION_PROBE))
 
-    def settled(self, facts: Facts) -> Self:
-        meaning, came = facts.get(self.on, self._meaning), facts.get(self.on, SESSION)
+    def resolved(self, facts: Facts) -> Self:
+        meaning, ssh_answer = (
+            facts.get(self.on, self._normalized_probe),
+            facts.get(self.on, SSH_SESSION_PROBE),
+        )
         if meaning is not None and meaning.code:
-            said = meaning.err.decode(errors="replace").strip()
+            message = meaning.err.decode(errors="replace").strip()
             raise Refused(
-                f"nft does not accept the rules: {said}",
+                f"nft does not accept the rules: {message}",
                 done="nothing was changed",
                 next="correct nftables.conf.j2 in the inventory's templates/",
             )
         return replace(
             self,
-            meant=meaning.text.strip() if meaning else "",
-            session=session(came.text) if came else None,
+            normalized_rules=meaning.text.strip() if meaning else "",
+            ssh_session=parse_ssh_session(ssh_answer.text) if ssh_answer else None,
         )
 
     def read(self, answer: Answer) -> State | None:
@@ -104,19 +114,27 @@ class HostFirewall(Resource):
         }
 
     def desired(self) -> State:
-        return {"rules": self.meant or self.text, "proven": True, "after a reboot": self.text}
+        return {
+            "rules": self.normalized_rules or self.text,
+            "proven": True,
+            "after a reboot": self.text,
+        }
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         before = diff.before or {}
-        if diff.moved("rules"):
-            yield Do("load the host firewall", self._load(), self.text.encode(), reconnects=True)
+        if diff.changed("rules"):
+            yield Action(
+                "load the host firewall", self._load(), self.text.encode(), reconnects=True
+            )
             return  # saved once it is proven
-        if diff.moved("proven"):
-            yield _UNDO.disarm()
-        if diff.moved("after a reboot"):
-            saved = File(on=self.on, path=RULES, content=self.text)
+        if diff.changed("proven"):
+            yield _CHANGE.confirm()
+        if diff.changed("after a reboot"):
+            saved = File(on=self.on, path=RULES_FILE, content=self.text)
             verb = "keep" if before.get("after a reboot") is None else "correct"
-            yield Do(f"{verb} the rules for the next boot", saved.write_text(), self.text.encode())
+            yield Action(
+                f"{verb} the rules for the next boot", saved.write_command(), self.text.encode()
+            )
 
     def _load(self) -> str:
         return (
@@ -126,26 +144,26 @@ class HostFirewall(Resource):
             f"  echo \"nft -f - <<'END'\"; echo 'table {TABLE}'; echo 'delete table {TABLE}'\n"
             f"  {_LIST} 2>/dev/null || :; echo END\n"
             "}\n"
-            f"{_UNDO.arm()}\n"
+            f"{_CHANGE.arm_command()}\n"
             "printf '%s\\n' \"$rules\" | nft -f -"
         )
 
     def _refuse_to_lock_out(self) -> None:
-        here = self.session
-        if here is None:
+        current = self.ssh_session
+        if current is None:
             return
-        address = ip_address(here.address)
+        address = ip_address(current.address)
         wrong = ""
         if not any(address in network for network in self.ssh.sources):
             ranges = ", ".join(map(str, self.ssh.sources))
             wrong = f"it comes from {address}, and SSH is open to {ranges}"
-            cure = f"add {address}/{address.max_prefixlen} to host.ssh_source_ips"
-        elif here.port not in self.ssh.ports:
-            wrong = f"it came in by port {here.port}, and SSH is open on {self.ssh.ports}"
-            cure = f"set ssh.port, or open port {here.port} under host.open_ports"
+            advice = f"add {address}/{address.max_prefixlen} to host.ssh_source_ips"
+        elif current.port not in self.ssh.ports:
+            wrong = f"it came in by port {current.port}, and SSH is open on {self.ssh.ports}"
+            advice = f"set ssh.port, or open port {current.port} under host.open_ports"
         if wrong:
             raise Refused(
                 f"the host firewall as declared would shut out this very session: {wrong}",
                 done="nothing was changed",
-                next=cure,
+                next=advice,
             )

@@ -8,25 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 
 # Before there is a PostgreSQL, the folder around it lies on the same filesystem.
 _WHERE = "d=/var/lib/postgresql; [ -d $d ] || d=/var/lib"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccessTimes(Resource):
+class NoatimeMount(Resource):
     """The filesystem of the data is mounted noatime; all of it, whatever else lies there."""
 
     kind: ClassVar[str] = "access times"
-    fixed: bool = False
+    immutable: bool = False
 
     @property
     def name(self) -> str:
         return "of the data"
 
-    def probe(self) -> Ask:
-        return Ask(
+    def probe(self) -> Probe:
+        return Probe(
             "systemd-detect-virt -q -c && echo fixed || echo settable\n"
             f"{_WHERE}; findmnt -no OPTIONS -T $d"
         )
@@ -34,24 +34,24 @@ class AccessTimes(Resource):
     def needs(self) -> tuple[Need, ...]:
         return (Need(self.on, self.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
+    def resolved(self, facts: Facts) -> Self:
         answer = facts.get(self.on, self.probe())
-        return replace(self, fixed=answer is not None and answer.text.startswith("fixed"))
+        return replace(self, immutable=answer is not None and answer.text.startswith("fixed"))
 
     def read(self, answer: Answer) -> State:
         _, _, options = answer.text.partition("\n")
         return {"noatime": "noatime" in options.strip().split(",")}
 
     def desired(self) -> State:
-        return {} if self.fixed else {"noatime": True}
+        return {} if self.immutable else {"noatime": True}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        if not self.fixed or state["noatime"]:
+    def notes(self, state: State) -> tuple[str, ...]:
+        if not self.immutable or state["noatime"]:
             return ()
         return ("cannot be set in here (a container): noatime",)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        yield Do(
+    def change(self, diff: Diff) -> Iterable[Action]:
+        yield Action(
             "mount the data's filesystem without access times",
             f'{_WHERE}; mount -o remount,noatime "$(findmnt -no TARGET -T $d)"',
         )

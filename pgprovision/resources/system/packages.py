@@ -4,19 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
 from pgprovision.quote import sh
 
 LOCK_SECONDS = 600  # unattended-upgrades on a fresh machine takes minutes
 INSTALL_SECONDS = 1800.0
 # dpkg-query(1): half-installed, unpacked, half-configured, triggers awaited, triggers pending.
 DAMAGED = frozenset("HUFWt")
-UPDATED = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
+APT_UPDATED_FILE = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
 
 # The kernel lists who holds which file by inode, whatever the disk; so the holder's open files are
 # looked at, too. `fuser` is not on a small image.
 _LOCKS = "^/var/(lib/dpkg/lock|lib/apt/lists/lock|cache/apt/archives/lock)"
-PROBE = Ask(
+DPKG_PROBE = Probe(
     "locks=$(stat -c ':%i ' /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock"
     " /var/lib/apt/lists/lock /var/cache/apt/archives/lock 2>/dev/null)\n"
     "while read -r _ _ _ _ pid inode _; do\n"
@@ -33,13 +33,13 @@ _APT = (
     " -o Dpkg::Options::=--force-confold --no-install-recommends"
 )
 _INSTALL = f"""set -e
-update() {{ mkdir -p {UPDATED.rpartition("/")[0]}; : >{UPDATED}.new
+update() {{ mkdir -p {APT_UPDATED_FILE.rpartition("/")[0]}; : >{APT_UPDATED_FILE}.new
   apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} -o APT::Update::Error-Mode=any \
     -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 update
-  mv {UPDATED}.new {UPDATED}; }}
+  mv {APT_UPDATED_FILE}.new {APT_UPDATED_FILE}; }}
 install() {{ said=$({_APT} install "$@" 2>&1); }}  # dpkg says why on stdout, apt that it failed
-fresh=$(find {UPDATED} -mmin -1440 2>/dev/null) || :
-[ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {UPDATED} \
+fresh=$(find {APT_UPDATED_FILE} -mmin -1440 2>/dev/null) || :
+[ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {APT_UPDATED_FILE} \
   2>/dev/null | grep -q . || echo yes)
 updated=
 [ -n "$fresh" ] || {{ update; updated=yes; }}
@@ -47,7 +47,7 @@ updated=
 
 # apt-get waits for the lock by itself; these give up at once. A run that was killed leaves its
 # apt-get at work, and between two of its steps the lock is free for a moment.
-PATIENT = f"""patient() {{
+RETRY_WHILE_LOCKED = f"""patient() {{
   tries={LOCK_SECONDS // 2}
   until said=$("$@" 2>&1); do
     tries=$((tries - 1))
@@ -59,14 +59,14 @@ PATIENT = f"""patient() {{
 """
 
 # What was interrupted while it was unpacked has to be unpacked again.
-_REPAIR = f"""{PATIENT}patient dpkg --configure -a --force-confdef --force-confold
+_REPAIR = f"""{RETRY_WHILE_LOCKED}patient dpkg --configure -a --force-confdef --force-confold
 {_APT} -f install
 again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..R //p; s/^.H  *//p')
 [ -z "$again" ] || {_APT} --reinstall install $again
 """
 
 
-def unless_locked(answer: Answer, state: State, desired: State) -> State | Waiting:
+def wait_while_locked(answer: Answer, state: State, desired: State) -> State | Waiting:
     """The state, unless something differs that cannot be changed before the lock is free."""
     lines = answer.text.splitlines()
     holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
@@ -88,8 +88,8 @@ class PackageSet(Resource):
     def name(self) -> str:
         return self.title
 
-    def probe(self) -> Ask:
-        return PROBE
+    def probe(self) -> Probe:
+        return DPKG_PROBE
 
     def read(self, answer: Answer) -> State | Waiting:
         lines = answer.text.splitlines()
@@ -99,25 +99,27 @@ class PackageSet(Resource):
         state: dict[str, str | None] = {n: "installed" if n in found else None for n in self.names}
         state |= {name: found.get(name) for name in self.pinned}
         state["dpkg"] = f"half-done: {', '.join(broken)}" if broken else "sound"
-        return unless_locked(answer, state, self.desired())
+        return wait_while_locked(answer, state, self.desired())
 
     def desired(self) -> State:
         return dict.fromkeys(self.names, "installed") | dict(self.pinned) | {"dpkg": "sound"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.moved("dpkg"):
-            yield Do(
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.changed("dpkg"):
+            yield Action(
                 "finish what an interrupted dpkg left half-done",
                 _REPAIR,
                 timeout=INSTALL_SECONDS,
             )
-        wanted = [key for key in diff.keys if key != "dpkg"]
-        if wanted:
-            words = sh(*(f"{n}={self.pinned[n]}" if n in self.pinned else n for n in wanted))
-            again = f'{{ [ -z "$updated" ] && update && install {words}; }}'
+        to_install = [key for key in diff.keys if key != "dpkg"]
+        if to_install:
+            arguments = sh(
+                *(f"{n}={self.pinned[n]}" if n in self.pinned else n for n in to_install)
+            )
+            retry = f'{{ [ -z "$updated" ] && update && install {arguments}; }}'
             why = "{ printf '%s\\n' \"$said\" >&2; exit 100; }"
-            yield Do(
-                f"install {', '.join(wanted)}",
-                f"{_INSTALL}install {words} || {again} || {why}",
+            yield Action(
+                f"install {', '.join(to_install)}",
+                f"{_INSTALL}install {arguments} || {retry} || {why}",
                 timeout=INSTALL_SECONDS,
             )

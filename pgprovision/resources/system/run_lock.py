@@ -5,27 +5,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.lock_owner import FOLDER, Holder, number, readable, token
+from pgprovision.lock_owner import LOCK_FOLDER, LockOwner, is_parsable, parse_fence, unlock_token
 from pgprovision.quote import sh
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostLock(Resource):
-    """Declared absent: whoever holds it does no more. `typed`: the run's id, or what was printed
-    for a record that cannot be read."""
+class RemovedHostLock(Resource):
+    """Declared absent: whoever holds it does no more. `confirmed_token`: the run's id, or what was
+    printed for a record that cannot be read."""
 
     kind: ClassVar[str] = "lock"
-    typed: str
+    confirmed_token: str
 
     @property
     def name(self) -> str:
-        return FOLDER
+        return LOCK_FOLDER
 
-    def probe(self) -> Ask:
-        return Ask(
-            f"cd {FOLDER} 2>&- || exit 4\n"
+    def probe(self) -> Probe:
+        return Probe(
+            f"cd {LOCK_FOLDER} 2>&- || exit 4\n"
             'for f in holder fence; do if [ -e "$f" ]; then base64 -w0 "$f"; else printf -- -; fi;'
             " echo; done\n[ ! -e holder ] || stat -c %u holder"
         )
@@ -33,31 +33,31 @@ class HostLock(Resource):
     def read(self, answer: Answer) -> State | None:
         if answer.code:
             return None
-        holder, fence = (_decoded(word) for word in answer.text.splitlines()[:2])
+        owner_record, fence = (_decoded(word) for word in answer.text.splitlines()[:2])
         foreign = answer.text.splitlines()[2:] not in ([], ["0"])
-        if holder is None and number(fence) is not None:
+        if owner_record is None and parse_fence(fence) is not None:
             return None
-        known = Holder.parse(holder) if readable(holder, fence) else None
-        if self.typed != token(holder, fence):
+        owner = LockOwner.parse(owner_record) if is_parsable(owner_record, fence) else None
+        if self.confirmed_token != unlock_token(owner_record, fence):
             raise Refused(
-                f"{self.typed} is not who holds it: {known or 'a record that cannot be read'}",
+                f"{self.confirmed_token} is not who holds it: {owner or 'a record that cannot be read'}",
                 done="nothing was touched",
                 next=f"when you know that run is no more: pgprovision unlock {self.on}"
-                f" {token(holder, fence)}",
+                f" {unlock_token(owner_record, fence)}",
             )
-        return {"holder": str(known) if known and not foreign else "cannot be read"}
+        return {"holder": str(owner) if owner and not foreign else "cannot be read"}
 
     def desired(self) -> None:
         return None
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         """The shell that holds it ends, and steps of that run refuse its number from now on. The
         clock's seconds are more than any count of runs."""
         put = "date +%s >fence.new; sync fence.new; mv fence.new fence"
         aside = 'mv holder "holder.taken-away-$(date -u +%Y%m%dT%H%M%SZ)"'
-        yield Do(
+        yield Action(
             "take the lock away",
-            f"set -e; cd {sh(FOLDER)}; {put}\n"
+            f"set -e; cd {sh(LOCK_FOLDER)}; {put}\n"
             'if [ -e pid ] && ! flock -n lock true; then kill "$(cat pid)"; fi\n'
             f"[ ! -e holder ] || {aside}",
         )

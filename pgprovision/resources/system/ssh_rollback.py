@@ -7,14 +7,14 @@ stopped. When the new connection fails, or the run dies, the host is as before a
 
 from dataclasses import dataclass
 
-from pgprovision.engine.model import Ask, Do
+from pgprovision.engine.model import Action, Probe
 from pgprovision.quote import sh
 
-SECONDS = 90  # for a connection and a look at the change alone; emulated machines take 20
-RUN = "/run/pgprovision"
+ROLLBACK_SECONDS = 90  # for a connection and a look at the change alone; emulated machines take 20
+RUN_DIRECTORY = "/run/pgprovision"
 
 # Under sudo the shell has lost this variable, its parent has not.
-SESSION = Ask(
+SSH_SESSION_PROBE = Probe(
     '[ -n "$SSH_CONNECTION" ] || SSH_CONNECTION=$('
     "tr '\\0' '\\n' <\"/proc/$PPID/environ\" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')\n"
     'echo "$SSH_CONNECTION"'
@@ -22,54 +22,55 @@ SESSION = Ask(
 
 
 @dataclass(frozen=True)
-class Session:
+class SshSession:
     """Where this session comes from, and the port of sshd's that it came in by."""
 
     address: str
     port: int
 
 
-def session(text: str) -> Session | None:
+def parse_ssh_session(text: str) -> SshSession | None:
     """What SESSION answered; None where this is no SSH session (a console)."""
     words = text.split()
-    return Session(words[0], int(words[3])) if len(words) == 4 else None
+    return SshSession(words[0], int(words[3])) if len(words) == 4 else None
 
 
 @dataclass(frozen=True)
-class Undo:
+class ConfirmedChange:
     """The undoing of one change, waiting on the host. Its script is there while it waits."""
 
-    subject: str
+    change_name: str
 
     @property
-    def script(self) -> str:
-        return f"{RUN}/undo-{self.subject}"
+    def rollback_script(self) -> str:
+        return f"{RUN_DIRECTORY}/undo-{self.change_name}"
 
     @property
-    def unit(self) -> str:
-        return f"pgprovision-undo-{self.subject}"
+    def rollback_unit(self) -> str:
+        return f"pgprovision-undo-{self.change_name}"
 
-    def look(self) -> str:
+    def status_command(self) -> str:
         """Shell text that prints whether the change has been proven."""
-        return f"[ -e {self.script} ] && echo unproven || echo proven"
+        return f"[ -e {self.rollback_script} ] && echo unproven || echo proven"
 
-    def arm(self) -> str:
+    def arm_command(self) -> str:
         """Shell text that sets the timer; `undo` is a function that prints what undoes it. Where
         one waits already it is kept: it leads back to what was last proven."""
         return (
-            f"umask 077; mkdir -p {RUN}\n"
-            f"[ -e {self.script} ] || {{\n"
-            f"  {{ undo; echo 'rm -f {self.script}'; }} >{self.script}.new\n"
-            f"  systemd-run --quiet --collect --unit={self.unit} --on-active={SECONDS}"
-            f" --timer-property=AccuracySec=1s sh {self.script}\n"
-            f"  mv {self.script}.new {self.script}\n"
+            f"umask 077; mkdir -p {RUN_DIRECTORY}\n"
+            f"[ -e {self.rollback_script} ] || {{\n"
+            f"  {{ undo; echo 'rm -f {self.rollback_script}'; }} >{self.rollback_script}.new\n"
+            f"  systemd-run --quiet --collect --unit={self.rollback_unit} --on-active={ROLLBACK_SECONDS}"
+            f" --timer-property=AccuracySec=1s sh {self.rollback_script}\n"
+            f"  mv {self.rollback_script}.new {self.rollback_script}\n"
             "}"
         )
 
-    def disarm(self) -> Do:
+    def confirm(self) -> Action:
         """The change stays."""
-        stop = sh("systemctl", "stop", f"{self.unit}.timer")
-        late = f"[ -e {self.script} ] || {{ echo 'too late: the host took it back' >&2; exit 1; }}"
-        return Do(
-            f"a new connection works: keep the {self.subject}", f"{late}\n{stop}; rm {self.script}"
+        stop = sh("systemctl", "stop", f"{self.rollback_unit}.timer")
+        late = f"[ -e {self.rollback_script} ] || {{ echo 'too late: the host took it back' >&2; exit 1; }}"
+        return Action(
+            f"a new connection works: keep the {self.change_name}",
+            f"{late}\n{stop}; rm {self.rollback_script}",
         )

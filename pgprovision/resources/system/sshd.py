@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
-from pgprovision.resources.system.ssh_rollback import Undo
+from pgprovision.resources.system.ssh_rollback import ConfirmedChange
 
-PATH = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
-_UNDO = Undo("sshd")
+CONFIG_FILE = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
+_CHANGE = ConfirmedChange("sshd")
 _RELOAD = "systemctl try-reload-or-restart ssh.service"
 # sshd writes its pid file whenever it has read its configuration and listens; told to read it
 # again it removes the file first.
@@ -32,47 +32,47 @@ class SshDaemon(Resource):
 
     kind: ClassVar[str] = "SSH daemon"
     text: str
-    meant: tuple[tuple[str, str], ...] = ()
+    expected_directives: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
-        return PATH
+        return CONFIG_FILE
 
     @property
     def _names(self) -> frozenset[str]:
-        words = (line.split() for line in self.text.splitlines())
-        return frozenset(w[0].lower() for w in words if w and not w[0].startswith("#"))
+        rows = (line.split() for line in self.text.splitlines())
+        return frozenset(w[0].lower() for w in rows if w and not w[0].startswith("#"))
 
-    def probe(self) -> Ask:
-        return Ask(
-            f"{_UNDO.look()}\n{_UNREAD} && echo unread || echo read\n"
-            f"sshd -T || exit\necho ===\n[ ! -f {PATH} ] || cat {PATH}"
+    def probe(self) -> Probe:
+        return Probe(
+            f"{_CHANGE.status_command()}\n{_UNREAD} && echo unread || echo read\n"
+            f"sshd -T || exit\necho ===\n[ ! -f {CONFIG_FILE} ] || cat {CONFIG_FILE}"
         )
 
     @property
-    def _meaning(self) -> Ask:
-        return Ask(f"printf %s {sh(self.text)} | sshd -T -f /dev/stdin")
+    def _expected_probe(self) -> Probe:
+        return Probe(f"printf %s {sh(self.text)} | sshd -T -f /dev/stdin")
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, self._meaning),)
+        return (Need(self.on, self._expected_probe),)
 
-    def settled(self, facts: Facts) -> Self:
-        meaning = facts.get(self.on, self._meaning)
+    def resolved(self, facts: Facts) -> Self:
+        meaning = facts.get(self.on, self._expected_probe)
         if meaning is None:
             return self
         if meaning.code:
-            said = meaning.err.decode(errors="replace").strip()
+            message = meaning.err.decode(errors="replace").strip()
             raise Refused(
-                f"sshd does not accept its configuration: {said}",
+                f"sshd does not accept its configuration: {message}",
                 done="nothing was changed",
                 next="correct sshd.conf.j2 in the inventory's templates/",
             )
-        return replace(self, meant=tuple(self._directives(meaning.text).items()))
+        return replace(self, expected_directives=tuple(self._directives(meaning.text).items()))
 
     def read(self, answer: Answer) -> State | None:
         if answer.code:
-            said = answer.err.decode(errors="replace").strip()
-            raise Refused(f"sshd cannot read its own files: {said}", next="sshd -t")
+            message = answer.err.decode(errors="replace").strip()
+            raise Refused(f"sshd cannot read its own files: {message}", next="sshd -t")
         head, _, content = answer.text.partition("===\n")
         proof, reading, directives = head.split("\n", 2)
         return {
@@ -87,22 +87,27 @@ class SshDaemon(Resource):
         return {name: value for name, _, value in pairs if name in self._names}
 
     def desired(self) -> State:
-        return {**dict(self.meant), "content": self.text, "loaded": True, "proven": True}
+        return {
+            **dict(self.expected_directives),
+            "content": self.text,
+            "loaded": True,
+            "proven": True,
+        }
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         """Where another file of theirs wins over ours, there is nothing to do: it is reported."""
-        if diff.moved("content", "loaded"):
-            write = File(on=self.on, path=PATH, content=self.text).write_text()
+        if diff.changed("content", "loaded"):
+            write = File(on=self.on, path=CONFIG_FILE, content=self.text).write_command()
             undo = (
-                f"undo() {{ if [ -f {PATH} ]; then\n"
-                f"  echo \"cat >{PATH} <<'END'\"; cat {PATH}; echo END\n"
-                f"else echo 'rm -f {PATH}'; fi; echo '{_RELOAD}'; }}"
+                f"undo() {{ if [ -f {CONFIG_FILE} ]; then\n"
+                f"  echo \"cat >{CONFIG_FILE} <<'END'\"; cat {CONFIG_FILE}; echo END\n"
+                f"else echo 'rm -f {CONFIG_FILE}'; fi; echo '{_RELOAD}'; }}"
             )
-            yield Do(
-                "harden the SSH daemon" if diff.moved("content") else "reload the SSH daemon",
-                f"set -e\n{undo}\n{_UNDO.arm()}\n{write}\nsshd -t\n{_HAD}\n{_RELOAD}\n{_LISTENS}",
+            yield Action(
+                "harden the SSH daemon" if diff.changed("content") else "reload the SSH daemon",
+                f"set -e\n{undo}\n{_CHANGE.arm_command()}\n{write}\nsshd -t\n{_HAD}\n{_RELOAD}\n{_LISTENS}",
                 self.text.encode(),
                 reconnects=True,
             )
-        elif diff.moved("proven"):
-            yield _UNDO.disarm()
+        elif diff.changed("proven"):
+            yield _CHANGE.confirm()

@@ -4,74 +4,77 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pgprovision.engine.model import Answer, Ask, Do, Waiting
+from pgprovision.engine.model import Action, Answer, Probe, Waiting
 from pgprovision.quote import sh
-from pgprovision.resources.system.unit import last_lines, parse, show
+from pgprovision.resources.system.unit import last_log_lines, parse_properties, unit_probe
 
 
 @dataclass(frozen=True)
 class JobState:
-    """`none`: never started, or ended well (systemd forgets it). `said`: its progress."""
+    """`none`: never started, or ended well (systemd forgets it). `progress`: its progress."""
 
     state: Literal["none", "running", "failed"]
-    said: str = ""
+    progress: str = ""
 
 
 IDLE = JobState("none")
-UNASKED = 6  # the exit code of what was left out of a look
+NOT_PROBED = 6  # the exit code of what was left out of a look
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work on a host. `progress` is shell text that prints how far it is; `explain`
-    gives shell text that prints what is behind the message in a shell variable."""
+    """One piece of work on a host. `progress` is shell text that prints how far it is;
+    `error_hint_script` gives shell text that prints what is behind the message in a shell
+    variable."""
 
     unit: str
     progress: str = ":"
-    explain: Callable[[str], str] = lambda variable: ":"
+    error_hint_script: Callable[[str], str] = lambda variable: ":"
 
-    def look(self) -> Ask:
+    def probe(self) -> Probe:
         """How it is; how far is asked only while it runs, and may not be known yet."""
-        return Ask(
-            f"s=$({show(self.unit).text}) || exit; printf '%s\\n\\n' \"$s\"\n"
+        return Probe(
+            f"s=$({unit_probe(self.unit).text}) || exit; printf '%s\\n\\n' \"$s\"\n"
             f"case $s in *ActiveState=acti*) {self.progress};; esac; true"
         )
 
-    def idle(self, ask: Ask) -> Ask:
+    def unless_running(self, wrapped: Probe) -> Probe:
         """The same, for what only its start needs: not asked while the work runs, whose processors
         it would take."""
-        runs = f"case $({self._is_active}) in active|activating|deactivating) exit {UNASKED};; esac"
-        return Ask(f"{runs}\n{ask.text}")
+        runs = (
+            f"case $({self._is_active}) in active|activating|deactivating) exit {NOT_PROBED};; esac"
+        )
+        return Probe(f"{runs}\n{wrapped.text}")
 
     @property
     def _is_active(self) -> str:
         return sh("systemctl", "is-active", self.unit)
 
     def read(self, answer: Answer) -> JobState:
-        head, _, said = answer.text.partition("\n\n")
-        active = parse(Answer(answer.code, head.encode(), answer.err))["ActiveState"]
+        head, _, progress = answer.text.partition("\n\n")
+        active = parse_properties(Answer(answer.code, head.encode(), answer.err))["ActiveState"]
         if active in ("active", "activating", "deactivating"):
-            return JobState("running", said.strip())
+            return JobState("running", progress.strip())
         return JobState("failed") if active == "failed" else IDLE
 
-    def waiting(self, reason: str, limit: float) -> Waiting:
+    def waiting(self, reason: str, timeout: float) -> Waiting:
         """For one that runs."""
-        return Waiting(reason, limit, end=self.end)
+        return Waiting(reason, timeout, end_probe=self.end_probe)
 
-    def end(self, seconds: float) -> Ask:
+    def end_probe(self, seconds: float) -> Probe:
         """Answered when it has ended, or after `seconds`."""
         follow = sh("timeout", f"{seconds:.1f}", "tail", "-s", "0.1", "-f", "/dev/null")
-        return Ask(
+        return Probe(
             f"pid=$({sh('systemctl', 'show', '-p', 'MainPID', '--value', self.unit)})\n"
             'if [ "${pid:-0}" -gt 0 ]; then '
             f'{follow} --pid="$pid"; [ $? -eq 124 ] || [ ! -e "/proc/$pid" ]\n'
             "else sleep 0.1; fi"  # between its last process and systemd's word
         )
 
-    def start(self, why: str, *words: str, user: str = "postgres", weight: int = 25) -> Do:
+    def start(self, why: str, *command: str, user: str = "postgres", weight: int = 25) -> Action:
         """Start it, unless it runs already; a former failure is forgotten. `weight`: its share of
         the processor, 100 is usual."""
-        plain = [word.replace("$", "$$") for word in words]  # systemd expands $ in any word
+        plain = [word.replace("$", "$$") for word in command]  # systemd expands $ in any word
         run = sh(
             # Its own description would be the words, and newlines in them end up as unit settings.
             *("systemd-run", "--quiet", f"--unit={self.unit}", f"--description=pgprovision: {why}"),
@@ -82,13 +85,13 @@ class Job:
         runs = self._is_active
         text = f"case $({runs}) in active|activating) exit 0;; esac\n{forget} 2>/dev/null\n{run}"
         ended = f"! {sh('systemctl', '--quiet', 'is-failed', self.unit)}"
-        return Do(why, text, until=f"while {runs} >/dev/null; do sleep 2; done; {ended}")
+        return Action(why, text, wait_command=f"while {runs} >/dev/null; do sleep 2; done; {ended}")
 
-    def report_failure(self, why: str) -> Do:
+    def report_failure(self, why: str) -> Action:
         """Fails with what it said last, and clears the failure: the next run starts it anew."""
-        return Do(
+        return Action(
             why,
             f"{{ echo '{self.unit} failed; run the same command again to start it anew:'\n"
-            f"said=$({last_lines(self.unit)}); printf '%s\\n' \"$said\"; {self.explain('said')}\n"
+            f"said=$({last_log_lines(self.unit)}); printf '%s\\n' \"$said\"; {self.error_hint_script('said')}\n"
             f"systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",
         )

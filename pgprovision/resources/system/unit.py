@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Value, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Value, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 
@@ -13,7 +13,7 @@ ENABLED = frozenset({"enabled", "enabled-runtime"})  # the latter: a generator's
 _KEYS = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,DropInPaths,Result"
 
 
-def last_lines(unit: str, count: int = 15) -> str:
+def last_log_lines(unit: str, count: int = 15) -> str:
     """Shell text that prints what the unit, and systemd about it, said in its latest run.
 
     By time: journald cannot tell the run of a process that ends at once (it loses its cgroup).
@@ -23,84 +23,84 @@ def last_lines(unit: str, count: int = 15) -> str:
     return f'journalctl --sync; {lines} --since "$({sh(*stamp, "--", unit)})"'
 
 
-def _complaints(log: str) -> str:
+def _log_errors(log: str) -> str:
     """Shell text that prints what PostgreSQL's log says last beside its mere doings: journald loses
     lines of a process that ends at once, as those of one that finds its disk full."""
-    doings = sh("grep", "-vE", " LOG: |the database system is (starting up|not yet)")
-    return f"{sh('tail', '-n', '80', log)} | {doings} | tail -n 8"
+    errors_only = sh("grep", "-vE", " LOG: |the database system is (starting up|not yet)")
+    return f"{sh('tail', '-n', '80', log)} | {errors_only} | tail -n 8"
 
 
-def show(unit: str) -> Ask:
+def unit_probe(unit: str) -> Probe:
     """How the unit is, in one call."""
-    return Ask(sh("systemctl", "show", "-p", _KEYS, "--", unit))
+    return Probe(sh("systemctl", "show", "-p", _KEYS, "--", unit))
 
 
-def parse(answer: Answer) -> Mapping[str, str]:
+def parse_properties(answer: Answer) -> Mapping[str, str]:
     """`systemctl show` as a mapping. Raises Refused where systemd does not answer."""
     if answer.code:
-        said = answer.err.decode(errors="replace").strip()
-        raise Refused(f"systemd does not answer: {said}", next="systemctl is-system-running")
+        message = answer.err.decode(errors="replace").strip()
+        raise Refused(f"systemd does not answer: {message}", next="systemctl is-system-running")
     return dict(line.split("=", 1) for line in answer.text.splitlines() if "=" in line)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit(Resource):
     """A unit. `enabled` or `active` None: not ours to decide. `drop_ins`: files that belong to it;
-    systemd does not tell of one whose folder is new that it has not read it. `log`: where it says
-    more than in the journal why it could not start."""
+    systemd does not tell of one whose folder is new that it has not read it. `log_file`: where it
+    says more than in the journal why it could not start."""
 
     kind: ClassVar[str] = "unit"
     unit: str
     enabled: bool | None = True
     active: bool | None = True
     drop_ins: tuple[str, ...] = ()
-    log: str = ""
+    log_file: str = ""
 
     @property
     def name(self) -> str:
         return self.unit
 
-    def probe(self) -> Ask:
-        return show(self.unit)
+    def probe(self) -> Probe:
+        return unit_probe(self.unit)
 
     def read(self, answer: Answer) -> State | Waiting | None:
-        seen = parse(answer)
-        if seen["LoadState"] == "not-found":
+        properties = parse_properties(answer)
+        if properties["LoadState"] == "not-found":
             return None if self.enabled or self.active else self.desired()
-        active = seen["ActiveState"]
+        active = properties["ActiveState"]
         if active in ("activating", "deactivating") and self.active is not None:
-            return Waiting(f"{self.unit} is {active} ({seen['SubState']})", START_SECONDS)
+            return Waiting(f"{self.unit} is {active} ({properties['SubState']})", START_SECONDS)
         running: Value = active in ("active", "reloading")
-        file = seen["UnitFileState"]
-        unread = set(self.drop_ins) - set(seen.get("DropInPaths", "").split())
+        file = properties["UnitFileState"]
+        unread = set(self.drop_ins) - set(properties.get("DropInPaths", "").split())
         return {
-            "needs_daemon_reload": seen["NeedDaemonReload"] == "yes" or bool(unread),
+            "needs_daemon_reload": properties["NeedDaemonReload"] == "yes" or bool(unread),
             "enabled": True if file in ENABLED else False if file == "disabled" else file,
-            "active": f"failed ({seen['Result']})" if active == "failed" else running,
+            "active": f"failed ({properties['Result']})" if active == "failed" else running,
         }
 
     def desired(self) -> State:
-        wish = {"needs_daemon_reload": False, "enabled": self.enabled, "active": self.active}
-        return {key: value for key, value in wish.items() if value is not None}
+        state = {"needs_daemon_reload": False, "enabled": self.enabled, "active": self.active}
+        return {key: value for key, value in state.items() if value is not None}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         unit = self.unit
         before = diff.before or {}
-        if diff.moved("needs_daemon_reload"):
-            yield Do("let systemd read its unit files again", "systemctl daemon-reload")
-        if diff.moved("enabled"):
+        if diff.changed("needs_daemon_reload"):
+            yield Action("let systemd read its unit files again", "systemctl daemon-reload")
+        if diff.changed("enabled"):
             if before.get("enabled") == "masked":
-                yield Do(f"unmask {unit}", sh("systemctl", "unmask", unit))
+                yield Action(f"unmask {unit}", sh("systemctl", "unmask", unit))
             verb = "enable" if self.enabled else "disable"
-            yield Do(f"{verb} {unit}", sh("systemctl", "--quiet", verb, unit))
-        if diff.moved("active"):
+            yield Action(f"{verb} {unit}", sh("systemctl", "--quiet", verb, unit))
+        if diff.changed("active"):
             verb = "start" if self.active else "stop"
             # This start is wished, and none of those that systemd counts before it gives up.
             reset = sh("systemctl", "reset-failed", unit) + " 2>/dev/null; "
-            more = _complaints(self.log) if self.log else ":"
-            said = f"{{ {last_lines(unit)}; {more}; }} >&2; exit 1"
-            yield Do(
+            more = _log_errors(self.log_file) if self.log_file else ":"
+            show_errors = f"{{ {last_log_lines(unit)}; {more}; }} >&2; exit 1"
+            yield Action(
                 f"{verb} {unit}",
-                f"{reset}{sh('systemctl', verb, unit)} || {{ {said}; }}",
+                f"{reset}{sh('systemctl', verb, unit)} || {{ {show_errors}; }}",
                 timeout=START_SECONDS,
             )

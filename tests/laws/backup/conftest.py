@@ -7,7 +7,7 @@ import pytest
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.lab import s3
 from pgprovision.lab.hypervisor import MachineSpec
-from pgprovision.lab.machines.machine_folder import Site
+from pgprovision.lab.machines.machine_folder import LabEnvironment
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
@@ -20,8 +20,8 @@ from pgprovision.resources.system.file import File
 from pgprovision.resources.system.packages import PackageSet
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
-from tests.support.backup_machine import NAME, Machine
-from tests.support.temporary_lab import temporary_lab, why_not
+from tests.support.backup_machine import MACHINE_NAME, BackupMachine
+from tests.support.temporary_lab import missing_prerequisite, temporary_lab
 
 CA = "/etc/pgbackrest-ca.crt"
 INSTANCE = Instance()
@@ -36,12 +36,14 @@ archive_command = 'pgbackrest --stanza=main archive-push %p'
 class World:
     """A machine, the lab's storage, and the wishes that follow each other."""
 
-    machine: Machine
+    machine: BackupMachine
     lab: Lab
 
-    packages = PackageSet(on=NAME, title="backup", names=("postgresql-15", "pgbackrest", "less"))
-    first_backup = FirstBackup(on=NAME, stanza="main", instance=INSTANCE)
-    timer = Unit(on=NAME, unit="pgbackrest-full.timer")
+    packages = PackageSet(
+        on=MACHINE_NAME, title="backup", names=("postgresql-15", "pgbackrest", "less")
+    )
+    first_backup = FirstBackup(on=MACHINE_NAME, stanza="main", instance=INSTANCE)
+    timer = Unit(on=MACHINE_NAME, unit="pgbackrest-full.timer")
 
     def conf(self, path: str = "/laws", **secrets: str) -> PgbackrestConf:
         """The repository at `path` of the bucket; `second`: the path of a second one."""
@@ -79,7 +81,7 @@ class World:
         )
         named = {"s3-key": "key", "s3-key-secret": "secret", "cipher-pass": "passphrase"}
         return PgbackrestConf(
-            on=NAME,
+            on=MACHINE_NAME,
             stanza="main",
             text=text,
             secrets=tuple(
@@ -93,18 +95,20 @@ class World:
         )
 
     def stanza(self, path: str = "/laws", instance: Instance = INSTANCE) -> Stanza:
-        return Stanza(on=NAME, conf=self.conf(path), instance=instance)
+        return Stanza(on=MACHINE_NAME, conf=self.conf(path), instance=instance)
 
     def second_stanza(self, second: str, path: str = "/laws") -> Stanza:
         conf = self.conf(path, second=second)
-        return Stanza(on=NAME, conf=conf, instance=INSTANCE, repository=2)
+        return Stanza(on=MACHINE_NAME, conf=conf, instance=INSTANCE, repository=2)
 
     def stored(self, path: str) -> Path:
         """Where the objects of a repository lie."""
         return self.lab.home / "s3" / "data" / s3.BUCKET / path.strip("/")
 
     def authority(self) -> File:
-        return File(on=NAME, path=CA, content=Path(self.lab.env()["AWS_CA_BUNDLE"]).read_text())
+        return File(
+            on=MACHINE_NAME, path=CA, content=Path(self.lab.env()["AWS_CA_BUNDLE"]).read_text()
+        )
 
     def unit_files(self) -> tuple[File, ...]:
         service = render(
@@ -118,23 +122,23 @@ class World:
             randomized_delay="15min",
         )
         return (
-            File(on=NAME, path=f"{UNITS}/pgbackrest-backup@.service", content=service),
-            File(on=NAME, path=f"{UNITS}/pgbackrest-full.timer", content=timer),
+            File(on=MACHINE_NAME, path=f"{UNITS}/pgbackrest-backup@.service", content=service),
+            File(on=MACHINE_NAME, path=f"{UNITS}/pgbackrest-full.timer", content=timer),
         )
 
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[World]:
     """A machine of the test's own, as its image left it."""
-    if reason := why_not():
+    if reason := missing_prerequisite():
         pytest.skip(reason)
     with temporary_lab("-backup") as lab:
-        site = Site.load(lab.home)
+        site = LabEnvironment.load(lab.home)
         hypervisor = NspawnHypervisor(site, print)
         address = hypervisor.public_addresses()[-1]
-        hypervisor.create(MachineSpec(911, NAME, "debian-12", address, ()))
+        hypervisor.create(MachineSpec(911, MACHINE_NAME, "debian-12", address, ()))
         hypervisor.start(911, ())
-        machine = Machine(site.machine(911))
+        machine = BackupMachine(site.machine(911))
         done = "cloud-init status --wait >/dev/null; echo up"
         assert wait_until(lambda: "up" in machine.shell(done, fails=True), seconds=60)
         yield World(machine, lab)
@@ -146,15 +150,15 @@ def world(booted: World) -> World:
     machine = booted.machine
     machine.shell("mkdir -p /etc/postgresql-common")
     common = "/etc/postgresql-common/createcluster.conf"
-    machine.run(File(on=NAME, path=common, content="create_main_cluster = false\n"))
+    machine.run(File(on=MACHINE_NAME, path=common, content="create_main_cluster = false\n"))
     machine.run(booted.packages)
     machine.shell("pg_createcluster 15 main && mkdir -p /etc/postgresql/15/main/conf.d")
     configuration = f"{INSTANCE.config_directory}/postgresql.conf"
     machine.shell(f"echo \"include_dir = 'conf.d'\" >>{configuration}")
     archiving = f"{INSTANCE.config_directory}/conf.d/archiving.conf"
     machine.run(
-        File(on=NAME, path=archiving, content=ARCHIVING),
-        Unit(on=NAME, unit=INSTANCE.unit),
+        File(on=MACHINE_NAME, path=archiving, content=ARCHIVING),
+        Unit(on=MACHINE_NAME, unit=INSTANCE.unit),
         booted.authority(),
         booted.conf(),
         booted.stanza(),

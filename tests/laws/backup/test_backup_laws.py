@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from pgprovision.engine.model import Answer, Ask, Resource, Waiting
+from pgprovision.engine.model import Answer, Probe, Resource, Waiting
 from pgprovision.errors import PgprovisionError, Refused, StepFailed
-from pgprovision.resources.pgbackrest.info import CONFIG
+from pgprovision.resources.pgbackrest.info import CONFIG_FILE
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.system.transient_unit import UNASKED, Job
+from pgprovision.resources.system.transient_unit import NOT_PROBED, Job
 from pgprovision.resources.system.unit import Unit
 from tests.laws.backup.conftest import World
-from tests.support.backup_machine import NAME
-from tests.support.postgres_machine import Silent
+from tests.support.backup_machine import MACHINE_NAME
+from tests.support.postgres_machine import SilentObserver
 
 pytestmark = pytest.mark.lab
 
@@ -23,7 +23,7 @@ INSTANCE_UNIT = Instance().unit
 
 
 def edit(old: str, new: str) -> str:
-    return f"sed -i 's|{old}|{new}|' {CONFIG}"
+    return f"sed -i 's|{old}|{new}|' {CONFIG_FILE}"
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ CASES: Mapping[str, Case] = {
             "repo1-s3-key-secret": edit("^repo1-s3-key-secret=.*", "repo1-s3-key-secret=x"),
             "[main] pg1-port": edit("^pg1-port=.*", "pg1-port=1"),
             "start-fast": edit("^start-fast=y$", ""),
-            "foreign options": f"echo pg1-database=x >>{CONFIG}",
-            "mode": f"chmod 0644 {CONFIG}",
-            "owner": f"chown root:postgres {CONFIG}",
+            "foreign options": f"echo pg1-database=x >>{CONFIG_FILE}",
+            "mode": f"chmod 0644 {CONFIG_FILE}",
+            "owner": f"chown root:postgres {CONFIG_FILE}",
         },
     ),
     "stanza": Case(lambda world: world.stanza(), {}),
@@ -102,7 +102,7 @@ class Killed(Exception):
     """The controller goes away."""
 
 
-class Deserter(Silent):
+class Deserter(SilentObserver):
     """Goes away at the first sign of long work."""
 
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
@@ -167,7 +167,7 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
     text = "[Service]\\nType=oneshot\\nExecStart=/bin/sh -c 'echo on fire; exit 3'\\n"
     world.machine.shell(f'printf "{text}" >/etc/systemd/system/fire.service')
     with pytest.raises(PgprovisionError, match="on fire"):
-        world.machine.run(Unit(on=NAME, unit="fire.service", enabled=None))
+        world.machine.run(Unit(on=MACHINE_NAME, unit="fire.service", enabled=None))
     world.machine.shell("rm /etc/systemd/system/fire.service; systemctl reset-failed")
 
 
@@ -182,7 +182,7 @@ def test_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
     machine.shell(
         f'printf "{text}" >{path}; systemctl enable --now counted; systemctl stop counted'
     )
-    machine.run(Unit(on=NAME, unit="counted.service"))
+    machine.run(Unit(on=MACHINE_NAME, unit="counted.service"))
     assert machine.shell("systemctl is-active counted") == "active"
     machine.shell(f"systemctl disable --now counted; rm {path}; systemctl daemon-reload")
 
@@ -192,21 +192,21 @@ def test_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given
     world: World,
 ) -> None:
     machine, job = world.machine, Job("pgprovision-law.service")
-    free = job.idle(Ask("echo asked"))
+    free = job.unless_running(Probe("echo asked"))
 
     def begin(seconds: str) -> None:
         machine.shell(job.start("a law", "sleep", seconds).text)
 
     begin("3600")
-    assert machine.ask(free) == Answer(UNASKED)
-    assert machine.ask(job.end(0.5)).code == 0
-    assert job.read(machine.ask(job.look())).state == "running"
+    assert machine.probe(free) == Answer(NOT_PROBED)
+    assert machine.probe(job.end_probe(0.5)).code == 0
+    assert job.read(machine.probe(job.probe())).state == "running"
     machine.shell(f"systemctl stop {job.unit}")
     begin("1")
-    while job.read(machine.ask(job.look())).state == "running":  # each ask ends with it, or soon
-        assert machine.ask(job.end(50.0)).code == 0
-    assert machine.ask(free).text == "asked\n"
-    assert machine.ask(job.end(50.0)).code == 0
+    while job.read(machine.probe(job.probe())).state == "running":  # each ask ends with it, or soon
+        assert machine.probe(job.end_probe(50.0)).code == 0
+    assert machine.probe(free).text == "asked\n"
+    assert machine.probe(job.end_probe(50.0)).code == 0
 
 
 @pytest.mark.covers("F53")
@@ -220,7 +220,7 @@ def test_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> 
     )
     seen: list[str] = []
 
-    class Listener(Silent):
+    class Listener(SilentObserver):
         def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
             seen.append(waiting.reason)
 

@@ -7,18 +7,22 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import Refused, StepFailed
-from pgprovision.lab.authority import certify
+from pgprovision.lab.authority import issue_server_certificate_files
 from pgprovision.lab.process import wait_until
 from pgprovision.resources.pgbackrest import verification
-from pgprovision.resources.pgbackrest.archive_backlog import Archiver, backlog, look
-from pgprovision.resources.pgbackrest.info import CONFIG
-from pgprovision.resources.pgbackrest.verification import Verified
+from pgprovision.resources.pgbackrest.archive_backlog import (
+    ArchiveBacklogCheck,
+    archive_error_probe,
+    backlog,
+)
+from pgprovision.resources.pgbackrest.info import CONFIG_FILE
+from pgprovision.resources.pgbackrest.verification import RepositoryVerification
 from pgprovision.resources.postgres.replication import wal_segments
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from tests.laws.backup.conftest import World
-from tests.support.backup_machine import NAME
-from tests.support.object_store_faults import ToxicStore, toxic_store
+from tests.support.backup_machine import MACHINE_NAME
+from tests.support.object_store_faults import FaultyObjectStore, faulty_object_store
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
@@ -35,18 +39,18 @@ def upstream(world: World) -> tuple[str, int]:
 
 
 @pytest.fixture(scope="module")
-def door(world: World) -> Iterator[tuple[ToxicStore, int]]:
+def door(world: World) -> Iterator[tuple[FaultyObjectStore, int]]:
     """In front of the lab's store, with its certificate."""
     home = world.lab.home / "s3"
     address, port = upstream(world)
     files = home / "server.pem", home / "server.key"
-    with toxic_store(address, (address, port), home / "ca.pem", *files) as opened:
+    with faulty_object_store(address, (address, port), home / "ca.pem", *files) as opened:
         yield opened
 
 
 def refused(world: World, **given: str) -> str:
     """What is said where a configuration cannot read the repository; the old one stays."""
-    keep = f"sha256sum {CONFIG}; ls /etc/pgbackrest"
+    keep = f"sha256sum {CONFIG_FILE}; ls /etc/pgbackrest"
     before = world.machine.shell(keep)
     with pytest.raises(StepFailed) as caught:
         world.machine.run(world.conf(**given))
@@ -93,7 +97,7 @@ def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
     ],
 )
 def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_said(
-    world: World, door: tuple[ToxicStore, int], mode: int | str, said: str
+    world: World, door: tuple[FaultyObjectStore, int], mode: int | str, said: str
 ) -> None:
     store, port = door
     store.mode = mode
@@ -107,19 +111,19 @@ def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_said(
 def test_store_with_a_false_certificate_when_met_gets_nothing(world: World, tmp_path: Path) -> None:
     address, port = upstream(world)
     files = tmp_path / "false.pem", tmp_path / "false.key"
-    certify(tmp_path / "false-ca.pem", *files, "s3.lab.internal", address)
+    issue_server_certificate_files(tmp_path / "false-ca.pem", *files, "s3.lab.internal", address)
     ca = world.lab.home / "s3" / "ca.pem"
-    with toxic_store(address, (address, port), ca, *files) as (_, door):
+    with faulty_object_store(address, (address, port), ca, *files) as (_, door):
         said = refused(world, port=str(door))
     assert "cause: the store's certificate is not that of its name" in said
-    assert world.machine.shell(f"grep -c storage-verify-tls=n {CONFIG}", fails=True) == "0"
+    assert world.machine.shell(f"grep -c storage-verify-tls=n {CONFIG_FILE}", fails=True) == "0"
 
 
 @pytest.mark.covers("F106", "F108")
 def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left(
-    world: World, door: tuple[ToxicStore, int]
+    world: World, door: tuple[FaultyObjectStore, int]
 ) -> None:
-    machine, snapshot = world.machine, Snapshot(Instance())
+    machine, snapshot = world.machine, SnapshotQuery(Instance())
     store, port = door
     machine.run(world.conf("/reset"), world.stanza("/reset"))
     machine.run(world.conf("/reset", port=str(port)))
@@ -128,20 +132,20 @@ def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left
     machine.shell(
         f"{SQL} 'select pg_reload_conf()' && {SQL} 'create table if not exists w (n int)'"
     )
-    archiver = Archiver(on=NAME, snapshot=snapshot, stanza="main")
-    assert wait_until(lambda: machine.remarks(archiver) == [], seconds=90)
+    archiver = ArchiveBacklogCheck(on=MACHINE_NAME, snapshot=snapshot, stanza="main")
+    assert wait_until(lambda: machine.notes(archiver) == [], seconds=90)
     store.mode = "reset"
     machine.shell(
         f"for i in 1 2 3; do {SQL} 'insert into w select 1; select pg_switch_wal()'; done"
     )
 
     def failing() -> bool:
-        server = snapshot.running(machine.ask(snapshot.ask()))
-        found = backlog(server, machine.ask(look("main")))
+        server = snapshot.running_server(machine.probe(snapshot.probe()))
+        found = backlog(server, machine.probe(archive_error_probe("main")))
         return found.waiting >= 3 and found.failing and bool(found.why)
 
     assert wait_until(failing, seconds=60)
-    (said,) = machine.remarks(archiver)
+    (said,) = machine.notes(archiver)
     assert "the store answers too slowly, or the line to it is cut off" in said, said
     assert "at the last hour's rate the disk is full in" in said
     assert machine.shell(f"{SQL} 'select count(*) > 0 from w'") == "t"
@@ -154,8 +158,8 @@ def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left
     archived = sorted(world.stored("/reset").glob("archive/main/15-1/*/0*-*"))
     names = [path.name[:24] for path in archived]
     assert len(names) > 4
-    assert wal_segments.holes(names, names[0]) == ()
-    assert machine.remarks(archiver) == []
+    assert wal_segments.gaps(names, names[0]) == ()
+    assert machine.notes(archiver) == []
 
 
 @pytest.mark.covers("row:D2", "row:D4")
@@ -184,7 +188,7 @@ def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_
     said = refused(world, second="/foreign", passphrase2="correct horse")
     assert "stanza main in repository 2 belongs to another cluster" in said
     with pytest.raises(Refused, match="belongs to another cluster"):
-        machine.shell(f"sed -i 's|/empty|/foreign|' {CONFIG}")
+        machine.shell(f"sed -i 's|/empty|/foreign|' {CONFIG_FILE}")
         machine.plan(world.stanza("/foreign"))
     assert sorted(path.name for path in world.stored("/foreign").rglob("*")) == listed
     machine.run(world.conf())
@@ -210,11 +214,13 @@ def test_repository_when_damaged_in_three_ways_is_told_of_each(world: World) -> 
     content[len(content) // 2] ^= 1
     bundle.write_bytes(content)
     time.sleep(2)  # the server sees what was changed behind its back within a second
-    looked = Verified(on=NAME, stanza="main", repository=1, after=int(time.time()) - 1)
-    said = "\n".join(text for _, text in machine.run(looked).remarks)
+    looked = RepositoryVerification(
+        on=MACHINE_NAME, stanza="main", repository=1, started_after=int(time.time()) - 1
+    )
+    said = "\n".join(text for _, text in machine.run(looked).notes)
     label = manifest.parent.name
     assert f"backup {label}: backup.manifest missing; the other one is there" in said
     assert f"WAL {hole.name[:24]} is missing: from {label} nothing can be restored past it" in said
     assert f"invalid checksum '{label}/" in said
-    assert verification.parse(machine.ask(verification.look(1)).text).done
+    assert verification.parse(machine.probe(verification.verification_probe(1)).text).complete
     machine.run(world.conf())

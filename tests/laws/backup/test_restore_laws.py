@@ -16,16 +16,16 @@ import pytest
 
 from pgprovision.engine.model import Answer, Report
 from pgprovision.errors import InventoryError, Refused, StepFailed
-from pgprovision.recovery_target import Kind, Target, target
+from pgprovision.recovery_target import RecoveryTarget, TargetKind, recovery_target
 from pgprovision.resources.data_directory import drill_cleanup
-from pgprovision.resources.data_directory.empty_host import Vacant
-from pgprovision.resources.data_directory.restore import JOB, Restored
-from pgprovision.resources.pgbackrest.info import Backup, parse
-from pgprovision.resources.postgres.server.instance import Instance, note
+from pgprovision.resources.data_directory.empty_host import EmptyHostCheck
+from pgprovision.resources.data_directory.restore import RESTORE_UNIT, RestoredDataDirectory
+from pgprovision.resources.pgbackrest.info import BackupInfo, parse
+from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from tests.laws.backup.conftest import World
 from tests.laws.backup.test_backup_laws import Deserter, Killed
-from tests.support.backup_machine import NAME, Machine
-from tests.support.postgres_machine import Silent
+from tests.support.backup_machine import MACHINE_NAME, BackupMachine
+from tests.support.postgres_machine import SilentObserver
 
 pytestmark = pytest.mark.lab
 long = pytest.mark.backups  # the others are in `make test`, too
@@ -46,12 +46,12 @@ class Row:
     lsn: str
 
 
-def sql(machine: Machine, query: str, instance: Instance = MAIN) -> str:
+def sql(machine: BackupMachine, query: str, instance: Instance = MAIN) -> str:
     psql = f"runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -p {instance.port}"
     return machine.shell(f"cd /; {psql} <<'SQL'\n{query}\nSQL")
 
 
-def write(machine: Machine, first: int, count: int) -> list[Row]:
+def write(machine: BackupMachine, first: int, count: int) -> list[Row]:
     """The canary: one session, a transaction a row."""
     one = (
         "insert into canary values ({n}) returning pg_current_xact_id() as xid \\gset\n"
@@ -66,7 +66,7 @@ def write(machine: Machine, first: int, count: int) -> list[Row]:
     ]
 
 
-def archived(machine: Machine) -> None:
+def archived(machine: BackupMachine) -> None:
     """Everything written so far is in the repository."""
     segment = sql(machine, f"select pg_walfile_name(pg_current_wal_lsn()); {SWITCH}").split()[0]
     look = "runuser -u postgres -- psql -XAtc 'select last_archived_wal from pg_stat_archiver'"
@@ -85,15 +85,15 @@ class Canary:
     rows: tuple[Row, ...]
     before: datetime
 
-    def restored(self, wish: Target) -> Restored:
-        return Restored(on=NAME, instance=CUT, stanza="main", target=wish)
+    def restored(self, wish: RecoveryTarget) -> RestoredDataDirectory:
+        return RestoredDataDirectory(on=MACHINE_NAME, instance=CUT, stanza="main", target=wish)
 
-    def cut(self, wish: Target) -> list[int]:
+    def cut(self, wish: RecoveryTarget) -> list[int]:
         """The rows of a restore to there."""
         self.run(wish)
         return self.numbers()
 
-    def run(self, wish: Target, watcher: Silent | None = None) -> Report:
+    def run(self, wish: RecoveryTarget, watcher: SilentObserver | None = None) -> Report:
         """The cut before is moved away first, as a person would."""
         machine, data = self.world.machine, CUT.data_directory
         machine.shell(f"rm -rf /tmp/cuts; mkdir /tmp/cuts; mv {data}* /tmp/cuts/ 2>/dev/null; true")
@@ -102,14 +102,14 @@ class Canary:
     def numbers(self, table: str = "canary") -> list[int]:
         machine, data = self.world.machine, CUT.data_directory
         own = f"-p {CUT.port} -c hba_file=/tmp/hba -c config_file=/tmp/conf -c fsync=off"
-        control = f"cd /; runuser -u postgres -- {CUT.bin}/pg_ctl -D {data} -s -w"
+        control = f"cd /; runuser -u postgres -- {CUT.bin_directory}/pg_ctl -D {data} -s -w"
         start = f'-l /tmp/cut.log -o "{own} -c listen_addresses= -c archive_mode=off" start'
         machine.shell(f"{control} {start}")
         found = sql(machine, f"select n from {table} order by n", CUT)
         machine.shell(f"{control} -m immediate stop")
         return [int(line) for line in found.split()]
 
-    def backups(self) -> tuple[Backup, ...]:
+    def backups(self) -> tuple[BackupInfo, ...]:
         machine = self.world.machine
         said = machine.shell("cd /; runuser -u postgres -- pgbackrest --output=json info")
         return parse(Answer(out=said.encode())).backups
@@ -160,43 +160,43 @@ def spelled(moment: datetime, zone: str) -> str:
 
 @pytest.mark.covers("row:D6")
 def test_restore_when_without_a_target_has_every_acknowledged_row(canary: Canary) -> None:
-    assert canary.cut(target({})) == canary.upto(100)
+    assert canary.cut(recovery_target({})) == canary.upto(100)
 
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize("zone", [ZONES[0], *(pytest.param(z, marks=long) for z in ZONES[1:3])])
 def test_restore_to_a_time_when_in_any_zone_is_exact(canary: Canary, zone: str) -> None:
     moment = spelled(canary.row(45).committed, zone)
-    assert canary.cut(target({"time": moment})) == canary.upto(45)
+    assert canary.cut(recovery_target({"time": moment})) == canary.upto(45)
 
 
 @pytest.mark.covers("F118")
 @long
 def test_restore_when_right_before_a_time_leaves_that_row_out(canary: Canary) -> None:
     moment = spelled(canary.row(70).committed, "UTC")
-    assert canary.cut(target({"time": moment}, inclusive=False)) == canary.upto(69)
+    assert canary.cut(recovery_target({"time": moment}, inclusive=False)) == canary.upto(69)
 
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize("kind", ["lsn", "xid"])
-def test_restore_to_a_place_or_transaction_is_exact(canary: Canary, kind: Kind) -> None:
+def test_restore_to_a_place_or_transaction_is_exact(canary: Canary, kind: TargetKind) -> None:
     row = canary.row(52)
-    assert canary.cut(target({kind: getattr(row, kind)})) == canary.upto(52)
+    assert canary.cut(recovery_target({kind: getattr(row, kind)})) == canary.upto(52)
 
 
 @pytest.mark.covers("F118")
 @long
 def test_restore_to_a_named_point_is_exact(canary: Canary) -> None:
-    assert canary.cut(target({"name": "sixty"})) == canary.upto(60)
+    assert canary.cut(recovery_target({"name": "sixty"})) == canary.upto(60)
 
 
 @pytest.mark.covers("F118")
 @long
 def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
     last = canary.row(100).committed + timedelta(milliseconds=1)
-    wish = target({"time": last.isoformat()})
+    wish = recovery_target({"time": last.isoformat()})
     assert canary.cut(wish) == canary.upto(100)
-    (told,) = canary.world.machine.remarks(canary.restored(wish))[:1]
+    (told,) = canary.world.machine.notes(canary.restored(wish))[:1]
     assert "lies after the last transaction in the repository" in told
 
 
@@ -210,13 +210,15 @@ def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> 
     ],
 )
 def test_restore_when_the_target_is_not_met_is_bad_input(
-    canary: Canary, wish: dict[Kind, str], said: str
+    canary: Canary, wish: dict[TargetKind, str], said: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
-        canary.run(target(wish))
+        canary.run(recovery_target(wish))
     assert said in str(refused.value)
     assert "--set" in str(refused.value)
-    assert canary.world.machine.plan(canary.restored(target({})))  # another target may be tried
+    assert canary.world.machine.plan(
+        canary.restored(recovery_target({}))
+    )  # another target may be tried
 
 
 @pytest.mark.covers("F118")
@@ -226,13 +228,13 @@ def test_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
 ) -> None:
     row = canary.row(20)
     *_, full = [b for b in canary.backups() if b.type == "full"]
-    assert canary.cut(target({"xid": row.xid}, backup=full.label)) == canary.upto(20)
+    assert canary.cut(recovery_target({"xid": row.xid}, backup=full.label)) == canary.upto(20)
 
 
 @pytest.mark.covers("F114")
 @pytest.mark.parametrize("wish", [{}, {"xid": "3999999999"}], ids=["end", "xid"])
 def test_restore_when_a_segment_is_missing_fails_and_names_it(
-    canary: Canary, wish: dict[Kind, str]
+    canary: Canary, wish: dict[TargetKind, str]
 ) -> None:
     """Also where it ends before a target: another one would not help."""
     store = canary.world.lab.home / "s3" / "data"
@@ -240,7 +242,7 @@ def test_restore_when_a_segment_is_missing_fails_and_names_it(
     kept = path.rename(store / path.name)
     try:
         with pytest.raises(StepFailed, match="the next one is missing or damaged"):
-            canary.run(target(wish))
+            canary.run(recovery_target(wish))
     finally:
         kept.rename(path)
 
@@ -248,13 +250,13 @@ def test_restore_when_a_segment_is_missing_fails_and_names_it(
 @long
 def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canary: Canary) -> None:
     with pytest.raises(Killed):
-        canary.run(target({}), watcher=Deserter())
+        canary.run(recovery_target({}), watcher=Deserter())
     machine = canary.world.machine
-    first = machine.shell(f"systemctl show -p InvocationID --value {JOB}")
-    report = machine.run(canary.restored(target({})))
+    first = machine.shell(f"systemctl show -p InvocationID --value {RESTORE_UNIT}")
+    report = machine.run(canary.restored(recovery_target({})))
     assert first
     assert not report.changed
-    assert not machine.plan(canary.restored(target({})))
+    assert not machine.plan(canary.restored(recovery_target({})))
     data = CUT.data_directory
     assert machine.shell(f"grep -v '^#' {data}/postgresql.auto.conf", fails=True) == ""
     assert machine.shell(f"ls {data} | grep -c signal", fails=True) == "0"
@@ -264,13 +266,15 @@ def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canar
 @long
 def test_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
     with pytest.raises(Killed):
-        canary.run(target({}), watcher=Deserter())
+        canary.run(recovery_target({}), watcher=Deserter())
     machine = canary.world.machine
-    begun = f'[ -e {note(CUT)} ] && [ -n "$(ls -A {CUT.data_directory})" ]'
-    machine.shell(f"until {begun}; do sleep 0.01; done; systemctl kill -s KILL {JOB}; sleep 0.5")
+    begun = f'[ -e {in_progress_file(CUT)} ] && [ -n "$(ls -A {CUT.data_directory})" ]'
+    machine.shell(
+        f"until {begun}; do sleep 0.01; done; systemctl kill -s KILL {RESTORE_UNIT}; sleep 0.5"
+    )
     with pytest.raises(StepFailed, match="run the same command again"):
-        machine.run(canary.restored(target({})))
-    machine.run(canary.restored(target({})))
+        machine.run(canary.restored(recovery_target({})))
+    machine.run(canary.restored(recovery_target({})))
     assert canary.numbers() == canary.upto(100)
     assert machine.shell(f"ls -d {CUT.data_directory}.aside-*")
 
@@ -279,7 +283,7 @@ def test_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
 @long
 def test_machine_when_another_cluster_runs_there_is_refused(canary: Canary) -> None:
     with pytest.raises(Refused, match=r"none of ours: /var/lib/postgresql/15/main"):
-        canary.world.machine.plan(Vacant(on=NAME, instance=CUT))
+        canary.world.machine.plan(EmptyHostCheck(on=MACHINE_NAME, instance=CUT))
 
 
 @pytest.mark.covers("F118")
@@ -292,7 +296,7 @@ def test_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None
         row, kind = canary.row(draw.randrange(31, 100)), ("time", "lsn", "xid")[number % 3]
         zone, before = draw.choice(ZONES), kind != "lsn" and draw.random() < 0.3
         text = spelled(row.committed, zone) if kind == "time" else getattr(row, kind)
-        wish = target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
+        wish = recovery_target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
         found = canary.cut(wish)
         if found != canary.upto(row.number - before):
             wrong.append(f"{wish}: {len(found)} rows, row {row.number}")
@@ -313,13 +317,16 @@ def test_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
         machine.shell("systemctl start pgbackrest-backup@diff.service")
         archived(machine)
         before = machine.shell(f"find {space} -printf '%p %i %s\\n'")
-        assert canary.cut(target({})) == canary.upto(100)
+        assert canary.cut(recovery_target({})) == canary.upto(100)
         data = CUT.data_directory
         (link,) = machine.shell(f"readlink {data}/pg_tblspc/*").split()
         assert link == f"{data}.tablespaces-{machine.shell(f'stat -c %i {data}')}/far"
         assert canary.numbers("distant") == canary.upto(100)
         assert machine.shell(f"find {space} -printf '%p %i %s\\n'") == before
         machine.shell(f"mv {data} {data}.aside-1")
-        assert machine.ask(drill_cleanup.aside(CUT)).text.split() == [f"{data}.aside-1", link[:-4]]
+        assert machine.probe(drill_cleanup.set_aside_probe(CUT)).text.split() == [
+            f"{data}.aside-1",
+            link[:-4],
+        ]
     finally:
         sql(machine, "drop table if exists distant; drop tablespace far")

@@ -7,10 +7,10 @@ import pytest
 from pgprovision.errors import Refused
 from pgprovision.quote import ident
 from pgprovision.resources.postgres.catalog.role import Role
-from pgprovision.resources.postgres.catalog.unmanaged_objects import Unmanaged
+from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
-from tests.support.postgres_machine import HERE, plan, run, sql
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
+from tests.support.postgres_machine import HERE, converge_local, plan_local, sql
 
 LEAVER, SHOP = 'the "old" app', "it's a = \\shop"
 
@@ -18,8 +18,8 @@ LEAVER, SHOP = 'the "old" app', "it's a = \\shop"
 @pytest.fixture
 def gone(instance: Instance) -> Role:
     """A role that is there, and declared absent."""
-    wish = Role(on=HERE, snapshot=Snapshot(instance), role=LEAVER)
-    run(wish)
+    wish = Role(on=HERE, snapshot=SnapshotQuery(instance), role=LEAVER)
+    converge_local(wish)
     return replace(wish, present=False)
 
 
@@ -32,22 +32,22 @@ def test_role_when_it_owns_and_holds_something_is_refused_with_the_list(
     sql(instance, f"create schema s authorization {role}; create table t (); ", SHOP)
     sql(instance, f"grant select on t to {role}", SHOP)
     with pytest.raises(Refused) as refused:
-        run(gone)
+        converge_local(gone)
     listed = (f"privileges on database {SHOP}", f"schema s in {SHOP}", "privileges on table t in")
     assert [name for name in listed if name not in refused.value.what] == []
     assert f"reassign owned by {role} to ...; drop owned by {role}" in refused.value.next
     assert sql(instance, "select count(*) from pg_namespace where nspname = 's'", SHOP) == "1"
     sql(instance, f"reassign owned by {role} to postgres; drop owned by {role}", SHOP)
-    run(gone)
-    assert plan(gone) == []
+    converge_local(gone)
+    assert plan_local(gone) == []
     sql(instance, f"drop database {shop}")
 
 
 @pytest.mark.covers("F133")
 def test_role_when_it_owns_nothing_is_dropped(instance: Instance, gone: Role) -> None:
-    (change,) = run(gone).changed
+    (change,) = converge_local(gone).changed
     assert change.diff.after is None
-    assert plan(gone) == []
+    assert plan_local(gone) == []
 
 
 @pytest.mark.covers("F133", "F134")
@@ -55,12 +55,12 @@ def test_role_and_database_when_not_in_the_inventory_are_told_and_left(
     instance: Instance, gone: Role
 ) -> None:
     sql(instance, f"create database shop owner {ident(LEAVER)}")
-    wish = Unmanaged(
+    wish = UnmanagedObjects(
         on=HERE, snapshot=gone.snapshot, roles=frozenset({"x"}), databases=frozenset({"y"})
     )
-    report = run(wish)
-    assert (report.changed, report.left) == ([], [])
-    assert [text for _, text in report.remarks] == [
+    report = converge_local(wish)
+    assert (report.changed, report.remaining) == ([], [])
+    assert [text for _, text in report.notes] == [
         f"not in the inventory, left alone: role {LEAVER} (owns 1 objects)",
         "not in the inventory, left alone: database shop",
     ]

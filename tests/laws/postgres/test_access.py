@@ -14,8 +14,8 @@ from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.tasks import postgres
 from pgprovision.tasks.paths import snapshot
-from tests.support.inventory_folders import PRIMARY, Folder, static
-from tests.support.postgres_machine import HERE, plan, run, sql
+from tests.support.inventory_folders import STATIC_PRIMARY, InventoryFolder, static_inventory
+from tests.support.postgres_machine import HERE, converge_local, plan_local, sql
 
 CLUSTER = """\
 cluster: books
@@ -40,32 +40,34 @@ databases:
 
 def wishes(inventory: Inventory) -> list[Resource]:
     node = inventory.primary
-    steps = (postgres.roles, postgres.databases, postgres.inside)
+    steps = (postgres.roles, postgres.databases, postgres.database_contents)
     return [resource for step in steps for resource in step(inventory, node)]
 
 
 @pytest.fixture(scope="module")
-def folder(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+def folder(
+    instance: Instance, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[InventoryFolder]:
     """An inventory whose primary is this very machine."""
     cluster = CLUSTER.format(version=instance.version, port=instance.port)
-    folder = static(tmp_path_factory.mktemp("inventory"), cluster, PRIMARY)
+    folder = static_inventory(tmp_path_factory.mktemp("inventory"), cluster, STATIC_PRIMARY)
     (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{HERE}.yml")
     yield folder
 
 
 @pytest.fixture(scope="module")
-def inventory(instance: Instance, folder: Folder) -> Inventory:
+def inventory(instance: Instance, folder: InventoryFolder) -> Inventory:
     """Applied once."""
-    from pgprovision.inventory.edit.secrets import make_secrets
+    from pgprovision.inventory.edit.secrets import generate_secrets
 
-    make_secrets(folder.path)
+    generate_secrets(folder.path)
     inventory = folder.load()
-    run(*wishes(inventory))
+    converge_local(*wishes(inventory))
     return inventory
 
 
 @pytest.fixture
-def say(instance: Instance, folder: Folder, inventory: Inventory) -> "Say":
+def say(instance: Instance, folder: InventoryFolder, inventory: Inventory) -> "Say":
     return Say(instance, folder.path / "secrets")
 
 
@@ -80,7 +82,7 @@ class Say:
         password = (self.secrets / f"{role}.password").read_text().strip()
         where = f"host=127.0.0.1 port={self.instance.port} user={role} dbname={database}"
         # Not Debian's wrapper: it warns while another test's cluster comes or goes.
-        text = f"{self.instance.bin}/psql -XAtqw -v ON_ERROR_STOP=1 -d {sh(where)}"
+        text = f"{self.instance.bin_directory}/psql -XAtqw -v ON_ERROR_STOP=1 -d {sh(where)}"
         done = subprocess.run(
             ["sh", "-c", text],
             input=query,
@@ -93,8 +95,8 @@ class Say:
 
 @pytest.mark.covers("row:C5")
 def test_access_when_applied_then_nothing_differs(inventory: Inventory) -> None:
-    assert plan(*wishes(inventory)) == []
-    assert run(*wishes(inventory)).changed == []
+    assert plan_local(*wishes(inventory)) == []
+    assert converge_local(*wishes(inventory)).changed == []
 
 
 @pytest.mark.covers("row:C5")
@@ -193,7 +195,7 @@ def test_extension_when_not_installed_then_its_package_is_named(
 ) -> None:
     wish = Extension(on=HERE, snapshot=snapshot(inventory), database="books", extension=extension)
     with pytest.raises(StepFailed, match=package.format(instance.version)):
-        run(wish)
+        converge_local(wish)
     assert extension not in sql(instance, "select extname from pg_extension", "books")
 
 

@@ -14,13 +14,13 @@ from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.postgres.replication.slot import Slot
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
-from tests.support.postgres_machine import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
 
-Wishes = Mapping[str, CatalogObject]
+Wishes = Mapping[str, CatalogResource]
 
 OWNER, APP, GROUP, READER = "owner", 'it\'s "app"', "group\\1", "lecteur-été"
 SALES = "Sales 'n' \"co\""
@@ -31,18 +31,18 @@ BOOKS = "books \"of\" 'all' = 1"
 class Case:
     """A wish, and for each key the SQL that breaks it behind our back."""
 
-    wish: Callable[[Snapshot], CatalogObject]
+    wish: Callable[[SnapshotQuery], CatalogResource]
     breaks: Mapping[str, str]
 
 
-def role(name: str, **wish: Any) -> Callable[[Snapshot], CatalogObject]:
+def role(name: str, **wish: Any) -> Callable[[SnapshotQuery], CatalogResource]:
     return lambda snapshot: Role(on=HERE, snapshot=snapshot, role=name, **wish)
 
 
-def grant(to: str, *privileges: str, **wish: Any) -> Callable[[Snapshot], CatalogObject]:
-    def wished(snapshot: Snapshot) -> CatalogObject:
+def grant(to: str, *privileges: str, **wish: Any) -> Callable[[SnapshotQuery], CatalogResource]:
+    def wished(snapshot: SnapshotQuery) -> CatalogResource:
         place: dict[str, Any] = {"on": HERE, "snapshot": snapshot, "database": BOOKS}
-        return Grant(**place, to=to, privileges=privileges, **wish)
+        return Grant(**place, grantee=to, privileges=privileges, **wish)
 
     return wished
 
@@ -189,33 +189,33 @@ def named(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def snapshot(instance: Instance) -> Snapshot:
-    return Snapshot(instance, ("postgres", "not there", BOOKS))
+def snapshot(instance: Instance) -> SnapshotQuery:
+    return SnapshotQuery(instance, ("postgres", "not there", BOOKS))
 
 
 @pytest.fixture(scope="module")
-def wishes(instance: Instance, snapshot: Snapshot) -> Wishes:
+def wishes(instance: Instance, snapshot: SnapshotQuery) -> Wishes:
     """Everything, made on an empty server in one run; then objects as an application has them."""
     wishes = {name: case.wish(snapshot) for name, case in CASES.items()}
-    run(*wishes.values())
+    converge_local(*wishes.values())
     sql(instance, named(OBJECTS), BOOKS)
-    run(*wishes.values())
+    converge_local(*wishes.values())
     return wishes
 
 
 def test_catalog_when_applied_then_a_look_finds_nothing(
     wishes: Wishes,
 ) -> None:
-    assert plan(*wishes.values()) == []
+    assert plan_local(*wishes.values()) == []
 
 
 def test_catalog_when_applied_again_then_nothing_is_written(
     instance: Instance, wishes: Wishes
 ) -> None:
     before = sql(instance, "select pg_current_wal_insert_lsn()")
-    report = run(*wishes.values())
+    report = converge_local(*wishes.values())
     assert report.changed == []
-    assert report.trips == {} or set(report.trips.values()) == {1}
+    assert report.round_trips == {} or set(report.round_trips.values()) == {1}
     assert sql(instance, "select pg_current_wal_insert_lsn()") == before
 
 
@@ -226,10 +226,10 @@ def test_resource_when_one_key_is_broken_then_it_alone_is_named_and_repaired(
     instance: Instance, wishes: Wishes, name: str, key: str
 ) -> None:
     sql(instance, named(CASES[name].breaks[key]), BOOKS)
-    (change,) = plan(*wishes.values())
+    (change,) = plan_local(*wishes.values())
     assert (change.resource, change.keys) == (wishes[name], (key,))
-    assert [done.resource for done in run(*wishes.values()).changed] == [wishes[name]]
-    assert plan(*wishes.values()) == []
+    assert [done.resource for done in converge_local(*wishes.values()).changed] == [wishes[name]]
+    assert plan_local(*wishes.values()) == []
 
 
 @pytest.mark.covers("F103")
@@ -240,9 +240,9 @@ def test_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_seen(
     text = """create table words(plain text, c text collate "C", icu text collate "de-x-icu");
         create index on words(plain collate "C.utf8")"""
     sql(instance, text, "sorted")
-    look = Snapshot(instance, ("sorted",))
-    server = look.running(Answer(out=shell(look.ask().text).encode()))
+    look = SnapshotQuery(instance, ("sorted",))
+    server = look.running_server(Answer(out=shell(look.probe().text).encode()))
     assert server
     sql(instance, "drop database sorted")
-    assert server.inside["sorted"].collations == {("i", "de-x-icu"), ("c", "C.utf8")}
+    assert server.database_snapshots["sorted"].collations == {("i", "de-x-icu"), ("c", "C.utf8")}
     assert server.databases["sorted"]["provider"] == "c"

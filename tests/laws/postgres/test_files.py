@@ -12,45 +12,45 @@ from pgprovision.errors import StepFailed
 from pgprovision.quote import sh
 from pgprovision.render import render
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
-from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
-from pgprovision.resources.postgres.configuration.pg_hba import Hba
+from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
+from pgprovision.resources.postgres.configuration.pg_hba import PgHba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     ALL,
     SCRAM,
     HbaRule,
     HbaSection,
-    rules,
+    pg_hba_sections,
 )
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
-from pgprovision.resources.postgres.configuration.setting_overrides import Overrides
-from pgprovision.resources.postgres.configuration.settings import Tls
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
+from pgprovision.resources.postgres.configuration.setting_overrides import SettingOverrides
+from pgprovision.resources.postgres.configuration.settings import TlsPaths
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.reload import reload
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.postgres_machine import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
 
 GB = 1 << 30
 HOSTILE = ("it's", 'a"b', "with space", "a,b", "a#b", "+plus", "@at", "all", "ünï", "back\\slash")
 
 
 @pytest.fixture(scope="module")
-def snapshot(instance: Instance) -> Snapshot:
-    return Snapshot(instance)
+def snapshot(instance: Instance) -> SnapshotQuery:
+    return SnapshotQuery(instance)
 
 
 @pytest.fixture(scope="module")
-def tls(instance: Instance) -> Tls:
+def tls(instance: Instance) -> TlsPaths:
     key, certificate = (f"{instance.config_directory}/server.{part}" for part in ("key", "crt"))
     words = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=node-1")
     shell(sh(*words, "-keyout", key, "-out", certificate) + f" && chown postgres {sh(key)}")
-    return Tls(certificate, key, certificate)
+    return TlsPaths(certificate, key, certificate)
 
 
 @pytest.fixture(scope="module")
-def conf(snapshot: Snapshot, tls: Tls) -> Conf:
-    return Conf(
+def conf(snapshot: SnapshotQuery, tls: TlsPaths) -> PostgresqlConf:
+    return PostgresqlConf(
         on=HERE,
         snapshot=snapshot,
         render=partial(render, "postgresql.conf.j2"),
@@ -64,24 +64,24 @@ def conf(snapshot: Snapshot, tls: Tls) -> Conf:
 
 
 @pytest.fixture(scope="module")
-def hba(snapshot: Snapshot) -> Hba:
+def hba(snapshot: SnapshotQuery) -> PgHba:
     access = [HbaRule("hostssl", (name,), (name,), SCRAM, "10.1.0.0/16") for name in HOSTILE]
-    sections = rules(replication_role="replicator", replicas=["10.0.1.2"], access=access)
+    sections = pg_hba_sections(replication_role="replicator", replicas=["10.0.1.2"], access=access)
     template = partial(render, "pg_hba.conf.j2")
-    return Hba(on=HERE, snapshot=snapshot, render=template, sections=tuple(sections))
+    return PgHba(on=HERE, snapshot=snapshot, render=template, sections=tuple(sections))
 
 
 @pytest.fixture(scope="module")
-def wishes(conf: Conf, hba: Hba, snapshot: Snapshot) -> tuple[Resource, ...]:
+def wishes(conf: PostgresqlConf, hba: PgHba, snapshot: SnapshotQuery) -> tuple[Resource, ...]:
     """Everything, applied once."""
     wishes = (
         conf,
         hba,
-        Overrides(on=HERE, snapshot=snapshot, managed=conf.managed()),
-        Loaded(on=HERE, snapshot=snapshot),
+        SettingOverrides(on=HERE, snapshot=snapshot, managed=conf.managed_names()),
+        PendingConfiguration(on=HERE, snapshot=snapshot),
         LiveSettings(on=HERE, snapshot=snapshot),
     )
-    run(*wishes)
+    converge_local(*wishes)
     return wishes
 
 
@@ -97,20 +97,20 @@ def shown(instance: Instance) -> Mapping[str, str]:
 def test_files_when_applied_then_nothing_differs_and_nothing_is_written(
     wishes: tuple[Resource, ...],
 ) -> None:
-    assert plan(*wishes) == []
-    assert run(*wishes).changed == []
+    assert plan_local(*wishes) == []
+    assert converge_local(*wishes).changed == []
 
 
 @pytest.mark.covers("row:C1", "row:C7")
 def test_conf_when_applied_then_the_server_says_the_same(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     files = "select name, applied, sourceline from pg_file_settings where not applied"
     assert sql(instance, files) == ""
     said = shown(instance)
     assert said["cluster_name"] == "node-1"
     assert said["log_line_prefix"] == "%m # 'it''s' \\ "
-    assert {name.lower() for name in conf.managed()} <= {name.lower() for name in said}
+    assert {name.lower() for name in conf.managed_names()} <= {name.lower() for name in said}
 
 
 @pytest.mark.parametrize(
@@ -124,151 +124,151 @@ def test_conf_when_applied_then_the_server_says_the_same(
     ],
 )
 def test_conf_when_a_line_is_broken_then_that_setting_is_named_and_repaired(
-    conf: Conf, wishes: tuple[Resource, ...], line: str, name: str, impact: Impact
+    conf: PostgresqlConf, wishes: tuple[Resource, ...], line: str, name: str, impact: Impact
 ) -> None:
     edit(conf.name, line)
-    found = {change.resource.kind: change for change in plan(*wishes)}
+    found = {change.resource.kind: change for change in plan_local(*wishes)}
     assert [key.lower() for key in found["postgresql.conf"].keys] == [name.lower()]
     assert found["postgresql.conf"].impact == impact
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
 
 
 def test_conf_when_its_mode_is_broken_then_it_alone_is_repaired(
-    conf: Conf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     Path(conf.name).chmod(0o666)
-    (change,) = plan(*wishes)
+    (change,) = plan_local(*wishes)
     assert (change.keys, change.impact) == (("mode",), Impact.NONE)
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
 
 
 @pytest.mark.covers("F83")
 def test_conf_when_a_setting_is_unknown_then_the_old_file_stays(
-    conf: Conf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     wrong = replace(conf, overrides={**conf.overrides, "shared_bufers": "1GB"})
     with pytest.raises(StepFailed, match='unrecognized configuration parameter "shared_bufers"'):
-        run(wrong)
-    assert plan(*wishes) == []
+        converge_local(wrong)
+    assert plan_local(*wishes) == []
 
 
 def test_conf_when_the_restart_fails_then_the_previous_file_is_back_and_the_server_runs(
-    conf: Conf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     wrong = replace(conf, overrides={**conf.overrides, "shared_preload_libraries": "not_there"})
     with pytest.raises(StepFailed, match="not_there") as failure:
-        run(wrong)
+        converge_local(wrong)
     assert "the previous configuration is back" in str(failure.value)
-    assert plan(*wishes) == []
+    assert plan_local(*wishes) == []
 
 
 def test_conf_when_the_run_is_killed_between_write_and_restart_then_the_next_one_finishes(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     wish = replace(conf, overrides={**conf.overrides, "max_wal_senders": 12})
-    (change,) = plan(wish)
+    (change,) = plan_local(wish)
     Host(HERE, LocalWire).act(change.actions[:1], print)
     assert shown(instance)["max_wal_senders"] == "10"
-    run(wish, *wishes[1:])
+    converge_local(wish, *wishes[1:])
     assert shown(instance)["max_wal_senders"] == "12"
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
 
 
 def test_conf_when_no_server_runs_then_it_is_only_written(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     cluster = sh("pg_ctlcluster", str(instance.version), instance.name)
     shell(f"{cluster} stop")
     try:
         edit(conf.name, "s/^max_wal_senders = .*/max_wal_senders = 11/")
-        (change,) = plan(*wishes)
+        (change,) = plan_local(*wishes)
         assert change.impact == Impact.NONE
-        run(*wishes)
+        converge_local(*wishes)
     finally:
         shell(f"{cluster} start")
-    assert plan(*wishes) == []
+    assert plan_local(*wishes) == []
 
 
 def test_loaded_when_a_run_was_killed_after_the_write_then_the_next_one_loads(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     edit(conf.name, "s/^work_mem = .*/work_mem = 12MB/")
     shell(reload(instance, "by hand").text)
     Path(conf.name).write_text(conf.text())  # all that the write alone would leave
-    (change,) = plan(*wishes)
+    (change,) = plan_local(*wishes)
     assert (change.keys, change.impact) == (("reload_pending",), Impact.RELOAD)
     assert change.diff.before is not None
     assert change.diff.before["reload_pending"] == ("postgresql.conf",)
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
     assert shown(instance)["work_mem"] != "12288"
 
 
 def test_loaded_when_a_restart_is_pending_then_it_is_named_and_done(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("max_prepared_transactions = 5\n")
     try:
-        (change,) = plan(*wishes)
+        (change,) = plan_local(*wishes)
         assert change.diff.before is not None
         assert change.diff.before["restart_pending"] == ("max_prepared_transactions",)
         assert change.impact == Impact.RESTART
-        run(*wishes)
+        converge_local(*wishes)
         assert shown(instance)["max_prepared_transactions"] == "5"
     finally:
         local.unlink()
-    run(*wishes)
+    converge_local(*wishes)
 
 
 def test_loaded_when_local_conf_has_an_error_then_it_is_named_and_left(
-    conf: Conf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("no_such_setting = 5\n")
     try:
-        (left,) = run(*wishes).left
+        (left,) = converge_local(*wishes).remaining
         assert left.diff.before is not None
         assert "local.conf:1: no_such_setting" in str(left.diff.before["errors"])
         assert left.actions == ()
     finally:
         local.unlink()
-    assert plan(*wishes) == []
+    assert plan_local(*wishes) == []
 
 
 def test_loaded_when_local_conf_would_not_start_then_the_server_is_not_restarted(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("max_prepared_transactions = many\n")
     started = sql(instance, "select pg_postmaster_start_time()")
     try:
         with pytest.raises(StepFailed, match='"max_prepared_transactions": "many"'):
-            run(*wishes)
+            converge_local(*wishes)
         assert sql(instance, "select pg_postmaster_start_time()") == started
     finally:
         local.unlink()
-    assert plan(*wishes) == []
+    assert plan_local(*wishes) == []
 
 
 def test_live_settings_when_local_conf_wins_then_it_is_told_and_no_difference(
-    instance: Instance, conf: Conf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("work_mem = '3MB'\nrandom_page_cost = 1.10\n")
     try:
         shell(reload(instance, "by hand").text)
-        report = run(*wishes)
-        assert (report.changed, report.left) == ([], [])
-        assert [text for _, text in report.remarks] == [
+        report = converge_local(*wishes)
+        assert (report.changed, report.remaining) == ([], [])
+        assert [text for _, text in report.notes] == [
             "local.conf: work_mem = 3072kB instead of 4MB"
         ]
     finally:
         local.unlink()
-    run(*wishes)
+    converge_local(*wishes)
 
 
 def test_live_settings_when_a_command_line_wins_then_it_is_named_and_left(
@@ -277,14 +277,14 @@ def test_live_settings_when_a_command_line_wins_then_it_is_named_and_left(
     cluster = sh("pg_ctlcluster", str(instance.version), instance.name)
     shell(f"{cluster} restart -o '-c work_mem=5MB -c jit=on'")
     try:
-        (left,) = run(*wishes).left
+        (left,) = converge_local(*wishes).remaining
         assert (left.resource.kind, left.keys) == ("live settings", ("work_mem", "jit"))
         assert left.diff.before is not None
         assert left.diff.before["work_mem"] == "5120kB (command line)"
         assert left.actions == ()
     finally:
         shell(f"{cluster} restart")
-    assert plan(*wishes) == []
+    assert plan_local(*wishes) == []
 
 
 @pytest.mark.covers("row:C7", "F86")
@@ -293,11 +293,11 @@ def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
 ) -> None:
     sql(instance, "alter system set work_mem = '1MB'; alter system set \"DateStyle\" = 'German'")
     sql(instance, "alter system set geqo = off")  # not ours
-    (change, *_) = plan(*wishes)
+    (change, *_) = plan_local(*wishes)
     assert change.diff.before is not None
     assert change.diff.before["system"] == ("DateStyle", "work_mem")
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
     assert shown(instance)["geqo"] == "off"
 
 
@@ -306,7 +306,7 @@ def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
     instance: Instance, wishes: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter role postgres in database postgres set work_mem = '7MB'")
-    (left,) = run(*wishes).left
+    (left,) = converge_local(*wishes).remaining
     assert left.diff.before is not None
     listed = left.diff.before["roles_and_databases"]
     sql(instance, "alter role postgres in database postgres reset work_mem")
@@ -315,14 +315,14 @@ def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
 
 @pytest.mark.covers("row:C2")
 def test_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
-    hba: Hba, wishes: tuple[Resource, ...]
+    hba: PgHba, wishes: tuple[Resource, ...]
 ) -> None:
     edit(hba.name, "s/^local .*peer$/local all all trust/")
-    (change, *_) = plan(*wishes)
+    (change, *_) = plan_local(*wishes)
     assert change.keys == ("- local all all trust", '+ local all,replication "postgres" peer')
     assert change.impact == Impact.RELOAD
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
 
 
 def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
@@ -334,9 +334,9 @@ def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
 
 @pytest.mark.covers("row:C2", "F81")
 def test_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
-    hba: Hba, wishes: tuple[Resource, ...]
+    hba: PgHba, wishes: tuple[Resource, ...]
 ) -> None:
     peer = HbaRule("host", (ALL,), (ALL,), "peer", "10.0.0.0/8")
     with pytest.raises(StepFailed, match="the previous file is back"):
-        run(replace(hba, sections=(HbaSection("wrong", (peer,)),)))
-    assert plan(*wishes) == []
+        converge_local(replace(hba, sections=(HbaSection("wrong", (peer,)),)))
+    assert plan_local(*wishes) == []

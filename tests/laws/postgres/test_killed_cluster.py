@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pgprovision.resources.data_directory.initdb import PostgresCluster
-from pgprovision.resources.postgres.server.instance import Instance, note
-from tests.support.postgres_machine import HERE, missing, plan, run
+from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
+from tests.support.postgres_machine import HERE, converge_local, missing_prerequisite, plan_local
 
 # Seconds; it takes one or two. Where it was faster, there is nothing half made.
 SWEEP = os.environ.get("PGP_SWEEP")
@@ -21,10 +21,10 @@ POINTS = tuple(n / 20 for n in range(20)) if SWEEP else (0.0, 0.15, 0.3, 0.6)
 
 @pytest.fixture
 def cluster() -> Iterator[PostgresCluster]:
-    if reason := missing():
+    if reason := missing_prerequisite():
         pytest.skip(f"no PostgreSQL to test with: {reason}")
     instance = Instance(15, f"killed{os.getpid()}", 54399)
-    if not Path(instance.bin).exists():
+    if not Path(instance.bin_directory).exists():
         pytest.skip("needs PostgreSQL 15")
     yield PostgresCluster(on=HERE, instance=instance)
     for path in (instance.data_directory, instance.config_directory):
@@ -38,22 +38,22 @@ def test_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
     cluster: PostgresCluster, seconds: float
 ) -> None:
     data = Path(cluster.instance.data_directory)
-    ((action,),) = [change.actions for change in plan(cluster)]
+    ((action,),) = [change.actions for change in plan_local(cluster)]
     making = subprocess.Popen(
         ["sh", "-c", action.text], start_new_session=True, stderr=subprocess.DEVNULL, cwd="/"
     )
-    while not Path(note(cluster.instance)).exists():
+    while not Path(in_progress_file(cluster.instance)).exists():
         time.sleep(0.01)
     time.sleep(seconds)
     os.killpg(making.pid, signal.SIGKILL)
     making.wait()
     half = {path.name for path in data.iterdir()} if data.exists() else set()
-    ended = not Path(note(cluster.instance)).exists()
-    report = run(cluster)
+    ended = not Path(in_progress_file(cluster.instance)).exists()
+    report = converge_local(cluster)
     made = [str(change.resource) for change in report.changed]
     assert made == ([] if ended else [str(cluster)])
-    assert plan(cluster) == []
-    assert not Path(note(cluster.instance)).exists()
+    assert plan_local(cluster) == []
+    assert not Path(in_progress_file(cluster.instance)).exists()
     kept = list(data.parent.glob(f"{data.name}.aside-*"))
     assert [{path.name for path in one.iterdir()} for one in kept] == (
         [half] if half and not ended else []

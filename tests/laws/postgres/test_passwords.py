@@ -9,12 +9,12 @@ import pytest
 
 from pgprovision.quote import conninfo, literal
 from pgprovision.resources.postgres.catalog import scram
-from pgprovision.resources.postgres.catalog.login_check import ProvenLogin
+from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
-from tests.support.postgres_machine import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
 
 NUMBER = 1000
 ALPHABETS = (  # what a person's keyboard gives, what SASLprep maps, forbids, and what it never saw
@@ -76,24 +76,27 @@ def test_scram_roundtrip_when_postgresql_makes_the_verifier_then_it_matches(
     stored = sql(instance, "create role tester;\n" + "".join(statements)).splitlines()
     sql(instance, "drop role tester")
     pairs = zip(secrets, stored, strict=True)
-    wrong = [secret for secret, text in pairs if not scram.matches(Secret(secret), text)]
+    wrong = [secret for secret, text in pairs if not scram.verifier_matches(Secret(secret), text)]
     assert wrong == []
 
 
 @pytest.mark.covers("B56")
 def test_login_when_its_password_has_every_sign_is_proven(instance: Instance) -> None:
-    secret, snapshot = Secret("".join(chr(n) for n in range(0x20, 0x7F)) + "ä"), Snapshot(instance)
+    secret, snapshot = (
+        Secret("".join(chr(n) for n in range(0x20, 0x7F)) + "ä"),
+        SnapshotQuery(instance),
+    )
     role = Role(on=HERE, snapshot=snapshot, role="signs", password=secret, login=True)
     where = f"host=127.0.0.1 port={instance.port} dbname=postgres user=signs"
-    proof = ProvenLogin(
+    proof = VerifiedLogin(
         on=HERE, snapshot=snapshot, server=HERE, role="signs", conninfo=where, password=secret
     )
     try:
-        run(role, proof)
-        assert plan(role, proof) == []
+        converge_local(role, proof)
+        assert plan_local(role, proof) == []
     finally:
         sql(instance, "drop role signs")
-        Path(proof._note).unlink(missing_ok=True)
+        Path(proof._proof_file).unlink(missing_ok=True)
 
 
 @pytest.mark.covers("V17")
@@ -101,25 +104,25 @@ def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
     instance: Instance,
 ) -> None:
     names = ["it's", 'a"b', "two words", "back\\slash", "a=b", "ünï\u00ad", "\n$(id)`id`", "x" * 63]
-    snapshot = Snapshot(instance)
+    snapshot = SnapshotQuery(instance)
     secret = Secret('\'; drop role "x" \\ --\n')
     wishes = [Role(on=HERE, snapshot=snapshot, role=name, password=secret) for name in names]
-    run(*wishes)
-    assert plan(*wishes) == []
+    converge_local(*wishes)
+    assert plan_local(*wishes) == []
     found = sql(instance, "select jsonb_agg(rolname) from pg_roles where rolname !~ '^pg_'")
     assert sorted({*names, "postgres"}) == sorted(json.loads(found))
     gone = [Role(on=HERE, snapshot=snapshot, role=name, present=False) for name in names]
-    run(*gone)
-    assert plan(*gone) == []
+    converge_local(*gone)
+    assert plan_local(*gone) == []
 
 
 def test_role_when_its_password_is_set_then_no_log_and_no_statistics_hold_the_verifier(
     instance: Instance,
 ) -> None:
     sql(instance, "alter role postgres set log_statement = 'all'")
-    wish = Role(on=HERE, snapshot=Snapshot(instance), role="quiet", password=Secret("hush"))
+    wish = Role(on=HERE, snapshot=SnapshotQuery(instance), role="quiet", password=Secret("hush"))
     try:
-        run(wish)
+        converge_local(wish)
     finally:
         sql(instance, "alter role postgres reset log_statement")
     log = f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log"

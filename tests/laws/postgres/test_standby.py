@@ -7,30 +7,37 @@ import pytest
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.replication.slot import Slot
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalWire
-from tests.support.postgres_machine import HERE, plan, run, running, shell, sql
+from tests.support.postgres_machine import (
+    HERE,
+    converge_local,
+    plan_local,
+    shell,
+    sql,
+    temporary_cluster,
+)
 
 
-def look(snapshot: Snapshot) -> Server:
-    answers = Host(HERE, LocalWire).look([snapshot.ask()])
+def look(snapshot: SnapshotQuery) -> ServerSnapshot:
+    answers = Host(HERE, LocalWire).observe([snapshot.probe()])
     assert isinstance(answers, dict)
-    server = snapshot.parse(answers[snapshot.ask()])
-    assert isinstance(server, Server)
+    server = snapshot.parse(answers[snapshot.probe()])
+    assert isinstance(server, ServerSnapshot)
     return server
 
 
 @pytest.fixture(scope="module")
 def slot(instance: Instance) -> Slot:
-    slot = Slot(on=HERE, snapshot=Snapshot(instance), slot="standby")
-    run(slot)
+    slot = Slot(on=HERE, snapshot=SnapshotQuery(instance), slot="standby")
+    converge_local(slot)
     return slot
 
 
 @pytest.fixture(scope="module")
 def standby(instance: Instance, slot: Slot) -> Iterator[Instance]:
-    with running("standby") as standby:
+    with temporary_cluster("standby") as standby:
         cluster = (str(standby.version), standby.name)
         data = standby.data_directory
         shell(sh("pg_ctlcluster", *cluster, "stop") + f" && find {sh(data)} -mindepth 1 -delete")
@@ -44,7 +51,7 @@ def standby(instance: Instance, slot: Slot) -> Iterator[Instance]:
 def test_snapshot_when_a_standby_streams_then_both_sides_say_so(
     instance: Instance, standby: Instance, slot: Slot
 ) -> None:
-    above, below = look(Snapshot(instance)), look(Snapshot(standby, ("postgres",)))
+    above, below = look(SnapshotQuery(instance)), look(SnapshotQuery(standby, ("postgres",)))
     assert (above.in_recovery, below.in_recovery) == (False, True)
     assert above.system_identifier == below.system_identifier
     assert above.timeline == below.timeline == 1
@@ -54,8 +61,8 @@ def test_snapshot_when_a_standby_streams_then_both_sides_say_so(
     assert below.receiver["slot_name"] == slot.slot
     assert below.lsn["replayed"] is not None
     assert set(below.auto_conf) == {"primary_conninfo", "primary_slot_name"}
-    assert below.inside == {}
+    assert below.database_snapshots == {}
 
 
 def test_slot_when_its_replica_streams_then_nothing_differs(standby: Instance, slot: Slot) -> None:
-    assert plan(slot) == []
+    assert plan_local(slot) == []

@@ -15,15 +15,15 @@ from pgprovision.engine.model import Impact, Resource
 from pgprovision.quote import literal
 from pgprovision.render import render
 from pgprovision.resources.postgres.catalog import scram
-from pgprovision.resources.postgres.configuration.pending_configuration import Loaded
-from pgprovision.resources.postgres.configuration.postgresql_conf import Conf
-from pgprovision.resources.postgres.configuration.settings import Tls
+from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
+from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
+from pgprovision.resources.postgres.configuration.settings import TlsPaths
 from pgprovision.resources.postgres.server.certificate import Certificate, ServerKey
 from pgprovision.resources.postgres.server.instance import Instance
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
-from tests.support.postgres_machine import HERE, plan, run, shell, sql
+from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
 
 NOW = datetime.now(UTC)
 NODE = "node-1"
@@ -36,19 +36,19 @@ class Wishes:
 
     instance: Instance
     certificate: Certificate
-    conf: Conf
+    conf: PostgresqlConf
 
     @property
     def resources(self) -> Sequence[Resource]:
         wish = self.certificate
-        files = Tls(wish.path, wish.key_path, f"{wish.path}.ca")
-        look = replace(self.conf.snapshot, watched=(files.certificate, files.ca))
+        files = TlsPaths(wish.path, wish.key_path, f"{wish.path}.ca")
+        look = replace(self.conf.snapshot, extra_files=(files.certificate, files.ca))
         return (
             ServerKey(on=HERE, path=wish.key_path),
             File(on=HERE, path=files.ca, content=wish.ca_certificate),
             wish,
             replace(self.conf, snapshot=look, tls=files),
-            Loaded(on=HERE, snapshot=look),
+            PendingConfiguration(on=HERE, snapshot=look),
         )
 
     def at(self, now: datetime) -> "Wishes":
@@ -123,9 +123,9 @@ def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) ->
             ca_certificate=bundle,
             now=NOW,
         ),
-        Conf(
+        PostgresqlConf(
             on=HERE,
-            snapshot=Snapshot(instance),
+            snapshot=SnapshotQuery(instance),
             render=partial(render, "postgresql.conf.j2"),
             node=NODE,
             memory=1 << 30,
@@ -135,13 +135,13 @@ def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) ->
     )
     stored = literal(scram.verifier(Secret(PASSWORD), b"0123456789abcdef"))
     sql(instance, "drop role if exists client; create role client login password " + stored)
-    run(*wishes.resources)
+    converge_local(*wishes.resources)
     return wishes
 
 
 @pytest.mark.covers("row:C3")
 def test_certificate_when_applied_then_nothing_differs(wishes: Wishes) -> None:
-    assert plan(*wishes.resources) == []
+    assert plan_local(*wishes.resources) == []
 
 
 @pytest.mark.covers("S25")
@@ -169,17 +169,17 @@ def test_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
 def test_certificate_when_renewal_is_due_then_sessions_survive_it(
     wishes: Wishes, tmp_path: Path
 ) -> None:
-    later = wishes.at(NOW + tls.LIFE - tls.RENEW_BEFORE + timedelta(hours=1))
+    later = wishes.at(NOW + tls.CERTIFICATE_LIFETIME - tls.RENEW_BEFORE + timedelta(hours=1))
     old = wishes.serial()
     (tmp_path / "ca.crt").write_text(wishes.certificate.ca_certificate)
     with session(wishes.instance, tmp_path / "ca.crt") as client:
-        (change,) = plan(*later.resources)
+        (change,) = plan_local(*later.resources)
         assert change.keys == ("renewal_due",)
-        report = run(*later.resources)
+        report = converge_local(*later.resources)
         assert [change.impact for change in report.changed] == [Impact.NONE, Impact.RELOAD]
         assert ask(client, "select 'still in'") == "still in"
     assert wishes.serial() != old
-    assert plan(*later.resources) == []
+    assert plan_local(*later.resources) == []
 
 
 @pytest.mark.covers("row:C3")
@@ -191,12 +191,12 @@ def test_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step
     (tmp_path / "old.crt").write_text(old)
     with session(wishes.instance, tmp_path / "old.crt") as client:
         both = old + new
-        run(*wishes.signed_by(old_key, both).resources)
+        converge_local(*wishes.signed_by(old_key, both).resources)
         assert [wishes.login(ca, tmp_path) for ca in (old, both)] == ["in", "in"]
-        run(*wishes.signed_by(new_key, both).resources)
+        converge_local(*wishes.signed_by(new_key, both).resources)
         assert [wishes.login(ca, tmp_path) for ca in (both, new)] == ["in", "in"]
         assert "certificate verify failed" in wishes.login(old, tmp_path)
-        run(*wishes.signed_by(new_key, new).resources)
+        converge_local(*wishes.signed_by(new_key, new).resources)
         assert wishes.login(new, tmp_path) == "in"
         assert ask(client, "select 'still in'") == "still in"
 
@@ -205,8 +205,8 @@ def test_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step
 def test_authority_when_it_ends_soon_then_is_told_and_not_renewed_in_circles(
     wishes: Wishes,
 ) -> None:
-    last = wishes.at(NOW + tls.AUTHORITY_LIFE - timedelta(days=30))
-    report = run(*last.resources)
-    assert report.left == []
-    assert "the cluster's CA ends on" in next(text for _, text in report.remarks)
-    assert plan(*last.resources) == []
+    last = wishes.at(NOW + tls.AUTHORITY_LIFETIME - timedelta(days=30))
+    report = converge_local(*last.resources)
+    assert report.remaining == []
+    assert "the cluster's CA ends on" in next(text for _, text in report.notes)
+    assert plan_local(*last.resources) == []

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Diff, Do, State
+from pgprovision.engine.model import Action, Diff, State
 from pgprovision.errors import Refused
 from pgprovision.quote import ident, literal
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.snapshot import Row, Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.snapshot import Row, ServerSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Database(CatalogObject):
+class Database(CatalogResource):
     """A database. Encoding and locale are fixed when it is made; empty means the server's own.
 
     There is no way to declare one absent: dropping data is not converging.
@@ -30,18 +30,18 @@ class Database(CatalogObject):
     def name(self) -> str:
         return self.database
 
-    def find(self, server: Server) -> State | None:
+    def read_server(self, server: ServerSnapshot) -> State | None:
         found = server.databases.get(self.database)
         if found is None:
             return None
-        self._refuse_another("encoding", self.encoding, found["encoding"])
+        self._refuse_mismatch("encoding", self.encoding, found["encoding"])
         for part in ("collate", "ctype"):
-            self._refuse_another(part, self.locale, found[part])
+            self._refuse_mismatch(part, self.locale, found[part])
         return {
             "owner": found["owner"],
             "connection_limit": found["connection_limit"],
             "comment": found["comment"],
-            **self._fixed(),
+            **self._immutable(),
         }
 
     def desired(self) -> State:
@@ -49,10 +49,10 @@ class Database(CatalogObject):
             "owner": self.owner,
             "connection_limit": self.connection_limit,
             "comment": self.comment or None,
-            **self._fixed(),
+            **self._immutable(),
         }
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         name, owner = ident(self.database), ident(self.owner)
         comment = literal(self.comment) if self.comment else "null"
         if diff.before is None:
@@ -61,8 +61,8 @@ class Database(CatalogObject):
             if self.locale:
                 make += f" lc_collate {literal(self.locale)} lc_ctype {literal(self.locale)}"
             make += f" connection limit {self.connection_limit}"
-            said = [f"comment on database {name} is {comment}"] if self.comment else []
-            yield self.sql(f"create database {self.database}", [make, *said], atomic=False)
+            comment_sql = [f"comment on database {name} is {comment}"] if self.comment else []
+            yield self.sql(f"create database {self.database}", [make, *comment_sql], atomic=False)
             return
         statements = {
             "owner": f"alter database {name} owner to {owner}",
@@ -72,14 +72,14 @@ class Database(CatalogObject):
         why = f"alter database {self.database}: {', '.join(diff.keys)}"
         yield self.sql(why, [statements[key] for key in diff.keys])
 
-    def _fixed(self) -> State:
+    def _immutable(self) -> State:
         fixed = {"encoding": self.encoding, "locale": self.locale}
         return {key: value for key, value in fixed.items() if value}
 
-    def _refuse_another(self, what: str, declared: str, found: str) -> None:
+    def _refuse_mismatch(self, attribute: str, declared: str, found: str) -> None:
         if declared and _plain(declared) != _plain(found):
             raise Refused(
-                f"database {self.database} has {what} {found}, the inventory says {declared};"
+                f"database {self.database} has {attribute} {found}, the inventory says {declared};"
                 " an existing database keeps the ones it was made with",
                 done="nothing was written",
                 next="declare what is there, or load a dump into a new database",
@@ -87,7 +87,7 @@ class Database(CatalogObject):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schema(CatalogObject):
+class Schema(CatalogResource):
     """A schema in a database, and who owns it."""
 
     kind: ClassVar[str] = "schema"
@@ -99,15 +99,15 @@ class Schema(CatalogObject):
     def name(self) -> str:
         return f"{self.schema} in {self.database}"
 
-    def find(self, server: Server) -> State | None:
-        inside = server.inside.get(self.database)
+    def read_server(self, server: ServerSnapshot) -> State | None:
+        inside = server.database_snapshots.get(self.database)
         found: Row | None = inside.schemas.get(self.schema) if inside else None
         return {"owner": found["owner"]} if found else None
 
     def desired(self) -> State:
         return {"owner": self.owner}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         name, owner = ident(self.schema), ident(self.owner)
         verb = "create" if diff.before is None else "alter"
         give = f"authorization {owner}" if diff.before is None else f"owner to {owner}"

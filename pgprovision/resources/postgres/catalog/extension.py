@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Diff, Do, State
+from pgprovision.engine.model import Action, Diff, State
 from pgprovision.quote import ident, literal
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 # Debian's and PGDG's names, where they are not the extension's own. PostgreSQL's contrib modules
 # are in the server's package.
@@ -23,7 +23,7 @@ PACKAGES = {
 LANGUAGES = {"plperl": "plperl", "plperlu": "plperl", "plpython3u": "plpython3", "pltcl": "pltcl"}
 
 
-def package_of(extension: str, version: int) -> str:
+def extension_package(extension: str, version: int) -> str:
     """The package that an extension is most likely to be found in."""
     if language := LANGUAGES.get(extension):
         return f"postgresql-{language}-{version}"
@@ -31,42 +31,43 @@ def package_of(extension: str, version: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extension(CatalogObject):
+class Extension(CatalogResource):
     """An extension in one database. `schema` and `version` are looked after only where given;
     without a schema it is made in `public`, without a version in the packaged one.
 
-    `delegate` is made its owner where PostgreSQL trusts the extension: who owns it may update and
-    drop it. Others stay with the superuser.
-    """
+    `trusted_owner` is made its owner where PostgreSQL trusts the extension: who owns it may update
+    and drop it. Others stay with the superuser."""
 
     kind: ClassVar[str] = "extension"
     database: str
     extension: str
     schema: str = ""
     version: str = ""
-    delegate: str = ""
+    trusted_owner: str = ""
 
     @property
     def name(self) -> str:
         return f"{self.extension} in {self.database}"
 
-    def find(self, server: Server) -> State | None:
-        inside = server.inside.get(self.database)
+    def read_server(self, server: ServerSnapshot) -> State | None:
+        inside = server.database_snapshots.get(self.database)
         found = inside.extensions.get(self.extension) if inside else None
         return None if found is None else dict(found)
 
     def desired(self) -> State:
-        wanted = {"schema": self.schema, "version": self.version}
-        return {key: value for key, value in wanted.items() if value}
+        declared = {"schema": self.schema, "version": self.version}
+        return {key: value for key, value in declared.items() if value}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         name, schema = ident(self.extension), self.schema or "public"
         if diff.before is None:
-            made = f"create extension {name} with schema {ident(schema)}"
-            made += f" version {literal(self.version)}" if self.version else ""
-            become = [self._become_delegate()] if self.delegate else []
+            create = f"create extension {name} with schema {ident(schema)}"
+            create += f" version {literal(self.version)}" if self.version else ""
+            become = [self._become_owner()] if self.trusted_owner else []
             why = f"create extension {self.name}"
-            yield self.sql(why, [self._must_be_there(), *become, made], database=self.database)
+            yield self.sql(
+                why, [self._require_available(), *become, create], database=self.database
+            )
             return
         statements = {
             "schema": f"alter extension {name} set schema {ident(schema)}",
@@ -75,9 +76,9 @@ class Extension(CatalogObject):
         why = f"alter extension {self.name}: {', '.join(diff.keys)}"
         yield self.sql(why, [statements[key] for key in diff.keys], database=self.database)
 
-    def _must_be_there(self) -> str:
+    def _require_available(self) -> str:
         """PostgreSQL's own error names a control file; this one, the package to ask for."""
-        package = package_of(self.extension, self.snapshot.instance.version)
+        package = extension_package(self.extension, self.snapshot.instance.version)
         text = (
             f"extension {self.extension} is not on this machine: it comes in {package}; add that to"
             " apt.extra_packages, or correct the name (apt-cache search postgresql-"
@@ -89,10 +90,10 @@ class Extension(CatalogObject):
             f" {literal(text)}; end if; end $do$"
         )
 
-    def _become_delegate(self) -> str:
+    def _become_owner(self) -> str:
         """For the rest of the transaction, where the extension is trusted."""
         return (
             "select set_config('role', case when exists (select from"
             f" pg_available_extension_versions where name = {literal(self.extension)} and trusted)"
-            f" then {literal(self.delegate)} else 'none' end, true)"
+            f" then {literal(self.trusted_owner)} else 'none' end, true)"
         )

@@ -10,27 +10,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 
-FOLDER = "/var/lib/pgprovision/logins"
+PROOF_DIRECTORY = "/var/lib/pgprovision/logins"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProvenLogin(Resource):
+class VerifiedLogin(Resource):
     """`role` gets in from `on` with this connection string. `password` None: libpq has it from the
     passfile that the string names. `server` is the target that PostgreSQL runs on."""
 
     kind: ClassVar[str] = "login"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     server: str
     role: str
     conninfo: str
     password: Secret | None = None
-    because: str = ""
+    depends_on: str = ""
     verifier: str | None = None
     running: bool = True
 
@@ -39,17 +39,17 @@ class ProvenLogin(Resource):
         return f"{self.role} on {self.server}"
 
     @property
-    def _note(self) -> str:
-        return f"{FOLDER}/{hashlib.sha256(self.role.encode()).hexdigest()[:16]}"
+    def _proof_file(self) -> str:
+        return f"{PROOF_DIRECTORY}/{hashlib.sha256(self.role.encode()).hexdigest()[:16]}"
 
-    def probe(self) -> Ask:
-        return Ask(f"cat {sh(self._note)} 2>/dev/null || exit 4")
+    def probe(self) -> Probe:
+        return Probe(f"cat {sh(self._proof_file)} 2>/dev/null || exit 4")
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.server, self.snapshot.ask()),)
+        return (Need(self.server, self.snapshot.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
-        server = self.snapshot.running(facts.get(self.server, self.snapshot.ask()))
+    def resolved(self, facts: Facts) -> Self:
+        server = self.snapshot.running_server(facts.get(self.server, self.snapshot.probe()))
         role = server.roles.get(self.role) if server else None
         verifier = role["verifier"] if role else None
         return replace(self, verifier=verifier, running=server is not None)
@@ -60,20 +60,20 @@ class ProvenLogin(Resource):
         return {"proven": answer.text.strip()} if self.running else self.desired()
 
     def desired(self) -> State:
-        parts = "\n".join((self.verifier or "", self.conninfo, self.because))
+        parts = "\n".join((self.verifier or "", self.conninfo, self.depends_on))
         return {"proven": hashlib.sha256(parts.encode()).hexdigest()[:32]}
 
-    def explain(self, diff: Diff) -> tuple[str, ...]:
+    def describe_changes(self, diff: Diff) -> tuple[str, ...]:
         return ("not proven since it changed",) if diff.before else diff.keys
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         proven = f"{self.desired()['proven']}\n"
-        note = File(on=self.on, path=self._note, content=proven).write_text()
-        yield Do(
+        write = File(on=self.on, path=self._proof_file, content=proven).write_command()
+        yield Action(
             f"log in as {self.role}, as its clients do",
             # The script comes on stdin: a password is in no argument and no environment.
             f"set -e; {self.snapshot.instance.psql()} -o /dev/null\n"
-            f"mkdir -p {FOLDER}\nprintf %s {sh(proven)} | {{ {note}\n}}",
+            f"mkdir -p {PROOF_DIRECTORY}\nprintf %s {sh(proven)} | {{ {write}\n}}",
             self._script(),
             timeout=30,
         )
@@ -81,15 +81,17 @@ class ProvenLogin(Resource):
     def _script(self) -> bytes | Secret:
         """psql's own words; nothing of them reaches the server it starts from."""
         if self.password is None:
-            return _connect(self.conninfo).encode()
-        whole = f"{self.conninfo} password={conninfo(self.password.text())}"
-        shown = f"{self.conninfo} password={self.password.shown}"
-        return Secret(_connect(whole), self.password.source, f"\\connect {shown}\n")
+            return _connect_command(self.conninfo).encode()
+        full_conninfo = f"{self.conninfo} password={conninfo(self.password.text())}"
+        redacted = f"{self.conninfo} password={self.password.redacted}"
+        return Secret(
+            _connect_command(full_conninfo), self.password.source, f"\\connect {redacted}\n"
+        )
 
 
-def _connect(where: str) -> str:
+def _connect_command(target: str) -> str:
     """psql's \\connect, every byte of its argument escaped: it may hold any character. psql takes
     double quotes off as from a name, escaped or not, so it is one."""
-    name = '"' + where.replace('"', '""') + '"'
+    name = '"' + target.replace('"', '""') + '"'
     escaped = "".join(f"\\x{byte:02x}" for byte in name.encode())
     return f"\\connect -reuse-previous=off '{escaped}'\n"

@@ -4,25 +4,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.quote import conninfo, sh
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
-ANSWER_SECONDS = 10  # three were too few for two emulated machines to agree on TLS
-STRANGER = "pgprovision_stranger"  # so named that whoever reads the server's log knows who knocks
-ASKED, REJECTED = "asked for its password by a verified server", "rejected"
-_SAID = {"no password supplied": ASKED, "pg_hba.conf rejects connection": REJECTED}
+CONNECT_TIMEOUT = 10  # three were too few for two emulated machines to agree on TLS
+UNKNOWN_ROLE = (
+    "pgprovision_stranger"  # so named that whoever reads the server's log knows who knocks
+)
+PASSWORD_REQUESTED, REJECTED = "asked for its password by a verified server", "rejected"
+_OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects connection": REJECTED}
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkAccess(Resource):
+class NetworkAccessCheck(Resource):
     """From `on`: the server of `conninfo` proves who it is and asks `role` for its password, and a
     stranger is rejected. Two connections without a password, at every look; whether the password is
-    right is for `ProvenLogin`. Differences are for people: a firewall, a wrong address, an edit.
+    right is for `VerifiedLogin`. Differences are for people: a firewall, a wrong address, an edit.
     """
 
     kind: ClassVar[str] = "network access"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     server: str
     conninfo: str
     role: str = ""
@@ -32,35 +34,35 @@ class NetworkAccess(Resource):
     def name(self) -> str:
         return f"to {self.server}"
 
-    def probe(self) -> Ask:
-        psql = f"{self.snapshot.instance.bin}/psql"
+    def probe(self) -> Probe:
+        psql = f"{self.snapshot.instance.bin_directory}/psql"
         lines = [f"[ -x {sh(psql)} ] || exit 4"]
-        for user in (STRANGER, *([self.role] if self.role else [])):
+        for user in (UNKNOWN_ROLE, *([self.role] if self.role else [])):
             where = f"{self.conninfo} user={conninfo(user)} passfile=/nonexistent"
-            where += f" connect_timeout={ANSWER_SECONDS}"
+            where += f" connect_timeout={CONNECT_TIMEOUT}"
             lines.append(f"{sh(psql, '-Xwc', '', '-d', where)} 2>&1 </dev/null | tail -n 1; echo")
-        return Ask("\n".join(lines))
+        return Probe("\n".join(lines))
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.server, self.snapshot.ask()),)
+        return (Need(self.server, self.snapshot.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
-        server = self.snapshot.running(facts.get(self.server, self.snapshot.ask()))
+    def resolved(self, facts: Facts) -> Self:
+        server = self.snapshot.running_server(facts.get(self.server, self.snapshot.probe()))
         return replace(self, running=server is not None)
 
     def read(self, answer: Answer) -> State | None:
         if answer.code == 4 or not self.running:
             return self.desired()  # whoever makes it run comes first
-        said = [_meaning(text) for text in answer.text.strip("\n").split("\n\n")]
-        return dict(zip(self.desired(), said, strict=False))
+        outcomes = [_outcome(text) for text in answer.text.strip("\n").split("\n\n")]
+        return dict(zip(self.desired(), outcomes, strict=False))
 
     def desired(self) -> State:
-        wish = {"a stranger": REJECTED}
-        return {**wish, self.role: ASKED} if self.role else wish
+        state = {"a stranger": REJECTED}
+        return {**state, self.role: PASSWORD_REQUESTED} if self.role else state
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
 
-def _meaning(text: str) -> str:
-    return next((meaning for words, meaning in _SAID.items() if words in text), text.strip())
+def _outcome(text: str) -> str:
+    return next((meaning for sign, meaning in _OUTCOMES.items() if sign in text), text.strip())

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Diff, Do, Facts, Need, State
+from pgprovision.engine.model import Action, Diff, Facts, Need, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import ident, literal
 from pgprovision.resources.postgres.catalog import scram
-from pgprovision.resources.postgres.catalog.role_dependencies import holdings, named
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.catalog.role_dependencies import (
+    dependency_names,
+    role_dependencies_probe,
+)
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.secret import Secret
 
 ATTRIBUTES = {  # SQL words for true; false is the same with NO in front
@@ -24,15 +27,15 @@ ATTRIBUTES = {  # SQL words for true; false is the same with NO in front
     "replication": "REPLICATION",
     "bypassrls": "BYPASSRLS",
 }
-AS_DECLARED, ANOTHER, NONE = "as declared", "another", "none"
+AS_DECLARED, DIFFERENT, NONE = "as declared", "another", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Role(CatalogObject):
+class Role(CatalogResource):
     """A role; never a superuser. Without a password it has none. `valid_until` is ISO 8601 (UTC
-    where it names no zone). `present=False` declares it absent: refused with a list (`holds`) while
-    it owns something or is logged in, and nothing is ever dropped along with it.
-    """
+    where it names no zone). `present=False` declares it absent: refused with a list
+    (`dependencies`) while it owns something or is logged in, and nothing is ever dropped along with
+    it."""
 
     kind: ClassVar[str] = "role"
     role: str
@@ -47,7 +50,7 @@ class Role(CatalogObject):
     member_of: tuple[str, ...] = ()
     comment: str | None = None
     present: bool = True
-    holds: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), compare=False, repr=False)
 
     @property
@@ -56,13 +59,18 @@ class Role(CatalogObject):
 
     def needs(self) -> tuple[Need, ...]:
         instance = self.snapshot.instance
-        return () if self.present else (Need(self.on, holdings(instance, self.role)),)
+        return (
+            () if self.present else (Need(self.on, role_dependencies_probe(instance, self.role)),)
+        )
 
-    def settled(self, facts: Facts) -> Self:
-        answers = (facts.get(need.on, need.ask) for need in self.needs())
-        return replace(self, holds=tuple(name for answer in answers for name in named(answer)))
+    def resolved(self, facts: Facts) -> Self:
+        answers = (facts.get(need.on, need.probe) for need in self.needs())
+        return replace(
+            self,
+            dependencies=tuple(name for answer in answers for name in dependency_names(answer)),
+        )
 
-    def find(self, server: Server) -> State | None:
+    def read_server(self, server: ServerSnapshot) -> State | None:
         found = server.roles.get(self.role)
         if found is None:
             return None
@@ -71,8 +79,8 @@ class Role(CatalogObject):
         stored = found["verifier"]
         password = NONE
         if stored is not None:
-            right = self.password is not None and scram.matches(self.password, stored)
-            password = AS_DECLARED if right else ANOTHER
+            right = self.password is not None and scram.verifier_matches(self.password, stored)
+            password = AS_DECLARED if right else DIFFERENT
         return {
             **{key: found[key] for key in ATTRIBUTES},
             "connection_limit": found["connection_limit"],
@@ -83,11 +91,11 @@ class Role(CatalogObject):
         }
 
     def _refuse_if_in_use(self, sessions: int) -> None:
-        held = [*self.holds, *([f"{sessions} sessions"] if sessions else [])]
-        if held:
+        uses = [*self.dependencies, *([f"{sessions} sessions"] if sessions else [])]
+        if uses:
             role = ident(self.role)
             raise Refused(
-                f"role {self.role} is declared absent and is in use: {', '.join(held)}",
+                f"role {self.role} is declared absent and is in use: {', '.join(uses)}",
                 done="nothing was written",
                 next=f"in each database named: reassign owned by {role} to ...; drop owned by"
                 f" {role}; end its sessions; then the same command again",
@@ -111,7 +119,7 @@ class Role(CatalogObject):
             "comment": self.comment or None,
         }
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         role = ident(self.role)
         if diff.after is None:
             yield self.sql(f"drop role {self.role}", [f"drop role {role}"])
@@ -119,39 +127,39 @@ class Role(CatalogObject):
         verb = "create" if diff.before is None else "alter"
         why = f"{verb} role {self.role}" + (f": {', '.join(diff.keys)}" if diff.before else "")
         source = self.password.source if self.password else ""
-        ask = f"-- asks for it: {source}\n\\password {role}\n"
-        yield self.sql(why, self._statements(diff), by_hand=ask)
+        prompt_sql = f"-- asks for it: {source}\n\\password {role}\n"
+        yield self.sql(why, self._statements(diff), manual_sql=prompt_sql)
 
     def _statements(self, diff: Diff) -> Iterator[str | Secret]:
         role = ident(self.role)
         verb = "create" if diff.before is None else "alter"
         options = tuple(self._options(diff))
         statement = " ".join((verb, "role", role, *options))
-        if self.password and diff.moved("password"):
+        if self.password and diff.changed("password"):
             stored = literal(scram.verifier(self.password, self.salt))
             shown = statement if options or diff.before is None else "-- the password follows"
             yield Secret(f"{statement} PASSWORD {stored}", self.password.source, shown)
         elif options or diff.before is None:
             yield statement
-        if diff.moved("member_of"):
+        if diff.changed("member_of"):
             before = (diff.before or {}).get("member_of") or ()
-            had = {str(name) for name in before} if isinstance(before, tuple) else set()
-            wanted = set(self.member_of)
-            yield from (f"grant {ident(name)} to {role}" for name in sorted(wanted - had))
-            yield from (f"revoke {ident(name)} from {role}" for name in sorted(had - wanted))
-        if diff.moved("comment") and (diff.before or self.comment):
+            current = {str(name) for name in before} if isinstance(before, tuple) else set()
+            desired = set(self.member_of)
+            yield from (f"grant {ident(name)} to {role}" for name in sorted(desired - current))
+            yield from (f"revoke {ident(name)} from {role}" for name in sorted(current - desired))
+        if diff.changed("comment") and (diff.before or self.comment):
             yield f"comment on role {role} is {literal(self.comment) if self.comment else 'null'}"
 
     def _options(self, diff: Diff) -> Iterator[str]:
-        wanted = self.desired() or {}
+        desired = self.desired() or {}
         for key, word in ATTRIBUTES.items():
-            if diff.moved(key):
-                yield word if wanted[key] else f"NO{word}"
-        if diff.moved("connection_limit"):
+            if diff.changed(key):
+                yield word if desired[key] else f"NO{word}"
+        if diff.changed("connection_limit"):
             yield f"CONNECTION LIMIT {self.connection_limit}"
-        if diff.moved("valid_until"):
+        if diff.changed("valid_until"):
             yield f"VALID UNTIL {literal(_utc(self.valid_until) or 'infinity')}"
-        if diff.moved("password") and not self.password:
+        if diff.changed("password") and not self.password:
             yield "PASSWORD null"
 
 

@@ -4,24 +4,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pgprovision.engine.model import Diff, Do, State
+from pgprovision.engine.model import Action, Diff, State
 from pgprovision.quote import ident, literal
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 # Their value is a list of names, each quoted by itself (GUC_LIST_QUOTE in guc.c).
-LISTS = frozenset({
+LIST_SETTINGS = frozenset({
     "local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces",
 })  # fmt: skip
 
 
-def as_text(value: object) -> str:
+def setting_text(value: object) -> str:
     """A value as PostgreSQL keeps it."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoleSettings(CatalogObject):
+class RoleSettings(CatalogResource):
     """What new sessions of `role` start with. Others than those named here are left alone."""
 
     kind: ClassVar[str] = "role settings"
@@ -33,28 +33,32 @@ class RoleSettings(CatalogObject):
     def name(self) -> str:
         return f"{self.role} in {self.database}" if self.database else self.role
 
-    def find(self, server: Server) -> State | None:
+    def read_server(self, server: ServerSnapshot) -> State | None:
         if self.role not in server.roles:
             return None
-        held: dict[str, str] = {}
+        current: dict[str, str] = {}
         for role, database, setting in server.overrides:
             if (role, database or "") == (self.role, self.database):
                 name, _, value = setting.partition("=")
-                held[name.lower()] = _plain(name, value)
-        return {name: held.get(name.lower()) for name in self.settings}
+                current[name.lower()] = _plain(name, value)
+        return {name: current.get(name.lower()) for name in self.settings}
 
     def desired(self) -> State:
-        return {name: _plain(name, as_text(value)) for name, value in self.settings.items()}
+        return {name: _plain(name, setting_text(value)) for name, value in self.settings.items()}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         where = f" in database {ident(self.database)}" if self.database else ""
         lead = f"alter role {ident(self.role)}{where} set"
         statements = [f"{lead} {_name(key)} = {self._value(key)}" for key in diff.keys]
         yield self.sql(f"settings of {self.name}: {', '.join(diff.keys)}", statements)
 
     def _value(self, name: str) -> str:
-        text = as_text(self.settings[name])
-        return ", ".join(map(literal, _items(text))) if name.lower() in LISTS else literal(text)
+        text = setting_text(self.settings[name])
+        return (
+            ", ".join(map(literal, _items(text)))
+            if name.lower() in LIST_SETTINGS
+            else literal(text)
+        )
 
 
 def _items(text: str) -> list[str]:
@@ -63,7 +67,7 @@ def _items(text: str) -> list[str]:
 
 def _plain(name: str, text: str) -> str:
     """Lists without their quotes, which PostgreSQL sets as it sees fit."""
-    return ", ".join(_items(text)) if name.lower() in LISTS else text
+    return ", ".join(_items(text)) if name.lower() in LIST_SETTINGS else text
 
 
 def _name(name: str) -> str:

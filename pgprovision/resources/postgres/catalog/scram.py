@@ -36,14 +36,14 @@ def verifier(secret: Secret, salt: bytes, iterations: int = ITERATIONS) -> str:
     password = secret.text()
     if not password or "\0" in password:
         raise InventoryError(f"a password has at least one character and no NUL ({secret.source})")
-    salted = hashlib.pbkdf2_hmac("sha256", prepared(password), salt, iterations)
+    salted = hashlib.pbkdf2_hmac("sha256", saslprep(password), salt, iterations)
     stored = hashlib.sha256(_mac(salted, b"Client Key")).digest()
     server = _mac(salted, b"Server Key")
     parts = (b64encode(part).decode() for part in (salt, stored, server))
     return "SCRAM-SHA-256${}:{}${}:{}".format(iterations, *parts)
 
 
-def matches(secret: Secret, stored: str) -> bool:
+def verifier_matches(secret: Secret, stored: str) -> bool:
     """Whether this password logs in with the stored verifier. False for any other kind of hash."""
     form = _VERIFIER.fullmatch(stored)
     if form is None:
@@ -52,7 +52,7 @@ def matches(secret: Secret, stored: str) -> bool:
     return hmac.compare_digest(ours, stored)
 
 
-def prepared(password: str) -> bytes:
+def saslprep(password: str) -> bytes:
     """The password as PostgreSQL's client hashes it: SASLprep (RFC 4013), and the bytes as they
     are where SASLprep prohibits them (pg_saslprep in src/common/saslprep.c).
     """

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Diff, Do, State
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.engine.model import Action, Diff, State
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
-MOST = 20  # remarks of a kind
-ALWAYS_THERE = frozenset({"postgres", "template0", "template1"})
+MAX_NOTES = 20  # remarks of a kind
+BUILT_IN_NAMES = frozenset({"postgres", "template0", "template1"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unmanaged(CatalogObject):
+class UnmanagedObjects(CatalogResource):
     """What was taken out of the inventory is not taken out of the server: dropping is declared
     (`present: false`), never inferred."""
 
@@ -25,34 +25,38 @@ class Unmanaged(CatalogObject):
     def name(self) -> str:
         return "roles and databases"
 
-    def while_down(self) -> State:
+    def state_when_down(self) -> State:
         return {}
 
-    def find(self, server: Server) -> State:
-        roles = sorted(server.roles.keys() - self.roles - ALWAYS_THERE)
-        databases = sorted(server.databases.keys() - self.databases - ALWAYS_THERE)
+    def read_server(self, server: ServerSnapshot) -> State:
+        roles = sorted(server.roles.keys() - self.roles - BUILT_IN_NAMES)
+        databases = sorted(server.databases.keys() - self.databases - BUILT_IN_NAMES)
         return {
-            "roles": tuple(f"role {name}{_weight(server.roles[name])}" for name in roles),
+            "roles": tuple(f"role {name}{_usage(server.roles[name])}" for name in roles),
             "databases": tuple(f"database {name}" for name in databases),
         }
 
     def desired(self) -> State:
         return {}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        said: list[str] = []
+    def notes(self, state: State) -> tuple[str, ...]:
+        messages: list[str] = []
         for kind in ("roles", "databases"):
             names = state.get(kind)
             if isinstance(names, tuple):
-                said += [f"not in the inventory, left alone: {name}" for name in names[:MOST]]
-                said += [f"and {len(names) - MOST} more {kind}"] if len(names) > MOST else []
-        return tuple(said)
+                messages += [
+                    f"not in the inventory, left alone: {name}" for name in names[:MAX_NOTES]
+                ]
+                messages += (
+                    [f"and {len(names) - MAX_NOTES} more {kind}"] if len(names) > MAX_NOTES else []
+                )
+        return tuple(messages)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
 
-def _weight(role: Mapping[str, object]) -> str:
+def _usage(role: Mapping[str, object]) -> str:
     parts = [f"owns {role['owns']} objects"] if role["owns"] else []
     parts += [f"{role['sessions']} sessions"] if role["sessions"] else []
     return f" ({', '.join(parts)})" if parts else ""

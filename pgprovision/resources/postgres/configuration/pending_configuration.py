@@ -5,42 +5,47 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Diff, Do, Facts, Need, State, Waiting
-from pgprovision.resources.postgres.configuration.shared_memory import DEFAULTS, Order, running
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.reload import put_back, reload, restart
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.engine.model import Action, Diff, Facts, Need, State, Waiting
+from pgprovision.resources.postgres.configuration.shared_memory import (
+    STANDBY_PARAMETERS,
+    RolloutOrder,
+    running_values,
+)
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.reload import reload, restart, restore_previous
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded(CatalogObject):
+class PendingConfiguration(CatalogResource):
     """Nothing pending: no file written after the last load, no setting waiting for a restart, no
     line in error. Repairs a run that was killed between a write and its reload. Belongs in a tier
     after the files it judges; errors are for people (local.conf is theirs) and are left.
     """
 
     kind: ClassVar[str] = "loaded configuration"
-    order: Order | None = None
-    server: Server | None = field(default=None, compare=False, repr=False)
+    rollout_order: RolloutOrder | None = None
+    server: ServerSnapshot | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
         return f"{self.snapshot.instance.version}/{self.snapshot.instance.name}"
 
     def needs(self) -> tuple[Need, ...]:
-        return self.order.needs(self.on, self.snapshot) if self.order else ()
+        return self.rollout_order.needs(self.on, self.snapshot) if self.rollout_order else ()
 
-    def settled(self, facts: Facts) -> Self:
+    def resolved(self, facts: Facts) -> Self:
         return replace(
             self,
-            server=self.snapshot.running(facts.get(self.on, self.snapshot.ask())),
-            order=self.order and self.order.settled(self.on, self.snapshot, facts),
+            server=self.snapshot.running_server(facts.get(self.on, self.snapshot.probe())),
+            rollout_order=self.rollout_order
+            and self.rollout_order.resolved(self.on, self.snapshot, facts),
         )
 
-    def while_down(self) -> State:
+    def state_when_down(self) -> State:
         return self.desired()  # it reads everything when it starts
 
-    def find(self, server: Server) -> State:
+    def read_server(self, server: ServerSnapshot) -> State:
         newer = [path for path, time in server.file_times.items() if time > server.loaded]
         return {
             "reload_pending": tuple(sorted(PurePosixPath(path).name for path in newer)),
@@ -51,28 +56,38 @@ class Loaded(CatalogObject):
     def desired(self) -> State:
         return {"reload_pending": (), "restart_pending": (), "errors": ()}
 
-    def held(self, diff: Diff) -> Waiting | None:
+    def blocked_by(self, diff: Diff) -> Waiting | None:
         """Somebody's local.conf, too, may move what binds primary and standbys together."""
-        if self.order is None or self.server is None:
+        if self.rollout_order is None or self.server is None:
             return None
-        now, pending = running(self.server), self.server.pending_restart
-        wish = {n: int(pending[n]["value"] or DEFAULTS[n]) for n in DEFAULTS if n in pending}
-        if self.on == self.order.primary:
-            wish = {name: value for name, value in wish.items() if value > now[name]}
-        return self.order.first(self.on, wish)
+        now, pending = running_values(self.server), self.server.pending_restart
+        pending_values = {
+            n: int(pending[n]["value"] or STANDBY_PARAMETERS[n])
+            for n in STANDBY_PARAMETERS
+            if n in pending
+        }
+        if self.on == self.rollout_order.primary:
+            pending_values = {
+                name: value for name, value in pending_values.items() if value > now[name]
+            }
+        return self.rollout_order.blocked_by(self.on, pending_values)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         before = diff.before
         if before is None or before["errors"]:
             return  # a reload would apply nothing, a restart might not come back
         instance = self.snapshot.instance
-        if diff.moved("restart_pending"):
+        if diff.changed("restart_pending"):
             pending = self.server.pending_restart if self.server else {}
             ours = f"{instance.config_directory}/postgresql.conf"
-            back = put_back(ours) if any(row["file"] == ours for row in pending.values()) else ""
+            back = (
+                restore_previous(ours)
+                if any(row["file"] == ours for row in pending.values())
+                else ""
+            )
             names = _listed(before["restart_pending"])
-            yield restart(instance, f"{names} pending", fall_back=back)
-        elif diff.moved("reload_pending"):
+            yield restart(instance, f"{names} pending", rollback_script=back)
+        elif diff.changed("reload_pending"):
             yield reload(instance, f"{_listed(before['reload_pending'])} not loaded yet")
 
 

@@ -5,27 +5,31 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import sh
-from pgprovision.resources.postgres.configuration.pg_hba_parser import read
-from pgprovision.resources.postgres.configuration.pg_hba_rules import HbaSection, Login, locked_out
+from pgprovision.resources.postgres.configuration.pg_hba_parser import parse_pg_hba
+from pgprovision.resources.postgres.configuration.pg_hba_rules import (
+    HbaSection,
+    RequiredLogin,
+    locked_out,
+)
 from pgprovision.resources.postgres.configuration.postgresql_conf import Render
 from pgprovision.resources.postgres.server.reload import reload
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hba(Resource):
+class PgHba(Resource):
     """The file. It is read back before it is sent: other rules than the inventory's, or a login of
-    `needed` shut out, and nothing is touched. PostgreSQL judges it before it is loaded."""
+    `required_logins` shut out, and nothing is touched. PostgreSQL judges it before it is loaded."""
 
     kind: ClassVar[str] = "pg_hba.conf"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     render: Render = field(compare=False, repr=False)
     sections: tuple[HbaSection, ...]
-    needed: tuple[Login, ...] = ()
+    required_logins: tuple[RequiredLogin, ...] = ()
     running: bool = False
 
     @property
@@ -44,26 +48,26 @@ class Hba(Resource):
     @cached_property
     def _text(self) -> str:
         text = self.render(sections=self.sections)
-        found = tuple(read(text))
-        if shut := list(locked_out(found, self.needed)):
+        parsed = tuple(parse_pg_hba(text))
+        if lost_logins := list(locked_out(parsed, self.required_logins)):
             raise Refused(
-                f"the new pg_hba.conf would lock out {'; '.join(shut)}",
+                f"the new pg_hba.conf would lock out {'; '.join(lost_logins)}",
                 done="nothing was written",
                 next="correct templates/pg_hba.conf.j2 in the inventory's folder",
             )
         lines = [rule.line for section in self.sections for rule in section.rules]
-        if [rule.line for rule in found] != lines:
+        if [rule.line for rule in parsed] != lines:
             raise InventoryError("pg_hba.conf would hold other rules than the inventory's")
         return text
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.on, self.snapshot.ask()),)
+        return (Need(self.on, self.snapshot.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
-        server = self.snapshot.running(facts.get(self.on, self.snapshot.ask()))
+    def resolved(self, facts: Facts) -> Self:
+        server = self.snapshot.running_server(facts.get(self.on, self.snapshot.probe()))
         return replace(self, running=server is not None)
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         return self._file().probe()
 
     def read(self, answer: Answer) -> State | None:
@@ -72,25 +76,25 @@ class Hba(Resource):
     def desired(self) -> State | None:
         return self._file(self._text).desired()
 
-    def explain(self, diff: Diff) -> tuple[str, ...]:
+    def describe_changes(self, diff: Diff) -> tuple[str, ...]:
         """The lines that go (-) and come (+)."""
-        if diff.before is None or not diff.moved("content"):
+        if diff.before is None or not diff.changed("content"):
             return diff.keys
         before, after = _lines(str(diff.before["content"])), _lines(self._text)
-        gone = [f"- {line}" for line in before if line not in after]
-        come = [f"+ {line}" for line in after if line not in before]
+        removed = [f"- {line}" for line in before if line not in after]
+        added = [f"+ {line}" for line in after if line not in before]
         others = [key for key in diff.keys if key != "content"]
-        return (*(gone + come or ["order and comments"]), *others)
+        return (*(removed + added or ["order and comments"]), *others)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        if diff.before is not None and not diff.moved("content"):
+    def change(self, diff: Diff) -> Iterable[Action]:
+        if diff.before is not None and not diff.changed("content"):
             yield from self._file(self._text).change(diff)
             return
         path = sh(self.name)
         keep = f"[ ! -e {path} ] || cp -p {path} {path}.previous"
-        text = self._file().write_text(keep)
+        text = self._file().write_command(keep)
         if not self.running:
-            yield Do(f"write {self.name}", text, self._text.encode())
+            yield Action(f"write {self.name}", text, self._text.encode())
             return
         errors = "select line_number, error from pg_hba_file_rules where error is not null"
         text += (
@@ -99,7 +103,7 @@ class Hba(Resource):
             f'[ -n "$errors" ] || exit 0\nmv -fT {path}.previous {path}\n'
             'echo "PostgreSQL cannot read it; the previous file is back: $errors" >&2; exit 1'
         )
-        yield Do(f"write {self.name}, unless PostgreSQL rejects it", text, self._text.encode())
+        yield Action(f"write {self.name}, unless PostgreSQL rejects it", text, self._text.encode())
         yield reload(self.snapshot.instance, "new rules")
 
 

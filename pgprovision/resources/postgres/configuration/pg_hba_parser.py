@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pgprovision.errors import InventoryError
-from pgprovision.resources.postgres.configuration.pg_hba_rules import HbaRule, Keyword
+from pgprovision.resources.postgres.configuration.pg_hba_rules import HbaKeyword, HbaRule
 
 _TOKEN = re.compile(r"""(?P<word>(?:"(?:[^"]|"")*"|[^\s,"#])+)|(?P<comma>\s*,\s*)|(?P<rest>\#.*)""")
 
 
-def read(text: str) -> Iterator[HbaRule]:
+def parse_pg_hba(text: str) -> Iterator[HbaRule]:
     """The rules in a text, as PostgreSQL would take them. Raises InventoryError."""
     for number, line in enumerate(text.splitlines(), 1):
         fields: list[list[str]] = []
@@ -37,7 +37,7 @@ def _rule(fields: Sequence[tuple[str, ...]]) -> HbaRule:
         raise InventoryError("not a rule as this tool writes them")
     _, databases, users, *address, method = fields
     return HbaRule(
-        _TYPES[kind], databases, users, ",".join(method), *(_one(part) for part in address)
+        _TYPES[kind], databases, users, ",".join(method), *(_address(part) for part in address)
     )
 
 
@@ -52,9 +52,9 @@ _TYPES: dict[str, Literal["local", "host", "hostssl", "hostnossl"]] = {
 def _name(word: str) -> str:
     if word.startswith('"'):
         return word[1:-1].replace('""', '"')
-    return Keyword(word) if word in ("all", "replication") else word
+    return HbaKeyword(word) if word in ("all", "replication") else word
 
 
-def _one(words: tuple[str, ...]) -> str:
+def _address(parts: tuple[str, ...]) -> str:
     """An address: one word, which may be a keyword."""
-    return words[0] if len(words) == 1 else ",".join(words)
+    return parts[0] if len(parts) == 1 else ",".join(parts)

@@ -9,12 +9,12 @@ from pgprovision.errors import InventoryError
 from pgprovision.quote import ident
 
 
-class Keyword(str):
+class HbaKeyword(str):
     """A word that pg_hba.conf understands; any other string is a name, and quoted."""
 
 
-ALL: Final = Keyword("all")
-REPLICATION: Final = Keyword("replication")
+ALL: Final = HbaKeyword("all")
+REPLICATION: Final = HbaKeyword("replication")
 SCRAM: Final = "scram-sha-256"
 
 
@@ -31,26 +31,28 @@ class HbaRule:
     def __post_init__(self) -> None:
         if (self.type == "local") == bool(self.address):
             raise InventoryError(f"a rule of type {self.type} and address {self.address!r}")
-        if self.address and not isinstance(self.address, Keyword):
+        if self.address and not isinstance(self.address, HbaKeyword):
             try:
                 ip_network(self.address)
             except ValueError as error:  # PostgreSQL takes host bits without a word
                 raise InventoryError(f"pg_hba.conf: {error}") from None
 
-    def fits(self, login: "Login") -> bool:
+    def matches(self, login: "RequiredLogin") -> bool:
         """Whether this is the line that decides about a login, if no earlier one does."""
         kinds = ("host", "hostssl") if login.address else ("local",)
         return (
             self.type in kinds
-            and any(_is(name, login.database) for name in self.databases)
+            and any(_matches_database(name, login.database) for name in self.databases)
             and any(name == login.user or _is_all(name) for name in self.users)
-            and (self.address == login.address or _within(login.address, self.address))
+            and (self.address == login.address or _address_in(login.address, self.address))
         )
 
     @property
     def line(self) -> str:
         """The words in columns."""
-        databases, users = (",".join(map(_word, names)) for names in (self.databases, self.users))
+        databases, users = (
+            ",".join(map(_quoted_name, names)) for names in (self.databases, self.users)
+        )
         text = f"{self.type:<9} {databases:<23} {users:<23} {self.address:<23} {self.method}"
         return text.rstrip()
 
@@ -61,7 +63,7 @@ class HbaSection:
     rules: tuple[HbaRule, ...]
 
 
-def rules(
+def pg_hba_sections(
     *,
     replication_role: str,
     replicas: Sequence[str],
@@ -99,7 +101,7 @@ def rules(
 
 
 @dataclass(frozen=True)
-class Login:
+class RequiredLogin:
     """One that has to go on working, over TLS where it has an address, and how it is let in."""
 
     purpose: str
@@ -109,35 +111,35 @@ class Login:
     address: str = ""
 
 
-def locked_out(rules: Iterable[HbaRule], logins: Iterable[Login]) -> Iterator[str]:
+def locked_out(rules: Iterable[HbaRule], logins: Iterable[RequiredLogin]) -> Iterator[str]:
     """The logins that these rules would shut out, each with the line that does."""
-    known = tuple(rules)
+    all_rules = tuple(rules)
     for login in logins:
-        decides = next((rule for rule in known if rule.fits(login)), None)
-        if decides is None or decides.method != login.method:
-            line = " ".join(decides.line.split()) if decides else "no line for it"
+        matching = next((rule for rule in all_rules if rule.matches(login)), None)
+        if matching is None or matching.method != login.method:
+            line = " ".join(matching.line.split()) if matching else "no line for it"
             yield f"{login.purpose} (by: {line})"
 
 
 def _is_all(name: str) -> bool:
-    return isinstance(name, Keyword) and name == ALL
+    return isinstance(name, HbaKeyword) and name == ALL
 
 
-def _is(name: str, database: str) -> bool:
-    if isinstance(name, Keyword) or isinstance(database, Keyword):
-        meant = REPLICATION if isinstance(database, Keyword) else ALL
-        return isinstance(name, Keyword) and name == meant
+def _matches_database(name: str, database: str) -> bool:
+    if isinstance(name, HbaKeyword) or isinstance(database, HbaKeyword):
+        expected = REPLICATION if isinstance(database, HbaKeyword) else ALL
+        return isinstance(name, HbaKeyword) and name == expected
     return name == database
 
 
-def _within(address: str, network: str) -> bool:
+def _address_in(address: str, network: str) -> bool:
     if not address or not network:
         return False
-    return isinstance(network, Keyword) or ip_address(address) in ip_network(network)
+    return isinstance(network, HbaKeyword) or ip_address(address) in ip_network(network)
 
 
-def _word(name: str) -> str:
-    if isinstance(name, Keyword):
+def _quoted_name(name: str) -> str:
+    if isinstance(name, HbaKeyword):
         return str(name)
     if not name.isprintable() or name.startswith("/"):
         raise InventoryError(f"pg_hba.conf cannot hold this name: {name!r}")

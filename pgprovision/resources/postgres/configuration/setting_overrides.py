@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Diff, Do, State
+from pgprovision.engine.model import Action, Diff, State
 from pgprovision.quote import ident
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.reload import reload
-from pgprovision.resources.postgres.server.snapshot import Server
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overrides(CatalogObject):
+class SettingOverrides(CatalogResource):
     """None of the `managed` settings is overridden. ALTER SYSTEM is reset; what ALTER ROLE and
     ALTER DATABASE have set is reported and left, since somebody meant one role or database by it.
     `declared`: (role, setting) that the inventory gives to a role.
@@ -26,16 +26,16 @@ class Overrides(CatalogObject):
     def name(self) -> str:
         return f"{self.snapshot.instance.version}/{self.snapshot.instance.name}"
 
-    def while_down(self) -> State:
+    def state_when_down(self) -> State:
         return self.desired()  # nothing to be seen, and nothing to be done about it
 
-    def find(self, server: Server) -> State:
+    def read_server(self, server: ServerSnapshot) -> State:
         return {
-            "system": tuple(name for name in server.auto_conf if self._ours(name)),
+            "system": tuple(name for name in server.auto_conf if self._is_managed(name)),
             "roles_and_databases": tuple(
-                f"{_whose(role, database)}: {setting}"
+                f"{_scope(role, database)}: {setting}"
                 for role, database, setting in server.overrides
-                if self._ours(name := setting.partition("=")[0])
+                if self._is_managed(name := setting.partition("=")[0])
                 and (database or (role, name.lower()) not in self.declared)
             ),
         }
@@ -43,7 +43,7 @@ class Overrides(CatalogObject):
     def desired(self) -> State:
         return {"system": (), "roles_and_databases": ()}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         names = (diff.before or {}).get("system")
         if not isinstance(names, tuple) or not names:
             return
@@ -52,11 +52,11 @@ class Overrides(CatalogObject):
         yield self.sql(f"alter system reset {shown}", resets, atomic=False)
         yield reload(self.snapshot.instance, f"{shown} reset")
 
-    def _ours(self, name: str) -> bool:
+    def _is_managed(self, name: str) -> bool:
         return name.lower() in {managed.lower() for managed in self.managed}
 
 
-def _whose(role: str | None, database: str | None) -> str:
+def _scope(role: str | None, database: str | None) -> str:
     parts = [f"role {role}"] if role else []
     parts += [f"database {database}"] if database else []
     return " in ".join(parts)

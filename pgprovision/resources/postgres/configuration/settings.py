@@ -5,18 +5,18 @@ from dataclasses import dataclass, field, replace
 
 from pgprovision.resources.postgres.configuration.settings_sizing import (
     GB,
-    Machine,
-    Section,
-    Setting,
-    habits,
-    sized,
+    ConfSection,
+    ConfSetting,
+    MachineSize,
+    general_sections,
+    sized_sections,
 )
-from pgprovision.resources.postgres.configuration.shared_memory import DEFAULTS
-from pgprovision.resources.postgres.server.snapshot import Snapshot
+from pgprovision.resources.postgres.configuration.shared_memory import STANDBY_PARAMETERS
+from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 
 @dataclass(frozen=True)
-class Tls:
+class TlsPaths:
     """Paths on the host: the server's certificate and key, and the CA that signs clients."""
 
     certificate: str
@@ -39,10 +39,10 @@ class NodeSettings:
     """Sized from what is known of the machine (bytes, cores). `overrides` win over everything else
     here."""
 
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     node: str
     addresses: tuple[str, ...] = ()
-    tls: Tls | None = None
+    tls: TlsPaths | None = None
     archive_mode: bool = True
     archive_command: str = ""
     upstream: Upstream | None = None
@@ -52,95 +52,101 @@ class NodeSettings:
     disk: int | None = None
 
     @property
-    def because(self) -> str:
+    def raised_reason(self) -> str:
         """Why a value is higher than it was wished."""
         if self.archive_mode:
             return "a standby's is at least its primary's"
         return "a copy's is at least what the backup was taken with"
 
-    def managed(self) -> frozenset[str]:
+    def managed_names(self) -> frozenset[str]:
         """The name of every setting we look after, whatever the machine's size."""
-        whole = replace(self, memory=GB, cores=1, disk=GB)
-        return frozenset(s.name for section in whole.sections({}) for s in section.settings)
+        complete = replace(self, memory=GB, cores=1, disk=GB)
+        return frozenset(s.name for section in complete.sections({}) for s in section.settings)
 
-    def shared_memory(self) -> Mapping[str, int]:
+    def standby_parameters(self) -> Mapping[str, int]:
         """What is wished for those that a standby needs as high as its primary."""
-        found = dict(DEFAULTS)
+        found = dict(STANDBY_PARAMETERS)
         for section in self.sections({}):
             for setting in section.settings:
                 if setting.name in found and str(setting.value).isdigit():
                     found[setting.name] = int(setting.value)
         return found
 
-    def sections(self, least: Mapping[str, int]) -> Iterator[Section]:
-        """The whole file. `least`: values that may not be lower now, whatever is wished."""
-        left = {
-            name.lower(): Setting(name, value, "set in the inventory")
+    def sections(self, minimum: Mapping[str, int]) -> Iterator[ConfSection]:
+        """The whole file. `minimum`: values that may not be lower now, whatever is wished."""
+        overriding = {
+            name.lower(): ConfSetting(name, value, "set in the inventory")
             for name, value in self.overrides.items()
         }
-        wished = self.shared_memory() if least else {}
-        for name, value in least.items():
-            if value > wished[name]:
-                left[name] = Setting(name, value, self.because)
+        desired = self.standby_parameters() if minimum else {}
+        for name, value in minimum.items():
+            if value > desired[name]:
+                overriding[name] = ConfSetting(name, value, self.raised_reason)
         for section in self._sections():
-            settings = tuple(left.pop(s.name.lower(), s) for s in section.settings)
+            settings = tuple(overriding.pop(s.name.lower(), s) for s in section.settings)
             yield replace(section, settings=settings)
-        if left:
-            yield Section("From the inventory", tuple(left.values()))
+        if overriding:
+            yield ConfSection("From the inventory", tuple(overriding.values()))
 
-    def _sections(self) -> Iterator[Section]:
-        yield Section("This instance", tuple(self._instance()))
-        yield Section("Who may connect, and how", tuple(self._connections()))
+    def _sections(self) -> Iterator[ConfSection]:
+        yield ConfSection("This instance", tuple(self._instance()))
+        yield ConfSection("Who may connect, and how", tuple(self._connections()))
         if self.memory and self.cores and self.disk:
-            machine = Machine(self.memory, self.cores, self.disk)
+            machine = MachineSize(self.memory, self.cores, self.disk)
             number = {name.lower(): value for name, value in self.overrides.items()}
             connections = int(number.get("max_connections", 200))
-            yield from sized(
+            yield from sized_sections(
                 machine, max_connections=connections, version=self.snapshot.instance.version
             )
         else:
-            yield Section("Sizes: once the machine's memory, cores and disk can be seen", ())
-        yield Section("Archive and replication", tuple(self._replication()))
-        yield from habits()
+            yield ConfSection("Sizes: once the machine's memory, cores and disk can be seen", ())
+        yield ConfSection("Archive and replication", tuple(self._replication()))
+        yield from general_sections()
 
-    def _instance(self) -> Iterator[Setting]:
+    def _instance(self) -> Iterator[ConfSetting]:
         instance = self.snapshot.instance
         config, run = instance.config_directory, "/var/run/postgresql"
-        yield Setting("cluster_name", self.node, "the node, in process titles and for guards")
-        yield Setting("data_directory", instance.data_directory)
-        yield Setting("hba_file", f"{config}/pg_hba.conf")
-        yield Setting("ident_file", f"{config}/pg_ident.conf")
-        yield Setting("external_pid_file", f"{run}/{instance.version}-{instance.name}.pid")
-        yield Setting("unix_socket_directories", run)
-        yield Setting("port", instance.port)
+        yield ConfSetting("cluster_name", self.node, "the node, in process titles and for guards")
+        yield ConfSetting("data_directory", instance.data_directory)
+        yield ConfSetting("hba_file", f"{config}/pg_hba.conf")
+        yield ConfSetting("ident_file", f"{config}/pg_ident.conf")
+        yield ConfSetting("external_pid_file", f"{run}/{instance.version}-{instance.name}.pid")
+        yield ConfSetting("unix_socket_directories", run)
+        yield ConfSetting("port", instance.port)
 
-    def _connections(self) -> Iterator[Setting]:
+    def _connections(self) -> Iterator[ConfSetting]:
         addresses = ",".join(("localhost", *self.addresses))
-        yield Setting("listen_addresses", addresses, "loopback and the private address, no other")
-        yield Setting("password_encryption", "scram-sha-256")
-        yield Setting("ssl", self.tls is not None)
+        yield ConfSetting(
+            "listen_addresses", addresses, "loopback and the private address, no other"
+        )
+        yield ConfSetting("password_encryption", "scram-sha-256")
+        yield ConfSetting("ssl", self.tls is not None)
         if self.tls:
-            yield Setting("ssl_cert_file", self.tls.certificate)
-            yield Setting("ssl_key_file", self.tls.key)
-            yield Setting("ssl_ca_file", self.tls.ca)
-            yield Setting("ssl_min_protocol_version", "TLSv1.3")
+            yield ConfSetting("ssl_cert_file", self.tls.certificate)
+            yield ConfSetting("ssl_key_file", self.tls.key)
+            yield ConfSetting("ssl_ca_file", self.tls.ca)
+            yield ConfSetting("ssl_min_protocol_version", "TLSv1.3")
 
-    def _replication(self) -> Iterator[Setting]:
+    def _replication(self) -> Iterator[ConfSetting]:
         off = "archiving is off; it can be switched on with a reload"
         if not self.archive_mode:
-            yield Setting("archive_mode", False, "a restored copy never archives")
-            yield Setting("max_logical_replication_workers", 0, "subscriptions are the original's")
+            yield ConfSetting("archive_mode", False, "a restored copy never archives")
+            yield ConfSetting(
+                "max_logical_replication_workers", 0, "subscriptions are the original's"
+            )
             return
-        yield Setting("archive_mode", True)
-        yield Setting(
+        yield ConfSetting("archive_mode", True)
+        yield ConfSetting(
             "archive_command",
             self.archive_command or "/bin/true",
             "" if self.archive_command else off,
         )
-        yield Setting("archive_timeout", "60s", "what can be lost with the primary and its disk")
+        yield ConfSetting(
+            "archive_timeout", "60s", "what can be lost with the primary and its disk"
+        )
         if self.upstream:
-            yield Setting("primary_conninfo", self.upstream.conninfo)
-            yield Setting("primary_slot_name", self.upstream.slot)
+            yield ConfSetting("primary_conninfo", self.upstream.conninfo)
+            yield ConfSetting("primary_slot_name", self.upstream.slot)
             if self.upstream.restore_command:
                 why = "what the primary does not have any more comes from the archive"
-                yield Setting("restore_command", self.upstream.restore_command, why)
+                yield ConfSetting("restore_command", self.upstream.restore_command, why)

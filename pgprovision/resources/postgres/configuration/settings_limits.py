@@ -8,17 +8,17 @@ import re
 from collections.abc import Iterator, Mapping
 
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
-LEAST_MEMORY = 448 * MB  # what a machine sold with 512 MB shows
-LEAST_DISK = 4 * GB  # the system, PostgreSQL and some WAL
+MIN_MEMORY = 448 * MB  # what a machine sold with 512 MB shows
+MIN_DISK = 4 * GB  # the system, PostgreSQL and some WAL
 _UNITS = {"b": 1, "kb": KB, "mb": MB, "gb": GB, "tb": 1 << 40}
 _BARE = {"shared_buffers": 8 * KB, "work_mem": KB, "max_slot_wal_keep_size": MB}
 _DEFAULTS = {"shared_buffers": 128 * MB, "work_mem": 4 * MB}
 
 
-def bytes_of(name: str, value: object) -> int | None:
+def parse_bytes(name: str, value: object) -> int | None:
     """A setting in bytes; None where it is no size.
 
-    >>> bytes_of("work_mem", "64MB") == bytes_of("work_mem", 65536) == 64 << 20
+    >>> parse_bytes("work_mem", "64MB") == parse_bytes("work_mem", 65536) == 64 << 20
     True
     """
     found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?) ?([kMGT]?B)?", str(value))
@@ -28,36 +28,39 @@ def bytes_of(name: str, value: object) -> int | None:
     return int(float(found[1]) * unit)
 
 
-def complaints(settings: Mapping[str, object], memory: int, disk: int) -> Iterator[tuple[str, str]]:
+def problems(settings: Mapping[str, object], memory: int, disk: int) -> Iterator[tuple[str, str]]:
     """What is wrong, and what to do, where PostgreSQL could not start or the disk would fill up."""
-    for has, least, what in (
-        (memory, LEAST_MEMORY, f"{_size(memory)} of memory"),
-        (disk, LEAST_DISK, f"a disk of {_size(disk)}"),
+    for has, minimum, subject in (
+        (memory, MIN_MEMORY, f"{_size(memory)} of memory"),
+        (disk, MIN_DISK, f"a disk of {_size(disk)}"),
     ):
-        if has < least:
-            yield f"{what}; expected {_size(least)} or more", "expected for instance server_type"
-    for name, most, what in (
+        if has < minimum:
+            yield (
+                f"{subject}; expected {_size(minimum)} or more",
+                "expected for instance server_type",
+            )
+    for name, maximum, subject in (
         ("shared_buffers", memory, "memory"),
         ("work_mem", memory, "memory"),
         ("max_slot_wal_keep_size", disk, "disk"),
     ):
-        wished = bytes_of(name, settings.get(name, ""))
-        if wished is not None and wished >= most:
-            text = f"{name} {settings[name]} is not less than the machine's {what}, {_size(most)}"
-            yield text, f"expected for instance {name}: {_size(most // 4)}"
+        size = parse_bytes(name, settings.get(name, ""))
+        if size is not None and size >= maximum:
+            text = f"{name} {settings[name]} is not less than the machine's {subject}, {_size(maximum)}"
+            yield text, f"expected for instance {name}: {_size(maximum // 4)}"
 
 
-def remarks(settings: Mapping[str, object], memory: int) -> Iterator[str]:
+def notes(settings: Mapping[str, object], memory: int) -> Iterator[str]:
     """What may be meant so and is worth knowing, with the numbers."""
     connections = int(str(settings.get("max_connections", 100)))
     shared, work = (
-        bytes_of(name, settings.get(name, default)) or 0 for name, default in _DEFAULTS.items()
+        parse_bytes(name, settings.get(name, default)) or 0 for name, default in _DEFAULTS.items()
     )
-    whole = shared + connections * work
-    if whole > 2 * memory:
+    total = shared + connections * work
+    if total > 2 * memory:
         yield (
             f"{connections} connections x work_mem {_size(work)} + shared_buffers {_size(shared)} "
-            f"are {_size(whole)}; the machine has {_size(memory)}"
+            f"are {_size(total)}; the machine has {_size(memory)}"
         )
 
 

@@ -9,7 +9,7 @@ _LINE = re.compile(
 )
 
 
-def settings_in(*texts: str) -> tuple[Mapping[str, object], ...]:
+def parse_settings(*texts: str) -> tuple[Mapping[str, object], ...]:
     """The settings of each text, all read by the same reader.
 
     pgtoolkit where it can read every side; it rejects capitals in names, `#` in quotes and relative
@@ -22,7 +22,7 @@ def settings_in(*texts: str) -> tuple[Mapping[str, object], ...]:
         return tuple(_by_line(body) for body in bodies)
 
 
-def values_in(text: str) -> Mapping[str, str]:
+def parse_values(text: str) -> Mapping[str, str]:
     """The settings of a text by lower-case name, their values as PostgreSQL takes them."""
     found = (_LINE.match(line) for line in _without_includes(text).splitlines())
     return {match["name"].lower(): _unquoted(match["value"]) for match in found if match}

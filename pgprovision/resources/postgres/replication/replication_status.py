@@ -4,9 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State, Waiting
-from pgprovision.resources.postgres.replication.lsn import position
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+)
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
 CAUGHT_UP_BYTES = 16 * 1024 * 1024  # one WAL segment
 CATCH_UP_SECONDS = 6 * 3600.0
@@ -14,17 +24,17 @@ CONNECT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Streaming(Resource):
+class StreamingReplication(Resource):
     """The walreceiver streams from the primary and replay is within one WAL segment of it.
 
-    One whose slot is lost catches up from the `archive`, where there is one, and streams again.
+    One whose slot is lost catches up from the `has_archive`, where there is one, and streams again.
     """
 
     kind: ClassVar[str] = "streaming"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     primary: str
     slot: str
-    archive: bool = False
+    has_archive: bool = False
     slot_lost: bool = False
 
     @property
@@ -32,23 +42,23 @@ class Streaming(Resource):
         return f"from {self.primary}"
 
     def needs(self) -> tuple[Need, ...]:
-        return (Need(self.primary, self.snapshot.ask()),)
+        return (Need(self.primary, self.snapshot.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
-        answer = facts.get(self.primary, self.snapshot.ask())
+    def resolved(self, facts: Facts) -> Self:
+        answer = facts.get(self.primary, self.snapshot.probe())
         server = self.snapshot.parse(answer) if answer else None
-        slots = server.slots if isinstance(server, Server) else {}
+        slots = server.slots if isinstance(server, ServerSnapshot) else {}
         return replace(self, slot_lost=slots.get(self.slot, {}).get("wal_status") == "lost")
 
-    def probe(self) -> Ask:
-        return self.snapshot.ask()
+    def probe(self) -> Probe:
+        return self.snapshot.probe()
 
     def read(self, answer: Answer) -> State | Waiting | None:
         server = self.snapshot.parse(answer)
-        if not isinstance(server, Server):
+        if not isinstance(server, ServerSnapshot):
             return server
         if server.receiver is None or server.receiver.get("status") != "streaming":
-            if self.slot_lost and not self.archive:
+            if self.slot_lost and not self.has_archive:
                 return {"streaming": False}
             return Waiting(  # as long as it replays, the reason is a new one and the limit, too
                 f"replication from {self.primary} to begin, replayed to {server.lsn['replayed']}"
@@ -56,7 +66,7 @@ class Streaming(Resource):
                 CONNECT_SECONDS,
             )
         sent = server.receiver.get("latest_end_lsn") or server.lsn["received"]
-        behind = position(sent) - position(server.lsn["replayed"]) if sent else 0
+        behind = lsn_to_bytes(sent) - lsn_to_bytes(server.lsn["replayed"]) if sent else 0
         if behind > CAUGHT_UP_BYTES:
             return Waiting(f"replay is {behind / 1e6:.0f} MB behind", CATCH_UP_SECONDS)
         return {"streaming": True}
@@ -71,9 +81,9 @@ class Streaming(Resource):
     def desired(self) -> State:
         return {"streaming": True}
 
-    def explain(self, diff: Diff) -> tuple[str, ...]:
+    def describe_changes(self, diff: Diff) -> tuple[str, ...]:
         lost = f"slot {self.slot} is lost: pgprovision re-clone {self.on}"
-        return (lost,) if self.slot_lost and diff.moved("streaming") else diff.keys
+        return (lost,) if self.slot_lost and diff.changed("streaming") else diff.keys
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()

@@ -9,45 +9,47 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Diff, Do, State
+from pgprovision.engine.model import Action, Diff, State
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import literal
-from pgprovision.resources.postgres.replication.lsn import position
-from pgprovision.resources.postgres.server.catalog_resource import CatalogObject
-from pgprovision.resources.postgres.server.snapshot import Row, Server
+from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
+from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
+from pgprovision.resources.postgres.server.snapshot import Row, ServerSnapshot
 
-PREFIX = "pgprovision_"
+SLOT_PREFIX = "pgprovision_"
 
 
-def slot_of(node: str) -> str:
+def slot_name(node: str) -> str:
     """The slot of a node."""
-    return PREFIX + node.replace("-", "_")
+    return SLOT_PREFIX + node.replace("-", "_")
 
 
-def node_of(slot: str) -> str | None:
+def slot_node(slot: str) -> str | None:
     """Whose slot it is; None where it is not one of ours."""
-    return slot.removeprefix(PREFIX).replace("_", "-") if slot.startswith(PREFIX) else None
+    return (
+        slot.removeprefix(SLOT_PREFIX).replace("_", "-") if slot.startswith(SLOT_PREFIX) else None
+    )
 
 
-def retained(slot: Row, server: Server) -> int | None:
+def retained_bytes(slot: Row, server: ServerSnapshot) -> int | None:
     """Bytes of WAL that a slot holds back; None where it holds none any more."""
     current, oldest = server.lsn["current"], slot["restart_lsn"]
-    return position(current) - position(oldest) if current and oldest else None
+    return lsn_to_bytes(current) - lsn_to_bytes(oldest) if current and oldest else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slot(CatalogObject):
+class Slot(CatalogResource):
     """A physical slot that reserves WAL from the moment it is made.
 
     A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica
-    catches up from the archive or is cloned again, and `renew` says that it is being so. Of one
+    catches up from the archive or is cloned again, and `recreate` says that it is being so. Of one
     that is declared absent, whoever still uses it is sent away; shut its way in before that.
     """
 
     kind: ClassVar[str] = "slot"
     slot: str
     present: bool = True
-    renew: bool = False
+    recreate: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]{1,63}", self.slot):
@@ -57,7 +59,7 @@ class Slot(CatalogObject):
     def name(self) -> str:
         return self.slot
 
-    def find(self, server: Server) -> State | None:
+    def read_server(self, server: ServerSnapshot) -> State | None:
         found = server.slots.get(self.slot)
         if found is None:
             return None
@@ -74,28 +76,30 @@ class Slot(CatalogObject):
     def desired(self) -> State | None:
         return {"reserved": True, "lost": False} if self.present else None
 
-    def explain(self, diff: Diff) -> tuple[str, ...]:
-        if self.present and not self.renew and diff.before is not None and diff.moved("lost"):
-            node = node_of(self.slot) or "NODE"
+    def describe_changes(self, diff: Diff) -> tuple[str, ...]:
+        if self.present and not self.recreate and diff.before is not None and diff.changed("lost"):
+            node = slot_node(self.slot) or "NODE"
             return (f"lost: unless the archive helps, pgprovision re-clone {node}",)
         return diff.keys
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         name = literal(self.slot)
         make = f"select pg_create_physical_replication_slot({name}, true)"
         drop = f"select pg_drop_replication_slot({name})"
         if diff.after is None:
             active = diff.before is not None and diff.before["active"]
-            yield self.sql(f"drop slot {self.slot}", [*([_leave(name)] if active else []), drop])
+            yield self.sql(
+                f"drop slot {self.slot}", [*([_terminate_walsender(name)] if active else []), drop]
+            )
         elif diff.before is None:
             yield self.sql(f"create slot {self.slot}", [make])
-        elif diff.moved("reserved"):  # never used: it holds no position yet
+        elif diff.changed("reserved"):  # never used: it holds no position yet
             yield self.sql(f"make slot {self.slot} again, reserved", [drop, make])
-        elif self.renew:
+        elif self.recreate:
             yield self.sql(f"make the lost slot {self.slot} again", [drop, make])
 
 
-def _leave(name: str) -> str:
+def _terminate_walsender(name: str) -> str:
     """SQL that ends the walsender of a slot, and waits for it up to 5 s."""
     end = "perform pg_terminate_backend(active_pid) from pg_replication_slots"
     return (
@@ -105,7 +109,7 @@ def _leave(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbandonedSlots(CatalogObject):
+class AbandonedSlots(CatalogResource):
     """Slots of ours for nodes that are in the inventory no more. They hold WAL back until the disk
     is full or their cap is reached; to drop one takes `remove-replica` and the node's name."""
 
@@ -116,17 +120,17 @@ class AbandonedSlots(CatalogObject):
     def name(self) -> str:
         return "of nodes no longer declared"
 
-    def find(self, server: Server) -> State:
-        ours = [name for name in sorted(server.slots) if node_of(name)]
+    def read_server(self, server: ServerSnapshot) -> State:
+        ours = [name for name in sorted(server.slots) if slot_node(name)]
         return {"slots": tuple(name for name in ours if name not in self.declared)}
 
     def desired(self) -> State:
         return {"slots": ()}
 
-    def explain(self, diff: Diff) -> tuple[str, ...]:
+    def describe_changes(self, diff: Diff) -> tuple[str, ...]:
         slots = (diff.before or {}).get("slots")
         names = slots if isinstance(slots, tuple) else ()
-        return tuple(f"{s}: pgprovision remove-replica {node_of(str(s))}" for s in names)
+        return tuple(f"{s}: pgprovision remove-replica {slot_node(str(s))}" for s in names)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()

@@ -18,35 +18,44 @@ def is_segment(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def timeline(name: str) -> int:
+def segment_timeline(name: str) -> int:
     return int(name[:8], 16)
 
 
-def number(name: str) -> int:
+def segment_number(name: str) -> int:
     """Where in the history of WAL a segment is, on whatever timeline."""
     return int(name[8:16], 16) * _PER_LOG + int(name[16:], 16)
 
 
-def name(line: int, place: int) -> str:
+def segment_name(timeline_number: int, position: int) -> str:
     """The name of the segment at a place on a timeline.
 
     >>> name(2, 0x2FF)
     '0000000200000002000000FF'
     """
-    upper, lower = divmod(place, _PER_LOG)
-    return f"{line:08X}{upper:08X}{lower:08X}"
+    upper, lower = divmod(position, _PER_LOG)
+    return f"{timeline_number:08X}{upper:08X}{lower:08X}"
 
 
-def holes(names: Iterable[str], since: str) -> tuple[tuple[str, str], ...]:
+def gaps(names: Iterable[str], since: str) -> tuple[tuple[str, str], ...]:
     """The first and last segment of each gap after the segment `since`.
 
     A timeline begins in the segment in which the one before it ended, so what a later one has is
     no gap in an earlier one.
     """
-    there = sorted(set(filter(is_segment, names)) | {since})
-    places = [(timeline(one), number(one)) for one in there if one >= since]
+    existing = sorted(set(filter(is_segment, names)) | {since})
+    places = [
+        (segment_timeline(segment), segment_number(segment))
+        for segment in existing
+        if segment >= since
+    ]
     missing: list[tuple[str, str]] = []
-    for (_, before), (line, place) in pairwise(places):
-        if place > before + 1:
-            missing.append((name(line, before + 1), name(line, place - 1)))
+    for (_, before), (timeline_number, position) in pairwise(places):
+        if position > before + 1:
+            missing.append(
+                (
+                    segment_name(timeline_number, before + 1),
+                    segment_name(timeline_number, position - 1),
+                )
+            )
     return tuple(missing)

@@ -4,39 +4,39 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State, Waiting
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
-SECONDS = 120.0
+RECOVERY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Writable(Resource):
+class AcceptsWrites(Resource):
     """The server on this machine is in no recovery. Archives nothing, where `archiving` is false:
     seen in the server itself, whatever its files say."""
 
     kind: ClassVar[str] = "answers"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     archiving: bool = True
 
     @property
     def name(self) -> str:
         return "read-write" if self.archiving else "read-write, archiving nothing"
 
-    def probe(self) -> Ask:
-        return self.snapshot.ask()
+    def probe(self) -> Probe:
+        return self.snapshot.probe()
 
     def read(self, answer: Answer) -> State | Waiting | None:
         server = self.snapshot.parse(answer)
-        if not isinstance(server, Server):
+        if not isinstance(server, ServerSnapshot):
             return server
         if server.in_recovery:
-            return Waiting("the end of recovery", SECONDS)
+            return Waiting("the end of recovery", RECOVERY_SECONDS)
         mode = server.settings.get("archive_mode", {}).get("value", "off")
         return {"writable": True, "archive_mode": mode != "off"}
 
     def desired(self) -> State:
         return {"writable": True} if self.archiving else {"writable": True, "archive_mode": False}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()

@@ -4,14 +4,14 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pgprovision.engine.model import Answer, Ask, Do, Impact, Resource, State, Waiting
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.engine.model import Action, Answer, Impact, Probe, Resource, State, Waiting
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 from pgprovision.secret import Secret
 
 # Ahead of every statement of ours. Verifiers stay out of the server log and the statistics; names
 # mean what PostgreSQL means by them, whatever a user has put in `public`; a busy table is an error
 # after 10 s instead of a queue of the application's own sessions behind us.
-SESSION = """\
+SESSION_SETTINGS = """\
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;
 set log_statement = 'none';
@@ -26,30 +26,30 @@ set lock_timeout = '10s';
 reset track_activities;
 """
 # Nor may those who read pg_stat_activity see it, while the statement waits for somebody's lock.
-UNSEEN = "set track_activities = off;\n"
+HIDE_ACTIVITY = "set track_activities = off;\n"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CatalogObject(Resource):
+class CatalogResource(Resource):
     """Something a running server tells about itself."""
 
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
 
-    def probe(self) -> Ask:
-        return self.snapshot.ask()
+    def probe(self) -> Probe:
+        return self.snapshot.probe()
 
     def read(self, answer: Answer) -> State | Waiting | None:
         server = self.snapshot.parse(answer)
         if server is None:
-            return self.while_down()
-        return self.find(server) if isinstance(server, Server) else server
+            return self.state_when_down()
+        return self.read_server(server) if isinstance(server, ServerSnapshot) else server
 
-    def while_down(self) -> State | None:
+    def state_when_down(self) -> State | None:
         """What is there while no server runs: nothing."""
         return None
 
     @abstractmethod
-    def find(self, server: Server) -> State | None:
+    def read_server(self, server: ServerSnapshot) -> State | None:
         """What is there. Raises Refused where going on would not be safe."""
 
     def sql(
@@ -59,23 +59,23 @@ class CatalogObject(Resource):
         *,
         database: str = "postgres",
         atomic: bool = True,
-        by_hand: str = "",
+        manual_sql: str = "",
         impact: Impact = Impact.NONE,
-    ) -> Do:
+    ) -> Action:
         """One psql call; all statements take effect or none (CREATE DATABASE cannot be so).
         A statement that holds a verifier is a Secret: it is shown as little as a password.
-        `by_hand` is what a person gives psql instead.
+        `manual_sql` is what a person gives psql instead.
         """
-        whole = list(statements)
-        secret = any(isinstance(s, Secret) for s in whole)
-        session = SESSION + UNSEEN * secret
+        statement_list = list(statements)
+        secret = any(isinstance(s, Secret) for s in statement_list)
+        session = SESSION_SETTINGS + HIDE_ACTIVITY * secret
         begin, end = (f"{session}begin;\n", "commit;\n") if atomic else (session, "")
 
         def script(texts: Iterable[str]) -> str:
             return begin + "".join(f"{text};\n" for text in texts) + end
 
-        plain = script(s.text() if isinstance(s, Secret) else s for s in whole)
-        shown = script(s.shown if isinstance(s, Secret) else s for s in whole)
+        plain = script(s.text() if isinstance(s, Secret) else s for s in statement_list)
+        redacted = script(s.redacted if isinstance(s, Secret) else s for s in statement_list)
         text = f"{self.snapshot.instance.psql(database)} -o /dev/null"
-        stdin = Secret(plain, "SQL", shown + by_hand) if secret else plain.encode()
-        return Do(why, text, stdin, impact=impact, session=True)
+        stdin = Secret(plain, "SQL", redacted + manual_sql) if secret else plain.encode()
+        return Action(why, text, stdin, impact=impact, psql_session=True)

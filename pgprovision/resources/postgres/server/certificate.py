@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import ClassVar
 
 from pgprovision import tls
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.system.deferred_action import planned
+from pgprovision.resources.system.deferred_action import deferred
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
 
@@ -25,9 +25,9 @@ class ServerKey(Resource):
     def name(self) -> str:
         return self.path
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         path = sh(self.path)
-        return Ask(f"[ -s {path} ] || exit 4; stat -c '%04a %U' {path}")
+        return Probe(f"[ -s {path} ] || exit 4; stat -c '%04a %U' {path}")
 
     def read(self, answer: Answer) -> State | None:
         if answer.code == 4:
@@ -38,17 +38,17 @@ class ServerKey(Resource):
     def desired(self) -> State:
         return {"mode": "0600", "owner": self.owner}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         path, new = sh(self.path), sh(self.path + ".new")
         if diff.before is None:
-            yield Do(
+            yield Action(
                 f"make the private key {self.path}",
                 f"set -e; umask 077; rm -f {new}\n"
                 f"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {new}\n"
                 f"chown {sh(self.owner)}: {new}; sync {new}; mv -fT {new} {path}",
             )
         else:
-            yield Do(
+            yield Action(
                 f"private key {self.path}: mode and owner",
                 f"chown {sh(self.owner)}: {path} && chmod 0600 {path}",
             )
@@ -75,9 +75,9 @@ class Certificate(Resource):
     def name(self) -> str:
         return self.path
 
-    def probe(self) -> Ask:
+    def probe(self) -> Probe:
         path, key = sh(self.path), sh(self.key_path)
-        return Ask(
+        return Probe(
             f"[ -s {key} ] && openssl pkey -in {key} -pubout || exit 5\n"
             f"[ ! -s {path} ] || cat {path}"
         )
@@ -89,21 +89,21 @@ class Certificate(Resource):
         public_key, found, rest = answer.text.partition(marker)
         state: dict[str, str | bool | tuple[str, ...]] = {"public_key": public_key.strip()}
         if found:
-            ours, names, (begin, end), certified = tls.describe(
+            issued_by_ca, names, (begin, end), certified = tls.inspect_certificate(
                 found + rest, self.ca_key, self.ca_certificate
             )
-            state["issued_by_ca"] = ours
+            state["issued_by_ca"] = issued_by_ca
             state["names"] = tuple(sorted(names))
             state["for_this_key"] = certified.strip() == public_key.strip()
-            old = end - self.now < tls.RENEW_BEFORE and end < self._ca_end
-            state["renewal_due"] = old or begin > self.now  # signed by a clock that was ahead
+            expiring = end - self.now < tls.RENEW_BEFORE and end < self._ca_end
+            state["renewal_due"] = expiring or begin > self.now  # signed by a clock that was ahead
         return state
 
     @property
     def _ca_end(self) -> datetime:
-        return tls.end_of_authority(self.ca_key, self.ca_certificate)
+        return tls.authority_expiry(self.ca_key, self.ca_certificate)
 
-    def remarks(self, state: State) -> tuple[str, ...]:
+    def notes(self, state: State) -> tuple[str, ...]:
         if self._ca_end - self.now > tls.RENEW_AUTHORITY_BEFORE:
             return ()
         return (f"the cluster's CA ends on {self._ca_end:%Y-%m-%d}: pgprovision ca renew",)
@@ -116,16 +116,18 @@ class Certificate(Resource):
             "renewal_due": False,
         }
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is None:  # planned only: the tier before this one makes the key
             why = f"certificate {self.path} for {', '.join(self.names)}"
-            yield planned(why, "there is no key to certify yet")
+            yield deferred(why, "there is no key to certify yet")
             return
         key = str(diff.before["public_key"]) + "\n"
-        signed = tls.sign(self.ca_key, self.ca_certificate, key, self.names, self.now)
+        signed = tls.issue_server_certificate(
+            self.ca_key, self.ca_certificate, key, self.names, self.now
+        )
         file = File(on=self.on, path=self.path, content=signed, owner=self.owner, group=self.owner)
-        yield Do(
+        yield Action(
             f"certificate {self.path} for {', '.join(self.names)}",
-            file.write_text(),
+            file.write_command(),
             signed.encode(),
         )

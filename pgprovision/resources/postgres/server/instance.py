@@ -26,12 +26,12 @@ class Instance:
         return f"postgresql@{self.version}-{self.name}.service"
 
     @property
-    def log(self) -> str:
+    def log_file(self) -> str:
         """Where Debian's wrapper has the server write."""
         return f"/var/log/postgresql/postgresql-{self.version}-{self.name}.log"
 
     @property
-    def bin(self) -> str:
+    def bin_directory(self) -> str:
         return f"/usr/lib/postgresql/{self.version}/bin"
 
     def psql(self, database: str = "postgres") -> str:
@@ -39,17 +39,17 @@ class Instance:
 
         No password, no startup file, nothing but SQL results on stdout.
         """
-        psql = f"{self.bin}/psql"  # Debian's wrapper in /usr/bin costs 15 ms a call
+        psql = f"{self.bin_directory}/psql"  # Debian's wrapper in /usr/bin costs 15 ms a call
         options = ("-XAtq", "-v", "ON_ERROR_STOP=1", "-p", str(self.port))
         return as_postgres(psql, *options, "-d", f"dbname={conninfo(database)}")
 
 
-def note(instance: Instance) -> str:
+def in_progress_file(instance: Instance) -> str:
     """The file beside a data directory that says: it is being made."""
     return f"{instance.data_directory}.pgprovision-making"
 
 
-def account(instance: Instance) -> str:
+def restore_result_file(instance: Instance) -> str:
     """The file beside a data directory in which it says how it was restored."""
     return f"{instance.data_directory}.pgprovision-restored"
 

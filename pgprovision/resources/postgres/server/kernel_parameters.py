@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.quote import sh
-from pgprovision.resources.postgres.configuration.settings_sizing import GB, Machine
-from pgprovision.resources.postgres.server.huge_pages import PAGE, HugePages
+from pgprovision.resources.postgres.configuration.settings_sizing import GB, MachineSize
+from pgprovision.resources.postgres.server.huge_pages import PAGE_BYTES, HugePages
 from pgprovision.resources.system.file import File
 
-SYSCTL = "/etc/sysctl.d/99-zz-pgprovision.conf"  # the last file wins
-THP = "/sys/kernel/mm/transparent_hugepage/enabled"
-MEMORY = Ask("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")
+SYSCTL_FILE = "/etc/sysctl.d/99-zz-pgprovision.conf"  # the last file wins
+THP_FILE = "/sys/kernel/mm/transparent_hugepage/enabled"
+MEMORY_PROBE = Probe("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")
 
 # For a machine that PostgreSQL has to itself; autobase, TPA, Pigsty and Ubicloud largely agree.
-SETTINGS: Mapping[str, int] = {
+PARAMETERS: Mapping[str, int] = {
     "vm.swappiness": 1,
     "vm.dirty_background_bytes": 64 << 20,
     "vm.dirty_bytes": 512 << 20,
@@ -37,99 +37,108 @@ SETTINGS: Mapping[str, int] = {
 def overcommit(memory: int, huge_pages: int) -> Mapping[str, int]:
     """The kernel refuses memory before it has to kill for it: 80% of what is not in huge pages,
     and 2 GB. The stock 50% would starve a machine without swap. Memory in bytes."""
-    ram = Machine(memory, 1, 0).as_sold().memory - huge_pages * PAGE
+    ram = MachineSize(memory, 1, 0).nominal().memory - huge_pages * PAGE_BYTES
     # Bytes first: the mode alone would mean the stock 50% for a moment.
     return {"vm.overcommit_kbytes": (ram * 4 // 5 + 2 * GB) >> 10, "vm.overcommit_memory": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelSettings(Resource):
-    """sysctl(8) settings. `given` win over the computed ones; memory in bytes, looked up unless
-    given. What `huge` reserves is not counted as memory."""
+class KernelParameters(Resource):
+    """sysctl(8) settings. `overrides` win over the computed ones; memory in bytes, looked up unless
+    given. What `huge_pages` reserves is not counted as memory."""
 
     kind: ClassVar[str] = "kernel settings"
-    given: Mapping[str, int] = field(default_factory=dict, hash=False)
+    overrides: Mapping[str, int] = field(default_factory=dict, hash=False)
     memory: int | None = None
-    huge: HugePages | None = None
-    fixed: frozenset[str] = frozenset()
+    huge_pages: HugePages | None = None
+    immutable: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
         return "sysctl"
 
     @property
-    def wished(self) -> Mapping[str, int]:
+    def desired_parameters(self) -> Mapping[str, int]:
         """Everything we would set."""
         memory = (
-            overcommit(self.memory, self.huge.wish or 0 if self.huge else 0) if self.memory else {}
+            overcommit(self.memory, self.huge_pages.desired_pages or 0 if self.huge_pages else 0)
+            if self.memory
+            else {}
         )
-        return {**SETTINGS, **memory, **self.given}
+        return {**PARAMETERS, **memory, **self.overrides}
 
-    def probe(self) -> Ask:
-        names = sorted({*SETTINGS, *overcommit(GB, 0), *self.given})
-        files = sh(*(_file(name) for name in names))
-        return Ask(
+    def probe(self) -> Probe:
+        names = sorted({*PARAMETERS, *overcommit(GB, 0), *self.overrides})
+        files = sh(*(_proc_path(name) for name in names))
+        return Probe(
             f"for f in {files}; do [ -w $f ] || echo $f; done; echo ===\n"
-            f"grep -H '' {files} 2>/dev/null; echo ===; [ ! -f {SYSCTL} ] || cat {SYSCTL}"
+            f"grep -H '' {files} 2>/dev/null; echo ===; [ ! -f {SYSCTL_FILE} ] || cat {SYSCTL_FILE}"
         )
 
     def needs(self) -> tuple[Need, ...]:
-        own = (Need(self.on, self.probe()), *(self.huge.needs() if self.huge else ()))
-        return own if self.memory else (*own, Need(self.on, MEMORY))
+        own = (Need(self.on, self.probe()), *(self.huge_pages.needs() if self.huge_pages else ()))
+        return own if self.memory else (*own, Need(self.on, MEMORY_PROBE))
 
-    def settled(self, facts: Facts) -> Self:
-        answer, memory = facts.get(self.on, self.probe()), facts.get(self.on, MEMORY)
+    def resolved(self, facts: Facts) -> Self:
+        answer, memory = facts.get(self.on, self.probe()), facts.get(self.on, MEMORY_PROBE)
         if answer is None:
             return self
         locked = answer.text.partition("===\n")[0]
         return replace(
             self,
             memory=self.memory or (int(memory.text) * 1024 if memory else None),
-            huge=self.huge.settled(facts) if self.huge else None,
-            fixed=frozenset(map(_name, locked.splitlines())),
+            huge_pages=self.huge_pages.resolved(facts) if self.huge_pages else None,
+            immutable=frozenset(map(_parameter_name, locked.splitlines())),
         )
 
     def read(self, answer: Answer) -> State:
-        _, live, kept = answer.text.split("===\n")
+        _, live, saved = answer.text.split("===\n")
         rows = (line.partition(":") for line in live.splitlines())
-        return {**{_name(file): _number(v) for file, _, v in rows}, "after a reboot": kept}
+        return {
+            **{_parameter_name(file): _number(v) for file, _, v in rows},
+            "after a reboot": saved,
+        }
 
     def desired(self) -> State:
-        live = {name: value for name, value in self.wished.items() if name not in self.fixed}
+        live = {
+            name: value
+            for name, value in self.desired_parameters.items()
+            if name not in self.immutable
+        }
         return {**live, "after a reboot": self._text()}
 
     def _text(self) -> str:
         # "-": a machine that has not got it, or cannot set it, boots without an error.
-        lines = (f"-{name} = {value}" for name, value in self.wished.items())
+        lines = (f"-{name} = {value}" for name, value in self.desired_parameters.items())
         return "\n".join(("# Written by pgprovision: an edit here is drift.", *lines, ""))
 
-    def remarks(self, state: State) -> tuple[str, ...]:
+    def notes(self, state: State) -> tuple[str, ...]:
         other = ", ".join(
             f"{name} ({state[name]})"
-            for name, value in self.wished.items()
-            if name in self.fixed and state.get(name, value) != value
+            for name, value in self.desired_parameters.items()
+            if name in self.immutable and state.get(name, value) != value
         )
         return (f"cannot be set in here (a container): {other}",) if other else ()
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        live = [name for name in self.wished if name in diff.keys]
+    def change(self, diff: Diff) -> Iterable[Action]:
+        live = [name for name in self.desired_parameters if name in diff.keys]
         if live:
-            writes = (f"echo {self.wished[n]} >{_file(n)}" for n in live)
-            yield Do(f"set {', '.join(live)}", "\n".join(("set -e", *writes)))
-        if diff.moved("after a reboot"):
-            file = File(on=self.on, path=SYSCTL, content=self._text())
-            yield Do(
+            writes = (f"echo {self.desired_parameters[n]} >{_proc_path(n)}" for n in live)
+            yield Action(f"set {', '.join(live)}", "\n".join(("set -e", *writes)))
+        if diff.changed("after a reboot"):
+            file = File(on=self.on, path=SYSCTL_FILE, content=self._text())
+            yield Action(
                 "keep the kernel settings for the next boot",
-                file.write_text(),
+                file.write_command(),
                 self._text().encode(),
             )
 
 
-def _file(name: str) -> str:
+def _proc_path(name: str) -> str:
     return f"/proc/sys/{name.replace('.', '/')}"
 
 
-def _name(file: str) -> str:
+def _parameter_name(file: str) -> str:
     return file.removeprefix("/proc/sys/").replace("/", ".")
 
 
@@ -143,38 +152,40 @@ class TransparentHugePages(Resource):
     systemd-tmpfiles sets it again at every boot."""
 
     kind: ClassVar[str] = "transparent huge pages"
-    fixed: bool = False
+    immutable: bool = False
 
     @property
     def name(self) -> str:
-        return THP
+        return THP_FILE
 
-    def probe(self) -> Ask:
-        return Ask(
-            f"[ -e {THP} ] || exit 4; [ -w {THP} ] && echo settable || echo fixed; cat {THP}"
+    def probe(self) -> Probe:
+        return Probe(
+            f"[ -e {THP_FILE} ] || exit 4; [ -w {THP_FILE} ] && echo settable || echo fixed; cat {THP_FILE}"
         )
 
     def needs(self) -> tuple[Need, ...]:
         return (Need(self.on, self.probe()),)
 
-    def settled(self, facts: Facts) -> Self:
+    def resolved(self, facts: Facts) -> Self:
         answer = facts.get(self.on, self.probe())
-        return replace(self, fixed=answer is not None and not answer.text.startswith("settable"))
+        return replace(
+            self, immutable=answer is not None and not answer.text.startswith("settable")
+        )
 
     def read(self, answer: Answer) -> State:
         inside = answer.text.partition("[")[2].partition("]")[0]
         return {"enabled": inside or "never"}  # a kernel without them
 
     def desired(self) -> State:
-        return {} if self.fixed else {"enabled": "never"}
+        return {} if self.immutable else {"enabled": "never"}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        if not self.fixed or state["enabled"] == "never":
+    def notes(self, state: State) -> tuple[str, ...]:
+        if not self.immutable or state["enabled"] == "never":
             return ()
         return (
             f"cannot be set in here (a container): transparent huge pages are {state['enabled']},"
             " wished never",
         )
 
-    def change(self, diff: Diff) -> Iterable[Do]:
-        yield Do("transparent huge pages: never", f"echo never >{THP}")
+    def change(self, diff: Diff) -> Iterable[Action]:
+        yield Action("transparent huge pages: never", f"echo never >{THP_FILE}")

@@ -4,20 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
 from pgprovision.resources.postgres.server.instance import Instance
 
 OOM_SCORE = -900  # as postgresql-override.conf has it
 
 
-def pid(instance: Instance) -> str:
+def postmaster_pid(instance: Instance) -> str:
     """Shell text that sets $p to the postmaster's process id, or to nothing."""
     file = f"{instance.data_directory}/postmaster.pid"
     return f'p=; [ ! -r {file} ] || read -r p <{file}; [ -d "/proc/$p" ] || p='
 
 
 @dataclass(frozen=True, kw_only=True)
-class Postmaster(Resource):
+class PostmasterCheck(Resource):
     """Nothing to converge, two things to know: a program on disk that is not the one that runs
     (only a restart brings it in), and a kernel that may kill it first."""
 
@@ -28,9 +28,9 @@ class Postmaster(Resource):
     def name(self) -> str:
         return self.instance.unit
 
-    def probe(self) -> Ask:
-        return Ask(
-            f'{pid(self.instance)}; [ -n "$p" ] || exit 0\n'
+    def probe(self) -> Probe:
+        return Probe(
+            f'{postmaster_pid(self.instance)}; [ -n "$p" ] || exit 0\n'
             'cat "/proc/$p/oom_score_adj"; readlink "/proc/$p/exe"'
         )
 
@@ -43,17 +43,17 @@ class Postmaster(Resource):
     def desired(self) -> State:
         return {}
 
-    def remarks(self, state: State) -> tuple[str, ...]:
-        said = []
+    def notes(self, state: State) -> tuple[str, ...]:
+        messages = []
         if state.get("replaced"):
-            said.append("binary newer than process: PostgreSQL runs as before its upgrade")
+            messages.append("binary newer than process: PostgreSQL runs as before its upgrade")
         score = state.get("oom_score", OOM_SCORE)
         if isinstance(score, int) and score > OOM_SCORE:
-            said.append(
+            messages.append(
                 f"cannot be set in here (a container): the postmaster's OOM score is {score},"
                 f" wished {OOM_SCORE}"
             )
-        return tuple(said)
+        return tuple(messages)
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()

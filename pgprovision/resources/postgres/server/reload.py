@@ -1,18 +1,20 @@
 """Making a running server read its files: reload and restart, each seen through to its end."""
 
-from pgprovision.engine.model import Do, Impact
+from pgprovision.engine.model import Action, Impact
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
-TIMEOUT = 330.0  # a fast shutdown writes a checkpoint first; the unit's own limit is below this
+RESTART_TIMEOUT = (
+    330.0  # a fast shutdown writes a checkpoint first; the unit's own limit is below this
+)
 
 
-def reload(instance: Instance, why: str) -> Do:
+def reload(instance: Instance, why: str) -> Action:
     """Ends when new sessions have the new configuration; fails with PostgreSQL's words when it
     could not be loaded (one bad line, and the server keeps all it had)."""
     psql = instance.psql()
     errors = "select sourcefile, sourceline, name, error from pg_file_settings where error <> ''"
-    return Do(
+    return Action(
         f"reload: {why}",
         f"before=$({psql} -c 'select pg_conf_load_time(), pg_reload_conf()') || exit 1\n"
         f"loaded=\"select pg_conf_load_time() > '${{before%|*}}'\"\n"
@@ -26,37 +28,37 @@ def reload(instance: Instance, why: str) -> Do:
     )
 
 
-def put_back(path: str) -> str:
+def restore_previous(path: str) -> str:
     """Shell text that restores a file from beside it and keeps the one that failed."""
-    here = sh(path)
-    return f"cp -p {here} {here}.failed; mv -fT {here}.previous {here}"
+    quoted = sh(path)
+    return f"cp -p {quoted} {quoted}.failed; mv -fT {quoted}.previous {quoted}"
 
 
-def restart(instance: Instance, why: str, *, fall_back: str = "") -> Do:
-    """Restarts, unless PostgreSQL would not accept its files. `fall_back` is shell text that puts
-    the previous ones back: when the server does not start, it is run, and the server started again.
-    """
+def restart(instance: Instance, why: str, *, rollback_script: str = "") -> Action:
+    """Restarts, unless PostgreSQL would not accept its files. `rollback_script` is shell text that
+    puts the previous ones back: when the server does not start, it is run, and the server started
+    again."""
     ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
     config = f"config_file={instance.config_directory}/postgresql.conf"
-    judge = as_postgres(f"{instance.bin}/postgres", "-C", "data_directory", "-c", config)
+    judge = as_postgres(f"{instance.bin_directory}/postgres", "-C", "data_directory", "-c", config)
     # A restart that was asked for is none of the crashes that systemd counts before it gives up.
     forget = f"{sh('systemctl', 'reset-failed', instance.unit)} 2>/dev/null\n"
     log = sh(f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log")
     back = ""
-    if fall_back:
+    if rollback_script:
         again = sh(ctl, *cluster, "start")
         back = (
-            f"{fall_back}\n{forget}if {again} >&2; then\n"
+            f"{rollback_script}\n{forget}if {again} >&2; then\n"
             "  echo 'the previous configuration is back and the server runs with it' >&2\n"
             "else\n  echo 'the server did not start with the previous configuration either' >&2\n"
             "fi\n"
         )
-    return Do(
+    return Action(
         f"restart: {why}",
         f"{judge} >/dev/null || exit 1\n{forget}"
         f"said=$({sh(ctl, *cluster, 'restart')} 2>&1) && exit 0\n"
         f'case $said in *FATAL*) ;; *) said="$said $(tail -n 8 {log})" ;; esac\n'
         f'echo "the server did not start: $said" >&2\n{back}exit 1',
         impact=Impact.RESTART,
-        timeout=TIMEOUT,
+        timeout=RESTART_TIMEOUT,
     )

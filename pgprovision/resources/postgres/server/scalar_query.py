@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pgprovision.engine.model import Answer, Ask
+from pgprovision.engine.model import Answer, Probe
 from pgprovision.resources.postgres.server.instance import Instance
 
-READER = "pg_read_all_data"  # a role since PostgreSQL 14; before, a read-only superuser
-SECONDS = 50  # below a look's own limit
+READ_ROLE = "pg_read_all_data"  # a role since PostgreSQL 14; before, a read-only superuser
+QUERY_SECONDS = 50  # below a look's own limit
 _SCRIPT = """\
 set client_encoding = 'UTF8';
 begin transaction read only;
@@ -19,33 +19,33 @@ rollback;
 
 
 @dataclass(frozen=True)
-class Found:
-    """`value`: what the query returned, None for NULL or no row. `trouble`: why there is none."""
+class ScalarResult:
+    """`value`: what the query returned, None for NULL or no row. `error`: why there is none."""
 
     value: str | None = None
-    trouble: str = ""
+    error: str = ""
 
 
-def scalar(instance: Instance, database: str, query: str, type: str = "text") -> Ask:
+def scalar_probe(instance: Instance, database: str, query: str, sql_type: str = "text") -> Probe:
     """Asks for one value. As a subquery it can only be one SELECT of one column and row; it runs
     read-only and with the rights to read."""
-    become = f"set local role {READER};\n" if instance.version >= 14 else ""
-    script = _SCRIPT.format(seconds=SECONDS, become=become, query=query, type=type)
-    return Ask(f"{instance.psql(database)} <<'PGPROVISION'\n{script}PGPROVISION\n")
+    become = f"set local role {READ_ROLE};\n" if instance.version >= 14 else ""
+    script = _SCRIPT.format(seconds=QUERY_SECONDS, become=become, query=query, type=sql_type)
+    return Probe(f"{instance.psql(database)} <<'PGPROVISION'\n{script}PGPROVISION\n")
 
 
-def moment(instance: Instance, database: str, query: str) -> Ask:
+def timestamp_probe(instance: Instance, database: str, query: str) -> Probe:
     """The same for a timestamp, in seconds since 1970."""
     seconds = f"select extract(epoch from ({query}\n)::timestamptz)"
-    return scalar(instance, database, seconds)
+    return scalar_probe(instance, database, seconds)
 
 
-def read(answer: Answer | None) -> Found:
-    """What `scalar` or `moment` found."""
+def parse_scalar(answer: Answer | None) -> ScalarResult:
+    """What `scalar_probe` or `timestamp_probe` found."""
     if answer is None:
-        return Found(trouble="not asked")
+        return ScalarResult(error="not asked")
     if answer.code:
-        said = answer.err.decode(errors="replace").strip().splitlines()
-        return Found(trouble=said[0] if said else f"exit {answer.code}")
+        message = answer.err.decode(errors="replace").strip().splitlines()
+        return ScalarResult(error=message[0] if message else f"exit {answer.code}")
     value = answer.text.rstrip("\n")
-    return Found(value or None)
+    return ScalarResult(value or None)

@@ -1,8 +1,7 @@
 """All that is to be known of a server's catalogs, from one psql call.
 
-Every resource that lives inside PostgreSQL asks the same `Snapshot`, so it is asked once per host
-and look. It also runs on a standby, and on PostgreSQL 13 to 18.
-"""
+Every resource that lives inside PostgreSQL asks the same `SnapshotQuery`, so it is asked once per
+host and look. It also runs on a standby, and on PostgreSQL 13 to 18."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,20 +10,20 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from pgprovision.engine.model import Answer, Ask, Waiting
+from pgprovision.engine.model import Answer, Probe, Waiting
 from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, literal, sh
 from pgprovision.resources.postgres.server.instance import Instance
 
 Row = Mapping[str, Any]
-NOT_THERE = (  # psql's words where no server listens, and setpriv's where none is installed
+NOT_RUNNING_MESSAGES = (  # psql's words where no server listens, and setpriv's where none is installed
     "No such file or directory",
     "Connection refused",
     "failed to parse reuid",
 )
-SHARE = 50  # databases that one session looks into, one after the other ...
-SESSIONS = 4  # ... and no more sessions than these at once
-ON_ITS_WAY = (
+DATABASES_PER_SESSION = 50  # databases that one session looks into, one after the other ...
+MAX_SESSIONS = 4  # ... and no more sessions than these at once
+STARTING_MESSAGES = (
     "starting up",
     "shutting down",
     "not yet accepting connections",
@@ -33,25 +32,25 @@ ON_ITS_WAY = (
 
 
 @dataclass(frozen=True)
-class Database:
+class DatabaseSnapshot:
     """Inside one database: what it holds, and who may what. ACLs are (grantee, privilege) pairs."""
 
     extensions: Mapping[str, Row]
     schemas: Mapping[str, Row]
-    totals: Mapping[tuple[str, str], int]
+    object_counts: Mapping[tuple[str, str], int]
     """Objects by (schema, kind); kind is tables, sequences or functions."""
-    held: Mapping[tuple[str, str, str, str], int]
+    privilege_counts: Mapping[tuple[str, str, str, str], int]
     """Objects on which a grantee holds a privilege: (schema, kind, grantee, privilege)."""
-    defaults: frozenset[tuple[str, str | None, str, str, str]]
+    default_privileges: frozenset[tuple[str, str | None, str, str, str]]
     """pg_default_acl: (creating role, schema or None, object type, grantee, privilege)."""
-    global_defaults: frozenset[tuple[str, str]]
+    global_default_privileges: frozenset[tuple[str, str]]
     """(creating role, object type) that have an entry for all schemas."""
     collations: frozenset[tuple[str, str]] = frozenset()
     """(provider, name) of what sorts otherwise than the database's default; C and POSIX never."""
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerSnapshot:
     """A running server as its catalogs and statistics show it."""
 
     version: int
@@ -81,7 +80,7 @@ class Server:
     replication: tuple[Row, ...]
     receiver: Row | None
     archiver: Row
-    inside: Mapping[str, Database] = field(default_factory=dict)
+    database_snapshots: Mapping[str, DatabaseSnapshot] = field(default_factory=dict)
     """The declared databases that exist. A standby is not asked: its primary says the same."""
     file_times: Mapping[str, float] = field(default_factory=dict)
     """When each watched configuration file was last written, in seconds since 1970."""
@@ -90,62 +89,64 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class SnapshotQuery:
     """What to look at: an instance, the declared databases, and files beside the usual ones
     that the server reads only when it loads its configuration (certificates)."""
 
     instance: Instance
     databases: tuple[str, ...] = ()
-    watched: tuple[str, ...] = ()
+    extra_files: tuple[str, ...] = ()
 
-    def ask(self) -> Ask:
+    def probe(self) -> Probe:
         """One psql call for everything; a database that does not exist is passed over."""
-        return _ask(self)
+        return _probe(self)
 
-    def parse(self, answer: Answer) -> Server | Waiting | None:
+    def parse(self, answer: Answer) -> ServerSnapshot | Waiting | None:
         """None: no server is running. Raises Refused where it runs and cannot be asked."""
         if answer.code == 0:
             return _parsed(answer.out)
-        said = answer.err.decode(errors="replace").strip()
-        if any(words in said for words in ON_ITS_WAY):
-            return Waiting(f"PostgreSQL {self.instance.version}/{self.instance.name}: {said}")
-        if answer.code == 127 or any(words in said for words in NOT_THERE):
+        message = answer.err.decode(errors="replace").strip()
+        if any(sign in message for sign in STARTING_MESSAGES):
+            return Waiting(f"PostgreSQL {self.instance.version}/{self.instance.name}: {message}")
+        if answer.code == 127 or any(words in message for words in NOT_RUNNING_MESSAGES):
             return None
         raise Refused(
-            f"PostgreSQL runs and cannot be asked: {said or f'exit {answer.code}'}",
+            f"PostgreSQL runs and cannot be asked: {message or f'exit {answer.code}'}",
             next=f"on the host: {self.instance.psql()}",
         )
 
-    def running(self, answer: Answer | None) -> Server | None:
+    def running_server(self, answer: Answer | None) -> ServerSnapshot | None:
         """The server, if one runs and can be asked."""
         try:
-            found = self.parse(answer) if answer else None
+            server = self.parse(answer) if answer else None
         except Refused:
             return None
-        return found if isinstance(found, Server) else None
+        return server if isinstance(server, ServerSnapshot) else None
 
 
 @lru_cache(maxsize=16)
-def _ask(look: Snapshot) -> Ask:
+def _probe(query: SnapshotQuery) -> Probe:
     """Cached: each resource of a host asks the same."""
-    config, data = look.instance.config_directory, look.instance.data_directory
+    config, data = query.instance.config_directory, query.instance.data_directory
     names = [f"{config}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "local.conf")]
     stat = sh("stat", "-L", "-c", "%.6Y %n", *names, f"{data}/postgresql.auto.conf")
-    stat += "".join(" " + sh(path) for path in look.watched)
-    share = max(SHARE, -(-len(look.databases) // SESSIONS))
-    shares = [look.databases[n : n + share] for n in range(0, len(look.databases), share)] or [()]
-    scripts = [_inside(names) for names in shares]
+    stat += "".join(" " + sh(path) for path in query.extra_files)
+    share = max(DATABASES_PER_SESSION, -(-len(query.databases) // MAX_SESSIONS))
+    shares = [query.databases[n : n + share] for n in range(0, len(query.databases), share)] or [()]
+    scripts = [_databases_script(names) for names in shares]
     free = sh("stat", "-L", "-f", "-c", "free %a %S", f"{data}/pg_wal")
-    text = f"{{ {stat}; {free}; }} 2>/dev/null\n{_psql(look.instance, _sql('server') + scripts[0])}"
+    text = (
+        f"{{ {stat}; {free}; }} 2>/dev/null\n{_psql(query.instance, _sql('server') + scripts[0])}"
+    )
     if not scripts[1:]:
-        return Ask(text)
-    beside = [
-        _psql(look.instance, script, f' >"$d/{n}" & p{n}=$!')
+        return Probe(text)
+    background = [
+        _psql(query.instance, script, f' >"$d/{n}" & p{n}=$!')
         for n, script in enumerate(scripts[1:])
     ]
-    ends = "".join(f'wait "$p{n}" || c=$?; cat "$d/{n}"\n' for n in range(len(beside)))
+    wait_script = "".join(f'wait "$p{n}" || c=$?; cat "$d/{n}"\n' for n in range(len(background)))
     aside = "d=$(mktemp -d /run/pgprovision-look.XXXXXX) && trap 'rm -rf \"$d\"' EXIT || exit\n"
-    return Ask(f"{aside}{''.join(beside)}{text}c=$?\n{ends}exit $c")
+    return Probe(f"{aside}{''.join(background)}{text}c=$?\n{wait_script}exit $c")
 
 
 def _psql(instance: Instance, script: str, more: str = "") -> str:
@@ -157,7 +158,7 @@ def _sql(name: str) -> str:
     return (files(__package__) / "sql" / f"{name}.sql").read_text()
 
 
-def _inside(databases: Sequence[str]) -> str:
+def _databases_script(databases: Sequence[str]) -> str:
     """psql script that looks inside databases, those that are there. On a standby, into none.
 
     Which are there is asked once: a question of its own would cost each new session 2 ms more.
@@ -166,13 +167,13 @@ def _inside(databases: Sequence[str]) -> str:
     """
     if not databases:
         return ""
-    there = ", ".join(
+    existing = ", ".join(
         f"coalesce(bool_or(datname = {literal(name)}), false) as there_{n}"
         for n, name in enumerate(databases)
     )
     lines = [
-        _define(),
-        f"select {there} from pg_database where datallowconn and not pg_is_in_recovery() \\gset",
+        _query_variable(),
+        f"select {existing} from pg_database where datallowconn and not pg_is_in_recovery() \\gset",
     ]
     for n, name in enumerate(databases):
         target = '"' + f"dbname={conninfo(name)}".replace('"', '""') + '"'
@@ -188,7 +189,7 @@ def _inside(databases: Sequence[str]) -> str:
 
 
 @cache
-def _define() -> str:
+def _query_variable() -> str:
     """psql script that keeps the look inside a database in a variable: it is sent once."""
     lines = (line.strip() for line in _sql("database").splitlines())
     text = " ".join(line for line in lines if not line.startswith("--"))
@@ -196,7 +197,7 @@ def _define() -> str:
 
 
 @lru_cache(maxsize=16)
-def _parsed(out: bytes) -> Server:
+def _parsed(out: bytes) -> ServerSnapshot:
     """Cached: each resource of a host reads the same answer."""
     times: dict[str, float] = {}
     documents: list[dict[str, Any]] = []
@@ -218,22 +219,22 @@ def _parsed(out: bytes) -> Server:
     for row in server["databases"].values():
         row["acl"] = frozenset(map(tuple, row["acl"]))
     databases = {document["database"]: _database(document) for document in inside}
-    return Server(**server, inside=databases, file_times=times, wal_free=free)
+    return ServerSnapshot(**server, database_snapshots=databases, file_times=times, wal_free=free)
 
 
-def _database(found: dict[str, Any]) -> Database:
+def _database(found: dict[str, Any]) -> DatabaseSnapshot:
     def rows(key: str) -> Iterator[tuple[Any, ...]]:
         return (tuple(row) for row in found[key])
 
-    return Database(
+    return DatabaseSnapshot(
         extensions=found["extensions"],
         schemas={
             name: row | {"acl": frozenset(map(tuple, row["acl"]))}
             for name, row in found["schemas"].items()
         },
-        totals={(schema, kind): number for schema, kind, number in rows("totals")},
-        held={tuple(row): number for *row, number in rows("held")},
-        defaults=frozenset(rows("defaults")),
-        global_defaults=frozenset(rows("global_defaults")),
+        object_counts={(schema, kind): number for schema, kind, number in rows("totals")},
+        privilege_counts={tuple(row): number for *row, number in rows("held")},
+        default_privileges=frozenset(rows("defaults")),
+        global_default_privileges=frozenset(rows("global_defaults")),
         collations=frozenset(rows("collations")),
     )

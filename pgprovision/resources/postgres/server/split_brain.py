@@ -8,45 +8,45 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Answer, Ask, Diff, Do, Facts, Need, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
 from pgprovision.errors import Refused
-from pgprovision.resources.postgres.server.snapshot import Server, Snapshot
+from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveRoles(Resource):
+class SplitBrainCheck(Resource):
     """No node but the declared primary accepts writes. Nodes that do not answer are not judged.
 
-    `needed`: this run makes replicas and no primary, so there must be one.
+    `primary_required`: this run makes replicas and no primary, so there must be one.
     """
 
     kind: ClassVar[str] = "live roles"
-    snapshot: Snapshot
+    snapshot: SnapshotQuery
     primary: str
     replicas: tuple[str, ...]
-    needed: bool = False
+    primary_required: bool = False
 
     @property
     def name(self) -> str:
         return f"{self.primary} and {len(self.replicas)} replicas"
 
-    def probe(self) -> Ask:
-        return self.snapshot.ask()
+    def probe(self) -> Probe:
+        return self.snapshot.probe()
 
     def needs(self) -> tuple[Need, ...]:
-        return tuple(Need(on, self.snapshot.ask()) for on in (self.primary, *self.replicas))
+        return tuple(Need(on, self.snapshot.probe()) for on in (self.primary, *self.replicas))
 
-    def settled(self, facts: Facts) -> Self:
+    def resolved(self, facts: Facts) -> Self:
         """Raises Refused. It is here that every node's answer is at hand, also where the declared
         primary has none."""
-        servers: dict[str, Server] = {}
+        servers: dict[str, ServerSnapshot] = {}
         for on in (self.primary, *self.replicas):
-            answer = facts.get(on, self.snapshot.ask())
-            server = self.snapshot.running(answer)
+            answer = facts.get(on, self.snapshot.probe())
+            server = self.snapshot.running_server(answer)
             if server is not None and not server.in_recovery:
                 servers[on] = server
-        judge(self.primary, servers, self.snapshot.instance.unit)
-        if self.needed and self.primary not in servers:
+        check_single_writer(self.primary, servers, self.snapshot.instance.unit)
+        if self.primary_required and self.primary not in servers:
             raise Refused(
                 f"replicas follow {self.primary}, and no primary runs there",
                 done="nothing was written",
@@ -60,30 +60,30 @@ class LiveRoles(Resource):
     def desired(self) -> State:
         return {"writable": "the declared primary at most"}
 
-    def change(self, diff: Diff) -> Iterable[Do]:
+    def change(self, diff: Diff) -> Iterable[Action]:
         return ()
 
 
-def judge(primary: str, writable: Mapping[str, Server], unit: str) -> None:
+def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], unit: str) -> None:
     """Raises Refused where another node than the declared primary accepts writes. A stranger
     (another system identifier) is left to whoever asks whose machine it is."""
-    known = writable.get(primary)
+    declared = writable.get(primary)
     others = [
         name
         for name, server in writable.items()
-        if name != primary and server.system_identifier == (known or server).system_identifier
+        if name != primary and server.system_identifier == (declared or server).system_identifier
     ]
     if not others:
         return
-    if known is None:
+    if declared is None:
         raise Refused(
-            f"{described(others[0], writable[others[0]])} accepts writes, and the inventory says"
+            f"{describe_writer(others[0], writable[others[0]])} accepts writes, and the inventory says"
             f" replica: the live role wins",
             done="nothing was written",
             next=f"where {others[0]} is the primary now, say so in nodes/{others[0]}.yml (role:"
             f" primary) and nodes/{primary}.yml (role: replica)",
         )
-    names = " and ".join(described(name, writable[name]) for name in (primary, *others))
+    names = " and ".join(describe_writer(name, writable[name]) for name in (primary, *others))
     raise Refused(
         f"{1 + len(others)} nodes accept writes: {names}",
         done="nothing was written",
@@ -93,7 +93,7 @@ def judge(primary: str, writable: Mapping[str, Server], unit: str) -> None:
     )
 
 
-def described(name: str, server: Server) -> str:
+def describe_writer(name: str, server: ServerSnapshot) -> str:
     """A writable node with its timeline and last write."""
     at = server.lsn.get("written_at")
     written = f", last write {at}" if at else ""
