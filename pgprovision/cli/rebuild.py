@@ -56,7 +56,7 @@ def rebuild(
     def besides(targets: "Targets") -> Mapping[str, object]:
         found = dict(told(inventory, inventory.primary, targets, json))
         document = operation.rebuild_document(
-            found["restored"], phases.seconds_by_phase(operation.TIER_PHASES), began
+            found["restored"], phases.seconds_by_phase(operation.PHASES), began
         )
         if not json:
             report.show_rebuild(document)

@@ -6,7 +6,7 @@ of what runs behind it: machines that answer are asked whose they are, before an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pgprovision.engine.model import Probe, Tier
 from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
@@ -14,6 +14,7 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.hetzner.deleted_resource import DeletedResource
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import ReadOnlyCloud, bootstrap_host_key
+from pgprovision.tasks.context import PlanContext
 
 DELETION_ORDER = (
     "servers",
@@ -59,11 +60,11 @@ def plan_destroy(
             else:
                 retained.append(f"{kind}/{item['name']} (others use it)")
     created = [node for node in inventory.nodes if node.address is None]
-    keys = tuple(replace(bootstrap_host_key(inventory, node.name), absent=True) for node in created)
+    keys = tuple(bootstrap_host_key(inventory, node.name, absent=True) for node in created)
     identities = [
         resource
         for node in reachable
-        for resource in host.identity(inventory, node, for_deletion=True)
+        for resource in host.identity(PlanContext.declared(inventory, node), for_deletion=True)
     ]
     tiers = (
         Tier("identity", tuple(identities)),

@@ -3,13 +3,13 @@
 The disk stays as it is, so that the server can go back to a smaller type later.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pgprovision.engine.model import Probe, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import ApiObject, find_object, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.hetzner.server import Server
+from pgprovision.inventory.topology import Topology
 from pgprovision.server_offers import (
     NEXT_IF_UNAVAILABLE,
     alternatives,
@@ -18,7 +18,9 @@ from pgprovision.server_offers import (
     monthly_price,
 )
 from pgprovision.tasks import host
-from pgprovision.tasks.cloud import ReadOnlyCloud, server_tiers
+from pgprovision.tasks.cloud import ReadOnlyCloud, declared_server
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.intent import Resize
 
 SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE = (
     Probe("servers"),
@@ -65,17 +67,22 @@ def plan_resize(
     notes = [
         f"{node.name}: {_describe_type(now, server, currency)} -> {_describe_type(desired, server, currency)}"
     ]
-    others = [s for s in servers if s["name"] in {replica.name for replica in inventory.replicas}]
+    topology = Topology.declared(inventory)
+    standbys = {standby.name for standby in topology.standbys}
+    others = [s for s in servers if s["name"] in standbys]
     smaller = [str(s["name"]) for s in others if s["server_type"]["memory"] < desired["memory"]]
-    if node.is_primary:
+    if topology.is_primary(node):
         notes.append("the primary is not there while it is resized: choose a quiet moment")
-    if node.is_primary and smaller:
+    if topology.is_primary(node) and smaller:
         notes.append(f"replicas first, so that none is smaller: {', '.join(smaller)}")
-    planned = (r for tier in server_tiers(inventory, (node,)) for r in tier.resources)
-    resource = next(replace(r, allow_resize=True) for r in planned if isinstance(r, Server))
-    booted = Tier("first boot", tuple(host.first_boot(inventory, node)))
-    identity = Tier("identity", tuple(host.identity(inventory, node) if reachable else ()))
-    return ResizePlan((identity, Tier("cloud", (resource,)), booted), tuple(notes))
+    intents = {node.name: Resize()}
+    context = PlanContext(inventory=inventory, node=node, topology=topology, intents=intents)
+    tiers = (
+        Tier("identity", tuple(host.identity(context)) if reachable else ()),
+        Tier("cloud", tuple(declared_server(context))),
+        Tier("first boot", tuple(host.first_boot(context))),
+    )
+    return ResizePlan(tiers, tuple(notes))
 
 
 def _check(server: ApiObject, desired: ApiObject, types: tuple[ApiObject, ...]) -> None:

@@ -16,12 +16,14 @@ from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit import repositories
 from pgprovision.inventory.edit.repositories import RepositoryRotation
-from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations import backups
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.verification import RepositoryVerification
 from pgprovision.tasks import backup as tasks
 from pgprovision.tasks import host
+from pgprovision.tasks.context import PlanContext
 
 Phase = Literal["fill", "change", "kept", "end"]
 
@@ -77,19 +79,20 @@ def swap_step(inventory: Inventory, now: datetime) -> RotationStep:
 def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]:
     """What a step brings about, on every node that has a configuration."""
     inventory = step.inventory
-    nodes, primary = inventory.nodes, inventory.primary
+    topology = Topology.declared(inventory)
+    primary = PlanContext.declared(inventory, topology.primary)
 
     def tier(title: str, *resources: Resource) -> Tier:
         return Tier(title, resources)
 
-    def on_all(task: Callable[[Inventory, Node], Iterable[Resource]]) -> Iterable[Resource]:
-        return (resource for node in nodes for resource in task(inventory, node))
+    def on_all(task: Callable[[PlanContext], Iterable[Resource]]) -> Iterable[Resource]:
+        return (resource for node in inventory.nodes for resource in task(primary.at(node)))
 
-    stanzas = [tasks.stanza(inventory, primary, number) for number in (1, 2)]
-    fulls = [tasks.first_full_backup(inventory, primary, number) for number in (1, 2)]
+    stanzas = [tasks.stanza(primary, number) for number in (1, 2)]
+    fulls = [tasks.first_full_backup(primary, number) for number in (1, 2)]
     found = [
         tier("identity", *on_all(host.identity)),
-        tier("live roles", *host.split_brain_check(inventory, primary)),
+        tier("live roles", *host.split_brain_check(primary)),
         tier("backup configuration", *on_all(tasks.configuration)),
         *(tier(f"stanza in repository {n}", *wishes) for n, wishes in enumerate(stanzas, 1)),
         *(tier(f"full backup in repository {n}", *wishes) for n, wishes in enumerate(fulls, 1)),
@@ -102,7 +105,7 @@ def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]
 
 def _verification(inventory: Inventory, targets: Mapping[str, Target]) -> RepositoryVerification:
     """The successor, looked through after its full backup, and anew where that was not sound."""
-    primary = inventory.primary.name
+    primary = Topology.declared(inventory).primary.name
     probe = verification.verification_probe(2)
     found = verification.parse(backups.probe_answers(targets, primary, (probe,))[probe].text)
     return RepositoryVerification(

@@ -11,6 +11,7 @@ from pgprovision.engine.observe import Observation, Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.tasks import host
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import snapshot
 
 
@@ -24,5 +25,5 @@ def refuse_split_brain(inventory: Inventory, targets: Mapping[str, Target]) -> N
 
     with ThreadPoolExecutor(len(inventory.nodes)) as pool:
         list(pool.map(look, inventory.nodes))
-    for check in host.split_brain_check(inventory, inventory.primary):
+    for check in host.split_brain_check(PlanContext.declared(inventory, inventory.primary)):
         check.resolved(observation)

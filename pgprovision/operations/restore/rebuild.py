@@ -5,30 +5,20 @@ the same history. Refused while any of the cluster's nodes still has its data: t
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from pgprovision import tasks
-from pgprovision.engine.model import Resource, Tier
+from pgprovision.engine.model import Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.recovery_target import END_OF_WAL, NOTHING_CHANGED
-from pgprovision.resources.hetzner.node_registry import NodeRegistry
+from pgprovision.inventory.topology import Topology
+from pgprovision.recovery_target import NOTHING_CHANGED
 from pgprovision.resources.node import identity
+from pgprovision.tasks.intent import Rebuild
 from pgprovision.tasks.paths import instance
 
-TIER_PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest
-    "host keys": "machine",
-    "cloud": "machine",
-    "first boot": "machine",
-    "claim": "machine",
-    "host keys of their own": "machine",
-    "upgrades": "packages",
-    "package repository": "packages",
-    "packages": "packages",
-    "restored data": "data",
-}
+PHASES = ("machine", "packages", "data")  # of tiers, as tasks/ has them; all others are the rest
 
 
 def check(inventory: Inventory, targets: Mapping[str, Machine]) -> tuple[str, ...]:
@@ -67,15 +57,9 @@ def _check_node(inventory: Inventory, node: Node, target: Machine) -> None:
 
 def tiers(inventory: Inventory, now: datetime) -> tuple[Tier, ...]:
     """Everything the primary should be, its data from the backups."""
-    primary = inventory.primary
-    plan = tasks.tiers(inventory, (primary,), now, recovery_targets={primary.name: END_OF_WAL})
-
-    def rebuilt(resource: Resource) -> Resource:
-        return (
-            replace(resource, rebuilding=True) if isinstance(resource, NodeRegistry) else resource
-        )
-
-    return tuple(Tier(tier.title, tuple(map(rebuilt, tier.resources))) for tier in plan)
+    topology = Topology.declared(inventory)
+    nodes, intents = (topology.primary,), {topology.primary.name: Rebuild()}
+    return tasks.tiers(inventory, nodes, now, topology=topology, intents=intents)
 
 
 def rebuild_document(
