@@ -69,7 +69,7 @@ class Targets(dict[str, Target]):
         in order of their names, so that of two runs one gets all. Raises Locked, Unreachable."""
         hosts = sorted((host for host in self._hosts() if host.required), key=lambda h: h.name)
         with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-            list(pool.map(lambda host: host.keeper.reach(), hosts))
+            list(pool.map(lambda host: host.lock_keeper.ensure_connected(), hosts))
         taken = [host.lock_keeper.acquire() for host in hosts]
         return any(taken)
 
