@@ -6,7 +6,7 @@ until its retention has passed; then it leaves the configuration. Which step is 
 the inventory (repositories.yml), so the same command goes on wherever it was cut off.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -16,14 +16,15 @@ from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit import repositories
 from pgprovision.inventory.edit.repositories import RepositoryRotation
-from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.inventory.topology import Topology
 from pgprovision.operations import backups
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.verification import RepositoryVerification
 from pgprovision.tasks import backup as tasks
-from pgprovision.tasks import host
+from pgprovision.tasks import host, restored_copy
 from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.scope import Step
 
 Phase = Literal["fill", "change", "kept", "end"]
 
@@ -77,29 +78,31 @@ def swap_step(inventory: Inventory, now: datetime) -> RotationStep:
 
 
 def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]:
-    """What a step brings about, on every node that has a configuration."""
+    """What a step brings about, on every node that has a configuration. A copy only reads."""
     inventory = step.inventory
     topology = Topology.declared(inventory)
     primary = PlanContext.declared(inventory, topology.primary)
+    nodes, members, copies = inventory.nodes, inventory.members, topology.copies
 
     def tier(title: str, *resources: Resource) -> Tier:
         return Tier(title, resources)
 
-    def on_all(task: Callable[[PlanContext], Iterable[Resource]]) -> Iterable[Resource]:
-        return (resource for node in inventory.nodes for resource in task(primary.at(node)))
+    def on(nodes: Sequence[Node], step: Step) -> Iterable[Resource]:
+        return (resource for node in nodes for resource in step(primary.at(node)))
 
     stanzas = [tasks.stanza(primary, number) for number in (1, 2)]
     fulls = [tasks.first_full_backup(primary, number) for number in (1, 2)]
     found = [
-        tier("identity", *on_all(host.identity)),
+        tier("identity", *on(nodes, host.identity)),
         tier("live roles", *host.split_brain_check(primary)),
-        tier("backup configuration", *on_all(tasks.configuration)),
+        tier("backup configuration", *on(members, tasks.configuration)),
+        tier("backups to read", *on(copies, restored_copy.configuration)),
         *(tier(f"stanza in repository {n}", *wishes) for n, wishes in enumerate(stanzas, 1)),
         *(tier(f"full backup in repository {n}", *wishes) for n, wishes in enumerate(fulls, 1)),
     ]
     if step.phase == "fill":
         found.append(tier("sound", _verification(inventory, targets)))
-    found.append(tier("backup schedule", *on_all(tasks.schedule)))
+    found.append(tier("backup schedule", *on(members, tasks.schedule)))
     return tuple(one for one in found if one.resources)
 
 
