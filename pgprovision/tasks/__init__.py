@@ -1,6 +1,6 @@
 """What a cluster is made of, in order. `tiers` is the whole runbook as one list."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -9,9 +9,9 @@ from pgprovision.engine.model import Resource, Tier
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.recovery_target import RecoveryTarget
 from pgprovision.tasks import (
-    backup,
     cloud,
     configuration,
+    features,
     host,
     login_checks,
     postgres,
@@ -20,9 +20,9 @@ from pgprovision.tasks import (
     restored_copy,
     system,
 )
+from pgprovision.tasks.features.feature import NodeGroup, Position, Task
 
 CONFIGURATION_DIRECTORY = "configuration directory"
-Task = Callable[[Inventory, Node], Iterable[Resource]]
 
 
 def tiers(
@@ -53,6 +53,16 @@ def tiers(
     def tier(title: str, on: Sequence[Node], *steps: Task) -> Tier:
         return Tier(title, tuple(_resources(inventory, on, steps)))
 
+    groups: dict[NodeGroup, Sequence[Node]] = {
+        "members": members,
+        "primary": primary,
+        "copies": copies,
+    }
+
+    def feature_tiers(position: Position) -> Iterator[Tier]:
+        for title, on, steps in features.tiers_at(position, inventory):
+            yield tier(title, groups[on], *steps)
+
     signed = partial(host.signed_certificate, now=now)
     conf = partial(configuration.postgresql_conf, in_scope=nodes)
     loaded = partial(configuration.pending_configuration, in_scope=nodes)
@@ -81,9 +91,7 @@ def tiers(
         tier(CONFIGURATION_DIRECTORY, [*replicas, *restored], replica.config_directory),
         tier("certificates", nodes, host.certificates, host.unit_drop_in),
         tier("signed certificates", nodes, signed),
-        tier("backup configuration", members, backup.configuration),
-        tier("backups to read", copies, restored_copy.configuration),
-        tier("archiving switched off", primary, backup.archiving_off),
+        *feature_tiers(Position.BEFORE_CONFIGURATION),
         tier("configuration", [*replicas, *writable], conf, configuration.pg_hba),
         tier("ways in", access_only, configuration.pg_hba),
         tier("restored data", restored, restored_data),
@@ -104,20 +112,14 @@ def tiers(
             postgres.unmanaged,
         ),
         tier("slots", upstream, postgres.slots),
-        tier("stanza", primary, backup.stanza),
-        tier("second repository's stanza", primary, partial(backup.stanza, number=2)),
-        tier("first backup", primary, backup.first_full_backup),
-        tier(
-            "second repository's first backup", primary, partial(backup.first_full_backup, number=2)
-        ),
-        tier("archive", primary, backup.archiving_on),
+        *feature_tiers(Position.AFTER_DATABASES),
         tier("standby", replicas, replica.passfile, replica.standby),
         tier("standby's kernel", replicas, system.kernel),
         tier("standby's service", replicas, postgres.service),
         tier("standby's loaded configuration", replicas, configuration.setting_overrides, loaded),
         tier("streaming", replicas, replica.streaming),
         tier("connections", replicas, login_checks.network_access),
-        tier("backup schedule", members, backup.schedule),
+        *feature_tiers(Position.SCHEDULES),
         tier("closed to others", nodes, system.file_permissions),
         tier("marker", nodes, host.marker),
         cloud.node_registry(inventory, nodes),

@@ -15,10 +15,9 @@ from pgprovision.resources.pgbackrest.timer_results import BackupTimerResults
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
-from pgprovision.tasks.paths import REPOSITORY_CAS, instance, snapshot
+from pgprovision.tasks.paths import REPOSITORY_CAS, UNIT_DIRECTORY, instance, snapshot
 
 TIMER_TYPES = ("full", "diff")  # that have a timer
-UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
@@ -113,25 +112,6 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
         service = f"pgbackrest-backup@{kind}.service"
         yield Unit(on=on, unit=service, enabled=None, active=None)  # its file is what is loaded
     yield BackupTimerResults(on=on, types=TIMER_TYPES)
-    if backup.watch is not None:
-        yield from _wal_heartbeat(inventory, backup, backup.watch.mark_every, on)
-
-
-def _wal_heartbeat(
-    inventory: Inventory, backup: BackupSpec, every: str, on: str
-) -> Iterator[Resource]:
-    """WAL for the watcher to see, also from an idle database."""
-    timer, service = "pgprovision-mark.timer", "pgprovision-mark.service"
-    enabled = every != "never"
-    if not enabled:
-        yield Unit(on=on, unit=timer, enabled=False, active=False)
-    values = {"stanza": backup.stanza, "instance": instance(inventory), "every": every}
-    for unit in (service, timer):
-        text = render(f"{unit}.j2", inventory.folder, **values)
-        yield File(on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=text if enabled else None)
-    if enabled:
-        yield Unit(on=on, unit=service, enabled=None, active=None)
-        yield Unit(on=on, unit=timer)
 
 
 def pgbackrest_conf(inventory: Inventory, backup: BackupSpec, node: Node) -> PgbackrestConf:

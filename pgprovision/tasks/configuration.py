@@ -6,9 +6,7 @@ from functools import partial
 
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.data_directory.source import restore_command
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
 from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
 from pgprovision.resources.postgres.configuration.pg_hba import PgHba
@@ -26,7 +24,7 @@ from pgprovision.resources.postgres.configuration.shared_memory import (
     RestoredCopyOrder,
     RolloutOrder,
 )
-from pgprovision.tasks import replica
+from pgprovision.tasks import features, replica
 from pgprovision.tasks.paths import (
     CLUSTER_CA,
     SERVER_CERTIFICATE,
@@ -76,6 +74,7 @@ def pg_hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
                 replication_role=replicator,
                 replicas=others,
                 access=access,
+                features=[s for f in features.features(inventory) for s in f.hba(node)],
             )
         ),
         required_logins=(
@@ -111,14 +110,10 @@ def _rollout_order(inventory: Inventory, in_scope: Sequence[Node], node: Node) -
 
 def plain_conf(inventory: Inventory, node: Node) -> PostgresqlConf:
     """The file by itself: no other node has a say in it."""
-    backup, postgres = inventory.backup, inventory.postgres
-    archive = restore = ""
-    if backup is not None and backup.archiving and not node.is_copy:
-        archive = sh("pgbackrest", f"--stanza={backup.stanza}", "archive-push") + " %p"
-        restore = restore_command(backup.stanza)
+    postgres, enabled = inventory.postgres, features.features(inventory)
     upstream = None
     if node.role == "replica":
-        upstream = Upstream(replica.upstream_conninfo(inventory, node), replica_slot(node), restore)
+        upstream = Upstream(replica.upstream_conninfo(inventory, node), replica_slot(node))
     return PostgresqlConf(
         on=node.name,
         snapshot=snapshot(inventory),
@@ -127,8 +122,9 @@ def plain_conf(inventory: Inventory, node: Node) -> PostgresqlConf:
         addresses=(str(node.private_ip),),
         tls=TlsPaths(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
         archive_mode=not node.is_copy,
-        archive_command=archive,
         upstream=upstream,
+        feature_sections=tuple(s for feature in enabled for s in feature.settings(node)),
+        preload_libraries=tuple(n for feature in enabled for n in feature.preload_libraries(node)),
         overrides={
             "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
             **postgres.settings,

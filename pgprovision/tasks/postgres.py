@@ -10,14 +10,13 @@ from pgprovision.inventory.schema.cluster import DatabaseSpec, Inventory, Node
 from pgprovision.inventory.schema.cluster import RoleSpec as RoleWish
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.catalog.database import Database as DatabaseResource
-from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks import access
+from pgprovision.tasks import access, features
 from pgprovision.tasks.paths import config_file, drop_in_path, instance, replica_slot, snapshot
 
 
@@ -66,9 +65,11 @@ def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """The replication role and the inventory's own."""
+    """The replication role, the inventory's own and those of features."""
     yield from replication_role(inventory, node)
     for role in inventory.roles.values():
+        yield _role(inventory, node, role)
+    for role in features.roles(inventory):
         yield _role(inventory, node, role)
 
 
@@ -90,14 +91,8 @@ def database_contents(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield from access.maintenance_databases(inventory, node)
     yield from access.database_schemas(inventory, node)
     for database in inventory.databases.values():
-        for extension in database.extensions:
-            yield Extension(
-                on=node.name,
-                snapshot=snapshot(inventory),
-                database=database.name,
-                extension=extension,
-                trusted_owner=database.owner,
-            )
+        for feature in features.features(inventory):
+            yield from feature.database_contents(database, node)
         yield from _grants(inventory, node, database)
     yield from access.privileges(inventory, node)
     for role in inventory.roles.values():
@@ -123,7 +118,13 @@ def unmanaged(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield UnmanagedObjects(
         on=node.name,
         snapshot=snapshot(inventory),
-        roles=frozenset((*inventory.roles, inventory.postgres.replication.role)),
+        roles=frozenset(
+            (
+                *inventory.roles,
+                inventory.postgres.replication.role,
+                *(role.name for role in features.roles(inventory)),
+            )
+        ),
         databases=frozenset(inventory.databases),
     )
 

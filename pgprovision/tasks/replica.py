@@ -11,6 +11,7 @@ from pgprovision.resources.postgres.replication.replication_status import Stream
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
+from pgprovision.tasks import features
 from pgprovision.tasks.host import release_compatibility
 from pgprovision.tasks.paths import (
     CLUSTER_CA,
@@ -80,8 +81,9 @@ def stopped(inventory: Inventory, node: Node) -> Iterator[Resource]:
     target_instance, on = instance(inventory), node.name
     yield Unit(on=on, unit=CLONE_UNIT, enabled=None, active=False)
     yield config_file(target_instance, node, "start.conf", "manual\n")
-    for kind in ("full", "diff") if inventory.backup else ():
-        yield Unit(on=on, unit=f"pgbackrest-backup-{kind}.timer", enabled=False, active=False)
+    for feature in features.features(inventory):
+        for timer in feature.timers():
+            yield Unit(on=on, unit=timer, enabled=False, active=False)
     yield Unit(on=on, unit=target_instance.unit, enabled=False, active=False)
 
 

@@ -26,6 +26,7 @@ from pgprovision.resources.system.noatime_mount import NoatimeMount
 from pgprovision.resources.system.sshd import SshDaemon
 from pgprovision.resources.system.unattended_upgrades import HeldPackages, PendingUpgrades
 from pgprovision.resources.system.unit import Unit
+from pgprovision.tasks import features
 from pgprovision.tasks.paths import instance
 
 UNIT_DIRECTORY = "/etc/systemd/system"
@@ -122,8 +123,7 @@ def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
 def held_packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
     """What apt must not touch unasked; what waits is reported."""
     if inventory.host.unattended_upgrades:
-        backup = ("pgbackrest",) if inventory.backup else ()
-        names = (f"postgresql-{inventory.postgres.version}", *backup)
+        names = (f"postgresql-{inventory.postgres.version}", *features.packages(inventory))
         yield HeldPackages(on=node.name, names=names)
         yield PendingUpgrades(on=node.name, names=names)
 
@@ -159,5 +159,7 @@ def _openings(inventory: Inventory, node: Node) -> Iterator[FirewallOpening]:
     others = [ip_network(other.private_ip) for other in inventory.other_members(node)]
     declared = [address for rule in inventory.postgres.hba for address in rule.addresses]
     yield FirewallOpening("PostgreSQL", (inventory.postgres.port,), (*others, *declared))
+    for feature in features.features(inventory):
+        yield from feature.openings(node)
     for extra in inventory.host.open_ports:
         yield FirewallOpening(extra.purpose, (extra.port,), extra.source_ips, extra.protocol)
