@@ -1,11 +1,10 @@
 """Extensions that the declared package source does not have, or that exclude each other."""
 
-from pgprovision.inventory.problems import KeyPath, Problems
+from pgprovision.inventory.problems import KeyPath, Problems, join_words
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.known_extensions import (
     DEBIAN_RELEASES,
     KNOWN_EXTENSIONS,
-    extension_package,
     in_debian,
     required_package,
 )
@@ -20,9 +19,6 @@ def check_extensions(inventory: Inventory) -> Problems:
         for i, extension in enumerate(database.extensions):
             at: KeyPath = ("databases", name, "extensions", i)
             yield from _package(inventory, at, extension)
-            if extension in database.extensions[:i]:
-                yield at, f"{extension} is listed twice"
-                continue
             known = KNOWN_EXTENSIONS.get(extension)
             if known is None or not known.one_database:
                 continue
@@ -40,11 +36,12 @@ def _package(inventory: Inventory, at: KeyPath, extension: str) -> Problems:
     version, apt = inventory.postgres.version, inventory.apt
     needed = required_package(extension, version, apt.extra_packages)
     if needed and apt.source == "distribution" and not in_debian(extension, version):
+        names = KNOWN_EXTENSIONS[extension].packages(version)
         yield (
             at,
             f"{DEBIAN_RELEASES[version]} has no package for {extension}; expected"
-            f" `apt: {{source: pgdg}}`, which has {extension_package(extension, version)}, or a"
-            " package of another repository under apt.extra_packages",
+            f" `apt: {{source: pgdg}}`, or {join_words(names)} of another repository in"
+            " apt.extra_packages",
         )
 
 
