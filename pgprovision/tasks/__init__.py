@@ -10,9 +10,9 @@ from pgprovision.engine.model import Tier
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.inventory.topology import Topology
 from pgprovision.tasks import (
-    backup,
     cloud,
     configuration,
+    features,
     host,
     login_checks,
     postgres,
@@ -22,6 +22,7 @@ from pgprovision.tasks import (
     system,
 )
 from pgprovision.tasks.context import NO_INTENTS
+from pgprovision.tasks.features.feature import Position
 from pgprovision.tasks.intent import Intent
 from pgprovision.tasks.scope import PlanScope
 
@@ -58,7 +59,6 @@ def tiers(
         restored_data,
         running,
         contents,
-        backed_up,
         standbys,
         finish,
     )
@@ -98,10 +98,8 @@ def new_cluster(scope: PlanScope) -> Iterator[Tier]:
 
 def configured(scope: PlanScope) -> Iterator[Tier]:
     """pgbackrest.conf first: postgresql.conf calls it. Who may connect, also on other nodes."""
+    yield from _features(scope, Position.BEFORE_CONFIGURATION)
     everywhere = [*scope.standbys, *scope.writable]
-    yield scope.tier("backup configuration", scope.members, backup.configuration)
-    yield scope.tier("backups to read", scope.copies, restored_copy.configuration)
-    yield scope.tier("archiving switched off", scope.primary, backup.archiving_off)
     yield scope.tier(
         "configuration", everywhere, configuration.postgresql_conf, configuration.pg_hba
     )
@@ -130,7 +128,7 @@ def running(scope: PlanScope) -> Iterator[Tier]:
 
 
 def contents(scope: PlanScope) -> Iterator[Tier]:
-    """Roles, databases, privileges, slots: all on the primary."""
+    """Roles, databases, privileges, slots, a full backup: all on the primary."""
     yield scope.tier("roles", scope.primary, postgres.roles)
     yield scope.tier("replication role", scope.upstream, postgres.replication_role)
     yield scope.tier("databases", scope.primary, postgres.databases)
@@ -142,17 +140,7 @@ def contents(scope: PlanScope) -> Iterator[Tier]:
         postgres.unmanaged,
     )
     yield scope.tier("slots", scope.upstream, postgres.slots)
-
-
-def backed_up(scope: PlanScope) -> Iterator[Tier]:
-    """A full backup in each repository, before anybody relies on the database."""
-    yield scope.tier("stanza", scope.primary, backup.stanza)
-    yield scope.tier("second repository's stanza", scope.primary, backup.second_stanza)
-    yield scope.tier("first backup", scope.primary, backup.first_full_backup)
-    yield scope.tier(
-        "second repository's first backup", scope.primary, backup.second_first_full_backup
-    )
-    yield scope.tier("archive", scope.primary, backup.archiving_on)
+    yield from _features(scope, Position.AFTER_DATABASES)
 
 
 def standbys(scope: PlanScope) -> Iterator[Tier]:
@@ -172,7 +160,12 @@ def standbys(scope: PlanScope) -> Iterator[Tier]:
 
 def finish(scope: PlanScope) -> Iterator[Tier]:
     """Timers; file modes; last of all the marker, and the cloud's note that the node is done."""
-    yield scope.tier("backup schedule", scope.members, backup.schedule)
+    yield from _features(scope, Position.SCHEDULES)
     yield scope.tier("closed to others", scope.nodes, system.file_permissions)
     yield scope.tier("marker", scope.nodes, host.marker)
     yield cloud.node_registry(scope.inventory, scope.nodes, scope.topology, scope.intents)
+
+
+def _features(scope: PlanScope, position: Position) -> Iterator[Tier]:
+    for title, on, steps in features.tiers_at(position, scope.inventory):
+        yield scope.tier(title, scope.group(on), *steps)

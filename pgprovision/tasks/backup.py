@@ -16,10 +16,9 @@ from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
 from pgprovision.tasks.context import PlanContext
-from pgprovision.tasks.paths import REPOSITORY_CAS
+from pgprovision.tasks.paths import REPOSITORY_CAS, UNIT_DIRECTORY
 
 TIMER_TYPES = ("full", "diff")  # that have a timer
-UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def configuration(context: PlanContext) -> Iterator[Resource]:
@@ -130,24 +129,6 @@ def schedule(context: PlanContext) -> Iterator[Resource]:
         service = f"pgbackrest-backup@{kind}.service"
         yield Unit(on=on, unit=service, enabled=None, active=None)  # its file is what is loaded
     yield BackupTimerResults(on=on, types=TIMER_TYPES)
-    if backup.watch is not None:
-        yield from _wal_heartbeat(context, backup, backup.watch.mark_every)
-
-
-def _wal_heartbeat(context: PlanContext, backup: BackupSpec, every: str) -> Iterator[Resource]:
-    """WAL for the watcher to see, also from an idle database."""
-    on = context.on
-    timer, service = "pgprovision-mark.timer", "pgprovision-mark.service"
-    enabled = every != "never"
-    if not enabled:
-        yield Unit(on=on, unit=timer, enabled=False, active=False)
-    values = {"stanza": backup.stanza, "instance": context.instance, "every": every}
-    for unit in (service, timer):
-        text = render(f"{unit}.j2", context.inventory.folder, **values)
-        yield File(on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=text if enabled else None)
-    if enabled:
-        yield Unit(on=on, unit=service, enabled=None, active=None)
-        yield Unit(on=on, unit=timer)
 
 
 def pgbackrest_conf(

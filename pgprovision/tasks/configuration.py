@@ -5,9 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from pgprovision.engine.model import Resource
-from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.data_directory.source import restore_command
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
 from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
 from pgprovision.resources.postgres.configuration.pg_hba import PgHba
@@ -25,7 +23,7 @@ from pgprovision.resources.postgres.configuration.shared_memory import (
     RestoredCopyOrder,
     RolloutOrder,
 )
-from pgprovision.tasks import replica
+from pgprovision.tasks import features, replica
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import CLUSTER_CA, SERVER_CERTIFICATE, SERVER_KEY, replica_slot
 
@@ -62,6 +60,7 @@ def pg_hba(context: PlanContext) -> Iterator[Resource]:
                 replication_role=replicator,
                 replicas=others,
                 access=access,
+                features=[s for f in features.features(context.inventory) for s in f.hba(context)],
             )
         ),
         required_logins=(
@@ -99,14 +98,10 @@ def _rollout_order(context: PlanContext) -> RolloutOrder:
 
 def plain_conf(context: PlanContext) -> PostgresqlConf:
     """The file by itself: no other node has a say in it."""
-    backup, postgres = context.inventory.backup, context.inventory.postgres
-    archive = restore = ""
-    if backup is not None and backup.archiving and not context.is_copy:
-        archive = sh("pgbackrest", f"--stanza={backup.stanza}", "archive-push") + " %p"
-        restore = restore_command(backup.stanza)
+    postgres, enabled = context.inventory.postgres, features.features(context.inventory)
     upstream = None
     if context.is_standby:
-        upstream = Upstream(replica.upstream_conninfo(context), replica_slot(context.node), restore)
+        upstream = Upstream(replica.upstream_conninfo(context), replica_slot(context.node))
     return PostgresqlConf(
         on=context.on,
         snapshot=context.snapshot,
@@ -115,8 +110,11 @@ def plain_conf(context: PlanContext) -> PostgresqlConf:
         addresses=(str(context.node.private_ip),),
         tls=TlsPaths(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
         archive_mode=not context.is_copy,
-        archive_command=archive,
         upstream=upstream,
+        feature_sections=tuple(s for feature in enabled for s in feature.settings(context)),
+        preload_libraries=tuple(
+            n for feature in enabled for n in feature.preload_libraries(context)
+        ),
         overrides={
             "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
             **postgres.settings,

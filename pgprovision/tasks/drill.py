@@ -28,7 +28,7 @@ from pgprovision.resources.system.disk_space import DiskSpaceCheck
 from pgprovision.resources.system.file import Directory
 from pgprovision.resources.system.first_boot import FirstBoot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks import cloud, host, replica, system
+from pgprovision.tasks import cloud, features, host, replica, system
 from pgprovision.tasks import restored_copy as copied
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import TLS, drop_in_path, instance
@@ -176,6 +176,11 @@ def _configuration(context: PlanContext) -> Iterator[Resource]:
         render=partial(render, "postgresql.conf.j2", inventory.folder),
         node=node.name,
         overrides={**needed, "archive_mode": "off", "archive_command": ""},
+        preload_libraries=tuple(
+            name
+            for feature in features.features(inventory)
+            for name in feature.preload_libraries(context)
+        ),
         memory=node.machine.memory,
         cores=node.machine.cores,
         disk=node.machine.disk,

@@ -15,7 +15,7 @@ from pgprovision.resources.system.disk_space import DiskSpaceCheck
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.first_boot import FirstBoot, PrivateAddress
 from pgprovision.resources.system.packages import PackageSet
-from pgprovision.tasks import system
+from pgprovision.tasks import features, system
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import (
     CLUSTER_CA,
@@ -77,7 +77,7 @@ def release_compatibility(context: PlanContext) -> ReleaseCompatibility:
 
 
 def packages(context: PlanContext) -> Iterator[Resource]:
-    """PostgreSQL without the package's automatic cluster, pgBackRest, openssl.
+    """PostgreSQL without the package's automatic cluster, what features bring, openssl.
 
     All in one run of apt, ahead of the firewall: nothing listens before there is a cluster.
     """
@@ -89,13 +89,12 @@ def packages(context: PlanContext) -> Iterator[Resource]:
         content="# Written by pgprovision: clusters are made by name, never by a package.\n"
         "create_main_cluster = false\n",
     )
-    backup = ("pgbackrest",) if context.inventory.backup else ()
     yield PackageSet(
         on=on,
         title="PostgreSQL and its tools",
         names=(
             f"postgresql-{context.inventory.postgres.version}",
-            *backup,
+            *features.packages(context.inventory),
             "openssl",
             *system.required_packages(context.inventory),
             *context.inventory.apt.extra_packages,

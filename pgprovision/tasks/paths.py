@@ -12,6 +12,7 @@ SERVER_CERTIFICATE = f"{TLS}/server.crt"
 CLUSTER_CA = f"{TLS}/ca.crt"
 REPOSITORY_CAS = {1: f"{TLS}/repository-ca.crt", 2: f"{TLS}/repository2-ca.crt"}
 REPLICATION_PASSFILE = "/etc/pgprovision/replication.pgpass"
+UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def instance(inventory: Inventory) -> Instance:

@@ -9,14 +9,13 @@ from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import DatabaseSpec, RoleSpec
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.catalog.database import Database as DatabaseResource
-from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks import access
+from pgprovision.tasks import access, features
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.intent import Reclone
 from pgprovision.tasks.paths import config_file, drop_in_path, replica_slot
@@ -66,9 +65,9 @@ def replication_role(context: PlanContext) -> Iterator[Resource]:
 
 
 def roles(context: PlanContext) -> Iterator[Resource]:
-    """The replication role and the inventory's own."""
+    """The replication role, the inventory's own and those of features."""
     yield from replication_role(context)
-    for role in context.inventory.roles.values():
+    for role in (*context.inventory.roles.values(), *features.roles(context.inventory)):
         yield declared_role(context, role)
 
 
@@ -90,14 +89,8 @@ def database_contents(context: PlanContext) -> Iterator[Resource]:
     yield from access.maintenance_databases(context)
     yield from access.database_schemas(context)
     for database in context.inventory.databases.values():
-        for extension in database.extensions:
-            yield Extension(
-                on=context.on,
-                snapshot=context.snapshot,
-                database=database.name,
-                extension=extension,
-                trusted_owner=database.owner,
-            )
+        for feature in features.features(context.inventory):
+            yield from feature.database_contents(database, context)
         yield from _grants(context, database)
     yield from access.privileges(context)
     for role in context.inventory.roles.values():
@@ -124,7 +117,13 @@ def unmanaged(context: PlanContext) -> Iterator[Resource]:
     yield UnmanagedObjects(
         on=context.on,
         snapshot=context.snapshot,
-        roles=frozenset((*context.inventory.roles, context.inventory.postgres.replication.role)),
+        roles=frozenset(
+            (
+                *context.inventory.roles,
+                context.inventory.postgres.replication.role,
+                *(role.name for role in features.roles(context.inventory)),
+            )
+        ),
         databases=frozenset(context.inventory.databases),
     )
 

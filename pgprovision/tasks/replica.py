@@ -10,6 +10,7 @@ from pgprovision.resources.postgres.replication.replication_status import Stream
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
+from pgprovision.tasks import features
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.host import release_compatibility
 from pgprovision.tasks.paths import (
@@ -83,8 +84,9 @@ def stopped(context: PlanContext) -> Iterator[Resource]:
     on = context.on
     yield Unit(on=on, unit=CLONE_UNIT, enabled=None, active=False)
     yield config_file(context.instance, context.node, "start.conf", "manual\n")
-    for kind in ("full", "diff") if context.inventory.backup else ():
-        yield Unit(on=on, unit=f"pgbackrest-backup-{kind}.timer", enabled=False, active=False)
+    for feature in features.features(context.inventory):
+        for timer in feature.timers():
+            yield Unit(on=on, unit=timer, enabled=False, active=False)
     yield Unit(on=on, unit=context.instance.unit, enabled=False, active=False)
 
 

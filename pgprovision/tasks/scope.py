@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.inventory.schema.cluster import Inventory, Node
@@ -11,6 +12,7 @@ from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.intent import Intent, Restore
 
 Step = Callable[[PlanContext], Iterable[Resource]]
+NodeGroup = Literal["members", "primary", "copies"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,10 @@ class PlanScope:
         contexts = map(self.context, on)
         resources = (found for context in contexts for step in steps for found in step(context))
         return Tier(title, tuple(resources), phase)
+
+    def group(self, name: NodeGroup) -> tuple[Node, ...]:
+        """The nodes that a feature's tier is for."""
+        return {"members": self.members, "primary": self.primary, "copies": self.copies}[name]
 
     @property
     def primary(self) -> tuple[Node, ...]:

@@ -26,6 +26,7 @@ from pgprovision.resources.system.noatime_mount import NoatimeMount
 from pgprovision.resources.system.sshd import SshDaemon
 from pgprovision.resources.system.unattended_upgrades import HeldPackages, PendingUpgrades
 from pgprovision.resources.system.unit import Unit
+from pgprovision.tasks import features
 from pgprovision.tasks.context import PlanContext
 
 UNIT_DIRECTORY = "/etc/systemd/system"
@@ -126,9 +127,9 @@ def kernel(context: PlanContext) -> Iterator[Resource]:
 
 def held_packages(context: PlanContext) -> Iterator[Resource]:
     """What apt must not touch unasked; what waits is reported."""
-    if context.inventory.host.unattended_upgrades:
-        backup = ("pgbackrest",) if context.inventory.backup else ()
-        names = (f"postgresql-{context.inventory.postgres.version}", *backup)
+    inventory = context.inventory
+    if inventory.host.unattended_upgrades:
+        names = (f"postgresql-{inventory.postgres.version}", *features.packages(inventory))
         yield HeldPackages(on=context.on, names=names)
         yield PendingUpgrades(on=context.on, names=names)
 
@@ -159,13 +160,12 @@ def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
 
 def _openings(context: PlanContext) -> Iterator[FirewallOpening]:
     """SSH first. On its usual port, too: behind a NAT the port that we dial is another."""
-    yield FirewallOpening(
-        "SSH", tuple(sorted({22, context.node.ssh.port})), context.inventory.host.ssh_source_ips
-    )
-    others = [
-        ip_network(other.private_ip) for other in context.inventory.other_members(context.node)
-    ]
-    declared = [address for rule in context.inventory.postgres.hba for address in rule.addresses]
-    yield FirewallOpening("PostgreSQL", (context.inventory.postgres.port,), (*others, *declared))
-    for extra in context.inventory.host.open_ports:
+    inventory, node = context.inventory, context.node
+    yield FirewallOpening("SSH", tuple(sorted({22, node.ssh.port})), inventory.host.ssh_source_ips)
+    others = [ip_network(other.private_ip) for other in inventory.other_members(node)]
+    declared = [address for rule in inventory.postgres.hba for address in rule.addresses]
+    yield FirewallOpening("PostgreSQL", (inventory.postgres.port,), (*others, *declared))
+    for feature in features.features(inventory):
+        yield from feature.openings(context)
+    for extra in inventory.host.open_ports:
         yield FirewallOpening(extra.purpose, (extra.port,), extra.source_ips, extra.protocol)
