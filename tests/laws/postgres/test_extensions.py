@@ -16,7 +16,7 @@ from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.tasks import postgres
 from pgprovision.tasks.configuration import plain_conf
 from tests.support.inventory_folders import STATIC_PRIMARY, static_inventory
-from tests.support.postgres_machine import HERE, converge_local, plan_local, sql
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, sql
 
 CLUSTER = """\
 cluster: books
@@ -57,7 +57,7 @@ class Declared:
         assert all(isinstance(resource, CatalogResource) for resource in contents)
         return [
             self.conf(),
-            PendingConfiguration(on=HERE, snapshot=snapshot),
+            PendingConfiguration(on=LOCAL, snapshot=snapshot),
             *(replace(r, snapshot=snapshot) for r in contents if isinstance(r, CatalogResource)),
         ]
 
@@ -68,7 +68,7 @@ def declared(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> De
     names = tuple(name for name in KNOWN_EXTENSIONS if name in installed)
     text = CLUSTER.format(version=instance.version, port=instance.port, extensions=", ".join(names))
     folder = static_inventory(tmp_path_factory.mktemp("inventory"), text, STATIC_PRIMARY)
-    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{HERE}.yml")
+    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{LOCAL}.yml")
     return Declared(folder.load(), instance, names)
 
 
