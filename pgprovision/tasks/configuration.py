@@ -112,9 +112,7 @@ def plain_conf(context: PlanContext) -> PostgresqlConf:
         archive_mode=not context.is_copy,
         upstream=upstream,
         feature_sections=tuple(s for feature in enabled for s in feature.settings(context)),
-        preload_libraries=tuple(
-            n for feature in enabled for n in feature.preload_libraries(context)
-        ),
+        preload_libraries=features.preload_libraries(context),
         overrides={
             "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
             **postgres.settings,

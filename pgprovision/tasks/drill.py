@@ -176,11 +176,7 @@ def _configuration(context: PlanContext) -> Iterator[Resource]:
         render=partial(render, "postgresql.conf.j2", inventory.folder),
         node=node.name,
         overrides={**needed, "archive_mode": "off", "archive_command": ""},
-        preload_libraries=tuple(
-            name
-            for feature in features.features(inventory)
-            for name in feature.preload_libraries(context)
-        ),
+        preload_libraries=features.preload_libraries(context),
         memory=node.machine.memory,
         cores=node.machine.cores,
         disk=node.machine.disk,

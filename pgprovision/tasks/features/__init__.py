@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pgprovision.inventory.schema.cluster import Inventory, RoleSpec
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.features.backup import Backup
 from pgprovision.tasks.features.extensions import Extensions
 from pgprovision.tasks.features.feature import Feature, Position
@@ -27,6 +28,12 @@ def packages(inventory: Inventory) -> tuple[str, ...]:
 def roles(inventory: Inventory) -> tuple[RoleSpec, ...]:
     """The roles of all enabled features."""
     return tuple(role for feature in features(inventory) for role in feature.roles())
+
+
+def preload_libraries(context: PlanContext) -> tuple[str, ...]:
+    """The entries of shared_preload_libraries of all enabled features."""
+    enabled = features(context.inventory)
+    return tuple(name for feature in enabled for name in feature.preload_libraries(context))
 
 
 def tiers_at(

@@ -36,8 +36,8 @@ class FeatureTier:
 class Feature(ABC):
     """One capability. Each method's default brings nothing; a feature overrides what it brings.
 
-    Pure: it reads the inventory alone and sees no machine. `tasks.features.features` lists the
-    enabled ones; the tasks ask every one of them and know none by name.
+    It reads the inventory and the plan's context, and sees no machine. `tasks.features.features`
+    lists the enabled ones; the tasks read all of them and know none by name.
     """
 
     inventory: Inventory
