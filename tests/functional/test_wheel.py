@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pgprovision.render as rendering
 from pgprovision.inventory.edit.add_node import NewNode, add_node
-from pgprovision.inventory.edit.secrets import make_secrets
+from pgprovision.inventory.edit.secrets import generate_secrets
 from pgprovision.inventory.loader.loader import load
 from pgprovision.tasks import tiers
-from pgprovision.tasks.timer import Timer
+from pgprovision.tasks.timer import ScheduledCommand
 
 rendered = set()
 inner = rendering._render
@@ -38,16 +38,16 @@ rendering._render = noted
 package = Path(rendering.__file__).parent
 shutil.copytree(package / "_inventories" / "lab", "lab")
 folder = Path("lab")
-make_secrets(folder)
+generate_secrets(folder)
 add_node(folder, NewNode(name="server-postgres-2"))
 inventory = load(folder)
 for tier in tiers(inventory, inventory.nodes, datetime.now(UTC)):
     for resource in tier.resources:
-        resource.settled(Nothing()).desired()
-Timer("watch", "lab", folder, ["/usr/bin/pgprovision", "watch"], "root", "daily").units()
+        resource.resolved(Nothing()).desired()
+ScheduledCommand("watch", "lab", folder, ["/usr/bin/pgprovision", "watch"], "root", "daily").units()
 print(json.dumps({
     "package": str(package),
-    "shipped": sorted(path.name for path in rendering.shipped().iterdir()),
+    "shipped": sorted(path.name for path in rendering.packaged_templates().iterdir()),
     "rendered": sorted(rendered),
 }))
 """

@@ -11,7 +11,7 @@ from pgprovision.errors import Interrupted, Locked
 from tests.model.loop_model import LoopModel, ManualChanges, counters, hosts, values
 from tests.model.machines import HOSTS, FaultKind, FaultPhase, ModelFault
 from tests.model.resources import ModelFile, expected_state
-from tests.model.runs import Run
+from tests.model.runs import ModelRun
 
 any_target = st.sampled_from((CLOUD, *HOSTS))
 steps = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 5))
@@ -35,7 +35,7 @@ kill_faults = st.builds(
 class DisturbedRuns(LoopModel):
     """Whatever strikes, one run after it ends where an undisturbed one would have."""
 
-    @rule(broken=manual_changes, deaths=st.lists(kill_faults, min_size=1, max_size=3))
+    @rule(changes=manual_changes, deaths=st.lists(kill_faults, min_size=1, max_size=3))
     def kill(self, changes: ManualChanges, deaths: list[ModelFault]) -> None:
         """V4, and V5: up to three deaths, one in the other's rerun. V24: one rerun is enough."""
         self._break(changes)
@@ -48,7 +48,7 @@ class DisturbedRuns(LoopModel):
         assert (rerun.error, self.world.state) == (None, expected), "V4, V5: not as if undisturbed"
         self._check_converged()
 
-    @rule(broken=manual_changes, on=hosts, at=steps)
+    @rule(changes=manual_changes, on=hosts, at=steps)
     def lose_an_answer(self, changes: ManualChanges, on: str, at: int) -> None:
         """V21: done or not, it ends alike, and nothing is done twice."""
         self._break(changes)
@@ -64,7 +64,7 @@ class DisturbedRuns(LoopModel):
         assert ends[0].state == ends[1].state == expected, "V21: the two outcomes end apart"
         self.world = ends[1]
 
-    @rule(broken=manual_changes, on=hosts, at=steps, kind=st.sampled_from(("fail", "gone")))
+    @rule(changes=manual_changes, on=hosts, at=steps, kind=st.sampled_from(("fail", "gone")))
     def lose_a_host(self, changes: ManualChanges, on: str, at: int, kind: FaultKind) -> None:
         """V13: the others end as they do without it. V24: one rerun once it is back."""
         self._break(changes)
@@ -103,7 +103,7 @@ class DisturbedRuns(LoopModel):
         self.world.machines[on].unreachable = False
         assert self._snapshot() == before
 
-    @rule(broken=manual_changes, on=hosts, at=steps)
+    @rule(changes=manual_changes, on=hosts, at=steps)
     def interrupt(self, changes: ManualChanges, on: str, at: int) -> None:
         """The step that runs is the last; the rerun finishes."""
         self._break(changes)
@@ -117,11 +117,11 @@ class DisturbedRuns(LoopModel):
         assert self.world.state == expected
 
     @rule(
-        broken=manual_changes,
+        changes=manual_changes,
         on=hosts,
         name=st.sampled_from("xy"),
         value=st.sampled_from("45"),
-        whole=st.booleans(),
+        run_again=st.booleans(),
     )
     def be_overtaken(
         self, changes: ManualChanges, on: str, name: str, value: str, run_again: bool
@@ -136,7 +136,7 @@ class DisturbedRuns(LoopModel):
             elif name in self.world.machines[on].objects:
                 self.world.machines[on].objects[name]["l"] = value
 
-        run = Run(self.world, self.declared, before_lock=meanwhile).up()
+        run = ModelRun(self.world, self.declared, before_lock=meanwhile).up()
         self._check_run(run)
         assert run.error is None
         assert not (run_again and run.writes), "V10: what another had done was done once more"
@@ -146,15 +146,15 @@ class DisturbedRuns(LoopModel):
         assert self._run().error is None
         self._check_converged()
 
-    @rule(broken=manual_changes, on=hosts, at=steps)
+    @rule(changes=manual_changes, on=hosts, at=steps)
     def meet_lock_owner(self, changes: ManualChanges, on: str, at: int) -> None:
         """V10: whoever comes while another acts is told so and does nothing."""
         self._break(changes)
-        rivals: list[Run] = []
+        rivals: list[ModelRun] = []
         expected = expected_state(self.declared, self.world)
         stop = ModelFault("stop", on, at)
-        run = Run(self.world, self.declared, stop)
-        run.faults.on_stop = lambda: rivals.append(Run(self.world, self.declared).up())
+        run = ModelRun(self.world, self.declared, stop)
+        run.faults.on_stop = lambda: rivals.append(ModelRun(self.world, self.declared).up())
         self._check_run(run.up())
         counters["met a holder"] += len(rivals)
         for rival in rivals:
@@ -163,7 +163,7 @@ class DisturbedRuns(LoopModel):
             assert isinstance(rival.error, Locked) or not rival.planned
         assert (run.error, self.world.state) == (None, expected)
 
-    @rule(broken=manual_changes, on=hosts, at=steps, value=st.sampled_from("45"))
+    @rule(changes=manual_changes, on=hosts, at=steps, value=st.sampled_from("45"))
     def sleep_through_the_lease(self, changes: ManualChanges, on: str, at: int, value: str) -> None:
         """V11: a run that was silent too long wakes up after another came: it can do no more."""
         self._break(changes)
@@ -179,7 +179,7 @@ class DisturbedRuns(LoopModel):
             assert run.error is None
             write_counts.append(len(self.world.writes) if run.writes else -1)
 
-        run = Run(self.world, self.declared, ModelFault("stall", on, at), on_stall=rival).up()
+        run = ModelRun(self.world, self.declared, ModelFault("stall", on, at), on_stall=rival).up()
         self._check_run(run)
         if write_counts and write_counts[0] >= 0:
             counters["stale"] += 1

@@ -36,7 +36,7 @@ def way_back(
     secret: Iterable[str] = (),
 ) -> str:
     sort: Any = type("Sort", (Like,), {"kind": kind})
-    thing = sort(on=on, called="x", secret=frozenset(secret))
+    thing = sort(on=on, object_name="x", secret=frozenset(secret))
     return undo_hint(Change(thing, Diff(before, after), (Action("do it", "true", impact=impact),)))
 
 

@@ -245,7 +245,7 @@ def test_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> None:
 
 @pytest.mark.covers("F95")
 def test_standby_when_there_is_an_archive_is_waited_for_as_long_as_it_replays() -> None:
-    state = streaming(slot_lost=True, archive=True).read(BEHIND)
+    state = streaming(slot_lost=True, has_archive=True).read(BEHIND)
     assert isinstance(state, Waiting)
     assert "replayed to 0/3000000" in state.reason
     assert "pgprovision re-clone db-2" in state.reason
@@ -352,7 +352,7 @@ def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
     whole = reclone.tiers(cluster, node, ExistingData("7"), NOW)
     wishes = [resource for tier in whole for resource in tier.resources]
     assert [w.former_inode for w in wishes if isinstance(w, Standby)] == ["7"]
-    renewed = [w.name for w in wishes if getattr(w, "renew", False)]
+    renewed = [w.name for w in wishes if getattr(w, "recreate", False)]
     assert renewed == ["pgprovision_server_postgres_2"]
     assert [w.on for w in wishes if isinstance(w, NodeIdentity) and w.recreating] == [node.name]
 
@@ -510,7 +510,7 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> ServerSnapsh
     """A server with one database, sorted so, with these collations in use in it."""
     inside = DatabaseSnapshot({}, {}, {}, {}, frozenset(), frozenset(), frozenset(used))
     row = {"provider": provider, "collate": collate}
-    return server(databases={"books": row}, inside={"books": inside})
+    return server(databases={"books": row}, database_snapshots={"books": inside})
 
 
 @pytest.mark.covers("F103")
@@ -525,7 +525,7 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> ServerSnapsh
         (catalog("c", "C", ("c", "de_DE.utf8")), {"libc's de_DE.utf8 in books"}),
         (catalog("c", "C", ("i", "de-x-icu")), {"ICU"}),
         (
-            server(databases={"other": {"provider": "c", "collate": "C"}}, inside={}),
+            server(databases={"other": {"provider": "c", "collate": "C"}}, database_snapshots={}),
             {"database other, which is not in the inventory"},
         ),
     ],

@@ -326,7 +326,7 @@ def test_label_when_the_host_has_another_time_zone_is_read_in_it() -> None:
 
 @pytest.mark.covers("F113")
 def test_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() -> None:
-    found = week().judged(NOON, here=NOON + 9 * DAY)
+    found = week().judged(NOON, local_now=NOON + 9 * DAY)
     assert kinds(found) == ["clock_here"]
     assert "9d ahead of" in found.alarms[0].text
 
@@ -338,8 +338,10 @@ def test_drill_when_too_long_ago_or_never_is_an_alarm_where_it_would_be_known() 
     soon = replace(limits, drill=6 * DAY)
     assert kinds(world.judged(NOON, soon, drills_known=True)) == ["drill_age"]
     long_ago, lately = NOON - 32 * DAY, NOON - 30 * DAY
-    assert kinds(world.judged(NOON, limits, drilled=long_ago, drills_known=True)) == ["drill_age"]
-    assert kinds(world.judged(NOON, limits, drilled=lately, drills_known=True)) == []
+    assert kinds(world.judged(NOON, limits, last_proven_restore=long_ago, drills_known=True)) == [
+        "drill_age"
+    ]
+    assert kinds(world.judged(NOON, limits, last_proven_restore=lately, drills_known=True)) == []
 
 
 def test_start_of_a_backup_when_its_mark_is_lost_is_the_first_segment_after_it_began() -> None:

@@ -22,7 +22,7 @@ SCHEMA_FILE = "inventory.schema.json"  # what it is called beside an inventory
 YAML_TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
 # what the reader puts in where it is left out, or knows from the name of a file or key
 _OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_SECRET_FILES)}
-_NAMED = {"Role", "Database", "Node"}
+_NAMED = {"RoleSpec", "DatabaseSpec", "Node"}
 _INHERITED = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
 _MODULES = (cluster, backup, drill, restore, watch)  # where the classes stand
 _INTERNAL = ("folder", "nodes")
@@ -62,11 +62,13 @@ def build_schema() -> JsonSchema:
         about = " ".join(str(_model_named(name).__doc__).split("\n\n")[0].split())
         found |= {"title": name, "description": about, "required": required}
     root = models.pop("Inventory")
-    return {
+    whole = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **root,
         "$defs": {**models, **_ELSEWHERE},
     }
+    schema: JsonSchema = _with_public_names(whole)
+    return schema
 
 
 def schema_text() -> str:
@@ -84,6 +86,21 @@ class _Generator(GenerateJsonSchema):
     def get_flattened_anyof(self, schemas: list[JsonSchemaValue]) -> JsonSchemaValue:
         """Without null: a key that is not wanted is left out."""
         return super().get_flattened_anyof([s for s in schemas if s.get("type") != "null"])
+
+
+def _with_public_names(part: Any) -> Any:
+    """The same with the models called as people call them: `Role`, not `RoleSpec`."""
+    match part:
+        case {"$ref": str(reference), **rest}:
+            return {"$ref": reference.removesuffix("Spec"), **_with_public_names(rest)}
+        case dict():
+            named = {key.removesuffix("Spec"): _with_public_names(v) for key, v in part.items()}
+            if isinstance(title := named.get("title"), str):
+                named["title"] = title.removesuffix("Spec")
+            return named
+        case list():
+            return [_with_public_names(item) for item in part]
+    return part
 
 
 def _model_named(name: str) -> type[BaseModel]:
@@ -136,7 +153,7 @@ def _value_schema(value: JsonSchema) -> JsonSchema:
             return {**common, "type": "object", "additionalProperties": _value_schema(inner)}
         case {"anyOf": _}:
             return {**common, "type": ["boolean", "number", "string"]}
-        case {"$ref": "#/$defs/SshKey"}:
+        case {"$ref": "#/$defs/SshKeySpec"}:
             return {"anyOf": [{"$ref": "#/$defs/text"}, {"$ref": value["$ref"]}]}
         case {"$ref": reference}:
             return {"$ref": reference}
