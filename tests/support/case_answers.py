@@ -40,6 +40,7 @@ def answer(observed: Mapping[str, Any], probe: Probe | None = None) -> Answer:
         stanza = fill(_template("pgbackrest", "stanza"), observed["stanza"])
         return Answer(out=json.dumps([stanza]).encode())
     row = _template("postgres", "databases")["*"]
+    only("server", observed.get("server", {}), _template("postgres", "server"))
     documents = [server_row(**observed.get("server", {}))]
     for name, given in observed.get("databases", {}).items():
         only("databases", given, row)
@@ -55,9 +56,7 @@ def is_collection(probe: Probe) -> bool:
 
 def server_row(**given: Any) -> dict[str, Any]:
     """A running server's row of the snapshot."""
-    template = _template("postgres", "server")
-    only("server", given, template)
-    return fill(template, given)
+    return fill(_template("postgres", "server"), given)
 
 
 def _template(room: str, kind: str) -> dict[str, Any]:
@@ -73,9 +72,8 @@ def fill(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
 
 
 def _filled(template: Any, given: Any) -> Any:
-    match template, given:
-        case [{**row}, *_], [*_]:
-            return [fill(row, item) for item in given]
-        case {"*": row}, {**items}:
-            return {key: fill(row, item) for key, item in items.items()}
+    if isinstance(template, list) and template and isinstance(template[0], dict):
+        return [fill(template[0], item) for item in given]
+    if isinstance(template, dict) and "*" in template:
+        return {key: fill(template["*"], item) for key, item in given.items()}
     return given

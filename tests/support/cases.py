@@ -105,7 +105,7 @@ class Case:
         if room != (own := made.__module__.split(".")[2]):
             raise CaseError(f"resource: {name} is of {own}: its cases go into tests/cases/{own}")
         base = defaults(room).get("desired", {})
-        known = {field.name for field in fields(made)}  # type: ignore[arg-type]
+        known = {field.name for field in fields(made)}
         every = {key: value for key, value in base.get("every", {}).items() if key in known}
         values = {**every, **base.get(name, {}), **self.content.get("desired", {})}
         built: Resource = build(made, values, "desired")
