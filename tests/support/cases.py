@@ -121,12 +121,12 @@ class Case:
             seen[own.on][own.probe] = answer(observed, own.probe)
         for need in (need for need in resource.needs() if need != own):
             answers = seen.setdefault(need.on, {})
-            for part in (part for part in facts if part in need.probe.text):
+            for part in (part for part in facts if part == need.on or part in need.probe.text):
                 unused.discard(part)
                 fact = facts[part]
                 given = {"answer": {"out": fact}} if isinstance(fact, str) else fact
                 answers[need.probe] = answer(given, need.probe)
-            if is_collection(need.probe):
+            if "objects" in (observed or ()) and is_collection(need.probe):
                 answers[need.probe] = answer(observed, need.probe)
         if unused:
             raise CaseError(f"facts: {self.content['resource']} needs no {', '.join(unused)}")
