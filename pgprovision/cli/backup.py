@@ -160,7 +160,7 @@ def rotate_cipher(context: typer.Context, yes: Yes = False, json: Json = False) 
 
     code = go(step, ask, more=step.phase == "fill")
     if code == 0 and step.phase == "fill":
-        step = operation.swap_step(load(options.inventory), operation.utc_now())
+        step = operation.swap_step(load(options.inventory, inventory.resolver), operation.utc_now())
         if step.pending is not None:
             step.pending.save()
         code = go(step, lambda changes: Impact.RELOAD, more=False)

@@ -55,18 +55,19 @@ def plan(
     from pgprovision.run.saved_plan import save_plan
 
     options: Options = context.obj
-    cluster = load(options.inventory).cluster
+    inventory = load(options.inventory)
 
     def save_when_done(outcome: Report) -> None:
         if out is not None:
-            save_plan(out, options.inventory, cluster, scope, outcome.remaining)
+            save_plan(out, options.inventory, inventory.cluster, scope, outcome.remaining)
 
-    return _compare_only(context, "plan", scope, json, save_when_done)
+    return _compare_only(inventory, "plan", scope, json, save_when_done)
 
 
 def drift(context: typer.Context, scope: Scope = "all", json: Json = False) -> int:
     """Name what differs from the inventory, for cron: exit 1 where something does."""
-    return _compare_only(context, "drift", scope, json)
+    options: Options = context.obj
+    return _compare_only(load(options.inventory), "drift", scope, json)
 
 
 def up(
@@ -159,13 +160,11 @@ def wishes(
 
 
 def _compare_only(
-    context: typer.Context,
+    inventory: Inventory,
     command: str,
     scope: str,
     json: bool,
     on_success: Callable[[Report], None] = lambda outcome: None,
 ) -> int:
-    options: Options = context.obj
-    inventory = load(options.inventory)
     nodes = select_nodes(inventory, scope)
     return converge_nodes(command, inventory, nodes, observe_only, json=json, on_success=on_success)

@@ -72,10 +72,10 @@ def add_replica(
         location=location or None,
         seed=seed.value if seed else None,
     )
-    path = add_node(options.inventory, node)
+    added = add_node(options.inventory, node)
+    inventory = added.inventory
     if not json:
-        report.print_line(f"inventory: {path}")
-    inventory = load(options.inventory)
+        report.print_line(f"inventory: {added.path}")
     approve = impact_approval(Impact[allow.value.upper()], yes=yes, quiet=json)
     nodes = (inventory.primary, inventory.node(name))
     other_replicas = partial(_reachable_replicas, inventory, name)

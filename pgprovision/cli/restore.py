@@ -149,10 +149,10 @@ def _restore_to_new_node(
             report.print_note(f"{selected_target}: from backup {choice.backup.label}")
         except Unreachable as error:
             report.print_note(f"{error.what}\nthe new node will look for itself")
-    path = add_node(options.inventory, new)
+    added = add_node(options.inventory, new, inventory)
+    inventory = added.inventory
     if not json:
-        report.print_line(f"inventory: {path}")
-    inventory = load(options.inventory)
+        report.print_line(f"inventory: {added.path}")
     nodes = (inventory.node(new.name),)
 
     def quote(targets: "Targets") -> Quote:

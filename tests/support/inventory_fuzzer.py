@@ -21,9 +21,9 @@ import yaml
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import read_documents, validate
-from pgprovision.inventory.loader.tags import TagResolver
 from pgprovision.inventory.problems import BadInventory
-from pgprovision.inventory.tagged_text import TaggedText
+from pgprovision.inventory.reference import Reference
+from pgprovision.inventory.resolver import Answer, Resolver
 from pgprovision.tasks import tiers
 from tests.support.injection_strings import INJECTION_STRINGS
 from tests.support.inventory_folders import INVENTORIES, copy_inventory
@@ -45,11 +45,11 @@ TEST_ENVIRONMENT = {
 }
 
 
-class NoCommandSources(TagResolver):
-    """Sources that run no program."""
+class NoCommandResolver(Resolver):
+    """A resolver that runs no program."""
 
-    def command(self, argument: object) -> TaggedText:
-        raise ValueError("not run here")
+    def run_command(self, reference: Reference) -> Answer:
+        return Answer(error="not run here")
 
 
 @dataclass
@@ -86,9 +86,8 @@ class FuzzTarget:
         """How an inventory with this file ends. Raises whatever must not happen."""
         file.write_bytes(content)
         try:
-            inventory = validate(
-                read_documents(folder, NoCommandSources(folder, self.environment), {})
-            )
+            resolver = NoCommandResolver(folder, self.environment)
+            inventory = validate(read_documents(folder), resolver)
         except BadInventory as error:
             message = str(error)
             assert error.exit_code == 2 and error.problems

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from pgprovision.inventory.loader.loader import fill_in, load, read_documents, validate
-from pgprovision.inventory.loader.tags import TagResolver
 from pgprovision.inventory.loader.yaml_document import Document, parse_document
 from pgprovision.inventory.problems import BadInventory, KeyPath, Problem
+from pgprovision.inventory.resolver import Resolver
 from tests.support.covers import cases
 from tests.support.inventory_folders import (
     HETZNER_CLUSTER,
@@ -94,15 +94,15 @@ def spoiled(folder: InventoryFolder, complaint: Problem) -> set[KeyPath]:
     for name in re.findall(r"!file (secrets/[^ ,}\]]+)", complaint.example):
         if not (folder.path / name).exists():
             folder.write(name, "https://a-secret.example/and-nothing-else")
-    sources = TagResolver(folder.path, Anything())
-    before = keys(read_documents(folder.path, sources, {}))
-    document = read_documents(folder.path, sources, {})
+    resolver = Resolver(folder.path, Anything())
+    before = keys(read_documents(folder.path), resolver)
+    document = read_documents(folder.path)
     document.problems = [c for c in document.problems if c.path != complaint.path]
-    better = parse_document(Path("example.yml"), complaint.example.encode(), sources)
+    better = parse_document(Path("example.yml"), complaint.example.encode())
     assert better.problems == []
     put(document, complaint, better.value)
-    fill_in(document, sources)
-    return {key for key in keys(document) if key not in before or key == complaint.path}
+    fill_in(document)
+    return {key for key in keys(document, resolver) if key not in before or key == complaint.path}
 
 
 class Anything(dict[str, str]):
@@ -112,10 +112,10 @@ class Anything(dict[str, str]):
         return "something-for-an-example"
 
 
-def keys(document: Document) -> set[KeyPath]:
+def keys(document: Document, resolver: Resolver) -> set[KeyPath]:
     """What is wrong."""
     try:
-        validate(document)
+        validate(document, resolver)
     except BadInventory as wrong:
         return {c.path for c in wrong.problems}
     return set()

@@ -10,8 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.edit.atomic_write import create_file
-from pgprovision.inventory.loader.loader import NODES_FOLDER, read_documents, validate
-from pgprovision.inventory.loader.tags import environment_resolver
+from pgprovision.inventory.loader.loader import NODES_FOLDER, load, read_documents, validate
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.schema.restore import RestoreSpec
 from pgprovision.inventory.schema.types import HostLabel
@@ -38,10 +37,22 @@ class NewNode:
         return {key: value for key, value in values.items() if value and key != "name"}
 
 
-def add_node(folder: Path, new: NewNode) -> Path:
-    """Writes nodes/NAME.yml and returns its path; the same node again changes nothing.
+@dataclass(frozen=True)
+class AddedNode:
+    """A node that the inventory has now."""
 
-    Raises InventoryError where the inventory with it would be wrong, or the name is another's.
+    path: Path
+    """Its file."""
+    inventory: Inventory
+    """The inventory with it, validated: nobody has to load it again."""
+
+
+def add_node(folder: Path, new: NewNode, inventory: Inventory | None = None) -> AddedNode:
+    """Writes nodes/NAME.yml; the same node again changes nothing. `inventory`: the present one,
+    where it is loaded already; its references are not resolved again.
+
+    Raises InventoryError where the inventory with the node would be wrong, or where the node
+    exists and is different.
     """
     try:
         TypeAdapter(HostLabel).validate_python(new.name)
@@ -49,10 +60,10 @@ def add_node(folder: Path, new: NewNode) -> Path:
         reason = wrong.errors()[0]["ctx"]["error"]
         raise InventoryError(f"{new.name!r} is no node's name: {reason}") from None
     path = folder / NODES_FOLDER / f"{new.name}.yml"
-    inventory = validate(read_documents(folder, environment_resolver(folder), {}))
+    inventory = inventory or load(folder)
     if any(node.name == new.name for node in inventory.nodes):
         _check_same(inventory, new, path)
-        return path
+        return AddedNode(path, inventory)
     declared, verb = new.declared(), "restore" if new.role == "copy" else "add-replica"
     if "private_ip" not in declared:
         declared["private_ip"] = str(free_private_ip(inventory))
@@ -60,9 +71,9 @@ def add_node(folder: Path, new: NewNode) -> Path:
         f"# Added by `pgprovision {verb}`. What is left out is taken from cluster.yml.\n"
         + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True)
     ).encode()
-    validate(read_documents(folder, environment_resolver(folder), {path: content}))
+    extended = validate(read_documents(folder, {path: content}), inventory.resolver)
     create_file(path, content, 0o644)
-    return path
+    return AddedNode(path, extended)
 
 
 def free_private_ip(inventory: Inventory) -> IPv4Address:

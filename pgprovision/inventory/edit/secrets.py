@@ -9,7 +9,6 @@ from pgprovision.inventory.edit.rewritable_secrets import random_password
 from pgprovision.inventory.loader.loader import read_documents
 from pgprovision.inventory.problems import BadInventory, KeyPath
 from pgprovision.inventory.secret_files import can_generate
-from pgprovision.inventory.tagged_text import TaggedText
 from pgprovision.tls import new_authority
 
 _CA_KEY: KeyPath = ("tls", "ca_key")
@@ -49,18 +48,19 @@ def protect_secrets_folder(folder: Path) -> None:
 
 def _missing(folder: Path) -> tuple[dict[KeyPath, Path], str]:
     """The file of each key that has none, and the cluster's name."""
-    missing: dict[KeyPath, Path] = {}
-
-    def note(tag: str, argument: object, loc: KeyPath) -> TaggedText:
-        if tag == "!file" and isinstance(argument, str):
-            path = folder / argument
-            if can_generate(loc, path, folder) and not path.exists():
-                missing[loc] = path
-        return TaggedText("unresolved", tag)
-
-    document = read_documents(folder, note, {})
+    document = read_documents(folder)
     if document.problems:
         raise BadInventory(document.problems)
+    files = {
+        loc: folder / reference.arguments[0]
+        for loc, reference in document.references.items()
+        if reference.tag == "!file"
+    }
+    missing = {
+        loc: path
+        for loc, path in files.items()
+        if can_generate(loc, path, folder) and not path.exists()
+    }
     return missing, str(document.value.get("cluster", "pgprovision"))
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
-
 from pgprovision.inventory.loader.yaml_document import Document
 from pgprovision.inventory.problems import (
     KeyPath,
@@ -15,10 +13,10 @@ from pgprovision.inventory.problems import (
     did_you_mean,
     dotted_path,
     join_words,
-    may_be_secret,
 )
 from pgprovision.inventory.schema.cluster import HetznerSpec, Inventory, Node
 from pgprovision.inventory.schema.examples import example_key, example_line, nested_line
+from pgprovision.inventory.schema.fields import fields_at, is_hidden, model_of
 from pgprovision.inventory.schema.postgres_settings import SETTING_NAMES
 
 # what others call it, and how it is called here
@@ -42,39 +40,6 @@ SYNONYMS = MappingProxyType(
         "username": "user",
     }
 )
-
-
-def annotation_at(loc: KeyPath) -> Any:
-    """What the models say stands at this key path; None for what they do not know."""
-    current: Any = Inventory
-    for part in loc:
-        model = model_of(current)
-        if model is not None:
-            found = model.model_fields.get(str(part))
-            if found is None:
-                return None
-            current = found.annotation
-        else:
-            inner = [a for a in get_args(current) if a is not Ellipsis and a is not type(None)]
-            current = inner[-1] if inner else None
-    return current
-
-
-def model_of(annotation: Any) -> type[BaseModel] | None:
-    """The model an annotation is, seen through `| None`."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate if _is_optional(annotation, candidate) else None
-    return None
-
-
-def _is_optional(annotation: Any, model: type[BaseModel]) -> bool:
-    return annotation is model or set(get_args(annotation)) == {model, type(None)}
-
-
-def fields_at(loc: KeyPath) -> tuple[str, ...]:
-    model = model_of(annotation_at(loc))
-    return tuple(model.model_fields) if model else ()
 
 
 def intended_key(loc: KeyPath) -> str:
@@ -117,7 +82,7 @@ def _plain_value(right: KeyPath, loc: KeyPath, document: Document) -> str:
     """A plain word that was written there, if it is no secret at either place."""
     text = document.texts.get(loc) or ""
     fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
-    return text if fine and not may_be_secret(right[-1:] + loc[-1:]) else ""
+    return text if fine and not is_hidden(right) else ""
 
 
 def _known_paths(name: str, annotation: Any = Inventory, at: KeyPath = ()) -> Iterator[KeyPath]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pgprovision.inventory.problems import KeyPath, Problems, did_you_mean
+from pgprovision.inventory.problems import KeyPath, Message, Problems, did_you_mean
 from pgprovision.inventory.schema.cluster import (
     Access,
     AccessGroup,
@@ -108,7 +108,8 @@ def _logins(
         if login in groups:
             yield loc, f"{login} is a group; expected a role that logs in"
         elif login not in declared:
-            yield loc, f"role {login} is not declared under roles{did_you_mean(login, declared)}"
+            meant = did_you_mean(login, declared)
+            yield loc, Message(f"role {{login}} is not declared under roles{meant}", login=login)
         elif not declared[login].login:
             yield loc, f"{login} cannot log in; expected a role with login: true"
 

@@ -3,7 +3,13 @@
 import json
 from collections.abc import Iterator
 
-from pgprovision.inventory.problems import KeyPath, Problems, closest_name, did_you_mean
+from pgprovision.inventory.problems import (
+    KeyPath,
+    Message,
+    Problems,
+    closest_name,
+    did_you_mean,
+)
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.inventory.schema.drill import DrillSpec
 
@@ -61,7 +67,8 @@ def check_drills(inventory: Inventory) -> Problems:
     for key, name in _databases(drill):
         if name not in inventory.databases:
             known = inventory.databases
-            text = f"database {name} is not declared under databases{did_you_mean(name, known)}"
+            meant = did_you_mean(name, known)
+            text = Message(f"database {{name}} is not declared under databases{meant}", name=name)
             example = closest_name(name, known) or next(iter(known), "")
             yield (*at, *key, "database"), text, f"database: {example}" if example else ""
 

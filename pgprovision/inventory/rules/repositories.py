@@ -1,5 +1,7 @@
 """What the repositories of backups may not be, alone and beside each other."""
 
+from collections.abc import Sequence
+
 from pgprovision.inventory.problems import KeyPath, Problems
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.inventory.schema.cluster import Inventory
@@ -10,17 +12,17 @@ _SECRETS = ("key", "key_secret", "read_key", "read_key_secret", "cipher_pass")
 _SAMPLE = "zWaf6XtpjIVZC5444yXB+cgFDFl7MxGlgkZSaoPvTGirhPygu4jOKOXf9LO4vjfO"
 
 
-def check_repositories(inventory: Inventory, passwords: set[str]) -> Problems:
+def check_repositories(inventory: Inventory, passwords: Sequence[Secret]) -> Problems:
     """Backups hold all there is: encrypted, each repository by a secret that opens nothing else,
     in a place of its own."""
     if inventory.backup is None:
         return
-    used_secrets = set(passwords)
+    used_secrets = list(passwords)
     for number, repository in inventory.backup.repositories:
         at: KeyPath = ("backup", "second_repository" if number == 2 else "repository")
         yield from _read_pair(at, repository)
         yield from _encrypted(at, repository, used_secrets)
-        used_secrets |= {secret.text() for secret in (repository.cipher_pass,) if secret}
+        used_secrets += [repository.cipher_pass] if repository.cipher_pass else []
     yield from _separate_paths(inventory.backup.repositories)
     second = inventory.backup.second_repository
     if second and (second.duty == "former") != (second.kept_until is not None):
@@ -43,7 +45,7 @@ def _separate_paths(repositories: tuple[tuple[int, S3Repository], ...]) -> Probl
             )
 
 
-def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: set[str]) -> Problems:
+def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: Sequence[Secret]) -> Problems:
     secret = repository.cipher_pass
     for key in _SECRETS:
         value: Secret | None = getattr(repository, key)
@@ -62,7 +64,7 @@ def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: set[str]) ->
     elif secret and (len(secret.text()) < 32 or secret.text() == _SAMPLE):
         weak = f"{secret.source} is weak; expected 32 random characters or more"
         yield (*at, "cipher_pass"), weak
-    elif secret and secret.text() in {*used_secrets, repository.key_secret.text()}:
+    elif secret and secret in (*used_secrets, repository.key_secret):
         text = f"{secret.source} opens something else, too; expected a passphrase of its own"
         yield (*at, "cipher_pass"), text
 

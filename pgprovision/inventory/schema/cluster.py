@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from pgprovision.inventory.resolver import Resolver
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.base import Model
@@ -240,7 +241,7 @@ class Postgres(Model):
 
     version: n.Integer = Field(default=15, ge=13, le=18)
     """The major version."""
-    port: n.Port = Field(default=5432, ge=1024)
+    port: n.Integer = Field(default=5432, ge=1024, le=65535)
     """Where it listens, on loopback and the private address. Below 1024 only root may."""
     locale: n.Locale = "C.UTF-8"
     """Of new clusters and databases. C.UTF-8 sorts by code point, on every release alike."""
@@ -438,6 +439,15 @@ class Inventory(Model):
     tls: TlsSpec
     """The cluster's certificate authority; `secrets init` makes it."""
     nodes: tuple[Node, ...] = Field(min_length=1)
+    _resolver: Resolver = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._resolver = (context or {}).get("resolver") or Resolver(self.folder)
+
+    @property
+    def resolver(self) -> Resolver:
+        """What the references were resolved by: a later load with it resolves none again."""
+        return self._resolver
 
     @property
     def primary(self) -> Node:
