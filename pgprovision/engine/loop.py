@@ -151,7 +151,7 @@ class _Run:
 
     def observe_all(self, tiers: Sequence[Tier]) -> TierComparison:
         """All tiers as they are now."""
-        self.observe(tiers)
+        self.refresh(tiers)
         combined = TierComparison()
         for tier in tiers:
             view = observe.compare(tier, self.observation, self.failed)
@@ -163,7 +163,7 @@ class _Run:
     def _may_apply(self, view: TierComparison) -> bool:
         return bool(view.changes or view.waiting) and not self.failed
 
-    def observe(self, tiers: Sequence[Tier]) -> None:
+    def refresh(self, tiers: Sequence[Tier]) -> None:
         self.observation, self.observed_tiers = (
             observe.observe_tiers(tiers, self.targets, self.failed),
             tiers,
@@ -192,7 +192,7 @@ class _Run:
             if not actionable and not waiting:
                 if len(self.observed_tiers) >= len(tiers):
                     return
-                self.observe(tiers)
+                self.refresh(tiers)
                 continue
             if not acts and not waited:
                 self.observer.tier_started(tiers[0].title)
@@ -215,7 +215,7 @@ class _Run:
                 idle += 1
             else:
                 raise not_converged(actionable)
-            self.observe(tiers[:1] if under_way else tiers)
+            self.refresh(tiers[:1] if under_way else tiers)
 
     def act(self, changes: Sequence[Change]) -> None:
         """All actions of a pass: one batch per target, targets in parallel. Where a restart fails,
@@ -253,7 +253,7 @@ class _Run:
         if len(self.observed_tiers) < len(
             tiers
         ):  # each act is followed by a look; was it at all of them?
-            self.observe(tiers)
+            self.refresh(tiers)
         done = {resource_address(change.resource) for change in self.report.changed}
         undone_of = {
             resource_address(c.resource): c

@@ -1,6 +1,6 @@
 """The nouns of the one loop: what is wished for, what is there, and what closes the difference.
 
-Pure values; imports nothing of ours. `engine` runs them, `backends` carry them out.
+Pure values; imports nothing of ours. `engine` runs them, `transport` and `clients` carry them out.
 """
 
 from abc import ABC, abstractmethod

@@ -75,8 +75,9 @@ class Stanza(Resource):
                 return {**self.desired(), "repository": "pgbackrest.conf is not as wished"}
             local_state = f"is {self.identifier}" if self.identifier else "does not exist yet"
             raise Refused(
-                f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster, with"
-                f" system identifier {info.system_identifier}; the one on this host {local_state}",
+                f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster,"
+                f" with system identifier {info.system_identifier};"
+                f" the one on this host {local_state}",
                 done="the repository was not written to",
                 next=f"give this cluster a repository path of its own ({self._key}.path), "
                 "or restore that cluster from its backups",
