@@ -68,7 +68,7 @@ def export(context: typer.Context) -> None:
             where=str(options.inventory / "cluster.yml"),
             next="give backup.repository.read_key and read_key_secret; see docs/watch.md",
         )
-    report.print_verbatim(watch_file.watch_file_of(inventory).text().text())
+    report.print_verbatim(watch_file.watch_file_of(inventory).text().reveal().decode())
 
 
 @app.command("install")

@@ -90,7 +90,7 @@ def _rotation_of(inventory: Inventory, role: str) -> PasswordRotation:
     ):
         return unfinished
     return PasswordRotation(
-        role, unfinished.file, Secret(random_password(), now.source), started=False
+        role, unfinished.file, random_password(now.source), started=False
     )
 
 

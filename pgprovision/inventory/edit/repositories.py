@@ -70,7 +70,7 @@ def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> R
             "cipher_pass": f"!file {file}",
         },
     )
-    passphrase = Secret(random_password(), f"!file {file}")
+    passphrase = random_password(f"!file {file}")
     return RepositoryRotation(inventory.resolver, text, passphrase, file)
 
 

@@ -12,9 +12,9 @@ PASSWORD_LENGTH = 43  # of 62 letters and digits: 256 bits
 _ALPHABET = string.ascii_letters + string.digits
 
 
-def random_password() -> str:
-    """A new one."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
+def random_password(source: str) -> Secret:
+    """A new password, to be kept at `source`."""
+    return Secret("".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH)), source)
 
 
 def secret_file(inventory: Inventory, value: Secret) -> Path:

@@ -32,7 +32,7 @@ def generate_secrets(folder: Path) -> tuple[Path, ...]:
         if path.suffix == ".pub":
             written += _generate_key_pair(path, cluster)
         elif not path.exists():
-            create_file(path, f"{random_password()}\n".encode(), 0o600)
+            create_file(path, random_password(str(path)).reveal() + b"\n", 0o600)
             written.append(path)
     return tuple(written)
 
