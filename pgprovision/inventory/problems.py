@@ -57,7 +57,7 @@ class Problem:
 
     def report(self) -> str:
         """The same with its example."""
-        return f"{self}\n    for instance: {self.example}" if self.example else str(self)
+        return f"{self}\n    example: {self.example}" if self.example else str(self)
 
 
 class BadInventory(InventoryError):

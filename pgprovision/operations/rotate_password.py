@@ -89,9 +89,7 @@ def _rotation_of(inventory: Inventory, role: str) -> PasswordRotation:
         and unfinished.previous.read_bytes() != unfinished.file.read_bytes()
     ):
         return unfinished
-    return PasswordRotation(
-        role, unfinished.file, random_password(now.source), started=False
-    )
+    return PasswordRotation(role, unfinished.file, random_password(now.source), started=False)
 
 
 def plan_rotation(inventory: Inventory, name: str, server: ServerSnapshot) -> PasswordRotation:

@@ -50,7 +50,7 @@ def test_migration_when_declared_acts_as_the_owner(tmp_path: Path) -> None:
         ("{application: {group: owner}}", "the owner can do everything; expected a role of its"),
         (
             "{application: {group: app}, read_only: {group: app}}",
-            "the application's; expected a group of its own",
+            "the application's group; expected another group",
         ),
         ("{application: {group: app, logins: [app]}}", "app is a group; expected a role that"),
         ("{migration: [gone]}", "role gone is declared absent (present: false)"),

@@ -70,7 +70,7 @@ def test_next_address_goes_on_after_the_highest_then_fills_gaps(tmp_path: Path) 
 
 def test_existing_host_is_added_with_its_addresses_and_login(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path, STATIC_CLUSTER)
-    with pytest.raises(InventoryError, match="not ours to choose"):
+    with pytest.raises(InventoryError, match="cannot be chosen automatically"):
         add_node(tmp_path, NewNode(name="db-2", address="192.0.2.3"))
     add_node(
         tmp_path,

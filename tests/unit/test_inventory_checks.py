@@ -20,7 +20,7 @@ def test_second_primary_is_refused(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path)
     folder.write("nodes/db-2.yml", REPLICA.replace("replica", "primary"))
     assert folder.only_problem() == (
-        "nodes/db-2.yml:1:7: role: a second primary beside db-1; expected role: replica"
+        "nodes/db-2.yml:1:7: role: a second primary; the first is db-1; expected role: replica"
     )
 
 
@@ -166,7 +166,7 @@ def test_replication_with_another_role_s_password_is_refused(tmp_path: Path) -> 
     folder = static_inventory(tmp_path)
     folder.write("secrets/rails.password", "the-very-same-password")
     folder.write("secrets/replicator.password", "the-very-same-password")
-    assert "the same as another role's" in folder.only_problem()
+    assert "also used by another role" in folder.only_problem()
 
 
 def test_node_when_its_location_is_in_another_zone_then_is_refused_with_the_reason(
@@ -200,7 +200,7 @@ def test_nodes_when_in_several_locations_of_one_zone_then_are_accepted(tmp_path:
         ),
         (
             "{port: 443, source_ips: [10.0.0.0/8], purpose: x}",
-            "port: 443/tcp is shut by the host's own firewall; expected it under host.open_ports",
+            "port: 443/tcp is closed in the host's firewall; expected it under host.open_ports",
         ),
     ],
 )

@@ -53,7 +53,7 @@ def _postgres(text: str) -> str:
         (CLUSTER + "host: {journal_limit: 4}\n", "expected a whole number and one of"),
         (CLUSTER + "ssh: {user: -oProxyCommand=x}\n", "expected a login name"),
         (CLUSTER + "ssh: {jump: '-J x'}\n", "expected [USER@]HOST[:PORT]"),
-        (CLUSTER + "databases: 5\n", "databases: stands twice: also in line 4"),
+        (CLUSTER + "databases: 5\n", "databases: duplicate key, first in line 4"),
     ],
 )  # fmt: skip
 def test_value_is_refused_with_what_is_expected(
@@ -150,8 +150,8 @@ def test_missing_key_names_what_is_needed(tmp_path: Path) -> None:
         ("postgres: {prot: 5433}", "unknown key (did you mean port?)"),
         ("Postgres: {}", "unknown key; expected postgres"),
         ("postgres: {data-checksums: true}", "unknown key; expected data_checksums"),
-        ("placement_group: x", "unknown key here; it belongs under hetzner"),
-        ("repository: {}", "unknown key here; it belongs under backup"),
+        ("placement_group: x", "unknown key; it belongs under hetzner"),
+        ("repository: {}", "unknown key; it belongs under backup"),
         ("connection_limit: 5", "belongs under postgres.replication or roles.NAME"),
         ("nodes: []", "unknown key; each node is a file of its own, nodes/NAME.yml"),
         ("xyzzy: 1", "unknown key; expected one of apt, backup, cluster"),

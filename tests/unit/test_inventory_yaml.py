@@ -36,8 +36,8 @@ def test_cluster_file_when_a_directory_is_said_to_be_one(tmp_path: Path) -> None
         (b"a: 1\nb: [1\n", "cluster.yml:3:1: not YAML: "),
         (b"a:\n\tb: 1\n", "cluster.yml:2:1: not YAML: a tab; expected spaces"),
         (b"a: \xff\n", "cluster.yml:1:4: not UTF-8"),
-        (b"a: 1\nb: \x00\n", "cluster.yml:2:4: character U+0000 may not stand in YAML"),
-        (b"a: &x 1\nb: *x\n", "cluster.yml:1:4: anchors and aliases are not read"),
+        (b"a: 1\nb: \x00\n", "cluster.yml:2:4: character U+0000 is not allowed in YAML"),
+        (b"a: &x 1\nb: *x\n", "cluster.yml:1:4: anchors and aliases are not supported"),
         (b"a: " + b"[" * 900, "cluster.yml:1:36: nested deeper than 32 levels"),
         (b"a: " + b"[\n" * 10_000, "cluster.yml:33:1: nested deeper than 32 levels"),
         (b"#" * (5 << 20), "cluster.yml:1:1: 5242880 bytes; at most 4194304 are read"),
@@ -73,7 +73,7 @@ def test_second_document_is_refused(tmp_path: Path) -> None:
 
 def test_duplicate_key_names_both_lines(tmp_path: Path) -> None:
     assert static_inventory(tmp_path, STATIC_CLUSTER + "cluster: other\n").only_problem() == (
-        "cluster.yml:6:1: cluster: stands twice: also in line 1; keep one"
+        "cluster.yml:6:1: cluster: duplicate key, first in line 1; keep one"
     )
 
 
@@ -135,7 +135,7 @@ def test_unknown_tag_is_refused(tmp_path: Path) -> None:
     folder = static_inventory(
         tmp_path, STATIC_CLUSTER.replace("cluster: hcb-lab", "cluster: !vault hcb-lab")
     )
-    assert "tag !vault is not read; expected !env, !file, !command" in folder.only_problem()
+    assert "tag !vault is not supported; expected !env, !file, !command" in folder.only_problem()
 
 
 def test_complaint_in_a_node_file_names_that_file(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def add_node(folder: Path, new: NewNode, inventory: Inventory | None = None) -> 
         TypeAdapter(HostLabel).validate_python(new.name)
     except ValidationError as wrong:
         reason = wrong.errors()[0]["ctx"]["error"]
-        raise InventoryError(f"{new.name!r} is no node's name: {reason}") from None
+        raise InventoryError(f"{new.name!r} is not a valid node name: {reason}") from None
     path = folder / NODES_FOLDER / f"{new.name}.yml"
     inventory = inventory or load(folder)
     if any(node.name == new.name for node in inventory.nodes):
@@ -80,9 +80,9 @@ def free_private_ip(inventory: Inventory) -> IPv4Address:
     """The address after the highest one taken, else the lowest free one, of the subnet."""
     if inventory.hetzner is None:
         raise InventoryError(
-            "an existing host's private IP is not ours to choose",
+            "the private IP of an existing host cannot be chosen automatically",
             where=str(inventory.folder),
-            next="the same with --private-ip ADDRESS",
+            next="run the same command with --private-ip ADDRESS",
         )
     network = inventory.hetzner.network
     taken = {node.private_ip for node in inventory.nodes}
@@ -105,7 +105,7 @@ def _check_same(inventory: Inventory, new: NewNode, path: Path) -> None:
             found = str(getattr(node, key))
         if found != value:
             raise InventoryError(
-                f"{new.name} is there already and its {key} is {found}, not {value}",
+                f"{new.name} exists already, and its {key} is {found}, not {value}",
                 where=str(path),
                 next="choose another name, or edit the file",
             )

@@ -113,8 +113,8 @@ def _source(repository: S3Repository) -> str:
     if repository.cipher_pass is None:
         raise Refused(
             "the repository is not encrypted (cipher_type: none): there is no passphrase",
-            done="nothing was touched",
-            next="declare a second_repository with a path of its own, encrypted, then: up",
+            done="nothing was changed",
+            next="declare an encrypted second_repository with another path; then run: pgprovision up",
         )
     tag, _, argument = repository.cipher_pass.source.partition(" ")
     if tag == "!command":

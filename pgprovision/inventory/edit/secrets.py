@@ -71,7 +71,7 @@ def _generate_authority(key: Path | None, certificate: Path | None, cluster: str
         raise InventoryError(
             "the authority's key and certificate belong together, and one of them is missing",
             where=str(key or certificate),
-            next="put it back from your copy; or move the other away, for a new authority",
+            next="restore it from your copy; or move the other file away to make a new authority",
         )
     secret, public = new_authority(cluster, datetime.now(UTC))
     create_file(key, secret.reveal(), 0o600)
@@ -101,7 +101,7 @@ def _public_half(private: Path, comment: str) -> bytes:
         key = form.load_ssh_private_key(private.read_bytes(), None)
     except (ValueError, TypeError) as wrong:
         raise InventoryError(
-            f"no private SSH key without a passphrase: {wrong}",
+            f"not a private SSH key without a passphrase: {wrong}",
             where=str(private),
             next=f"ssh-keygen -y -f {private} > {private}.pub",
         ) from None

@@ -16,7 +16,7 @@ from pgprovision.inventory.problems import (
 )
 from pgprovision.inventory.schema.cluster import HetznerSpec, Inventory, Node
 from pgprovision.inventory.schema.examples import example_key, example_line, nested_line
-from pgprovision.inventory.schema.fields import fields_at, is_hidden, model_of
+from pgprovision.inventory.schema.fields import fields_at, is_redacted, model_of
 from pgprovision.inventory.schema.postgres_settings import SETTING_NAMES
 
 # what others call it, and how it is called here
@@ -60,15 +60,15 @@ def unknown_key(loc: KeyPath, document: Document) -> tuple[str, str]:
         text = "unknown key" + (hint or f"; expected {meant}")
         return text, _corrected_line((*loc[:-1], meant), loc, document)
     if len(loc) == 3 and loc[0] == "nodes" and plain in Inventory.model_fields:
-        return "unknown key here; it belongs into cluster.yml", ""
+        return "unknown key; it belongs in cluster.yml", ""
     if len(loc) == 1 and plain in Node.model_fields and plain not in HetznerSpec.model_fields:
-        return "unknown key here; it belongs into a node's file, nodes/NAME.yml", ""
+        return "unknown key; it belongs in a node's file, nodes/NAME.yml", ""
     homes = {dotted_path(home): home for home in sorted(_known_paths(plain), key=dotted_path)}
     if plain in SETTING_NAMES and not homes:
         homes = {"postgres.settings": ("postgres", "settings")}
     if homes:
         home = (*next(iter(homes.values())), plain)
-        text = f"unknown key here; it belongs under {join_words(list(homes))}"
+        text = f"unknown key; it belongs under {join_words(list(homes))}"
         return text, nested_line(home, _plain_value(home, loc, document) or "...")
     return f"unknown key; expected one of {', '.join(sorted(known))}", ""
 
@@ -82,7 +82,7 @@ def _plain_value(right: KeyPath, loc: KeyPath, document: Document) -> str:
     """A plain word that was written there, if it is no secret at either place."""
     text = document.texts.get(loc) or ""
     fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
-    return text if fine and not is_hidden(right) else ""
+    return text if fine and not is_redacted(right) else ""
 
 
 def _known_paths(name: str, annotation: Any = Inventory, at: KeyPath = ()) -> Iterator[KeyPath]:

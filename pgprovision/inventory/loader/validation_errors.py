@@ -15,7 +15,7 @@ from pgprovision.inventory.loader.yaml_document import Document
 from pgprovision.inventory.problems import KeyPath, Message, Problem, closest_name, join_words
 from pgprovision.inventory.reference import Reference
 from pgprovision.inventory.schema.examples import example_line
-from pgprovision.inventory.schema.fields import annotation_at, is_hidden, model_of
+from pgprovision.inventory.schema.fields import annotation_at, is_redacted, model_of
 from pgprovision.inventory.schema.validators import SuggestedValue
 
 _SHAPES = {
@@ -94,7 +94,7 @@ def shown_value(document: Document, loc: KeyPath) -> str:
     text = document.texts.get(loc)
     if text is None or not loc:
         return ""
-    if text and (is_hidden(loc) or text.startswith(_PEM)):
+    if text and (is_redacted(loc) or text.startswith(_PEM)):
         return "***: "
     text = re.sub("//[^/@]*@", "//***@", text)
     return f"{text[:40]!r}: " if text else "empty: "

@@ -17,7 +17,7 @@ import yaml
 
 from pgprovision.inventory.problems import KeyPath, Problem, SourcePosition
 from pgprovision.inventory.reference import TAGS, Reference, parse_reference
-from pgprovision.inventory.schema.fields import is_hidden
+from pgprovision.inventory.schema.fields import is_redacted
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 32
@@ -77,7 +77,7 @@ class _Stop(Exception):
 
 
 def parse_document(file: Path, content: bytes, at: KeyPath = ()) -> Document:
-    """The file's document, whose root is the inventory's key path `at`. Never raises for what the
+    """The file's document, with its root at that key path of the inventory. Never raises for what the
     content is: it notes a problem."""
     reader = _Reader(Document(file), at)
     try:
@@ -136,7 +136,7 @@ class _Reader:
             self.stop(*_position(before), "not UTF-8; save the file as UTF-8")
         self.lines = text.splitlines()
         if bad := _UNREADABLE.search(text):
-            what = f"character U+{ord(bad[0]):04X} may not stand in YAML; remove it"
+            what = f"character U+{ord(bad[0]):04X} is not allowed in YAML; remove it"
             self.stop(*_position(text[: bad.start()]), what)
         self.events = yaml.parse(text, Loader=_LOADER)
         next(self.events)
@@ -158,7 +158,7 @@ class _Reader:
             self.stop(mark.line, mark.column, TOO_DEEP)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             self.stop(
-                mark.line, mark.column, "anchors and aliases are not read; write the value out"
+                mark.line, mark.column, "anchors and aliases are not supported; write the value out"
             )
         tag = event.tag or ""
         if isinstance(event, yaml.ScalarEvent):
@@ -172,9 +172,12 @@ class _Reader:
         if (tag.startswith("!") and tag != "!") or (
             tag.startswith("tag:") and not tag.endswith(":str")
         ):
-            shown = "***" if self.is_hidden(loc) else tag.replace("tag:yaml.org,2002:", "!!")
+            shown = "***" if self.is_redacted(loc) else tag.replace("tag:yaml.org,2002:", "!!")
             self.add_problem(
-                event, loc, f"tag {shown} is not read; expected !env, !file, !command or none", None
+                event,
+                loc,
+                f"tag {shown} is not supported; expected !env, !file, !command or none",
+                None,
             )
         return value
 
@@ -197,7 +200,7 @@ class _Reader:
             path = (*loc, key)
             if key in values:
                 first = self.document.key_positions[path].line
-                self.add_problem(event, path, f"stands twice: also in line {first}; keep one")
+                self.add_problem(event, path, f"duplicate key, first in line {first}; keep one")
             else:
                 self.document.key_positions[path] = position
             self.check_lookalikes(event, path)
@@ -218,14 +221,14 @@ class _Reader:
         self.document.texts[loc] = text
         self.check_lookalikes(event, loc)
         if variable := _VARIABLE.fullmatch(text):
-            name = "NAME" if self.is_hidden(loc) else variable[1]
+            name = "NAME" if self.is_redacted(loc) else variable[1]
             example = f"{loc[-1]}: !env {name}" if loc and isinstance(loc[-1], str) else ""
             self.add_problem(event, loc, f"not expanded; expected !env {name}", example)
         if quoted or event.tag:
             return text
         if text.lower() in _WORDS:
             return _WORDS[text.lower()]
-        if _AMBIGUOUS.fullmatch(text) and not self.is_hidden(loc):
+        if _AMBIGUOUS.fullmatch(text) and not self.is_redacted(loc):
             self.add_problem(
                 event, loc, f"YAML readers disagree on a bare {text}; write '{text}' in quotes "
                 "for text, or a plain decimal number", None
@@ -249,9 +252,9 @@ class _Reader:
         self.document.references[loc] = found
         return found
 
-    def is_hidden(self, loc: KeyPath) -> bool:
-        """Whether what is written there is never shown."""
-        return is_hidden((*self.at, *loc))
+    def is_redacted(self, loc: KeyPath) -> bool:
+        """Whether what is written there is redacted in messages."""
+        return is_redacted((*self.at, *loc))
 
     def as_written(self, loc: KeyPath, value: object) -> object:
         """The same with scalars as they were written: a program may be called `false`."""

@@ -98,7 +98,7 @@ def _logins(
         if entry and entry.group in declared and declared[entry.group].login:
             yield (*at, key, "group"), f"{entry.group} can log in; expected login: false"
     if len({entry.group for entry in access.groups}) < len(access.groups):
-        yield (*at, "read_only", "group"), "the application's; expected a group of its own"
+        yield (*at, "read_only", "group"), "the application's group; expected another group"
     named = [((*at, "migration", i), login) for i, login in enumerate(access.migration)]
     for key in ("application", "read_only"):
         entry = getattr(access, key)

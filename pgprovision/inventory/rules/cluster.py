@@ -50,12 +50,12 @@ def _nodes(inventory: Inventory) -> Problems:
     nodes = inventory.nodes
     primaries = [i for i, node in enumerate(nodes) if node.is_primary]
     if not primaries:
-        yield ("nodes",), "no primary; expected `role: primary` in exactly one node file"
+        yield ("nodes",), "no primary node; expected `role: primary` in exactly one node file"
     for index in primaries[1:]:
         first = nodes[primaries[0]].name
         yield (
             ("nodes", index, "role"),
-            f"a second primary beside {first}; expected role: replica",
+            f"a second primary; the first is {first}; expected role: replica",
             "role: replica",
         )
     for name in ("private_ip", "address"):
@@ -118,7 +118,7 @@ def _packages(inventory: Inventory) -> Problems:
         example = Message("apt: {{source: pgdg, mirror: {mirror}}}", mirror=apt.mirror)
         yield ("apt", "mirror"), text, example
     if apt.mirror_key and not apt.mirror:
-        yield ("apt", "mirror_key"), "without a mirror; PGDG's own key is known"
+        yield ("apt", "mirror_key"), "has no effect without a mirror; leave it out"
 
 
 def _names(inventory: Inventory) -> Problems:

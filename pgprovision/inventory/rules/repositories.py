@@ -26,7 +26,7 @@ def check_repositories(inventory: Inventory, passwords: Sequence[Secret]) -> Pro
     yield from _separate_paths(inventory.backup.repositories)
     second = inventory.backup.second_repository
     if second and (second.duty == "former") != (second.kept_until is not None):
-        text = "expected beside `duty: former`, and nowhere else"
+        text = "expected with `duty: former` only"
         yield ("backup", "second_repository", "kept_until"), text
 
 
@@ -65,7 +65,7 @@ def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: Sequence[Sec
         weak = f"{secret.source} is weak; expected 32 random characters or more"
         yield (*at, "cipher_pass"), weak
     elif secret and secret in (*used_secrets, repository.key_secret):
-        text = f"{secret.source} opens something else, too; expected a passphrase of its own"
+        text = f"{secret.source} is also used elsewhere; expected a passphrase of its own"
         yield (*at, "cipher_pass"), text
 
 
@@ -78,6 +78,6 @@ def _read_pair(at: KeyPath, repository: S3Repository) -> Problems:
         example = f"{missing[0]}: !file secrets/{missing[0]}"
         yield (*at, missing[0]), f"missing beside {other}; expected both", example
     elif missing and repository.read_endpoint:
-        yield (*at, "read_endpoint"), "without a read_key; leave it out"
+        yield (*at, "read_endpoint"), "has no effect without a read_key; leave it out"
     elif not missing and repository.read_key == repository.key:
-        yield (*at, "read_key"), "is the pair that writes; expected one that can only read"
+        yield (*at, "read_key"), "is the pair that can write; expected a read-only pair"

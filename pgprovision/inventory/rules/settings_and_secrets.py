@@ -120,6 +120,6 @@ def check_secrets(inventory: Inventory) -> Problems:
             yield at, f"{password.source} is easily guessed; expected a random password"
     others = [secret for at, (_, secret) in passwords.items() if at != repeated]
     if replication.password in others:
-        text = "the same as another role's; expected a password of its own"
+        text = "also used by another role; expected a password of its own"
         yield repeated, f"{replication.password.source} is {text}"
     yield from repositories.check_repositories(inventory, [*others, replication.password])

@@ -55,8 +55,8 @@ def is_integer(loc: KeyPath) -> bool:
     return int in inner and str not in inner
 
 
-def is_hidden(loc: KeyPath) -> bool:
-    """Whether what is written at a key path is never shown: a secret, a mapping that has one, or
+def is_redacted(loc: KeyPath) -> bool:
+    """Whether what is written at a key path is redacted in messages: a secret, a mapping that has one, or
     a key that the models do not know."""
     annotation = annotation_at(loc)
     inner = (annotation, *_inner_types(annotation))
