@@ -1,4 +1,4 @@
-"""What is wrong with an inventory: each complaint with its place, all of them in one report."""
+"""What is wrong with an inventory: each problem with its place, all of them in one report."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Mutated inventories, and what becomes of them: an inventory, or complaints and exit code 2.
+"""Mutated inventories, and what becomes of them: an inventory, or problems and exit code 2.
 
 `make fuzz` runs 100,000 of them; the same seed makes the same ones. What an `!command` of theirs
 would run is not run.
@@ -93,7 +93,7 @@ class FuzzTarget:
             assert error.exit_code == 2 and error.problems
             assert all(str(c).startswith(f"{folder}") for c in error.problems)
             assert not any(secret in message for secret in self.secrets)
-            return "complaints"
+            return "problems"
         for tier in tiers(inventory, inventory.nodes, NOW):
             for resource in tier.resources:
                 resource.probe()

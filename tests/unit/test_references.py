@@ -61,7 +61,7 @@ def command(tmp_path: Path) -> CountingCommand:
 def folder(
     tmp_path: Path, command: CountingCommand, monkeypatch: pytest.MonkeyPatch
 ) -> InventoryFolder:
-    """An inventory whose role's password comes from the command, of a host that nobody reaches."""
+    """An inventory of a host that nobody reaches; a role's password comes from the command."""
     monkeypatch.setenv("STORE_KEY", "key-of-the-store")
     cluster = STATIC_CLUSTER.replace("!file secrets/rails.password", command.yaml)
     primary = STATIC_PRIMARY.replace("192.0.2.2", "127.0.0.1")
@@ -237,7 +237,7 @@ class TestNeverShown:
             ("rols: !env CANARY", "unknown key"),
         ],
     )
-    def test_value_when_it_is_no_secret_but_kept_elsewhere_is_not_shown(
+    def test_value_when_it_is_plain_text_by_reference_is_not_shown(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, expected: str
     ) -> None:
         monkeypatch.setenv("CANARY", CANARY)
@@ -248,7 +248,7 @@ class TestNeverShown:
         assert CANARY not in str(caught.value)
         assert folder.only_problem().startswith("cluster.yml:2:")
 
-    def test_key_when_it_is_unknown_asks_no_command(
+    def test_key_when_it_is_unknown_runs_no_command(
         self, tmp_path: Path, command: CountingCommand
     ) -> None:
         folder = static_inventory(tmp_path, STATIC_CLUSTER + f"rols: {command.yaml}\n")

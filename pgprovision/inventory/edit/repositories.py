@@ -57,8 +57,8 @@ class RepositoryRotation:
 
 
 def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> RepositoryRotation:
-    """A second repository beside the first one's path, with a new passphrase. Its path is never
-    one of before: what lies in it was put there by this rotation."""
+    """A second repository next to the first one's path, with a new passphrase. Its path is never
+    reused: everything in it was written by this rotation."""
     first = backup.repository
     name = f"r{now:%Y%m%dT%H%M%S}"
     file = f"secrets/pgbackrest-{name}.passphrase"
@@ -77,7 +77,7 @@ def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> R
 def swap_repositories(
     inventory: Inventory, backup: BackupSpec, until: datetime
 ) -> RepositoryRotation:
-    """The successor is the first one, and the former first one is kept."""
+    """The successor is the first one, and the former first one is retained."""
     first, second = backup.repository, backup.second_repository
     assert second is not None
     text = _text(

@@ -1,6 +1,5 @@
 """An inventory's files as one document, and the document as one Inventory."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
@@ -11,12 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from pgprovision.inventory.loader.partial import is_affected, partial_inventory
+from pgprovision.inventory.loader.plain_text import resolve_plain_text
 from pgprovision.inventory.loader.validation_errors import (
     problem_at,
     rule_problem,
     validation_problems,
 )
-from pgprovision.inventory.loader.yaml_document import UNRESOLVED, Document, parse_document
+from pgprovision.inventory.loader.yaml_document import Document, parse_document
 from pgprovision.inventory.problems import BadInventory, KeyPath, Problem, SourcePosition
 from pgprovision.inventory.reference import Reference
 from pgprovision.inventory.resolver import SECRETS_INIT_HINT, Resolver
@@ -25,7 +25,6 @@ from pgprovision.inventory.rules.cluster import check_inventory
 from pgprovision.inventory.schema.backup import inherit_store
 from pgprovision.inventory.schema.cluster import ANY_NETWORK, HostSpec, Inventory, Node
 from pgprovision.inventory.schema.examples import example_line
-from pgprovision.inventory.schema.fields import annotation_at, is_integer, is_secret
 from pgprovision.inventory.secret_files import DEFAULT_SECRET_FILES
 
 CLUSTER_FILE = "cluster.yml"
@@ -155,7 +154,7 @@ def validate(document: Document, resolver: Resolver) -> Inventory:
         c if c.example is not None else replace(c, example=example_line(c.path))
         for c in document.problems
     ]
-    _resolve_plain_text(document, value, (), resolver)
+    resolve_plain_text(document, resolver)
     context = {"folder": value["folder"], "resolver": resolver}
     inventory: Inventory | None = None
     failed, incomplete = False, set[str]()
@@ -175,24 +174,6 @@ def validate(document: Document, resolver: Resolver) -> Inventory:
     if document.problems or failed or inventory is None:
         raise BadInventory(document.problems)
     return _with_defaults(inventory)
-
-
-def _resolve_plain_text(document: Document, holder: Any, at: KeyPath, resolver: Resolver) -> None:
-    """Replaces each reference by its text, but where a secret is declared (that field's validator
-    resolves it) or where the models know no key (nothing reads it)."""
-    items = holder.items() if isinstance(holder, dict) else enumerate(holder)
-    for key, value in list(items):
-        loc = (*at, key)
-        if isinstance(value, dict | list):
-            _resolve_plain_text(document, value, loc, resolver)
-        elif isinstance(value, Reference) and annotation_at(loc) and not is_secret(loc):
-            try:
-                text = resolver.plain_text(value)
-            except ValueError as error:
-                document.problems.append(problem_at(document, loc, str(error)))
-                text = UNRESOLVED
-            is_number = is_integer(loc) and re.fullmatch("-?[0-9]{1,18}", text)
-            holder[key] = int(text) if is_number else text
 
 
 def _with_defaults(inventory: Inventory) -> Inventory:

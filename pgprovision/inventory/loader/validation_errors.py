@@ -1,4 +1,4 @@
-"""pydantic's errors as complaints a person can act on."""
+"""pydantic's errors as problems a person can act on."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,8 +33,8 @@ _PEM = "-----BEGIN "
 
 
 def validation_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """One complaint for each error, without those at places that already have one."""
-    known_paths = {complaint.path for complaint in document.problems if complaint.path}
+    """One problem for each error, without those at places that already have one."""
+    known_paths = {problem.path for problem in document.problems if problem.path}
     found = [
         (_path_in_file(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)
     ]
@@ -67,7 +67,7 @@ def _path_in_file(loc: KeyPath, document: Document) -> KeyPath:
 def problem_at(
     document: Document, loc: KeyPath, text: str, example: str = "", *, at_key: bool = False
 ) -> Problem:
-    """A complaint at a key path: at a scalar itself, else at its key, else at what is around."""
+    """A problem at a key path: at a scalar itself, else at its key, else at what is around."""
     nearest = loc
     while nearest and nearest not in document.positions:
         nearest = nearest[:-1]

@@ -73,7 +73,7 @@ class Document:
 
 
 class _Stop(Exception):
-    """Reading on makes no sense; the complaint is already noted."""
+    """Reading on makes no sense; the problem is already noted."""
 
 
 def parse_document(file: Path, content: bytes, at: KeyPath = ()) -> Document:

@@ -69,7 +69,7 @@ def _memberships(inventory: Inventory) -> Iterator[tuple[str, str, DatabaseSpec]
 
 
 def check_access(inventory: Inventory) -> Problems:
-    """Names that do not fit, and logins that hba would let in and the database shut out."""
+    """Names that do not fit, and logins that hba would let in and the database reject."""
     declared = inventory.roles
     groups = {entry.group for _, entry, _ in _groups(inventory)}
     for name, database in inventory.databases.items():
@@ -154,7 +154,7 @@ def _may_connect(database: DatabaseSpec) -> Iterator[str]:
 
 
 def _inherited_roles(name: str, complete: Mapping[str, RoleSpec]) -> set[str]:
-    """The role and every role whose privileges it inherits."""
+    """The role and every role that gives it privileges by inheritance."""
     found, pending = set[str](), [name]
     while pending:
         role = pending.pop()

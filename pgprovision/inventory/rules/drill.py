@@ -52,8 +52,7 @@ def check_drills(inventory: Inventory) -> Problems:
     if drill.host and (production_host := production_node(inventory, drill.host)):
         yield (
             (*at, "host"),
-            f"{drill.host} is {production_host.name}, a production host; "
-            "expected an empty machine",
+            f"{drill.host} is {production_host.name}, a production host; expected an empty machine",
             "host: 192.0.2.99",
         )
     for index, probe in enumerate(drill.probes):

@@ -56,11 +56,11 @@ def check_settings(inventory: Inventory) -> Problems:
                 f"{name}: on",
             )
         yield from _quantity(at, value)
-        least = len(inventory.replicas) + 2
+        minimum = len(inventory.replicas) + 2
         counted = plain in ("max_wal_senders", "max_replication_slots")
-        if counted and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) < least:
-            text = f"{{value}}: expected at least {least}, two more than there are replicas"
-            yield at, Message(text, value=value), f"{name}: {least}"
+        if counted and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) < minimum:
+            text = f"{{value}}: expected at least {minimum}, two more than there are replicas"
+            yield at, Message(text, value=value), f"{name}: {minimum}"
     sets: list[tuple[KeyPath, Mapping[str, Any]]] = [(("postgres", "settings"), postgres.settings)]
     sets += [(("roles", name, "settings"), role.settings) for name, role in inventory.roles.items()]
     for at, declared in sets:

@@ -239,7 +239,7 @@ def integer_as_text(value: object) -> object:
 
 
 def split_host_port(value: object, name: str, port: str) -> object:
-    """A mapping whose `name` is host:port, with that port as `port` unless it has one."""
+    """A mapping with a `name` of host:port: that port becomes `port` unless it has one."""
     if isinstance(value, dict) and isinstance(value.get(name), str):
         host, _, number = value[name].partition(":")
         if number.isascii() and number.isdigit() and len(number) < 6:
