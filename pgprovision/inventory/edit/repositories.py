@@ -114,7 +114,8 @@ def _source(repository: S3Repository) -> str:
         raise Refused(
             "the repository is not encrypted (cipher_type: none): there is no passphrase",
             done="nothing was changed",
-            next="declare an encrypted second_repository with another path; then run: pgprovision up",
+            next="declare an encrypted second_repository with another path;"
+            " then run: pgprovision up",
         )
     tag, _, argument = repository.cipher_pass.source.partition(" ")
     if tag == "!command":

@@ -77,8 +77,8 @@ class _Stop(Exception):
 
 
 def parse_document(file: Path, content: bytes, at: KeyPath = ()) -> Document:
-    """The file's document, with its root at that key path of the inventory. Never raises for what the
-    content is: it notes a problem."""
+    """The file's document; `at` is the key path of its root in the inventory. Never raises for
+    what the content is: it notes a problem."""
     reader = _Reader(Document(file), at)
     try:
         reader.read(content)

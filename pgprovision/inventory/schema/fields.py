@@ -56,8 +56,8 @@ def is_integer(loc: KeyPath) -> bool:
 
 
 def is_redacted(loc: KeyPath) -> bool:
-    """Whether what is written at a key path is redacted in messages: a secret, a mapping that has one, or
-    a key that the models do not know."""
+    """Whether what is written at a key path is redacted in messages: a secret, a mapping with a
+    secret, a key that the models do not know."""
     annotation = annotation_at(loc)
     inner = (annotation, *_inner_types(annotation))
     fields = [f for i in inner if (model := model_of(i)) for f in model.model_fields.values()]
