@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.base import Model
@@ -464,8 +465,9 @@ class Inventory(Model):
         return self.folder / "secrets"
 
     def node(self, name: str) -> Node:
-        """Raises KeyError."""
+        """The node of this name. Raises InventoryError, which names those that there are."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(name)
+        names = ", ".join(node.name for node in self.nodes)
+        raise InventoryError(f"no node is called {name!r}", next=f"one of: {names}")
