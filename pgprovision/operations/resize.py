@@ -11,7 +11,7 @@ from pgprovision.engine.model import Impact, Probe, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import ApiObject, find_object, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.operations.split_brain import refuse_split
+from pgprovision.operations.split_brain import refuse_split_brain
 from pgprovision.resources.hetzner.server import Server
 from pgprovision.run.approval import ShowPlan
 from pgprovision.run.operation import Operation, Prepared, Run
@@ -47,7 +47,7 @@ class Resize(Operation):
         node = inventory.node(self.node)
         if targets.cloud is None:
             raise Refused("this cluster's hosts were not made by pgprovision; it resizes none")
-        refuse_split(inventory, targets)
+        refuse_split_brain(inventory, targets)
         reachable = node.address is None and targets.is_reachable(node)
         plan = plan_resize(targets.cloud, inventory, node, reachable=reachable)
         return Prepared(tiers=plan.tiers, notes=plan.notes, confirmation=ShowPlan(Impact.RESTART))

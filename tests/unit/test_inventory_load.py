@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import load
 from pgprovision.secret import Secret
 from tests.support.inventory_folders import (
