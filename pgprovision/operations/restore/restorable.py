@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pgprovision import report
 from pgprovision.engine.model import Answer, Probe
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Unreachable
@@ -110,8 +111,7 @@ def _next_xid(answer: Answer) -> int:
 def as_json(cluster: str, view: RepositoryView) -> dict[str, Any]:
     """Version 1 of `restore plan --json`."""
     return {
-        "version": 1,
-        "cluster": cluster,
+        **report.envelope(cluster=cluster),
         "read_on": view.on,
         "stanza": view.stanza,
         "timelines": [
