@@ -26,9 +26,10 @@ class Query(ABC, Generic[Found]):
     def look(self, options: Options) -> Found:
         """What there is. Raises PgprovisionError."""
 
-    @abstractmethod
     def document(self, found: Found) -> Document:
-        """Its JSON."""
+        """Its JSON: what was found, where that is a document already."""
+        assert isinstance(found, Mapping)
+        return found
 
     @abstractmethod
     def show(self, found: Found) -> None:
@@ -49,7 +50,7 @@ class ClusterQuery(Query[Found]):
             targets.check_cloud()
             return self.look_at(inventory, targets)
 
-    def check(self, inventory: Inventory) -> None:  # noqa: B027 - most take any inventory
+    def check(self, inventory: Inventory) -> None:
         """Raises InventoryError or Refused before anything is connected to."""
 
     @abstractmethod
