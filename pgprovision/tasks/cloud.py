@@ -87,9 +87,7 @@ def temporary_server(
     return Tier("host keys", (key,)), Tier("cloud", (server,))
 
 
-def server_quote(
-    cloud: ReadOnlyCloud | None, inventory: Inventory, nodes: Sequence[Node]
-) -> Quote:
+def server_quote(cloud: ReadOnlyCloud | None, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
     """What the servers that are still to be made will be, with prices; no call where none is.
 
     Raises CloudError where Hetzner does not answer.
