@@ -1,5 +1,6 @@
 """A node more: a file of its own, and no other file touched."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -19,7 +20,7 @@ from pgprovision.inventory.schema.types import HostLabel
 
 @dataclass(frozen=True, kw_only=True)
 class NewNode:
-    """What is asked for. None: left to the inventory; no private IP: the next free one."""
+    """What is asked for. None or empty: left to the inventory; no private IP: the next free one."""
 
     name: str
     role: str = "replica"
@@ -38,10 +39,13 @@ class NewNode:
         return {key: value for key, value in values.items() if value and key != "name"}
 
 
-def add_node(folder: Path, new: NewNode) -> Path:
+def add_node(
+    folder: Path, new: NewNode, check: Callable[[Inventory], None] = lambda inventory: None
+) -> Path:
     """Writes nodes/NAME.yml and returns its path; the same node again changes nothing.
 
-    Raises InventoryError where the inventory with it would be wrong, or the name is another's.
+    Raises InventoryError where the inventory with it would be wrong, or the name is another's;
+    and what `check` raises, which is given that inventory before anything is written.
     """
     try:
         TypeAdapter(HostLabel).validate_python(new.name)
@@ -52,6 +56,7 @@ def add_node(folder: Path, new: NewNode) -> Path:
     inventory = validate(read_documents(folder, environment_resolver(folder), {}))
     if any(node.name == new.name for node in inventory.nodes):
         _check_same(inventory, new, path)
+        check(inventory)
         return path
     declared, verb = new.declared(), "restore" if new.role == "copy" else "add-replica"
     if "private_ip" not in declared:
@@ -60,7 +65,7 @@ def add_node(folder: Path, new: NewNode) -> Path:
         f"# Added by `pgprovision {verb}`. What is left out is taken from cluster.yml.\n"
         + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True)
     ).encode()
-    validate(read_documents(folder, environment_resolver(folder), {path: content}))
+    check(validate(read_documents(folder, environment_resolver(folder), {path: content})))
     create_file(path, content, 0o644)
     return path
 

@@ -466,8 +466,24 @@ class Inventory(Model):
 
     def node(self, name: str) -> Node:
         """The node of this name. Raises InventoryError, which names those that there are."""
+        return self._named(name)
+
+    def select(self, scope: str) -> tuple[Node, ...]:
+        """The nodes that a scope means: primary, replicas, all, or one by its name.
+
+        Raises InventoryError where it means none."""
+        if scope == "all":
+            return self.nodes
+        if scope == "primary":
+            return (self.primary,)
+        if scope == "replicas" and self.replicas:
+            return self.replicas
+        return (self._named(scope, "primary", "replicas", "all"),)
+
+    def _named(self, name: str, *also: str) -> Node:
+        """`also`: what else could have been written in its place."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        names = ", ".join(node.name for node in self.nodes)
+        names = ", ".join([*also, *(node.name for node in self.nodes)])
         raise InventoryError(f"no node is called {name!r}", next=f"one of: {names}")

@@ -8,6 +8,7 @@ from pgprovision import report
 from pgprovision.engine.model import Answer, Probe
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Unreachable
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.backup import BackupSpec as Wish
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
@@ -22,9 +23,26 @@ from pgprovision.resources.pgbackrest.restore_points import (
     plan_restore,
     windows,
 )
+from pgprovision.run.options import Options
+from pgprovision.run.targets import Targets
 from pgprovision.tasks.paths import instance
 
 NEXT_XID_QUERY = "select pg_snapshot_xmax(pg_current_snapshot())"
+
+
+def show_restorable(options: Options) -> int:
+    """`restore plan`: what can be restored, from when to when. Only looks."""
+    inventory = load(options.inventory)
+    require_backup(inventory)
+    with Targets(inventory) as targets:
+        targets.check_cloud()
+        view = read_repository_view(inventory, targets)
+    document = as_json(inventory.cluster, view)
+    if options.json:
+        report.print_json(document)
+    else:
+        report.show_restore_plan(document)
+    return 0
 
 
 @dataclass(frozen=True)
