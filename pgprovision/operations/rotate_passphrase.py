@@ -50,14 +50,16 @@ class RotateCipher(Operation):
     command: ClassVar[str] = "backup rotate-cipher"
     step: RotationStep | None = None
     """What is next; read from the inventory where it is not known yet."""
-    confirmation: Confirmation = ShowPlan(Impact.RELOAD)
 
     def load(self, options: Options) -> Inventory:
         self.step = self.step or next_step(load(options.inventory), utc_now())
         return self.step.inventory
 
     def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
-        return Prepared(tiers=tiers(self._step, targets), confirmation=self.confirmation)
+        confirmation: Confirmation = ShowPlan(Impact.RELOAD)
+        if self._step.phase == "change":  # it was asked for with the first part
+            confirmation = Allowed(Impact.RELOAD)
+        return Prepared(tiers=tiers(self._step, targets), confirmation=confirmation)
 
     def approved(self) -> None:
         if self._step.pending is not None:
@@ -69,7 +71,7 @@ class RotateCipher(Operation):
         step = swap_step(run.inventory, utc_now())
         if step.pending is not None:
             step.pending.save()
-        return RotateCipher(step, Allowed(Impact.RELOAD))
+        return RotateCipher(step)
 
     def finished(self, run: Run) -> int:
         if run.succeeded:
