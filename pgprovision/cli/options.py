@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from pgprovision.run.options import Options
 
 if TYPE_CHECKING:
     from pgprovision.run.operation import Operation
+    from pgprovision.run.query import Query
 
 __all__ = [
     "Address",
@@ -25,6 +26,7 @@ __all__ = [
     "Yes",
     "options_of",
     "run",
+    "run_query",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, version 1.")]
@@ -72,3 +74,10 @@ def run(
     from pgprovision.run.run import run as run_operation
 
     return run_operation(operation, options_of(context, json=json, yes=yes))
+
+
+def run_query(query: "Query[Any]", context: typer.Context, *, json: bool = False) -> int:
+    """The one call of a verb that changes nothing; the exit code."""
+    from pgprovision.run.query import run_query as look
+
+    return look(query, options_of(context, json=json))

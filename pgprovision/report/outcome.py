@@ -6,6 +6,7 @@ from typing import Any
 
 from pgprovision.engine.model import Change, Impact, Report, State
 from pgprovision.report.changes import show_changes
+from pgprovision.report.document import envelope
 from pgprovision.report.drills import last_proven_restore
 from pgprovision.report.printing import (
     console,
@@ -14,8 +15,6 @@ from pgprovision.report.printing import (
     print_line,
     print_note,
 )
-
-JSON_VERSION = 1
 
 
 def change_as_json(change: Change) -> dict[str, Any]:
@@ -44,9 +43,7 @@ def run_document(
     """The answer of plan, drift and up: see docs/json.md. `failure` is what ended the run."""
     failed = [*report.failed.items(), *([("run", failure)] if failure else [])]
     return {
-        "version": JSON_VERSION,
-        "command": command,
-        "cluster": cluster,
+        **envelope(command=command, cluster=cluster),
         "changes": [change_as_json(c) for c in changes],
         "left": [change_as_json(c) for c in report.remaining],
         "waiting": [

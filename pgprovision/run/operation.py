@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pgprovision import report
 from pgprovision.engine.loop import RunObserver
 from pgprovision.engine.model import Report, Tier
-from pgprovision.errors import PgprovisionError
+from pgprovision.errors import Interrupted, PgprovisionError
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.run.approval import Confirmation
@@ -107,6 +107,10 @@ class Operation(ABC):
         """The next part of the same command, where this one ended well and is not all."""
         return None
 
+    def ended(self, run: Run) -> None:  # noqa: B027 - most verbs have nobody to tell
+        """Its hosts are free and its record is closed, and nothing was reported yet: whoever else
+        has to know is told here. Also where it failed."""
+
     def document(self, run: Run) -> Mapping[str, Any]:
         """Its JSON."""
         return report.run_document(
@@ -125,6 +129,11 @@ class Operation(ABC):
             report.show_differences(run.report)
         else:
             report.show_outcome(run.report, run.session.record_path)
+
+    def show_failure(self, run: Run) -> None:
+        """What people see of a run that failed, before its error."""
+        if isinstance(run.failure, Interrupted):
+            report.show_remaining(run.report)
 
     def finished(self, run: Run) -> int:
         """Its last words, also where it failed: what to type next, what is kept. The exit code."""

@@ -1,7 +1,7 @@
 """The only runner: one run of one verb, watched, locked, recorded and reported."""
 
 from pgprovision import report
-from pgprovision.errors import Interrupted, PgprovisionError
+from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.run.operation import Operation, Run
 from pgprovision.run.options import Options
@@ -19,6 +19,7 @@ def run(operation: Operation, options: Options) -> int:
     done = _execute(operation, inventory, options)
     if done.succeeded and (following := operation.following(done)) is not None:
         return run(following, options)
+    operation.ended(done)
     _report(operation, done)
     code = operation.finished(done)
     if done.failure is not None:
@@ -58,5 +59,5 @@ def _report(operation: Operation, done: Run) -> None:
         report.print_json(operation.document(done))
     elif done.failure is None:
         operation.show(done)
-    elif isinstance(done.failure, Interrupted):
-        report.show_remaining(done.report)
+    else:
+        operation.show_failure(done)
