@@ -11,8 +11,8 @@ from pgprovision.cli.options import (
     PrivateIp,
     ServerType,
     Yes,
-    options_of,
     run,
+    run_query,
 )
 from pgprovision.recovery_target import recovery_target
 
@@ -97,6 +97,6 @@ def restore(
 @app.command("plan")
 def plan(context: typer.Context, json: Json = False) -> int:
     """Show what can be restored, from when to when, on each timeline, and the backups' sizes."""
-    from pgprovision.operations.restore.restorable import show_restorable
+    from pgprovision.operations.restore.restorable import RestorePlanQuery
 
-    return show_restorable(options_of(context, json=json))
+    return run_query(RestorePlanQuery(), context, json=json)

@@ -8,7 +8,6 @@ from pgprovision import report
 from pgprovision.engine.model import Answer, Probe
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Unreachable
-from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.backup import BackupSpec as Wish
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
@@ -23,26 +22,28 @@ from pgprovision.resources.pgbackrest.restore_points import (
     plan_restore,
     windows,
 )
-from pgprovision.run.options import Options
+from pgprovision.run.query import ClusterQuery, Document
 from pgprovision.run.targets import Targets
 from pgprovision.tasks.paths import instance
 
 NEXT_XID_QUERY = "select pg_snapshot_xmax(pg_current_snapshot())"
 
 
-def show_restorable(options: Options) -> int:
-    """`restore plan`: what can be restored, from when to when. Only looks."""
-    inventory = load(options.inventory)
-    require_backup(inventory)
-    with Targets(inventory) as targets:
-        targets.check_cloud()
-        view = read_repository_view(inventory, targets)
-    document = as_json(inventory.cluster, view)
-    if options.json:
-        report.print_json(document)
-    else:
-        report.show_restore_plan(document)
-    return 0
+@dataclass(frozen=True)
+class RestorePlanQuery(ClusterQuery[Document]):
+    """`restore plan`: what can be restored, from when to when."""
+
+    def check(self, inventory: Inventory) -> None:
+        require_backup(inventory)
+
+    def look_at(self, inventory: Inventory, targets: Targets) -> Document:
+        return as_json(inventory.cluster, read_repository_view(inventory, targets))
+
+    def document(self, found: Document) -> Document:
+        return found
+
+    def show(self, found: Document) -> None:
+        report.show_restore_plan(found)
 
 
 @dataclass(frozen=True)
