@@ -118,7 +118,7 @@ class TestResolvedOnce:
     ) -> None:
         inventory = folder.load()
         for _ in range(2):  # again, nothing changes
-            added = add_node(folder.path, COPY, inventory)
+            added = add_node(folder.path, COPY, inventory=inventory)
             inventory = added.inventory
         assert added.inventory.node("copy-1").is_copy
         assert command.runs == 1

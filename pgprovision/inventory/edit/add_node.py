@@ -1,5 +1,6 @@
 """A node more: a file of its own, and no other file touched."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -18,7 +19,7 @@ from pgprovision.inventory.schema.types import HostLabel
 
 @dataclass(frozen=True, kw_only=True)
 class NewNode:
-    """What is asked for. None: left to the inventory; no private IP: the next free one."""
+    """What is asked for. None or empty: left to the inventory; no private IP: the next free one."""
 
     name: str
     role: str = "replica"
@@ -47,12 +48,18 @@ class AddedNode:
     """The inventory with it, validated: nobody has to load it again."""
 
 
-def add_node(folder: Path, new: NewNode, inventory: Inventory | None = None) -> AddedNode:
-    """Writes nodes/NAME.yml; the same node again changes nothing. `inventory`: the present one,
-    where it is loaded already; its references are not resolved again.
+def add_node(
+    folder: Path,
+    new: NewNode,
+    check: Callable[[Inventory], None] = lambda inventory: None,
+    inventory: Inventory | None = None,
+) -> AddedNode:
+    """Writes nodes/NAME.yml; the same node again changes nothing. `check` is given the inventory
+    with it before anything is written. `inventory`: the present one, where it is loaded already;
+    its references are not resolved again.
 
     Raises InventoryError where the inventory with the node would be wrong, or where the node
-    exists and is different.
+    exists and is different; and what `check` raises.
     """
     try:
         TypeAdapter(HostLabel).validate_python(new.name)
@@ -63,6 +70,7 @@ def add_node(folder: Path, new: NewNode, inventory: Inventory | None = None) -> 
     inventory = inventory or load(folder)
     if any(node.name == new.name for node in inventory.nodes):
         _check_same(inventory, new, path)
+        check(inventory)
         return AddedNode(path, inventory)
     declared, verb = new.declared(), "restore" if new.role == "copy" else "add-replica"
     if "private_ip" not in declared:
@@ -72,6 +80,7 @@ def add_node(folder: Path, new: NewNode, inventory: Inventory | None = None) -> 
         + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True)
     ).encode()
     extended = validate(read_documents(folder, {path: content}), inventory.resolver)
+    check(extended)
     create_file(path, content, 0o644)
     return AddedNode(path, extended)
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from pgprovision.errors import InventoryError
 from pgprovision.inventory.resolver import Resolver
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.backup import BackupSpec
@@ -474,8 +475,25 @@ class Inventory(Model):
         return self.folder / "secrets"
 
     def node(self, name: str) -> Node:
-        """Raises KeyError."""
+        """The node of this name. Raises InventoryError, which names those that there are."""
+        return self._named(name)
+
+    def select(self, scope: str) -> tuple[Node, ...]:
+        """The nodes that a scope means: primary, replicas, all, or one by its name.
+
+        Raises InventoryError where it means none."""
+        if scope == "all":
+            return self.nodes
+        if scope == "primary":
+            return (self.primary,)
+        if scope == "replicas" and self.replicas:
+            return self.replicas
+        return (self._named(scope, "primary", "replicas", "all"),)
+
+    def _named(self, name: str, *also: str) -> Node:
+        """`also`: what else could have been written in its place."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(name)
+        names = ", ".join([*also, *(node.name for node in self.nodes)])
+        raise InventoryError(f"no node is called {name!r}", next=f"one of: {names}")
