@@ -16,7 +16,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.resources.postgres.server.split_brain import describe_writer
-from pgprovision.tasks.intent import Reclone
+from pgprovision.tasks import intent
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def tiers(
     inventory: Inventory, node: Node, existing: ExistingData, now: datetime
 ) -> tuple[Tier, ...]:
     """Everything the node should be, with the data directory it has now counted as absent."""
-    intents = {node.name: Reclone(existing.inode)}
+    intents = {node.name: intent.Reclone(existing.inode)}
     return tasks.tiers(
         inventory, (node,), now, topology=Topology.declared(inventory), intents=intents
     )

@@ -17,10 +17,9 @@ from pgprovision.server_offers import (
     is_available,
     monthly_price,
 )
-from pgprovision.tasks import host
+from pgprovision.tasks import host, intent
 from pgprovision.tasks.cloud import ReadOnlyCloud, declared_server
 from pgprovision.tasks.context import PlanContext
-from pgprovision.tasks.intent import Resize
 
 SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE = (
     Probe("servers"),
@@ -76,7 +75,7 @@ def plan_resize(
         notes.append("the primary is not there while it is resized: choose a quiet moment")
     if topology.is_primary(node) and smaller:
         notes.append(f"replicas first, so that none is smaller: {', '.join(smaller)}")
-    intents = {node.name: Resize()}
+    intents = {node.name: intent.Resize()}
     context = PlanContext(inventory=inventory, node=node, topology=topology, intents=intents)
     tiers = (
         Tier("identity", tuple(host.identity(context)) if reachable else ()),

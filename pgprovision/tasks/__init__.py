@@ -55,9 +55,9 @@ def tiers(
         machine,
         operating_system,
         new_cluster,
-        configured,
+        configuration_files,
         restored_data,
-        running,
+        service,
         contents,
         standbys,
         finish,
@@ -70,7 +70,7 @@ def machine(scope: PlanScope) -> Iterator[Tier]:
     yield from cloud.server_tiers(scope.inventory, scope.nodes)
     yield scope.tier("identity", [*scope.nodes, *scope.access_only], host.identity)
     yield scope.tier("vacancy", scope.copies, restored_copy.empty_host)
-    yield scope.tier("live roles", scope.split_brain_checked, host.split_brain_check)
+    yield scope.tier("live roles", scope.split_brain_check_on, host.split_brain_check)
     yield scope.tier("first boot", scope.nodes, host.first_boot, phase="machine")
     yield scope.tier("preflight", scope.nodes, preflight.preflight)
     yield scope.tier("claim", scope.nodes, host.claim_file, phase="machine")
@@ -91,12 +91,14 @@ def operating_system(scope: PlanScope) -> Iterator[Tier]:
 def new_cluster(scope: PlanScope) -> Iterator[Tier]:
     """A place for the data: initdb on the primary, a configuration directory elsewhere."""
     yield scope.tier("cluster", scope.new_primary, postgres.cluster)
-    yield scope.tier("configuration directory", scope.without_directory, replica.config_directory)
+    yield scope.tier(
+        "configuration directory", scope.configuration_directories, replica.config_directory
+    )
     yield scope.tier("certificates", scope.nodes, host.certificates, host.unit_drop_in)
     yield scope.tier("signed certificates", scope.nodes, host.signed_certificate)
 
 
-def configured(scope: PlanScope) -> Iterator[Tier]:
+def configuration_files(scope: PlanScope) -> Iterator[Tier]:
     """pgbackrest.conf first: postgresql.conf calls it. Who may connect, also on other nodes."""
     yield from _features(scope, Position.BEFORE_CONFIGURATION)
     everywhere = [*scope.standbys, *scope.writable]
@@ -113,7 +115,7 @@ def restored_data(scope: PlanScope) -> Iterator[Tier]:
     yield scope.tier("configuration for these data", scope.copies, configuration.postgresql_conf)
 
 
-def running(scope: PlanScope) -> Iterator[Tier]:
+def service(scope: PlanScope) -> Iterator[Tier]:
     """PostgreSQL runs, with what the files say, and comes back after a boot."""
     yield scope.tier("kernel", scope.writable, system.kernel)
     yield scope.tier("start at boot", scope.new_primary, postgres.at_boot)

@@ -76,8 +76,8 @@ class PlanContext:
         return self.node.is_copy
 
     @property
-    def follows_from_outside(self) -> bool:
-        """Whether this run makes standbys and leaves their primary as it is."""
+    def needs_existing_primary(self) -> bool:
+        """Whether this run makes standbys of a primary that it leaves as it is."""
         names = {node.name for node in self.in_scope}
         standbys = any(map(self.topology.is_standby, self.in_scope))
         return standbys and self.primary.name not in names

@@ -34,7 +34,7 @@ def split_brain_check(context: PlanContext) -> Iterator[Resource]:
         snapshot=context.snapshot,
         primary=declared.primary.name,
         replicas=tuple(standby.name for standby in declared.standbys),
-        primary_required=context.follows_from_outside,
+        primary_required=context.needs_existing_primary,
     )
 
 

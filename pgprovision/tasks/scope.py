@@ -83,8 +83,8 @@ class PlanScope:
         return tuple(node for node in self.primary if node not in self.restored)
 
     @property
-    def without_directory(self) -> tuple[Node, ...]:
-        """Nodes whose configuration directory no pg_createcluster makes. A restore in place is of
+    def configuration_directories(self) -> tuple[Node, ...]:
+        """Nodes whose configuration directory is made here. A restore in place is of
         finished nodes, which have theirs."""
         if any(isinstance(intent, Restore) for intent in self.intents.values()):
             return ()
@@ -101,6 +101,6 @@ class PlanScope:
         return (*self.upstream, *self.also_open_access_on)
 
     @property
-    def split_brain_checked(self) -> tuple[Node, ...]:
+    def split_brain_check_on(self) -> tuple[Node, ...]:
         """The primary; nobody, where all nodes are copies, which need none."""
         return (self.topology.primary,) if self.members or not self.copies else ()

@@ -1,4 +1,4 @@
-"""The whole plan of each verb, tier by tier, compared with tests/cases/plans/VERB.txt.
+"""The whole plan of each verb, tier by tier, compared with tests/plans/VERB.txt.
 
 A plan that is meant to change is written anew with `python -m tests.unit.test_plans`; read the
 difference before it is kept.
@@ -34,7 +34,7 @@ from pgprovision.tasks import drill, tiers
 from tests.support.inventory_folders import lab_inventory
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
-PLANS = Path(__file__).parents[1] / "cases" / "plans"
+PLANS = Path(__file__).parents[1] / "plans"
 PRIMARY, FIRST, SECOND, COPY = (f"server-postgres-{n}" for n in ("1", "2", "3", "copy"))
 TARGET = recovery_target({"time": "2026-11-29 03:00+01:00"})
 EXISTING = {PRIMARY: ExistingData("11", standby=False), FIRST: ExistingData("12")}

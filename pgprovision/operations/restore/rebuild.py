@@ -15,7 +15,7 @@ from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.inventory.topology import Topology
 from pgprovision.recovery_target import NOTHING_CHANGED
 from pgprovision.resources.node import identity
-from pgprovision.tasks.intent import Rebuild
+from pgprovision.tasks import intent
 from pgprovision.tasks.paths import instance
 
 PHASES = ("machine", "packages", "data")  # of tiers, as tasks/ has them; all others are the rest
@@ -58,7 +58,7 @@ def _check_node(inventory: Inventory, node: Node, target: Machine) -> None:
 def tiers(inventory: Inventory, now: datetime) -> tuple[Tier, ...]:
     """Everything the primary should be, its data from the backups."""
     topology = Topology.declared(inventory)
-    nodes, intents = (topology.primary,), {topology.primary.name: Rebuild()}
+    nodes, intents = (topology.primary,), {topology.primary.name: intent.Rebuild()}
     return tasks.tiers(inventory, nodes, now, topology=topology, intents=intents)
 
 

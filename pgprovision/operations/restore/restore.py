@@ -17,7 +17,7 @@ from pgprovision.inventory.topology import Topology
 from pgprovision.operations import reclone
 from pgprovision.operations.reclone import ExistingData
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
-from pgprovision.tasks.intent import Intent, Reclone, Restore
+from pgprovision.tasks import intent
 from pgprovision.tasks.paths import instance
 
 
@@ -50,10 +50,10 @@ def tiers(
     its replicas cloned again."""
     topology = Topology.declared(inventory)
     nodes = _replaced_nodes(inventory, topology, node)
-    intents: dict[str, Intent] = {
-        other.name: Reclone(existing[other.name].inode) for other in nodes if other != node
+    intents: dict[str, intent.Intent] = {
+        other.name: intent.Reclone(existing[other.name].inode) for other in nodes if other != node
     }
-    intents[node.name] = Restore(target, existing[node.name].inode)
+    intents[node.name] = intent.Restore(target, existing[node.name].inode)
     return tasks.tiers(inventory, nodes, now, topology=topology, intents=intents)
 
 
