@@ -1,10 +1,13 @@
 """Who is primary: as declared, and as the servers' own answers have it."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgprovision import tasks
 from pgprovision.engine.model import Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit.add_node import NewNode, add_node
@@ -187,3 +190,10 @@ class TestPlan:
         assert (check.primary, check.replicas) == (FIRST, (SECOND, THIRD))
         with pytest.raises(Refused, match="the live role wins"):
             check_single_writer(check.primary, {SECOND: server(in_recovery=False)}, "unit")
+
+
+def test_tasks_when_they_need_a_role_then_ask_the_topology() -> None:
+    """The declared role is what a node begins as; only `Topology.declared` reads it."""
+    declared_role = re.compile(r"inventory\.(primary|replicas)\b|\bnode\.(is_primary|role)\b")
+    rooms = Path(tasks.__file__).parent.rglob("*.py")
+    assert [str(path) for path in rooms if declared_role.search(path.read_text())] == []
