@@ -30,7 +30,7 @@ RECHECK_DELAYS = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an acti
 class RunObserver(Protocol):
     """Told what happens, as it happens. `acting` comes before anything is sent."""
 
-    def tier_started(self, title: str) -> None: ...
+    def tier_started(self, tier: Tier) -> None: ...
     def acting(self, changes: Sequence[Change]) -> None: ...
     def action_done(self, change: Change, action: Action) -> None: ...
     def target_failed(self, target: str, error: Exception) -> None: ...
@@ -195,7 +195,7 @@ class _Run:
                 self.refresh(tiers)
                 continue
             if not acts and not waited:
-                self.observer.tier_started(tiers[0].title)
+                self.observer.tier_started(tiers[0])
             under_way = False
             if untried:
                 check_ceiling(untried, ceiling)

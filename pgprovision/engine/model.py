@@ -193,6 +193,8 @@ class Tier:
 
     title: str
     resources: tuple[Resource, ...]
+    phase: str = ""
+    """The part of a run its time is counted to, as `rebuild` reports it; empty: the rest."""
 
 
 @dataclass(frozen=True)

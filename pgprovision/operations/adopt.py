@@ -13,6 +13,7 @@ from pgprovision import report
 from pgprovision.engine.model import Answer, Probe, Tier
 from pgprovision.errors import Refused, Unreachable
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations import reclone
 from pgprovision.quote import sh
 from pgprovision.resources.node import identity
@@ -30,6 +31,7 @@ from pgprovision.run.approval import TypedName
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import instance, snapshot
 
 _SIZES = """\
@@ -161,8 +163,9 @@ def check(inventory: Inventory, node: Node, existing: ExistingNode, primary: str
             f" {instance(inventory).data_directory} have {existing.identifier}",
             "pg_lsclusters on the host shows which cluster is which",
         )
+    topology = Topology.declared(inventory)
     standby = server.in_recovery if server is not None else disk.standby
-    if standby == (node.role != "replica"):
+    if standby != topology.is_standby(node):
         live, declared = ("standby" if standby else "primary"), node.role
         raise _refused(
             f"the data on {name} are a {live}'s, and the inventory says {declared}:"
@@ -173,7 +176,7 @@ def check(inventory: Inventory, node: Node, existing: ExistingNode, primary: str
         difference = f"has {primary}" if primary else "has no cluster that could be asked"
         raise _refused(
             f"{name} has system identifier {existing.identifier}, and its primary"
-            f" {inventory.primary.name} {difference}",
+            f" {topology.primary.name} {difference}",
             "check the addresses in nodes/*.yml; where these data do not count, rename their"
             f" directory on {name} by hand, then: pgprovision up {name}",
         )
@@ -224,7 +227,8 @@ def _refused(what: str, next: str) -> Refused:
 
 def tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     """The marker, in a cluster that has no two histories."""
+    context = PlanContext.declared(inventory, node)
     return (
-        Tier("live roles", tuple(host.split_brain_check(inventory, inventory.primary))),
-        Tier("marker", tuple(host.marker(inventory, node))),
+        Tier("live roles", tuple(host.split_brain_check(context))),
+        Tier("marker", tuple(host.marker(context))),
     )

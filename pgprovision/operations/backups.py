@@ -10,6 +10,7 @@ from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.schema.backup import BackupSpec as Wish
 from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.topology import Topology
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.backup import OnDemandBackup
@@ -20,6 +21,7 @@ from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.backup import info_probes, repository_argument
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import instance, snapshot
 
 
@@ -98,7 +100,7 @@ def backup_now(
             done="nothing was touched",
             next="set backup.archiving to true, then: pgprovision up (it takes a full backup)",
         )
-    primary = inventory.primary
+    primary = Topology.declared(inventory).primary
     contents = repository_contents(inventory, targets, primary.name)
     tiers = [
         Tier(
@@ -136,7 +138,7 @@ def verify(
     numbers = select_repositories(
         inventory, repository, [number for number, _ in backup.repositories]
     )
-    primary = inventory.primary.name
+    primary = Topology.declared(inventory).primary.name
     probes = {number: verification.verification_probe(number) for number in numbers}
     seen = probe_answers(targets, primary, tuple(probes.values()))
     tiers = [
@@ -157,9 +159,10 @@ def verify(
 
 
 def _identity_tiers(inventory: Inventory) -> tuple[Tier, Tier]:
-    identity = host.identity(inventory, inventory.primary)
-    live = host.split_brain_check(inventory, inventory.primary)
-    return Tier("identity", tuple(identity)), Tier("live roles", tuple(live))
+    """Refused where another node than the declared primary accepts writes."""
+    context = PlanContext.declared(inventory, Topology.declared(inventory).primary)
+    live = host.split_brain_check(context)
+    return Tier("identity", tuple(host.identity(context))), Tier("live roles", tuple(live))
 
 
 def repository_contents(

@@ -6,7 +6,7 @@ of what runs behind it: machines that answer are asked whose they are, before an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.engine.model import Probe, Tier
@@ -20,6 +20,7 @@ from pgprovision.run.operation import Operation, Prepared
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import ReadOnlyCloud, bootstrap_host_key
+from pgprovision.tasks.context import PlanContext
 
 DELETION_ORDER = (
     "servers",
@@ -97,11 +98,11 @@ def plan_destroy(
             else:
                 retained.append(f"{kind}/{item['name']} (others use it)")
     created = [node for node in inventory.nodes if node.address is None]
-    keys = tuple(replace(bootstrap_host_key(inventory, node.name), absent=True) for node in created)
+    keys = tuple(bootstrap_host_key(inventory, node.name, absent=True) for node in created)
     identities = [
         resource
         for node in reachable
-        for resource in host.identity(inventory, node, for_deletion=True)
+        for resource in host.identity(PlanContext.declared(inventory, node), for_deletion=True)
     ]
     tiers = (
         Tier("identity", tuple(identities)),

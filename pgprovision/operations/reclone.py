@@ -4,25 +4,23 @@ For one whose slot is lost, whose data are damaged, or a former primary that was
 Never for a node that accepts writes, or that others stream from.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from pgprovision import tasks
-from pgprovision.engine.model import Answer, Probe, Resource, Tier
+from pgprovision.engine.model import Answer, Probe, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.quote import sh
-from pgprovision.resources.data_directory.standby import Standby
-from pgprovision.resources.node.identity import NodeIdentity
-from pgprovision.resources.postgres.replication.slot import Slot, slot_name
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.resources.postgres.server.split_brain import describe_writer
 from pgprovision.run.approval import TypedName
 from pgprovision.run.operation import Operation, Prepared
 from pgprovision.run.targets import Targets
+from pgprovision.tasks import intent
 from pgprovision.tasks.paths import instance, snapshot
 
 
@@ -142,19 +140,7 @@ def tiers(
     inventory: Inventory, node: Node, existing: ExistingData, now: datetime
 ) -> tuple[Tier, ...]:
     """Everything the node should be, with the data directory it has now counted as absent."""
-    return with_new_data(tasks.tiers(inventory, (node,), now), node, existing)
-
-
-def with_new_data(plan: Sequence[Tier], node: Node, existing: ExistingData) -> tuple[Tier, ...]:
-    """The same wishes, with the data directory that the node has now counted as absent."""
-
-    def recreate(resource: Resource) -> Resource:
-        if isinstance(resource, Standby) and resource.on == node.name:
-            return replace(resource, former_inode=existing.inode)
-        if isinstance(resource, NodeIdentity) and resource.on == node.name:
-            return replace(resource, recreating=True)
-        if isinstance(resource, Slot) and resource.slot == slot_name(node.name):
-            return replace(resource, recreate=True)
-        return resource
-
-    return tuple(Tier(tier.title, tuple(map(recreate, tier.resources))) for tier in plan)
+    intents = {node.name: intent.Reclone(existing.inode)}
+    return tasks.tiers(
+        inventory, (node,), now, topology=Topology.declared(inventory), intents=intents
+    )

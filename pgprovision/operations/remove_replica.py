@@ -5,13 +5,14 @@ Works without a file, too: what a removed node left on the primary is recognised
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision import report
 from pgprovision.engine.model import Probe, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations.reachable_replicas import reachable_replicas
 from pgprovision.quote import sh
 from pgprovision.resources.hetzner.deleted_resource import DeletedResource
@@ -22,6 +23,7 @@ from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import configuration, host, replica, system
 from pgprovision.tasks.cloud import bootstrap_host_key
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import instance, snapshot
 
 CONTROLLER = "here"
@@ -116,28 +118,29 @@ def without_node(inventory: Inventory, name: str) -> Inventory:
 
 def tiers(inventory: Inventory, request: RemovalRequest) -> tuple[Tier, ...]:
     """The steps, in an order in which each leaves the cluster well. The inventory is the whole."""
-    rest, primary, node = without_node(inventory, request.name), inventory.primary, request.node
+    rest, node = without_node(inventory, request.name), request.node
+    primary = Topology.declared(inventory).primary
     is_copy = node is not None and node.is_copy  # it was never let in anywhere
     access_nodes = () if is_copy else (primary, *request.other_replicas)
     slot = Slot(
         on=primary.name, snapshot=snapshot(rest), slot=slot_name(request.name), present=False
     )
-    identities = [
-        resource for other in access_nodes for resource in host.identity(inventory, other)
-    ]
+    whole = PlanContext.declared(inventory, primary)
+    identities = [found for other in access_nodes for found in host.identity(whole.at(other))]
     if node is not None and request.running:
-        identities += host.identity(inventory, node, for_deletion=request.delete_server)
+        identities += host.identity(whole.at(node), for_deletion=request.delete_server)
     plan = [
         Tier("identity", tuple(identities)),
-        Tier("live roles", () if is_copy else tuple(host.split_brain_check(inventory, primary))),
+        Tier("live roles", () if is_copy else tuple(host.split_brain_check(whole))),
     ]
     if request.delete_server:
-        host_key_removal = replace(bootstrap_host_key(inventory, request.name), absent=True)
+        host_key_removal = bootstrap_host_key(inventory, request.name, absent=True)
         plan += [Tier("server", _server(inventory, request)), Tier("host key", (host_key_removal,))]
     elif node is not None and request.running:
-        plan.append(Tier("stop following", tuple(replica.stopped(inventory, node))))
-    firewalls = [wish for other in access_nodes for wish in system.firewall(rest, other)]
-    hbas = [wish for other in access_nodes for wish in configuration.pg_hba(rest, other)]
+        plan.append(Tier("stop following", tuple(replica.stopped(whole.at(node)))))
+    remaining = [PlanContext.declared(rest, other) for other in access_nodes]
+    firewalls = [resource for context in remaining for resource in system.firewall(context)]
+    hbas = [resource for context in remaining for resource in configuration.pg_hba(context)]
     plan += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", () if is_copy else (slot,))]
     if node is not None:
         path = str(inventory.folder / "nodes" / f"{request.name}.yml")

@@ -3,7 +3,7 @@
 The disk stays as it is, so that the server can go back to a smaller type later.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision import report
@@ -11,8 +11,8 @@ from pgprovision.engine.model import Impact, Probe, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import ApiObject, find_object, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations.split_brain import refuse_split_brain
-from pgprovision.resources.hetzner.server import Server
 from pgprovision.run.approval import ShowPlan
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
@@ -23,8 +23,9 @@ from pgprovision.server_offers import (
     is_available,
     monthly_price,
 )
-from pgprovision.tasks import host
-from pgprovision.tasks.cloud import ReadOnlyCloud, server_tiers
+from pgprovision.tasks import host, intent
+from pgprovision.tasks.cloud import ReadOnlyCloud, declared_server
+from pgprovision.tasks.context import PlanContext
 
 SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE = (
     Probe("servers"),
@@ -99,17 +100,22 @@ def plan_resize(
         f"{node.name}: {_describe_type(now, server, currency)}"
         f" -> {_describe_type(desired, server, currency)}"
     ]
-    others = [s for s in servers if s["name"] in {replica.name for replica in inventory.replicas}]
+    topology = Topology.declared(inventory)
+    standbys = {standby.name for standby in topology.standbys}
+    others = [s for s in servers if s["name"] in standbys]
     smaller = [str(s["name"]) for s in others if s["server_type"]["memory"] < desired["memory"]]
-    if node.is_primary:
+    if topology.is_primary(node):
         notes.append("the primary is not there while it is resized: choose a quiet moment")
-    if node.is_primary and smaller:
+    if topology.is_primary(node) and smaller:
         notes.append(f"replicas first, so that none is smaller: {', '.join(smaller)}")
-    planned = (r for tier in server_tiers(inventory, (node,)) for r in tier.resources)
-    resource = next(replace(r, allow_resize=True) for r in planned if isinstance(r, Server))
-    booted = Tier("first boot", tuple(host.first_boot(inventory, node)))
-    identity = Tier("identity", tuple(host.identity(inventory, node) if reachable else ()))
-    return ResizePlan((identity, Tier("cloud", (resource,)), booted), tuple(notes))
+    intents = {node.name: intent.Resize()}
+    context = PlanContext(inventory=inventory, node=node, topology=topology, intents=intents)
+    tiers = (
+        Tier("identity", tuple(host.identity(context)) if reachable else ()),
+        Tier("cloud", tuple(declared_server(context))),
+        Tier("first boot", tuple(host.first_boot(context))),
+    )
+    return ResizePlan(tiers, tuple(notes))
 
 
 def _check(server: ApiObject, desired: ApiObject, types: tuple[ApiObject, ...]) -> None:

@@ -6,7 +6,7 @@ until its retention has passed; then it leaves the configuration. Which step is 
 the inventory (repositories.yml), so the same command goes on wherever it was cut off.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal
@@ -19,6 +19,7 @@ from pgprovision.inventory.edit import repositories
 from pgprovision.inventory.edit.repositories import RepositoryRotation
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations import backups
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.verification import RepositoryVerification
@@ -27,7 +28,9 @@ from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.options import Options
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import backup as tasks
-from pgprovision.tasks import host
+from pgprovision.tasks import host, restored_copy
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.scope import Step
 
 Phase = Literal["fill", "change", "kept", "end"]
 
@@ -122,34 +125,37 @@ def swap_step(inventory: Inventory, now: datetime) -> RotationStep:
 
 
 def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]:
-    """What a step brings about, on every node that has a configuration."""
+    """What a step brings about, on every node that has a configuration. A copy only reads."""
     inventory = step.inventory
-    nodes, primary = inventory.nodes, inventory.primary
+    topology = Topology.declared(inventory)
+    primary = PlanContext.declared(inventory, topology.primary)
+    nodes, members, copies = inventory.nodes, inventory.members, topology.copies
 
     def tier(title: str, *resources: Resource) -> Tier:
         return Tier(title, resources)
 
-    def on_all(task: Callable[[Inventory, Node], Iterable[Resource]]) -> Iterable[Resource]:
-        return (resource for node in nodes for resource in task(inventory, node))
+    def on(nodes: Sequence[Node], step: Step) -> Iterable[Resource]:
+        return (resource for node in nodes for resource in step(primary.at(node)))
 
-    stanzas = [tasks.stanza(inventory, primary, number) for number in (1, 2)]
-    fulls = [tasks.first_full_backup(inventory, primary, number) for number in (1, 2)]
+    stanzas = [tasks.stanza(primary, number) for number in (1, 2)]
+    fulls = [tasks.first_full_backup(primary, number) for number in (1, 2)]
     found = [
-        tier("identity", *on_all(host.identity)),
-        tier("live roles", *host.split_brain_check(inventory, primary)),
-        tier("backup configuration", *on_all(tasks.configuration)),
+        tier("identity", *on(nodes, host.identity)),
+        tier("live roles", *host.split_brain_check(primary)),
+        tier("backup configuration", *on(members, tasks.configuration)),
+        tier("backups to read", *on(copies, restored_copy.configuration)),
         *(tier(f"stanza in repository {n}", *wishes) for n, wishes in enumerate(stanzas, 1)),
         *(tier(f"full backup in repository {n}", *wishes) for n, wishes in enumerate(fulls, 1)),
     ]
     if step.phase == "fill":
         found.append(tier("sound", _verification(inventory, targets)))
-    found.append(tier("backup schedule", *on_all(tasks.schedule)))
+    found.append(tier("backup schedule", *on(members, tasks.schedule)))
     return tuple(one for one in found if one.resources)
 
 
 def _verification(inventory: Inventory, targets: Mapping[str, Target]) -> RepositoryVerification:
     """The successor, looked through after its full backup, and anew where that was not sound."""
-    primary = inventory.primary.name
+    primary = Topology.declared(inventory).primary.name
     probe = verification.verification_probe(2)
     found = verification.parse(backups.probe_answers(targets, primary, (probe,))[probe].text)
     return RepositoryVerification(

@@ -19,13 +19,14 @@ from pgprovision.inventory.edit.atomic_write import replace_file, sync_folder
 from pgprovision.inventory.edit.rewritable_secrets import random_password, secret_file
 from pgprovision.inventory.rules.access import connectable_databases
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
+from pgprovision.inventory.topology import Topology
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.run.approval import ShowPlan
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.secret import Secret
 from pgprovision.tasks import host, login_checks, postgres, replica
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import snapshot
 
 
@@ -153,12 +154,13 @@ def tiers(
 ) -> tuple[Tier, ...]:
     """The role with its new password, whoever has it in a file, and logins that prove it: here,
     and from the replicas that can be asked. Raises Refused where no login can."""
-    desired, primary = _with_new_password(inventory, current), inventory.primary
+    topology = Topology.declared(inventory)
+    desired = PlanContext.declared(_with_new_password(inventory, current), topology.primary)
     if current.role == inventory.postgres.replication.role:
-        replicas = inventory.replicas
-        files = tuple(file for node in replicas for file in replica.passfile(desired, node))
-        logins = tuple(login_checks.replication_login(desired, node) for node in replicas)
-        role = tuple(postgres.replication_role(desired, primary))
+        standbys = [desired.at(node) for node in topology.standbys]
+        files = tuple(file for standby in standbys for file in replica.passfile(standby))
+        logins = tuple(map(login_checks.replication_login, standbys))
+        role = tuple(postgres.replication_role(desired))
         identities = _identities(inventory, inventory.members)
         return *identities, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
     database = next(connectable_databases(inventory, current.role), None)
@@ -168,26 +170,27 @@ def tiers(
             done="nothing was touched",
             next=f"give it access to a database; or remove {current.file}, then: secrets init, up",
         )
-    local_connection = login_checks.primary_conninfo(inventory, "127.0.0.1", database)
-    checks = [
-        resource for node in reachable for resource in login_checks.network_access(desired, node)
-    ]
-    remote_logins = [
-        wish for wish in checks if isinstance(wish, VerifiedLogin) and wish.role == current.role
-    ]
-    roles = tuple(wish for wish in postgres.roles(desired, primary) if wish.name == current.role)
+    local_connection = login_checks.primary_conninfo(desired, "127.0.0.1", database)
+    remote_logins = (
+        login
+        for node in reachable
+        for login in login_checks.first_login(desired.at(node))
+        if login.role == current.role
+    )
+    role = (postgres.declared_role(desired, desired.inventory.roles[current.role]),)
     logins = (
-        login_checks.verified_login(desired, primary, current.role, local_connection),
+        login_checks.verified_login(desired, current.role, local_connection),
         *remote_logins,
     )
-    identities = _identities(inventory, (primary, *reachable))
-    return *identities, Tier("role", roles), Tier("proof", logins)
+    identities = _identities(inventory, (topology.primary, *reachable))
+    return *identities, Tier("role", role), Tier("proof", logins)
 
 
 def _identities(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, Tier]:
     """A password goes to no machine that is another's, and to no cluster with two histories."""
-    checks = [resource for node in nodes for resource in host.identity(inventory, node)]
-    live = host.split_brain_check(inventory, inventory.primary)
+    contexts = [PlanContext.declared(inventory, node) for node in nodes]
+    checks = [resource for context in contexts for resource in host.identity(context)]
+    live = host.split_brain_check(contexts[0])
     return Tier("identity", tuple(checks)), Tier("live roles", tuple(live))
 
 

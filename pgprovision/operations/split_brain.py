@@ -10,7 +10,9 @@ from contextlib import suppress
 from pgprovision.engine.observe import Observation, Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.tasks import host
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import snapshot
 
 
@@ -24,5 +26,6 @@ def refuse_split_brain(inventory: Inventory, targets: Mapping[str, Target]) -> N
 
     with ThreadPoolExecutor(len(inventory.nodes)) as pool:
         list(pool.map(look, inventory.nodes))
-    for check in host.split_brain_check(inventory, inventory.primary):
+    primary = Topology.declared(inventory).primary
+    for check in host.split_brain_check(PlanContext.declared(inventory, primary)):
         check.resolved(observation)

@@ -11,6 +11,7 @@ from pgprovision.engine.model import Tier, Waiting
 from pgprovision.engine.observe import Observation, Target
 from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations.drill.age import drill_problems
 from pgprovision.operations.slots import SlotStatus, slot_problems, slot_statuses
 from pgprovision.resources.pgbackrest import archive_backlog, info
@@ -21,6 +22,7 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.run.query import ClusterQuery, Document
 from pgprovision.run.targets import Targets
 from pgprovision.tasks.backup import info_probes
+from pgprovision.tasks.context import observed_topology
 from pgprovision.tasks.paths import replica_slot, snapshot
 
 
@@ -95,8 +97,9 @@ def status(
     servers = {node.name: _server(inventory, node, observation) for node in inventory.nodes}
     members = [node.name for node in inventory.members]
     writable = {name: s for name in members if (s := servers[name]) and not s.in_recovery}
-    primary = writable.get(inventory.primary.name) or next(iter(writable.values()), None)
-    slots = tuple(slot_statuses(writable, {replica_slot(node) for node in inventory.replicas}))
+    topology = live_topology(inventory, servers)
+    primary = writable.get(topology.primary.name) or next(iter(writable.values()), None)
+    slots = tuple(slot_statuses(writable, {replica_slot(node) for node in topology.standbys}))
     nodes = tuple(
         NodeStatus(
             name=node.name,
@@ -134,6 +137,12 @@ def status(
         ),
         last_drill=last_drill,
     )
+
+
+def live_topology(inventory: Inventory, servers: Mapping[str, ServerSnapshot | None]) -> Topology:
+    """The roles that the servers have; the declared ones where no primary, or several, are seen."""
+    observed = observed_topology(inventory, servers)
+    return observed if isinstance(observed, Topology) else Topology.declared(inventory)
 
 
 def _compare(
@@ -215,17 +224,18 @@ def _backlog(
 ) -> ArchiveBacklog:
     if inventory.backup is None:
         return ArchiveBacklog()
-    error = observation.get(
-        inventory.primary.name, archive_backlog.archive_error_probe(inventory.backup.stanza)
-    )
+    asked = Topology.declared(inventory).primary.name  # by the plan, which is of declared roles
+    probe = archive_backlog.archive_error_probe(inventory.backup.stanza)
+    error = observation.get(asked, probe)
     return archive_backlog.backlog(primary, error)
 
 
 def _backups(inventory: Inventory, observation: Observation) -> tuple[BackupInfo, ...]:
     """Of every repository, the first one's first."""
     found: list[BackupInfo] = []
+    asked = Topology.declared(inventory).primary.name  # by the plan, which is of declared roles
     for _, probe in info_probes(inventory):
-        answer = observation.get(inventory.primary.name, probe)
+        answer = observation.get(asked, probe)
         found += info.parse(answer).backups if answer else ()
     return tuple(found)
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from pgprovision.engine.model import Action, Change, Resource, Waiting
+from pgprovision.engine.model import Action, Change, Resource, Tier, Waiting
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.record.caller import approval_source, caller
 from pgprovision.record.chain import (
@@ -117,8 +117,8 @@ class RecordWriter:
         finally:
             self._close()
 
-    def tier_started(self, title: str) -> None:
-        self.write_event("tier", title=title)
+    def tier_started(self, tier: Tier) -> None:
+        self.write_event("tier", title=tier.title)
 
     def acting(self, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -1,9 +1,9 @@
 """How long each part of a run took."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from pgprovision.engine.model import Action, Change, Resource, Waiting
+from pgprovision.engine.model import Action, Change, Resource, Tier, Waiting
 
 
 class PhaseTimer:
@@ -13,15 +13,16 @@ class PhaseTimer:
         self._clock = clock
         self._tier_starts: list[tuple[str, float]] = []
 
-    def tier_started(self, title: str) -> None:
-        self._tier_starts.append((title, self._clock()))
+    def tier_started(self, tier: Tier) -> None:
+        self._tier_starts.append((tier.phase, self._clock()))
 
-    def seconds_by_phase(self, phases: Mapping[str, str]) -> dict[str, float]:
-        """By phase, until now; tiers that belong to none are `rest`."""
-        totals = dict.fromkeys((*phases.values(), "rest"), 0.0)
+    def seconds_by_phase(self, phases: Iterable[str]) -> dict[str, float]:
+        """By phase, until now: these in this order, also where no tier was of them, and `rest`."""
+        totals = dict.fromkeys((*phases, "rest"), 0.0)
         ends = [moment for _, moment in self._tier_starts[1:]] + [self._clock()]
-        for (title, began), end in zip(self._tier_starts, ends, strict=True):
-            totals[phases.get(title, "rest")] += end - began
+        for (phase, began), end in zip(self._tier_starts, ends, strict=True):
+            name = phase or "rest"
+            totals[name] = totals.get(name, 0.0) + end - began
         return {phase: round(seconds, 3) for phase, seconds in totals.items()}
 
     def acting(self, changes: Sequence[Change]) -> None: ...

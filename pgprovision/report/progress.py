@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pgprovision.engine.model import Action, Change, Resource, Waiting
+from pgprovision.engine.model import Action, Change, Resource, Tier, Waiting
 from pgprovision.report.printing import console, format_duration
 
 
@@ -45,8 +45,8 @@ class Progress:
         finally:
             self._start()
 
-    def tier_started(self, title: str) -> None:
-        self._line("", title, "bold")
+    def tier_started(self, tier: Tier) -> None:
+        self._line("", tier.title, "bold")
 
     def acting(self, changes: Sequence[Change]) -> None:
         with self._lock:

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from pgprovision.engine.loop import RunObserver
-from pgprovision.engine.model import Action, Change, Resource, Waiting
+from pgprovision.engine.model import Action, Change, Resource, Tier, Waiting
 
 
 class RunObservers(list[RunObserver]):
     """Each is told in order; one that raises stops the run before anything is sent."""
 
-    def tier_started(self, title: str) -> None:
+    def tier_started(self, tier: Tier) -> None:
         for watcher in self:
-            watcher.tier_started(title)
+            watcher.tier_started(tier)
 
     def acting(self, changes: Sequence[Change]) -> None:
         for watcher in self:

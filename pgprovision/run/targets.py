@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -147,7 +148,7 @@ class Targets(dict[str, Target]):
         def is_independent(resource: Resource) -> bool:
             return CLOUD not in {resource.on, *(need.on for need in resource.needs())}
 
-        return [Tier(t.title, tuple(filter(is_independent, t.resources))) for t in tiers]
+        return [replace(t, resources=tuple(filter(is_independent, t.resources))) for t in tiers]
 
     def address(self, node: Node) -> str | None:
         """Where a node answers SSH; None while its server does not exist. Where the API is silent,

@@ -1,17 +1,18 @@
-"""What a cluster is made of, in order. `tiers` is the whole runbook as one list."""
+"""What a cluster is made of, in order: the runbook, section by section, tier by tier.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+A step yields the resources of one node; a tier may assume the tiers before it, on all nodes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from types import MappingProxyType
 
-from pgprovision.engine.model import Resource, Tier
+from pgprovision.engine.model import Tier
 from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.recovery_target import RecoveryTarget
+from pgprovision.inventory.topology import Topology
 from pgprovision.tasks import (
-    backup,
     cloud,
     configuration,
+    features,
     host,
     login_checks,
     postgres,
@@ -20,9 +21,10 @@ from pgprovision.tasks import (
     restored_copy,
     system,
 )
-
-CONFIGURATION_DIRECTORY = "configuration directory"
-Task = Callable[[Inventory, Node], Iterable[Resource]]
+from pgprovision.tasks.context import NO_INTENTS
+from pgprovision.tasks.features.feature import Position
+from pgprovision.tasks.intent import Intent
+from pgprovision.tasks.scope import PlanScope
 
 
 def tiers(
@@ -30,104 +32,142 @@ def tiers(
     nodes: Sequence[Node],
     now: datetime,
     also_open_access_on: Sequence[Node] = (),
-    recovery_targets: Mapping[str, RecoveryTarget] = MappingProxyType({}),
+    *,
+    topology: Topology | None = None,
+    intents: Mapping[str, Intent] = NO_INTENTS,
 ) -> tuple[Tier, ...]:
-    """Everything these nodes should be. A tier may assume the ones before it, on all nodes.
+    """Everything these nodes should be.
 
-    Replicas bring their primary's part with them: the way in, the role, the slots.
-    `also_open_access_on` are other nodes whose ways in are brought up to date. `recovery_targets`:
-    nodes whose data come from the backups, as they were then; a copy's always do.
+    Standbys bring their primary's part with them: access, the replication role, the slots.
+    `also_open_access_on`: other nodes whose access rules are brought up to date. `topology`: who
+    is primary; as declared, if not given. `intents`: what this run wants of a node, by its name,
+    beyond what is declared.
     """
-    primary = [node for node in nodes if node.is_primary]
-    replicas = [node for node in nodes if node.role == "replica"]
-    copies = [node for node in nodes if node.is_copy]
-    members = [node for node in nodes if not node.is_copy]
-    restored = [node for node in nodes if node.is_copy or node.name in recovery_targets]
-    new_primaries, writable = (
-        [node for node in primary if node not in restored],
-        [*primary, *copies],
+    scope = PlanScope(
+        inventory=inventory,
+        nodes=tuple(nodes),
+        also_open_access_on=tuple(also_open_access_on),
+        topology=topology or Topology.declared(inventory),
+        intents=intents,
+        now=now,
     )
-    upstream = [inventory.primary] if replicas and not primary else []
-    access_only = [*upstream, *also_open_access_on]
-
-    def tier(title: str, on: Sequence[Node], *steps: Task) -> Tier:
-        return Tier(title, tuple(_resources(inventory, on, steps)))
-
-    signed = partial(host.signed_certificate, now=now)
-    conf = partial(configuration.postgresql_conf, in_scope=nodes)
-    loaded = partial(configuration.pending_configuration, in_scope=nodes)
-    live_roles = partial(host.split_brain_check, primary_required=bool(upstream))
-    split_brain_checked = (
-        [inventory.primary] if members or not copies else []
-    )  # a copy needs no primary
-    restored_data = partial(restored_copy.restored_data, targets=recovery_targets)
-    all_tiers = (
-        *cloud.server_tiers(inventory, nodes),
-        tier("identity", [*nodes, *access_only], host.identity),
-        tier("vacancy", copies, restored_copy.empty_host),
-        tier("live roles", split_brain_checked, live_roles),
-        tier("first boot", nodes, host.first_boot),
-        tier("preflight", nodes, preflight.preflight),
-        tier("claim", nodes, host.claim_file),
-        cloud.host_key_rotation(inventory, nodes),
-        tier("upgrades", nodes, system.upgrades),
-        tier("package repository", nodes, system.repository),
-        tier("packages", nodes, host.packages),
-        tier("host firewall", [*nodes, *access_only], system.firewall),
-        tier("SSH daemon", nodes, system.sshd),
-        tier("host services", nodes, system.services),
-        tier("held packages", nodes, system.held_packages),
-        tier("cluster", new_primaries, postgres.cluster),
-        tier(CONFIGURATION_DIRECTORY, [*replicas, *restored], replica.config_directory),
-        tier("certificates", nodes, host.certificates, host.unit_drop_in),
-        tier("signed certificates", nodes, signed),
-        tier("backup configuration", members, backup.configuration),
-        tier("backups to read", copies, restored_copy.configuration),
-        tier("archiving switched off", primary, backup.archiving_off),
-        tier("configuration", [*replicas, *writable], conf, configuration.pg_hba),
-        tier("ways in", access_only, configuration.pg_hba),
-        tier("restored data", restored, restored_data),
-        tier("configuration for these data", copies, conf),
-        tier("kernel", writable, system.kernel),
-        tier("start at boot", new_primaries, postgres.at_boot),
-        tier("service", writable, postgres.service),
-        tier("loaded configuration", writable, configuration.setting_overrides, loaded),
-        tier("answers", restored, restored_copy.accepts_writes),
-        tier("roles", primary, postgres.roles),
-        tier("replication role", upstream, postgres.replication_role),
-        tier("databases", primary, postgres.databases),
-        tier(
-            "inside the databases",
-            primary,
-            postgres.database_contents,
-            postgres.slots,
-            postgres.unmanaged,
-        ),
-        tier("slots", upstream, postgres.slots),
-        tier("stanza", primary, backup.stanza),
-        tier("second repository's stanza", primary, partial(backup.stanza, number=2)),
-        tier("first backup", primary, backup.first_full_backup),
-        tier(
-            "second repository's first backup", primary, partial(backup.first_full_backup, number=2)
-        ),
-        tier("archive", primary, backup.archiving_on),
-        tier("standby", replicas, replica.passfile, replica.standby),
-        tier("standby's kernel", replicas, system.kernel),
-        tier("standby's service", replicas, postgres.service),
-        tier("standby's loaded configuration", replicas, configuration.setting_overrides, loaded),
-        tier("streaming", replicas, replica.streaming),
-        tier("connections", replicas, login_checks.network_access),
-        tier("backup schedule", members, backup.schedule),
-        tier("closed to others", nodes, system.file_permissions),
-        tier("marker", nodes, host.marker),
-        cloud.node_registry(inventory, nodes),
+    sections = (
+        machine,
+        operating_system,
+        new_cluster,
+        configuration_files,
+        restored_data,
+        service,
+        contents,
+        standbys,
+        finish,
     )
-    return tuple(tier for tier in all_tiers if tier.resources)
+    return tuple(tier for section in sections for tier in section(scope) if tier.resources)
 
 
-def _resources(
-    inventory: Inventory, nodes: Sequence[Node], steps: Sequence[Task]
-) -> Iterator[Resource]:
-    for node in nodes:
-        for step in steps:
-            yield from step(inventory, node)
+def machine(scope: PlanScope) -> Iterator[Tier]:
+    """A machine that is reached, is the right one and may become this node."""
+    yield from cloud.server_tiers(scope.inventory, scope.nodes)
+    yield scope.tier("identity", [*scope.nodes, *scope.access_only], host.identity)
+    yield scope.tier("vacancy", scope.copies, restored_copy.empty_host)
+    yield scope.tier("live roles", scope.split_brain_check_on, host.split_brain_check)
+    yield scope.tier("first boot", scope.nodes, host.first_boot, phase="machine")
+    yield scope.tier("preflight", scope.nodes, preflight.preflight)
+    yield scope.tier("claim", scope.nodes, host.claim_file, phase="machine")
+    yield cloud.host_key_rotation(scope.inventory, scope.nodes)
+
+
+def operating_system(scope: PlanScope) -> Iterator[Tier]:
+    """Packages, firewall, SSH, clock: all before PostgreSQL has anything to lose."""
+    yield scope.tier("upgrades", scope.nodes, system.upgrades, phase="packages")
+    yield scope.tier("package repository", scope.nodes, system.repository, phase="packages")
+    yield scope.tier("packages", scope.nodes, host.packages, phase="packages")
+    yield scope.tier("host firewall", [*scope.nodes, *scope.access_only], system.firewall)
+    yield scope.tier("SSH daemon", scope.nodes, system.sshd)
+    yield scope.tier("host services", scope.nodes, system.services)
+    yield scope.tier("held packages", scope.nodes, system.held_packages)
+
+
+def new_cluster(scope: PlanScope) -> Iterator[Tier]:
+    """A place for the data: initdb on the primary, a configuration directory elsewhere."""
+    yield scope.tier("cluster", scope.new_primary, postgres.cluster)
+    yield scope.tier(
+        "configuration directory", scope.configuration_directories, replica.config_directory
+    )
+    yield scope.tier("certificates", scope.nodes, host.certificates, host.unit_drop_in)
+    yield scope.tier("signed certificates", scope.nodes, host.signed_certificate)
+
+
+def configuration_files(scope: PlanScope) -> Iterator[Tier]:
+    """pgbackrest.conf first: postgresql.conf calls it. Who may connect, also on other nodes."""
+    yield from _features(scope, Position.BEFORE_CONFIGURATION)
+    everywhere = [*scope.standbys, *scope.writable]
+    yield scope.tier(
+        "configuration", everywhere, configuration.postgresql_conf, configuration.pg_hba
+    )
+    yield scope.tier("ways in", scope.access_only, configuration.pg_hba)
+
+
+def restored_data(scope: PlanScope) -> Iterator[Tier]:
+    """Data from the backups, where they are not the node's own."""
+    data = restored_copy.restored_data
+    yield scope.tier("restored data", scope.restored, data, phase="data")
+    yield scope.tier("configuration for these data", scope.copies, configuration.postgresql_conf)
+
+
+def service(scope: PlanScope) -> Iterator[Tier]:
+    """PostgreSQL runs, with what the files say, and comes back after a boot."""
+    yield scope.tier("kernel", scope.writable, system.kernel)
+    yield scope.tier("start at boot", scope.new_primary, postgres.at_boot)
+    yield scope.tier("service", scope.writable, postgres.service)
+    yield scope.tier(
+        "loaded configuration",
+        scope.writable,
+        configuration.setting_overrides,
+        configuration.pending_configuration,
+    )
+    yield scope.tier("answers", scope.restored, restored_copy.accepts_writes)
+
+
+def contents(scope: PlanScope) -> Iterator[Tier]:
+    """Roles, databases, privileges, slots, a full backup: all on the primary."""
+    yield scope.tier("roles", scope.primary, postgres.roles)
+    yield scope.tier("replication role", scope.upstream, postgres.replication_role)
+    yield scope.tier("databases", scope.primary, postgres.databases)
+    yield scope.tier(
+        "inside the databases",
+        scope.primary,
+        postgres.database_contents,
+        postgres.slots,
+        postgres.unmanaged,
+    )
+    yield scope.tier("slots", scope.upstream, postgres.slots)
+    yield from _features(scope, Position.AFTER_DATABASES)
+
+
+def standbys(scope: PlanScope) -> Iterator[Tier]:
+    """Standbys: their data, PostgreSQL running with them, streaming, access from there."""
+    yield scope.tier("standby", scope.standbys, replica.passfile, replica.standby)
+    yield scope.tier("standby's kernel", scope.standbys, system.kernel)
+    yield scope.tier("standby's service", scope.standbys, postgres.service)
+    yield scope.tier(
+        "standby's loaded configuration",
+        scope.standbys,
+        configuration.setting_overrides,
+        configuration.pending_configuration,
+    )
+    yield scope.tier("streaming", scope.standbys, replica.streaming)
+    yield scope.tier("connections", scope.standbys, login_checks.network_access)
+
+
+def finish(scope: PlanScope) -> Iterator[Tier]:
+    """Timers; file modes; last of all the marker, and the cloud's note that the node is done."""
+    yield from _features(scope, Position.SCHEDULES)
+    yield scope.tier("closed to others", scope.nodes, system.file_permissions)
+    yield scope.tier("marker", scope.nodes, host.marker)
+    yield cloud.node_registry(scope.inventory, scope.nodes, scope.topology, scope.intents)
+
+
+def _features(scope: PlanScope, position: Position) -> Iterator[Tier]:
+    for title, on, steps in features.tiers_at(position, scope.inventory):
+        yield scope.tier(title, scope.group(on), *steps)

@@ -4,11 +4,11 @@ change the schema, a group that reads and writes, a group that reads."""
 from collections.abc import Iterator, Mapping
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Access, DatabaseSpec, Inventory, Node
+from pgprovision.inventory.schema.cluster import Access, DatabaseSpec
 from pgprovision.resources.postgres.catalog.database import Schema
 from pgprovision.resources.postgres.catalog.grant import PUBLIC, Grant, PrivilegeTarget
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
-from pgprovision.tasks.paths import snapshot
+from pgprovision.tasks.context import PlanContext
 
 READ: Mapping[PrivilegeTarget, tuple[str, ...]] = {"tables": ("SELECT",), "sequences": ("SELECT",)}
 READ_AND_WRITE: Mapping[PrivilegeTarget, tuple[str, ...]] = {
@@ -18,62 +18,61 @@ READ_AND_WRITE: Mapping[PrivilegeTarget, tuple[str, ...]] = {
 OWNED_BY_DATABASE_OWNER = 15  # from here on schema public belongs to whoever owns the database
 
 
-def maintenance_databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def maintenance_databases(context: PlanContext) -> Iterator[Resource]:
     """The databases every server has: the superuser's alone."""
     for database in ("postgres", "template1"):
-        yield _grant(inventory, node, database, PUBLIC)
+        yield _grant(context, database, PUBLIC)
 
 
-def database_schemas(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def database_schemas(context: PlanContext) -> Iterator[Resource]:
     """The schemas of every database, and PUBLIC shut out of it (CREATE in `public`, too)."""
-    for database in inventory.databases.values():
+    for database in context.inventory.databases.values():
         access = database.access or Access()
-        yield _grant(inventory, node, database.name, PUBLIC)
+        yield _grant(context, database.name, PUBLIC)
         for name in access.schemas:
-            if name != "public" or inventory.postgres.version < OWNED_BY_DATABASE_OWNER:
+            if name != "public" or context.inventory.postgres.version < OWNED_BY_DATABASE_OWNER:
                 yield Schema(
-                    on=node.name,
-                    snapshot=snapshot(inventory),
+                    on=context.on,
+                    snapshot=context.snapshot,
                     database=database.name,
                     schema=name,
                     owner=database.owner,
                 )
-        yield _grant(inventory, node, database.name, PUBLIC, "USAGE", on="schema", schema="public")
+        yield _grant(context, database.name, PUBLIC, "USAGE", on="schema", schema="public")
 
 
-def privileges(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def privileges(context: PlanContext) -> Iterator[Resource]:
     """What migrations, the application and readers hold, on what is there and on what comes."""
-    for database in inventory.databases.values():
+    for database in context.inventory.databases.values():
         if (access := database.access) is None:
             continue
         for login in access.migration:
             yield RoleSettings(
-                on=node.name,
-                snapshot=snapshot(inventory),
+                on=context.on,
+                snapshot=context.snapshot,
                 role=login,
                 database=database.name,
                 settings={"role": database.owner},
             )
         if access.application:
             group = access.application.group
-            yield _grant(inventory, node, database.name, group, "CONNECT", "TEMPORARY")
-            yield from _objects(inventory, node, database, group, READ_AND_WRITE)
+            yield _grant(context, database.name, group, "CONNECT", "TEMPORARY")
+            yield from _objects(context, database, group, READ_AND_WRITE)
         if access.read_only:
             group = access.read_only.group
-            yield _grant(inventory, node, database.name, group, "CONNECT")
-            yield from _objects(inventory, node, database, group, READ)
+            yield _grant(context, database.name, group, "CONNECT")
+            yield from _objects(context, database, group, READ)
 
 
 def _objects(
-    inventory: Inventory,
-    node: Node,
+    context: PlanContext,
     database: DatabaseSpec,
     group: str,
     privileges_by_target: Mapping[PrivilegeTarget, tuple[str, ...]],
 ) -> Iterator[Resource]:
     access = database.access or Access()
     for schema in access.schemas:
-        common = (inventory, node, database.name, group)
+        common = (context, database.name, group)
         yield _grant(*common, "USAGE", on="schema", schema=schema)
         for kind, names in privileges_by_target.items():
             yield _grant(*common, *names, on=kind, schema=schema)
@@ -82,8 +81,7 @@ def _objects(
 
 
 def _grant(
-    inventory: Inventory,
-    node: Node,
+    context: PlanContext,
     database: str,
     grantee: str,
     *names: str,
@@ -92,8 +90,8 @@ def _grant(
     created_by: str = "",
 ) -> Grant:
     return Grant(
-        on=node.name,
-        snapshot=snapshot(inventory),
+        on=context.on,
+        snapshot=context.snapshot,
         database=database,
         grantee=grantee,
         privileges=names,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pgprovision.engine.model import Probe, Resource
 from pgprovision.inventory.schema.backup import BackupSpec
-from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.render import render
 from pgprovision.resources.pgbackrest.archive_backlog import ArchiveBacklogCheck
 from pgprovision.resources.pgbackrest.backup import ARCHIVING_OFF_FILE, FirstBackup
@@ -15,81 +15,97 @@ from pgprovision.resources.pgbackrest.timer_results import BackupTimerResults
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
-from pgprovision.tasks.paths import REPOSITORY_CAS, instance, snapshot
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.paths import REPOSITORY_CAS, UNIT_DIRECTORY
 
 TIMER_TYPES = ("full", "diff")  # that have a timer
-UNIT_DIRECTORY = "/etc/systemd/system"
 
 
-def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def configuration(context: PlanContext) -> Iterator[Resource]:
     """Directories, the repositories' CAs, pgbackrest.conf for the version installed."""
-    backup, on = inventory.backup, node.name
-    if backup is None:
-        return
+    if context.inventory.backup is not None:
+        yield from configuration_of(context, context.inventory.backup)
+
+
+def configuration_of(
+    context: PlanContext, backup: BackupSpec, *, can_back_up: bool = True
+) -> Iterator[Resource]:
+    """The same of what `backup` says: the inventory's own, or another for a copy."""
+    on = context.on
     for path in ("/var/lib/pgbackrest", "/var/log/pgbackrest", "/var/spool/pgbackrest"):
         yield Directory(on=on, path=path, mode="0750", owner="postgres", group="postgres")
     for number, repository in backup.repositories:
         if repository.ca_file is not None:
             content = repository.ca_file.read_text()
             yield File(on=on, path=REPOSITORY_CAS[number], content=content)
-    yield pgbackrest_conf(inventory, backup, node)
+    yield pgbackrest_conf(context, backup, can_back_up=can_back_up)
 
 
-def stanza(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
+def stanza(context: PlanContext, number: int = 1) -> Iterator[Resource]:
     """The stanza, checked, and a full backup before anybody relies on the database."""
-    backup, target_instance = inventory.backup, instance(inventory)
+    backup = context.inventory.backup
     if backup is not None and number in dict(backup.repositories):
         yield Stanza(
-            on=node.name,
-            conf=pgbackrest_conf(inventory, backup, node),
-            instance=target_instance,
+            on=context.on,
+            conf=pgbackrest_conf(context, backup),
+            instance=context.instance,
             archiving=backup.archiving,
             repository=repository_argument(backup, number),
-            snapshot=snapshot(inventory),
+            snapshot=context.snapshot,
         )
 
 
-def first_full_backup(inventory: Inventory, node: Node, number: int = 1) -> Iterator[Resource]:
+def second_stanza(context: PlanContext) -> Iterator[Resource]:
+    """The same in the second repository, where there is one."""
+    yield from stanza(context, number=2)
+
+
+def first_full_backup(context: PlanContext, number: int = 1) -> Iterator[Resource]:
     """The first full backup: it needs the stanza."""
-    backup = inventory.backup
+    backup = context.inventory.backup
     if backup is not None and backup.archiving and number in backup.backup_targets:
         yield FirstBackup(
-            on=node.name,
+            on=context.on,
             stanza=backup.stanza,
-            instance=instance(inventory),
+            instance=context.instance,
             repository=repository_argument(backup, number),
         )
 
 
-def archiving_off(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def second_first_full_backup(context: PlanContext) -> Iterator[Resource]:
+    """The same in the second repository, where there is one."""
+    yield from first_full_backup(context, number=2)
+
+
+def archiving_off(context: PlanContext) -> Iterator[Resource]:
     """Before archiving is switched off, a note says that it is."""
-    backup = inventory.backup
+    backup = context.inventory.backup
     if backup is not None and not backup.archiving:
         text = "Written by pgprovision: WAL of this time is not in the archive.\n"
-        yield File(on=node.name, path=ARCHIVING_OFF_FILE, content=text)
+        yield File(on=context.on, path=ARCHIVING_OFF_FILE, content=text)
 
 
-def archiving_on(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def archiving_on(context: PlanContext) -> Iterator[Resource]:
     """The note goes once a full backup was taken after that time. How the archive does."""
-    backup = inventory.backup
+    backup = context.inventory.backup
     if backup is not None and backup.archiving:
-        yield File(on=node.name, path=ARCHIVING_OFF_FILE, content=None)
-        yield ArchiveBacklogCheck(on=node.name, snapshot=snapshot(inventory), stanza=backup.stanza)
+        yield File(on=context.on, path=ARCHIVING_OFF_FILE, content=None)
+        yield ArchiveBacklogCheck(on=context.on, snapshot=context.snapshot, stanza=backup.stanza)
 
 
-def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def schedule(context: PlanContext) -> Iterator[Resource]:
     """Timers on every node; on a standby a run is skipped and says so. Where archiving is
     declared off there is nothing to take."""
-    backup, on = inventory.backup, node.name
+    backup, on = context.inventory.backup, context.on
     if backup is None:
         return
-    values = {"stanza": backup.stanza, "instance": instance(inventory)}
+    values = {"stanza": backup.stanza, "instance": context.instance}
     yield File(
         on=on,
         path=f"{UNIT_DIRECTORY}/pgbackrest-backup@.service",
         content=render(
             "pgbackrest-backup@.service.j2",
-            inventory.folder,
+            context.inventory.folder,
             **values,
             repositories=backup.backup_targets,
         ),
@@ -102,7 +118,7 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
             path=f"{UNIT_DIRECTORY}/{timer}",
             content=render(
                 "pgbackrest-backup.timer.j2",
-                inventory.folder,
+                context.inventory.folder,
                 **values,
                 type=kind,
                 calendar=calendar,
@@ -113,29 +129,13 @@ def schedule(inventory: Inventory, node: Node) -> Iterator[Resource]:
         service = f"pgbackrest-backup@{kind}.service"
         yield Unit(on=on, unit=service, enabled=None, active=None)  # its file is what is loaded
     yield BackupTimerResults(on=on, types=TIMER_TYPES)
-    if backup.watch is not None:
-        yield from _wal_heartbeat(inventory, backup, backup.watch.mark_every, on)
 
 
-def _wal_heartbeat(
-    inventory: Inventory, backup: BackupSpec, every: str, on: str
-) -> Iterator[Resource]:
-    """WAL for the watcher to see, also from an idle database."""
-    timer, service = "pgprovision-mark.timer", "pgprovision-mark.service"
-    enabled = every != "never"
-    if not enabled:
-        yield Unit(on=on, unit=timer, enabled=False, active=False)
-    values = {"stanza": backup.stanza, "instance": instance(inventory), "every": every}
-    for unit in (service, timer):
-        text = render(f"{unit}.j2", inventory.folder, **values)
-        yield File(on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=text if enabled else None)
-    if enabled:
-        yield Unit(on=on, unit=service, enabled=None, active=None)
-        yield Unit(on=on, unit=timer)
-
-
-def pgbackrest_conf(inventory: Inventory, backup: BackupSpec, node: Node) -> PgbackrestConf:
-    """pgbackrest.conf of what `backup` says: the inventory's own, or another for a copy."""
+def pgbackrest_conf(
+    context: PlanContext, backup: BackupSpec, *, can_back_up: bool = True
+) -> PgbackrestConf:
+    """pgbackrest.conf of what `backup` says. Not `can_back_up`: it names no instance, and without
+    one no command of pgBackRest's takes a backup."""
     repositories = [
         {
             "number": number,
@@ -146,14 +146,14 @@ def pgbackrest_conf(inventory: Inventory, backup: BackupSpec, node: Node) -> Pgb
         for number, repository in backup.repositories
     ]
     return PgbackrestConf(
-        on=node.name,
+        on=context.on,
         stanza=backup.stanza,
         text=render(
             "pgbackrest.conf.j2",
-            inventory.folder,
+            context.inventory.folder,
             **dict(backup),
             repositories=repositories,
-            instance=instance(inventory),
+            instance=context.instance if can_back_up else None,
         ),
         secrets=_secrets(backup),
     )

@@ -1,11 +1,12 @@
 """The cloud around a cluster: network, placement, firewall, keys, a server per node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from pgprovision.engine.model import Answer, Probe, Tier
+from pgprovision.engine.model import Answer, Probe, Resource, Tier
 from pgprovision.inventory.schema.cluster import CloudFirewall, HetznerSpec, Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.resources.hetzner.firewall import Firewall, FirewallRule, ssh_rule
 from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 from pgprovision.resources.hetzner.host_key import HostKey
@@ -16,6 +17,8 @@ from pgprovision.resources.hetzner.placement_group import PlacementGroup
 from pgprovision.resources.hetzner.server import Server
 from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 from pgprovision.server_offers import Quote, ServerCatalog, ServerRequest
+from pgprovision.tasks.context import NO_INTENTS, PlanContext
+from pgprovision.tasks.intent import Intent, Rebuild, Resize
 
 
 class ReadOnlyCloud(Protocol):
@@ -32,15 +35,26 @@ def server_tiers(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, ...
         return ()
     keys = {node.name: bootstrap_host_key(inventory, node.name) for node in ours}
     return (
-        Tier("host keys", tuple(keys.values())),
+        Tier("host keys", tuple(keys.values()), phase="machine"),
         Tier(
             "cloud",
             (
                 *_shared_resources(inventory, cloud),
                 *(_server(inventory, cloud, node, keys[node.name]) for node in ours),
             ),
+            phase="machine",
         ),
     )
+
+
+def declared_server(context: PlanContext) -> Iterator[Resource]:
+    """The node's server by itself: its type is changed where that is this run's intent."""
+    inventory, cloud = context.inventory, context.inventory.hetzner
+    if cloud is None or context.node.address is not None:
+        return
+    key = bootstrap_host_key(inventory, context.on)
+    allow_resize = isinstance(context.intent, Resize)
+    yield _server(inventory, cloud, context.node, key, allow_resize=allow_resize)
 
 
 def host_key_rotation(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
@@ -53,11 +67,19 @@ def host_key_rotation(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
             *(RotatedHostKey(on=key.node, bootstrap_key=key) for key in bootstrap_keys),
             *(RotatedHostKeyPin(bootstrap_key=key) for key in bootstrap_keys),
         ),
+        phase="machine",
     )
 
 
-def node_registry(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
-    """What is finished is remembered: a server that held data is never made anew by itself."""
+def node_registry(
+    inventory: Inventory,
+    nodes: Sequence[Node],
+    topology: Topology | None = None,
+    intents: Mapping[str, Intent] = NO_INTENTS,
+) -> Tier:
+    """What is finished is remembered: a server that held data is never made again by itself, but
+    only where that is a node's intent. `topology`: the declared one if not given."""
+    primary = (topology or Topology.declared(inventory)).primary
     ours = _cloud_nodes(nodes)
     if inventory.hetzner is None or not ours:
         return Tier("known nodes", ())
@@ -65,7 +87,8 @@ def node_registry(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
         cluster=inventory.cluster,
         object_name=inventory.hetzner.placement_group,
         host_keys=tuple(bootstrap_host_key(inventory, node.name) for node in ours),
-        primary=inventory.primary.name if inventory.primary in ours else "",
+        primary=primary.name if primary in ours else "",
+        rebuilding=any(isinstance(intents.get(node.name), Rebuild) for node in ours),
     )
     return Tier("known nodes", (registry,))
 
@@ -119,14 +142,15 @@ def _cloud_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(node for node in nodes if node.address is None)
 
 
-def bootstrap_host_key(inventory: Inventory, node: str) -> HostKey:
-    """The key a node's server is born with."""
+def bootstrap_host_key(inventory: Inventory, node: str, *, absent: bool = False) -> HostKey:
+    """The key a node's server is born with. `absent`: it is forgotten, with its pin."""
     secrets = inventory.secrets_folder
     return HostKey(
         cluster=inventory.cluster,
         node=node,
         folder=str(secrets / "host_keys"),
         known_hosts=str(secrets / "known_hosts"),
+        absent=absent,
     )
 
 
@@ -170,7 +194,14 @@ def _rules(firewall: CloudFirewall) -> tuple[FirewallRule, ...]:
     return ssh_rule(map(str, firewall.ssh_source_ips)), *extra
 
 
-def _server(inventory: Inventory, cloud: HetznerSpec, node: Node, key: HostKey) -> Server:
+def _server(
+    inventory: Inventory,
+    cloud: HetznerSpec,
+    node: Node,
+    key: HostKey,
+    *,
+    allow_resize: bool = False,
+) -> Server:
     return Server(
         cluster=inventory.cluster,
         object_name=node.name,
@@ -184,4 +215,5 @@ def _server(inventory: Inventory, cloud: HetznerSpec, node: Node, key: HostKey) 
         ssh_keys=tuple(fingerprint(key.public_key) for key in cloud.ssh_keys),
         protection=cloud.protection,
         host_key=key,
+        allow_resize=allow_resize,
     )

@@ -1,14 +1,11 @@
 """postgresql.conf and pg_hba.conf of a node, whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.quote import sh
 from pgprovision.render import render
-from pgprovision.resources.data_directory.source import restore_command
 from pgprovision.resources.postgres.configuration.live_settings import LiveSettings
 from pgprovision.resources.postgres.configuration.pending_configuration import PendingConfiguration
 from pgprovision.resources.postgres.configuration.pg_hba import PgHba
@@ -26,56 +23,44 @@ from pgprovision.resources.postgres.configuration.shared_memory import (
     RestoredCopyOrder,
     RolloutOrder,
 )
-from pgprovision.tasks import replica
-from pgprovision.tasks.paths import (
-    CLUSTER_CA,
-    SERVER_CERTIFICATE,
-    SERVER_KEY,
-    replica_slot,
-    snapshot,
-)
+from pgprovision.tasks import features, replica
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.paths import CLUSTER_CA, SERVER_CERTIFICATE, SERVER_KEY, replica_slot
 
 
-def postgresql_conf(
-    inventory: Inventory, node: Node, in_scope: Sequence[Node] = ()
-) -> Iterator[Resource]:
+def postgresql_conf(context: PlanContext) -> Iterator[Resource]:
     """Rendered whole, sized from the machine, overridden setting by setting; a restart in
     the right order among the nodes that this run looks after."""
-    yield replace(
-        plain_conf(inventory, node), rollout_order=_rollout_order(inventory, in_scope, node)
-    )
+    yield replace(plain_conf(context), rollout_order=_rollout_order(context))
 
 
-def pending_configuration(
-    inventory: Inventory, node: Node, in_scope: Sequence[Node] = ()
-) -> Iterator[Resource]:
+def pending_configuration(context: PlanContext) -> Iterator[Resource]:
     """What was written is loaded, also when a run was killed between the two. It is what
     the server runs with."""
-    rollout_order = _rollout_order(inventory, in_scope, node)
-    yield PendingConfiguration(
-        on=node.name, snapshot=snapshot(inventory), rollout_order=rollout_order
-    )
-    yield LiveSettings(on=node.name, snapshot=snapshot(inventory))
+    order = _rollout_order(context)
+    yield PendingConfiguration(on=context.on, snapshot=context.snapshot, rollout_order=order)
+    yield LiveSettings(on=context.on, snapshot=context.snapshot)
 
 
-def pg_hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def pg_hba(context: PlanContext) -> Iterator[Resource]:
     """pg_hba.conf: superuser by peer, named roles over TLS, replication from the other nodes."""
-    others = [str(other.private_ip) for other in inventory.other_members(node)]
-    replicator = inventory.postgres.replication.role
+    others = [str(other.private_ip) for other in context.inventory.other_members(context.node)]
+    replicator = context.inventory.postgres.replication.role
     access = [
         HbaRule("hostssl", rule.databases, rule.users, SCRAM, str(address))
-        for rule in inventory.postgres.hba
+        for rule in context.inventory.postgres.hba
         for address in rule.addresses
     ]
     yield PgHba(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        render=partial(render, "pg_hba.conf.j2", inventory.folder),
+        on=context.on,
+        snapshot=context.snapshot,
+        render=partial(render, "pg_hba.conf.j2", context.inventory.folder),
         sections=tuple(
             pg_hba_sections(
                 replication_role=replicator,
                 replicas=others,
                 access=access,
+                features=[s for f in features.features(context.inventory) for s in f.hba(context)],
             )
         ),
         required_logins=(
@@ -88,52 +73,53 @@ def pg_hba(inventory: Inventory, node: Node) -> Iterator[Resource]:
     )
 
 
-def setting_overrides(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def setting_overrides(context: PlanContext) -> Iterator[Resource]:
     """What ALTER SYSTEM set over the file is put back."""
     yield SettingOverrides(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        managed=plain_conf(inventory, node).managed_names(),
+        on=context.on,
+        snapshot=context.snapshot,
+        managed=plain_conf(context).managed_names(),
         declared=frozenset(
-            (role.name, name.lower()) for role in inventory.roles.values() for name in role.settings
+            (role.name, name.lower())
+            for role in context.inventory.roles.values()
+            for name in role.settings
         ),
     )
 
 
-def _rollout_order(inventory: Inventory, in_scope: Sequence[Node], node: Node) -> RolloutOrder:
-    kind = RestoredCopyOrder if node.is_copy else RolloutOrder
+def _rollout_order(context: PlanContext) -> RolloutOrder:
+    kind = RestoredCopyOrder if context.is_copy else RolloutOrder
     return kind(
-        primary=inventory.primary.name,
-        replicas=tuple(replica.name for replica in inventory.replicas),
-        in_scope=frozenset(node.name for node in in_scope),
+        primary=context.primary.name,
+        replicas=tuple(standby.name for standby in context.topology.standbys),
+        in_scope=frozenset(node.name for node in context.in_scope),
     )
 
 
-def plain_conf(inventory: Inventory, node: Node) -> PostgresqlConf:
+def plain_conf(context: PlanContext) -> PostgresqlConf:
     """The file by itself: no other node has a say in it."""
-    backup, postgres = inventory.backup, inventory.postgres
-    archive = restore = ""
-    if backup is not None and backup.archiving and not node.is_copy:
-        archive = sh("pgbackrest", f"--stanza={backup.stanza}", "archive-push") + " %p"
-        restore = restore_command(backup.stanza)
+    postgres, enabled = context.inventory.postgres, features.features(context.inventory)
     upstream = None
-    if node.role == "replica":
-        upstream = Upstream(replica.upstream_conninfo(inventory, node), replica_slot(node), restore)
+    if context.is_standby:
+        upstream = Upstream(replica.upstream_conninfo(context), replica_slot(context.node))
     return PostgresqlConf(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        render=partial(render, "postgresql.conf.j2", inventory.folder),
-        node=node.name,
-        addresses=(str(node.private_ip),),
+        on=context.on,
+        snapshot=context.snapshot,
+        render=partial(render, "postgresql.conf.j2", context.inventory.folder),
+        node=context.on,
+        addresses=(str(context.node.private_ip),),
         tls=TlsPaths(SERVER_CERTIFICATE, SERVER_KEY, CLUSTER_CA),
-        archive_mode=not node.is_copy,
-        archive_command=archive,
+        archive_mode=not context.is_copy,
         upstream=upstream,
+        feature_sections=tuple(s for feature in enabled for s in feature.settings(context)),
+        preload_libraries=tuple(
+            n for feature in enabled for n in feature.preload_libraries(context)
+        ),
         overrides={
             "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
             **postgres.settings,
         },
-        memory=node.machine.memory,
-        cores=node.machine.cores,
-        disk=node.machine.disk,
+        memory=context.node.machine.memory,
+        cores=context.node.machine.cores,
+        disk=context.node.machine.disk,
     )

@@ -5,13 +5,13 @@ inventory gives a read-only key pair, it has no other. Nothing here is on a prod
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.inventory.rules.drill import drill_server_name
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.recovery_target import RecoveryTarget
 from pgprovision.render import render
 from pgprovision.resources.data_directory import integrity, restore
@@ -28,9 +28,10 @@ from pgprovision.resources.system.disk_space import DiskSpaceCheck
 from pgprovision.resources.system.file import Directory
 from pgprovision.resources.system.first_boot import FirstBoot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks import cloud, host, replica, system
+from pgprovision.tasks import cloud, features, host, replica, system
 from pgprovision.tasks import restored_copy as copied
-from pgprovision.tasks.paths import TLS, drop_in_path, instance, snapshot
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.paths import TLS, drop_in_path, instance
 
 DRILL_LABEL = "drill"  # the label of a drill's server; who makes it is its value
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -40,7 +41,8 @@ REQUIRED_SETTINGS = frozenset({"shared_preload_libraries", "max_prepared_transac
 def drill_node(inventory: Inventory, address: str | None) -> Node:
     """The drill's machine as a node that is in no inventory: an existing host, or a server like the
     primary's."""
-    backup, primary, cloud_ = inventory.backup, inventory.primary, inventory.hetzner
+    primary = Topology.declared(inventory).primary
+    backup, cloud_ = inventory.backup, inventory.hetzner
     of_type = {"server_type": backup.drill.server_type if backup else ""}
     offered = {
         key: of_type.get(key) or getattr(primary, key) or (getattr(cloud_, key) if cloud_ else "")
@@ -70,12 +72,13 @@ def drill_inventory(inventory: Inventory, node: Node, repository: int = 1) -> In
 
 def machine_tiers(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, ...]:
     """The machine: a server that is labelled as `owner`'s drill, or a host that holds nothing."""
-    on, target_instance = node.name, instance(inventory)
+    context = PlanContext.declared(inventory, node)
+    on, target_instance = context.on, context.instance
     claim = ClaimFile(on=on, cluster=inventory.cluster, node=on, instance=target_instance)
     return _non_empty(
         *cloud.temporary_server(inventory, node, {DRILL_LABEL: owner}),
-        Tier("identity", tuple(host.identity(inventory, node))),
-        Tier("vacancy", tuple(copied.empty_host(inventory, node))),
+        Tier("identity", tuple(host.identity(context))),
+        Tier("vacancy", tuple(copied.empty_host(context))),
         Tier("first boot", (FirstBoot(on=on), DiskSpaceCheck(on=on))),
         Tier("claim", (claim,)),
         cloud.host_key_rotation(inventory, (node,)),
@@ -84,12 +87,13 @@ def machine_tiers(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, .
 
 def package_tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     """PostgreSQL, pgBackRest and its configuration."""
+    context = PlanContext.declared(inventory, node)
     return _non_empty(
-        Tier("package repository", tuple(system.repository(inventory, node))),
-        Tier("packages", tuple(host.packages(inventory, node))),
-        Tier("configuration directory", tuple(_directories(inventory, node))),
-        Tier("backup configuration", tuple(copied.configuration(inventory, node))),
-        Tier("configuration", tuple(_configuration(inventory, node))),
+        Tier("package repository", tuple(system.repository(context))),
+        Tier("packages", tuple(host.packages(context))),
+        Tier("configuration directory", tuple(_directories(context))),
+        Tier("backup configuration", tuple(copied.configuration(context))),
+        Tier("configuration", tuple(_configuration(context))),
     )
 
 
@@ -110,7 +114,13 @@ def copy_tiers(inventory: Inventory, node: Node, target: RecoveryTarget) -> tupl
         ),
         Tier(
             "service",
-            (Unit(on=node.name, unit=target_instance.unit, drop_ins=(drop_in_path(inventory),)),),
+            (
+                Unit(
+                    on=node.name,
+                    unit=target_instance.unit,
+                    drop_ins=(drop_in_path(target_instance),),
+                ),
+            ),
         ),
     )
 
@@ -138,23 +148,25 @@ def removal_tiers(inventory: Inventory, node: Node, reachable: bool = False) -> 
     server = DeletedResource(
         cluster=cluster, collection="servers", object_name=on, required_label=DRILL_LABEL
     )
-    key = replace(cloud.bootstrap_host_key(inventory, on), absent=True)
-    identity = tuple(host.identity(inventory, node, for_deletion=True)) if reachable else ()
+    key = cloud.bootstrap_host_key(inventory, on, absent=True)
+    context = PlanContext.declared(inventory, node)
+    identity = tuple(host.identity(context, for_deletion=True)) if reachable else ()
     return _non_empty(
         Tier("identity", identity), Tier("removal", (server,)), Tier("host keys", (key,))
     )
 
 
-def _directories(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def _directories(context: PlanContext) -> Iterator[Resource]:
     for path in (PGPROVISION_DIRECTORY, TLS):
-        yield Directory(on=node.name, path=path)
-    yield from replica.config_directory(inventory, node)
-    yield from host.unit_drop_in(inventory, node)
+        yield Directory(on=context.on, path=path)
+    yield from replica.config_directory(context)
+    yield from host.unit_drop_in(context)
 
 
-def _configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def _configuration(context: PlanContext) -> Iterator[Resource]:
     """Of the inventory's settings only those without which the data cannot be opened."""
-    query, postgres = snapshot(inventory), inventory.postgres
+    inventory, node, query = context.inventory, context.node, context.snapshot
+    postgres = inventory.postgres
     needed = {
         n: v for n, v in postgres.settings.items() if n.lower() in REQUIRED_SETTINGS or "." in n
     }
@@ -164,6 +176,11 @@ def _configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
         render=partial(render, "postgresql.conf.j2", inventory.folder),
         node=node.name,
         overrides={**needed, "archive_mode": "off", "archive_command": ""},
+        preload_libraries=tuple(
+            name
+            for feature in features.features(inventory)
+            for name in feature.preload_libraries(context)
+        ),
         memory=node.machine.memory,
         cores=node.machine.cores,
         disk=node.machine.disk,

@@ -1,9 +1,10 @@
 """What the others of the network get, from a machine that is one of them."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import HbaRuleSpec, Inventory, Node
+from pgprovision.inventory.schema.cluster import HbaRuleSpec
 from pgprovision.quote import conninfo
 from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
 from pgprovision.resources.postgres.catalog.network_access_check import (
@@ -11,63 +12,64 @@ from pgprovision.resources.postgres.catalog.network_access_check import (
     NetworkAccessCheck,
 )
 from pgprovision.tasks import replica
-from pgprovision.tasks.paths import CLUSTER_CA, snapshot
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.paths import CLUSTER_CA
 
 
-def network_access(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def network_access(context: PlanContext) -> Iterator[Resource]:
     """From a replica to the primary: the first declared user that may come from here gets in, a
     stranger does not."""
-    primary = inventory.primary
-    declared = next(_logins_from(inventory, node), None)
-    rule, user = declared or (None, "")
-    database = rule.databases[0] if rule else "postgres"
-    to_primary = primary_conninfo(inventory, str(primary.private_ip), database)
+    rule, user = next(_logins_from(context), (None, ""))
     yield NetworkAccessCheck(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        server=primary.name,
-        conninfo=to_primary,
+        on=context.on,
+        snapshot=context.snapshot,
+        server=context.primary.name,
+        conninfo=_remote_conninfo(context, rule),
         role=user,
     )
-    if rule:
-        yield verified_login(
-            inventory, node, user, to_primary, depends_on=f"{rule} {inventory.tls.ca_certificate}"
-        )
+    yield from first_login(context)
+
+
+def first_login(context: PlanContext) -> Iterator[VerifiedLogin]:
+    """The first declared user that may come from here logs in."""
+    for rule, user in islice(_logins_from(context), 1):
+        depends_on = f"{rule} {context.inventory.tls.ca_certificate}"
+        yield verified_login(context, user, _remote_conninfo(context, rule), depends_on=depends_on)
 
 
 def verified_login(
-    inventory: Inventory, node: Node, role: str, conninfo_: str, *, depends_on: str = ""
+    context: PlanContext, role: str, conninfo_: str, *, depends_on: str = ""
 ) -> VerifiedLogin:
     """`role` logs in with its password, from `node`."""
     return VerifiedLogin(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        server=inventory.primary.name,
+        on=context.on,
+        snapshot=context.snapshot,
+        server=context.primary.name,
         role=role,
         conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout={CONNECT_TIMEOUT}",
-        password=inventory.roles[role].password,
+        password=context.inventory.roles[role].password,
         depends_on=depends_on,
     )
 
 
-def replication_login(inventory: Inventory, node: Node) -> VerifiedLogin:
+def replication_login(context: PlanContext) -> VerifiedLogin:
     """The replication role logs in from a replica, with its passfile."""
-    streaming = f"{replica.upstream_conninfo(inventory, node)} replication=true"
+    streaming = f"{replica.upstream_conninfo(context)} replication=true"
     return VerifiedLogin(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        server=inventory.primary.name,
-        role=inventory.postgres.replication.role,
+        on=context.on,
+        snapshot=context.snapshot,
+        server=context.primary.name,
+        role=context.inventory.postgres.replication.role,
         conninfo=f"{streaming} connect_timeout={CONNECT_TIMEOUT}",
     )
 
 
-def primary_conninfo(inventory: Inventory, address: str, database: str) -> str:
+def primary_conninfo(context: PlanContext, address: str, database: str) -> str:
     """The primary at an address, verified by its name."""
     parts = {
-        "host": inventory.primary.name,
+        "host": context.primary.name,
         "hostaddr": address,
-        "port": str(inventory.postgres.port),
+        "port": str(context.inventory.postgres.port),
         "dbname": database,
         "sslmode": "verify-full",
         "sslrootcert": CLUSTER_CA,
@@ -75,9 +77,15 @@ def primary_conninfo(inventory: Inventory, address: str, database: str) -> str:
     return " ".join(f"{key}={conninfo(value)}" for key, value in parts.items())
 
 
-def _logins_from(inventory: Inventory, node: Node) -> Iterator[tuple[HbaRuleSpec, str]]:
-    for rule in inventory.postgres.hba:
-        if any(node.private_ip in network for network in rule.addresses):
+def _remote_conninfo(context: PlanContext, rule: HbaRuleSpec | None) -> str:
+    """The primary over the private network, a database that `rule` is for."""
+    database = rule.databases[0] if rule else "postgres"
+    return primary_conninfo(context, str(context.primary.private_ip), database)
+
+
+def _logins_from(context: PlanContext) -> Iterator[tuple[HbaRuleSpec, str]]:
+    for rule in context.inventory.postgres.hba:
+        if any(context.node.private_ip in network for network in rule.addresses):
             for user in rule.users:
-                if inventory.roles[user].password and inventory.roles[user].login:
+                if context.inventory.roles[user].password and context.inventory.roles[user].login:
                     yield rule, user

@@ -1,4 +1,4 @@
-"""Where our own things lie on a node, and how nodes are named inside PostgreSQL."""
+"""Where our own files are on a node, and how nodes are named inside PostgreSQL."""
 
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.postgres.replication.slot import slot_name
@@ -12,6 +12,7 @@ SERVER_CERTIFICATE = f"{TLS}/server.crt"
 CLUSTER_CA = f"{TLS}/ca.crt"
 REPOSITORY_CAS = {1: f"{TLS}/repository-ca.crt", 2: f"{TLS}/repository2-ca.crt"}
 REPLICATION_PASSFILE = "/etc/pgprovision/replication.pgpass"
+UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def instance(inventory: Inventory) -> Instance:
@@ -19,9 +20,9 @@ def instance(inventory: Inventory) -> Instance:
     return Instance(version=inventory.postgres.version, port=inventory.postgres.port)
 
 
-def drop_in_path(inventory: Inventory) -> str:
+def drop_in_path(target_instance: Instance) -> str:
     """What we add to the instance's systemd unit."""
-    return f"/etc/systemd/system/{instance(inventory).unit}.d/pgprovision.conf"
+    return f"/etc/systemd/system/{target_instance.unit}.d/pgprovision.conf"
 
 
 def snapshot(inventory: Inventory) -> SnapshotQuery:

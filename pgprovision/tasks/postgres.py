@@ -6,56 +6,55 @@ Read it from top to bottom: each function is one step of the runbook, in the ord
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import DatabaseSpec, Inventory, Node
-from pgprovision.inventory.schema.cluster import RoleSpec as RoleWish
+from pgprovision.inventory.schema.cluster import DatabaseSpec, RoleSpec
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.catalog.database import Database as DatabaseResource
-from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.catalog.grant import Grant
 from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.role_settings import RoleSettings
 from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.replication.slot import AbandonedSlots, Slot
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks import access
-from pgprovision.tasks.paths import config_file, drop_in_path, instance, replica_slot, snapshot
+from pgprovision.tasks import access, features
+from pgprovision.tasks.context import PlanContext
+from pgprovision.tasks.intent import Reclone
+from pgprovision.tasks.paths import config_file, drop_in_path, replica_slot
 
 
-def cluster(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def cluster(context: PlanContext) -> Iterator[Resource]:
     """Our own cluster, with checksums, encoding and a declared locale."""
-    postgres = inventory.postgres
+    postgres = context.inventory.postgres
     yield PostgresCluster(
-        on=node.name,
-        instance=instance(inventory),
+        on=context.on,
+        instance=context.instance,
         encoding=postgres.encoding,
         locale=postgres.locale,
         data_checksums=postgres.data_checksums,
     )
 
 
-def at_boot(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def at_boot(context: PlanContext) -> Iterator[Resource]:
     """Started at boot, and not before its configuration is ours: a machine that lost its power
     half-way comes up without PostgreSQL."""
-    yield config_file(instance(inventory), node, "start.conf", "auto\n")
+    yield config_file(context.instance, context.node, "start.conf", "auto\n")
 
 
-def service(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def service(context: PlanContext) -> Iterator[Resource]:
     """The unit enabled and running, and running what the files say."""
-    target_instance = instance(inventory)
-    drop_ins = (drop_in_path(inventory),)
+    drop_ins = (drop_in_path(context.instance),)
     yield Unit(
-        on=node.name,
-        unit=target_instance.unit,
+        on=context.on,
+        unit=context.instance.unit,
         drop_ins=drop_ins,
-        log_file=target_instance.log_file,
+        log_file=context.instance.log_file,
     )
 
 
-def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def replication_role(context: PlanContext) -> Iterator[Resource]:
     """Whom the replicas log in as."""
-    query, replication = snapshot(inventory), inventory.postgres.replication
+    query, replication = context.snapshot, context.inventory.postgres.replication
     yield Role(
-        on=node.name,
+        on=context.on,
         snapshot=query,
         role=replication.role,
         password=replication.password,
@@ -65,19 +64,19 @@ def replication_role(inventory: Inventory, node: Node) -> Iterator[Resource]:
     )
 
 
-def roles(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """The replication role and the inventory's own."""
-    yield from replication_role(inventory, node)
-    for role in inventory.roles.values():
-        yield _role(inventory, node, role)
+def roles(context: PlanContext) -> Iterator[Resource]:
+    """The replication role, the inventory's own and those of features."""
+    yield from replication_role(context)
+    for role in (*context.inventory.roles.values(), *features.roles(context.inventory)):
+        yield declared_role(context, role)
 
 
-def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def databases(context: PlanContext) -> Iterator[Resource]:
     """Databases with their owners."""
-    for database in inventory.databases.values():
+    for database in context.inventory.databases.values():
         yield DatabaseResource(
-            on=node.name,
-            snapshot=snapshot(inventory),
+            on=context.on,
+            snapshot=context.snapshot,
             database=database.name,
             owner=database.owner,
             encoding=database.encoding,
@@ -85,53 +84,55 @@ def databases(inventory: Inventory, node: Node) -> Iterator[Resource]:
         )
 
 
-def database_contents(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def database_contents(context: PlanContext) -> Iterator[Resource]:
     """Schemas, extensions and privileges in each database; what sessions start with."""
-    yield from access.maintenance_databases(inventory, node)
-    yield from access.database_schemas(inventory, node)
-    for database in inventory.databases.values():
-        for extension in database.extensions:
-            yield Extension(
-                on=node.name,
-                snapshot=snapshot(inventory),
-                database=database.name,
-                extension=extension,
-                trusted_owner=database.owner,
-            )
-        yield from _grants(inventory, node, database)
-    yield from access.privileges(inventory, node)
-    for role in inventory.roles.values():
+    yield from access.maintenance_databases(context)
+    yield from access.database_schemas(context)
+    for database in context.inventory.databases.values():
+        for feature in features.features(context.inventory):
+            yield from feature.database_contents(database, context)
+        yield from _grants(context, database)
+    yield from access.privileges(context)
+    for role in context.inventory.roles.values():
         if role.settings and role.present:
             yield RoleSettings(
-                on=node.name,
-                snapshot=snapshot(inventory),
+                on=context.on,
+                snapshot=context.snapshot,
                 role=role.name,
                 settings=role.settings,
             )
 
 
-def slots(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def slots(context: PlanContext) -> Iterator[Resource]:
     """One physical slot for every replica, and none of ours for anybody else."""
-    on, query, replicas = node.name, snapshot(inventory), inventory.replicas
-    for replica in replicas:
-        yield Slot(on=on, snapshot=query, slot=replica_slot(replica))
-    yield AbandonedSlots(on=on, snapshot=query, declared=tuple(map(replica_slot, replicas)))
+    on, query, standbys = context.on, context.snapshot, context.topology.standbys
+    for standby in standbys:
+        recreate = isinstance(context.intent_of(standby), Reclone)
+        yield Slot(on=on, snapshot=query, slot=replica_slot(standby), recreate=recreate)
+    yield AbandonedSlots(on=on, snapshot=query, declared=tuple(map(replica_slot, standbys)))
 
 
-def unmanaged(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def unmanaged(context: PlanContext) -> Iterator[Resource]:
     """What is there and not in the inventory; `status` lists it, nobody touches it."""
     yield UnmanagedObjects(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        roles=frozenset((*inventory.roles, inventory.postgres.replication.role)),
-        databases=frozenset(inventory.databases),
+        on=context.on,
+        snapshot=context.snapshot,
+        roles=frozenset(
+            (
+                *context.inventory.roles,
+                context.inventory.postgres.replication.role,
+                *(role.name for role in features.roles(context.inventory)),
+            )
+        ),
+        databases=frozenset(context.inventory.databases),
     )
 
 
-def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:
+def declared_role(context: PlanContext, role: RoleSpec) -> Role:
+    """One of the inventory's own."""
     return Role(
-        on=node.name,
-        snapshot=snapshot(inventory),
+        on=context.on,
+        snapshot=context.snapshot,
         role=role.name,
         password=role.password,
         login=role.login,
@@ -144,11 +145,11 @@ def _role(inventory: Inventory, node: Node, role: RoleWish) -> Role:
     )
 
 
-def _grants(inventory: Inventory, node: Node, database: DatabaseSpec) -> Iterator[Resource]:
+def _grants(context: PlanContext, database: DatabaseSpec) -> Iterator[Resource]:
     for grant in database.grants:
         yield Grant(
-            on=node.name,
-            snapshot=snapshot(inventory),
+            on=context.on,
+            snapshot=context.snapshot,
             database=database.name,
             grantee=grant.to,
             privileges=grant.privileges,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.quote import pgpass
 from pgprovision.resources.data_directory.source import BaseBackup, DataSource, PgbackrestRestore
 from pgprovision.resources.data_directory.standby import CLONE_UNIT, Standby, primary_conninfo
@@ -11,22 +10,21 @@ from pgprovision.resources.postgres.replication.replication_status import Stream
 from pgprovision.resources.system.file import Directory, File
 from pgprovision.resources.system.unit import Unit
 from pgprovision.secret import Secret
+from pgprovision.tasks import features
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.host import release_compatibility
 from pgprovision.tasks.paths import (
     CLUSTER_CA,
     REPLICATION_PASSFILE,
     config_file,
-    instance,
     replica_slot,
-    snapshot,
 )
 
 
-def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def config_directory(context: PlanContext) -> Iterator[Resource]:
     """What pg_createcluster would lay out: Debian's wrappers find the cluster by it."""
-    target_instance = instance(inventory)
-    for path in (f"/etc/postgresql/{target_instance.version}", target_instance.config_directory):
-        yield Directory(on=node.name, path=path, mode="0750", owner="postgres", group="postgres")
+    for path in (f"/etc/postgresql/{context.instance.version}", context.instance.config_directory):
+        yield Directory(on=context.on, path=path, mode="0750", owner="postgres", group="postgres")
     contents = {
         "start.conf": "auto\n",
         "environment": "",
@@ -34,16 +32,16 @@ def config_directory(inventory: Inventory, node: Node) -> Iterator[Resource]:
         "pg_ident.conf": "",
     }
     for name, content in contents.items():
-        yield config_file(target_instance, node, name, content)
+        yield config_file(context.instance, context.node, name, content)
 
 
-def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def passfile(context: PlanContext) -> Iterator[Resource]:
     """The replication password, for libpq alone (PostgreSQL manual, The Password File)."""
-    replication, primary = inventory.postgres.replication, inventory.primary
+    replication, primary = context.inventory.postgres.replication, context.primary
     password = replication.password
-    line = f"{primary.name}:{inventory.postgres.port}:*:{replication.role}:"
+    line = f"{primary.name}:{context.inventory.postgres.port}:*:{replication.role}:"
     yield File(
-        on=node.name,
+        on=context.on,
         path=REPLICATION_PASSFILE,
         content=Secret(
             f"{line}{pgpass(password.text())}\n", password.source, f"{line}{password.redacted}\n"
@@ -54,45 +52,52 @@ def passfile(inventory: Inventory, node: Node) -> Iterator[Resource]:
     )
 
 
-def standby(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def standby(context: PlanContext) -> Iterator[Resource]:
     """The same release as the primary, its data through this node's slot."""
-    target_instance, primary = instance(inventory), inventory.primary.name
-    source: DataSource = BaseBackup(primary, upstream_conninfo(inventory, node), replica_slot(node))
-    if inventory.backup and node.seed == "backup":
-        source = PgbackrestRestore(inventory.backup.stanza)
-    yield release_compatibility(inventory, node)
-    yield Standby(on=node.name, instance=target_instance, primary=primary, data_source=source)
-
-
-def streaming(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """The replica streams and has caught up."""
-    yield StreamingReplication(
-        on=node.name,
-        snapshot=snapshot(inventory),
-        primary=inventory.primary.name,
-        slot=replica_slot(node),
-        has_archive=inventory.backup is not None and inventory.backup.archiving,
+    primary, slot = context.primary.name, replica_slot(context.node)
+    source: DataSource = BaseBackup(primary, upstream_conninfo(context), slot)
+    if context.inventory.backup and context.node.seed == "backup":
+        source = PgbackrestRestore(context.inventory.backup.stanza)
+    yield release_compatibility(context)
+    yield Standby(
+        on=context.on,
+        instance=context.instance,
+        primary=primary,
+        data_source=source,
+        former_inode=context.existing_inode,
     )
 
 
-def stopped(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def streaming(context: PlanContext) -> Iterator[Resource]:
+    """The replica streams and has caught up."""
+    yield StreamingReplication(
+        on=context.on,
+        snapshot=context.snapshot,
+        primary=context.primary.name,
+        slot=replica_slot(context.node),
+        has_archive=context.inventory.backup is not None and context.inventory.backup.archiving,
+    )
+
+
+def stopped(context: PlanContext) -> Iterator[Resource]:
     """The node follows nobody any more, also after a reboot. Its data stay."""
-    target_instance, on = instance(inventory), node.name
+    on = context.on
     yield Unit(on=on, unit=CLONE_UNIT, enabled=None, active=False)
-    yield config_file(target_instance, node, "start.conf", "manual\n")
-    for kind in ("full", "diff") if inventory.backup else ():
-        yield Unit(on=on, unit=f"pgbackrest-backup-{kind}.timer", enabled=False, active=False)
-    yield Unit(on=on, unit=target_instance.unit, enabled=False, active=False)
+    yield config_file(context.instance, context.node, "start.conf", "manual\n")
+    for feature in features.features(context.inventory):
+        for timer in feature.timers():
+            yield Unit(on=on, unit=timer, enabled=False, active=False)
+    yield Unit(on=on, unit=context.instance.unit, enabled=False, active=False)
 
 
-def upstream_conninfo(inventory: Inventory, node: Node) -> str:
+def upstream_conninfo(context: PlanContext) -> str:
     """How this node reaches its primary: by name in the certificate, by private address."""
     return primary_conninfo(
-        host=inventory.primary.name,
-        address=str(inventory.primary.private_ip),
-        port=inventory.postgres.port,
-        user=inventory.postgres.replication.role,
+        host=context.primary.name,
+        address=str(context.primary.private_ip),
+        port=context.inventory.postgres.port,
+        user=context.inventory.postgres.replication.role,
         passfile=REPLICATION_PASSFILE,
         ca=CLUSTER_CA,
-        node=node.name,
+        node=context.on,
     )

@@ -4,29 +4,25 @@ It has the cluster's settings, ways in, roles and data, and no part in it: it ar
 no slots, follows nobody, and its pgbackrest.conf cannot back it up.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Inventory, Node
-from pgprovision.recovery_target import END_OF_WAL, RecoveryTarget
 from pgprovision.resources.data_directory.empty_host import EmptyHostCheck
 from pgprovision.resources.data_directory.restore import RestoredDataDirectory
-from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from pgprovision.resources.postgres.server.accepts_writes import AcceptsWrites
 from pgprovision.tasks import backup
-from pgprovision.tasks.paths import instance, snapshot
+from pgprovision.tasks.context import PlanContext
 
 
-def empty_host(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def empty_host(context: PlanContext) -> Iterator[Resource]:
     """Nobody else's data on that machine."""
-    yield EmptyHostCheck(on=node.name, instance=instance(inventory))
+    yield EmptyHostCheck(on=context.on, instance=context.instance)
 
 
-def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
-    """The repository, with the key that only reads it where there is one. Without the instance no
-    command of pgBackRest's backs this copy up."""
-    declared_backup = inventory.backup
+def configuration(context: PlanContext) -> Iterator[Resource]:
+    """The repository, with the key that only reads it where there is one. No command of
+    pgBackRest's backs this copy up."""
+    declared_backup = context.inventory.backup
     if declared_backup is None:
         return
     second = declared_backup.second_repository
@@ -34,30 +30,23 @@ def configuration(inventory: Inventory, node: Node) -> Iterator[Resource]:
     reading = declared_backup.model_copy(
         update=read | {"second_repository": second and second.with_read_key()}
     )
-    for resource in backup.configuration(inventory.model_copy(update={"backup": reading}), node):
-        if isinstance(resource, PgbackrestConf):
-            lines = resource.text.splitlines(keepends=True)
-            without_instance = (line for line in lines if not line.startswith("pg1-"))
-            yield replace(resource, text="".join(without_instance))
-        else:
-            yield resource
+    yield from backup.configuration_of(context, reading, can_back_up=False)
 
 
-def restored_data(
-    inventory: Inventory, node: Node, targets: Mapping[str, RecoveryTarget]
-) -> Iterator[Resource]:
+def restored_data(context: PlanContext) -> Iterator[Resource]:
     """The data; for the primary they are the cluster's next history, which is archived."""
-    declared = node.restore.recovery_target() if node.restore else END_OF_WAL
-    if inventory.backup is not None:
+    backup_spec = context.inventory.backup
+    if backup_spec is not None:
         yield RestoredDataDirectory(
-            on=node.name,
-            instance=instance(inventory),
-            stanza=inventory.backup.stanza,
-            target=targets.get(node.name, declared),
-            archiving=node.is_primary and inventory.backup.archiving,
+            on=context.on,
+            instance=context.instance,
+            stanza=backup_spec.stanza,
+            target=context.recovery_target,
+            archiving=context.is_primary and backup_spec.archiving,
+            former_inode=context.existing_inode,
         )
 
 
-def accepts_writes(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def accepts_writes(context: PlanContext) -> Iterator[Resource]:
     """It answers, and a copy archives nothing."""
-    yield AcceptsWrites(on=node.name, snapshot=snapshot(inventory), archiving=node.is_primary)
+    yield AcceptsWrites(on=context.on, snapshot=context.snapshot, archiving=context.is_primary)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from pgprovision.engine.model import Resource
-from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.render import render
 from pgprovision.resources.postgres.server.huge_pages import HugePages
 from pgprovision.resources.postgres.server.kernel_parameters import (
@@ -26,16 +26,17 @@ from pgprovision.resources.system.noatime_mount import NoatimeMount
 from pgprovision.resources.system.sshd import SshDaemon
 from pgprovision.resources.system.unattended_upgrades import HeldPackages, PendingUpgrades
 from pgprovision.resources.system.unit import Unit
-from pgprovision.tasks.paths import instance
+from pgprovision.tasks import features
+from pgprovision.tasks.context import PlanContext
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 
-def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def upgrades(context: PlanContext) -> Iterator[Resource]:
     """Security updates by themselves, but never PostgreSQL. Said before anything is there."""
-    if not inventory.host.unattended_upgrades:
+    if not context.inventory.host.unattended_upgrades:
         return
-    on, folder = node.name, inventory.folder
+    on, folder = context.on, context.inventory.folder
     unattended = render("unattended-upgrades.conf.j2", folder)
     yield File(on=on, path="/etc/apt/apt.conf.d/52pgprovision", content=unattended)
     for path in ("/etc/needrestart", "/etc/needrestart/conf.d"):
@@ -44,12 +45,12 @@ def upgrades(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield File(on=on, path="/etc/needrestart/conf.d/pgprovision.conf", content=quiet)
 
 
-def repository(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def repository(context: PlanContext) -> Iterator[Resource]:
     """PostgreSQL's own packages, or the distribution's."""
-    apt = inventory.apt
+    apt = context.inventory.apt
     if apt.source == "pgdg":
         key = apt.mirror_key or pgdg_key()
-        yield AptRepository(on=node.name, url=apt.mirror or PGDG, key=key)
+        yield AptRepository(on=context.on, url=apt.mirror or PGDG, key=key)
 
 
 def required_packages(inventory: Inventory) -> tuple[str, ...]:
@@ -59,25 +60,25 @@ def required_packages(inventory: Inventory) -> tuple[str, ...]:
     return tuple(name for name, needed in by_feature.items() if needed)
 
 
-def firewall(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def firewall(context: PlanContext) -> Iterator[Resource]:
     """Firewall, shut before PostgreSQL is there; SSH as declared, 5432 for nodes and hba ranges."""
-    if inventory.host.firewall:
-        openings = tuple(_openings(inventory, node))
-        text = render("nftables.conf.j2", inventory.folder, openings=openings)
-        yield HostFirewall(on=node.name, text=text, ssh=openings[0])
+    if context.inventory.host.firewall:
+        openings = tuple(_openings(context))
+        text = render("nftables.conf.j2", context.inventory.folder, openings=openings)
+        yield HostFirewall(on=context.on, text=text, ssh=openings[0])
 
 
-def sshd(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def sshd(context: PlanContext) -> Iterator[Resource]:
     """SSH with keys only. Root may log in only where this very tool does, and never by password."""
-    if inventory.host.harden_sshd:
-        root = "prohibit-password" if node.ssh.user == "root" else "no"
-        text = render("sshd.conf.j2", inventory.folder, root_login=root)
-        yield SshDaemon(on=node.name, text=text)
+    if context.inventory.host.harden_sshd:
+        root = "prohibit-password" if context.node.ssh.user == "root" else "no"
+        text = render("sshd.conf.j2", context.inventory.folder, root_login=root)
+        yield SshDaemon(on=context.on, text=text)
 
 
-def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def services(context: PlanContext) -> Iterator[Resource]:
     """The firewall up before the network is, at every boot; clock, journal, login."""
-    on, host, folder = node.name, inventory.host, inventory.folder
+    on, host, folder = context.on, context.inventory.host, context.inventory.folder
     if host.firewall:
         unit = "pgprovision-firewall.service"
         yield File(on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=render(f"{unit}.j2", folder))
@@ -88,60 +89,64 @@ def services(inventory: Inventory, node: Node) -> Iterator[Resource]:
     yield from _configured(on, "journald", limit)
     yield from _configured(on, "logind", render("logind.conf.j2", folder))
     if host.banner:
-        target_instance = instance(inventory)
         text = render(
-            "motd.j2", folder, cluster=inventory.cluster, node=on, psql=target_instance.psql()
+            "motd.j2",
+            folder,
+            cluster=context.inventory.cluster,
+            node=on,
+            psql=context.instance.psql(),
         )
         yield Directory(on=on, path="/etc/update-motd.d")
         yield File(on=on, path="/etc/update-motd.d/50-pgprovision", content=text, mode="0755")
 
 
-def kernel(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def kernel(context: PlanContext) -> Iterator[Resource]:
     """Kernel, once the configuration says how much memory PostgreSQL takes, and before it starts;
     its filesystem, where the machine was made for it."""
-    on, host = node.name, inventory.host
-    huge = HugePages(on=on, instance=instance(inventory)) if host.huge_pages else None
+    on, host = context.on, context.inventory.host
+    huge = HugePages(on=on, instance=context.instance) if host.huge_pages else None
     if huge:
         yield huge
     if host.tune_kernel:
         yield KernelParameters(
-            on=on, overrides=host.sysctl, memory=node.machine.memory, huge_pages=huge
+            on=on, overrides=host.sysctl, memory=context.node.machine.memory, huge_pages=huge
         )
-        text = render("tmpfiles.conf.j2", inventory.folder)
+        text = render("tmpfiles.conf.j2", context.inventory.folder)
         yield File(on=on, path="/etc/tmpfiles.d/pgprovision.conf", content=text)
         yield TransparentHugePages(on=on)
-    if host.noatime or (host.noatime is None and node.address is None):
+    if host.noatime or (host.noatime is None and context.node.address is None):
         unit = "pgprovision-noatime.service"
         yield File(
-            on=on, path=f"{UNIT_DIRECTORY}/{unit}", content=render(f"{unit}.j2", inventory.folder)
+            on=on,
+            path=f"{UNIT_DIRECTORY}/{unit}",
+            content=render(f"{unit}.j2", context.inventory.folder),
         )
         yield Unit(on=on, unit=unit, active=None)
         yield NoatimeMount(on=on)
 
 
-def held_packages(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def held_packages(context: PlanContext) -> Iterator[Resource]:
     """What apt must not touch unasked; what waits is reported."""
+    inventory = context.inventory
     if inventory.host.unattended_upgrades:
-        backup = ("pgbackrest",) if inventory.backup else ()
-        names = (f"postgresql-{inventory.postgres.version}", *backup)
-        yield HeldPackages(on=node.name, names=names)
-        yield PendingUpgrades(on=node.name, names=names)
+        names = (f"postgresql-{inventory.postgres.version}", *features.packages(inventory))
+        yield HeldPackages(on=context.on, names=names)
+        yield PendingUpgrades(on=context.on, names=names)
 
 
-def file_permissions(inventory: Inventory, node: Node) -> Iterator[Resource]:
+def file_permissions(context: PlanContext) -> Iterator[Resource]:
     """Configuration and logs are nobody else's business; and what runs is as it was started."""
-    target_instance = instance(inventory)
     # pg_createcluster's own; the others have a mode of their own.
     files = ("start.conf", "environment", "pg_ctl.conf", "postgresql.conf.previous")
-    yield NotWorldReadable(on=node.name, folder=target_instance.config_directory, files=files)
-    yield NotWorldReadable(on=node.name, folder="/var/log/postgresql")
+    yield NotWorldReadable(on=context.on, folder=context.instance.config_directory, files=files)
+    yield NotWorldReadable(on=context.on, folder="/var/log/postgresql")
     header = "# Written by pgprovision: the package's own line opens it to all at every boot.\n"
     yield File(
-        on=node.name,
+        on=context.on,
         path="/etc/tmpfiles.d/pgprovision-log.conf",  # sorts before the package's file, so it wins
         content=f"{header}d /var/log/postgresql 1770 root postgres\n",
     )
-    yield PostmasterCheck(on=node.name, instance=target_instance)
+    yield PostmasterCheck(on=context.on, instance=context.instance)
 
 
 def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
@@ -153,11 +158,14 @@ def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
     yield ConfigurationApplied(on=on, unit=f"systemd-{daemon}.service", path=path)
 
 
-def _openings(inventory: Inventory, node: Node) -> Iterator[FirewallOpening]:
+def _openings(context: PlanContext) -> Iterator[FirewallOpening]:
     """SSH first. On its usual port, too: behind a NAT the port that we dial is another."""
+    inventory, node = context.inventory, context.node
     yield FirewallOpening("SSH", tuple(sorted({22, node.ssh.port})), inventory.host.ssh_source_ips)
     others = [ip_network(other.private_ip) for other in inventory.other_members(node)]
     declared = [address for rule in inventory.postgres.hba for address in rule.addresses]
     yield FirewallOpening("PostgreSQL", (inventory.postgres.port,), (*others, *declared))
+    for feature in features.features(inventory):
+        yield from feature.openings(context)
     for extra in inventory.host.open_ports:
         yield FirewallOpening(extra.purpose, (extra.port,), extra.source_ips, extra.protocol)

@@ -18,6 +18,7 @@ from pgprovision.lab.manager import Lab
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import host_key_rotation, server_tiers
+from pgprovision.tasks.context import PlanContext
 from tests.support.cli_user import CliUser, new_user
 from tests.support.cloud_cluster import ActionRecorder, allow_restart
 
@@ -51,7 +52,8 @@ def converged(inventory: Inventory, kill: str = "") -> Report:
             raise Killed
 
     nodes = inventory.nodes
-    booted = (found for node in nodes for found in host.first_boot(inventory, node))
+    contexts = (PlanContext.declared(inventory, node) for node in nodes)
+    booted = (found for context in contexts for found in host.first_boot(context))
     tiers = (*server_tiers(inventory, nodes), Tier("first boot", tuple(booted)))
     with Targets(inventory) as targets:
         return converge(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pgprovision.engine.loop import CLOUD, Approve, converge, observe_only
-from pgprovision.engine.model import Action, Change, Impact, Report, Resource, Waiting
+from pgprovision.engine.model import Action, Change, Impact, Report, Resource, Tier, Waiting
 from pgprovision.engine.observe import Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.lock_owner import LockOwner
@@ -31,7 +31,7 @@ class ModelObserver:
     worst: dict[str, Impact] = field(default_factory=dict)
     acts: int = 0
 
-    def tier_started(self, title: str) -> None: ...
+    def tier_started(self, tier: Tier) -> None: ...
     def target_failed(self, target: str, error: Exception) -> None: ...
 
     def acting(self, changes: Sequence[Change]) -> None:

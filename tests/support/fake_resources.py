@@ -16,6 +16,7 @@ from pgprovision.engine.model import (
     Probe,
     Resource,
     State,
+    Tier,
     Waiting,
 )
 from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed
@@ -145,7 +146,7 @@ class RecordingObserver:
     done_actions: list[str] = field(default_factory=list)
     wait_reasons: list[str] = field(default_factory=list)
 
-    def tier_started(self, title: str) -> None: ...
+    def tier_started(self, tier: Tier) -> None: ...
     def acting(self, changes: Sequence[Change]) -> None: ...
     def target_failed(self, target: str, error: Exception) -> None: ...
 

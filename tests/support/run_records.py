@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pgprovision.engine.model import Change, Diff, Impact, State
+from pgprovision.engine.model import Change, Diff, Impact, State, Tier
 from pgprovision.record import RecordWriter, records_folder
 from tests.support.fake_resources import FakeResource
 
@@ -49,7 +49,7 @@ def finished_run(*names: str, result: str = "done") -> RecordWriter:
     """A finished run that made these things."""
     changes = [make_change(name) for name in names or ("x",)]
     record = RecordWriter(CLUSTER, "up", plan=changes)
-    record.tier_started("things")
+    record.tier_started(Tier("things", ()))
     record.acting(changes)
     for one in changes:
         for action in one.actions:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "pgprovision"
 MODEL = {"engine.model", "errors", "quote", "secret"}
-FLOOR = MODEL | {"tls", "hetzner_labels", "lock_owner", "recovery_target"}
+FLOOR = MODEL | {"tls", "hetzner_labels", "known_extensions", "lock_owner", "recovery_target"}
 SYSTEM = FLOOR | {"resources.system"}
 SERVER = SYSTEM | {"resources.postgres", "resources.postgres.server"}
 POSTGRES = SERVER | {
@@ -19,7 +19,14 @@ POSTGRES = SERVER | {
 NODE = POSTGRES | {"resources.node"}
 PGBACKREST = NODE | {"resources.pgbackrest"}
 RESOURCES = PGBACKREST | {"resources.hetzner", "resources.data_directory"}
-SCHEMA = MODEL | {"inventory", "inventory.schema", "tls", "recovery_target", "package_data"}
+SCHEMA = MODEL | {
+    "inventory",
+    "inventory.schema",
+    "known_extensions",
+    "package_data",
+    "recovery_target",
+    "tls",
+}
 RULES = SCHEMA | {"inventory.rules"}
 LOADER = RULES | {"inventory.loader"}
 INVENTORY = LOADER | {"inventory.edit", "inventory.watch_file"}
@@ -37,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "secret": set(),
     "package_data": set(),
     "object_listing": set(),
+    "known_extensions": set(),
     "lock_owner": set(),
     "quote": {"errors"},
     "tls": {"errors", "secret"},

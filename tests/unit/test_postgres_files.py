@@ -18,8 +18,13 @@ from pgprovision.resources.postgres.configuration.pg_hba_rules import (
     pg_hba_sections,
 )
 from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
-from pgprovision.resources.postgres.configuration.settings import TlsPaths, Upstream
+from pgprovision.resources.postgres.configuration.settings import (
+    ARCHIVE_SECTION,
+    TlsPaths,
+    Upstream,
+)
 from pgprovision.resources.postgres.configuration.settings_parser import parse_settings
+from pgprovision.resources.postgres.configuration.settings_sizing import ConfSection, ConfSetting
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
@@ -107,7 +112,8 @@ def test_conf_when_a_replica_then_it_knows_its_upstream() -> None:
 
 
 def test_conf_when_archiving_is_off_then_a_reload_can_switch_it_on() -> None:
-    on = replace(CONF, archive_command="pgbackrest --stanza=main archive-push %p")
+    push = ConfSetting("archive_command", "pgbackrest --stanza=main archive-push %p")
+    on = replace(CONF, feature_sections=(ConfSection(ARCHIVE_SECTION, (push,)),))
     moved = Diff(state(CONF.text()), on.desired())
     assert on.describe_changes(moved) == ("archive_command",)
 

@@ -216,7 +216,7 @@ def test_files_when_made_then_they_are_private_whatever_the_umask() -> None:
 def test_page_when_a_record_is_written_then_every_field_of_it_is_explained() -> None:
     page = (reference_docs.DOCS / "records.md").read_text()
     record = RecordWriter(CLUSTER, "up", plan=[make_change()])
-    record.tier_started("things")
+    record.tier_started(Tier("things", ()))
     record.acting([make_change()])
     record.action_done(make_change(), make_change().actions[0])
     record.target_failed("h", PgprovisionError("no answer"))

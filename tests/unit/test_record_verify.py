@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pgprovision.engine.model import Tier
 from pgprovision.record import RecordWriter, find_runs, read_runs, verify
 from tests.support.run_records import CLUSTER, finished_run, make_change, state
 
@@ -150,7 +151,7 @@ def test_run_when_its_record_is_removed_then_it_is_named_as_missing(
 @pytest.mark.covers("F138")
 def test_tail_when_cut_from_a_run_that_was_killed_then_it_is_noticed(state: Path) -> None:
     record = RecordWriter(CLUSTER, "up")
-    record.tier_started("things")
+    record.tier_started(Tier("things", ()))
     record.acting([make_change()])
     assert states(state) == {record.id: "not ended"}
     order(1, 2)(record.path)
@@ -175,8 +176,8 @@ def test_run_when_killed_before_its_first_line_then_it_is_not_ended(state: Path)
 
 def test_runs_when_two_are_under_way_at_once_then_both_are_ok(state: Path) -> None:
     one, two = RecordWriter(CLUSTER, "up"), RecordWriter(CLUSTER, "up")
-    one.tier_started("a")
-    two.tier_started("b")
+    one.tier_started(Tier("a", ()))
+    two.tier_started(Tier("b", ()))
     two.end("done", 0.1)
     one.end("done", 0.1)
     assert states(state) == {one.id: "ok", two.id: "ok"}

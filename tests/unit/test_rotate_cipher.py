@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from pgprovision.errors import Refused
+from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.operations.rotate_passphrase import RotationStep, next_step, swap_step
+from pgprovision.operations.rotate_passphrase import RotationStep, next_step, swap_step, tiers
+from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
 from tests.support.inventory_folders import lab_inventory
 
 NOW = datetime(2026, 11, 29, 7, 0, tzinfo=UTC)
@@ -103,3 +105,16 @@ def test_file_when_written_holds_no_secret(folder: Path) -> None:
     text = (folder / "repositories.yml").read_text()
     assert step.pending.passphrase.text() not in text
     assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.covers("F111", "row:D6")
+def test_rotation_when_there_is_a_copy_then_it_goes_on_reading_and_backs_nothing_up(
+    folder: Path,
+) -> None:
+    add_node(folder, NewNode(name="copy", role="copy"))
+    step = RotationStep("kept", load(folder))
+    resources = [r for tier in tiers(step, {}) for r in tier.resources if r.on == "copy"]
+    (conf,) = (r for r in resources if isinstance(r, PgbackrestConf))
+    assert "pg1-path" not in conf.text
+    assert dict(conf.secrets)["repo1-s3-key"].text() == "read-key"
+    assert [str(r) for r in resources if "timer" in str(r) or r.kind == "unit"] == []

@@ -10,8 +10,17 @@ import yaml
 from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
 from pgprovision.resources.data_directory.initdb import PostgresCluster
-from pgprovision.resources.postgres.configuration.settings import NodeSettings, TlsPaths, Upstream
-from pgprovision.resources.postgres.configuration.settings_sizing import GB
+from pgprovision.resources.postgres.configuration.settings import (
+    ARCHIVE_SECTION,
+    NodeSettings,
+    TlsPaths,
+    Upstream,
+)
+from pgprovision.resources.postgres.configuration.settings_sizing import (
+    GB,
+    ConfSection,
+    ConfSetting,
+)
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
@@ -30,8 +39,13 @@ def rendered(version: int) -> Mapping[str, object]:
         node="db-2",
         addresses=("10.0.1.3",),
         tls=TlsPaths("server.crt", "server.key", "ca.crt"),
-        archive_command="push",
-        upstream=Upstream("host=db-1", "db_2", "get"),
+        feature_sections=(
+            ConfSection(
+                ARCHIVE_SECTION,
+                (ConfSetting("archive_command", "push"), ConfSetting("restore_command", "get")),
+            ),
+        ),
+        upstream=Upstream("host=db-1", "db_2"),
         memory=8 * GB,
         cores=2,
         disk=80 * GB,

@@ -11,7 +11,7 @@ from pgprovision.inventory.problems import (
     closest_name,
     did_you_mean,
 )
-from pgprovision.inventory.rules import access, drill, networks
+from pgprovision.inventory.rules import access, drill, extensions, networks
 from pgprovision.inventory.rules.settings_and_secrets import check_secrets, check_settings
 from pgprovision.inventory.schema.cluster import Inventory, Ssh
 from pgprovision.inventory.schema.examples import example_line
@@ -37,6 +37,7 @@ def check_inventory(inventory: Inventory) -> Problems:
         _names,
         _references,
         access.check_access,
+        extensions.check_extensions,
         _files,
         check_settings,
         check_secrets,

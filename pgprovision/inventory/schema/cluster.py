@@ -353,7 +353,7 @@ class DatabaseSpec(Model):
     locale: n.Locale = ""
     """If not given, as postgres.locale."""
     extensions: tuple[n.ExtensionName, ...] = ()
-    """Extensions to have in it."""
+    """Extensions to have in it. Known ones bring their package and settings (postgres.md)."""
     grants: tuple[GrantSpec, ...] = ()
     """Single privileges."""
     access: Access | None = None

@@ -18,6 +18,7 @@ from pgprovision.errors import (
     Refused,
 )
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations.drill import checks as judged
 from pgprovision.operations.drill import drill as operation
 from pgprovision.operations.drill.drill import DrillResult
@@ -174,7 +175,7 @@ class DrillRun:
 
     def _probe_primary(self) -> Mapping[Probe, Answer]:
         """What production says of itself: the only thing that is asked of it, and it is read."""
-        primary = self.targets[self.inventory.primary.name]
+        primary = self.targets[Topology.declared(self.inventory).primary.name]
         try:
             answers = primary.observe(judged.primary_probes(self.inventory))
         except PgprovisionError:

@@ -5,38 +5,29 @@ the same history. Refused while any of the cluster's nodes still has its data: t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from pgprovision import report, tasks
-from pgprovision.engine.model import Resource, Tier
+from pgprovision.engine.model import Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations.restore.restorable import require_backup
 from pgprovision.operations.restore.result import restore_result
-from pgprovision.recovery_target import END_OF_WAL, NOTHING_CHANGED
-from pgprovision.resources.hetzner.node_registry import NodeRegistry
+from pgprovision.recovery_target import NOTHING_CHANGED
 from pgprovision.resources.node import identity
 from pgprovision.run.approval import TypedName
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
+from pgprovision.tasks import intent
 from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
 
-TIER_PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest
-    "host keys": "machine",
-    "cloud": "machine",
-    "first boot": "machine",
-    "claim": "machine",
-    "host keys of their own": "machine",
-    "upgrades": "packages",
-    "package repository": "packages",
-    "packages": "packages",
-    "restored data": "data",
-}
+PHASES = ("machine", "packages", "data")  # of tiers, as tasks/ has them; all others are the rest
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ class Rebuild(Operation):
 
     def details(self, run: Run) -> Mapping[str, Any]:
         restored = restore_result(run.inventory, run.inventory.primary, run.targets)
-        seconds = self.observer.seconds_by_phase(TIER_PHASES)
+        seconds = self.observer.seconds_by_phase(PHASES)
         return {"restored": restored} | rebuild_document(restored, seconds, self.began)
 
     def show(self, run: Run) -> None:
@@ -120,15 +111,9 @@ def _check_node(inventory: Inventory, node: Node, target: Machine) -> None:
 
 def tiers(inventory: Inventory, now: datetime) -> tuple[Tier, ...]:
     """Everything the primary should be, its data from the backups."""
-    primary = inventory.primary
-    plan = tasks.tiers(inventory, (primary,), now, recovery_targets={primary.name: END_OF_WAL})
-
-    def rebuilt(resource: Resource) -> Resource:
-        return (
-            replace(resource, rebuilding=True) if isinstance(resource, NodeRegistry) else resource
-        )
-
-    return tuple(Tier(tier.title, tuple(map(rebuilt, tier.resources))) for tier in plan)
+    topology = Topology.declared(inventory)
+    nodes, intents = (topology.primary,), {topology.primary.name: intent.Rebuild()}
+    return tasks.tiers(inventory, nodes, now, topology=topology, intents=intents)
 
 
 def rebuild_document(

@@ -6,17 +6,18 @@ the same run, as what they hold is of a future that did not happen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from pgprovision import report, tasks
-from pgprovision.engine.model import Impact, Resource, Tier
+from pgprovision.engine.model import Impact, Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.edit.add_node import NewNode
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.inventory.schema.restore import RestoreSpec
+from pgprovision.inventory.topology import Topology
 from pgprovision.operations import reclone
 from pgprovision.operations.new_node import load_with_node
 from pgprovision.operations.reclone import ExistingData
@@ -24,12 +25,12 @@ from pgprovision.operations.remove_replica import without_node
 from pgprovision.operations.restore.restorable import read_repository_view, require_backup
 from pgprovision.operations.restore.result import restore_result
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
-from pgprovision.resources.data_directory.restore import RestoredDataDirectory
 from pgprovision.run.approval import ShowPlan, TypedName
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.options import Options
 from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
+from pgprovision.tasks import intent
 from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
 
@@ -160,23 +161,18 @@ def tiers(
 ) -> tuple[Tier, ...]:
     """The node with the data of `target`, the ones it has now counted as absent; for the primary,
     its replicas cloned again."""
-    nodes = inventory.members if node.is_primary else (node,)
-    plan = tasks.tiers(inventory, nodes, now, recovery_targets={node.name: target})
-    former = existing[node.name].inode
+    topology = Topology.declared(inventory)
+    nodes = _replaced_nodes(inventory, topology, node)
+    intents: dict[str, intent.Intent] = {
+        other.name: intent.Reclone(existing[other.name].inode) for other in nodes if other != node
+    }
+    intents[node.name] = intent.Restore(target, existing[node.name].inode)
+    return tasks.tiers(inventory, nodes, now, topology=topology, intents=intents)
 
-    def recreate(resource: Resource) -> Resource:
-        if isinstance(resource, RestoredDataDirectory) and resource.on == node.name:
-            return replace(resource, former_inode=former)
-        return resource
 
-    plan = tuple(
-        Tier(tier.title, tuple(map(recreate, tier.resources)))
-        for tier in plan
-        if tier.title != tasks.CONFIGURATION_DIRECTORY  # finished nodes have theirs
-    )
-    for other in nodes:
-        plan = reclone.with_new_data(plan, other, existing[other.name])
-    return plan
+def _replaced_nodes(inventory: Inventory, topology: Topology, node: Node) -> tuple[Node, ...]:
+    """Whose data are replaced by a restore onto `node`: of the primary, its standbys' as well."""
+    return inventory.members if topology.is_primary(node) else (node,)
 
 
 def existing_data(
@@ -185,7 +181,7 @@ def existing_data(
     """The data directories that are to be made anew. Raises Unreachable: all have to answer."""
     probe = reclone.existing_data_probe(instance(inventory))
     found = {}
-    for other in inventory.members if node.is_primary else (node,):
+    for other in _replaced_nodes(inventory, Topology.declared(inventory), node):
         answers = targets[other.name].observe((probe,))
         found[other.name] = (
             reclone.parse_existing_data(answers[probe])

@@ -7,7 +7,14 @@ so a rule that was added, taken away or changed by hand differs, whatever the te
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+)
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
@@ -29,12 +36,14 @@ _CHANGE = ConfirmedChange("firewall")
 
 @dataclass(frozen=True)
 class FirewallOpening:
-    """Ports that are open to some networks, and for whom."""
+    """Ports that are open to some networks, and for whom; `address`: on this one of the host's
+    alone."""
 
     purpose: str
     ports: tuple[int, ...]
     sources: tuple[IPv4Network | IPv6Network, ...]
     protocol: str = "tcp"
+    address: IPv4Address | IPv6Address | None = None
 
     @property
     def matches(self) -> tuple[str, ...]:
@@ -42,7 +51,17 @@ class FirewallOpening:
         v4 = collapse_addresses(n for n in self.sources if isinstance(n, IPv4Network))
         v6 = collapse_addresses(n for n in self.sources if isinstance(n, IPv6Network))
         families = (("ip", "ipv4", list(v4)), ("ip6", "ipv6", list(v6)))
-        return tuple(_match(*family) for family in families if family[2])
+        matches = (
+            (family, _match(family, protocol, sources))
+            for family, protocol, sources in families
+            if sources
+        )
+        if self.address is None:
+            return tuple(match for _, match in matches)
+        own = "ip" if self.address.version == 4 else "ip6"
+        return tuple(
+            f"{match} {own} daddr {self.address}" for family, match in matches if family == own
+        )
 
 
 def _match(family: str, protocol: str, networks: Iterable[IPv4Network | IPv6Network]) -> str:

@@ -13,6 +13,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.postgres.catalog.extension import Extension
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.tasks import postgres
+from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import snapshot
 from tests.support.inventory_folders import STATIC_PRIMARY, InventoryFolder, static_inventory
 from tests.support.postgres_machine import LOCAL, converge_local, plan_local, sql
@@ -39,9 +40,9 @@ databases:
 
 
 def wishes(inventory: Inventory) -> list[Resource]:
-    node = inventory.primary
+    context = PlanContext.declared(inventory, inventory.primary)
     steps = (postgres.roles, postgres.databases, postgres.database_contents)
-    return [resource for step in steps for resource in step(inventory, node)]
+    return [resource for step in steps for resource in step(context)]
 
 
 @pytest.fixture(scope="module")

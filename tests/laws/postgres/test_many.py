@@ -9,6 +9,7 @@ from pgprovision.engine.model import Tier
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import DATABASES_PER_SESSION
 from pgprovision.tasks import configuration, postgres
+from pgprovision.tasks.context import PlanContext
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalConnection
 from tests.support.inventory_folders import static_inventory
@@ -41,12 +42,13 @@ def test_rerun_when_there_is_much_of_everything_is_one_trip_that_finds_nothing(
     made += [f"create database d{n} owner r{n % ROLES};" for n in range(DATABASES)]
     sql(instance, "\n".join(made))
     steps = (postgres.roles, postgres.databases, postgres.database_contents, postgres.unmanaged)
-    tiers = [Tier(s.__name__, tuple(s(inventory, inventory.primary))) for s in steps]
+    context = PlanContext.declared(inventory, inventory.primary)
+    tiers = [Tier(s.__name__, tuple(s(context))) for s in steps]
     converge(tiers, {LOCAL: Host(LOCAL, LocalConnection)}, approve_restart, SilentObserver())
     host = Host(LOCAL, LocalConnection)
     again = converge(tiers, {LOCAL: host}, approve_restart, SilentObserver())
     assert (again.changed, again.remaining, again.notes, host.round_trips) == ([], [], [], 1)
-    (hba,) = configuration.pg_hba(inventory, inventory.primary)
+    (hba,) = configuration.pg_hba(context)
     state = hba.desired()
     assert state
     assert str(state["content"]).count("hostssl") == 1000

@@ -5,35 +5,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pgprovision.engine.model import Action, Diff, State
+from pgprovision.known_extensions import extension_package
 from pgprovision.quote import ident, literal
 from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
-
-# Debian's and PGDG's names, where they are not the extension's own. PostgreSQL's contrib modules
-# are in the server's package.
-PACKAGES = {
-    "pg_cron": "cron",
-    "pg_partman": "partman",
-    "pg_repack": "repack",
-    "postgis": "postgis-3",
-    "postgis_raster": "postgis-3",
-    "postgis_topology": "postgis-3",
-    "vector": "pgvector",
-}
-LANGUAGES = {"plperl": "plperl", "plperlu": "plperl", "plpython3u": "plpython3", "pltcl": "pltcl"}
-
-
-def extension_package(extension: str, version: int) -> str:
-    """The package that an extension is most likely to be found in."""
-    if language := LANGUAGES.get(extension):
-        return f"postgresql-{language}-{version}"
-    return f"postgresql-{version}-{PACKAGES.get(extension, extension.replace('_', '-'))}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extension(CatalogResource):
     """An extension in one database. `schema` and `version` are looked after only where given;
-    without a schema it is made in `public`, without a version in the packaged one.
+    without a schema it is made in `create_in`, which is made where it is missing (empty: as its
+    control file has it), without a version in the packaged one.
 
     `trusted_owner` is made its owner where PostgreSQL trusts the extension: who owns it may update
     and drop it. Others stay with the superuser."""
@@ -43,6 +25,7 @@ class Extension(CatalogResource):
     extension: str
     schema: str = ""
     version: str = ""
+    create_in: str = "public"
     trusted_owner: str = ""
 
     @property
@@ -59,14 +42,19 @@ class Extension(CatalogResource):
         return {key: value for key, value in declared.items() if value}
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        name, schema = ident(self.extension), self.schema or "public"
+        name, schema = ident(self.extension), self.schema or self.create_in
         if diff.before is None:
-            create = f"create extension {name} with schema {ident(schema)}"
+            create = f"create extension {name}"
+            create += f" with schema {ident(schema)}" if schema else ""
             create += f" version {literal(self.version)}" if self.version else ""
+            own = not self.schema and schema not in ("", "public")
+            make_schema = [f"create schema if not exists {ident(schema)}"] if own else []
             become = [self._become_owner()] if self.trusted_owner else []
             why = f"create extension {self.name}"
             yield self.sql(
-                why, [self._require_available(), *become, create], database=self.database
+                why,
+                [self._require_available(), *become, *make_schema, create],
+                database=self.database,
             )
             return
         statements = {

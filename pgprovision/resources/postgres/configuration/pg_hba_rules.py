@@ -68,10 +68,12 @@ def pg_hba_sections(
     replication_role: str,
     replicas: Sequence[str],
     access: Sequence[HbaRule],
+    features: Sequence[HbaSection] = (),
     superuser: str = "postgres",
 ) -> Iterator[HbaSection]:
     """The sections in their order: the strict before the wide. `replicas` are the addresses of the
-    other nodes; `access` is what the inventory grants to its roles."""
+    other nodes; `access` is what the inventory grants to its roles, `features` are the
+    sections of features."""
     host: Literal["host"] = "host"
     yield HbaSection(
         "The superuser: only here, only as the system's own user of that name",
@@ -80,6 +82,7 @@ def pg_hba_sections(
             HbaRule(host, (ALL, REPLICATION), (superuser,), "reject", ALL),
         ),
     )
+    yield from features
     yield HbaSection("Other local users", (HbaRule("local", (ALL,), (ALL,), SCRAM),))
     yield HbaSection(
         "Never replicate without TLS",

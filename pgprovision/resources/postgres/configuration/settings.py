@@ -14,6 +14,8 @@ from pgprovision.resources.postgres.configuration.settings_sizing import (
 from pgprovision.resources.postgres.configuration.shared_memory import STANDBY_PARAMETERS
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
+ARCHIVE_SECTION = "Archive and replication"
+
 
 @dataclass(frozen=True)
 class TlsPaths:
@@ -26,12 +28,10 @@ class TlsPaths:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where a standby streams from. The connection string names a passfile, never a password.
-    `restore_command` fetches WAL that the primary has no more; without it, there is no archive."""
+    """Where a standby streams from. The connection string names a passfile, never a password."""
 
     conninfo: str
     slot: str
-    restore_command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,11 @@ class NodeSettings:
     addresses: tuple[str, ...] = ()
     tls: TlsPaths | None = None
     archive_mode: bool = True
-    archive_command: str = ""
     upstream: Upstream | None = None
+    feature_sections: tuple[ConfSection, ...] = ()
+    """What features ask for: over the computed settings, under `overrides`."""
+    preload_libraries: tuple[str, ...] = ()
+    """What has to be in shared_preload_libraries beside what is there."""
     overrides: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
     memory: int | None = None
     cores: int | None = None
@@ -82,11 +85,39 @@ class NodeSettings:
         for name, value in minimum.items():
             if value > desired[name]:
                 overriding[name] = ConfSetting(name, value, self.raised_reason)
-        for section in self._sections():
-            settings = tuple(overriding.pop(s.name.lower(), s) for s in section.settings)
-            yield replace(section, settings=settings)
+        for section in self._with_features():
+            settings = (overriding.pop(s.name.lower(), s) for s in section.settings)
+            yield replace(section, settings=tuple(map(self._with_preload, settings)))
         if overriding:
             yield ConfSection("From the inventory", tuple(overriding.values()))
+
+    def _with_features(self) -> Iterator[ConfSection]:
+        """The computed sections with the features' settings: in place where there is one of that
+        name, else at the end of the section of that title, else in one of their own."""
+        left = {s.name.lower(): s for part in self.feature_sections for s in part.settings}
+        by_title = {part.title: part.settings for part in self.feature_sections}
+
+        def not_placed(title: str) -> tuple[ConfSetting, ...]:
+            return tuple(s for s in by_title.pop(title, ()) if left.pop(s.name.lower(), None))
+
+        for section in self._sections():
+            in_place = tuple(left.pop(s.name.lower(), s) for s in section.settings)
+            yield replace(section, settings=(*in_place, *not_placed(section.title)))
+        for title in tuple(by_title):
+            if settings := not_placed(title):
+                yield ConfSection(title, settings)
+
+    def _with_preload(self, setting: ConfSetting) -> ConfSetting:
+        """shared_preload_libraries with what has to be in it, behind what is."""
+        if setting.name.lower() != "shared_preload_libraries":
+            return setting
+        declared = [name.strip() for name in str(setting.value).split(",") if name.strip()]
+        known = {library_name(name) for name in declared}
+        missing = [n for n in dict.fromkeys(self.preload_libraries) if n not in known]
+        if not missing:
+            return setting
+        why = "; ".join(filter(None, (setting.why, f"{', '.join(missing)} for extensions")))
+        return ConfSetting(setting.name, ",".join((*declared, *missing)), why)
 
     def _sections(self) -> Iterator[ConfSection]:
         yield ConfSection("This instance", tuple(self._instance()))
@@ -100,7 +131,7 @@ class NodeSettings:
             )
         else:
             yield ConfSection("Sizes: once the machine's memory, cores and disk can be seen", ())
-        yield ConfSection("Archive and replication", tuple(self._replication()))
+        yield ConfSection(ARCHIVE_SECTION, tuple(self._replication()))
         yield from general_sections()
 
     def _instance(self) -> Iterator[ConfSetting]:
@@ -136,17 +167,19 @@ class NodeSettings:
             )
             return
         yield ConfSetting("archive_mode", True)
-        yield ConfSetting(
-            "archive_command",
-            self.archive_command or "/bin/true",
-            "" if self.archive_command else off,
-        )
+        yield ConfSetting("archive_command", "/bin/true", off)
         yield ConfSetting(
             "archive_timeout", "60s", "what can be lost with the primary and its disk"
         )
         if self.upstream:
             yield ConfSetting("primary_conninfo", self.upstream.conninfo)
             yield ConfSetting("primary_slot_name", self.upstream.slot)
-            if self.upstream.restore_command:
-                why = "what the primary does not have any more comes from the archive"
-                yield ConfSetting("restore_command", self.upstream.restore_command, why)
+
+
+def library_name(entry: str) -> str:
+    """An entry of shared_preload_libraries without quotes, folder and ending.
+
+    >>> library_name('"$libdir/pg_cron.so"')
+    'pg_cron'
+    """
+    return entry.strip('"').rpartition("/")[2].removesuffix(".so")
