@@ -121,11 +121,13 @@ def _show_failed(outcome: Report) -> None:
         print_error(str(error))
 
 
-def show_status(cluster: str, document: Mapping[str, Any]) -> None:
+def show_status(document: Mapping[str, Any]) -> None:
     """`status` for people, from the same document as its JSON."""
     from rich.table import Table
 
-    table = Table(title=f"cluster {cluster}", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=f"cluster {document['cluster']}", title_justify="left", box=None, pad_edge=False
+    )
     for column in ("node", "role", "address", "private", "version", "timeline"):
         table.add_column(column)
     for column in ("lag", "slot", "drift"):

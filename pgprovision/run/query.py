@@ -26,9 +26,10 @@ class Query(ABC, Generic[Found]):
     def look(self, options: Options) -> Found:
         """What there is. Raises PgprovisionError."""
 
-    @abstractmethod
     def document(self, found: Found) -> Document:
-        """Its JSON."""
+        """Its JSON: what was found, where that is a document already."""
+        assert isinstance(found, Mapping)
+        return found
 
     @abstractmethod
     def show(self, found: Found) -> None:

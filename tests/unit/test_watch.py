@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pgprovision.cli.app import app
-from pgprovision.cli.drill import send_alarm
 from pgprovision.clients import notifications
 from pgprovision.clients.deadline import call_with_timeout
 from pgprovision.errors import InventoryError, NotificationError
@@ -20,6 +19,7 @@ from pgprovision.inventory import watch_file
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.watch_file import MailTo, WatchFile
+from pgprovision.operations.drill.command import send_alarm
 from pgprovision.secret import Secret
 from tests.support.http_receiver import ReceivedRequests, http_receiver
 from tests.support.inventory_folders import lab_inventory
