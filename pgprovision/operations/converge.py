@@ -25,8 +25,8 @@ class Converge(Operation):
     scope: str = "all"
 
     @property
-    def nodes_meant(self) -> str:
-        """The scope that counts."""
+    def effective_scope(self) -> str:
+        """The scope that is run: a saved plan has one of its own."""
         return self.scope
 
     @property
@@ -35,13 +35,13 @@ class Converge(Operation):
         return ObserveOnly()
 
     def check(self, inventory: Inventory) -> None:
-        inventory.select(self.nodes_meant)
+        inventory.select(self.effective_scope)
 
     def server_offers(self, inventory: Inventory, targets: Targets) -> Quote:
-        return server_quote(targets.cloud, inventory, inventory.select(self.nodes_meant))
+        return server_quote(targets.cloud, inventory, inventory.select(self.effective_scope))
 
     def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
-        nodes = inventory.select(self.nodes_meant)
+        nodes = inventory.select(self.effective_scope)
         return Prepared(
             tiers=tasks.tiers(inventory, nodes, datetime.now(UTC)), confirmation=self.confirmation
         )
@@ -89,7 +89,7 @@ class Up(Converge):
         return load_plan(self.saved_plan) if self.saved_plan is not None else None
 
     @property
-    def nodes_meant(self) -> str:
+    def effective_scope(self) -> str:
         return self.saved.scope if self.saved else self.scope
 
     @property

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from pgprovision.cli.app import run
-from pgprovision.cli.converge import select_nodes
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.run.approval import confirmed_by_name
+from pgprovision.run.approval import TypedName
+from pgprovision.run.options import Options
 from tests.support.inventory_folders import STATIC_CLUSTER, InventoryFolder, static_inventory
 
 Line = Callable[..., tuple[int, str, str]]
@@ -65,14 +65,14 @@ def test_folder_that_is_not_there_is_exit_code_2(tmp_path: Path, line: Line) -> 
 def test_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope: str) -> None:
     folder: InventoryFolder = static_inventory(tmp_path)
     with pytest.raises(InventoryError):
-        select_nodes(folder.load(), scope)
+        folder.load().select(scope)
     code, out, err = line("-i", str(folder.path), "plan", scope)
     assert (code, out) == (2, "")
     assert "no node is called" in err and "db-1" in err
 
 
 def approve(typed: str) -> Approve:
-    return confirmed_by_name("hcb-lab", lambda names: typed)
+    return TypedName("hcb-lab", "Type hcb-lab", given=typed).approval(Options(inventory=Path()))
 
 
 @pytest.mark.covers("B109")

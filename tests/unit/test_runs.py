@@ -1,17 +1,23 @@
 """`runs`, `runs show`, `runs verify` as a person types them."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from pgprovision.cli.app import run as command_line
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import Refused
+from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.record import read_runs
 from pgprovision.resources.system.file import Directory
+from pgprovision.run.approval import Allowed
+from pgprovision.run.operation import Operation, Prepared
+from pgprovision.run.options import Options
 from pgprovision.run.run import run
+from pgprovision.run.targets import Targets
 from tests.support.inventory_folders import static_inventory
 from tests.support.run_records import CLUSTER, fill_disk, finished_run, small_disk, state
 
@@ -156,15 +162,26 @@ def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shel
     assert (code, json.loads(out)["runs"][0]["state"]) == (3, "edited")
 
 
+@dataclass(frozen=True)
+class MakeDirectory(Operation):
+    """A small verb: a directory on the controller."""
+
+    command: ClassVar[str] = "up"
+    path: Path
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        tier = Tier("here", (Directory(on="here", path=str(self.path)),))
+        return Prepared(tiers=[tier], confirmation=Allowed(Impact.NONE))
+
+
 @pytest.mark.covers("F13")
 def test_disk_when_full_then_the_command_is_refused_and_nothing_was_made(
     small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inventory, wish = static_inventory(tmp_path / "prod").load(), tmp_path / "wish"
-    tier = Tier("here", (Directory(on="here", path=str(wish)),))
+    inventory, wish = static_inventory(tmp_path / "prod").path, tmp_path / "wish"
 
     def up() -> int:
-        return run("up", inventory, lambda targets: [tier], lambda changes: Impact.NONE, json=True)
+        return run(MakeDirectory(wish), Options(inventory=inventory, json=True))
 
     ballast = fill_disk(small_disk)
     with pytest.raises(Refused, match="No space left"):
