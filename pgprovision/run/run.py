@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pgprovision import report
+from pgprovision.engine.endings import describe_done
 from pgprovision.engine.loop import CLOUD, Approve, RunObserver, observe_only
 from pgprovision.engine.model import Report, Tier
 from pgprovision.errors import CloudUnreachable, Interrupted, PgprovisionError
@@ -70,6 +71,7 @@ def run(
                 if not report.exit_code(outcome):
                     extra = extra_json(targets)
             except PgprovisionError as error:
+                error.done = describe_done(outcome)
                 session.failure = failure = error
     path = session.record_path
     changes = outcome.remaining if path is None else outcome.changed

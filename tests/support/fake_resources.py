@@ -17,6 +17,9 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
+    WithNotes,
+    WithOrder,
 )
 from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed
 
@@ -95,7 +98,7 @@ class NamedResource(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FakeResource(NamedResource):
+class FakeResource(NamedResource, WithNeeds, WithOrder, WithNotes):
     """Values under a name. `stubborn`: acting changes nothing. `after`: the target where the same
     has to be there first."""
 

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Facts, Impact, Probe, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Facts,
+    Impact,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+    WithNotes,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.data_directory.initdb import (
     create_parent_directory,
@@ -38,7 +48,7 @@ class DataDirectoryFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataDirectoryCopy(Resource):
+class DataDirectoryCopy(Resource, WithNotes):
     """The data directory of `instance`.
 
     `former_inode`: the inode of a data directory that is to be made anew, whatever it holds.

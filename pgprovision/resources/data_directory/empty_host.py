@@ -1,16 +1,15 @@
 """Nobody else's PostgreSQL on a machine that data are to be restored on."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Probe, State
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.server.instance import Instance
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmptyHostCheck(Resource):
+class EmptyHostCheck(Check):
     """No PostgreSQL runs on the machine but `instance`, wherever its data lie, and there is no
     other data directory where Debian keeps them. Raises Refused: a copy is never made beside data
     that somebody may live on."""
@@ -45,7 +44,6 @@ class EmptyHostCheck(Resource):
                 f"{message} that is none of ours: {', '.join(running or data)}; nothing is restored"
                 " on a machine that somebody's data live on",
                 where=self.on,
-                done="nothing was written",
                 next=f"give the copy a machine of its own: --address, or address in"
                 f" nodes/{self.on}.yml",
             )
@@ -58,6 +56,3 @@ class EmptyHostCheck(Resource):
 
     def desired(self) -> State:
         return {"vacant": True}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

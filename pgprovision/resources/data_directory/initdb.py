@@ -98,7 +98,6 @@ class PostgresCluster(Resource):
                 f"{in_progress_file(self.instance)} says that {self.instance.data_directory} is being restored"
                 " from the backups: an empty cluster is never made in its place",
                 where=self.on,
-                done="nothing was written",
                 next="pgprovision rebuild goes on with it",
             )
         if answer.code in (5, 6):
@@ -109,7 +108,6 @@ class PostgresCluster(Resource):
                 f"the data directory is of PostgreSQL {version}, the inventory says"
                 f" {self.instance.version}",
                 where=self.on,
-                done="nothing was written",
                 next=f"put postgres.version back to {version}; a major upgrade will be a verb of"
                 " its own and is not there yet",
             )
@@ -118,7 +116,6 @@ class PostgresCluster(Resource):
                 "the inventory says primary, and the data directory is a standby's:"
                 " the live role wins",
                 where=self.on,
-                done="nothing was written",
                 next="pgprovision status shows who is primary; correct the roles in nodes/*.yml",
             )
         return {"version": version, "data_checksums": checksums[:1] not in ([], ["0"])}
@@ -136,7 +133,7 @@ class PostgresCluster(Resource):
             advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
             advice += f" anew without the data: mv {self.instance.config_directory}"
             advice += f" {self.instance.config_directory}.aside"
-        return Refused(message, where=self.on, done="nothing was written", next=advice)
+        return Refused(message, where=self.on, next=advice)
 
     def desired(self) -> State:
         return {

@@ -20,6 +20,7 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
 )
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
@@ -33,7 +34,7 @@ MAX_OUTPUT_LINES = 12  # of what a check says, kept
 
 
 @dataclass(frozen=True, kw_only=True)
-class Integrity(Resource):
+class Integrity(Resource, WithNeeds):
     """A copy whose pages and indexes are sound. Only for copies: they are stopped."""
 
     kind: ClassVar[str] = "integrity"

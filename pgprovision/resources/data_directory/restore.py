@@ -9,7 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    State,
+    Waiting,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.recovery_target import END_OF_WAL, RecoveryTarget
@@ -35,7 +45,7 @@ SPARE_BYTES = 64 << 20  # bytes beside the backup's own: WAL, control files
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestoredDataDirectory(DataDirectoryCopy):
+class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
     """The data of `stanza` as they were at `target`.
 
     `archiving`: the server that starts with them goes on as the cluster's primary, so the new
@@ -132,7 +142,6 @@ class RestoredDataDirectory(DataDirectoryCopy):
             raise Refused(
                 "the data directory is a standby's, and nothing is restored over it",
                 where=self.on,
-                done="nothing was written",
                 next="pgprovision status shows who is who",
             )
         expected, _ = self.expected_identity
@@ -141,7 +150,6 @@ class RestoredDataDirectory(DataDirectoryCopy):
                 f"the data on this machine belong to another cluster (system identifier"
                 f" {found.identifier}; the repository's has {expected})",
                 where=self.on,
-                done="nothing was written",
                 next="check the node's address, and backup.repository in cluster.yml",
             )
         return {"role": "restored", "aside": found.set_aside_paths}
@@ -154,7 +162,6 @@ class RestoredDataDirectory(DataDirectoryCopy):
                 f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB are free"
                 f" for {self.instance.data_directory}",
                 where=self.on,
-                done="nothing was written",
                 next="take a machine with more disk, or make room (what was set aside counts, too)",
             )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, State, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, State, Waiting, WithNeeds
 from pgprovision.errors import Refused
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.data_directory.copy import DataDirectoryCopy, DataDirectoryFacts
@@ -16,7 +16,7 @@ CLONE_UNIT = "pgprovision-seed.service"  # one name whatever the seed: never two
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standby(DataDirectoryCopy):
+class Standby(DataDirectoryCopy, WithNeeds):
     """The data directory of a streaming standby of `primary` (the target's name)."""
 
     kind: ClassVar[str] = "standby"
@@ -59,7 +59,6 @@ class Standby(DataDirectoryCopy):
                 "the inventory says replica, and the data directory is a primary's:"
                 " the live role wins, and data is never overwritten",
                 where=self.on,
-                done="nothing was written",
                 next="pgprovision status shows who is primary; correct the roles in nodes/*.yml, "
                 "or, where this is a former primary that has been stopped for good: "
                 f"pgprovision re-clone {self.on}",
@@ -69,7 +68,6 @@ class Standby(DataDirectoryCopy):
                 f"this standby belongs to another cluster (system identifier {found.identifier},"
                 f" the primary has {self.primary_identifier})",
                 where=self.on,
-                done="nothing was written",
                 next="check the addresses of both nodes in nodes/*.yml; where it is this node's "
                 f"own data from before the cluster was made anew: pgprovision re-clone {self.on}",
             )

@@ -69,7 +69,6 @@ class HetznerResource(Resource, ABC):
             f"the project has a {self.kind} of this name that is not ours "
             f"(id {item['id']}; its labels: {_label_text(item.get('labels') or {}) or 'none'}; "
             f"ours: {own_labels})",
-            done="it was not touched",
             next="give ours another name in the inventory; or, if it is this cluster's, label it: "
             f"hcloud {self.kind.replace(' ', '-')} add-label {self.object_name} {own_labels}",
         )

@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import find_object, has_cluster_labels
 from pgprovision.quote import sh
@@ -37,7 +47,7 @@ class HostKeyPair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostKey(Resource):
+class HostKey(Resource, WithNeeds):
     """An ECDSA pair under `folder` (the server's own will be ed25519, so both can be served and
     pinned for a while), and its line in `known_hosts`.
 
@@ -103,7 +113,6 @@ class HostKey(Resource):
             raise Refused(
                 f"its server is there, and nobody here knows the server's host key: {self.key_file} "
                 f"and the line of {self.node} in {self.known_hosts} are gone",
-                done="nothing was touched",
                 next="bring back the inventory's secrets/ from where they are kept",
             )
         if not pair.mode and not self.server_exists:

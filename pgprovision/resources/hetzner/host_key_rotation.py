@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.hetzner.host_key import HostKey, HostKeyPair
 from pgprovision.resources.system.ssh_rollback import SSH_SESSION_PROBE
@@ -21,7 +31,7 @@ _RELOAD = "sshd -t; systemctl try-reload-or-restart ssh.service"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _HostKeyRotation(Resource):
+class _HostKeyRotation(Resource, WithNeeds):
     """What both halves have to see: the server's public keys, the controller's pins and pair."""
 
     bootstrap_key: HostKey

@@ -39,7 +39,6 @@ class HetznerNetwork(HetznerResource):
             raise Refused(
                 f"the network's range is {item['ip_range']}, the inventory says {self.ip_range}; "
                 "a network in use is not moved",
-                done="it was not touched",
                 next=f"put ip_range: {item['ip_range']} under hetzner.network in the inventory",
             )
         return {"subnet": self._find_subnet(item)}

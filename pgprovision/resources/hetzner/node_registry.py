@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State, WithNeeds
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
 from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
@@ -23,7 +23,7 @@ _MARKER = Probe(f"[ -s {MARKER_FILE} ] && cat {MARKER_FILE} || exit 4")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeRegistry(HetznerResource):
+class NodeRegistry(HetznerResource, WithNeeds):
     """The finished ones of these nodes, remembered on the placement group `called`. Refused where a
     server that is to be made would take the place of data, or of a cluster in another project;
     `rebuilding`: the data come from the backups, so it does not."""
@@ -91,7 +91,6 @@ class NodeRegistry(HetznerResource):
             raise Refused(
                 f"0 of {len(known)} known servers exist in this project ({names}): the API token "
                 "is of another project, or they were all deleted",
-                done="nothing was touched",
                 next="check which project hetzner.token is of; if the cluster is gone for good, "
                 "pgprovision destroy forgets it",
             )
@@ -102,7 +101,6 @@ class NodeRegistry(HetznerResource):
             raise Refused(
                 f"the server of the primary {self.primary} is gone, and it was finished{database_text}: an "
                 "empty one is never made in its place",
-                done="nothing was touched",
                 next="promote a replica; where all servers are gone, from the backups: pgprovision"
                 " rebuild; to begin anew without the data: pgprovision destroy, then up",
             )

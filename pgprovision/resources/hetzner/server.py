@@ -24,6 +24,9 @@ from pgprovision.engine.model import (
     Ref,
     State,
     Waiting,
+    WithDescription,
+    WithNeeds,
+    WithNotes,
 )
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import find_object
@@ -45,7 +48,7 @@ _UNCHANGED_HINTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server(HetznerResource):
+class Server(HetznerResource, WithNeeds, WithNotes, WithDescription):
     """The server of one node; `object_name` is the node's name. `ssh_keys` are fingerprints.
 
     Without `private_ip` it is in no private network, without `placement_group` in no group.

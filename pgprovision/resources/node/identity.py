@@ -6,11 +6,18 @@ together. A machine with data and neither of them is nobody's: it is never taken
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Answer,
+    Check,
+    Facts,
+    Need,
+    Probe,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.control_file import system_identifier_probe
@@ -154,11 +161,11 @@ def _check_data(found: IdentityFacts, identity: "NodeIdentity") -> None:
 
 
 def _refused(message: str, next: str) -> Refused:
-    return Refused(message, done="nothing was written", next=next)
+    return Refused(message, next=next)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeIdentity(Resource):
+class NodeIdentity(Check, WithNeeds):
     """This machine is NODE of CLUSTER and holds the database its marker names, or it is fresh.
 
     `recreating`: the data are about to be made anew, so other ones on the disk are no reason to
@@ -191,6 +198,3 @@ class NodeIdentity(Resource):
 
     def desired(self) -> State:
         return {"whose": self.name}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

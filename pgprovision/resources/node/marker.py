@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.node import identity
 from pgprovision.resources.node.identity import (
@@ -61,7 +71,7 @@ class ClaimFile(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdentityMarker(Resource):
+class IdentityMarker(Resource, WithNeeds):
     """Cluster, node and system identifier, written when everything before it is true, in the
     claim's place."""
 

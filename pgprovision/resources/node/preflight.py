@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Answer,
+    Check,
+    Facts,
+    Need,
+    Probe,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
 from pgprovision.resources.node.identity import MARKER_FILE
@@ -64,7 +73,7 @@ def parse(text: str) -> PreflightFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preflight(Resource):
+class Preflight(Check, WithNeeds, WithNotes):
     """One machine, before the first write to it. `network_ranges`: the private network;
     `other_nodes`: the other nodes' addresses in it; `locales`: those that databases need;
     `controller_clock`: the controller's."""
@@ -119,9 +128,6 @@ class Preflight(Resource):
 
     def desired(self) -> State:
         return {}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def notes(self, state: State) -> tuple[str, ...]:
         notes = state["about"]
@@ -189,7 +195,7 @@ def _combined_error(on: str, problems: list[PreflightProblem]) -> InventoryError
             [f"{len(problems)} things do not fit", *(f"  - {w}; {t}" for w, t in problems)]
         )
         advice = "mend these, then run the same command again"
-    return InventoryError(message, where=on, done="nothing was written", next=advice)
+    return InventoryError(message, where=on, next=advice)
 
 
 def _routes(rows: Iterable[list[str]]) -> Iterator[tuple[str, IPv4Network]]:

@@ -6,11 +6,11 @@ takes the replicas first. Where all text is sorted by C, or by ICU of the same v
 libc does not matter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance
@@ -21,7 +21,7 @@ SYSTEM_DATABASES = ("postgres", "template0", "template1")  # nobody but us may d
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseCompatibility(Resource):
+class ReleaseCompatibility(Check, WithNeeds):
     """Same OS release, libc and PostgreSQL minor as `primary`, or refused."""
 
     kind: ClassVar[str] = "release"
@@ -89,9 +89,6 @@ class ReleaseCompatibility(Resource):
 
     def desired(self) -> State:
         return {"same": True}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
 
 def _versions(lines: Sequence[str]) -> dict[str, str]:

@@ -4,11 +4,11 @@ A database that rests has nothing waiting, and raises no alarm however long ago 
 was archived.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds, WithNotes
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest.error_hints import error_hint
 from pgprovision.resources.pgbackrest.info import SPOOL_DIRECTORY
@@ -89,7 +89,7 @@ def _error_text(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveBacklogCheck(Resource):
+class ArchiveBacklogCheck(Check, WithNeeds, WithNotes):
     """The archiving of a primary. Only reported."""
 
     kind: ClassVar[str] = "archiver"
@@ -118,9 +118,6 @@ class ArchiveBacklogCheck(Resource):
 
     def desired(self) -> State:
         return {}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def notes(self, state: State) -> tuple[str, ...]:
         return (str(state["alarm"]),) if state["alarm"] else ()

@@ -16,6 +16,7 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
 )
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
@@ -41,7 +42,7 @@ ARCHIVING_OFF_PROBE = Probe(f"stat -c %Y {ARCHIVING_OFF_FILE} 2>/dev/null || tru
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequiredBackup(Resource):
+class RequiredBackup(Resource, WithNeeds):
     """A backup of this very cluster in a repository. `repository` None: in the only one."""
 
     stanza: str
@@ -188,7 +189,6 @@ class OnDemandBackup(RequiredBackup):
             found = "PostgreSQL does not answer there" if server is None else "this is a standby"
             raise Refused(
                 f"{found}: backups are taken of a primary that runs",
-                done="nothing was begun",
                 next="pgprovision status shows who is primary",
             )
         return super().resolved(facts)

@@ -21,6 +21,8 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Value,
+    WithNeeds,
+    WithNotes,
 )
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
@@ -95,7 +97,7 @@ def parse_options(text: str) -> dict[str, Value]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PgbackrestConf(Resource):
+class PgbackrestConf(Resource, WithNeeds, WithNotes):
     """The configuration of one stanza. `secrets` are options of [global]. A new text takes the
     place of the old one only after pgBackRest has read the repository with it."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
+from pgprovision.recovery_target import RecoveryTarget
 from pgprovision.resources.pgbackrest.archive_timelines import ArchivedTimeline, newest_segment
 from pgprovision.resources.pgbackrest.info import BackupInfo, iso_time
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
@@ -92,7 +92,6 @@ def plan_restore(
         message = "there are backups, and no WAL beside them" if backups else "there is no backup"
         raise Refused(
             f"{message} in the repository: nothing can be restored",
-            done=NOTHING_CHANGED,
             next="check backup.stanza and backup.repository (bucket, path) in cluster.yml",
         )
     number = target.timeline or all_windows[-1].timeline
@@ -146,7 +145,6 @@ def _outside_window(message: str, all_windows: Sequence[RestoreWindow]) -> Inven
     known = "".join(f"\n  {window}" for window in all_windows)
     return InventoryError(
         f"{message}; what can be restored:{known}",
-        done=NOTHING_CHANGED,
         next=f"{PLAN_HINT}; without a target it goes to the end of the WAL",
     )
 

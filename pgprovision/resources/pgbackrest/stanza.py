@@ -4,7 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
@@ -21,7 +31,7 @@ QUICK_OPTIONS = ("--io-timeout=10", "--log-level-stderr=warn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stanza(Resource):
+class Stanza(Resource, WithNeeds):
     """A stanza that belongs to this instance, and WAL that arrives in it. For the primary only.
     `repository`: which one is meant, where there are several.
 
@@ -77,7 +87,6 @@ class Stanza(Resource):
             raise Refused(
                 f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster, with"
                 f" system identifier {info.system_identifier}; the one on this host {local_state}",
-                done="the repository was not written to",
                 next=f"give this cluster a repository path of its own ({self._key}.path), "
                 "or restore that cluster from its backups",
             )

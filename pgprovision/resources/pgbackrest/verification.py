@@ -20,6 +20,8 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
+    WithNotes,
 )
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest import info as pgbackrest
@@ -48,7 +50,7 @@ class VerificationResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepositoryVerification(Resource):
+class RepositoryVerification(Resource, WithNeeds, WithNotes):
     """A look through a repository that began after `started_after`, in the background, by a named
     unit. What it found is told in remarks. One that `require_sound` began after a full backup was
     there, and differs while it is not sound."""

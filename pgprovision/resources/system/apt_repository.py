@@ -12,7 +12,17 @@ from functools import cache
 from importlib.resources import files
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
@@ -71,7 +81,7 @@ def pgdg_key() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AptRepository(Resource):
+class AptRepository(Resource, WithNeeds):
     """A repository in PGDG's shape (suite CODENAME-pgdg, component main), preferred for all it
     has. `key`: ASCII-armored, and the only one it may be signed with."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, WithNotes
 from pgprovision.quote import sh
 from pgprovision.resources.system.packages import PackageSet
 
@@ -17,7 +17,7 @@ _SHOW = sh(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clock(Resource):
+class Clock(Resource, WithNotes):
     """Synchronised over the network. A container has the clock of the machine around it."""
 
     kind: ClassVar[str] = "clock"

@@ -1,10 +1,9 @@
 """Room on the disks: said before it is gone."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Probe, State, WithNotes
 from pgprovision.quote import sh
 
 FULL_PERCENT = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
@@ -16,7 +15,7 @@ def existing_parent(directory: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiskSpaceCheck(Resource):
+class DiskSpaceCheck(Check, WithNotes):
     """Every local file system that can be written to. Only reported."""
 
     kind: ClassVar[str] = "disk room"
@@ -40,9 +39,6 @@ class DiskSpaceCheck(Resource):
 
     def desired(self) -> State:
         return {}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def notes(self, state: State) -> tuple[str, ...]:
         nearly_full = state["scarce"]

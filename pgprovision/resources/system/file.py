@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, WithSecrets
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 
@@ -16,7 +16,7 @@ def _attributes(path: str, mode: str, owner: str, group: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class File(Resource):
+class File(Resource, WithSecrets):
     """A regular file. `content` None declares it absent; a Secret is compared by digest only."""
 
     kind: ClassVar[str] = "file"

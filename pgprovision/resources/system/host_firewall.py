@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
@@ -53,7 +63,7 @@ def _match(family: str, protocol: str, networks: Iterable[IPv4Network | IPv6Netw
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostFirewall(Resource):
+class HostFirewall(Resource, WithNeeds):
     """Our table as it is in the kernel, proven, and as it will be after a reboot.
 
     `text` is what nft reads. `ssh` is its opening for SSH: refused where this very session would
@@ -92,7 +102,6 @@ class HostFirewall(Resource):
             message = meaning.err.decode(errors="replace").strip()
             raise Refused(
                 f"nft does not accept the rules: {message}",
-                done="nothing was changed",
                 next="correct nftables.conf.j2 in the inventory's templates/",
             )
         return replace(
@@ -164,6 +173,5 @@ class HostFirewall(Resource):
         if wrong:
             raise Refused(
                 f"the host firewall as declared would shut out this very session: {wrong}",
-                done="nothing was changed",
                 next=advice,
             )

@@ -8,14 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 
 # Before there is a PostgreSQL, the folder around it lies on the same filesystem.
 _WHERE = "d=/var/lib/postgresql; [ -d $d ] || d=/var/lib"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoatimeMount(Resource):
+class NoatimeMount(Resource, WithNeeds, WithNotes):
     """The filesystem of the data is mounted noatime; all of it, whatever else lies there."""
 
     kind: ClassVar[str] = "access times"

@@ -41,7 +41,6 @@ class RemovedHostLock(Resource):
         if self.confirmed_token != unlock_token(owner_record, fence):
             raise Refused(
                 f"{self.confirmed_token} is not who holds it: {owner or 'a record that cannot be read'}",
-                done="nothing was touched",
                 next=f"when you know that run is no more: pgprovision unlock {self.on}"
                 f" {unlock_token(owner_record, fence)}",
             )

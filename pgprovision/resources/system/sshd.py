@@ -7,7 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
@@ -27,7 +37,7 @@ _LISTENS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshDaemon(Resource):
+class SshDaemon(Resource, WithNeeds):
     """Directives in a file of ours, in force, and proven by a connection made after them."""
 
     kind: ClassVar[str] = "SSH daemon"
@@ -64,7 +74,6 @@ class SshDaemon(Resource):
             message = meaning.err.decode(errors="replace").strip()
             raise Refused(
                 f"sshd does not accept its configuration: {message}",
-                done="nothing was changed",
                 next="correct sshd.conf.j2 in the inventory's templates/",
             )
         return replace(self, expected_directives=tuple(self._directives(meaning.text).items()))

@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Check,
+    Diff,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+    WithNotes,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.system.packages import (
     DPKG_PROBE,
@@ -51,7 +61,7 @@ class HeldPackages(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingUpgrades(Resource):
+class PendingUpgrades(Check, WithNotes):
     """Nothing to converge, something to know: newer packages that wait to be asked for."""
 
     kind: ClassVar[str] = "upgrades"
@@ -73,6 +83,3 @@ class PendingUpgrades(Resource):
 
     def notes(self, state: State) -> tuple[str, ...]:
         return tuple(f"an upgrade is pending: {name} {new}" for name, new in state.items())
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

@@ -81,7 +81,6 @@ class Database(CatalogResource):
             raise Refused(
                 f"database {self.database} has {attribute} {found}, the inventory says {declared};"
                 " an existing database keeps the ones it was made with",
-                done="nothing was written",
                 next="declare what is there, or load a dump into a new database",
             )
 

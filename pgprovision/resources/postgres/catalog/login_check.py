@@ -10,7 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithDescription,
+    WithNeeds,
+)
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
@@ -20,7 +31,7 @@ PROOF_DIRECTORY = "/var/lib/pgprovision/logins"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifiedLogin(Resource):
+class VerifiedLogin(Resource, WithNeeds, WithDescription):
     """`role` gets in from `on` with this connection string. `password` None: libpq has it from the
     passfile that the string names. `server` is the target that PostgreSQL runs on."""
 

@@ -1,10 +1,9 @@
 """Who gets as far as what, seen from another machine of the network."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds
 from pgprovision.quote import conninfo, sh
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
@@ -17,7 +16,7 @@ _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects co
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkAccessCheck(Resource):
+class NetworkAccessCheck(Check, WithNeeds):
     """From `on`: the server of `conninfo` proves who it is and asks `role` for its password, and a
     stranger is rejected. Two connections without a password, at every look; whether the password is
     right is for `VerifiedLogin`. Differences are for people: a firewall, a wrong address, an edit.
@@ -59,9 +58,6 @@ class NetworkAccessCheck(Resource):
     def desired(self) -> State:
         state = {"a stranger": REJECTED}
         return {**state, self.role: PASSWORD_REQUESTED} if self.role else state
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
 
 def _outcome(text: str) -> str:

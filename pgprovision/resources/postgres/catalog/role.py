@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Diff, Facts, Need, State
+from pgprovision.engine.model import Action, Diff, Facts, Need, State, WithNeeds
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import ident, literal
 from pgprovision.resources.postgres.catalog import scram
@@ -31,7 +31,7 @@ AS_DECLARED, DIFFERENT, NONE = "as declared", "another", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Role(CatalogResource):
+class Role(CatalogResource, WithNeeds):
     """A role; never a superuser. Without a password it has none. `valid_until` is ISO 8601 (UTC
     where it names no zone). `present=False` declares it absent: refused with a list
     (`dependencies`) while it owns something or is logged in, and nothing is ever dropped along with
@@ -96,7 +96,6 @@ class Role(CatalogResource):
             role = ident(self.role)
             raise Refused(
                 f"role {self.role} is declared absent and is in use: {', '.join(uses)}",
-                done="nothing was written",
                 next=f"in each database named: reassign owned by {role} to ...; drop owned by"
                 f" {role}; end its sessions; then the same command again",
             )

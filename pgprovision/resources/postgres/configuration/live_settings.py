@@ -1,12 +1,20 @@
 """What a running server's settings are, against what its file says."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Diff, Facts, Need, Probe, State
+from pgprovision.engine.model import (
+    Check,
+    Facts,
+    Need,
+    Probe,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.resources.postgres.configuration.settings_parser import parse_values
 from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.snapshot import Row, ServerSnapshot
@@ -42,7 +50,7 @@ def _plain(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveSettings(CatalogResource):
+class LiveSettings(Check, CatalogResource, WithNeeds, WithNotes):
     """Every setting of postgresql.conf is what the server runs with. What explains itself is named
     by others: a file not loaded, a pending restart, ALTER SYSTEM, ALTER ROLE. What people put into
     local.conf wins, and is told. The rest (a command line, a file of somebody's) is for people.
@@ -96,9 +104,6 @@ class LiveSettings(CatalogResource):
 
     def notes(self, state: State) -> tuple[str, ...]:
         return tuple(f"local.conf: {text}" for text in _local_conf_overrides(state))
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def _reported_elsewhere(self, name: str, row: Row | None, server: ServerSnapshot) -> bool:
         """Whether another resource names the reason."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Diff, Facts, Need, State, Waiting
+from pgprovision.engine.model import Action, Diff, Facts, Need, State, Waiting, WithNeeds, WithOrder
 from pgprovision.resources.postgres.configuration.shared_memory import (
     STANDBY_PARAMETERS,
     RolloutOrder,
@@ -17,7 +17,7 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingConfiguration(CatalogResource):
+class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
     """Nothing pending: no file written after the last load, no setting waiting for a restart, no
     line in error. Repairs a run that was killed between a write and its reload. Belongs in a tier
     after the files it judges; errors are for people (local.conf is theirs) and are left.

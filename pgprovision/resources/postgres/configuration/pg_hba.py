@@ -5,7 +5,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithDescription,
+    WithNeeds,
+)
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.configuration.pg_hba_parser import parse_pg_hba
@@ -21,7 +32,7 @@ from pgprovision.resources.system.file import File
 
 
 @dataclass(frozen=True, kw_only=True)
-class PgHba(Resource):
+class PgHba(Resource, WithNeeds, WithDescription):
     """The file. It is read back before it is sent: other rules than the inventory's, or a login of
     `required_logins` shut out, and nothing is touched. PostgreSQL judges it before it is loaded."""
 
@@ -52,7 +63,6 @@ class PgHba(Resource):
         if lost_logins := list(locked_out(parsed, self.required_logins)):
             raise Refused(
                 f"the new pg_hba.conf would lock out {'; '.join(lost_logins)}",
-                done="nothing was written",
                 next="correct templates/pg_hba.conf.j2 in the inventory's folder",
             )
         lines = [rule.line for section in self.sections for rule in section.rules]

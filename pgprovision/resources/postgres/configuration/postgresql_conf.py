@@ -18,6 +18,10 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithDescription,
+    WithNeeds,
+    WithNotes,
+    WithOrder,
 )
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.configuration import settings_limits
@@ -35,7 +39,7 @@ Render = Callable[..., str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgresqlConf(NodeSettings, Resource):
+class PostgresqlConf(NodeSettings, Resource, WithNeeds, WithOrder, WithNotes, WithDescription):
     """The main configuration file of a node. What is not given of the machine is looked up."""
 
     kind: ClassVar[str] = "postgresql.conf"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Diff, State
+from pgprovision.engine.model import Action, Check, Diff, State, WithDescription
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import literal
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
@@ -38,7 +38,7 @@ def retained_bytes(slot: Row, server: ServerSnapshot) -> int | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slot(CatalogResource):
+class Slot(CatalogResource, WithDescription):
     """A physical slot that reserves WAL from the moment it is made.
 
     A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica
@@ -66,7 +66,6 @@ class Slot(CatalogResource):
         if found["slot_type"] != "physical":
             raise Refused(
                 f"slot {self.slot} is a {found['slot_type']} slot of somebody else's",
-                done="nothing was written",
                 next="give the replica another name, or drop that slot by hand",
             )
         lost = found["wal_status"] == "lost"
@@ -109,7 +108,7 @@ def _terminate_walsender(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbandonedSlots(CatalogResource):
+class AbandonedSlots(Check, CatalogResource, WithDescription):
     """Slots of ours for nodes that are in the inventory no more. They hold WAL back until the disk
     is full or their cap is reached; to drop one takes `remove-replica` and the node's name."""
 
@@ -131,6 +130,3 @@ class AbandonedSlots(CatalogResource):
         slots = (diff.before or {}).get("slots")
         names = slots if isinstance(slots, tuple) else ()
         return tuple(f"{s}: pgprovision remove-replica {slot_node(str(s))}" for s in names)
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pgprovision import tls
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, WithNotes
 from pgprovision.quote import sh
 from pgprovision.resources.system.deferred_action import deferred
 from pgprovision.resources.system.file import File
@@ -55,7 +55,7 @@ class ServerKey(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certificate(Resource):
+class Certificate(Resource, WithNotes):
     """The certificate for the key at `key_path`, renewed 60 days before its end.
 
     The one of `ca_certificate` (it may hold several) that belongs to `ca_key` signs. `now` is the

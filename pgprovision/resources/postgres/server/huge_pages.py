@@ -4,7 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 from pgprovision.resources.postgres.server.postmaster import postmaster_pid
 from pgprovision.resources.system.file import File
@@ -19,7 +30,7 @@ MIN_VERSION = 15  # shared_memory_size_in_huge_pages
 
 
 @dataclass(frozen=True, kw_only=True)
-class HugePages(Resource):
+class HugePages(Resource, WithNeeds, WithNotes):
     """As many as the rendered configuration needs, and 2% more. The kernel may have fewer in one
     piece; then it is asked once, and the rest comes with a reboot."""
 

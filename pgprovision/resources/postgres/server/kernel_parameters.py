@@ -8,7 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.configuration.settings_sizing import GB, MachineSize
 from pgprovision.resources.postgres.server.huge_pages import PAGE_BYTES, HugePages
@@ -43,7 +54,7 @@ def overcommit(memory: int, huge_pages: int) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelParameters(Resource):
+class KernelParameters(Resource, WithNeeds, WithNotes):
     """sysctl(8) settings. `overrides` win over the computed ones; memory in bytes, looked up unless
     given. What `huge_pages` reserves is not counted as memory."""
 
@@ -147,7 +158,7 @@ def _number(text: str) -> int | str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransparentHugePages(Resource):
+class TransparentHugePages(Resource, WithNeeds, WithNotes):
     """Never: they stall allocation and bloat memory under a database. Set now; a line for
     systemd-tmpfiles sets it again at every boot."""
 
