@@ -19,13 +19,13 @@ import pytest
 from pgprovision.engine.loop import converge
 from pgprovision.engine.model import Action, Answer, Probe, Resource, Tier
 from pgprovision.engine.observe import Target
-from pgprovision.lab.console import enter
+from pgprovision.lab.console import enter_command
 from pgprovision.resources.data_directory.restore import RestoredDataDirectory
 from pgprovision.resources.data_directory.source import BaseBackup
 from pgprovision.resources.data_directory.standby import Standby
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.laws.backup.conftest import World, booted, world
 from tests.support.backup_machine import MACHINE_NAME, approve_restart
 from tests.support.postgres_machine import SilentObserver
@@ -75,7 +75,9 @@ def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: Wo
     machine = world.machine
 
     def ours(resource: Resource) -> None:
-        host = Host(MACHINE_NAME, lambda: LocalWire(enter(machine.folder, ["sh", "-s"])))
+        host = Host(
+            MACHINE_NAME, lambda: LocalConnection(enter_command(machine.folder, ["sh", "-s"]))
+        )
         targets: dict[str, Target] = {MACHINE_NAME: host, "primary": Primary(identifier)}
         report = converge([Tier("bench", (resource,))], targets, approve_restart, SilentObserver())
         assert not report.failed, report.failed

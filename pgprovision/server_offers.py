@@ -140,7 +140,8 @@ class ServerCatalog:
         if found["network_zone"] != request.zone:
             raise _unavailable_error(
                 request,
-                f"{request.location} is in zone {found['network_zone']}, its network in {request.zone}",
+                f"{request.location} is in zone {found['network_zone']},"
+                f" its network in {request.zone}",
                 f"in {request.zone}: {names}",
             )
         return request.location

@@ -135,7 +135,7 @@ def converge_nodes(
         return server_quote(targets.cloud, inventory, nodes) if targets.cloud else Quote()
 
     def plan_tiers(targets: Targets) -> Sequence[Tier]:
-        return wishes(inventory, nodes, also_open_access_on(targets))
+        return node_tiers(inventory, nodes, also_open_access_on(targets))
 
     return run(
         command,
@@ -149,7 +149,7 @@ def converge_nodes(
     )
 
 
-def wishes(
+def node_tiers(
     inventory: Inventory, nodes: Sequence[Node], also_open_access_on: Sequence[Node] = ()
 ) -> Sequence[Tier]:
     """What these nodes should be, and the ways in of their peers."""

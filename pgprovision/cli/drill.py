@@ -106,13 +106,13 @@ def _run_drill(
 def send_alarm(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, bool]:
     """A restore that is not proven is an alarm: to whom backup.watch says."""
     from pgprovision.inventory import watch_file
-    from pgprovision.operations.drill.drill import letter
+    from pgprovision.operations.drill.drill import drill_mail
     from pgprovision.run.notify import alarm_senders, send_all
 
     if inventory.backup is None or inventory.backup.watch is None:
         return {}
     channels = alarm_senders(
-        watch_file.watch_file_of(inventory), document, lambda: letter(document)
+        watch_file.watch_file_of(inventory), document, lambda: drill_mail(document)
     )
     sent, failed = send_all(channels)
     for error in failed:

@@ -3,7 +3,7 @@
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import Scope, select_nodes, wishes
+from pgprovision.cli.converge import Scope, node_tiers, select_nodes
 from pgprovision.cli.options import Options
 from pgprovision.engine.loop import CLOUD, converge, observe_only
 from pgprovision.explain import CloudApi, HostShell, Locations, runbook
@@ -28,7 +28,7 @@ def explain(context: typer.Context, scope: Scope = "all") -> int:
     inventory = load(options.inventory)
     nodes = select_nodes(inventory, scope)
     with Targets(inventory) as targets:
-        tiers = wishes(inventory, nodes)
+        tiers = node_tiers(inventory, nodes)
         targets.limit_to(tiers)
         outcome = converge(tiers, targets, observe_only, RunObservers())
         places = _targets(inventory, targets)

@@ -8,7 +8,7 @@ import typer
 
 from pgprovision import report
 from pgprovision.cli.options import Json, Options
-from pgprovision.cli.restore import told
+from pgprovision.cli.restore import report_restore
 from pgprovision.engine.model import Tier
 from pgprovision.inventory.loader.loader import load
 from pgprovision.run.approval import confirmation_prompt
@@ -54,7 +54,7 @@ def rebuild(
         return server_quote(targets.cloud, inventory, nodes) if targets.cloud else Quote()
 
     def besides(targets: "Targets") -> Mapping[str, object]:
-        found = dict(told(inventory, inventory.primary, targets, json))
+        found = dict(report_restore(inventory, inventory.primary, targets, json))
         document = operation.rebuild_document(
             found["restored"], phases.seconds_by_phase(operation.TIER_PHASES), began
         )

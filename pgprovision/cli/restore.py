@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pgprovision import report
-from pgprovision.cli.converge import wishes
+from pgprovision.cli.converge import node_tiers
 from pgprovision.cli.options import Json, Options, Yes
 from pgprovision.engine.model import Impact, Tier
 from pgprovision.errors import InventoryError, Unreachable
@@ -161,12 +161,12 @@ def _restore_to_new_node(
     return run(
         "restore",
         inventory,
-        lambda targets: wishes(inventory, nodes),
+        lambda targets: node_tiers(inventory, nodes),
         impact_approval(Impact.RELOAD, yes=yes, quiet=json),
         json=json,
         wait=options.wait,
         quote=quote,
-        extra_json=lambda targets: told(inventory, nodes[0], targets, json),
+        extra_json=lambda targets: report_restore(inventory, nodes[0], targets, json),
     )
 
 
@@ -197,11 +197,13 @@ def _restore_in_place(
         confirmed_by_name(name, confirmation, "the node's"),
         json=json,
         wait=options.wait,
-        extra_json=lambda targets: told(inventory, node, targets, json),
+        extra_json=lambda targets: report_restore(inventory, node, targets, json),
     )
 
 
-def told(inventory: Inventory, node: Node, targets: "Targets", json: bool) -> Mapping[str, object]:
+def report_restore(
+    inventory: Inventory, node: Node, targets: "Targets", json: bool
+) -> Mapping[str, object]:
     """How the restore went, for people and in the JSON."""
     from pgprovision.resources.data_directory import recovery
     from pgprovision.tasks.paths import instance

@@ -193,7 +193,7 @@ class _Run:
 
     def observe_all(self, tiers: Sequence[Tier]) -> TierComparison:
         """All tiers as they are now."""
-        self.observe(tiers)
+        self.refresh(tiers)
         combined = TierComparison()
         for tier in tiers:
             view = observe.compare(tier, self.observation, self.failed)
@@ -202,7 +202,7 @@ class _Run:
             combined.notes += view.notes
         return combined
 
-    def observe(self, tiers: Sequence[Tier]) -> None:
+    def refresh(self, tiers: Sequence[Tier]) -> None:
         """Look at these tiers. A target that fails is out of the run."""
         self.observation = observe.observe_tiers(tiers, self.targets, self.failed)
         self.observed_tiers = tiers
@@ -249,12 +249,12 @@ class _Run:
             if steps.at_rest and self._has_observed(tiers):
                 return
             if steps.at_rest:
-                self.observe(tiers)
+                self.refresh(tiers)
                 continue
             if not progress.begun:
                 self.observer.tier_started(tiers[0].title)
             on_its_way = self._take(steps, progress, ceiling)
-            self.observe(tiers[:1] if on_its_way else tiers)
+            self.refresh(tiers[:1] if on_its_way else tiers)
 
     def _raise_if_stop_requested(self) -> None:
         if self.controller.stop_requested:
@@ -369,7 +369,7 @@ class _Run:
         """The verification: what differs now is what remains. Differences without actions remain
         without being an error. Of a host that was lost, what was planned and not done remains."""
         if not self._has_observed(tiers):
-            self.observe(tiers)
+            self.refresh(tiers)
         not_done = {resource_address(c.resource): c for c in self._not_done(planned)}
         for tier in tiers:
             view = observe.compare(tier, self.observation, self.failed)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from pgprovision.lab.command import LabError
 from pgprovision.lab.machines.machine_folder import MachineFolder
-from pgprovision.lab.machines.supervisor import leader
+from pgprovision.lab.machines.supervisor import init_pid
 
 
-def enter(folder: MachineFolder, command: Sequence[str]) -> list[str]:
+def enter_command(folder: MachineFolder, command: Sequence[str]) -> list[str]:
     """The command line; raises LabError if the machine is off."""
-    pid = leader(folder)
+    pid = init_pid(folder)
     if pid is None:
         raise LabError(f"server {folder.spec().name} is off; power it on through the API")
     # A shell as after a login as root, with a clean environment.

@@ -59,7 +59,8 @@ def raise_inotify_limit(log: Callable[[str], None]) -> None:
         with contextlib.suppress(OSError):  # read-only where the host is a container itself
             _INOTIFY.write_text(str(_INOTIFY_INSTANCES))
             log(
-                f"raised fs.inotify.max_user_instances from {before} to {_INOTIFY_INSTANCES} until a reboot"
+                f"raised fs.inotify.max_user_instances from {before} to "
+                f"{_INOTIFY_INSTANCES} until a reboot"
             )
 
 

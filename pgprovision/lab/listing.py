@@ -63,5 +63,5 @@ def describe_machine(folder: MachineFolder) -> LabMachine:
     """One machine, running or not."""
     spec = folder.spec()
     private = tuple(seat.ip for seat in folder.interfaces())
-    pid = supervisor.leader(folder)
+    pid = supervisor.init_pid(folder)
     return LabMachine(spec.id, spec.name, spec.image, pid, spec.public_ipv4, private)

@@ -76,7 +76,7 @@ class Lab:
         """The command that enters a running server by its name, past network and sshd."""
         for folder in self._folders():
             if folder.spec().name == server:
-                return console.enter(folder, command)
+                return console.enter_command(folder, command)
         known = ", ".join(machine.name for machine in self.machines()) or "none yet"
         raise LabNotFound(f"lab {self.name!r} has no server {server!r}; it has: {known}")
 

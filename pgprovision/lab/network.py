@@ -75,7 +75,8 @@ class LabNetwork:
         with file_lock(HOST_LOCK):
             if (other := self._owner()) not in (None, owner):
                 raise LabError(
-                    f"addresses {self.address_range} are in use by the lab in {other}; take that one down"
+                    f"addresses {self.address_range} are in use by the lab in {other}; "
+                    "take that one down"
                 )
             if self.exists():
                 return

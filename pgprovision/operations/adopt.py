@@ -120,7 +120,8 @@ def check(inventory: Inventory, node: Node, existing: ExistingNode, primary: str
     if standby == (node.role != "replica"):
         live, declared = ("standby" if standby else "primary"), node.role
         raise _refused(
-            f"the data on {name} are a {live}'s, and the inventory says {declared}: the live role wins",
+            f"the data on {name} are a {live}'s, and the inventory says {declared}:"
+            " the live role wins",
             "pgprovision status shows who is primary; correct the roles in nodes/*.yml",
         )
     if primary is not None and primary != existing.identifier:
@@ -157,12 +158,12 @@ def _check_identity(inventory: Inventory, node: Node, existing: ExistingNode) ->
 
 
 def _check_data_directory(node: Node, existing: ExistingNode, node_instance: Instance) -> None:
-    data = node_instance.data_directory
+    data, in_progress = node_instance.data_directory, in_progress_file(node_instance)
     if existing.identity_files.in_progress:
         raise _refused(
-            f"{in_progress_file(node_instance)} says that {data} was still being made: a half-made cluster is nobody's",
+            f"{in_progress} says that {data} was still being made: a half-made cluster is nobody's",
             f"with its claim in place, pgprovision up goes on with it; without, on the host: mv"
-            f" {data} {data}.aside; rm {in_progress_file(node_instance)}; then: pgprovision up {node.name}",
+            f" {data} {data}.aside; rm {in_progress}; then: pgprovision up {node.name}",
         )
     if not existing.identity_files.has_data or not existing.identifier:
         other = f" (there is one of PostgreSQL {', '.join(existing.identity_files.versions)})"

@@ -91,8 +91,8 @@ def check(
         )
     if not existing.standby and existing.timeline >= upstream.timeline:
         raise Refused(
-            f"the data on {name} are a primary's of timeline {existing.timeline}, and {primary} is on"
-            f" timeline {upstream.timeline}: they may hold writes that nobody else has",
+            f"the data on {name} are a primary's of timeline {existing.timeline}, and {primary}"
+            f" is on timeline {upstream.timeline}: they may hold writes that nobody else has",
             done=done,
             next=f"if {name} is the primary, correct the roles in nodes/*.yml and start it; if its"
             f" writes do not count, rename its data directory by hand, then the same again",

@@ -63,7 +63,8 @@ def plan_resize(
     _check(server, desired, types)
     now, currency = server["server_type"], seen[PRICING_PROBE].items[0]["currency"]
     notes = [
-        f"{node.name}: {_describe_type(now, server, currency)} -> {_describe_type(desired, server, currency)}"
+        f"{node.name}: {_describe_type(now, server, currency)}"
+        f" -> {_describe_type(desired, server, currency)}"
     ]
     others = [s for s in servers if s["name"] in {replica.name for replica in inventory.replicas}]
     smaller = [str(s["name"]) for s in others if s["server_type"]["memory"] < desired["memory"]]
@@ -101,7 +102,8 @@ def _check(server: ApiObject, desired: ApiObject, types: tuple[ApiObject, ...]) 
             server,
             f"its disk has {disk} GB, a {desired['name']} only {desired['disk']} GB: a disk never "
             "shrinks",
-            f"choose one of {', '.join(suitable)}; or make a replica of that type and switch over to it",
+            f"choose one of {', '.join(suitable)}; or make a replica of that type"
+            " and switch over to it",
         )
     if not is_available(desired, location):
         raise CloudError(

@@ -48,7 +48,8 @@ def undo_hint(change: Change) -> str:
             " (its content was a secret and is not in the record)" if _masked(before) else ""
         )
         return (
-            f"put it back into the inventory, as `before` shows it{secret_lost}; then pgprovision up."
+            f"put it back into the inventory, as `before` shows it{secret_lost};"
+            " then pgprovision up."
             " What it held does not come back"
         )
     if before is None:

@@ -69,8 +69,8 @@ def _newer(run: RunRecord) -> tuple[str, str] | None:
     number = run.begin.get("format")
     if not isinstance(number, int) or number <= RECORD_FORMAT:
         return None
-    message = f"written by a newer release (format {number}; this release reads {RECORD_FORMAT} and older)"
-    return "newer", f"{message}: verify it with that release"
+    formats = f"format {number}; this release reads {RECORD_FORMAT} and older"
+    return "newer", f"written by a newer release ({formats}): verify it with that release"
 
 
 def _check_lines(run: RunRecord, before_the_chain: bool) -> tuple[str, str] | None:

@@ -54,7 +54,8 @@ def last_proven_restore(drill: Mapping[str, Any] | None, now: datetime) -> str:
     if drill is None:
         return NEVER
     ago = now - datetime.fromisoformat(drill["at"])
-    return f"{_rounded_duration(ago)} ago, {_rounded_duration(timedelta(seconds=drill['seconds']))}, {data_loss(drill)}"
+    took = timedelta(seconds=drill["seconds"])
+    return f"{_rounded_duration(ago)} ago, {_rounded_duration(took)}, {data_loss(drill)}"
 
 
 def data_loss(drill: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from pgprovision.resources.hetzner.node_registry import LABEL_PREFIX
 from pgprovision.run.address_cache import cached_addresses
 from pgprovision.transport.connection import Connection
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from pgprovision.transport.lock import LockRequest
 
 CONTROLLER = "here"
@@ -32,7 +32,7 @@ class Targets(dict[str, Target]):
     def __init__(self, inventory: Inventory) -> None:
         super().__init__()
         self._inventory = inventory
-        self[CONTROLLER] = Host(CONTROLLER, LocalWire)
+        self[CONTROLLER] = Host(CONTROLLER, LocalConnection)
         self.cloud: HetznerProject | None = None
         self.cloud_error: CloudUnreachable | None = None
         self.known_addresses: dict[str, str] = {}
@@ -69,7 +69,7 @@ class Targets(dict[str, Target]):
         in order of their names, so that of two runs one gets all. Raises Locked, Unreachable."""
         hosts = sorted((host for host in self._hosts() if host.required), key=lambda h: h.name)
         with ThreadPoolExecutor(max(1, len(hosts))) as pool:
-            list(pool.map(lambda host: host.keeper.reach(), hosts))
+            list(pool.map(lambda host: host.lock_keeper.ensure_connected(), hosts))
         taken = [host.lock_keeper.acquire() for host in hosts]
         return any(taken)
 

@@ -18,7 +18,7 @@ from pgprovision.transport.connection import Connection
 from pgprovision.transport.lock import FENCED_EXIT_CODE
 from pgprovision.transport.lock_keeper import LockKeeper
 
-LOOK_SECONDS = 60.0  # a look is short; longer means the machine hangs
+PROBE_SECONDS = 60.0  # a look is short; longer means the machine hangs
 RECONNECT_PAUSE_SECONDS = 1.0
 SSHD_RELOAD_SECONDS = 10.0  # nobody listens while sshd starts itself anew
 RECONNECT_SECONDS = 60.0  # an emulated machine that finds 300 MB in one piece was away for 36 s
@@ -71,7 +71,7 @@ class Host:
             return connection
         steps = [framing.ShellStep(probe.text) for probe in probes]
         answers: dict[Probe, Answer] = {}
-        for frame in self._frames(connection, steps, lambda _: LOOK_SECONDS):
+        for frame in self._frames(connection, steps, lambda _: PROBE_SECONDS):
             answers[probes[frame.index]] = Answer(frame.code, frame.out, frame.err)
         return answers
 
@@ -121,7 +121,8 @@ class Host:
             self.close()
             self._reconnect_until = time.monotonic() + RECONNECT_SECONDS
             raise OutcomeUnknown(
-                f"connection lost during: {actions[min(completed, len(actions) - 1)].why} ({error})",
+                f"connection lost during: {actions[min(completed, len(actions) - 1)].why}"
+                f" ({error})",
                 where=self.name,
                 next="run the same command again when it answers: it looks first, and waits for "
                 "what still runs there",
@@ -152,7 +153,7 @@ class Host:
             return ""
         try:
             frame = next(
-                self._frames(connection, [framing.ShellStep(text)], lambda _: LOOK_SECONDS)
+                self._frames(connection, [framing.ShellStep(text)], lambda _: PROBE_SECONDS)
             )
         except OSError:
             return ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pgprovision.transport.connection import Channel
 
 
-class LocalWire:
+class LocalConnection:
     """A `sh` on this machine, or whatever `command` says reads a script from its stdin."""
 
     def __init__(self, command: Sequence[str] = ("sh", "-s")) -> None:

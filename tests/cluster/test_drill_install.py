@@ -10,7 +10,7 @@ from pgprovision.engine.model import Impact, Report
 from pgprovision.lab.process import wait_until
 from pgprovision.tasks.timer import CONTROLLER, UNIT_DIRECTORY, ScheduledCommand
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.cluster.conftest import PRIMARY
 from tests.support.cli_user import CliUser
 from tests.support.postgres_machine import SilentObserver
@@ -31,12 +31,13 @@ def yes(changes: object) -> Impact:
 @pytest.fixture
 def machine(cluster: CliUser) -> Iterator[Host]:
     """Some machine with systemd; all that is written there is taken away again."""
-    yield Host(CONTROLLER, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
+    yield Host(CONTROLLER, lambda: LocalConnection(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
     units = f"{NAME}.timer {NAME}.service"
     cluster.shell(
         PRIMARY,
         f"systemctl stop {units}; systemctl disable -q {NAME}.timer; systemctl reset-failed\n"
-        f"rm -f {UNIT_DIRECTORY}/{NAME}.* {TOLD} /etc/pgprovision/hcb-lab.env; systemctl daemon-reload",
+        f"rm -f {UNIT_DIRECTORY}/{NAME}.* {TOLD} "
+        "/etc/pgprovision/hcb-lab.env; systemctl daemon-reload",
     )
 
 

@@ -16,7 +16,7 @@ from pgprovision.resources.system.apt_repository import (
     pgdg_key,
 )
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.cluster.conftest import REPLICA
 from tests.support.cli_user import CliUser
 from tests.support.package_mirror import PackageMirror, serve_mirror
@@ -39,7 +39,7 @@ def run(person: CliUser, repository: AptRepository) -> Report:
     def yes(changes: Sequence[Change]) -> Impact:
         return Impact.NONE
 
-    wire = LocalWire(person.lab.shell(REPLICA, ["sh", "-s"]))
+    wire = LocalConnection(person.lab.shell(REPLICA, ["sh", "-s"]))
     targets = {REPLICA: Host(REPLICA, lambda: wire)}
     report = converge([Tier("repository", (repository,))], targets, yes, SilentObserver())
     for error in report.failed.values():

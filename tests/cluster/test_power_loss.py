@@ -15,7 +15,7 @@ import pytest
 
 from pgprovision.lab.config import lab_home
 from pgprovision.lab.machines.machine_folder import LabEnvironment
-from pgprovision.lab.machines.supervisor import leader
+from pgprovision.lab.machines.supervisor import init_pid
 from tests.cluster.conftest import PRIMARY, REPLICA
 from tests.support.cli_user import CliUser
 
@@ -50,7 +50,7 @@ def on_a_disk(person: CliUser, image: Path) -> Iterator[None]:
     """The folders on this image, with PostgreSQL running from it; afterwards back in their places,
     with what became of them."""
     machines = LabEnvironment.load(lab_home(person.lab.name)).machines()
-    (pid,) = [leader(m) for m in machines if m.spec().name == PRIMARY]
+    (pid,) = [init_pid(m) for m in machines if m.spec().name == PRIMARY]
     inside = ("nsenter", "-t", str(pid), "-m", "-p", "sh", "-ec")
     with image.open("wb") as file:
         file.truncate(1 << 30)

@@ -7,7 +7,7 @@ from hcloud.firewalls import FirewallRule
 
 from tests.cluster.conftest import PRIMARY
 from tests.support.cli_user import CliUser
-from tests.support.manual_changes import BACKUP_CONF, CONF, RELOADED, SSHD_CONF, open_firewall
+from tests.support.manual_changes import BACKUP_CONF, CONF, RELOAD, SSHD_CONF, open_firewall
 
 pytestmark = pytest.mark.lab
 
@@ -98,7 +98,7 @@ def theirs(cluster: CliUser) -> Iterator[CliUser]:
     server.update(labels=ours)
     cluster.sql(PRIMARY, REMOVE, "hcb_production")
     back = "for f; do rm $f; [ ! -e $f.kept ] || mv $f.kept $f; done; nft delete table inet theirs"
-    cluster.shell(PRIMARY, f"{files}; {back}; systemctl reload ssh{RELOADED}")
+    cluster.shell(PRIMARY, f"{files}; {back}; systemctl reload ssh{RELOAD}")
     assert cluster.drift() == {}
 
 

@@ -11,7 +11,7 @@ from pgprovision.inventory.watch_file import WatchFile
 from pgprovision.operations.watch.install import watch_tiers
 from pgprovision.tasks.timer import CONTROLLER, ScheduledCommand
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.cluster.conftest import PRIMARY
 from tests.support.cli_user import CliUser
 from tests.support.postgres_machine import SilentObserver
@@ -36,7 +36,7 @@ def wanted(cluster: CliUser, tmp_path: Path) -> WatchFile:
 @pytest.fixture
 def machine(cluster: CliUser) -> Iterator[Host]:
     """Some machine with systemd; all that is written there is taken away again."""
-    yield Host(CONTROLLER, lambda: LocalWire(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
+    yield Host(CONTROLLER, lambda: LocalConnection(cluster.lab.shell(PRIMARY, ["sh", "-s"])))
     units = f"{NAME}.timer {NAME}.service"
     cluster.shell(
         PRIMARY,

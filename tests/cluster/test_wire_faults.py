@@ -158,7 +158,7 @@ def impatient(cluster: CliUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tar
     monkeypatch.setattr(ssh, "TCP_TIMEOUT_SECONDS", 3)
     monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 1)
     monkeypatch.setattr(ssh, "CONNECT_SECONDS", 2)
-    monkeypatch.setattr(host, "LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(host, "PROBE_SECONDS", 2.0)
     monkeypatch.setattr(host, "RECONNECT_SECONDS", 2.0)
     with Targets(load(cluster.inventory)) as targets:
         assert targets[REPLICA].observe([Probe("true")])

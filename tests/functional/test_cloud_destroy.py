@@ -13,7 +13,7 @@ from pgprovision.operations.destroy import plan_destroy
 from pgprovision.run.approval import confirmed_by_name
 from pgprovision.tasks.cloud import server_tiers
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.cloud_cluster import (
     ActionRecorder,
     call_and_wait,
@@ -41,7 +41,7 @@ def remove(
     folder: Path, sim: HetznerSimulator, typed: str = "lab", watcher: ActionRecorder | None = None
 ) -> Report:
     cloud = hetzner_project(sim)
-    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
     plan = plan_destroy(cloud, cloud_inventory(folder, sim))
     approve = confirmed_by_name("lab", lambda names: typed)
     return converge(plan.tiers, targets, approve, watcher or ActionRecorder())
@@ -102,7 +102,7 @@ def test_destroy_when_another_machine_is_behind_a_label_touches_nothing(
 ) -> None:
     up(tmp_path, sim)
     cloud, wishes = hetzner_project(sim), cloud_inventory(tmp_path, sim)
-    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
     targets["db-1"] = Behind("db-1", marker)
     plan = plan_destroy(cloud, wishes, wishes.nodes[:1])
     approve = confirmed_by_name("lab", lambda names: "lab")

@@ -14,7 +14,7 @@ from pgprovision.operations.resize import ResizePlan, plan_resize
 from pgprovision.secret import Secret
 from pgprovision.tasks.cloud import server_tiers
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.cloud_cluster import (
     ActionRecorder,
     allow_restart,
@@ -86,7 +86,7 @@ def test_server_that_is_shut_down_is_let_go_of_before(
     cloud = HetznerProject(
         "hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", before_shutdown=let_go
     )
-    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
     converge((change,), targets, allow_restart, ActionRecorder())
     assert power == [("db-1", True)]
 

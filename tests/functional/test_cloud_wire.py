@@ -15,7 +15,7 @@ from pgprovision.errors import CloudError
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.cloud_cluster import hetzner_project
 from tests.support.hetzner_simulator import HetznerSimulator
 
@@ -32,7 +32,7 @@ def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
     key, certificate = str(folder / "key"), str(folder / "certificate")
     make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1"
     files = sh("-keyout", key, "-out", certificate)
-    Host("here", LocalWire).act([Action("make one", f"{make} {files}")], lambda action: None)
+    Host("here", LocalConnection).act([Action("make one", f"{make} {files}")], lambda action: None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -214,8 +214,10 @@ def test_cluster_when_another_was_made_in_its_place_is_refused_and_not_touched(
     pair: CliUser,
 ) -> None:
     with postgres_stopped(pair, ONE):
-        initdb = f"runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb --no-sync -D {DATA_DIRECTORY}"
-        pair.shell(ONE, f"mv {DATA_DIRECTORY} {DATA_DIRECTORY}.mine; cd /; {initdb}")
+        initdb = "runuser -u postgres -- /usr/lib/postgresql/15/bin/initdb --no-sync"
+        pair.shell(
+            ONE, f"mv {DATA_DIRECTORY} {DATA_DIRECTORY}.mine; cd /; {initdb} -D {DATA_DIRECTORY}"
+        )
         with assert_unchanged(pair, ONE, data=True):
             assert_refused(pair, "up", "--yes", message="the marker says system identifier")
             assert_refused(

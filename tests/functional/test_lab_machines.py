@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.lab.console import enter
+from pgprovision.lab.console import enter_command
 from pgprovision.lab.hypervisor import LabFirewallRule, MachineSpec, PrivateInterface
 from pgprovision.lab.machines.machine_folder import LabEnvironment
 from pgprovision.lab.machines.nspawn import NspawnHypervisor
@@ -136,7 +136,7 @@ def test_firewall_when_empty_lets_nothing_in_and_everything_out(pair: Pair) -> N
     pair.hypervisor.set_firewall(FIRST, ())
     assert not pair.answers(FIRST, seconds=1)
     ping = ["ping", "-c1", "-W1", pair.addresses[SECOND]]
-    assert subprocess.run(enter(pair.site.machine(FIRST), ping)).returncode == 0
+    assert subprocess.run(enter_command(pair.site.machine(FIRST), ping)).returncode == 0
     pair.hypervisor.set_firewall(FIRST, None)
     assert pair.pings(SECOND, pair.addresses[FIRST])
 

@@ -238,4 +238,4 @@ def test_shell_when_the_machine_is_off_says_so(lab: Lab, login: SshLogin) -> Non
     server_of(lab, "sleeper").power_off().wait_until_finished()
     folder = next(f for f in LabEnvironment.load(lab.home).machines() if f.spec().name == "sleeper")
     with pytest.raises(Exception, match="sleeper is off"):
-        console.enter(folder, [])
+        console.enter_command(folder, [])

@@ -19,7 +19,7 @@ from tests.model.machines import (
     BOOT_PROBES,
     FaultSchedule,
     Killed,
-    Machine,
+    ModelMachine,
     ModelState,
     ModelWrite,
     action_name,
@@ -29,7 +29,7 @@ from tests.model.machines import (
 class FakeLockChannel(Channel):
     """The far side of `transport/lock.py`: what its script says, without a shell."""
 
-    def __init__(self, machine: Machine, script: str) -> None:
+    def __init__(self, machine: ModelMachine, script: str) -> None:
         self.alive = True
         self._machine = machine
         self._replies: list[str] = ["", "hold"] if "echo hold\n" in script else []
@@ -84,7 +84,7 @@ class FakeConnection:
     """One run's connection to one machine."""
 
     def __init__(
-        self, world: ModelState, run: int, machine: Machine, faults: FaultSchedule
+        self, world: ModelState, run: int, machine: ModelMachine, faults: FaultSchedule
     ) -> None:
         self._world, self._run, self._machine, self._faults = world, run, machine, faults
         self._channels: list[FakeLockChannel] = []

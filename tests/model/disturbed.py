@@ -11,7 +11,7 @@ from pgprovision.errors import Interrupted, Locked
 from tests.model.loop_model import LoopModel, ManualChanges, counters, hosts, values
 from tests.model.machines import HOSTS, FaultKind, FaultPhase, ModelFault
 from tests.model.resources import ModelFile, expected_state
-from tests.model.runs import Run
+from tests.model.runs import ModelRun
 
 any_target = st.sampled_from((CLOUD, *HOSTS))
 steps = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 5))
@@ -136,7 +136,7 @@ class DisturbedRuns(LoopModel):
             elif name in self.world.machines[on].objects:
                 self.world.machines[on].objects[name]["l"] = value
 
-        run = Run(self.world, self.declared, before_lock=meanwhile).up()
+        run = ModelRun(self.world, self.declared, before_lock=meanwhile).up()
         self._check_run(run)
         assert run.error is None
         assert not (run_again and run.writes), "V10: what another had done was done once more"
@@ -150,11 +150,11 @@ class DisturbedRuns(LoopModel):
     def meet_lock_owner(self, changes: ManualChanges, on: str, at: int) -> None:
         """V10: whoever comes while another acts is told so and does nothing."""
         self._break(changes)
-        rivals: list[Run] = []
+        rivals: list[ModelRun] = []
         expected = expected_state(self.declared, self.world)
         stop = ModelFault("stop", on, at)
-        run = Run(self.world, self.declared, stop)
-        run.faults.on_stop = lambda: rivals.append(Run(self.world, self.declared).up())
+        run = ModelRun(self.world, self.declared, stop)
+        run.faults.on_stop = lambda: rivals.append(ModelRun(self.world, self.declared).up())
         self._check_run(run.up())
         counters["met a holder"] += len(rivals)
         for rival in rivals:
@@ -179,7 +179,7 @@ class DisturbedRuns(LoopModel):
             assert run.error is None
             write_counts.append(len(self.world.writes) if run.writes else -1)
 
-        run = Run(self.world, self.declared, ModelFault("stall", on, at), on_stall=rival).up()
+        run = ModelRun(self.world, self.declared, ModelFault("stall", on, at), on_stall=rival).up()
         self._check_run(run)
         if write_counts and write_counts[0] >= 0:
             counters["stale"] += 1

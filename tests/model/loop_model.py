@@ -11,14 +11,14 @@ from pgprovision.engine.loop import CLOUD
 from pgprovision.engine.model import Impact
 from tests.model.machines import HOSTS, ModelFault, ModelState
 from tests.model.resources import (
-    Copy,
+    ModelCopy,
     ModelData,
     ModelFile,
     ModelResource,
     ModelServer,
     ModelSetting,
 )
-from tests.model.runs import Run
+from tests.model.runs import ModelRun
 
 counters: Counter[str] = Counter()
 
@@ -29,7 +29,7 @@ INITIAL_RESOURCES: tuple[ModelResource, ...] = (
     *(ModelServer(object_name=f"server {host}") for host in HOSTS),
     *(ModelFile(on=host, object_name="x", values=(("k", "1"), ("l", "1"))) for host in HOSTS),
     ModelData(on="a", object_name="data"),
-    Copy(on="b", object_name="copy", of="a"),
+    ModelCopy(on="b", object_name="copy", of="a"),
     *(ModelSetting(on=host, object_name="s", value="1") for host in HOSTS),
 )
 
@@ -89,8 +89,8 @@ class LoopModel(RuleBasedStateMachine):
         """V3. V9: nothing that destroys is planned unasked. V12: former plans play no part."""
         counters["transitions"] += 1
         before = self._snapshot()
-        plan = Run(deepcopy(self.world), self.declared).plan()
-        again = Run(self.world, self.declared).plan()
+        plan = ModelRun(deepcopy(self.world), self.declared).plan()
+        again = ModelRun(self.world, self.declared).plan()
         differences = [
             [(str(c.resource), c.diff.keys) for c in plan.report.remaining]
             for plan in (plan, again)
@@ -130,12 +130,12 @@ class LoopModel(RuleBasedStateMachine):
         world: ModelState | None = None,
         declared: list[ModelResource] | None = None,
         ceiling: Impact = Impact.RESTART,
-    ) -> Run:
-        run = Run(world or self.world, declared or self.declared, *faults).up(ceiling)
+    ) -> ModelRun:
+        run = ModelRun(world or self.world, declared or self.declared, *faults).up(ceiling)
         self._check_run(run)
         return run
 
-    def _check_run(self, run: Run) -> None:
+    def _check_run(self, run: ModelRun) -> None:
         """V10, V11, V19: of every run, whatever became of it."""
         counters["runs"] += 1
         announced = Counter(run.observer.announced)

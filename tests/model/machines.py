@@ -53,7 +53,7 @@ class ModelWrite:
 
 
 @dataclass
-class Machine:
+class ModelMachine:
     """`late_actions`: what a run that is gone still does before the next one is let in."""
 
     name: str
@@ -104,8 +104,8 @@ class Machine:
 class ModelState:
     """The cloud and the machines; `writes` is what really happened, in order."""
 
-    machines: dict[str, Machine] = field(
-        default_factory=lambda: {name: Machine(name) for name in (CLOUD, *HOSTS)}
+    machines: dict[str, ModelMachine] = field(
+        default_factory=lambda: {name: ModelMachine(name) for name in (CLOUD, *HOSTS)}
     )
     writes: list[ModelWrite] = field(default_factory=list)
     runs: int = 0

@@ -110,7 +110,7 @@ class ModelData(ModelResource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy(ModelResource, WithNeeds, WithOrder):
+class ModelCopy(ModelResource, WithNeeds, WithOrder):
     """Names the data of another machine, which have to be there first."""
 
     kind: ClassVar[str] = "copy"
@@ -138,7 +138,7 @@ class Copy(ModelResource, WithNeeds, WithOrder):
 LAYERS: tuple[tuple[type[ModelResource], ...], ...] = (
     (ModelServer,),
     (ModelFile,),
-    (ModelData, Copy),
+    (ModelData, ModelCopy),
     (ModelSetting,),
 )
 
@@ -156,7 +156,7 @@ def model_tiers(resources: Sequence[ModelResource]) -> tuple[Tier, ...]:
 def expected_state(resources: Sequence[ModelResource], world: ModelState) -> WorldState:
     """Where an undisturbed run must end, from what is there now."""
     state = world.state
-    for resource in sorted(resources, key=lambda wish: isinstance(wish, Copy)):
+    for resource in sorted(resources, key=lambda wish: isinstance(wish, ModelCopy)):
         objects = state[resource.on]
         values_ = dict(objects.get(resource.object_name, {}))
         match resource:
@@ -174,7 +174,7 @@ def expected_state(resources: Sequence[ModelResource], world: ModelState) -> Wor
                     "made": "yes",
                     "id": f"{resource.on}-{world.machines[resource.on].created_count + 1}",
                 }
-            case Copy(of=of):
+            case ModelCopy(of=of):
                 values_["of"] = state[of]["data"]["id"]
         objects[resource.object_name] = values_
     return state
@@ -185,7 +185,7 @@ def managed_values(resources: Sequence[ModelResource], state: WorldState) -> Map
     found: dict[str, object] = {}
     for resource in resources:
         thing = state[resource.on].get(resource.object_name)
-        keys = [key for key in resource.desired() or () if not isinstance(resource, Copy)]
+        keys = [key for key in resource.desired() or () if not isinstance(resource, ModelCopy)]
         found[f"{resource.on} {resource.object_name}"] = thing and {
             key: thing.get(key) for key in keys
         }

@@ -46,7 +46,7 @@ class ModelObserver:
     def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None: ...
 
 
-class Run:
+class ModelRun:
     """Like `cli.operator` and `cli.targets`, for the model. `before_lock` happens between what was
     approved and the hold, `on_stall` while this run is silent past its lease."""
 
@@ -83,10 +83,10 @@ class Run:
     def executed(self) -> list[StepName]:
         return [(write.on, write.why) for write in self.writes]
 
-    def plan(self) -> "Run":
+    def plan(self) -> "ModelRun":
         return self._go(observe_only)
 
-    def up(self, ceiling: Impact = Impact.RESTART) -> "Run":
+    def up(self, ceiling: Impact = Impact.RESTART) -> "ModelRun":
         return self._go(lambda changes: self._approve(changes, ceiling))
 
     def lock_hosts(self) -> bool:
@@ -106,7 +106,7 @@ class Run:
         self.impacts = {change.impact for change in changes}
         return ceiling
 
-    def _go(self, approve: Approve) -> "Run":
+    def _go(self, approve: Approve) -> "ModelRun":
         clock = iter(range(1_000_000))
         try:
             converge(

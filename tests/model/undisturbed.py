@@ -11,7 +11,7 @@ from pgprovision.errors import Refused
 from tests.model.loop_model import LoopModel, counters, values
 from tests.model.machines import BOOT_PROBES, HOSTS, JOB_PROBES, ModelState
 from tests.model.resources import ModelData, ModelFile, expected_state, managed_values
-from tests.model.runs import Run
+from tests.model.runs import ModelRun
 
 
 class UndisturbedRuns(LoopModel):
@@ -79,7 +79,7 @@ class UndisturbedRuns(LoopModel):
         key = file.values[0][0] if file.values else ""
         thing[key], thing["people"] = value, value
         expected = expected_state(self.declared, self.world)
-        plan = Run(self.world, self.declared).plan()
+        plan = ModelRun(self.world, self.declared).plan()
         found = [(c.resource.on, c.resource.name, c.diff.keys) for c in plan.report.remaining]
         assert found == [(file.on, file.object_name, (key,))], (
             "V8: not the one thing that was broken"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from pgprovision.engine.loop import Approve, converge, observe_only
 from pgprovision.engine.model import Answer, Change, Impact, Probe, Report, Resource, Tier
-from pgprovision.lab.console import enter
+from pgprovision.lab.console import enter_command
 from pgprovision.lab.machines.machine_folder import MachineFolder
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.postgres_machine import SilentObserver
 
 MACHINE_NAME = "machine"
@@ -27,7 +27,7 @@ class BackupMachine:
 
     def shell(self, text: str, *, fails: bool = False) -> str:
         """Runs shell text as root; what it printed."""
-        done = subprocess.run(enter(self.folder, ["sh", "-c", text]), capture_output=True)
+        done = subprocess.run(enter_command(self.folder, ["sh", "-c", text]), capture_output=True)
         output = (done.stdout + done.stderr).decode(errors="replace").strip()
         assert fails or done.returncode == 0, output
         return output
@@ -58,4 +58,4 @@ class BackupMachine:
         return found
 
     def _host(self) -> Host:
-        return Host(MACHINE_NAME, lambda: LocalWire(enter(self.folder, ["sh", "-s"])))
+        return Host(MACHINE_NAME, lambda: LocalConnection(enter_command(self.folder, ["sh", "-s"])))

@@ -55,7 +55,7 @@ class CliUser:
         return {**kept, **self.lab.env(), "HOME": str(self.home)}
 
     def run(self, *words: str, kill: str = "") -> CommandResult:
-        """One command to its end. `kill` is a point of `backends.faults`."""
+        """One command to its end. `kill` is a point of `transport.fault_points`."""
         with self.start(*words, kill=kill) as running:
             return wait_for(running)
 

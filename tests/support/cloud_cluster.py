@@ -19,7 +19,7 @@ from pgprovision.resources.hetzner.server import Server
 from pgprovision.resources.hetzner.ssh_key import SshKey, fingerprint
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.hetzner_simulator import SSH_KEY, TOKEN, HetznerSimulator
 
 CLUSTER = "lab"
@@ -144,7 +144,7 @@ def run_loop(
 ) -> Report:
     """One run of the loop, with an `api_calls` that is this run's."""
     cloud = hetzner_project(sim, token)
-    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": cloud}
+    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
     targets |= machines
     report = converge(resources_by_tier, targets, approve, watcher or ActionRecorder())
     report.api_calls = cloud.api_calls

@@ -12,7 +12,7 @@ CONF = "/etc/postgresql/15/main"
 BACKUP_CONF = "/etc/pgbackrest/pgbackrest.conf"
 SSHD_CONF = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
 SERVICE = "postgresql@15-main.service"
-RELOADED = "; sleep 1; systemctl reload postgresql@15-main"  # file times have whole seconds
+RELOAD = "; sleep 1; systemctl reload postgresql@15-main"  # file times have whole seconds
 ManualChange = Callable[[CliUser], object]
 Drift = dict[tuple[str, str, str], list[str]]
 
@@ -62,20 +62,20 @@ def drift_of(node: str, kind: str, name: str, *keys: str) -> Drift:
 # What people do change.
 COMMON_CHANGES = (
     pytest.param(
-        shell(f"echo 'work_mem = 1MB' >>{CONF}/postgresql.conf{RELOADED}"),
+        shell(f"echo 'work_mem = 1MB' >>{CONF}/postgresql.conf{RELOAD}"),
         drift_of(PRIMARY, "postgresql.conf", f"{CONF}/postgresql.conf", "work_mem"),
         id="a line in postgresql.conf",
     ),
     pytest.param(
         lambda person: (
             person.sql(PRIMARY, "alter system set work_mem = '1MB'"),
-            shell(f"true{RELOADED}")(person),
+            shell(f"true{RELOAD}")(person),
         ),
         drift_of(PRIMARY, "overrides", "15/main", "system"),
         id="ALTER SYSTEM",
     ),
     pytest.param(
-        shell(f"sed -i '1i host all all 0.0.0.0/0 trust' {CONF}/pg_hba.conf{RELOADED}"),
+        shell(f"sed -i '1i host all all 0.0.0.0/0 trust' {CONF}/pg_hba.conf{RELOAD}"),
         drift_of(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust")
         | drift_of(REPLICA, "network access", f"to {PRIMARY}", "a stranger", "rails"),
         id="a line in pg_hba.conf",
@@ -157,7 +157,7 @@ RARE_CHANGES = (
         id="the server key's mode",
     ),
     pytest.param(
-        shell(f"cd /etc/pgprovision/tls; cp ca.crt server.crt{RELOADED}; true"),
+        shell(f"cd /etc/pgprovision/tls; cp ca.crt server.crt{RELOAD}; true"),
         drift_of(
             PRIMARY, "certificate", "/etc/pgprovision/tls/server.crt", "names", "for_this_key"
         ),

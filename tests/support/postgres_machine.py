@@ -12,9 +12,9 @@ from pgprovision.engine.loop import Approve, RunObserver, converge, observe_only
 from pgprovision.engine.model import Action, Change, Impact, Report, Resource, Tier, Waiting
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 
-HERE = "here"
+LOCAL = "here"
 
 
 class SilentObserver(RunObserver):
@@ -91,7 +91,7 @@ def approve_restart(changes: Sequence[Change]) -> Impact:
 def converge_local(*resources: Resource, approve: Approve = approve_restart) -> Report:
     """`up`: each resource in a tier of its own."""
     tiers = [Tier(str(resource), (resource,)) for resource in resources]
-    return converge(tiers, {HERE: Host(HERE, LocalWire)}, approve, SilentObserver())
+    return converge(tiers, {LOCAL: Host(LOCAL, LocalConnection)}, approve, SilentObserver())
 
 
 def plan_local(*resources: Resource) -> list[Change]:

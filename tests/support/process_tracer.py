@@ -17,7 +17,7 @@ from types import FrameType
 
 from pgprovision.lab.config import lab_home
 from pgprovision.lab.machines.machine_folder import LabEnvironment
-from pgprovision.lab.machines.supervisor import leader
+from pgprovision.lab.machines.supervisor import init_pid
 
 # ptrace(2); linux/ptrace.h
 CONT, SEIZE, LISTEN = 7, 0x4206, 0x4208
@@ -90,7 +90,7 @@ class ProcessTracer:
         ):
             with suppress(OSError, ValueError):
                 name = machine.spec().name
-                init = leader(machine) if name in self._machines else None
+                init = init_pid(machine) if name in self._machines else None
                 if init is not None:
                     self._machines.discard(name)
                     self._seize_all(init)

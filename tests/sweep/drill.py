@@ -60,7 +60,7 @@ def run_drill(person: CliUser, *words: str, kill: str = "") -> CommandResult:
         return wait_for(running, 900)
 
 
-def on_a_server(person: CliUser) -> list[str]:
+def server_leftovers(person: CliUser) -> list[str]:
     """What is still there of a drill's server."""
     servers = {str(server.name) for server in person.cloud().servers.get_all()}
     volumes = [str(volume.name) for volume in person.cloud().volumes.get_all()]
@@ -70,7 +70,7 @@ def on_a_server(person: CliUser) -> list[str]:
     return left + (["its host key"] if (secrets / "host_keys" / name).exists() else [])
 
 
-def on_a_host(person: CliUser) -> list[str]:
+def host_leftovers(person: CliUser) -> list[str]:
     """The same of a copy on the spare host; what was set aside makes room for the next one."""
     left = [] if is_clean(person) else ["a copy or a secret on the spare host"]
     person.shell(DRILL_HOST, f"rm -rf {DATA_DIRECTORY}.aside-*")
@@ -90,14 +90,21 @@ def main() -> int:
             walks.append(walk)
             if kind == "server":
                 sweep_drill(
-                    person, walk, points=SERVER_CRASH_POINTS, leftovers=lambda: on_a_server(person)
+                    person,
+                    walk,
+                    points=SERVER_CRASH_POINTS,
+                    leftovers=lambda: server_leftovers(person),
                 )
             else:
                 address = create_drill_host(person)
                 pin_host_key(person)
                 words = ("--on", address)
                 sweep_drill(
-                    person, walk, *words, points=MAX_POINTS, leftovers=lambda: on_a_host(person)
+                    person,
+                    walk,
+                    *words,
+                    points=MAX_POINTS,
+                    leftovers=lambda: host_leftovers(person),
                 )
             state = "ok" if not walk.wrong else f"WRONG: {'; '.join(walk.wrong)}"
             took = time.monotonic() - began

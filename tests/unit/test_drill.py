@@ -375,7 +375,7 @@ def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
     proof.failures.append("removal: the cloud did not answer")
     error = {"error": "DrillFailed", "message": "the restore is not proven"}
     document = {"cluster": "shop", **proof.as_json(), "record": "/x.jsonl", "error": error}
-    subject, text = drill.letter(document)
+    subject, text = drill.drill_mail(document)
     assert subject == "[pgprovision] shop: drill failed"
     assert "roles: rails is not there\nremoval: the cloud did not answer\n" in text
     assert "starts" not in text

@@ -9,7 +9,7 @@ from pgprovision.engine.model import Action, Probe, Waiting
 from pgprovision.quote import sh
 from pgprovision.transport import framing
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 
 MARK = "-=pgp-0123456789abcdef01234567=-"
 steps = st.lists(
@@ -49,7 +49,7 @@ def test_shell_when_given_any_bytes_and_codes_then_returns_them(
     script = framing.encode([framing.ShellStep(f"cat; exit {c}", data) for data, c in wanted], mark)
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
-    for out, err in LocalWire().run(script, lambda: 20.0):
+    for out, err in LocalConnection().run(script, lambda: 20.0):
         got += decoder.feed(out, err)
     assert [(f.out, f.code) for f in got] == wanted
 
@@ -58,7 +58,7 @@ def test_shell_when_given_any_bytes_and_codes_then_returns_them(
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80))
 def test_step_text_when_any_unicode_then_reaches_the_shell_unchanged(text: str) -> None:
     ask = Probe(sh("printf", "%s", text))
-    answers = Host("here", LocalWire).observe([ask])
+    answers = Host("here", LocalConnection).observe([ask])
     assert answers is not None and not isinstance(answers, Waiting)
     assert answers[ask].text == text
 
@@ -72,7 +72,7 @@ def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
     ]
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
-    for out, err in LocalWire().run(
+    for out, err in LocalConnection().run(
         framing.encode(steps, mark, stop_on_failure=True), lambda: 20.0
     ):
         got += decoder.feed(out, err)
@@ -81,7 +81,7 @@ def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
 
 def test_step_when_its_shell_is_wrong_then_only_that_step_fails() -> None:
     bad, good = Probe("if then ("), Probe("echo still here")
-    answers = Host("here", LocalWire).observe([bad, good])
+    answers = Host("here", LocalConnection).observe([bad, good])
     assert answers is not None and not isinstance(answers, Waiting)
     assert answers[bad].code != 0
     assert answers[good].text == "still here\n"
@@ -90,10 +90,10 @@ def test_step_when_its_shell_is_wrong_then_only_that_step_fails() -> None:
 def test_payload_when_sent_then_is_in_no_argument_list() -> None:
     done: list[Action] = []
     action = Action("look at myself", "cat /proc/$$/cmdline /proc/self/cmdline >&2", b"canary-5f3")
-    Host("here", LocalWire).act([action], done.append)
+    Host("here", LocalConnection).act([action], done.append)
     mark = framing.new_mark()
     script = framing.encode([framing.ShellStep(action.text, b"canary-5f3")], mark)
-    pieces = [err for _, err in LocalWire().run(script, lambda: 20.0)]
+    pieces = [err for _, err in LocalConnection().run(script, lambda: 20.0)]
     assert b"canary" not in b"".join(pieces)
     assert done == [action]
 
@@ -109,7 +109,7 @@ def said(*steps: framing.ShellStep, guard: tuple[str, str] = ("", "")) -> list[f
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
     script = framing.encode(steps, mark, stop_on_failure=True, guard=guard)
-    for out, err in LocalWire(("setsid", "sh", "-s")).run(script, lambda: 20.0):
+    for out, err in LocalConnection(("setsid", "sh", "-s")).run(script, lambda: 20.0):
         got += decoder.feed(out, err)
     return got
 

@@ -14,7 +14,7 @@ from pgprovision.lab.process import wait_until
 from pgprovision.lock_owner import LockOwner, is_parsable, parse_fence, unlock_token
 from pgprovision.transport import lock
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalChannel, LocalWire
+from pgprovision.transport.local import LocalChannel, LocalConnection
 from pgprovision.transport.lock import HostLock, LockRequest
 from pgprovision.transport.lock_keeper import LockKeeper
 
@@ -135,8 +135,8 @@ def test_token_when_the_record_can_be_read_then_the_run_else_a_digest() -> None:
 
 @pytest.fixture
 def host(folder: Path) -> Iterator[Host]:
-    machine = Host("db-1", LocalWire)
-    machine.lock_keeper = LockKeeper("db-1", LocalWire, str(folder))
+    machine = Host("db-1", LocalConnection)
+    machine.lock_keeper = LockKeeper("db-1", LocalConnection, str(folder))
     machine.lock_keeper.require_lock(LockRequest(holder()))
     yield machine
     machine.release()
@@ -216,7 +216,7 @@ def test_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
         subprocess.run(["pkill", "-P", str(orphan.pid)], check=False)  # while it still has a parent
         orphan.kill()
 
-    keeper = LockKeeper("db-1", LocalWire, str(folder))
+    keeper = LockKeeper("db-1", LocalConnection, str(folder))
     keeper.require_lock(LockRequest(holder(), on_wait=waiting))
     try:
         assert keeper.acquire()

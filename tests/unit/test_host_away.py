@@ -8,10 +8,10 @@ from pgprovision.engine.model import Action, Probe
 from pgprovision.errors import OutcomeUnknown, Unreachable
 from pgprovision.transport import host
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 
 
-class Cut(LocalWire):
+class Cut(LocalConnection):
     """A wire that is lost whenever it is used."""
 
     def run(
@@ -20,11 +20,11 @@ class Cut(LocalWire):
         raise ConnectionError("cut")
 
 
-def dialled(*answers: LocalWire | None) -> Callable[[], LocalWire]:
+def dialled(*answers: LocalConnection | None) -> Callable[[], LocalConnection]:
     """What each dial in turn gets; None: nobody answers."""
     left = list(answers)
 
-    def connect() -> LocalWire:
+    def connect() -> LocalConnection:
         found = left.pop(0)
         if found is None:
             raise Unreachable("it does not answer")
@@ -37,7 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, away: int, seconds: float) -> Host:
     """Its line is lost once, then it does not answer so many times."""
     monkeypatch.setattr(host, "RECONNECT_SECONDS", seconds)
     monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
-    lost = Host("db-1", dialled(Cut(), *[None] * away, LocalWire()))
+    lost = Host("db-1", dialled(Cut(), *[None] * away, LocalConnection()))
     with pytest.raises(OutcomeUnknown, match="connection lost during: act"):
         lost.act([Action("act", "true")], lambda _: None)
     return lost
@@ -76,7 +76,7 @@ def test_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
 ) -> None:
     monkeypatch.setattr(host, "SSHD_RELOAD_SECONDS", seconds)
     monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
-    shut = Host("db-1", dialled(LocalWire(), None, None, LocalWire()))
+    shut = Host("db-1", dialled(LocalConnection(), None, None, LocalConnection()))
     shut.act([Action("act", "true", reconnects=reconnects)], lambda _: None)
     if reconnects and not seconds:
         with pytest.raises(Unreachable, match="it does not answer"):
@@ -85,7 +85,7 @@ def test_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
         assert shut.observe([Probe("true")])
 
 
-class Fading(LocalWire):
+class Fading(LocalConnection):
     """A wire that is lost after it was used so many times."""
 
     def __init__(self, uses: int) -> None:

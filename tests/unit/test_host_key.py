@@ -14,7 +14,7 @@ from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import cluster_labels
 from pgprovision.resources.hetzner.host_key import HostKey, user_data
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.cloud_cluster import (
     CLUSTER,
     ActionRecorder,
@@ -42,7 +42,10 @@ class Servers:
 
 def run(wish: HostKey, *servers: str, plan: bool = False) -> Report:
     """Of a server that is still to be made, unless it is among these."""
-    targets: dict[str, Target] = {"here": Host("here", LocalWire), "hetzner": Servers(servers)}
+    targets: dict[str, Target] = {
+        "here": Host("here", LocalConnection),
+        "hetzner": Servers(servers),
+    }
     tier = Tier("host keys", (wish,))
     return converge((tier,), targets, observe_only if plan else allow_restart, ActionRecorder())
 
@@ -115,7 +118,7 @@ def test_host_key_when_the_server_is_there_and_nothing_is_known_of_it_is_refused
 def test_user_data_is_never_shown(tmp_path: Path) -> None:
     key = make_host_key(tmp_path, "db-1")
     run(key)
-    answers = Host("here", LocalWire).observe([key.probe()])
+    answers = Host("here", LocalConnection).observe([key.probe()])
     assert isinstance(answers, dict)
     pair = key.parse_pair(answers[key.probe()])
     assert "PRIVATE" in user_data(pair).text()

@@ -12,7 +12,7 @@ import pytest
 from pgprovision.engine.model import Action, Diff
 from pgprovision.resources.system.file import File
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 
 RUNS = 100
 OLD, NEW = "old\n" * 2_000, "new\n" * 4_000
@@ -27,7 +27,7 @@ def wish(path: Path, content: str) -> File:
 
 def write(file: File) -> None:
     (action,) = file.change(Diff(None, file.desired()))
-    Host("here", LocalWire).act([action], _silent)
+    Host("here", LocalConnection).act([action], _silent)
 
 
 def _silent(action: Action) -> None: ...

@@ -6,27 +6,29 @@ import pytest
 
 from tests.support.inventory_folders import (
     HETZNER_CLUSTER,
-    STATIC_CLUSTER,
     STATIC_PRIMARY,
     hetzner_inventory,
     static_inventory,
 )
+from tests.support.inventory_folders import (
+    STATIC_CLUSTER as CLUSTER,
+)
 
 
 def _postgres(text: str) -> str:
-    return STATIC_CLUSTER + f"postgres: {{{text}}}\n"
+    return CLUSTER + f"postgres: {{{text}}}\n"
 
 
 @pytest.mark.parametrize(
     ("cluster", "expected"),
     [
-        (STATIC_CLUSTER.replace("hcb-lab", "hcb_lab"), "cluster: 'hcb_lab': expected 1 to 63 lower-case"),
-        (STATIC_CLUSTER.replace("hcb-lab", "a" * 64), "expected 1 to 63 lower-case"),
-        (STATIC_CLUSTER.replace("hcb-lab", "hcb-"), "cluster: 'hcb-': expected 1 to 63 lower-case"),
-        (STATIC_CLUSTER.replace("hcb-lab", "''"), "cluster: empty: expected 1 to 63 lower-case"),
-        (STATIC_CLUSTER.replace("hcb-lab", "[a]"), "cluster: a list: expected text"),
-        (STATIC_CLUSTER.replace("hcb-lab", ""), "cluster: empty: expected text"),
-        (STATIC_CLUSTER + "version: 2\n", "version: '2': expected 1"),
+        (CLUSTER.replace("hcb-lab", "hcb_lab"), "cluster: 'hcb_lab': expected 1 to 63 lower-case"),
+        (CLUSTER.replace("hcb-lab", "a" * 64), "expected 1 to 63 lower-case"),
+        (CLUSTER.replace("hcb-lab", "hcb-"), "cluster: 'hcb-': expected 1 to 63 lower-case"),
+        (CLUSTER.replace("hcb-lab", "''"), "cluster: empty: expected 1 to 63 lower-case"),
+        (CLUSTER.replace("hcb-lab", "[a]"), "cluster: a list: expected text"),
+        (CLUSTER.replace("hcb-lab", ""), "cluster: empty: expected text"),
+        (CLUSTER + "version: 2\n", "version: '2': expected 1"),
         (_postgres("version: 12"), "version: '12': expected a value greater than or equal to 13"),
         (_postgres("version: fifteen"), "version: 'fifteen': expected a whole number"),
         (_postgres("port: 65536"), "port: '65536': expected a value less than or equal to 65535"),
@@ -37,21 +39,21 @@ def _postgres(text: str) -> str:
         (_postgres("settings: [a]"), "postgres.settings: a list: expected a mapping of keys"),
         (_postgres("settings: {work mem: 1}"), "expected the name of a setting"),
         (_postgres("settings: {work_mem: [1]}"), "expected a number, on, off or one line of text"),
-        (STATIC_CLUSTER + "machine: {memory: 2 GB}\n", "memory: '2 GB': expected a whole number and one"),
-        (STATIC_CLUSTER + "machine: {memory: -2GB}\n", "memory: '-2GB': expected a whole number and one"),
-        (STATIC_CLUSTER + "machine: {memory: 2gb}\n", "memory: '2gb': expected a whole number and one of"),
-        (STATIC_CLUSTER + "machine: {memory: 2048}\n", "memory: '2048': expected a whole number and one"),
-        (STATIC_CLUSTER + "apt: {source: pgdgg}\n", "expected 'distribution' or 'pgdg' (did you mean pg"),
-        (STATIC_CLUSTER + "apt: {extra_packages: [-y]}\n", "expected a Debian package's name"),
-        (STATIC_CLUSTER + "apt: {mirror_key: AAAA}\n", "expected an ASCII-armored OpenPGP public key"),
-        (STATIC_CLUSTER + "apt: {mirror: 'https://x.example'}\n", "expected `source: pgdg` beside it"),
-        (STATIC_CLUSTER + "host: {firewall: maybe}\n", "host.firewall: 'maybe': expected true or false"),
-        (STATIC_CLUSTER + "host: {sysctl: {swappiness: 1}}\n", "expected a kernel setting"),
-        (STATIC_CLUSTER + "host: {ssh_source_ips: [10.0.0.1/8]}\n", "host bits are set"),
-        (STATIC_CLUSTER + "host: {journal_limit: 4}\n", "expected a whole number and one of"),
-        (STATIC_CLUSTER + "ssh: {user: -oProxyCommand=x}\n", "expected a login name"),
-        (STATIC_CLUSTER + "ssh: {jump: '-J x'}\n", "expected [USER@]HOST[:PORT]"),
-        (STATIC_CLUSTER + "databases: 5\n", "databases: stands twice: also in line 4"),
+        (CLUSTER + "machine: {memory: 2 GB}\n", "memory: '2 GB': expected a whole number and one"),
+        (CLUSTER + "machine: {memory: -2GB}\n", "memory: '-2GB': expected a whole number and one"),
+        (CLUSTER + "machine: {memory: 2gb}\n", "memory: '2gb': expected a whole number and one of"),
+        (CLUSTER + "machine: {memory: 2048}\n", "memory: '2048': expected a whole number and one"),
+        (CLUSTER + "apt: {source: pgdgg}\n", "expected 'distribution' or 'pgdg' (did you mean pg"),
+        (CLUSTER + "apt: {extra_packages: [-y]}\n", "expected a Debian package's name"),
+        (CLUSTER + "apt: {mirror_key: AAAA}\n", "expected an ASCII-armored OpenPGP public key"),
+        (CLUSTER + "apt: {mirror: 'https://x.example'}\n", "expected `source: pgdg` beside it"),
+        (CLUSTER + "host: {firewall: maybe}\n", "host.firewall: 'maybe': expected true or false"),
+        (CLUSTER + "host: {sysctl: {swappiness: 1}}\n", "expected a kernel setting"),
+        (CLUSTER + "host: {ssh_source_ips: [10.0.0.1/8]}\n", "host bits are set"),
+        (CLUSTER + "host: {journal_limit: 4}\n", "expected a whole number and one of"),
+        (CLUSTER + "ssh: {user: -oProxyCommand=x}\n", "expected a login name"),
+        (CLUSTER + "ssh: {jump: '-J x'}\n", "expected [USER@]HOST[:PORT]"),
+        (CLUSTER + "databases: 5\n", "databases: stands twice: also in line 4"),
     ],
 )  # fmt: skip
 def test_value_is_refused_with_what_is_expected(
@@ -90,7 +92,7 @@ def test_role_name_is_refused(tmp_path: Path, name: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", ["template0", "template1", "postgres", "all", "sameuser"])
 def test_database_name_of_postgresql_s_own_is_refused(tmp_path: Path, name: str) -> None:
-    folder = static_inventory(tmp_path, STATIC_CLUSTER.replace("hcb_production", name))
+    folder = static_inventory(tmp_path, CLUSTER.replace("hcb_production", name))
     assert "reserved by PostgreSQL; expected another name" in folder.only_problem()
 
 
@@ -114,9 +116,7 @@ def test_hba_address_is_refused(tmp_path: Path, network: str, expected: str) -> 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "127.0.0.1", "169.254.1.1", "010.0.1.2", "fd00::1"])
 def test_private_ip_when_not_private_is_refused(tmp_path: Path, address: str) -> None:
-    folder = static_inventory(
-        tmp_path, STATIC_CLUSTER, STATIC_PRIMARY.replace("10.0.1.2", f"'{address}'")
-    )
+    folder = static_inventory(tmp_path, CLUSTER, STATIC_PRIMARY.replace("10.0.1.2", f"'{address}'"))
     assert folder.only_problem().startswith(
         f"nodes/db-1.yml:2:13: private_ip: '{address}': expected"
     )
@@ -158,4 +158,4 @@ def test_missing_key_names_what_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_key_names_the_right_one(tmp_path: Path, line: str, expected: str) -> None:
-    assert expected in static_inventory(tmp_path, STATIC_CLUSTER + line + "\n").only_problem()
+    assert expected in static_inventory(tmp_path, CLUSTER + line + "\n").only_problem()

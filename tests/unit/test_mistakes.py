@@ -29,7 +29,7 @@ from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
 from pgprovision.transport.lock import LockRequest, acquire, lock_command
 from tests.model.connections import FakeLockChannel
-from tests.model.machines import Machine
+from tests.model.machines import ModelMachine
 from tests.support import inventory_folders
 from tests.support.fake_resources import FakeResource, FakeTarget, RecordingObserver
 
@@ -50,7 +50,7 @@ def script() -> str:
     [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (HOLDER.text(), "three")],
 )
 def test_lock_when_its_record_cannot_be_read_then_counts_as_held(holder: str, fence: str) -> None:
-    machine = Machine("a", lock_owner=holder, fence=fence)
+    machine = ModelMachine("a", lock_owner=holder, fence=fence)
     with pytest.raises(Locked, match="cannot be read") as refused:
         acquire(FakeLockChannel(machine, script()), "a", LockRequest(HOLDER))
     assert "pgprovision unlock a " in refused.value.next
@@ -58,7 +58,7 @@ def test_lock_when_its_record_cannot_be_read_then_counts_as_held(holder: str, fe
 
 
 def test_lock_when_taken_then_its_number_rises() -> None:
-    machine = Machine("a", lock_owner=HOLDER.text(), fence="6 stopped")
+    machine = ModelMachine("a", lock_owner=HOLDER.text(), fence="6 stopped")
     hold = acquire(FakeLockChannel(machine, script()), "a", LockRequest(HOLDER))
     hold.release()
     assert (hold.fencing_token, machine.fence, machine.lock_channel) == (7, "7", None)

@@ -37,7 +37,7 @@ from pgprovision.run.observers import RunObservers
 from pgprovision.secret import Secret
 from pgprovision.tasks import tiers
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support import inventory_folders
 
 SHELLS = ("sh", "bash")
@@ -223,7 +223,7 @@ class Shell(Resource):
 
 
 def look(wishes: Sequence[Tier]) -> Report:
-    return converge(wishes, {"here": Host("here", LocalWire)}, observe_only, RunObservers())
+    return converge(wishes, {"here": Host("here", LocalConnection)}, observe_only, RunObservers())
 
 
 def text_of(wishes: Sequence[Tier], outcome: Report) -> str:

@@ -130,7 +130,8 @@ class HetznerApi:
             if not budget.sleep():
                 slow = running[0]
                 raise CloudError(
-                    f"{slow['command']} (action {slow['id']}) is still running after {timeout:.0f} s",
+                    f"{slow['command']} (action {slow['id']}) is still running "
+                    f"after {timeout:.0f} s",
                     next="it goes on by itself; run the same command again",
                 )
             ids = "&".join(f"id={action['id']}" for action in running[:PER_PAGE])

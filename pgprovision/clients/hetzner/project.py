@@ -26,7 +26,7 @@ RETRY_PAUSES = (1.0, 5.0, 0.0)  # seconds after each try of a write whose answer
 
 
 class HetznerProject:
-    """One project. Asks are list paths ("servers"); actions are calls with names for ids.
+    """One project. Probes are list paths ("servers"); actions are calls with names for ids.
 
     What a call changes (the names in its path) must be the cluster's by its labels; what it only
     uses (Refs in its body) may be anybody's. A list is kept until the next act, as long as nothing
@@ -150,7 +150,8 @@ class HetznerProject:
                     self._add_to_list(create[1], answer[create[1].removesuffix("s")])
                 return answer
         raise CloudError(
-            f"{action.why}: no answer {len(RETRY_PAUSES)} times, the outcome is unknown ({last_error})",
+            f"{action.why}: no answer {len(RETRY_PAUSES)} times, the outcome is "
+            f"unknown ({last_error})",
             next="run the same command again: it looks first",
         )
 

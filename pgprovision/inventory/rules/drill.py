@@ -39,15 +39,15 @@ def check_drills(inventory: Inventory) -> Problems:
     if drill.effective_period_days(retention_days) > retention_days:
         yield (
             (*at, "period_days"),
-            f"{drill.period_days}: backups are kept for {retention_days} days; expected a drill before what"
-            " it would find is gone",
+            f"{drill.period_days}: backups are kept for {retention_days} days;"
+            " expected a drill before what it would find is gone",
             f"period_days: {retention_days}",
         )
     if drill.host and (production_host := production_node(inventory, drill.host)):
         yield (
             (*at, "host"),
-            f"{drill.host} is {production_host.name}, a production host; expected a machine that holds"
-            " nothing",
+            f"{drill.host} is {production_host.name}, a production host; expected a machine"
+            " that holds nothing",
             "host: 192.0.2.99",
         )
     for index, probe in enumerate(drill.probes):

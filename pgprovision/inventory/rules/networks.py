@@ -57,7 +57,8 @@ def _networks(inventory: Inventory) -> Problems:
                 ("nodes", index, "location"),
                 f"{node.location} is in zone {zone}, the cluster's network in "
                 f"{network.network_zone}: a private network never spans zones, and every commit "
-                f"and backup would cross a continent; expected {_locations_in(network.network_zone)}",
+                f"and backup would cross a continent; "
+                f"expected {_locations_in(network.network_zone)}",
                 f"location: {hetzner.location}",
             )
         if node.private_ip not in network.subnet:
@@ -66,8 +67,8 @@ def _networks(inventory: Inventory) -> Problems:
         elif node.private_ip in reserved_addresses:
             yield (
                 at,
-                f"{node.private_ip} is {reserved_addresses[node.private_ip]} address; expected another "
-                f"of {network.subnet}",
+                f"{node.private_ip} is {reserved_addresses[node.private_ip]} address; "
+                f"expected another of {network.subnet}",
                 f"private_ip: {free}",
             )
 

@@ -1,6 +1,6 @@
 """Actions, as they are read: alone, by ids, of a kind, of one object."""
 
-from pgprovision.lab.cloud.call import Answer, ApiCall, Routes
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, Routes
 from pgprovision.lab.cloud.errors import ApiError, invalid_input, not_found
 from pgprovision.lab.cloud.lists import paginate, sort_documents
 from pgprovision.lab.cloud.store import Doc
@@ -17,14 +17,14 @@ def views(actions: list[Doc]) -> list[Doc]:
     return [view(action) for action in actions]
 
 
-def get_action(call: ApiCall) -> Answer:
+def get_action(call: ApiCall) -> ApiResponse:
     action = call.project.find("action", call.ids["action_id"])
     if "id" in call.ids and call.id not in [resource["id"] for resource in action["resources"]]:
         raise not_found("action", call.ids["action_id"])
-    return Answer({"action": view(action)})
+    return ApiResponse({"action": view(action)})
 
 
-def get_actions(call: ApiCall) -> Answer:
+def get_actions(call: ApiCall) -> ApiResponse:
     """`GET /actions?id=..&id=..`; listing them all is gone since 2025-01-30."""
     ids = call.query.getlist("id")
     if not ids:
@@ -35,11 +35,11 @@ def get_actions(call: ApiCall) -> Answer:
     return _page(call, [action for action in found if action])
 
 
-def list_for_kind(call: ApiCall, kind: str) -> Answer:
+def list_for_kind(call: ApiCall, kind: str) -> ApiResponse:
     return _page(call, [a for a in call.project.list_all("action") if _touches(a, kind)])
 
 
-def list_for_object(call: ApiCall, kind: str) -> Answer:
+def list_for_object(call: ApiCall, kind: str) -> ApiResponse:
     call.project.find(kind, call.id)
     return _page(call, [a for a in call.project.list_all("action") if _touches(a, kind, call.id)])
 
@@ -49,7 +49,7 @@ def _touches(action: Doc, kind: str, ident: int | None = None) -> bool:
     return any(r["type"] == kind and ident in (None, r["id"]) for r in resources)
 
 
-def _page(call: ApiCall, found: list[Doc]) -> Answer:
+def _page(call: ApiCall, found: list[Doc]) -> ApiResponse:
     for name in ("id", "status"):
         if requested := call.query.getlist(name):
             found = [action for action in found if str(action[name]) in requested]

@@ -14,7 +14,7 @@ _HOSTNAME = re.compile(
 )  # RFC 1123
 
 
-class Body:
+class RequestBody:
     """A null is as good as an absent field. Every method raises invalid_input."""
 
     def __init__(self, doc: dict[str, Any], where: str = "") -> None:
@@ -71,19 +71,19 @@ class Body:
         return str(value)
 
     def refs(self, name: str) -> list[str]:
-        return [Body({name: value}).ref(name) for value in self._list(name)]
+        return [RequestBody({name: value}).ref(name) for value in self._list(name)]
 
     def numbers(self, name: str) -> list[int]:
-        return [Body({name: value}).number(name) for value in self._list(name)]
+        return [RequestBody({name: value}).number(name) for value in self._list(name)]
 
     def texts(self, name: str) -> list[str]:
-        return [Body({name: value}).text(name) for value in self._list(name)]
+        return [RequestBody({name: value}).text(name) for value in self._list(name)]
 
-    def nested(self, name: str) -> "Body":
-        return Body(self._get(name, dict, {}), f"{self._where}{name}.")
+    def nested(self, name: str) -> "RequestBody":
+        return RequestBody(self._get(name, dict, {}), f"{self._where}{name}.")
 
-    def nested_list(self, name: str) -> list["Body"]:
-        return [Body({name: value}).nested(name) for value in self._list(name)]
+    def nested_list(self, name: str) -> list["RequestBody"]:
+        return [RequestBody({name: value}).nested(name) for value in self._list(name)]
 
     def labels(self) -> dict[str, str]:
         return check_labels(self._get("labels", dict, {}))

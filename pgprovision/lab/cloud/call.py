@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from starlette.datastructures import QueryParams
 
-from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.body import RequestBody
 from pgprovision.lab.cloud.project import CloudProject
 from pgprovision.lab.cloud.store import Doc
 
@@ -17,7 +17,7 @@ class ApiCall:
     project: CloudProject
     ids: Mapping[str, int] = field(default_factory=dict)
     query: QueryParams = field(default_factory=QueryParams)
-    body: Body = field(default_factory=lambda: Body({}))
+    body: RequestBody = field(default_factory=lambda: RequestBody({}))
     url: str = ""
 
     @property
@@ -26,18 +26,18 @@ class ApiCall:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     body: Doc | None
     status: int = 200
     link: str = ""
 
 
-Handler = Callable[[ApiCall], Answer]
+Handler = Callable[[ApiCall], ApiResponse]
 Routes = Mapping[tuple[str, str], Handler]
 
 
-def created_response(**body: object) -> Answer:
-    return Answer(body, 201)
+def created_response(**body: object) -> ApiResponse:
+    return ApiResponse(body, 201)
 
 
-NO_CONTENT = Answer(None, 204)
+NO_CONTENT = ApiResponse(None, 204)

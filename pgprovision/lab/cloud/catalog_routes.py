@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pgprovision.lab.cloud.call import Answer, ApiCall, Handler, Routes
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, Handler, Routes
 from pgprovision.lab.cloud.catalog import IMAGES, LOCATIONS, pricing, server_types
 from pgprovision.lab.cloud.errors import ApiError, not_found
 from pgprovision.lab.cloud.lists import paginate, sort_documents
@@ -12,7 +12,7 @@ DocumentSource = Callable[[ApiCall], list[Doc]]
 
 
 def _routes(kind: str, plural: str, source: DocumentSource, *filters: str) -> Routes:
-    def listed(call: ApiCall) -> Answer:
+    def listed(call: ApiCall) -> ApiResponse:
         docs = source(call)
         for name in filters:
             if requested := call.query.getlist(name):
@@ -21,20 +21,20 @@ def _routes(kind: str, plural: str, source: DocumentSource, *filters: str) -> Ro
             call, plural, sort_documents(call, docs, ("id", "name", "created")), lambda doc: doc
         )
 
-    def one(call: ApiCall) -> Answer:
+    def one(call: ApiCall) -> ApiResponse:
         for doc in source(call):
             if doc["id"] == call.id:
-                return Answer({kind: doc})
+                return ApiResponse({kind: doc})
         raise not_found(kind, call.id)
 
     return {("GET", f"/{plural}"): listed, ("GET", f"/{plural}/{{id:int}}"): one}
 
 
-def _removed_endpoint(call: ApiCall) -> Answer:
+def _removed_endpoint(call: ApiCall) -> ApiResponse:
     raise ApiError("deprecated_api_endpoint", "datacenters are gone; use locations")
 
 
-def _unsupported(call: ApiCall) -> Answer:
+def _unsupported(call: ApiCall) -> ApiResponse:
     raise ApiError("unsupported_error", "this lab has no such thing; Hetzner does")
 
 
@@ -64,7 +64,7 @@ ROUTES: Routes = {
     ),
     **_routes("image", "images", lambda call: IMAGES, "name", "type", "status", "architecture"),
     **_empty_routes(),
-    ("GET", "/pricing"): lambda call: Answer({"pricing": pricing(call.project.settings)}),
+    ("GET", "/pricing"): lambda call: ApiResponse({"pricing": pricing(call.project.settings)}),
     ("GET", "/datacenters"): _removed_endpoint,
     ("GET", "/datacenters/{id:int}"): _removed_endpoint,
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.body import RequestBody
 
 
 @dataclass
@@ -39,7 +39,7 @@ class ApiFault:
         return self.seen >= self.nth and (self.count == 0 or self.seen < self.nth + self.count)
 
 
-def parse_fault(body: Body) -> ApiFault:
+def parse_fault(body: RequestBody) -> ApiFault:
     """From JSON, as PUT /_lab/faults takes a list of. Raises invalid_input."""
     fault = ApiFault()
     for name in ("nth", "count", "status"):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import ip_network
 
-from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.body import RequestBody
 from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.store import Doc
 from pgprovision.lab.hypervisor import LabFirewallRule
@@ -14,7 +14,7 @@ MAX_CIDRS = 100
 _PROTOCOLS = ("tcp", "udp", "icmp", "esp", "gre")
 
 
-def parse_rules(body: Body) -> list[Doc]:
+def parse_rules(body: RequestBody) -> list[Doc]:
     """The `rules` of a body in the API's full shape. Raises invalid_input."""
     rules = [_rule(part) for part in body.nested_list("rules")]
     if len(rules) > MAX_RULES:
@@ -23,7 +23,7 @@ def parse_rules(body: Body) -> list[Doc]:
     return rules
 
 
-def _rule(body: Body) -> Doc:
+def _rule(body: RequestBody) -> Doc:
     direction = body.choice("direction", ("in", "out"))
     protocol = body.choice("protocol", _PROTOCOLS)
     sources, destinations = _cidrs(body, "source_ips"), _cidrs(body, "destination_ips")
@@ -42,7 +42,7 @@ def _rule(body: Body) -> Doc:
     }
 
 
-def _port(body: Body, protocol: str) -> str | None:
+def _port(body: RequestBody, protocol: str) -> str | None:
     if protocol not in ("tcp", "udp"):
         if "port" in body:
             raise invalid_input("rules.port", f"{protocol} has no ports")
@@ -56,7 +56,7 @@ def _port(body: Body, protocol: str) -> str | None:
     return port
 
 
-def _cidrs(body: Body, field: str) -> list[str]:
+def _cidrs(body: RequestBody, field: str) -> list[str]:
     texts = body.texts(field)
     if len(texts) > MAX_CIDRS:
         raise invalid_input(f"rules.{field}", f"at most {MAX_CIDRS} networks")

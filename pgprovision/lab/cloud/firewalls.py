@@ -1,8 +1,8 @@
 """Cloud firewalls: rules, and the servers they are applied to directly or by label selector."""
 
 from pgprovision.lab.cloud import actions
-from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import NO_CONTENT, Answer, ApiCall, Routes, created_response
+from pgprovision.lab.cloud.body import RequestBody
+from pgprovision.lab.cloud.call import NO_CONTENT, ApiCall, ApiResponse, Routes, created_response
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.firewall_rules import parse_rules
 from pgprovision.lab.cloud.firewall_targets import (
@@ -19,7 +19,7 @@ from pgprovision.lab.cloud.store import Doc
 MAX_FIREWALLS = 50
 
 
-def create(call: ApiCall) -> Answer:
+def create(call: ApiCall) -> ApiResponse:
     project = call.project
     if len(project.list_all("firewall")) >= MAX_FIREWALLS:
         limits = {"limits": [{"name": "firewall_limit"}]}
@@ -43,7 +43,7 @@ def _resources(call: ApiCall, field: str) -> list[Doc]:
     return [_resource(call.project, part) for part in call.body.nested_list(field)]
 
 
-def _resource(project: CloudProject, body: Body) -> Doc:
+def _resource(project: CloudProject, body: RequestBody) -> Doc:
     if body.choice("type", ("server", "label_selector")) == "label_selector":
         selector = body.nested("label_selector").text("selector")
         parse_selector(selector)
@@ -54,7 +54,7 @@ def _resource(project: CloudProject, body: Body) -> Doc:
     return {"type": "server", "server": {"id": server}}
 
 
-def set_rules(call: ApiCall) -> Answer:
+def set_rules(call: ApiCall) -> ApiResponse:
     firewall = KIND.find(call)
     ref = ("firewall", call.id)
     call.project.check_unlocked(ref)
@@ -67,7 +67,7 @@ def set_rules(call: ApiCall) -> Answer:
     return created_response(actions=actions.views(started))
 
 
-def apply_to_resources(call: ApiCall) -> Answer:
+def apply_to_resources(call: ApiCall) -> ApiResponse:
     firewall = KIND.find(call)
     call.project.check_unlocked(("firewall", call.id))
     started = []
@@ -80,7 +80,7 @@ def apply_to_resources(call: ApiCall) -> Answer:
     return created_response(actions=actions.views(started))
 
 
-def remove_from_resources(call: ApiCall) -> Answer:
+def remove_from_resources(call: ApiCall) -> ApiResponse:
     firewall = KIND.find(call)
     call.project.check_unlocked(("firewall", call.id))
     started = []
@@ -103,7 +103,7 @@ def _explain_absent(project: CloudProject, firewall: Doc, resource: Doc) -> None
     raise ApiError("firewall_resource_not_found", "the firewall is not applied there")
 
 
-def delete(call: ApiCall) -> Answer:
+def delete(call: ApiCall) -> ApiResponse:
     firewall = KIND.find(call)
     if firewall["applied_to"]:
         raise ApiError("resource_in_use", "the firewall is still applied to resources")

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import Answer, ApiCall, Handler
+from pgprovision.lab.cloud.body import RequestBody
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, Handler
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.faults import ApiFault, FaultRules
 from pgprovision.lab.cloud.project import ProjectFactory
@@ -131,8 +131,13 @@ class ApiGateway:
         return JSONResponse(answer.body, answer.status, headers)
 
     def _execute(
-        self, request: Request, token: ApiToken, handler: Handler, body: Body, fault: ApiFault
-    ) -> Answer:
+        self,
+        request: Request,
+        token: ApiToken,
+        handler: Handler,
+        body: RequestBody,
+        fault: ApiFault,
+    ) -> ApiResponse:
         project = self._project_of(token.project)
         if fault.action:
             project.injected_error = {"code": fault.action, "message": fault.message}
@@ -144,15 +149,15 @@ class ApiGateway:
         return answer
 
 
-async def read_body(request: Request) -> Body:
+async def read_body(request: Request) -> RequestBody:
     """Raises json_error unless the body is empty or a JSON object."""
     text = await request.body()
     if not text.strip():
-        return Body({})
+        return RequestBody({})
     try:
         document = json.loads(text)
     except ValueError:
         raise ApiError("json_error", "the request body is not valid JSON") from None
     if not isinstance(document, dict):
         raise ApiError("json_error", "the request body is not a JSON object")
-    return Body(document)
+    return RequestBody(document)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from pgprovision.lab.cloud.call import Answer, ApiCall
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse
 from pgprovision.lab.cloud.errors import invalid_input
 from pgprovision.lab.cloud.store import Doc
 
@@ -27,7 +27,9 @@ def _key(value: Any) -> tuple[bool, Any]:
     return (value is not None, value)  # nulls first, and never compared with anything else
 
 
-def paginate(call: ApiCall, plural: str, docs: Sequence[Doc], view: Callable[[Doc], Doc]) -> Answer:
+def paginate(
+    call: ApiCall, plural: str, docs: Sequence[Doc], view: Callable[[Doc], Doc]
+) -> ApiResponse:
     """One page with `meta.pagination` and the Link header."""
     number = _positive(call, "page", 1)
     size = min(_positive(call, "per_page", DEFAULT_PER_PAGE), MAX_PER_PAGE)
@@ -46,11 +48,12 @@ def paginate(call: ApiCall, plural: str, docs: Sequence[Doc], view: Callable[[Do
         (k, v) for k, v in call.query.multi_items() if k not in ("page", "per_page")
     ]
     link = ", ".join(
-        f'<{call.url}?{urlencode([*other_parameters, ("page", to), ("per_page", size)])}>; rel="{rel}"'
+        f"<{call.url}?{urlencode([*other_parameters, ('page', to), ('per_page', size)])}>; "
+        f'rel="{rel}"'
         for rel, to in links.items()
         if to
     )
-    return Answer({plural: shown, "meta": {"pagination": pagination}}, link=link)
+    return ApiResponse({plural: shown, "meta": {"pagination": pagination}}, link=link)
 
 
 def _positive(call: ApiCall, name: str, default: int) -> int:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 
 from pgprovision.lab.cloud import actions, addresses, private_interfaces
-from pgprovision.lab.cloud.body import Body
+from pgprovision.lab.cloud.body import RequestBody
 from pgprovision.lab.cloud.call import (
     NO_CONTENT,
-    Answer,
     ApiCall,
+    ApiResponse,
     Handler,
     Routes,
     created_response,
@@ -23,7 +23,7 @@ MAX_SUBNETS = 50
 _TYPES = ("cloud", "server", "vswitch")
 
 
-def create(call: ApiCall) -> Answer:
+def create(call: ApiCall) -> ApiResponse:
     network: Doc = {
         "name": call.body.name(),
         "ip_range": str(addresses.parse_range(call.body.text("ip_range"))),
@@ -39,7 +39,7 @@ def create(call: ApiCall) -> Answer:
     return created_response(network=view(call.project, call.project.add("network", **network)))
 
 
-def _add_subnet(network: Doc, body: Body) -> None:
+def _add_subnet(network: Doc, body: RequestBody) -> None:
     kind = body.choice("type", _TYPES)
     if kind == "vswitch":
         raise ApiError("unsupported_error", "this lab has no vSwitch")
@@ -58,7 +58,7 @@ def _add_subnet(network: Doc, body: Body) -> None:
     network["subnets"].append(subnet)
 
 
-def _route(network: Doc, body: Body) -> Doc:
+def _route(network: Doc, body: RequestBody) -> Doc:
     gateway = addresses.parse_ip("gateway", body.text("gateway"))
     if gateway not in IPv4Network(network["ip_range"]):
         raise invalid_input("gateway", "the gateway must be an address of this network")
@@ -109,7 +109,7 @@ def change_ip_range(call: ApiCall, network: Doc) -> None:
 def _as_action(edit: Callable[[ApiCall, Doc], None]) -> Handler:
     """The route of a change that holds the network for a while; the action is named after it."""
 
-    def handle(call: ApiCall) -> Answer:
+    def handle(call: ApiCall) -> ApiResponse:
         network = KIND.find(call)
         ref = ("network", call.id)
         call.project.check_unlocked(ref)
@@ -122,7 +122,7 @@ def _as_action(edit: Callable[[ApiCall, Doc], None]) -> Handler:
     return handle
 
 
-def change_protection(call: ApiCall) -> Answer:
+def change_protection(call: ApiCall) -> ApiResponse:
     network = KIND.find(call)
     network["protection"]["delete"] = call.body.flag("delete", network["protection"]["delete"])
     call.project.save("network", network)
@@ -130,7 +130,7 @@ def change_protection(call: ApiCall) -> Answer:
     return created_response(action=actions.view(action))
 
 
-def delete(call: ApiCall) -> Answer:
+def delete(call: ApiCall) -> ApiResponse:
     """Servers still attached are detached in the background."""
     network = KIND.find(call)
     if network["protection"]["delete"]:

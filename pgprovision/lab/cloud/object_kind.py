@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pgprovision.lab.cloud import actions
-from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import Answer, ApiCall, Handler, Routes
+from pgprovision.lab.cloud.body import RequestBody
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, Handler, Routes
 from pgprovision.lab.cloud.labels import parse_selector
 from pgprovision.lab.cloud.lists import paginate, sort_documents
 from pgprovision.lab.cloud.project import CloudProject
@@ -28,15 +28,15 @@ class ObjectKind:
     filters: Mapping[str, Callable[[CloudProject, Doc], object]] = field(default_factory=dict)
     sort_fields: tuple[str, ...] = ("id", "name", "created")
     apply_update: UpdateFunction = _nothing
-    parse_name: Callable[[Body], str] = Body.name
+    parse_name: Callable[[RequestBody], str] = RequestBody.name
 
     def find(self, call: ApiCall) -> Doc:
         return call.project.find(self.kind, call.id)
 
-    def response(self, project: CloudProject, doc: Doc) -> Answer:
-        return Answer({self.kind: self.view(project, doc)})
+    def response(self, project: CloudProject, doc: Doc) -> ApiResponse:
+        return ApiResponse({self.kind: self.view(project, doc)})
 
-    def list_objects(self, call: ApiCall) -> Answer:
+    def list_objects(self, call: ApiCall) -> ApiResponse:
         docs = call.project.list_all(self.kind)
         if selector := call.query.get("label_selector"):
             matches = parse_selector(selector)
@@ -48,10 +48,10 @@ class ObjectKind:
         docs = sort_documents(call, docs, self.sort_fields)
         return paginate(call, self.plural, docs, lambda doc: self.view(call.project, doc))
 
-    def get_object(self, call: ApiCall) -> Answer:
+    def get_object(self, call: ApiCall) -> ApiResponse:
         return self.response(call.project, self.find(call))
 
-    def update_object(self, call: ApiCall) -> Answer:
+    def update_object(self, call: ApiCall) -> ApiResponse:
         doc = self.find(call)
         if "name" in call.body:
             doc["name"] = self.parse_name(call.body)

@@ -1,6 +1,6 @@
 """Spread placement groups: at most ten servers, each on a host of its own."""
 
-from pgprovision.lab.cloud.call import NO_CONTENT, Answer, ApiCall, Routes, created_response
+from pgprovision.lab.cloud.call import NO_CONTENT, ApiCall, ApiResponse, Routes, created_response
 from pgprovision.lab.cloud.errors import ApiError
 from pgprovision.lab.cloud.object_kind import ObjectKind
 from pgprovision.lab.cloud.project import CloudProject
@@ -21,7 +21,7 @@ def check_capacity(project: CloudProject, group: int) -> None:
         raise ApiError("placement_error", f"the group has {MAX_SERVERS} servers, as many as it can")
 
 
-def create(call: ApiCall) -> Answer:
+def create(call: ApiCall) -> ApiResponse:
     if len(call.project.list_all("placement_group")) >= MAX_GROUPS:
         limits = {"limits": [{"name": "placement_group_limit"}]}
         raise ApiError("resource_limit_exceeded", "too many placement groups", limits)
@@ -34,7 +34,7 @@ def create(call: ApiCall) -> Answer:
     return created_response(placement_group=view(call.project, group), action=None)
 
 
-def delete(call: ApiCall) -> Answer:
+def delete(call: ApiCall) -> ApiResponse:
     group = KIND.find(call)
     if members(call.project, group["id"]):
         raise ApiError("resource_in_use", "servers still are in this placement group")

@@ -1,7 +1,7 @@
 """Public addresses: those servers come with, and those made beforehand."""
 
 from pgprovision.lab.cloud import actions
-from pgprovision.lab.cloud.call import NO_CONTENT, Answer, ApiCall, Routes, created_response
+from pgprovision.lab.cloud.call import NO_CONTENT, ApiCall, ApiResponse, Routes, created_response
 from pgprovision.lab.cloud.catalog import LOCATIONS, find_by_ref
 from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.object_kind import ObjectKind
@@ -73,7 +73,7 @@ def release_all(project: CloudProject, server: int) -> None:
                 project.save("primary_ip", address)
 
 
-def create(call: ApiCall) -> Answer:
+def create(call: ApiCall) -> ApiResponse:
     if "assignee_id" in call.body:
         raise ApiError("unsupported_error", "this lab assigns primary IPs with a server's creation")
     location = find_by_ref(LOCATIONS, call.body.ref("location"))
@@ -92,7 +92,7 @@ def create(call: ApiCall) -> Answer:
     return created_response(primary_ip=view(call.project, address), action=actions.view(action))
 
 
-def change_protection(call: ApiCall) -> Answer:
+def change_protection(call: ApiCall) -> ApiResponse:
     address = KIND.find(call)
     address["protection"]["delete"] = call.body.flag("delete", address["protection"]["delete"])
     call.project.save("primary_ip", address)
@@ -100,7 +100,7 @@ def change_protection(call: ApiCall) -> Answer:
     return created_response(action=actions.view(action))
 
 
-def delete(call: ApiCall) -> Answer:
+def delete(call: ApiCall) -> ApiResponse:
     address = KIND.find(call)
     if address["protection"]["delete"]:
         raise ApiError("protected", "the primary IP is protected against deletion")
@@ -110,7 +110,7 @@ def delete(call: ApiCall) -> Answer:
     return NO_CONTENT
 
 
-def _unsupported(call: ApiCall) -> Answer:
+def _unsupported(call: ApiCall) -> ApiResponse:
     KIND.find(call)
     raise ApiError("unsupported_error", "this lab assigns primary IPs with a server's creation")
 

@@ -6,7 +6,7 @@ A seat is kept in its server's document: network, subnet, ip, alias_ips, mac_add
 from ipaddress import IPv4Network
 
 from pgprovision.lab.cloud import actions, addresses
-from pgprovision.lab.cloud.call import Answer, ApiCall, created_response
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, created_response
 from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.lists import paginate, sort_documents
 from pgprovision.lab.cloud.project import CloudProject, ObjectRef
@@ -143,7 +143,7 @@ def _server_and_network(call: ApiCall) -> tuple[Doc, Doc]:
     return server, network
 
 
-def attach(call: ApiCall) -> Answer:
+def attach(call: ApiCall) -> ApiResponse:
     server, network = _server_and_network(call)
     action = begin_attach(
         call.project,
@@ -164,14 +164,14 @@ def _require_interface(server: Doc, network: Doc) -> Doc:
     return interface
 
 
-def detach(call: ApiCall) -> Answer:
+def detach(call: ApiCall) -> ApiResponse:
     server, network = _server_and_network(call)
     _require_interface(server, network)
     action = begin_detach(call.project, server, network["id"], (("network", network["id"]),))
     return created_response(action=actions.view(action))
 
 
-def change_alias_ips(call: ApiCall) -> Answer:
+def change_alias_ips(call: ApiCall) -> ApiResponse:
     server, network = _server_and_network(call)
     interface = _require_interface(server, network)
     others = [
@@ -187,7 +187,7 @@ def change_alias_ips(call: ApiCall) -> Answer:
     )
 
 
-def members(call: ApiCall) -> Answer:
+def members(call: ApiCall) -> ApiResponse:
     call.project.find("network", call.id)
     found = [
         {

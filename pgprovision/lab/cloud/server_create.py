@@ -9,8 +9,8 @@ from pgprovision.lab.cloud import (
     private_interfaces,
     ssh_keys,
 )
-from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import Answer, ApiCall, created_response
+from pgprovision.lab.cloud.body import RequestBody
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, created_response
 from pgprovision.lab.cloud.catalog import IMAGES, LOCATIONS, find_by_ref, server_types
 from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.project import CloudProject
@@ -21,7 +21,7 @@ MAX_USER_DATA = 32 * 1024  # bytes
 MAX_FIREWALLS = 5
 
 
-def create(call: ApiCall) -> Answer:
+def create(call: ApiCall) -> ApiResponse:
     project, body = call.project, call.body
     _reject_removed_fields(body)
     name = body.hostname()
@@ -79,21 +79,21 @@ def _begin(
     return first, rest
 
 
-def _reject_removed_fields(body: Body) -> None:
+def _reject_removed_fields(body: RequestBody) -> None:
     if "datacenter" in body:
         raise invalid_input("datacenter", "gone since 2026-07-01; use location")
     if body.numbers("volumes"):
         raise ApiError("unsupported_error", "this lab has no volumes")
 
 
-def parse_user_data(body: Body) -> str:
+def parse_user_data(body: RequestBody) -> str:
     text = body.text("user_data", "", max_length=MAX_USER_DATA)
     if len(text.encode()) > MAX_USER_DATA:
         raise invalid_input("user_data", "longer than 32 KiB")
     return text
 
 
-def choose_image(project: CloudProject, body: Body) -> Doc:
+def choose_image(project: CloudProject, body: RequestBody) -> Doc:
     """Raises invalid_input for an unknown image, unsupported_error for one this lab cannot boot."""
     image = find_by_ref(IMAGES, body.ref("image"))
     if image is None:
@@ -106,7 +106,7 @@ def choose_image(project: CloudProject, body: Body) -> Doc:
     return image
 
 
-def _choose_type(project: CloudProject, body: Body) -> tuple[Doc, str]:
+def _choose_type(project: CloudProject, body: RequestBody) -> tuple[Doc, str]:
     kind = find_by_ref(server_types(project.settings), body.ref("server_type"))
     if kind is None:
         raise invalid_input("server_type", "unknown server type")
@@ -123,14 +123,14 @@ def _choose_type(project: CloudProject, body: Body) -> tuple[Doc, str]:
     return kind, location["name"]
 
 
-def _firewalls(project: CloudProject, body: Body) -> list[Doc]:
+def _firewalls(project: CloudProject, body: RequestBody) -> list[Doc]:
     idents = [part.number("firewall") for part in body.nested_list("firewalls")]
     if len(idents) > MAX_FIREWALLS:
         raise invalid_input("firewalls", f"at most {MAX_FIREWALLS} firewalls")
     return [project.find("firewall", ident) for ident in dict.fromkeys(idents)]
 
 
-def _public_net(project: CloudProject, body: Body, server: Doc) -> None:
+def _public_net(project: CloudProject, body: RequestBody, server: Doc) -> None:
     for kind in ("ipv4", "ipv6"):
         if not body.flag(f"enable_{kind}", True):
             continue

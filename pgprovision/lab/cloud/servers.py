@@ -3,8 +3,8 @@
 import secrets
 
 from pgprovision.lab.cloud import actions, firewall_targets, placement_groups, private_interfaces
-from pgprovision.lab.cloud.body import Body
-from pgprovision.lab.cloud.call import Answer, ApiCall, Handler, Routes, created_response
+from pgprovision.lab.cloud.body import RequestBody
+from pgprovision.lab.cloud.call import ApiCall, ApiResponse, Handler, Routes, created_response
 from pgprovision.lab.cloud.catalog import find_by_ref, server_types
 from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.object_kind import ObjectKind
@@ -39,14 +39,14 @@ def _begin(call: ApiCall, command: str) -> Doc:
 
 
 def _power(command: str) -> Handler:
-    def handle(call: ApiCall) -> Answer:
+    def handle(call: ApiCall) -> ApiResponse:
         _unlocked_server(call)
         return created_response(action=_begin(call, command))
 
     return handle
 
 
-def rebuild(call: ApiCall) -> Answer:
+def rebuild(call: ApiCall) -> ApiResponse:
     server = _unlocked_server(call)
     _check_unprotected(server, "rebuild")
     server["image"] = choose_image(call.project, call.body)["name"]
@@ -57,9 +57,9 @@ def rebuild(call: ApiCall) -> Answer:
     return created_response(action=_begin(call, "rebuild_server"), root_password=password)
 
 
-def delete(call: ApiCall) -> Answer:
+def delete(call: ApiCall) -> ApiResponse:
     _check_unprotected(_unlocked_server(call), "delete")
-    return Answer({"action": _begin(call, "delete_server")})
+    return ApiResponse({"action": _begin(call, "delete_server")})
 
 
 def _check_unprotected(server: Doc, against: str) -> None:
@@ -67,7 +67,7 @@ def _check_unprotected(server: Doc, against: str) -> None:
         raise ApiError("protected", f"the server is protected against {against}")
 
 
-def change_protection(call: ApiCall) -> Answer:
+def change_protection(call: ApiCall) -> ApiResponse:
     server = _unlocked_server(call)
     requested = {n: call.body.flag(n, server["protection"][n]) for n in ("delete", "rebuild")}
     if requested["delete"] != requested["rebuild"]:
@@ -78,7 +78,7 @@ def change_protection(call: ApiCall) -> Answer:
     return created_response(action=actions.view(action))
 
 
-def change_type(call: ApiCall) -> Answer:
+def change_type(call: ApiCall) -> ApiResponse:
     server = _unlocked_server(call)
     kind = find_by_ref(server_types(call.project.settings), call.body.ref("server_type"))
     if kind is None:
@@ -101,7 +101,7 @@ def _check_off(project: CloudProject, server: Doc) -> None:
         raise ApiError("server_not_stopped", "the server must be off")
 
 
-def add_to_placement_group(call: ApiCall) -> Answer:
+def add_to_placement_group(call: ApiCall) -> ApiResponse:
     server = _unlocked_server(call)
     group = call.body.number("placement_group")
     if server["placement_group"]:
@@ -113,7 +113,7 @@ def add_to_placement_group(call: ApiCall) -> Answer:
     return created_response(action=_begin(call, "add_to_placement_group"))
 
 
-def remove_from_placement_group(call: ApiCall) -> Answer:
+def remove_from_placement_group(call: ApiCall) -> ApiResponse:
     server = _unlocked_server(call)
     if not server["placement_group"]:
         raise invalid_input("placement_group", "the server is in no placement group")
@@ -123,7 +123,7 @@ def remove_from_placement_group(call: ApiCall) -> Answer:
     return created_response(action=actions.view(action))
 
 
-def _unsupported(call: ApiCall) -> Answer:
+def _unsupported(call: ApiCall) -> ApiResponse:
     KIND.find(call)
     raise ApiError("unsupported_error", "this lab cannot do that; Hetzner can")
 
@@ -135,7 +135,12 @@ def _update(call: ApiCall, server: Doc) -> None:
 
 
 KIND = ObjectKind(
-    "server", "servers", view, {"status": status}, apply_update=_update, parse_name=Body.hostname
+    "server",
+    "servers",
+    view,
+    {"status": status},
+    apply_update=_update,
+    parse_name=RequestBody.hostname,
 )
 _ACT = "/servers/{id:int}/actions/"
 ROUTES: Routes = {

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 
-from pgprovision.lab.cloud.call import NO_CONTENT, Answer, ApiCall, Routes, created_response
+from pgprovision.lab.cloud.call import NO_CONTENT, ApiCall, ApiResponse, Routes, created_response
 from pgprovision.lab.cloud.errors import ApiError, invalid_input
 from pgprovision.lab.cloud.object_kind import ObjectKind
 from pgprovision.lab.cloud.project import CloudProject
@@ -33,7 +33,7 @@ def find_key(project: CloudProject, ref: str) -> Doc:
     raise ApiError("not_found", f"SSH key '{ref}' not found")
 
 
-def create(call: ApiCall) -> Answer:
+def create(call: ApiCall) -> ApiResponse:
     public_key = call.body.text("public_key", max_length=16384).strip()
     mark = fingerprint(public_key)
     call.project.check_unique("ssh_key", "fingerprint", mark)
@@ -47,7 +47,7 @@ def create(call: ApiCall) -> Answer:
     return created_response(ssh_key=view(call.project, key))
 
 
-def delete(call: ApiCall) -> Answer:
+def delete(call: ApiCall) -> ApiResponse:
     call.project.remove("ssh_key", KIND.find(call))
     return NO_CONTENT
 

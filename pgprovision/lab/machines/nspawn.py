@@ -16,7 +16,7 @@ from pgprovision.lab.hypervisor import LabFirewallRule, MachineSpec, PrivateInte
 from pgprovision.lab.images import ensure_image
 from pgprovision.lab.machines import disk
 from pgprovision.lab.machines.machine_folder import LabEnvironment, MachineFolder
-from pgprovision.lab.machines.supervisor import POWEROFF, clean_up, leader, signal_machine
+from pgprovision.lab.machines.supervisor import POWEROFF, clean_up, init_pid, signal_machine
 from pgprovision.lab.process import tail, wait_until
 
 _REBOOT = signal.SIGRTMIN + 5  # systemd(1), signals: starts reboot.target
@@ -114,7 +114,7 @@ class NspawnHypervisor:
             self._apply_firewalls()
 
     def is_running(self, machine: int) -> bool:
-        return leader(self._environment.machine(machine)) is not None
+        return init_pid(self._environment.machine(machine)) is not None
 
     # The lab's side of it.
 
@@ -125,7 +125,7 @@ class NspawnHypervisor:
             for folder in self._environment.machines():
                 if folder.shutdown_marker.exists():  # a `suspend_all` that was killed half-way
                     self._suspend(folder)
-                if folder.should_be_on and leader(folder) is None:
+                if folder.should_be_on and init_pid(folder) is None:
                     self._log(f"starting machine {folder.spec().name}")
                     self._power_on(folder)
 
@@ -153,13 +153,13 @@ class NspawnHypervisor:
             self.delete(folder.machine)
 
     def _power_on(self, folder: MachineFolder) -> None:
-        if leader(folder) is not None:
+        if init_pid(folder) is not None:
             return
         command = [sys.executable, "-m", "pgprovision.lab.machines.supervisor"]
         daemon = folder.supervisor
         daemon.start([*command, str(folder.environment.home), str(folder.machine)])
-        wait_until(lambda: leader(folder) is not None or daemon.pid() is None, _START_SECONDS)
-        if leader(folder) is None:
+        wait_until(lambda: init_pid(folder) is not None or daemon.pid() is None, _START_SECONDS)
+        if init_pid(folder) is None:
             console = folder.path / "console.log"
             raise LabError(
                 f"machine {folder.spec().name} did not start: {tail(console)} "
@@ -169,7 +169,7 @@ class NspawnHypervisor:
     def _wait_for_supervisor(self, folder: MachineFolder) -> None:
         """A machine that has just gone off is still being cleared away by its supervisor."""
         wait_until(
-            lambda: leader(folder) is not None or folder.supervisor.pid() is None, _START_SECONDS
+            lambda: init_pid(folder) is not None or folder.supervisor.pid() is None, _START_SECONDS
         )
 
     def _cut_power(self, folder: MachineFolder) -> None:

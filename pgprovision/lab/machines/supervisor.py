@@ -92,7 +92,7 @@ class Supervisor:
 
 def signal_machine(folder: MachineFolder, number: int) -> bool:
     """Signal the machine's own init; whether there was one."""
-    pid = leader(folder)
+    pid = init_pid(folder)
     if pid is None:
         return False
     with contextlib.suppress(ProcessLookupError):
@@ -100,7 +100,7 @@ def signal_machine(folder: MachineFolder, number: int) -> bool:
     return True
 
 
-def leader(folder: MachineFolder) -> int | None:
+def init_pid(folder: MachineFolder) -> int | None:
     """The machine's init as the host sees it: supervisor -> systemd-nspawn -> init."""
     supervisor = folder.supervisor.pid()
     if supervisor is None:

@@ -71,7 +71,8 @@ def check_copy(
     if recovery_point is not None:
         end = restore_result(inventory, answers).lsn
         complete = bool(end) and recovery_point.covered_by(end)
-        found = f"recovered to {end or 'nowhere'}, archived up to segment {recovery_point.first_segment}"
+        archived = f"archived up to segment {recovery_point.first_segment}"
+        found = f"recovered to {end or 'nowhere'}, {archived}"
         yield DrillCheck("all archived WAL", complete, found)
     yield from _check_catalog(inventory, server)
     yield from check_queries(inventory, answers)

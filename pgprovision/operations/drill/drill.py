@@ -188,7 +188,7 @@ def machine_description(node: Node) -> str:
     return f"{node.name}, a {node.server_type} in {node.location}"
 
 
-def letter(document: Mapping[str, Any]) -> tuple[str, str]:
+def drill_mail(document: Mapping[str, Any]) -> tuple[str, str]:
     """Subject and text of a mail about a drill that proved nothing. `document`: `drill --json`."""
     failed_checks = [f"{c['name']}: {c['found']}" for c in document["checks"] if not c["ok"]]
     error = document["error"]["message"] if document["error"] else ""

@@ -72,13 +72,16 @@ def _converge(tiers: tuple[Tier, ...], *, yes: bool) -> int:
     from pgprovision.run.observers import RunObservers
     from pgprovision.tasks.timer import CONTROLLER
     from pgprovision.transport.host import Host
-    from pgprovision.transport.local import LocalWire
+    from pgprovision.transport.local import LocalConnection
 
     progress = report.Progress(quiet=False)
     approve = impact_approval(Impact.RELOAD, yes=yes, quiet=False)
     try:
         outcome = converge(
-            tiers, {CONTROLLER: Host(CONTROLLER, LocalWire)}, approve, RunObservers([progress])
+            tiers,
+            {CONTROLLER: Host(CONTROLLER, LocalConnection)},
+            approve,
+            RunObservers([progress]),
         )
     finally:
         progress.close()

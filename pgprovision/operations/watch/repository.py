@@ -28,7 +28,7 @@ _BEGUN = re.compile(r"([0-9A-F]{24})\.[0-9A-F]{8}\.backup(?:\.\w+)?")
 
 
 class ObjectLister(Protocol):
-    """A bucket that lists; see `backends.bucket`."""
+    """A bucket that lists; see `clients.object_store`."""
 
     @property
     def server_time(self) -> datetime | None: ...

@@ -118,8 +118,9 @@ def _wal_age(wal: tuple[str, datetime] | None, limits: Limits, now: datetime) ->
     if wal is None:
         yield Alarm("wal_age", "there is no WAL in the repository", next)
     elif now - wal[1] > limits.wal:
-        text = f"no WAL for {age_text(now - wal[1])}, since {wal[0]}; allowed are {age_text(limits.wal)}"
-        yield Alarm("wal_age", f"{text}: host, PostgreSQL or archiving is down", next)
+        text = f"no WAL for {age_text(now - wal[1])}, since {wal[0]}"
+        text += f"; allowed are {age_text(limits.wal)}: host, PostgreSQL or archiving is down"
+        yield Alarm("wal_age", text, next)
 
 
 def _restorability(repository: RepositoryListing, limits: Limits, now: datetime) -> Iterator[Alarm]:
@@ -196,7 +197,8 @@ def _clocks(
     repository: RepositoryListing, now: datetime, local_now: datetime | None
 ) -> Iterator[Alarm]:
     if local_now is not None and abs(local_now - now) > MAX_CLOCK_SKEW:
-        off = f"{age_text(abs(local_now - now))} {'ahead of' if local_now > now else 'behind'} the store's"
+        way = "ahead of" if local_now > now else "behind"
+        off = f"{age_text(abs(local_now - now))} {way} the store's"
         text = f"this machine's clock is {off}; ages were told by the store's"
         yield Alarm("clock_here", text, "timedatectl status")
     newest = max(repository.backups, key=lambda b: b.last_object_at, default=None)
@@ -207,7 +209,8 @@ def _clocks(
         way = "ahead of" if ahead > MAX_CLOCK_AHEAD else "behind"
         yield Alarm(
             "clock_host",
-            f"the host that made {newest.label} has a clock {age_text(abs(ahead))} {way} the store's:"
+            f"the host that made {newest.label} has a clock {age_text(abs(ahead))}"
+            f" {way} the store's:"
             " moments to restore to are wrong by that",
             "on the primary: timedatectl status (is it in UTC? If not: backup.watch.time_zone)",
         )

@@ -52,8 +52,10 @@ class DrillCleanup(Resource):
         yield Action(
             f"stop {self.name}, set its data aside, forget its secrets",
             f"{sh('systemctl', 'stop', *self.jobs, target_instance.unit)} 2>/dev/null\n"
-            f"set -e; ! {sh('systemctl', '--quiet', 'is-active', target_instance.unit)}\n{set_aside(data)}\n"
-            f"rm -rf {sh(*files)} {sh(f'{data}.pgprovision-recovery')} {PGPROVISION_DIRECTORY}/tls\n"
+            f"set -e; ! {sh('systemctl', '--quiet', 'is-active', target_instance.unit)}\n"
+            f"{set_aside(data)}\n"
+            f"rm -rf {sh(*files)} {sh(f'{data}.pgprovision-recovery')}"
+            f" {PGPROVISION_DIRECTORY}/tls\n"
             f"systemctl daemon-reload; rm {CLAIM_FILE}; sync {PGPROVISION_DIRECTORY}",
             impact=Impact.DESTROY,
             timeout=STOP_SECONDS,

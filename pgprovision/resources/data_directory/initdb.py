@@ -81,8 +81,9 @@ class PostgresCluster(Resource):
             sh(f"{self.instance.bin_directory}/pg_controldata"),
         )
         config = sh(f"{self.instance.config_directory}/postgresql.conf")
+        in_progress = sh(in_progress_file(self.instance))
         return Probe(
-            f"if [ -e {sh(in_progress_file(self.instance))} ]; then [ -e {MARKER_FILE} ] && exit 6\n"
+            f"if [ -e {in_progress} ]; then [ -e {MARKER_FILE} ] && exit 6\n"
             f"[ -e {sh(restore_result_file(self.instance))} ] && exit 7; exit 3; fi\n"
             f"if [ ! -e {data}/PG_VERSION ]; then\n"
             f"[ -e {MARKER_FILE} ] || [ -e {config} ] && exit 5; exit 4; fi\n"
@@ -95,8 +96,8 @@ class PostgresCluster(Resource):
             return None
         if answer.code == 7:
             raise Refused(
-                f"{in_progress_file(self.instance)} says that {self.instance.data_directory} is being restored"
-                " from the backups: an empty cluster is never made in its place",
+                f"{in_progress_file(self.instance)} says that {self.instance.data_directory}"
+                " is being restored from the backups: an empty cluster is never made in its place",
                 where=self.on,
                 next="pgprovision rebuild goes on with it",
             )
@@ -121,15 +122,16 @@ class PostgresCluster(Resource):
         return {"version": version, "data_checksums": checksums[:1] not in ([], ["0"])}
 
     def _data_missing(self, in_progress: bool) -> Refused:
-        data_directory = self.instance.data_directory
+        data_directory, path = self.instance.data_directory, in_progress_file(self.instance)
         if in_progress:
-            message = f"{in_progress_file(self.instance)} says that {data_directory} is being made, and {MARKER_FILE} that it was"
+            message = f"{path} says that {data_directory} is being made,"
+            message += f" and {MARKER_FILE} that it was"
             advice = "where it was being restored: pgprovision restore --onto, the same again;"
-            advice += f" where {data_directory} is whole: rm {in_progress_file(self.instance)}; where it was to be a replica"
-            advice += "'s, correct the roles in nodes/*.yml"
+            advice += f" where {data_directory} is whole: rm {path};"
+            advice += " where it was to be a replica's, correct the roles in nodes/*.yml"
         else:
-            message = f"there was a cluster in {data_directory}, and it holds none now: an empty one is never"
-            message += " made in its place"
+            message = f"there was a cluster in {data_directory}, and it holds none now:"
+            message += " an empty one is never made in its place"
             advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
             advice += f" anew without the data: mv {self.instance.config_directory}"
             advice += f" {self.instance.config_directory}.aside"
@@ -154,7 +156,8 @@ class PostgresCluster(Resource):
         yield Action(
             f"make the cluster {self.name} ({self.encoding}, {self.locale}"
             f"{', checksums' if self.data_checksums else ''})",
-            f"set -e\n{create_parent_directory(self.instance)}\ntouch {sh(in_progress)}; sync {sh(in_progress)}\n"
+            f"set -e\n{create_parent_directory(self.instance)}\n"
+            f"touch {sh(in_progress)}; sync {sh(in_progress)}\n"
             f"{set_aside(data)}\n{set_aside(config)}\n{sh(*command)}\n"
             f"sync -f {sh(data)}; sync -f {sh(config)}\n{remove_in_progress_file(self.instance)}",
             timeout=300,

@@ -106,7 +106,8 @@ class Integrity(Resource, WithNeeds):
             f"told() {{ what=$1; shift\n"
             f'  if "$@" >{found}.log 2>&1; then echo "$what {CLEAN}"\n'
             f"  else echo \"exit $?\" | sed \"s/^/$what /\"; tr '\\r' '\\n' <{found}.log |"
-            f' grep . | tail -n {MAX_OUTPUT_LINES} | cut -c 1-300 | sed "s/^/$what /"; fi >>{found}.new\n}}'
+            f" grep . | tail -n {MAX_OUTPUT_LINES} | cut -c 1-300 |"
+            f' sed "s/^/$what /"; fi >>{found}.new\n}}'
         )
         if target_instance.version >= 14:
             words = ("--all", "--install-missing", "--progress", "--jobs", str(self.jobs))

@@ -92,7 +92,8 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
     @property
     def _free_space_probe(self) -> Probe:
         return Probe(
-            f'{existing_parent(self.instance.data_directory)}\ndf -B1 --output=avail "$d" | tail -n 1'
+            f"{existing_parent(self.instance.data_directory)}\n"
+            'df -B1 --output=avail "$d" | tail -n 1'
         )
 
     def needs(self) -> tuple[Need, ...]:
@@ -159,8 +160,8 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         needed = self.plan.backup.database_size + SPARE_BYTES if self.plan else 0
         if self.free_bytes and needed > self.free_bytes:
             raise Refused(
-                f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB are free"
-                f" for {self.instance.data_directory}",
+                f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB"
+                f" are free for {self.instance.data_directory}",
                 where=self.on,
                 next="take a machine with more disk, or make room (what was set aside counts, too)",
             )
@@ -218,10 +219,10 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
 
     def _read_repository(self) -> str:
         """Fails with the reason; a repository without this stanza is one, too."""
-        info = self.info
+        info, check = self.info, pgbackrest.check_readable(self.stanza)
         if info is not None and info.error:
-            return pgbackrest.check_readable(self.stanza)
-        return f"{pgbackrest.check_readable(self.stanza)}\necho no such stanza: {sh(self.stanza)} >&2; exit 1"
+            return check
+        return f"{check}\necho no such stanza: {sh(self.stanza)} >&2; exit 1"
 
     def before_copy(self) -> Iterator[str]:
         if self.plan is not None:

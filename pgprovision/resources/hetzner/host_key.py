@@ -2,7 +2,7 @@
 
 Hetzner's API never tells a server's host key. So the controller makes one, hands it over as user
 data, and pins its public half in the inventory's known_hosts under the node's name. Hetzner keeps
-user data, so that key is for the first contact only: see `own_host_key`.
+user data, so that key is for the first contact only: see `host_key_rotation`.
 """
 
 from collections.abc import Iterable
@@ -111,8 +111,8 @@ class HostKey(Resource, WithNeeds):
             return {"pinned": True} if pair.pins or pair.mode else None
         if self.server_exists and not pair.pins and not pair.mode:
             raise Refused(
-                f"its server is there, and nobody here knows the server's host key: {self.key_file} "
-                f"and the line of {self.node} in {self.known_hosts} are gone",
+                f"its server is there, and nobody here knows the server's host key: "
+                f"{self.key_file} and the line of {self.node} in {self.known_hosts} are gone",
                 next="bring back the inventory's secrets/ from where they are kept",
             )
         if not pair.mode and not self.server_exists:

@@ -114,7 +114,8 @@ class RotatedHostKey(_HostKeyRotation):
             f"set -e; set -- $({SSH_SESSION_PROBE.text}); address=$3 port=$4\n"
             f"served() {{\n  for _ in 1 2 3 4 5 6; do\n"
             f"    {scan} | grep -qF {own} && return; sleep 0.5\n  done\n"
-            f'  echo "sshd does not serve {HOST_KEY_FILE}: see HostKey in sshd -T" >&2; return 1\n}}\n'
+            f'  echo "sshd does not serve {HOST_KEY_FILE}: see HostKey in sshd -T" >&2;'
+            " return 1\n}\n"
             f"{_RELOAD}; served\n"
             f"public=$(grep -lF {old} /etc/ssh/ssh_host_*_key.pub)\n"
             f'rm -f "${{public%.pub}}"; {_RELOAD}; sleep 0.5; served; rm "$public"'

@@ -30,8 +30,8 @@ class HetznerNetwork(HetznerResource):
         if item is None:
             if self.existing:
                 raise Refused(
-                    f"there is no network {self.object_name} in this project, and the inventory says "
-                    "it exists",
+                    f"there is no network {self.object_name} in this project, and the inventory "
+                    "says it exists",
                     next="correct hetzner.network.name, or take `existing` out and it is made",
                 )
             return None

@@ -99,8 +99,8 @@ class NodeRegistry(HetznerResource, WithNeeds):
                 f" with database {node_labels[self.primary]}" if self.primary in node_labels else ""
             )
             raise Refused(
-                f"the server of the primary {self.primary} is gone, and it was finished{database_text}: an "
-                "empty one is never made in its place",
+                f"the server of the primary {self.primary} is gone, and it was "
+                f"finished{database_text}: an empty one is never made in its place",
                 next="promote a replica; where all servers are gone, from the backups: pgprovision"
                 " rebuild; to begin anew without the data: pgprovision destroy, then up",
             )

@@ -124,7 +124,8 @@ class Server(HetznerResource, WithNeeds, WithNotes, WithDescription):
                 f"its address in network {self.network} is {ip}, the inventory says "
                 f"{self.private_ip}; other nodes and pg_hba.conf know it by its address",
                 next=f"put private_ip: {ip} into the node's entry; to move it, stop PostgreSQL, "
-                f"then: hcloud server detach-from-network --network {self.network} {self.object_name}",
+                f"then: hcloud server detach-from-network --network {self.network} "
+                f"{self.object_name}",
             )
         return ip
 

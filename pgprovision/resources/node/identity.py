@@ -127,8 +127,8 @@ def _check_empty(found: IdentityFacts, identity: "NodeIdentity") -> None:
     if not found.has_data:
         message = f"there are traces of a PostgreSQL cluster, and no data in {data_directory}"
     raise _refused(
-        f"{message}; nothing says that it is {identity.node} of {identity.cluster} ({MARKER_FILE} is not"
-        " there): it is never taken for a fresh host",
+        f"{message}; nothing says that it is {identity.node} of {identity.cluster}"
+        f" ({MARKER_FILE} is not there): it is never taken for a fresh host",
         f"where it is {identity.node}'s: pgprovision adopt {identity.node} (shows what is there"
         f" first); where it is the wrong host, correct the address in nodes/{identity.node}.yml",
     )

@@ -34,7 +34,8 @@ def _write(on: str, path: str, content: str) -> str:
     """Shell text; the folder may be new."""
     above = PGPROVISION_DIRECTORY.rpartition("/")[0]
     write = File(on=on, path=path, content=content).write_command()
-    return f"[ -d {PGPROVISION_DIRECTORY} ] || {{ mkdir {PGPROVISION_DIRECTORY} && {sh('sync', above)}; }}\n{write}"
+    make = f"mkdir {PGPROVISION_DIRECTORY} && {sh('sync', above)}"
+    return f"[ -d {PGPROVISION_DIRECTORY} ] || {{ {make}; }}\n{write}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,7 +153,8 @@ class Preflight(Check, WithNeeds, WithNotes):
         off = facts.now - self.controller_clock
         side = "ahead of" if off > 0 else "behind"
         yield (
-            f"its clock is {abs(off)} s {side} the controller's; expected {MAX_CLOCK_SKEW} s at most",
+            f"its clock is {abs(off)} s {side} the controller's;"
+            f" expected {MAX_CLOCK_SKEW} s at most",
             "see which of the two is right (date -u), then: timedatectl set-ntp true",
         )
 

@@ -122,8 +122,8 @@ class PgbackrestConf(Resource, WithNeeds, WithNotes):
 
     def probe(self) -> Probe:
         return Probe(
-            f"[ -f {CONFIG_FILE} ] && [ ! -L {CONFIG_FILE} ] || exit 4; stat -c '%04a %U:%G' {CONFIG_FILE} "
-            f"&& cat {CONFIG_FILE}"
+            f"[ -f {CONFIG_FILE} ] && [ ! -L {CONFIG_FILE} ] || exit 4; "
+            f"stat -c '%04a %U:%G' {CONFIG_FILE} && cat {CONFIG_FILE}"
         )
 
     def read(self, answer: Answer) -> State | None:

@@ -54,7 +54,8 @@ def pgbackrest_command(stanza: str, *arguments: str, seconds: float | None = Non
         f"until said=$({run} 2>&1); do code=$?\n"
         f'  case "$said" in *"{LOCKED_ERROR}"*)\n'
         "    [ $(date +%s) -ge $end ] || { sleep 1; continue; };; esac\n"
-        f"  [ $code != {TIMEOUT_CODE} ] || echo 'ended by pgprovision: not done in {int(seconds)} s' >&2\n"
+        f"  [ $code != {TIMEOUT_CODE} ] || echo 'ended by pgprovision:"
+        f" not done in {int(seconds)} s' >&2\n"
         f"  {{ {filtered_message('said')}; {error_hint_script('said')}; }} >&2; exit 1\ndone"
     )
 
@@ -104,7 +105,8 @@ def _same_cluster(stanza: str, options: tuple[str, ...], data: str) -> str:
     control = sh(f"{data}/global/pg_control")
     return (
         f"here=$(od -An -t u8 -N 8 {control} 2>/dev/null | tr -d ' '); [ -n \"$here\" ] || exit 0\n"
-        f"known=$({info_command} 2>/dev/null | tr -d '\"' | grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
+        f"known=$({info_command} 2>/dev/null | tr -d '\"' |"
+        " grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
         "for repo in $(printf '%s\\n' \"$known\" | cut -d: -f2 | cut -d, -f1 | sort -u); do\n"
         '  case "$known" in *"repo-key:$repo,system-id:$here"*) continue;; esac\n'
         f'  echo "stanza {stanza} in repository $repo belongs to another cluster, whose system'

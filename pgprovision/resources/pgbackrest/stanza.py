@@ -85,8 +85,9 @@ class Stanza(Resource, WithNeeds):
                 return {**self.desired(), "repository": "pgbackrest.conf is not as wished"}
             local_state = f"is {self.identifier}" if self.identifier else "does not exist yet"
             raise Refused(
-                f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster, with"
-                f" system identifier {info.system_identifier}; the one on this host {local_state}",
+                f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster,"
+                f" with system identifier {info.system_identifier};"
+                f" the one on this host {local_state}",
                 next=f"give this cluster a repository path of its own ({self._key}.path), "
                 "or restore that cluster from its backups",
             )

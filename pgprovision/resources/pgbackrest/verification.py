@@ -188,7 +188,8 @@ def _problems(parts: dict[str, list[str]], ends: dict[str, str]) -> Iterator[str
     for part in ("manifests", "wal"):
         if ends.get(part) != "0":
             output = "\n".join(parts.get(part, ()))
-            yield f"it cannot be listed ({part}): {error_hint(output) or output[:300] or 'no answer'}"
+            reason = error_hint(output) or output[:300] or "no answer"
+            yield f"it cannot be listed ({part}): {reason}"
     if not info.backups:
         yield "there is no backup in it"
     if ends.get("manifests") == "0":

@@ -82,7 +82,8 @@ class HostFirewall(Resource, WithNeeds):
 
     def probe(self) -> Probe:
         return Probe(
-            f"{_CHANGE.status_command()}\n[ ! -e {RULES_FILE} ] || cat {RULES_FILE}\necho; echo ===\n{_LIST}"
+            f"{_CHANGE.status_command()}\n[ ! -e {RULES_FILE} ] || cat {RULES_FILE}\n"
+            f"echo; echo ===\n{_LIST}"
         )
 
     @property

@@ -39,8 +39,8 @@ update() {{ mkdir -p {APT_UPDATED_FILE.rpartition("/")[0]}; : >{APT_UPDATED_FILE
   mv {APT_UPDATED_FILE}.new {APT_UPDATED_FILE}; }}
 install() {{ said=$({_APT} install "$@" 2>&1); }}  # dpkg says why on stdout, apt that it failed
 fresh=$(find {APT_UPDATED_FILE} -mmin -1440 2>/dev/null) || :
-[ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d -newer {APT_UPDATED_FILE} \
-  2>/dev/null | grep -q . || echo yes)
+[ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d \
+  -newer {APT_UPDATED_FILE} 2>/dev/null | grep -q . || echo yes)
 updated=
 [ -n "$fresh" ] || {{ update; updated=yes; }}
 """

@@ -40,7 +40,8 @@ class RemovedHostLock(Resource):
         owner = LockOwner.parse(owner_record) if is_parsable(owner_record, fence) else None
         if self.confirmed_token != unlock_token(owner_record, fence):
             raise Refused(
-                f"{self.confirmed_token} is not who holds it: {owner or 'a record that cannot be read'}",
+                f"{self.confirmed_token} is not who holds it:"
+                f" {owner or 'a record that cannot be read'}",
                 next=f"when you know that run is no more: pgprovision unlock {self.on}"
                 f" {unlock_token(owner_record, fence)}",
             )

@@ -56,21 +56,22 @@ class ConfirmedChange:
     def arm_command(self) -> str:
         """Shell text that sets the timer; `undo` is a function that prints what undoes it. Where
         one waits already it is kept: it leads back to what was last proven."""
+        script = self.rollback_script
         return (
             f"umask 077; mkdir -p {RUN_DIRECTORY}\n"
-            f"[ -e {self.rollback_script} ] || {{\n"
-            f"  {{ undo; echo 'rm -f {self.rollback_script}'; }} >{self.rollback_script}.new\n"
-            f"  systemd-run --quiet --collect --unit={self.rollback_unit} --on-active={ROLLBACK_SECONDS}"
-            f" --timer-property=AccuracySec=1s sh {self.rollback_script}\n"
-            f"  mv {self.rollback_script}.new {self.rollback_script}\n"
+            f"[ -e {script} ] || {{\n"
+            f"  {{ undo; echo 'rm -f {script}'; }} >{script}.new\n"
+            f"  systemd-run --quiet --collect --unit={self.rollback_unit}"
+            f" --on-active={ROLLBACK_SECONDS} --timer-property=AccuracySec=1s sh {script}\n"
+            f"  mv {script}.new {script}\n"
             "}"
         )
 
     def confirm(self) -> Action:
         """The change stays."""
-        stop = sh("systemctl", "stop", f"{self.rollback_unit}.timer")
-        late = f"[ -e {self.rollback_script} ] || {{ echo 'too late: the host took it back' >&2; exit 1; }}"
+        script, stop = self.rollback_script, sh("systemctl", "stop", f"{self.rollback_unit}.timer")
+        too_late = "echo 'too late: the host took it back' >&2; exit 1"
         return Action(
             f"a new connection works: keep the {self.change_name}",
-            f"{late}\n{stop}; rm {self.rollback_script}",
+            f"[ -e {script} ] || {{ {too_late}; }}\n{stop}; rm {script}",
         )

@@ -114,7 +114,8 @@ class SshDaemon(Resource, WithNeeds):
             )
             yield Action(
                 "harden the SSH daemon" if diff.changed("content") else "reload the SSH daemon",
-                f"set -e\n{undo}\n{_CHANGE.arm_command()}\n{write}\nsshd -t\n{_HAD}\n{_RELOAD}\n{_LISTENS}",
+                f"set -e\n{undo}\n{_CHANGE.arm_command()}\n{write}\nsshd -t\n"
+                f"{_HAD}\n{_RELOAD}\n{_LISTENS}",
                 self.text.encode(),
                 reconnects=True,
             )

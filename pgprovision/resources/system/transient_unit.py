@@ -92,6 +92,7 @@ class Job:
         return Action(
             why,
             f"{{ echo '{self.unit} failed; run the same command again to start it anew:'\n"
-            f"said=$({last_log_lines(self.unit)}); printf '%s\\n' \"$said\"; {self.error_hint_script('said')}\n"
+            f"said=$({last_log_lines(self.unit)}); printf '%s\\n' \"$said\";"
+            f" {self.error_hint_script('said')}\n"
             f"systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",
         )

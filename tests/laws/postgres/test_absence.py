@@ -10,7 +10,7 @@ from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.catalog.unmanaged_objects import UnmanagedObjects
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
-from tests.support.postgres_machine import HERE, converge_local, plan_local, sql
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, sql
 
 LEAVER, SHOP = 'the "old" app', "it's a = \\shop"
 
@@ -18,7 +18,7 @@ LEAVER, SHOP = 'the "old" app', "it's a = \\shop"
 @pytest.fixture
 def gone(instance: Instance) -> Role:
     """A role that is there, and declared absent."""
-    wish = Role(on=HERE, snapshot=SnapshotQuery(instance), role=LEAVER)
+    wish = Role(on=LOCAL, snapshot=SnapshotQuery(instance), role=LEAVER)
     converge_local(wish)
     return replace(wish, present=False)
 
@@ -56,7 +56,7 @@ def test_role_and_database_when_not_in_the_inventory_are_told_and_left(
 ) -> None:
     sql(instance, f"create database shop owner {ident(LEAVER)}")
     wish = UnmanagedObjects(
-        on=HERE, snapshot=gone.snapshot, roles=frozenset({"x"}), databases=frozenset({"y"})
+        on=LOCAL, snapshot=gone.snapshot, roles=frozenset({"x"}), databases=frozenset({"y"})
     )
     report = converge_local(wish)
     assert (report.changed, report.remaining) == ([], [])

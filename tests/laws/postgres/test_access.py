@@ -15,7 +15,7 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.tasks import postgres
 from pgprovision.tasks.paths import snapshot
 from tests.support.inventory_folders import STATIC_PRIMARY, InventoryFolder, static_inventory
-from tests.support.postgres_machine import HERE, converge_local, plan_local, sql
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, sql
 
 CLUSTER = """\
 cluster: books
@@ -51,7 +51,7 @@ def folder(
     """An inventory whose primary is this very machine."""
     cluster = CLUSTER.format(version=instance.version, port=instance.port)
     folder = static_inventory(tmp_path_factory.mktemp("inventory"), cluster, STATIC_PRIMARY)
-    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{HERE}.yml")
+    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{LOCAL}.yml")
     yield folder
 
 
@@ -193,7 +193,7 @@ def test_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
 def test_extension_when_not_installed_then_its_package_is_named(
     instance: Instance, inventory: Inventory, extension: str, package: str
 ) -> None:
-    wish = Extension(on=HERE, snapshot=snapshot(inventory), database="books", extension=extension)
+    wish = Extension(on=LOCAL, snapshot=snapshot(inventory), database="books", extension=extension)
     with pytest.raises(StepFailed, match=package.format(instance.version)):
         converge_local(wish)
     assert extension not in sql(instance, "select extname from pg_extension", "books")

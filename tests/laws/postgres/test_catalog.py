@@ -18,7 +18,7 @@ from pgprovision.resources.postgres.server.catalog_resource import CatalogResour
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
-from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, shell, sql
 
 Wishes = Mapping[str, CatalogResource]
 
@@ -36,12 +36,12 @@ class Case:
 
 
 def role(name: str, **wish: Any) -> Callable[[SnapshotQuery], CatalogResource]:
-    return lambda snapshot: Role(on=HERE, snapshot=snapshot, role=name, **wish)
+    return lambda snapshot: Role(on=LOCAL, snapshot=snapshot, role=name, **wish)
 
 
 def grant(to: str, *privileges: str, **wish: Any) -> Callable[[SnapshotQuery], CatalogResource]:
     def wished(snapshot: SnapshotQuery) -> CatalogResource:
-        place: dict[str, Any] = {"on": HERE, "snapshot": snapshot, "database": BOOKS}
+        place: dict[str, Any] = {"on": LOCAL, "snapshot": snapshot, "database": BOOKS}
         return Grant(**place, grantee=to, privileges=privileges, **wish)
 
     return wished
@@ -74,7 +74,7 @@ CASES: Mapping[str, Case] = {
     "reader": Case(role(READER), {"password": "alter role :reader password 'x'"}),
     "database": Case(
         lambda snapshot: Database(
-            on=HERE,
+            on=LOCAL,
             snapshot=snapshot,
             database=BOOKS,
             owner=OWNER,
@@ -91,13 +91,13 @@ CASES: Mapping[str, Case] = {
     ),
     "schema": Case(
         lambda snapshot: Schema(
-            on=HERE, snapshot=snapshot, database=BOOKS, schema=SALES, owner=OWNER
+            on=LOCAL, snapshot=snapshot, database=BOOKS, schema=SALES, owner=OWNER
         ),
         {"owner": "alter schema :schema owner to postgres"},
     ),
     "role settings": Case(
         lambda snapshot: RoleSettings(
-            on=HERE,
+            on=LOCAL,
             snapshot=snapshot,
             role=APP,
             settings={"work_mem": "64MB", "search_path": '"$user", Sales', "jit": True},
@@ -110,7 +110,7 @@ CASES: Mapping[str, Case] = {
     ),
     "role settings in a database": Case(
         lambda snapshot: RoleSettings(
-            on=HERE,
+            on=LOCAL,
             snapshot=snapshot,
             role=READER,
             database=BOOKS,
@@ -120,7 +120,7 @@ CASES: Mapping[str, Case] = {
     ),
     "extension": Case(
         lambda snapshot: Extension(
-            on=HERE, snapshot=snapshot, database=BOOKS, extension="pg_trgm", schema="public"
+            on=LOCAL, snapshot=snapshot, database=BOOKS, extension="pg_trgm", schema="public"
         ),
         {"schema": "create schema aside; alter extension pg_trgm set schema aside"},
     ),
@@ -167,7 +167,7 @@ CASES: Mapping[str, Case] = {
         {"EXECUTE": "alter default privileges for role owner grant execute on functions to public"},
     ),
     "slot": Case(
-        lambda snapshot: Slot(on=HERE, snapshot=snapshot, slot="replica_2"),
+        lambda snapshot: Slot(on=LOCAL, snapshot=snapshot, slot="replica_2"),
         {
             "reserved": "select pg_drop_replication_slot('replica_2'),"
             " pg_create_physical_replication_slot('replica_2')"

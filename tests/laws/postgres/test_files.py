@@ -28,8 +28,8 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.reload import reload
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
-from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
+from pgprovision.transport.local import LocalConnection
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, shell, sql
 
 GB = 1 << 30
 HOSTILE = ("it's", 'a"b', "with space", "a,b", "a#b", "+plus", "@at", "all", "ünï", "back\\slash")
@@ -51,7 +51,7 @@ def tls(instance: Instance) -> TlsPaths:
 @pytest.fixture(scope="module")
 def conf(snapshot: SnapshotQuery, tls: TlsPaths) -> PostgresqlConf:
     return PostgresqlConf(
-        on=HERE,
+        on=LOCAL,
         snapshot=snapshot,
         render=partial(render, "postgresql.conf.j2"),
         node="node-1",
@@ -68,7 +68,7 @@ def hba(snapshot: SnapshotQuery) -> PgHba:
     access = [HbaRule("hostssl", (name,), (name,), SCRAM, "10.1.0.0/16") for name in HOSTILE]
     sections = pg_hba_sections(replication_role="replicator", replicas=["10.0.1.2"], access=access)
     template = partial(render, "pg_hba.conf.j2")
-    return PgHba(on=HERE, snapshot=snapshot, render=template, sections=tuple(sections))
+    return PgHba(on=LOCAL, snapshot=snapshot, render=template, sections=tuple(sections))
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +77,9 @@ def wishes(conf: PostgresqlConf, hba: PgHba, snapshot: SnapshotQuery) -> tuple[R
     wishes = (
         conf,
         hba,
-        SettingOverrides(on=HERE, snapshot=snapshot, managed=conf.managed_names()),
-        PendingConfiguration(on=HERE, snapshot=snapshot),
-        LiveSettings(on=HERE, snapshot=snapshot),
+        SettingOverrides(on=LOCAL, snapshot=snapshot, managed=conf.managed_names()),
+        PendingConfiguration(on=LOCAL, snapshot=snapshot),
+        LiveSettings(on=LOCAL, snapshot=snapshot),
     )
     converge_local(*wishes)
     return wishes
@@ -169,7 +169,7 @@ def test_conf_when_the_run_is_killed_between_write_and_restart_then_the_next_one
 ) -> None:
     wish = replace(conf, overrides={**conf.overrides, "max_wal_senders": 12})
     (change,) = plan_local(wish)
-    Host(HERE, LocalWire).act(change.actions[:1], print)
+    Host(LOCAL, LocalConnection).act(change.actions[:1], print)
     assert shown(instance)["max_wal_senders"] == "10"
     converge_local(wish, *wishes[1:])
     assert shown(instance)["max_wal_senders"] == "12"

@@ -12,7 +12,7 @@ import pytest
 
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
-from tests.support.postgres_machine import HERE, converge_local, missing_prerequisite, plan_local
+from tests.support.postgres_machine import LOCAL, converge_local, missing_prerequisite, plan_local
 
 # Seconds; it takes one or two. Where it was faster, there is nothing half made.
 SWEEP = os.environ.get("PGP_SWEEP")
@@ -26,7 +26,7 @@ def cluster() -> Iterator[PostgresCluster]:
     instance = Instance(15, f"killed{os.getpid()}", 54399)
     if not Path(instance.bin_directory).exists():
         pytest.skip("needs PostgreSQL 15")
-    yield PostgresCluster(on=HERE, instance=instance)
+    yield PostgresCluster(on=LOCAL, instance=instance)
     for path in (instance.data_directory, instance.config_directory):
         for one in Path(path).parent.glob(f"{instance.name}*"):
             shutil.rmtree(one) if one.is_dir() else one.unlink()

@@ -10,9 +10,9 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import DATABASES_PER_SESSION
 from pgprovision.tasks import configuration, postgres
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.inventory_folders import static_inventory
-from tests.support.postgres_machine import HERE, SilentObserver, approve_restart, sql
+from tests.support.postgres_machine import LOCAL, SilentObserver, approve_restart, sql
 
 DATABASES = DATABASES_PER_SESSION + 2  # more than one session looks into
 ROLES = 20
@@ -35,16 +35,16 @@ def test_rerun_when_there_is_much_of_everything_is_one_trip_that_finds_nothing(
     instance: Instance, tmp_path: Path
 ) -> None:
     folder = static_inventory(tmp_path, inventory_text(instance))
-    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{HERE}.yml")
+    (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{LOCAL}.yml")
     inventory = folder.load()
     made = [f"create role r{n};" for n in range(ROLES)]
     made += [f"create database d{n} owner r{n % ROLES};" for n in range(DATABASES)]
     sql(instance, "\n".join(made))
     steps = (postgres.roles, postgres.databases, postgres.database_contents, postgres.unmanaged)
     tiers = [Tier(s.__name__, tuple(s(inventory, inventory.primary))) for s in steps]
-    converge(tiers, {HERE: Host(HERE, LocalWire)}, approve_restart, SilentObserver())
-    host = Host(HERE, LocalWire)
-    again = converge(tiers, {HERE: host}, approve_restart, SilentObserver())
+    converge(tiers, {LOCAL: Host(LOCAL, LocalConnection)}, approve_restart, SilentObserver())
+    host = Host(LOCAL, LocalConnection)
+    again = converge(tiers, {LOCAL: host}, approve_restart, SilentObserver())
     assert (again.changed, again.remaining, again.notes, host.round_trips) == ([], [], [], 1)
     (hba,) = configuration.pg_hba(inventory, inventory.primary)
     state = hba.desired()

@@ -14,7 +14,7 @@ from pgprovision.resources.postgres.catalog.role import Role
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
-from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, shell, sql
 
 NUMBER = 1000
 ALPHABETS = (  # what a person's keyboard gives, what SASLprep maps, forbids, and what it never saw
@@ -86,10 +86,10 @@ def test_login_when_its_password_has_every_sign_is_proven(instance: Instance) ->
         Secret("".join(chr(n) for n in range(0x20, 0x7F)) + "ä"),
         SnapshotQuery(instance),
     )
-    role = Role(on=HERE, snapshot=snapshot, role="signs", password=secret, login=True)
+    role = Role(on=LOCAL, snapshot=snapshot, role="signs", password=secret, login=True)
     where = f"host=127.0.0.1 port={instance.port} dbname=postgres user=signs"
     proof = VerifiedLogin(
-        on=HERE, snapshot=snapshot, server=HERE, role="signs", conninfo=where, password=secret
+        on=LOCAL, snapshot=snapshot, server=LOCAL, role="signs", conninfo=where, password=secret
     )
     try:
         converge_local(role, proof)
@@ -106,12 +106,12 @@ def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
     names = ["it's", 'a"b', "two words", "back\\slash", "a=b", "ünï\u00ad", "\n$(id)`id`", "x" * 63]
     snapshot = SnapshotQuery(instance)
     secret = Secret('\'; drop role "x" \\ --\n')
-    wishes = [Role(on=HERE, snapshot=snapshot, role=name, password=secret) for name in names]
+    wishes = [Role(on=LOCAL, snapshot=snapshot, role=name, password=secret) for name in names]
     converge_local(*wishes)
     assert plan_local(*wishes) == []
     found = sql(instance, "select jsonb_agg(rolname) from pg_roles where rolname !~ '^pg_'")
     assert sorted({*names, "postgres"}) == sorted(json.loads(found))
-    gone = [Role(on=HERE, snapshot=snapshot, role=name, present=False) for name in names]
+    gone = [Role(on=LOCAL, snapshot=snapshot, role=name, present=False) for name in names]
     converge_local(*gone)
     assert plan_local(*gone) == []
 
@@ -120,7 +120,7 @@ def test_role_when_its_password_is_set_then_no_log_and_no_statistics_hold_the_ve
     instance: Instance,
 ) -> None:
     sql(instance, "alter role postgres set log_statement = 'all'")
-    wish = Role(on=HERE, snapshot=SnapshotQuery(instance), role="quiet", password=Secret("hush"))
+    wish = Role(on=LOCAL, snapshot=SnapshotQuery(instance), role="quiet", password=Secret("hush"))
     try:
         converge_local(wish)
     finally:

@@ -10,13 +10,13 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
-from tests.support.postgres_machine import HERE, sql
+from pgprovision.transport.local import LocalConnection
+from tests.support.postgres_machine import LOCAL, sql
 
 
 def say(instance: Instance, *statements: str) -> list[Action]:
     """Each statement as a step of its own."""
-    anybody = Role(on=HERE, snapshot=SnapshotQuery(instance), role="anybody")
+    anybody = Role(on=LOCAL, snapshot=SnapshotQuery(instance), role="anybody")
     return [anybody.sql(text, [text]) for text in statements]
 
 
@@ -25,7 +25,7 @@ def test_steps_when_on_one_database_are_said_to_one_server_process(instance: Ins
     sql(instance, "create table public.seen (at serial, pid int)")
     look = "insert into public.seen (pid) values (pg_backend_pid())"
     done: list[Action] = []
-    Host(HERE, LocalWire).act(say(instance, *[look] * 20), done.append)
+    Host(LOCAL, LocalConnection).act(say(instance, *[look] * 20), done.append)
     assert len(done) == 20
     assert sql(instance, "select count(*), count(distinct pid) from public.seen") == "20|1"
 
@@ -35,7 +35,7 @@ def test_step_when_it_fails_among_others_is_named_and_none_follows(instance: Ins
     steps = say(instance, "create role one", "create role two in role nobody", "create role three")
     done: list[Action] = []
     with pytest.raises(StepFailed) as failure:
-        Host(HERE, LocalWire).act(steps, done.append)
+        Host(LOCAL, LocalConnection).act(steps, done.append)
     assert failure.value.what.startswith("create role two in role nobody failed (exit 3)")
     assert 'role "nobody" does not exist' in failure.value.what
     assert done == steps[:1]
@@ -48,9 +48,9 @@ def test_password_when_others_are_said_after_it_then_their_activity_is_shown(
     instance: Instance,
 ) -> None:
     role = Role(
-        on=HERE, snapshot=SnapshotQuery(instance), role="hidden", password=Secret("p", "here")
+        on=LOCAL, snapshot=SnapshotQuery(instance), role="hidden", password=Secret("p", "here")
     )
     seen = "create table public.shown as select current_setting('track_activities') as now"
     steps = [*role.change(Diff(None, role.desired())), *say(instance, seen)]
-    Host(HERE, LocalWire).act(steps, lambda _: None)
+    Host(LOCAL, LocalConnection).act(steps, lambda _: None)
     assert sql(instance, "select now from public.shown") == "on"

@@ -9,9 +9,9 @@ from pgprovision.resources.postgres.replication.slot import Slot
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 from pgprovision.transport.host import Host
-from pgprovision.transport.local import LocalWire
+from pgprovision.transport.local import LocalConnection
 from tests.support.postgres_machine import (
-    HERE,
+    LOCAL,
     converge_local,
     plan_local,
     shell,
@@ -21,7 +21,7 @@ from tests.support.postgres_machine import (
 
 
 def look(snapshot: SnapshotQuery) -> ServerSnapshot:
-    answers = Host(HERE, LocalWire).observe([snapshot.probe()])
+    answers = Host(LOCAL, LocalConnection).observe([snapshot.probe()])
     assert isinstance(answers, dict)
     server = snapshot.parse(answers[snapshot.probe()])
     assert isinstance(server, ServerSnapshot)
@@ -30,7 +30,7 @@ def look(snapshot: SnapshotQuery) -> ServerSnapshot:
 
 @pytest.fixture(scope="module")
 def slot(instance: Instance) -> Slot:
-    slot = Slot(on=HERE, snapshot=SnapshotQuery(instance), slot="standby")
+    slot = Slot(on=LOCAL, snapshot=SnapshotQuery(instance), slot="standby")
     converge_local(slot)
     return slot
 

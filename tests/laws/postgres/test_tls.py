@@ -23,7 +23,7 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
-from tests.support.postgres_machine import HERE, converge_local, plan_local, shell, sql
+from tests.support.postgres_machine import LOCAL, converge_local, plan_local, shell, sql
 
 NOW = datetime.now(UTC)
 NODE = "node-1"
@@ -44,11 +44,11 @@ class Wishes:
         files = TlsPaths(wish.path, wish.key_path, f"{wish.path}.ca")
         look = replace(self.conf.snapshot, extra_files=(files.certificate, files.ca))
         return (
-            ServerKey(on=HERE, path=wish.key_path),
-            File(on=HERE, path=files.ca, content=wish.ca_certificate),
+            ServerKey(on=LOCAL, path=wish.key_path),
+            File(on=LOCAL, path=files.ca, content=wish.ca_certificate),
             wish,
             replace(self.conf, snapshot=look, tls=files),
-            PendingConfiguration(on=HERE, snapshot=look),
+            PendingConfiguration(on=LOCAL, snapshot=look),
         )
 
     def at(self, now: datetime) -> "Wishes":
@@ -115,7 +115,7 @@ def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) ->
     wishes = Wishes(
         instance,
         Certificate(
-            on=HERE,
+            on=LOCAL,
             path=f"{folder}/server.crt",
             key_path=f"{folder}/server.key",
             names=(NODE, "127.0.0.1"),
@@ -124,7 +124,7 @@ def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) ->
             now=NOW,
         ),
         PostgresqlConf(
-            on=HERE,
+            on=LOCAL,
             snapshot=SnapshotQuery(instance),
             render=partial(render, "postgresql.conf.j2"),
             node=NODE,

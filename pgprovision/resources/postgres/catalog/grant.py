@@ -48,7 +48,8 @@ class Grant(CatalogResource):
         ):
             known = ", ".join(PRIVILEGES[self.privileges_on])
             raise InventoryError(
-                f"no privilege on {self.privileges_on}: {', '.join(sorted(unknown or NEWER_PRIVILEGES))}"
+                f"no privilege on {self.privileges_on}:"
+                f" {', '.join(sorted(unknown or NEWER_PRIVILEGES))}"
                 f" (there are: {known})"
             )
         if not self.schema and not (self.privileges_on == "database" or self.created_by):

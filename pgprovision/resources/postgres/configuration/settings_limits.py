@@ -46,7 +46,8 @@ def problems(settings: Mapping[str, object], memory: int, disk: int) -> Iterator
     ):
         size = parse_bytes(name, settings.get(name, ""))
         if size is not None and size >= maximum:
-            text = f"{name} {settings[name]} is not less than the machine's {subject}, {_size(maximum)}"
+            limit = f"the machine's {subject}, {_size(maximum)}"
+            text = f"{name} {settings[name]} is not less than {limit}"
             yield text, f"expected for instance {name}: {_size(maximum // 4)}"
 
 

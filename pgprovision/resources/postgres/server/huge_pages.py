@@ -112,7 +112,8 @@ class HugePages(Resource, WithNeeds, WithNotes):
         return {"reserved": self.desired_pages, "after a reboot": self._text()}
 
     def _text(self) -> str:
-        return f"# Written by pgprovision: as PostgreSQL asked for.\n-vm.nr_hugepages = {self.desired_pages}\n"
+        comment = "# Written by pgprovision: as PostgreSQL asked for."
+        return f"{comment}\n-vm.nr_hugepages = {self.desired_pages}\n"
 
     def notes(self, state: State) -> tuple[str, ...]:
         if self.immutable:

@@ -171,7 +171,8 @@ class TransparentHugePages(Resource, WithNeeds, WithNotes):
 
     def probe(self) -> Probe:
         return Probe(
-            f"[ -e {THP_FILE} ] || exit 4; [ -w {THP_FILE} ] && echo settable || echo fixed; cat {THP_FILE}"
+            f"[ -e {THP_FILE} ] || exit 4; [ -w {THP_FILE} ] && echo settable || echo fixed;"
+            f" cat {THP_FILE}"
         )
 
     def needs(self) -> tuple[Need, ...]:

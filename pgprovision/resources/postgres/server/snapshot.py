@@ -16,7 +16,8 @@ from pgprovision.quote import conninfo, literal, sh
 from pgprovision.resources.postgres.server.instance import Instance
 
 Row = Mapping[str, Any]
-NOT_RUNNING_MESSAGES = (  # psql's words where no server listens, and setpriv's where none is installed
+# psql's words where no server listens, and setpriv's where none is installed
+NOT_RUNNING_MESSAGES = (
     "No such file or directory",
     "Connection refused",
     "failed to parse reuid",

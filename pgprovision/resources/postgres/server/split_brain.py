@@ -73,8 +73,8 @@ def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], un
         return
     if declared is None:
         raise Refused(
-            f"{describe_writer(others[0], writable[others[0]])} accepts writes, and the inventory says"
-            f" replica: the live role wins",
+            f"{describe_writer(others[0], writable[others[0]])} accepts writes, and the inventory"
+            " says replica: the live role wins",
             next=f"where {others[0]} is the primary now, say so in nodes/{others[0]}.yml (role:"
             f" primary) and nodes/{primary}.yml (role: replica)",
         )
