@@ -23,6 +23,7 @@ from pgprovision.engine.model import (
     Value,
     WithNeeds,
     WithNotes,
+    WithSecrets,
 )
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
@@ -96,15 +97,17 @@ def parse_options(text: str) -> dict[str, Value]:
     return result
 
 
+SECRET_KEYS = frozenset(
+    f"repo{number}-{option}" for number in range(1, 5) for option in SECRET_OPTIONS
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class PgbackrestConf(Resource, WithNeeds, WithNotes):
+class PgbackrestConf(Resource, WithNeeds, WithNotes, WithSecrets):
     """The configuration of one stanza. `secrets` are options of [global]. A new text takes the
     place of the old one only after pgBackRest has read the repository with it."""
 
     kind: ClassVar[str] = "pgbackrest.conf"
-    secret_keys: ClassVar[frozenset[str]] = frozenset(
-        f"repo{number}-{option}" for number in range(1, 5) for option in SECRET_OPTIONS
-    )
     stanza: str
     text: str
     secrets: tuple[tuple[str, Secret], ...] = ()
@@ -113,6 +116,10 @@ class PgbackrestConf(Resource, WithNeeds, WithNotes):
     @property
     def name(self) -> str:
         return CONFIG_FILE
+
+    @property
+    def secret_keys(self) -> frozenset[str]:
+        return SECRET_KEYS
 
     def needs(self) -> tuple[Need, ...]:
         return (Need(self.on, VERSION_PROBE),)
