@@ -119,6 +119,8 @@ def plain_conf(inventory: Inventory, node: Node) -> PostgresqlConf:
     upstream = None
     if node.role == "replica":
         upstream = Upstream(replica.upstream_conninfo(inventory, node), replica_slot(node), restore)
+    slot_limit = postgres.replication.max_slot_wal_keep_size
+    limits = {"max_slot_wal_keep_size": slot_limit} if slot_limit else {}
     return PostgresqlConf(
         on=node.name,
         snapshot=snapshot(inventory),
@@ -129,10 +131,7 @@ def plain_conf(inventory: Inventory, node: Node) -> PostgresqlConf:
         archive_mode=not node.is_copy,
         archive_command=archive,
         upstream=upstream,
-        overrides={
-            "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
-            **postgres.settings,
-        },
+        overrides={**limits, **postgres.settings},
         memory=node.machine.memory,
         cores=node.machine.cores,
         disk=node.machine.disk,

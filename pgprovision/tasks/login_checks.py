@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import HbaRuleSpec, Inventory, Node
-from pgprovision.quote import conninfo
 from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
 from pgprovision.resources.postgres.catalog.network_access_check import (
     CONNECT_TIMEOUT,
     NetworkAccessCheck,
 )
+from pgprovision.resources.postgres.conninfo import extend, verified_connection
 from pgprovision.tasks import replica
 from pgprovision.tasks.paths import CLUSTER_CA, snapshot
 
@@ -36,7 +36,7 @@ def network_access(inventory: Inventory, node: Node) -> Iterator[Resource]:
 
 
 def verified_login(
-    inventory: Inventory, node: Node, role: str, conninfo_: str, *, depends_on: str = ""
+    inventory: Inventory, node: Node, role: str, connection: str, *, depends_on: str = ""
 ) -> VerifiedLogin:
     """`role` logs in with its password, from `node`."""
     return VerifiedLogin(
@@ -44,7 +44,7 @@ def verified_login(
         snapshot=snapshot(inventory),
         server=inventory.primary.name,
         role=role,
-        conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout={CONNECT_TIMEOUT}",
+        conninfo=extend(connection, user=role, connect_timeout=CONNECT_TIMEOUT),
         password=inventory.roles[role].password,
         depends_on=depends_on,
     )
@@ -52,27 +52,25 @@ def verified_login(
 
 def replication_login(inventory: Inventory, node: Node) -> VerifiedLogin:
     """The replication role logs in from a replica, with its passfile."""
-    streaming = f"{replica.upstream_conninfo(inventory, node)} replication=true"
+    streaming = replica.upstream_conninfo(inventory, node)
     return VerifiedLogin(
         on=node.name,
         snapshot=snapshot(inventory),
         server=inventory.primary.name,
         role=inventory.postgres.replication.role,
-        conninfo=f"{streaming} connect_timeout={CONNECT_TIMEOUT}",
+        conninfo=extend(streaming, replication="true", connect_timeout=CONNECT_TIMEOUT),
     )
 
 
 def primary_conninfo(inventory: Inventory, address: str, database: str) -> str:
     """The primary at an address, verified by its name."""
-    parts = {
-        "host": inventory.primary.name,
-        "hostaddr": address,
-        "port": str(inventory.postgres.port),
-        "dbname": database,
-        "sslmode": "verify-full",
-        "sslrootcert": CLUSTER_CA,
-    }
-    return " ".join(f"{key}={conninfo(value)}" for key, value in parts.items())
+    return verified_connection(
+        host=inventory.primary.name,
+        address=address,
+        port=inventory.postgres.port,
+        ca=CLUSTER_CA,
+        dbname=database,
+    )
 
 
 def _logins_from(inventory: Inventory, node: Node) -> Iterator[tuple[HbaRuleSpec, str]]:

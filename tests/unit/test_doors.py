@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "pgprovision"
 MODEL = {"engine.model", "errors", "quote", "secret"}
-FLOOR = MODEL | {"tls", "hetzner_labels", "lock_owner", "recovery_target"}
+FLOOR = MODEL | {"quantity", "tls", "hetzner_labels", "lock_owner", "recovery_target"}
 SYSTEM = FLOOR | {"resources.system"}
 SERVER = SYSTEM | {"resources.postgres", "resources.postgres.server"}
 POSTGRES = SERVER | {
@@ -19,7 +19,14 @@ POSTGRES = SERVER | {
 NODE = POSTGRES | {"resources.node"}
 PGBACKREST = NODE | {"resources.pgbackrest"}
 RESOURCES = PGBACKREST | {"resources.hetzner", "resources.data_directory"}
-SCHEMA = MODEL | {"inventory", "inventory.schema", "tls", "recovery_target", "package_data"}
+SCHEMA = MODEL | {
+    "quantity",
+    "inventory",
+    "inventory.schema",
+    "tls",
+    "recovery_target",
+    "package_data",
+}
 RULES = SCHEMA | {"inventory.rules"}
 LOADER = RULES | {"inventory.loader"}
 INVENTORY = LOADER | {"inventory.edit", "inventory.watch_file"}
@@ -36,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "secret": set(),
     "package_data": set(),
+    "quantity": set(),
     "object_listing": set(),
     "lock_owner": set(),
     "quote": {"errors"},

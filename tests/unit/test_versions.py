@@ -9,9 +9,9 @@ import yaml
 
 from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
+from pgprovision.quantity import GB
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.configuration.settings import NodeSettings, TlsPaths, Upstream
-from pgprovision.resources.postgres.configuration.settings_sizing import GB
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pgprovision import quantity
 from pgprovision.inventory.problems import KeyPath, Problems
 from pgprovision.inventory.rules import repositories
 from pgprovision.inventory.schema.cluster import Inventory, Postgres
@@ -26,8 +27,12 @@ MANAGED_SETTINGS = {
     "listen_addresses": "the node's private_ip",
 } | dict.fromkeys(_OWNED_OUTRIGHT.split(), "")
 DANGEROUS_SETTINGS = frozenset({"fsync", "full_page_writes"})
-_UNITS = ("B", "kB", "MB", "GB", "TB", "us", "ms", "s", "min", "h", "d")
-_QUANTITY = re.compile(r"([-+]?[0-9.]+) ?([A-Za-z]+)")
+_UNIT_SPELLINGS = {unit.lower(): unit for unit in quantity.UNITS} | {
+    "k": "kB",
+    "m": "MB",
+    "g": "GB",
+    "t": "TB",
+}
 _COMMON = frozenset(
     {"password", "changeme", "12345678", "postgres", "replicator", "secretpassword"}
 )
@@ -80,22 +85,17 @@ def _is_off(value: object) -> bool:
 
 
 def _quantity(at: KeyPath, value: object) -> Problems:
-    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
-    if not found:
-        return
-    number, unit = found[1], found[2]
-    if unit not in _UNITS:
-        spellings = {one.lower(): one for one in _UNITS} | {
-            "k": "kB",
-            "m": "MB",
-            "g": "GB",
-            "t": "TB",
-        }
-        meant = spellings.get(unit.lower(), "")
-        example = f"{at[-1]}: {number}{meant}" if meant else ""
-        yield at, f"{value!r}: no unit {unit}; expected one of {', '.join(_UNITS)}", example
-    elif number.startswith("-") and unit in _UNITS[:5]:
-        yield at, f"{value!r}: expected a size above 0", f"{at[-1]}: {number[1:]}{unit}"
+    found = quantity.parse(value) if isinstance(value, str) else None
+    if found is None or not found.unit or "e" in found.number.lower():
+        return  # 2e5f may be any text
+    if not found.is_in(quantity.UNITS):
+        intended = _UNIT_SPELLINGS.get(found.unit.lower(), "")
+        known = ", ".join(quantity.UNITS)
+        example = f"{at[-1]}: {found.number}{intended}" if intended else ""
+        yield at, f"{value!r}: no unit {found.unit}; expected one of {known}", example
+    elif found.number.startswith("-") and found.is_in(quantity.MEMORY_UNITS):
+        positive = f"{at[-1]}: {found.number[1:]}{found.unit}"
+        yield at, f"{value!r}: expected a size above 0", positive
 
 
 def check_secrets(inventory: Inventory) -> Problems:

@@ -7,6 +7,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.data_directory.initdb import tablespaces_directory
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.error_hints import error_hint_script
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 
@@ -42,7 +43,7 @@ class BaseBackup:
         return f"base backup from {self.primary} through slot {self.slot}"
 
     def identifier_command(self) -> str:
-        connection = f"{self.conninfo} replication=true"
+        connection = extend(self.conninfo, replication="true")
         return as_postgres("psql", "-XAtq", "-d", connection, "-c", "IDENTIFY_SYSTEM")
 
     def copy_command(self, instance: Instance) -> str:

@@ -6,9 +6,10 @@ from typing import ClassVar, Self
 
 from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, State, Waiting, WithNeeds
 from pgprovision.errors import Refused
-from pgprovision.quote import conninfo, sh
+from pgprovision.quote import sh
 from pgprovision.resources.data_directory.copy import DataDirectoryCopy, DataDirectoryFacts
 from pgprovision.resources.data_directory.source import DataSource
+from pgprovision.resources.postgres.conninfo import extend, verified_connection
 from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import as_postgres
 
@@ -91,15 +92,8 @@ class Standby(DataDirectoryCopy, WithNeeds):
 def primary_conninfo(
     *, host: str, address: str, port: int, user: str, passfile: str, ca: str, node: str
 ) -> str:
-    """The libpq connection string a standby streams with: verify-full, password from a file."""
-    parts = {
-        "host": host,
-        "hostaddr": address,
-        "port": str(port),
-        "user": user,
-        "passfile": passfile,
-        "sslmode": "verify-full",
-        "sslrootcert": ca,
-        "application_name": node,
-    }
-    return " ".join(f"{key}={conninfo(value)}" for key, value in parts.items())
+    """The connection string a standby streams with; its password is in `passfile`."""
+    connection = verified_connection(
+        host=host, address=address, port=port, ca=ca, user=user, passfile=passfile
+    )
+    return extend(connection, application_name=node)

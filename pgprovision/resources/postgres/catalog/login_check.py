@@ -22,7 +22,8 @@ from pgprovision.engine.model import (
     WithDescription,
     WithNeeds,
 )
-from pgprovision.quote import conninfo, sh
+from pgprovision.quote import sh
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
@@ -93,7 +94,7 @@ class VerifiedLogin(Resource, WithNeeds, WithDescription):
         """psql's own words; nothing of them reaches the server it starts from."""
         if self.password is None:
             return _connect_command(self.conninfo).encode()
-        full_conninfo = f"{self.conninfo} password={conninfo(self.password.text())}"
+        full_conninfo = extend(self.conninfo, password=self.password.text())
         redacted = f"{self.conninfo} password={self.password.redacted}"
         return Secret(
             _connect_command(full_conninfo), self.password.source, f"\\connect {redacted}\n"

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds
-from pgprovision.quote import conninfo, sh
+from pgprovision.quote import sh
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 CONNECT_TIMEOUT = 10  # three were too few for two emulated machines to agree on TLS
@@ -37,8 +38,12 @@ class NetworkAccessCheck(Check, WithNeeds):
         psql = f"{self.snapshot.instance.bin_directory}/psql"
         lines = [f"[ -x {sh(psql)} ] || exit 4"]
         for user in (UNKNOWN_ROLE, *([self.role] if self.role else [])):
-            where = f"{self.conninfo} user={conninfo(user)} passfile=/nonexistent"
-            where += f" connect_timeout={CONNECT_TIMEOUT}"
+            where = extend(
+                self.conninfo,
+                user=user,
+                passfile="/nonexistent",
+                connect_timeout=CONNECT_TIMEOUT,
+            )
             lines.append(f"{sh(psql, '-Xwc', '', '-d', where)} 2>&1 </dev/null | tail -n 1; echo")
         return Probe("\n".join(lines))
 

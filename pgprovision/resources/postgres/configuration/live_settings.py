@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
+from pgprovision import quantity
 from pgprovision.engine.model import (
     Check,
     Facts,
@@ -20,13 +21,7 @@ from pgprovision.resources.postgres.server.catalog_resource import CatalogResour
 from pgprovision.resources.postgres.server.snapshot import Row, ServerSnapshot
 from pgprovision.resources.system.file import File
 
-UNIT_FACTORS: Mapping[str, float] = {  # in bytes, in seconds
-    "B": 1, "kB": 1 << 10, "8kB": 8 << 10, "MB": 1 << 20, "16MB": 16 << 20,
-    "GB": 1 << 30, "TB": 1 << 40,
-    "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400,
-}  # fmt: skip
 OVERRIDE_SOURCES = ("database", "user", "database user")  # sources that Overrides names
-_QUANTITY = re.compile(r"(-?[0-9.]+(?:e-?[0-9]+)?) *([A-Za-z]*)", re.IGNORECASE)
 _TRUE, _FALSE = {"on", "true", "yes", "1", "t", "y"}, {"off", "false", "no", "0", "f", "n"}
 
 
@@ -36,12 +31,7 @@ def values_equal(text: str, row: Row) -> bool:
     if row["type"] == "bool":
         return text.lower() in (_TRUE if shown == "on" else _FALSE)
     if row["type"] in ("integer", "real"):
-        found = _QUANTITY.fullmatch(text)
-        if not found:
-            return False
-        base = UNIT_FACTORS.get(unit, 1.0)
-        expected = float(found[1]) * UNIT_FACTORS.get(found[2], base) / base
-        return (round(expected) if row["type"] == "integer" else expected) == float(shown)
+        return quantity.is_equal(text, shown, unit, is_integer=row["type"] == "integer")
     return _plain(text) == _plain(shown)
 
 

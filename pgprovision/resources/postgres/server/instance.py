@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pgprovision.quote import conninfo, sh
+from pgprovision.quote import sh
+from pgprovision.resources.postgres.conninfo import extend
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Instance:
         """
         psql = f"{self.bin_directory}/psql"  # Debian's wrapper in /usr/bin costs 15 ms a call
         options = ("-XAtq", "-v", "ON_ERROR_STOP=1", "-p", str(self.port))
-        return as_postgres(psql, *options, "-d", f"dbname={conninfo(database)}")
+        return as_postgres(psql, *options, "-d", extend("", dbname=database))
 
 
 def in_progress_file(instance: Instance) -> str:

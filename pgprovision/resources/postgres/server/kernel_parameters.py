@@ -20,8 +20,9 @@ from pgprovision.engine.model import (
     WithNeeds,
     WithNotes,
 )
+from pgprovision.quantity import GB
 from pgprovision.quote import sh
-from pgprovision.resources.postgres.configuration.settings_sizing import GB, MachineSize
+from pgprovision.resources.postgres.configuration.settings_sizing import MachineSize
 from pgprovision.resources.postgres.server.huge_pages import PAGE_BYTES, HugePages
 from pgprovision.resources.system.file import File
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from pgprovision.engine.model import Answer, Probe, Waiting
 from pgprovision.errors import Refused
-from pgprovision.quote import conninfo, literal, sh
+from pgprovision.quote import literal, sh
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.instance import Instance
 
 Row = Mapping[str, Any]
@@ -177,7 +178,7 @@ def _databases_script(databases: Sequence[str]) -> str:
         f"select {existing} from pg_database where datallowconn and not pg_is_in_recovery() \\gset",
     ]
     for n, name in enumerate(databases):
-        target = '"' + f"dbname={conninfo(name)}".replace('"', '""') + '"'
+        target = '"' + extend("", dbname=name).replace('"', '""') + '"'
         plain = target.replace("\\", "\\\\").replace("'", "''")
         lines += [
             f"\\if :there_{n}",
