@@ -64,7 +64,7 @@ model: setup ## the loop under every fault, in 5000 examples (EXAMPLES=n); a qua
 seeded: setup ## known mistakes, put in one by one: which test catches each
 	@scripts/seeded
 
-docs: setup ## the pages that are made from the program: commands, inventory keys, JSON Schema
+docs: setup ## the pages that are made from the program: commands, inventory keys, templates, schema
 	@scripts/docs
 
 fuzz: setup ## 100,000 mutated inventories, SEED=1: each loads or is refused with exit code 2

@@ -33,6 +33,7 @@ from tests.support.interrupted_work import (
     kill_delays,
     kill_repeatedly,
 )
+from tests.support.inventory_folders import bare_host
 
 pytestmark = pytest.mark.lab
 
@@ -45,9 +46,7 @@ SLOW = '#!/bin/sh\nexec /usr/bin/pg_basebackup --max-rate=12M "$@"\n'
 def initdb(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[CliUser, KillResult]:
     """`up primary`, with initdb killed again and again."""
     person = new_user(job_lab, tmp_path_factory.mktemp("ident"), "ident")
-    bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
-    off = "".join(f"  {name}: false\n" for name in bare.split())
-    person.rewrite("cluster.yml", {TOP_LEVEL_KEY.format("host"): f"host:\n  firewall: true\n{off}"})
+    person.rewrite("cluster.yml", {TOP_LEVEL_KEY.format("host"): bare_host()})
     times = kill_delays((0.0, 0.1, 0.3, 0.6), 1.0)
     return person, kill_repeatedly(person, ONE, times, KILL_INITDB, "up", "primary", "--yes")
 

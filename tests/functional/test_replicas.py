@@ -12,6 +12,7 @@ import pytest
 from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
 from tests.support.cli_user import CliUser, CommandResult, new_user, wait_for
+from tests.support.inventory_folders import bare_host
 
 pytestmark = pytest.mark.lab
 
@@ -27,9 +28,7 @@ KILLED = -9
 def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> CliUser:
     """A primary with two replicas, from one `up`."""
     person = new_user(job_lab, tmp_path_factory.mktemp("kin"), "kin")
-    bare = "harden_sshd tune_kernel huge_pages noatime unattended_upgrades synchronise_clock banner"
-    off = "".join(f"  {name}: false\n" for name in bare.split())
-    person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n  firewall: true\n{off}"})
+    person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": bare_host()})
     small = "wal_keep_size: 0\n    min_wal_size: 32MB\n    max_wal_size: 64MB"
     person.rewrite(
         "cluster.yml",

@@ -15,6 +15,7 @@ from pgprovision.lab.manager import Lab
 from pgprovision.lab.process import wait_until
 from tests.support.cli_user import CliUser, CommandResult, new_user
 from tests.support.host_state import DATA_DIRECTORY, MARKER, count_aside_directories
+from tests.support.inventory_folders import bare_host
 
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
@@ -80,9 +81,7 @@ def upto(last: int) -> list[int]:
 def past(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Past:
     """A primary and a replica, thirty rows, all archived."""
     person = new_user(job_lab, tmp_path_factory.mktemp("past"), "past")
-    bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
-    off = "".join(f"  {name}: false\n" for name in bare.split())
-    person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n  firewall: true\n{off}"})
+    person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": bare_host()})
     stamps = "log_min_duration_statement: 500ms\n    track_commit_timestamp: true"
     person.rewrite("cluster.yml", {"log_min_duration_statement: 500ms": stamps})
     (person.inventory / "nodes" / f"{TWO}.yml").write_text("role: replica\nprivate_ip: 10.0.1.3\n")

@@ -4,11 +4,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 from pgprovision.inventory.edit.secrets import generate_secrets
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.problems import BadInventory
-from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.schema.cluster import HostSpec, Inventory
 
 STATIC_CLUSTER = """\
 cluster: hcb-lab
@@ -43,6 +44,19 @@ LAB_ENVIRONMENT = {
     "PGPROVISION_LAB_S3_READ_SECRET": "read-secret",
     "PGPROVISION_LAB_S3_CA": str(Path(__file__)),  # any file: only read
 }
+
+
+def bare_host() -> str:
+    """`host:` with the firewall alone, everything else that can be switched off switched off: a
+    host that is ready sooner."""
+    keys = HostSpec.model_fields.items()
+    switches = [name for name, key in keys if _is_boolean(key.annotation)]
+    off = "".join(f"  {name}: false\n" for name in switches if name != "firewall")
+    return f"host:\n  firewall: true\n{off}"
+
+
+def _is_boolean(annotation: Any) -> bool:
+    return annotation is bool or any(map(_is_boolean, get_args(annotation)))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The pages of docs/ that are made from the program: `make docs` writes them, a test compares."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.models import ArgumentInfo, ParameterInfo
 
 from pgprovision.cli.app import app, options
 from pgprovision.inventory.schema import json_schema
+from pgprovision.package_data import packaged_folder
 
 Command = Callable[..., object]
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,6 +26,7 @@ def generated_pages() -> dict[str, str]:
     return {
         "commands.md": GENERATED_NOTE + "".join(_commands()),
         "inventory.md": GENERATED_NOTE + "".join(_inventory_keys()),
+        "templates.md": GENERATED_NOTE + "".join(_templates()),
         json_schema.SCHEMA_FILE: json_schema.schema_text(),
     }
 
@@ -184,6 +187,22 @@ def _number(limits: dict[str, Any]) -> str:
         case {"minimum": least}:
             return f"a whole number from {least}"
     return "a whole number"
+
+
+def _templates() -> Iterator[str]:
+    """From the first line of each: `{# PATH ON THE HOST: what it is for #}`."""
+    yield (
+        "# Templates\n\n"
+        "Every file that pgprovision renders comes from a template (jinja2). A file of the same "
+        "name in the\ninventory's own `templates/` is taken instead; what it misses is an error, "
+        "never an empty line. Most\nfiles are written whole: an edit on the host is drift.\n\n"
+        "| template | on the host | |\n|---|---|---|\n"
+    )
+    for path in sorted(packaged_folder("templates").iterdir()):
+        first = path.read_text().partition("\n")[0]
+        found = re.fullmatch(r"\{# (/[^\s:]+)((?: [^:]+)?): (.+) #\}", first)
+        assert found, f"{path}: its first line is not {{# PATH ON THE HOST: what it is for #}}"
+        yield f"| `{path.name}` | `{found[1]}`{found[2]} | {_cell(found[3])} |\n"
 
 
 def write_pages() -> None:

@@ -23,6 +23,7 @@ from tests.support.drill_host import (
     is_clean,
     pin_host_key,
 )
+from tests.support.inventory_folders import bare_host
 from tests.support.temporary_lab import temporary_lab
 from tests.sweep.walk import MAX_POINTS, Walk, check_result
 
@@ -80,9 +81,7 @@ def host_leftovers(person: CliUser) -> list[str]:
 def main() -> int:
     with temporary_lab("-drills") as lab, tempfile.TemporaryDirectory() as home:
         person = new_user(lab, Path(home), CLUSTER)
-        bare = "harden_sshd tune_kernel huge_pages unattended_upgrades synchronise_clock banner"
-        off = "".join(f"  {name}: false\n" for name in bare.split())
-        person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": f"host:\n{off}"})
+        person.rewrite("cluster.yml", {r"(?m)^host:\n(?:[ #].*\n)*": bare_host()})
         person.run_json("up", "--yes")
         walks = []
         for kind in ("server", "spare host"):

@@ -22,8 +22,8 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.resources.system.file import File
 from pgprovision.tasks import tiers
+from tests.support.case_answers import server_row
 from tests.support.inventory_folders import lab_inventory
-from tests.unit.test_postgres_cases import SERVER
 
 IDENTITY = NodeIdentity(on="db-1", cluster="c", node="db-1", instance=Instance(), identifier="71")
 CLAIM = '{"cluster": "c", "node": "db-1"}'
@@ -179,7 +179,7 @@ def sight(**given: Any) -> ExistingNode:
 
 
 def server(**given: Any) -> ServerSnapshot:
-    return ServerSnapshot(**{**SERVER, "system_identifier": "71", **given})
+    return ServerSnapshot(**server_row(**{"system_identifier": "71", **given}))
 
 
 STANDBY = ExistingData("7", standby=True, timeline=1)

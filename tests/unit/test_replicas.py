@@ -35,8 +35,8 @@ from pgprovision.resources.postgres.server.snapshot import (
 from pgprovision.resources.postgres.server.split_brain import SplitBrainCheck, check_single_writer
 from pgprovision.resources.system.transient_unit import JobState
 from pgprovision.tasks import tiers
+from tests.support.case_answers import answer, server_row
 from tests.support.inventory_folders import lab_inventory, static_inventory
-from tests.unit.test_postgres_cases import SERVER, answer
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LOOK = SnapshotQuery(Instance())
@@ -45,7 +45,7 @@ STANDBY = Standby(on="db-2", instance=Instance(), primary="db-1", data_source=SE
 
 
 def server(**given: Any) -> ServerSnapshot:
-    return ServerSnapshot(**{**SERVER, **given})
+    return ServerSnapshot(**server_row(**given))
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?", fullmatch=True))

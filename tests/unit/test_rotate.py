@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,8 +11,8 @@ from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations import rotate_password
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
+from tests.support.case_answers import server_row
 from tests.support.inventory_folders import InventoryFolder, static_inventory
-from tests.unit.test_postgres_cases import ROW, SERVER
 
 SPLIT = """\
 cluster: books
@@ -37,8 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InventoryFolder:
 
 
 def server(**sessions: int) -> ServerSnapshot:
-    roles = {name: {**ROW["roles"], "sessions": n} for name, n in sessions.items()}
-    found: dict[str, Any] = {**SERVER, "roles": roles}
+    roles = {name: {"sessions": n} for name, n in sessions.items()}
+    found = server_row(roles=roles)
     parsed = SnapshotQuery(Instance()).parse(Answer(out=json.dumps(found).encode()))
     assert isinstance(parsed, ServerSnapshot)
     return parsed

@@ -18,7 +18,7 @@ from pgprovision.resources.postgres.configuration.shared_memory import (
 )
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
-from tests.unit.test_postgres_cases import SERVER
+from tests.support.case_answers import server_row
 
 SNAPSHOT = SnapshotQuery(Instance())
 ORDER = RolloutOrder("p", ("r1", "r2"), frozenset({"p", "r1", "r2"}))
@@ -49,7 +49,7 @@ class Nodes:
         if ask != SNAPSHOT.probe() or on not in self.running:
             return None
         value = {"value": str(self.running[on]), "unit": None, "source": "", "file": self.file}
-        server = {**SERVER, "in_recovery": on != "p", "settings": {"max_connections": value}}
+        server = server_row(in_recovery=on != "p", settings={"max_connections": value})
         server["contexts"] = {"max_connections": "postmaster"}
         return Answer(out=json.dumps({**server, "pending_restart": self.pending}).encode())
 

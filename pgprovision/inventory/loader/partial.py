@@ -7,10 +7,11 @@ from pydantic import ValidationError
 
 from pgprovision.inventory.problems import KeyPath
 from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.inventory.schema.examples import field_at
 from pgprovision.secret import Secret
 
 _ROUNDS = 6  # a key, the mapping that needs it, the list or mapping around, and so on
-# what stands in where something is required and wrong
+# what stands in where something is required and wrong; for a secret, see _placeholder
 _PLACEHOLDERS: dict[str, Any] = {
     "cluster": "unnamed",
     "ca_certificate": "-----BEGIN CERTIFICATE-----",
@@ -22,9 +23,7 @@ _PLACEHOLDERS: dict[str, Any] = {
             "address": "192.0.2.2",
         }
     ],
-} | dict.fromkeys(
-    ("ca_key", "password", "token", "key", "key_secret"), Secret("none", "a secret that is missing")
-)
+}
 # parts that speak of each other: where one lacks something, nothing is said about the others
 _RELATED = ({"nodes", "hetzner", "host"}, {"roles", "databases", "hba"}, {"backup", "nodes"})
 
@@ -70,8 +69,9 @@ def _remove_invalid(value: dict[str, Any], loc: KeyPath, kind: str, key: bool) -
         except (KeyError, IndexError, TypeError):
             return set()
     if kind == "missing":
-        if isinstance(holder, dict) and last in _PLACEHOLDERS:
-            holder[str(last)] = _PLACEHOLDERS[str(last)]
+        stand_in = _placeholder(loc)
+        if isinstance(holder, dict) and stand_in is not None:
+            holder[str(last)] = stand_in
             return {"nodes"} if last == "nodes" else set()
         return _remove_invalid(value, tuple(path), "lacking", False) if path else set()
     if isinstance(holder, list) and isinstance(last, int):
@@ -84,3 +84,10 @@ def _remove_invalid(value: dict[str, Any], loc: KeyPath, kind: str, key: bool) -
     listed = isinstance(holder, list) or kind == "lacking" or path in (["roles"], ["databases"])
     part = "hba" if loc[:2] == ("postgres", "hba") else str(loc[0])
     return {part} if listed or len(loc) == 1 else set()
+
+
+def _placeholder(loc: KeyPath) -> Any:
+    """What stands in for a required key that is missing; None where nothing does."""
+    if field_at(loc)[0] is Secret:
+        return Secret("none", "a secret that is missing")
+    return _PLACEHOLDERS.get(str(loc[-1]))

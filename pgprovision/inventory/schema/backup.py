@@ -1,6 +1,6 @@
 """What an inventory says of backups: repository, schedule, retention. Names are pgBackRest's."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -104,6 +104,11 @@ class SecondRepository(S3Repository):
     written by `backup rotate-cipher`.
     """
 
+    bucket: Annotated[n.BucketName, n.FilledIn()]
+    endpoint: Annotated[n.HostName, n.FilledIn()]
+    region: Annotated[n.CloudName, n.FilledIn()]
+    key: Annotated[n.SecretText, n.FilledIn()]
+    key_secret: Annotated[n.SecretText, n.FilledIn()]
     duty: Literal["copy", "successor", "former"] = "copy"
     """What it is for: a copy of its own; the other two are for `backup rotate-cipher`."""
     path: n.SecondRepositoryPath

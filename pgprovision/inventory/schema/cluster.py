@@ -227,7 +227,7 @@ class Replication(Model):
 
     role: n.RoleName = "replicator"
     """Its name."""
-    password: n.SecretText
+    password: Annotated[n.SecretText, n.FilledIn()]
     """Its password; if not given, from secrets/replicator.password."""
     connection_limit: n.Integer = Field(default=10, ge=1)
     """How many connections it may have."""
@@ -257,7 +257,7 @@ class Postgres(Model):
     """Which of these may be off; without them a crash loses data."""
     hba: tuple[HbaRuleSpec, ...] = ()
     """Who may connect over the network; the first rule that fits decides."""
-    replication: Replication
+    replication: Annotated[Replication, n.FilledIn()]
     """How replicas log in."""
 
 
@@ -268,7 +268,7 @@ class RoleSpec(Model):
     once it owns nothing and holds no privilege.
     """
 
-    name: n.RoleName
+    name: Annotated[n.RoleName, n.FilledIn()]
     """Its name; the key it stands under says it."""
     password: n.SecretText | None = None
     """Its password; PostgreSQL gets a SCRAM verifier of it."""
@@ -343,7 +343,7 @@ class Access(Model):
 class DatabaseSpec(Model):
     """A database. Encoding and locale are the instance's unless given."""
 
-    name: n.DatabaseName
+    name: Annotated[n.DatabaseName, n.FilledIn()]
     """Its name; the key it stands under says it."""
     owner: n.RoleName
     """A role of this inventory."""
@@ -362,9 +362,9 @@ class DatabaseSpec(Model):
 class TlsSpec(Model):
     """The cluster's certificate authority, PEM: its key signs every node's certificate."""
 
-    ca_key: n.PrivateKeyPem
+    ca_key: Annotated[n.PrivateKeyPem, n.FilledIn()]
     """Its private key, which never leaves this machine; if not given, from secrets/ca.key."""
-    ca_certificate: n.CertificatePem
+    ca_certificate: Annotated[n.CertificatePem, n.FilledIn()]
     """Its certificate; if not given, from secrets/ca.crt."""
 
 
@@ -375,7 +375,7 @@ class Node(Model):
     replica's first data come from, its primary or the backup repository.
     """
 
-    name: n.HostLabel
+    name: Annotated[n.HostLabel, n.FilledIn()]
     """Its name, which is the file's: nodes/NAME.yml."""
     role: Literal["primary", "replica", "copy"]
     """What it begins as. The live role wins over it. A copy was restored from the backups: it
@@ -426,7 +426,7 @@ class Inventory(Model):
     """Packages."""
     host: HostSpec = HostSpec()
     """The operating system under PostgreSQL."""
-    postgres: Postgres
+    postgres: Annotated[Postgres, n.FilledIn()]
     """PostgreSQL itself."""
     roles: Annotated[Mapping[n.RoleName, RoleSpec], FrozenMapping] = Field(default_factory=dict)
     """Roles by name."""
@@ -436,7 +436,7 @@ class Inventory(Model):
     """Databases by name."""
     backup: BackupSpec | None = None
     """Backups. Without it there are none."""
-    tls: TlsSpec
+    tls: Annotated[TlsSpec, n.FilledIn()]
     """The cluster's certificate authority; `secrets init` makes it."""
     nodes: tuple[Node, ...] = Field(min_length=1)
 

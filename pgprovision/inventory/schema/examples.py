@@ -9,11 +9,8 @@ from pydantic.fields import FieldInfo
 
 from pgprovision.inventory.problems import KeyPath
 from pgprovision.inventory.schema.cluster import HetznerSpec, Inventory
-from pgprovision.inventory.schema.types import Described
+from pgprovision.inventory.schema.types import Described, is_filled_in
 from pgprovision.quote import conf
-
-# put in by the reader where they are left out
-_FILLED_IN = {"postgres", "replication", "tls", "ca_key", "ca_certificate"}
 
 
 def example_line(loc: KeyPath, value: str = "") -> str:
@@ -44,14 +41,14 @@ def nested_line(loc: KeyPath, value: str) -> str:
 
 def _example_at(loc: KeyPath) -> str:
     """The example of whatever stands at a key path."""
-    annotation, field = _field_at(loc)
+    annotation, field = field_at(loc)
     name = ".".join(str(part) for part in loc[-2:] if isinstance(part, str))
     if field is not None and field.default == "":
         field = HetznerSpec.model_fields.get(name.rpartition(".")[2], field)
     return _example_of(annotation, field, name)
 
 
-def _field_at(loc: KeyPath) -> tuple[Any, FieldInfo | None]:
+def field_at(loc: KeyPath) -> tuple[Any, FieldInfo | None]:
     """The type at a key path, and the field that says more; None where there is none."""
     annotation: Any = Inventory
     field: FieldInfo | None = None
@@ -70,7 +67,7 @@ def _field_at(loc: KeyPath) -> tuple[Any, FieldInfo | None]:
 
 def example_key(loc: KeyPath) -> str:
     """A name for the first key of the mapping at a key path; nothing where it is none."""
-    annotation, _ = _field_at(loc)
+    annotation, _ = field_at(loc)
     return (
         _example_of(get_args(annotation)[0], None, "") if get_origin(annotation) is Mapping else ""
     )
@@ -110,14 +107,9 @@ def _example_of(annotation: Any, field: FieldInfo | None, name: str) -> str:
         needed = {
             key: _example_of(inner.annotation, inner, f"{name.rpartition('.')[2]}.{key}")
             for key, inner in annotation.model_fields.items()
-            if inner.is_required() and key not in _FILLED_IN | {"name"} - _explicit_name(annotation)
+            if inner.is_required() and not is_filled_in(inner)
         }
         return "{" + ", ".join(f"{key}: {value}" for key, value in needed.items()) + "}"
     if annotation is bool:
         return "true"
     return str(next((m.ge for m in metadata if hasattr(m, "ge")), 1)) if annotation is int else ""
-
-
-def _explicit_name(model: type[BaseModel]) -> set[str]:
-    """`name`, where it is not the key or file that says it."""
-    return set() if model.__name__ in ("RoleSpec", "DatabaseSpec", "Node") else {"name"}

@@ -15,16 +15,12 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from pgprovision.inventory.schema import backup, cluster, drill, restore, watch
-from pgprovision.inventory.secret_files import DEFAULT_SECRET_FILES
+from pgprovision.inventory.schema.types import is_filled_in
 from pgprovision.quantity import format_bytes
 
 JsonSchema = dict[str, Any]
 SCHEMA_FILE = "inventory.schema.json"  # what it is called beside an inventory
 YAML_TAGS = ("!env scalar", "!env mapping", "!file scalar", "!command sequence")
-# what the reader puts in where it is left out, or knows from the name of a file or key
-_OPTIONAL = {"postgres", "replication", "tls", *(loc[-1] for loc in DEFAULT_SECRET_FILES)}
-_NAMED = {"RoleSpec", "DatabaseSpec", "Node"}
-_INHERITED = {"SecondRepository": {"bucket", "endpoint", "region", "key", "key_secret"}}
 _MODULES = (cluster, backup, drill, restore, watch)  # where the classes stand
 _INTERNAL = ("folder", "nodes")
 _ELSEWHERE: JsonSchema = {
@@ -58,8 +54,12 @@ def build_schema() -> JsonSchema:
             classes = [made.__name__ for made in _model_named(name).__mro__]
             meaning = next((meanings[c, key] for c in classes if (c, key) in meanings), "")
             keys[key] = {**_value_schema(value), "description": meaning}
-        optional = _OPTIONAL | ({"name"} if name in _NAMED else set()) | _INHERITED.get(name, set())
-        required = [key for key in found.get("required", ()) if key in keys.keys() - optional]
+        declared = _model_named(name).model_fields
+        required = [
+            key
+            for key in found.get("required", ())
+            if key in keys and not is_filled_in(declared[key])
+        ]
         about = " ".join(str(_model_named(name).__doc__).split("\n\n")[0].split())
         found |= {"title": name, "description": about, "required": required}
     root = models.pop("Inventory")

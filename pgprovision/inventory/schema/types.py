@@ -14,6 +14,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     Strict,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
@@ -36,6 +37,16 @@ class Described:
     ) -> dict[str, object]:
         found = {"type": self.yaml_type} if self.yaml_type else handler(schema)
         return {**found, "title": self.description}
+
+
+@dataclass(frozen=True)
+class FilledIn:
+    """Marks a field that the loader fills in where an inventory leaves it out: a name from its file
+    or key, a secret from its default file, a part from another one. Required of the model only."""
+
+
+def is_filled_in(field: FieldInfo) -> bool:
+    return any(isinstance(found, FilledIn) for found in field.metadata)
 
 
 @dataclass(frozen=True)
