@@ -1,4 +1,4 @@
-"""Nobody else's PostgreSQL on a machine that data are to be restored on."""
+"""Refuses to restore onto a host that has a PostgreSQL of somebody else."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,9 +10,9 @@ from pgprovision.resources.postgres.server.instance import Instance
 
 @dataclass(frozen=True, kw_only=True)
 class EmptyHostCheck(Check):
-    """No PostgreSQL runs on the machine but `instance`, wherever its data lie, and there is no
-    other data directory where Debian keeps them. Raises Refused: a copy is never made beside data
-    that somebody may live on."""
+    """No PostgreSQL but `instance` runs on the host, wherever its data are, and there is no other
+    data directory where Debian keeps them. Raises Refused: a copy is never restored next to data
+    that may be in use."""
 
     kind: ClassVar[str] = "vacancy"
     instance: Instance
@@ -22,7 +22,7 @@ class EmptyHostCheck(Check):
         return f"but {self.instance.version}/{self.instance.name}"
 
     def probe(self) -> Probe:
-        """A postmaster works in its data directory, and its parent is no postgres."""
+        """A postmaster has its data directory as working directory."""
         return Probe(
             "for p in /proc/[0-9]*; do\n"
             '  case $(readlink "$p/exe") in */postgres|*/postgres\\ \\(deleted\\))' + "\n"
@@ -50,7 +50,7 @@ class EmptyHostCheck(Check):
         return self.desired()
 
     def _is_own(self, path: str) -> bool:
-        """This instance's own, and what was set aside of it."""
+        """Whether a path is this instance's data directory, or one of its former ones."""
         ours = self.instance.data_directory
         return path == ours or path.startswith(f"{ours}.aside-")
 

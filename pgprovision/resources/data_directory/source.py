@@ -1,4 +1,4 @@
-"""Where a standby's first data come from: the primary itself, or the backup repository."""
+"""The source of a standby's first data: its primary or the backup repository."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 
 class DataSource(Protocol):
-    """A source, as shell text run by root on the standby."""
+    """A source, as shell text that root runs on the standby."""
 
     @property
     def description(self) -> str: ...
@@ -26,7 +26,7 @@ class DataSource(Protocol):
         ...
 
     def error_hint_script(self, variable: str) -> str:
-        """Prints what is behind the failure in a shell variable, where that is known."""
+        """Prints the cause of the message in a shell variable, where it is known."""
         ...
 
 
@@ -93,5 +93,5 @@ class PgbackrestRestore:
 
 
 def restore_command(stanza: str) -> str:
-    """For postgresql.conf: one WAL segment from the archive."""
+    """PostgreSQL's `restore_command`: fetches one WAL segment from the archive."""
     return sh("pgbackrest", f"--stanza={stanza}", "archive-get") + ' %f "%p"'

@@ -1,4 +1,4 @@
-"""A standby's data directory, seeded from its primary or from a backup."""
+"""A standby's data directory, cloned from its primary or from a backup."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

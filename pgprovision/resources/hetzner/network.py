@@ -1,4 +1,4 @@
-"""The private network the nodes talk over."""
+"""The private network between the nodes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 @dataclass(frozen=True, kw_only=True)
 class HetznerNetwork(HetznerResource):
-    """A network with the subnet our nodes live in. Never deleted, shrunk or moved.
+    """A network with the subnet of the nodes. It is never deleted, shrunk or moved.
 
-    `existing`: somebody else's, by name or id; only looked up, and it must hold the subnet.
+    `existing`: a network that pgprovision did not create, by name or id. It is only looked up, and
+    must contain the subnet.
     """
 
     kind: ClassVar[str] = "network"
@@ -44,7 +45,7 @@ class HetznerNetwork(HetznerResource):
         return {"subnet": self._find_subnet(item)}
 
     def _find_subnet(self, item: ApiObject) -> str | None:
-        """The wished subnet where it is there (an existing network may have a wider one)."""
+        """The declared subnet, if it exists (an existing network may have a wider one)."""
         desired = IPv4Network(self.subnet)
         for subnet in item["subnets"]:
             if not desired.subnet_of(IPv4Network(subnet["ip_range"])):

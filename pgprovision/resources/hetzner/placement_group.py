@@ -1,4 +1,4 @@
-"""Servers on different physical machines."""
+"""Puts the servers on different physical machines."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SPREAD_LIMIT = 10  # servers in one spread group; docs.hetzner.com, placement gr
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementGroup(HetznerResource):
-    """A spread group for `size` servers of ours."""
+    """A placement group of type `spread` for `size` servers of this cluster."""
 
     kind: ClassVar[str] = "placement group"
     collection: ClassVar[str] = "placement_groups"

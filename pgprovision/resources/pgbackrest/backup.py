@@ -1,4 +1,4 @@
-"""Full backups and others, taken in the background by one named unit, whoever asks for them."""
+"""Backups, taken in the background by one named unit, whoever asks for them."""
 
 import re
 from abc import abstractmethod
@@ -43,13 +43,16 @@ ARCHIVING_OFF_PROBE = Probe(f"stat -c %Y {ARCHIVING_OFF_FILE} 2>/dev/null || tru
 
 @dataclass(frozen=True, kw_only=True)
 class RequiredBackup(Resource, WithNeeds):
-    """A backup of this very cluster in a repository. `repository` None: in the only one."""
+    """A backup of this very cluster in a repository."""
 
     stanza: str
     instance: Instance
     repository: int | None = None
+    """pgBackRest's number; None: there is only one."""
     identifier: str = ""
+    """A fact: the cluster's system identifier."""
     job_state: JobState = IDLE
+    """A fact: the state of the unit that takes backups."""
     type: ClassVar[str]
 
     @property
@@ -86,12 +89,12 @@ class RequiredBackup(Resource, WithNeeds):
     @property
     @abstractmethod
     def description(self) -> str:
-        """In words."""
+        """What is required, for people."""
 
     @property
     @abstractmethod
     def type_to_take(self) -> BackupType:
-        """The type of backup to take where there is none yet."""
+        """The type of backup to take where none is there yet."""
 
     @abstractmethod
     def satisfies(self, backup: BackupInfo) -> bool:
@@ -142,7 +145,7 @@ class RequiredBackup(Resource, WithNeeds):
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBackup(RequiredBackup):
-    """At least one full backup of this very cluster; since archiving was off, if it ever was."""
+    """At least one full backup of this very cluster, newer than the last time archiving was off."""
 
     kind: ClassVar[str] = "first backup"
     archiving_off_since: int = 0
@@ -170,9 +173,10 @@ class FirstBackup(RequiredBackup):
 
 @dataclass(frozen=True, kw_only=True)
 class OnDemandBackup(RequiredBackup):
-    """A backup that ended after `ended_after`, in seconds since 1970 there. For the primary only.
+    """A backup that ended after `ended_after`, in seconds since 1970 by the host's clock. Only for
+    the primary.
 
-    One that runs already is waited for; where it is of another type, the wished one follows.
+    A backup that already runs is waited for; where it is of another type, the required one follows.
     """
 
     kind: ClassVar[str] = "backup"

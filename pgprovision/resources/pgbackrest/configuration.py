@@ -1,8 +1,8 @@
-"""pgbackrest.conf, rendered for the version found, compared option by option.
+"""pgbackrest.conf, rendered for the installed version, compared option by option.
 
-The text comes from a template and says everything we wish for, in any version; options that the
-installed version does not know are left out. Secrets are not in the template: they are joined
-here, so no template can show them.
+The text comes from a template and has every option that is declared, in any version; those that the
+installed version does not know are left out. Secrets are not in the template: they are added here,
+so no template can show them.
 """
 
 import hashlib
@@ -53,13 +53,13 @@ _REPOSITORY = re.compile(r"repo\d+-(.*)")
 
 
 def _base_option(option: str) -> str:
-    """Without the repository's number: repo1-block is block."""
+    """An option without the repository's number: repo1-block is block."""
     found = _REPOSITORY.fullmatch(option)
     return found[1] if found else option
 
 
 def supported_text(text: str, installed: PgbackrestVersion | None) -> str:
-    """The text without the options that came after version `installed`."""
+    """The text without the options that are newer than version `installed`."""
     lines = text.splitlines(keepends=True)
     return "".join(
         line
@@ -70,7 +70,7 @@ def supported_text(text: str, installed: PgbackrestVersion | None) -> str:
 
 
 def _checked_secret(option: str, secret: Secret) -> str:
-    """The secret as pgBackRest will read it. Raises InventoryError where it would not be one."""
+    """The secret as pgBackRest will read it. Raises InventoryError where it would read another one."""
     text = secret.text()
     if not text or text != text.strip() or not text.isprintable():
         message = f"{option} must be one line of text without blanks around it"
@@ -79,8 +79,8 @@ def _checked_secret(option: str, secret: Secret) -> str:
 
 
 def parse_options(text: str) -> dict[str, Value]:
-    """Every option with its value; `[section] option` outside of [global]. An option given
-    several times has all its values. Secret ones as a digest."""
+    """Every option with its value; `[section] option` outside of [global]. An option that is given
+    several times has all its values. Secrets are digests."""
     section, result = "global", dict[str, Value]()
     for line in text.splitlines():
         line = line.strip()
@@ -104,14 +104,17 @@ SECRET_KEYS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class PgbackrestConf(Resource, WithNeeds, WithNotes, WithSecrets):
-    """The configuration of one stanza. `secrets` are options of [global]. A new text takes the
-    place of the old one only after pgBackRest has read the repository with it."""
+    """The configuration of one stanza. A new file replaces the old one only after pgBackRest has
+    read the repository with it."""
 
     kind: ClassVar[str] = "pgbackrest.conf"
     stanza: str
     text: str
+    """The rendered template."""
     secrets: tuple[tuple[str, Secret], ...] = ()
+    """Options of [global] with secret values."""
     version: PgbackrestVersion | None = None
+    """A fact: the installed version; None: not installed yet."""
 
     @property
     def name(self) -> str:
@@ -168,7 +171,7 @@ class PgbackrestConf(Resource, WithNeeds, WithNotes, WithSecrets):
         return tuple(messages)
 
     def content(self) -> Secret:
-        """The whole file."""
+        """The complete file."""
         head, _, rest = supported_text(self.text, self.version).partition("[global]\n")
         joined = "".join(
             f"{option}={_checked_secret(option, value)}\n" for option, value in self.secrets

@@ -32,10 +32,9 @@ QUICK_OPTIONS = ("--io-timeout=10", "--log-level-stderr=warn")
 
 @dataclass(frozen=True, kw_only=True)
 class Stanza(Resource, WithNeeds):
-    """A stanza that belongs to this instance, and WAL that arrives in it. For the primary only.
-    `repository`: which one is meant, where there are several.
+    """A stanza that belongs to this instance, and WAL that arrives in it. Only for the primary.
 
-    Never upgraded and never deleted from here: one of another cluster is refused.
+    It is never upgraded and never deleted: one of another cluster is refused.
     """
 
     kind: ClassVar[str] = "stanza"
@@ -43,6 +42,7 @@ class Stanza(Resource, WithNeeds):
     instance: Instance
     archiving: bool = True
     repository: int | None = None
+    """pgBackRest's number; None: there is only one."""
     snapshot: SnapshotQuery | None = None
     identifier: str = ""
     configured: bool = False
@@ -98,8 +98,8 @@ class Stanza(Resource, WithNeeds):
         }
 
     def _archive_complete(self, newest: str | None) -> bool:
-        """WAL is there, and none that PostgreSQL took for archived (by another archive_command:
-        while archiving was declared off) is missing at its end."""
+        """WAL is there, and no segment is missing at its end that PostgreSQL counted as archived by
+        another archive_command, while archiving was declared off."""
         if newest is None or not self.archiving:
             return newest is not None
         last = self.last_archived_wal

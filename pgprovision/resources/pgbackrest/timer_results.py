@@ -1,4 +1,4 @@
-"""What became of the backups that the timers began: a skip on a standby, or a failure."""
+"""How the backups ended that the timers started: skipped on a standby, or failed."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ SKIPPED = "exec-condition"  # systemd's result where ExecCondition says no
 
 @dataclass(frozen=True, kw_only=True)
 class BackupTimerResults(Check, WithNotes):
-    """The latest run of each timer. Only reported."""
+    """The latest run of each timer. Reports only."""
 
     kind: ClassVar[str] = "scheduled backups"
     types: tuple[str, ...]
