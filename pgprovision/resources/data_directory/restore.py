@@ -222,7 +222,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         )
 
     def _read_repository(self) -> str:
-        """Shell text that fails with the reason; a repository without this stanza is a reason, too."""
+        """Shell text that fails with the reason, such as a repository without this stanza."""
         info, check = self.info, pgbackrest.check_readable(self.stanza)
         if info is not None and info.error:
             return check

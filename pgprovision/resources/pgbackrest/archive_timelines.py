@@ -1,4 +1,4 @@
-"""The WAL in a pgBackRest repository by timeline: where each one ends, and where it branched off."""
+"""The WAL in a pgBackRest repository by timeline: where each ends, and where it branched off."""
 
 import json
 import re

@@ -70,7 +70,7 @@ def supported_text(text: str, installed: PgbackrestVersion | None) -> str:
 
 
 def _checked_secret(option: str, secret: Secret) -> str:
-    """The secret as pgBackRest will read it. Raises InventoryError where it would read another one."""
+    """The secret as pgBackRest will read it. Raises InventoryError where that differs."""
     text = secret.text()
     if not text or text != text.strip() or not text.isprintable():
         message = f"{option} must be one line of text without blanks around it"

@@ -17,7 +17,7 @@ SEGMENT_BYTES = 16 << 20  # initdb's default
 
 @dataclass(frozen=True)
 class RecoveryPoint:
-    """The archive of a primary at one moment of the primary's clock. Times are seconds since 1970."""
+    """The archive of a primary at one moment of its clock. Times are seconds since 1970."""
 
     observed_at: float
     first_segment: str

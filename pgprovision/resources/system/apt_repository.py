@@ -1,7 +1,8 @@
-"""PostgreSQL's own package repository (PGDG), or a mirror of it: signed, or not used at all.
+"""PostgreSQL's own package repository (PGDG), or a mirror of it; never without a valid signature.
 
-A repository is tried before it is written down: its key, signature, index and reach are judged by
-apt itself in a scratch folder, so a wrong one changes nothing and never leads to another source.
+A repository is tried before it is configured: apt itself checks its key, signature, index and
+reachability in a temporary directory, so a wrong one changes nothing and never leads to another
+source.
 """
 
 import base64

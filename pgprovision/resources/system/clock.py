@@ -1,4 +1,4 @@
-"""A clock that somebody keeps: whichever time daemon is there, or systemd-timesyncd."""
+"""The synchronisation of the clock: by the time daemon that is there, or systemd-timesyncd."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SHOW = sh(
 
 @dataclass(frozen=True, kw_only=True)
 class Clock(Resource, WithNotes):
-    """Synchronised over the network. A container has the clock of the machine around it."""
+    """The clock is synchronised over the network. A container has the clock of its host."""
 
     kind: ClassVar[str] = "clock"
 

@@ -1,4 +1,4 @@
-"""Room on the disks: said before it is gone."""
+"""Free disk space and inodes, reported before they run out."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,13 +10,14 @@ FULL_PERCENT = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
 
 
 def existing_parent(directory: str) -> str:
-    """Shell text that sets $d to a directory, or to what is there above it: its file system."""
+    """Shell text that sets $d to a directory, or to its nearest parent that exists: its file
+    system."""
     return f'd={sh(directory)}; until [ -d "${{d:-/}}" ]; do d=${{d%/*}}; done; d=${{d:-/}}'
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiskSpaceCheck(Check, WithNotes):
-    """Every local file system that can be written to. Only reported."""
+    """Free space and inodes of every local, writable file system. Reports only."""
 
     kind: ClassVar[str] = "disk room"
 

@@ -1,4 +1,4 @@
-"""Files and directories, written whole: a file is the old one or the new one, never half."""
+"""Files and directories, written completely: a file is the old one or the new one, never half."""
 
 import hashlib
 from collections.abc import Iterable
@@ -71,10 +71,11 @@ class File(Resource, WithSecrets):
             )
 
     def write_command(self, check: str = ":") -> str:
-        """Shell text that takes the content on stdin: aside, complete, synced, then renamed.
+        """Shell text that takes the content on stdin: written to a temporary file, synced, then
+        renamed.
 
-        `set -C` opens the new file exclusively, so a link laid in its way is not followed.
-        `check` is shell text that judges the file `$new`; when it fails, the old one stays.
+        `set -C` opens that file exclusively, so a link in its place is not followed. `check` is
+        shell text that checks the file `$new`; when it fails, the old file stays.
         """
         path = PurePosixPath(self.path)
         new = str(path.parent / f".{path.name}.pgprovision-new")
@@ -87,7 +88,7 @@ class File(Resource, WithSecrets):
 
 @dataclass(frozen=True, kw_only=True)
 class Directory(Resource):
-    """A directory with its attributes. What is inside is somebody else's."""
+    """A directory and its attributes. Its content is left alone."""
 
     kind: ClassVar[str] = "directory"
     path: str

@@ -1,4 +1,4 @@
-"""A machine that is ready to be worked on: first boot over, private address on its card."""
+"""A host that is ready: its first boot is over, its private address is configured."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ ADDRESS_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBoot(Check):
-    """cloud-init has ended. A machine without cloud-init is ready as it is."""
+    """cloud-init has ended. A host without cloud-init is ready."""
 
     kind: ClassVar[str] = "first boot"
 
@@ -38,10 +38,10 @@ class FirstBoot(Check):
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateAddress(Check):
-    """The private address is really on a card of the machine.
+    """The private address is on an interface of the host.
 
-    PostgreSQL starts without a word when an address of `listen_addresses` is missing, so a card
-    that comes late would leave a database nobody reaches.
+    PostgreSQL starts without an error when an address of `listen_addresses` is missing, so an
+    interface that is late would leave a database that nobody reaches.
     """
 
     kind: ClassVar[str] = "private address"

@@ -1,8 +1,8 @@
-"""The firewall of the host itself: the cloud's does not see the private network.
+"""The host's own firewall: the cloud firewall does not filter the private network.
 
-A table of our own; other tables stay as they are. nft itself says what the wished text means: it
-is loaded in an empty network namespace and listed from there, and the two listings are compared,
-so a rule that was added, taken away or changed by hand differs, whatever the template looks like.
+One nftables table; others stay as they are. nft itself tells the meaning of the desired rules: they
+are loaded in an empty network namespace and listed from there, and the two listings are compared.
+So any rule that was added, removed or changed by hand differs, whatever the template looks like.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ _CHANGE = ConfirmedChange("firewall")
 
 @dataclass(frozen=True)
 class FirewallOpening:
-    """Ports that are open to some networks, and for whom."""
+    """Ports that are open to some networks, and what for."""
 
     purpose: str
     ports: tuple[int, ...]
@@ -64,15 +64,14 @@ def _match(family: str, protocol: str, networks: Iterable[IPv4Network | IPv6Netw
 
 @dataclass(frozen=True, kw_only=True)
 class HostFirewall(Resource, WithNeeds):
-    """Our table as it is in the kernel, proven, and as it will be after a reboot.
-
-    `text` is what nft reads. `ssh` is its opening for SSH: refused where this very session would
-    not come in by it.
-    """
+    """Our table as it is in the kernel, confirmed by a new connection, and as it will be after a
+    reboot."""
 
     kind: ClassVar[str] = "host firewall"
     text: str
+    """The rules, as nft reads them."""
     ssh: FirewallOpening
+    """The opening for SSH: refused where it would not let this session in."""
     normalized_rules: str = ""
     ssh_session: SshSession | None = None
 

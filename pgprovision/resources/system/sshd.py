@@ -1,6 +1,6 @@
-"""The SSH daemon, judged by what it says of itself (`sshd -T`), not by what its files look like.
+"""The SSH daemon, judged by its effective configuration (`sshd -T`), not by its files.
 
-sshd takes the first value it reads, so the file here sorts before all others of its folder.
+sshd uses the first value it reads, so the file here sorts before all others of its directory.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ _LISTENS = (
 
 @dataclass(frozen=True, kw_only=True)
 class SshDaemon(Resource, WithNeeds):
-    """Directives in a file of ours, in force, and proven by a connection made after them."""
+    """Directives in a file of ours, in effect, and confirmed by a new connection."""
 
     kind: ClassVar[str] = "SSH daemon"
     text: str
@@ -104,7 +104,7 @@ class SshDaemon(Resource, WithNeeds):
         }
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        """Where another file of theirs wins over ours, there is nothing to do: it is reported."""
+        """Where another file wins over ours, nothing can be done: it is reported."""
         if diff.changed("content", "loaded"):
             write = File(on=self.on, path=CONFIG_FILE, content=self.text).write_command()
             undo = (

@@ -1,4 +1,4 @@
-"""Upgrades: what apt must not touch unasked, and what waits for somebody to ask."""
+"""Upgrades: packages that apt must not upgrade by itself, and upgrades that are pending."""
 
 import re
 from collections.abc import Iterable
@@ -29,8 +29,8 @@ _POLICY = re.compile(r"^(\S+):\n +Installed: (\S+)\n +Candidate: (\S+)", re.MULT
 
 @dataclass(frozen=True, kw_only=True)
 class HeldPackages(Resource):
-    """Packages that stay as they are until somebody names them: an upgrade of PostgreSQL restarts
-    it, and belongs in a chosen moment, replicas first."""
+    """Packages that are only upgraded by name: an upgrade of PostgreSQL restarts it, and belongs in
+    a chosen moment, replicas first."""
 
     kind: ClassVar[str] = "held packages"
     names: tuple[str, ...]
@@ -62,7 +62,7 @@ class HeldPackages(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class PendingUpgrades(Check, WithNotes):
-    """Nothing to converge, something to know: newer packages that wait to be asked for."""
+    """Newer packages that wait to be installed. Reports only."""
 
     kind: ClassVar[str] = "upgrades"
     names: tuple[str, ...]

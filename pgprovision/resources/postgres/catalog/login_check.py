@@ -1,8 +1,8 @@
-"""A login that was really tried, with its password and a verified server.
+"""A login that was tried, with its password and a verified server.
 
-PostgreSQL tells nobody that a password works until somebody comes with it. So it is tried once
-after anything about it changed, and a note on the host says what was proven: a digest of the stored
-verifier, the address and the rule. The note holds nothing that could be guessed from.
+PostgreSQL cannot say whether a password works until somebody logs in with it. So the login is tried
+once after anything about it changed, and a file on the host says what was proven: a digest of the
+stored verifier, the address and the rule. Nothing could be guessed from that file.
 """
 
 import hashlib
@@ -33,18 +33,23 @@ PROOF_DIRECTORY = "/var/lib/pgprovision/logins"
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedLogin(Resource, WithNeeds, WithDescription):
-    """`role` gets in from `on` with this connection string. `password` None: libpq has it from the
-    passfile that the string names. `server` is the target that PostgreSQL runs on."""
+    """`role` can log in from `on`."""
 
     kind: ClassVar[str] = "login"
     snapshot: SnapshotQuery
     server: str
+    """The target that PostgreSQL runs on."""
     role: str
     conninfo: str
+    """The connection string, without a password."""
     password: Secret | None = None
+    """None: libpq takes it from the passfile that the connection string names."""
     depends_on: str = ""
+    """What else the login depends on: when it changes, the login is tried again."""
     verifier: str | None = None
+    """A fact: the stored SCRAM verifier."""
     running: bool = True
+    """A fact: the server runs."""
 
     @property
     def name(self) -> str:
@@ -91,7 +96,7 @@ class VerifiedLogin(Resource, WithNeeds, WithDescription):
         )
 
     def _script(self) -> bytes | Secret:
-        """psql's own words; nothing of them reaches the server it starts from."""
+        """psql's script; no part of it is in an argument or the environment."""
         if self.password is None:
             return _connect_command(self.conninfo).encode()
         full_conninfo = extend(self.conninfo, password=self.password.text())
@@ -102,8 +107,8 @@ class VerifiedLogin(Resource, WithNeeds, WithDescription):
 
 
 def _connect_command(target: str) -> str:
-    """psql's \\connect, every byte of its argument escaped: it may hold any character. psql takes
-    double quotes off as from a name, escaped or not, so it is one."""
+    """psql's \\connect with every byte of its argument escaped, so that it may have any character.
+    psql removes double quotes as from a name, escaped or not, so it is one."""
     name = '"' + target.replace('"', '""') + '"'
     escaped = "".join(f"\\x{byte:02x}" for byte in name.encode())
     return f"\\connect -reuse-previous=off '{escaped}'\n"

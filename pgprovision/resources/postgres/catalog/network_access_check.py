@@ -1,4 +1,4 @@
-"""Who gets as far as what, seen from another machine of the network."""
+"""Access to PostgreSQL, checked from another host of the network."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -18,10 +18,10 @@ _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects co
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAccessCheck(Check, WithNeeds):
-    """From `on`: the server of `conninfo` proves who it is and asks `role` for its password, and a
-    stranger is rejected. Two connections without a password, at every look; whether the password is
-    right is for `VerifiedLogin`. Differences are for people: a firewall, a wrong address, an edit.
-    """
+    """From `on`, the server of `conninfo` proves its identity and asks `role` for its password, and
+    an unknown role is rejected. Two connections without a password in every look; whether the
+    password is right is for `VerifiedLogin`. A difference is for people: a firewall, a wrong
+    address, an edited file."""
 
     kind: ClassVar[str] = "network access"
     snapshot: SnapshotQuery

@@ -32,7 +32,8 @@ _PROHIBITED = (
 
 
 def verifier(secret: Secret, salt: bytes, iterations: int = ITERATIONS) -> str:
-    """What goes into pg_authid.rolpassword. Raises InventoryError for what is no password."""
+    """The value for pg_authid.rolpassword. Raises InventoryError for a text that cannot be a
+    password."""
     password = secret.text()
     if not password or "\0" in password:
         raise InventoryError(f"a password has at least one character and no NUL ({secret.source})")
@@ -44,7 +45,7 @@ def verifier(secret: Secret, salt: bytes, iterations: int = ITERATIONS) -> str:
 
 
 def verifier_matches(secret: Secret, stored: str) -> bool:
-    """Whether this password logs in with the stored verifier. False for any other kind of hash."""
+    """Whether this password matches the stored verifier. False for any other kind of hash."""
     form = _VERIFIER.fullmatch(stored)
     if form is None:
         return False

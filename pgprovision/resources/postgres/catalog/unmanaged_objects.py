@@ -1,4 +1,4 @@
-"""Roles and databases that are there and not in the inventory. They are told, and left alone."""
+"""Roles and databases that are not in the inventory: they are reported and left alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BUILT_IN_NAMES = frozenset({"postgres", "template0", "template1"})
 
 @dataclass(frozen=True, kw_only=True)
 class UnmanagedObjects(Check, CatalogResource, WithNotes):
-    """What was taken out of the inventory is not taken out of the server: dropping is declared
+    """What was removed from the inventory is not removed from the server: dropping is declared
     (`present: false`), never inferred."""
 
     kind: ClassVar[str] = "unmanaged"

@@ -1,4 +1,4 @@
-"""What a running server's settings are, against what its file says."""
+"""The settings of a running server, compared with its file."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _TRUE, _FALSE = {"on", "true", "yes", "1", "t", "y"}, {"off", "false", "no", "0"
 
 
 def values_equal(text: str, row: Row) -> bool:
-    """Whether a value as the file has it is the one that the server shows."""
+    """Whether a value in the file is the one that the server shows."""
     shown, unit = str(row["value"]), row["unit"] or ""
     if row["type"] == "bool":
         return text.lower() in (_TRUE if shown == "on" else _FALSE)
@@ -41,10 +41,10 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveSettings(Check, CatalogResource, WithNeeds, WithNotes):
-    """Every setting of postgresql.conf is what the server runs with. What explains itself is named
-    by others: a file not loaded, a pending restart, ALTER SYSTEM, ALTER ROLE. What people put into
-    local.conf wins, and is told. The rest (a command line, a file of somebody's) is for people.
-    """
+    """Every setting of postgresql.conf is what the server runs with. Causes with a resource of
+    their own are not reported here: a file not loaded, a pending restart, ALTER SYSTEM, ALTER ROLE.
+    What people put into local.conf wins, and is noted. The rest, such as a command line or another
+    include, is for people."""
 
     kind: ClassVar[str] = "live settings"
     file_settings: Mapping[str, str] = field(default_factory=dict, compare=False)

@@ -1,4 +1,4 @@
-"""pg_hba.conf: who may connect, from where, and how they prove who they are."""
+"""pg_hba.conf: who may log in, from where, and by which method."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -33,8 +33,9 @@ from pgprovision.resources.system.file import File
 
 @dataclass(frozen=True, kw_only=True)
 class PgHba(Resource, WithNeeds, WithDescription):
-    """The file. It is read back before it is sent: other rules than the inventory's, or a login of
-    `required_logins` shut out, and nothing is touched. PostgreSQL judges it before it is loaded."""
+    """The file. It is parsed before it is sent, and refused where it has other rules than the
+    inventory, or would reject one of `required_logins`. PostgreSQL checks it before it is loaded.
+    """
 
     kind: ClassVar[str] = "pg_hba.conf"
     snapshot: SnapshotQuery
@@ -52,8 +53,8 @@ class PgHba(Resource, WithNeeds, WithDescription):
         return File(on=self.on, path=self.name, content=content, **attributes)
 
     def text(self) -> str:
-        """The whole file. Raises InventoryError where other rules would be read in it, Refused
-        where it would lock out what keeps the cluster going."""
+        """The complete file. Raises InventoryError where it has other rules than the inventory,
+        Refused where it would reject a login that the cluster needs."""
         return self._text
 
     @cached_property
@@ -87,7 +88,7 @@ class PgHba(Resource, WithNeeds, WithDescription):
         return self._file(self._text).desired()
 
     def describe_changes(self, diff: Diff) -> tuple[str, ...]:
-        """The lines that go (-) and come (+)."""
+        """The lines that are removed (-) and added (+)."""
         if diff.before is None or not diff.changed("content"):
             return diff.keys
         before, after = _lines(str(diff.before["content"])), _lines(self._text)

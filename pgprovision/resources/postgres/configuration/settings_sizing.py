@@ -1,7 +1,7 @@
-"""What a machine's memory, cores and disk mean for postgresql.conf. Pure arithmetic.
+"""Settings computed from a host's memory, cores and disk. Pure arithmetic.
 
-The figures are for a machine that PostgreSQL has to itself, with local NVMe storage. They follow
-what autobase, TPA, Pigsty and Ubicloud agree on; where they differ, the reason says why.
+The figures are for a host that PostgreSQL has to itself, with local NVMe storage. They follow what
+autobase, TPA, Pigsty and Ubicloud agree on; where they differ, the reason says why.
 """
 
 import re
@@ -17,11 +17,12 @@ CONNECTIONS_PER_CORE = 50  # more than this wants a pooler in front
 
 @dataclass(frozen=True)
 class ConfSetting:
-    """A line of postgresql.conf, and why it says what it says."""
+    """A line of postgresql.conf."""
 
     name: str
     value: str | int | float | bool
     why: str = ""
+    """Where the value comes from, or what it is for; written as a comment."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)*", self.name, re.ASCII):
@@ -34,7 +35,7 @@ class ConfSetting:
 
 @dataclass(frozen=True)
 class ConfSection:
-    """Lines that belong together."""
+    """Settings under one heading."""
 
     title: str
     settings: tuple[ConfSetting, ...]
@@ -42,15 +43,17 @@ class ConfSection:
 
 @dataclass(frozen=True)
 class MachineSize:
-    """Memory and disk in bytes."""
+    """The size of a host."""
 
     memory: int
+    """Bytes."""
     cores: int
     disk: int
+    """Bytes."""
 
     def nominal(self) -> "MachineSize":
-        """The kernel keeps a little memory and disk for itself, and not always the same: rounded,
-        so that a new kernel does not mean new settings and a restart."""
+        """Rounded, as the kernel reserves some memory and disk, and not always the same: a new
+        kernel must not change settings and cause a restart."""
         step = GB if self.memory >= 2 * GB else 128 * MB
         memory = -(-self.memory // step) * step
         return MachineSize(memory, self.cores, max(GB, self.disk // GB * GB))
@@ -59,7 +62,7 @@ class MachineSize:
 def sized_sections(
     machine: MachineSize, *, max_connections: int = 200, version: int = 15
 ) -> Iterator[ConfSection]:
-    """Sections of settings for this machine."""
+    """The settings that depend on the size of the host."""
     machine = machine.nominal()
     yield ConfSection("Memory", tuple(_memory(machine, max_connections)))
     yield ConfSection("WAL and checkpoints", tuple(_wal(machine, version)))
@@ -120,7 +123,7 @@ def _wal(machine: MachineSize, version: int) -> Iterator[ConfSetting]:
 
 
 def general_sections() -> Iterator[ConfSection]:
-    """Settings that do not depend on the machine."""
+    """The settings that do not depend on the size of the host."""
     yield ConfSection(
         "Planner",
         (

@@ -1,4 +1,4 @@
-"""A standby that streams and has caught up: what `add-replica` ends with."""
+"""A standby that streams and has caught up: `add-replica` ends with it."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self

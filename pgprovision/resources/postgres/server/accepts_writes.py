@@ -1,4 +1,4 @@
-"""A server that answers and accepts writes: what a restore ends with."""
+"""A server that accepts writes: a restore ends with it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,8 +11,8 @@ RECOVERY_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptsWrites(Check):
-    """The server on this machine is in no recovery. Archives nothing, where `archiving` is false:
-    seen in the server itself, whatever its files say."""
+    """The server on this host is not in recovery. Where `archiving` is False it archives nothing:
+    observed in the server itself, whatever its files say."""
 
     kind: ClassVar[str] = "answers"
     snapshot: SnapshotQuery

@@ -1,4 +1,4 @@
-"""A node's server key and certificate: the key is made on the node, the cluster's CA signs it."""
+"""A node's server key and certificate: created on the node, signed by the cluster's CA."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pgprovision.secret import Secret
 
 @dataclass(frozen=True, kw_only=True)
 class ServerKey(Resource):
-    """The private key, made once where it is used. PostgreSQL wants it 0600 and its own."""
+    """The private key, created once on the host that uses it. PostgreSQL requires mode 0600."""
 
     kind: ClassVar[str] = "server key"
     path: str

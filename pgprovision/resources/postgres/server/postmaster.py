@@ -1,4 +1,4 @@
-"""The process that runs, against what it was started from and what it was promised."""
+"""The running postmaster: is its program still the one on disk, and the OOM killer kept off?"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,8 +17,8 @@ def postmaster_pid(instance: Instance) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PostmasterCheck(Check, WithNotes):
-    """Nothing to converge, two things to know: a program on disk that is not the one that runs
-    (only a restart brings it in), and a kernel that may kill it first."""
+    """Reports two things: a program on disk that is not the one that runs (only a restart changes
+    that), and a kernel that may kill it first."""
 
     kind: ClassVar[str] = "postmaster"
     instance: Instance

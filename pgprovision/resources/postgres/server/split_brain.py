@@ -1,7 +1,7 @@
-"""Who accepts writes, on every node of the cluster at once.
+"""Which nodes of the cluster accept writes.
 
-Two writable nodes hold two histories, and each further write makes it worse; a system identifier
-does not tell them apart, as a promoted replica keeps it. Timelines do.
+Two writable nodes have two histories, and each further write makes it worse. Their system
+identifier is the same, as a promoted replica keeps it. Their timelines differ.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, Snaps
 class SplitBrainCheck(Check, WithNeeds):
     """No node but the declared primary accepts writes. Nodes that do not answer are not judged.
 
-    `primary_required`: this run makes replicas and no primary, so there must be one.
+    `primary_required`: this run creates replicas and no primary, so there must be one.
     """
 
     kind: ClassVar[str] = "live roles"
@@ -37,8 +37,8 @@ class SplitBrainCheck(Check, WithNeeds):
         return tuple(Need(on, self.snapshot.probe()) for on in (self.primary, *self.replicas))
 
     def resolved(self, facts: Facts) -> Self:
-        """Raises Refused. It is here that every node's answer is at hand, also where the declared
-        primary has none."""
+        """Raises Refused. Here the answers of all nodes are known, also where the declared primary
+        has none."""
         servers: dict[str, ServerSnapshot] = {}
         for on in (self.primary, *self.replicas):
             answer = facts.get(on, self.snapshot.probe())
@@ -61,8 +61,8 @@ class SplitBrainCheck(Check, WithNeeds):
 
 
 def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], unit: str) -> None:
-    """Raises Refused where another node than the declared primary accepts writes. A stranger
-    (another system identifier) is left to whoever asks whose machine it is."""
+    """Raises Refused where another node than the declared primary accepts writes. A foreign server
+    (another system identifier) is left to the check of the host's identity."""
     declared = writable.get(primary)
     others = [
         name
@@ -88,7 +88,7 @@ def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], un
 
 
 def describe_writer(name: str, server: ServerSnapshot) -> str:
-    """A writable node with its timeline and last write."""
+    """A writable node with its timeline and last write, for people."""
     at = server.lsn.get("written_at")
     written = f", last write {at}" if at else ""
     return f"{name} (timeline {server.timeline}{written})"
