@@ -39,12 +39,14 @@ class EmptyHostCheck(Check):
         running = [path for word, _, path in found if word == "running" and path != ours]
         data = [path for word, _, path in found if word == "data" and not self._is_own(path)]
         if running or data:
-            message = "a PostgreSQL runs here" if running else "there are data of PostgreSQL here"
+            message = (
+                "another PostgreSQL is running" if running else "another data directory exists"
+            )
             raise Refused(
-                f"{message} that is none of ours: {', '.join(running or data)}; nothing is restored"
-                " on a machine that somebody's data live on",
+                f"{message}: {', '.join(running or data)}; nothing is restored on a host with"
+                " foreign data",
                 where=self.on,
-                next=f"give the copy a machine of its own: --address, or address in"
+                next=f"give the restored copy a host of its own: --address, or address in"
                 f" nodes/{self.on}.yml",
             )
         return self.desired()

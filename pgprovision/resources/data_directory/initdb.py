@@ -100,7 +100,7 @@ class PostgresCluster(Resource):
                 f"{in_progress_file(self.instance)} says that {self.instance.data_directory}"
                 " is being restored from the backups: an empty cluster is never made in its place",
                 where=self.on,
-                next="pgprovision rebuild goes on with it",
+                next="to continue the restore: pgprovision rebuild",
             )
         if answer.code in (5, 6):
             raise self._data_missing(answer.code == 6)
@@ -110,8 +110,8 @@ class PostgresCluster(Resource):
                 f"the data directory is of PostgreSQL {version}, the inventory says"
                 f" {self.instance.version}",
                 where=self.on,
-                next=f"put postgres.version back to {version}; a major upgrade will be a verb of"
-                " its own and is not there yet",
+                next=f"put postgres.version back to {version}; major upgrades are not"
+                " supported yet",
             )
         if role != "primary":
             raise Refused(
@@ -133,8 +133,8 @@ class PostgresCluster(Resource):
         else:
             message = f"there was a cluster in {data_directory}, and it holds none now:"
             message += " an empty one is never made in its place"
-            advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
-            advice += f" anew without the data: mv {self.instance.config_directory}"
+            advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to start"
+            advice += f" again without the data: mv {self.instance.config_directory}"
             advice += f" {self.instance.config_directory}.aside"
         return Refused(message, where=self.on, next=advice)
 

@@ -147,12 +147,12 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
             raise Refused(
                 "the data directory is a standby's, and nothing is restored over it",
                 where=self.on,
-                next="pgprovision status shows who is who",
+                next="pgprovision status shows the live role of each node",
             )
         expected, _ = self.expected_identity
         if expected and found.identifier != expected:
             raise Refused(
-                f"the data on this machine belong to another cluster (system identifier"
+                f"the data on this host are of another cluster (system identifier"
                 f" {found.identifier}; the repository's has {expected})",
                 where=self.on,
                 next="check the node's address, and backup.repository in cluster.yml",
@@ -167,7 +167,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
                 f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB"
                 f" are free for {self.instance.data_directory}",
                 where=self.on,
-                next="take a machine with more disk, or make room (what was set aside counts, too)",
+                next="take a host with more disk, or free space (data set aside count, too)",
             )
 
     def desired(self) -> State:

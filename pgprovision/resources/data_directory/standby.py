@@ -70,7 +70,8 @@ class Standby(DataDirectoryCopy, WithNeeds):
                 f" the primary has {self.primary_identifier})",
                 where=self.on,
                 next="check the addresses of both nodes in nodes/*.yml; where it is this node's "
-                f"own data from before the cluster was made anew: pgprovision re-clone {self.on}",
+                "own data from before the cluster was created again: "
+                f"pgprovision re-clone {self.on}",
             )
         return {"role": "standby", "aside": found.set_aside_paths}
 

@@ -115,7 +115,7 @@ class HostKey(Resource, WithNeeds):
             raise Refused(
                 f"its server is there, and nobody here knows the server's host key: "
                 f"{self.key_file} and the line of {self.node} in {self.known_hosts} are gone",
-                next="bring back the inventory's secrets/ from where they are kept",
+                next="restore the inventory's secrets/ from where you keep a copy of it",
             )
         if not pair.mode and not self.server_exists:
             return None

@@ -33,7 +33,7 @@ class HetznerNetwork(HetznerResource):
                 raise Refused(
                     f"there is no network {self.object_name} in this project, and the inventory "
                     "says it exists",
-                    next="correct hetzner.network.name, or take `existing` out and it is made",
+                    next="correct hetzner.network.name, or remove `existing`, and it is created",
                 )
             return None
         if item["ip_range"] != self.ip_range:

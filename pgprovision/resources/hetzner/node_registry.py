@@ -102,7 +102,7 @@ class NodeRegistry(HetznerResource, WithNeeds):
                 f"the server of the primary {self.primary} is gone, and it was "
                 f"finished{database_text}: an empty one is never made in its place",
                 next="promote a replica; where all servers are gone, from the backups: pgprovision"
-                " rebuild; to begin anew without the data: pgprovision destroy, then up",
+                " rebuild; to start again without the data: pgprovision destroy, then up",
             )
 
     def desired(self) -> State:

@@ -23,7 +23,7 @@ class PlacementGroup(HetznerResource):
         if self.size > SPREAD_LIMIT:
             raise Refused(
                 f"a spread group takes {SPREAD_LIMIT} servers, the inventory has {self.size}",
-                next="take nodes out of the inventory, or make a second cluster",
+                next="remove nodes from the inventory, or create a second cluster",
             )
         item = self.find(answer)
         return None if item is None else {"type": item["type"]}

@@ -145,8 +145,8 @@ def _check_version(found: IdentityFacts, identity: "NodeIdentity") -> None:
         raise _refused(
             f"the data on this machine are of PostgreSQL {', '.join(found.versions)}, and the"
             f" inventory says {expected}: `up` never upgrades a major version",
-            f"put postgres.version back to {found.versions[-1]}; a major upgrade will be a verb of"
-            " its own and is not there yet (until then by hand: pg_upgradecluster)",
+            f"put postgres.version back to {found.versions[-1]}; major upgrades are"
+            " not supported yet (by hand: pg_upgradecluster)",
         )
 
 

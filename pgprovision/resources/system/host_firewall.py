@@ -172,6 +172,6 @@ class HostFirewall(Resource, WithNeeds):
             advice = f"set ssh.port, or open port {current.port} under host.open_ports"
         if wrong:
             raise Refused(
-                f"the host firewall as declared would shut out this very session: {wrong}",
+                f"the host firewall as declared would lock out this very session: {wrong}",
                 next=advice,
             )

@@ -42,7 +42,7 @@ class RemovedHostLock(Resource):
             raise Refused(
                 f"{self.confirmed_token} is not who holds it:"
                 f" {owner or 'a record that cannot be read'}",
-                next=f"when you know that run is no more: pgprovision unlock {self.on}"
+                next=f"once you know that this run has ended: pgprovision unlock {self.on}"
                 f" {unlock_token(owner_record, fence)}",
             )
         return {"holder": str(owner) if owner and not foreign else "cannot be read"}

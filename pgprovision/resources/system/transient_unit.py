@@ -95,7 +95,7 @@ class Job:
         again."""
         return Action(
             why,
-            f"{{ echo '{self.unit} failed; run the same command again to start it anew:'\n"
+            f"{{ echo '{self.unit} failed; run the same command again to start it again:'\n"
             f"said=$({last_log_lines(self.unit)}); printf '%s\\n' \"$said\";"
             f" {self.error_hint_script('said')}\n"
             f"systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",

@@ -36,7 +36,10 @@ def verifier(secret: Secret, salt: bytes, iterations: int = ITERATIONS) -> str:
     password."""
     password = secret.text()
     if not password or "\0" in password:
-        raise InventoryError(f"a password has at least one character and no NUL ({secret.source})")
+        raise InventoryError(
+            f"the password of {secret.source} is empty or has a NUL; expected at least one"
+            " character, and no NUL"
+        )
     salted = hashlib.pbkdf2_hmac("sha256", saslprep(password), salt, iterations)
     stored = hashlib.sha256(_mac(salted, b"Client Key")).digest()
     server = _mac(salted, b"Server Key")

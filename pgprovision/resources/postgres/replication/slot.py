@@ -65,7 +65,7 @@ class Slot(CatalogResource, WithDescription):
             return None
         if found["slot_type"] != "physical":
             raise Refused(
-                f"slot {self.slot} is a {found['slot_type']} slot of somebody else's",
+                f"slot {self.slot} is a {found['slot_type']} slot that pgprovision did not create",
                 next="give the replica another name, or drop that slot by hand",
             )
         lost = found["wal_status"] == "lost"

@@ -116,7 +116,7 @@ class SnapshotQuery:
         if answer.code == 127 or any(words in message for words in NOT_RUNNING_MESSAGES):
             return None
         raise Refused(
-            f"PostgreSQL runs and cannot be asked: {message or f'exit {answer.code}'}",
+            f"PostgreSQL runs and does not answer: {message or f'exit {answer.code}'}",
             next=f"on the host: {self.instance.psql()}",
         )
 
