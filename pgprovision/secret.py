@@ -1,7 +1,8 @@
 """A value that is never shown.
 
 `Secret` prints as `***` in every way Python knows to print, cannot be pickled, and compares
-without leaking time. `reveal()` is called only where the bytes leave for a host's stdin.
+in constant time. There are two ways to its clear text: `reveal()` where it leaves the process, and
+`text()` where it is checked or becomes part of another Secret.
 """
 
 import hmac
@@ -23,11 +24,13 @@ class Secret:
         self.redacted = redacted or f"<secret: {source.translate(_PLAIN)}>"
 
     def reveal(self) -> bytes:
-        """The bytes themselves. Only for a host's stdin or a derived verifier."""
+        """The clear text where it leaves the process: for a host's stdin, a file of the inventory,
+        a request to a service. tests/unit/test_secret.py lists every module that calls it."""
         return self.__text.encode()
 
     def text(self) -> str:
-        """The text itself, to build another secret from it."""
+        """The clear text where it stays in the process: to check it, to derive a digest, a verifier
+        or a key from it, or to build another Secret. Never for a message."""
         return self.__text
 
     def embed_in(self, template: str) -> "Secret":
@@ -44,7 +47,9 @@ class Secret:
         return "***"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self.reveal(), other.reveal())
+        return isinstance(other, Secret) and hmac.compare_digest(
+            self.__text.encode(), other.text().encode()
+        )
 
     def __hash__(self) -> int:
         return hash(("secret", self.source))

@@ -61,7 +61,7 @@ def signing_certificate(ca_key: Secret, bundle: str) -> "x509.Certificate":
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-    public = serialization.load_pem_private_key(ca_key.reveal(), None).public_key()
+    public = serialization.load_pem_private_key(ca_key.text().encode(), None).public_key()
     for certificate in x509.load_pem_x509_certificates(bundle.encode()):
         if certificate.public_key() == public:
             return certificate
@@ -90,7 +90,7 @@ def issue_server_certificate(
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    key = serialization.load_pem_private_key(ca_key.reveal(), None)
+    key = serialization.load_pem_private_key(ca_key.text().encode(), None)
     authority = signing_certificate(ca_key, bundle)
     server_key = serialization.load_pem_public_key(public_key.encode())
     assert isinstance(key, ec.EllipticCurvePrivateKey)

@@ -3,9 +3,7 @@
 import typer
 
 from pgprovision import report
-from pgprovision.cli.options import Options
-from pgprovision.inventory.loader.loader import load
-from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.cli.options import options_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,16 +16,17 @@ def group() -> None:
 @app.command("show")
 def show(context: typer.Context) -> None:
     """Print what clients verify servers with: sslmode=verify-full sslrootcert=FILE."""
-    options: Options = context.obj
-    report.print_verbatim(load(options.inventory).tls.ca_certificate)
+    from pgprovision.inventory.loader.loader import load
+
+    report.print_verbatim(load(options_of(context).inventory).tls.ca_certificate)
 
 
 @app.command("renew")
 def renew(context: typer.Context) -> None:
     """1 of 3: a new authority beside the old one, which goes on signing."""
-    from pgprovision.operations import certificate_authority
+    from pgprovision.operations import certificate_authority as authority
 
-    certificate_authority.renew(_load_without_split_brain(context))
+    authority.renew(authority.load_without_split_brain(options_of(context)))
     report.print_line(
         "two authorities are trusted, the old one signs\n"
         "  next: pgprovision up; clients get `pgprovision ca show`; then pgprovision ca switch"
@@ -37,28 +36,16 @@ def renew(context: typer.Context) -> None:
 @app.command("switch")
 def switch(context: typer.Context) -> None:
     """2 of 3, when every client has it: the new authority signs. Sessions stay."""
-    from pgprovision.operations import certificate_authority
+    from pgprovision.operations import certificate_authority as authority
 
-    certificate_authority.switch(_load_without_split_brain(context))
+    authority.switch(authority.load_without_split_brain(options_of(context)))
     report.print_line("the new authority signs\n  next: pgprovision up; then pgprovision ca retire")
 
 
 @app.command("retire")
 def retire(context: typer.Context) -> None:
     """3 of 3: the old authority is trusted no more."""
-    from pgprovision.operations import certificate_authority
+    from pgprovision.operations import certificate_authority as authority
 
-    certificate_authority.retire(_load_without_split_brain(context))
+    authority.retire(authority.load_without_split_brain(options_of(context)))
     report.print_line("one authority is trusted\n  next: pgprovision up")
-
-
-def _load_without_split_brain(context: typer.Context) -> Inventory:
-    """The inventory, of a cluster that has one primary at most."""
-    from pgprovision.operations.split_brain import refuse_split_brain
-    from pgprovision.run.targets import Targets
-
-    options: Options = context.obj
-    inventory = load(options.inventory)
-    with Targets(inventory) as targets:
-        refuse_split_brain(inventory, targets)
-    return inventory

@@ -4,12 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pgprovision.cli.converge import select_nodes
-from pgprovision.cli.options import Json, Options, Yes
-from pgprovision.engine.model import Impact, Tier
-from pgprovision.inventory.loader.loader import load
-from pgprovision.run.approval import impact_approval
-from pgprovision.run.run import run
+from pgprovision.cli.options import Json, Yes, run
 
 
 def register(app: typer.Typer) -> None:
@@ -28,13 +23,6 @@ def unlock(
     Hardly ever needed: the lock of a run that died is free at once, that of one that fell silent
     after 20 seconds. It is for a record on the host that is damaged, or a run that hangs.
     """
-    from pgprovision.resources.system.run_lock import RemovedHostLock
+    from pgprovision.operations.unlock import Unlock
 
-    options: Options = context.obj
-    inventory = load(options.inventory)
-    tiers = [
-        Tier("lock", (RemovedHostLock(on=n.name, confirmed_token=holder),))
-        for n in select_nodes(inventory, node)
-    ]
-    approve = impact_approval(Impact.NONE, yes=yes, quiet=json)
-    return run("unlock", inventory, lambda targets: tiers, approve, json=json, lock_hosts=False)
+    return run(Unlock(node, holder), context, yes=yes, json=json)

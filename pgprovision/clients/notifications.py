@@ -67,7 +67,7 @@ def _http(url: Secret, method: str, document: Mapping[str, Any] | None) -> None:
 
     def send() -> None:
         with requests.request(
-            method, url.text(), json=document, timeout=TIMEOUT_SECONDS / 2, stream=True
+            method, url.reveal().decode(), json=document, timeout=TIMEOUT_SECONDS / 2, stream=True
         ) as answer:
             if not answer.ok:
                 raise NotificationError(f"answered {answer.status_code}")
@@ -93,7 +93,7 @@ def _smtp(settings: MailSettings, message: EmailMessage) -> None:
         if settings.encryption == "starttls":
             session.starttls(context=tls)
         if settings.user and settings.password:
-            session.login(settings.user, settings.password.text())
+            session.login(settings.user, settings.password.reveal().decode())
         session.send_message(message)
 
 

@@ -145,8 +145,8 @@ def _client(bucket: Bucket) -> Any:
         "s3",
         region_name=bucket.region,
         endpoint_url=f"https://{bucket.endpoint}:{bucket.port}",
-        aws_access_key_id=bucket.key.text(),
-        aws_secret_access_key=bucket.secret.text(),
+        aws_access_key_id=bucket.key.reveal().decode(),
+        aws_secret_access_key=bucket.secret.reveal().decode(),
         verify=str(bucket.ca_file) if bucket.ca_file else True,
         config=Config(
             s3={"addressing_style": style},

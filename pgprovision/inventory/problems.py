@@ -1,6 +1,5 @@
-"""What is wrong with an inventory: each complaint with its place, all of them in one report."""
+"""What is wrong with an inventory: each problem with its place, all of them in one report."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,9 +9,9 @@ from pgprovision.errors import InventoryError
 
 KeyPath = tuple[str | int, ...]
 # what is wrong, by key path, and a line that could stand there instead
-Problems = Iterator[tuple[KeyPath, str] | tuple[KeyPath, str, str]]
-
-_SECRET = re.compile(r"pass|secret|token|credential|(^|_)key$|heartbeat|webhook", re.IGNORECASE)
+Problems = Iterator[
+    tuple[KeyPath, "str | Message"] | tuple[KeyPath, "str | Message", "str | Message"]
+]
 
 
 @dataclass(frozen=True, order=True)
@@ -25,6 +24,21 @@ class SourcePosition:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+class Message:
+    """A rule's message, or its example, that is made of the value at its own key path. Values are
+    quoted by name, as `str.format` does."""
+
+    def __init__(self, template: str, **values: object) -> None:
+        self.template = template
+        self.values = values
+
+    def text(self, reference: object = None) -> str:
+        """The message; of a value that is kept elsewhere only the reference is shown."""
+        if reference is None:
+            return self.template.format(**self.values)
+        return self.template.format(**dict.fromkeys(self.values, f"<{reference}>"))
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Problem:
 
     def report(self) -> str:
         """The same with its example."""
-        return f"{self}\n    for instance: {self.example}" if self.example else str(self)
+        return f"{self}\n    example: {self.example}" if self.example else str(self)
 
 
 class BadInventory(InventoryError):
@@ -84,11 +98,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     found = closest_name(name, known)
     return f" (did you mean {found}?)" if found else ""
-
-
-def may_be_secret(key: KeyPath) -> bool:
-    """Whether what stands at a key path may be a secret, and so is never shown."""
-    return any(_SECRET.search(part) for part in key if isinstance(part, str))
 
 
 def join_words(words: Sequence[str], last: str = "or") -> str:

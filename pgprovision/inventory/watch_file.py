@@ -93,7 +93,7 @@ class WatchFile(Model):
         except OSError as wrong:
             reason = f"cannot be read: {wrong.strerror}"
         except ValueError:
-            reason = "is no JSON"
+            reason = "is not JSON"
         next = "where the inventory is: pgprovision watch export >FILE"
         raise InventoryError(reason, where=str(path), next=next)
 
@@ -145,8 +145,8 @@ def age_limits(backup: BackupSpec, watch: Watch) -> AgeLimits:
         found = duration(given) if given else longest_gap(calendars)
         if found is None:
             raise InventoryError(
-                f"how far apart {' and '.join(calendars)} are cannot be told",
-                next=f"say it in the inventory: backup: {{watch: {{{key}: 8d}}}}",
+                f"how far apart {' and '.join(calendars)} are cannot be determined",
+                next=f"set it in the inventory: backup: {{watch: {{{key}: 8d}}}}",
             )
         return _seconds(found if given else found + delay)
 

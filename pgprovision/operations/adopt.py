@@ -7,10 +7,11 @@ what is there contradicts the inventory, or what the machine still says of itsel
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from pgprovision import report
 from pgprovision.engine.model import Answer, Probe, Tier
-from pgprovision.errors import Refused
+from pgprovision.errors import Refused, Unreachable
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import reclone
 from pgprovision.quote import sh
@@ -25,6 +26,9 @@ from pgprovision.resources.node.identity import (
 from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
+from pgprovision.run.approval import TypedName
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.paths import instance, snapshot
 
@@ -32,6 +36,40 @@ _SIZES = """\
 select coalesce(json_object_agg(datname, pg_size_pretty(pg_database_size(oid)) order by datname),
     '{}') from pg_database where not datistemplate;
 """
+
+
+@dataclass(frozen=True)
+class Adopt(Operation):
+    """`adopt NAME`: the marker of a machine that has a database."""
+
+    command: ClassVar[str] = "adopt"
+    name: str
+    confirm: str = ""
+    """The node's name, typed beforehand."""
+
+    def check(self, inventory: Inventory) -> None:
+        inventory.node(self.name)
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        node = inventory.node(self.name)
+        existing = _look_at(inventory, targets, node)
+        report.print_note(f"{self.name}, as it is:")  # also where it is refused
+        for word, what in description(inventory, node, existing):
+            report.print_note(f"  {word:<18} {what}")
+        primary = None
+        if not node.is_primary:
+            primary = _look_at(inventory, targets, inventory.primary).identifier
+        check(inventory, node, existing, primary)
+        question = f"Type {self.name} to take this machine as {self.name}"
+        return Prepared(
+            tiers=tiers(inventory, node),
+            confirmation=TypedName(self.name, question, self.confirm, "the node's"),
+        )
+
+    def finished(self, run: Run) -> int:
+        if run.failure is None and not run.options.json:
+            report.print_line("next: pgprovision plan")
+        return run.exit_code
 
 
 @dataclass(frozen=True)
@@ -57,6 +95,13 @@ def probes(inventory: Inventory) -> tuple[Probe, ...]:
         snapshot(inventory).probe(),
         Probe(f"{node_instance.psql()} <<'PGPROVISION'\n{_SIZES}PGPROVISION"),
     )
+
+
+def _look_at(inventory: Inventory, targets: Targets, node: Node) -> ExistingNode:
+    answers = targets[node.name].observe(probes(inventory))
+    if not isinstance(answers, Mapping):
+        raise Unreachable("there is no machine yet, or it is still booting", where=node.name)
+    return parse(inventory, answers)
 
 
 def parse(inventory: Inventory, answers: Mapping[Probe, Answer]) -> ExistingNode:

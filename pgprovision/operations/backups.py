@@ -1,10 +1,11 @@
-"""Backups by hand: one now, what there is, whether it is sound."""
+"""Backups by hand: one now, and whether what there is is sound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-from pgprovision.engine.model import Answer, Probe, Tier
+from pgprovision import report
+from pgprovision.engine.model import Answer, Impact, Probe, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.schema.backup import BackupSpec as Wish
@@ -12,11 +13,52 @@ from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.backup import OnDemandBackup
-from pgprovision.resources.pgbackrest.info import BackupInfo, StanzaInfo
+from pgprovision.resources.pgbackrest.info import StanzaInfo
 from pgprovision.resources.pgbackrest.verification import RepositoryVerification
+from pgprovision.run.approval import Allowed, ShowPlan
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.backup import info_probes, repository_argument
 from pgprovision.tasks.paths import instance, snapshot
+
+
+@dataclass(frozen=True)
+class BackupNow(Operation):
+    """`backup now`: a backup of the primary, in the background."""
+
+    command: ClassVar[str] = "backup now"
+    backup_type: str
+    """pgBackRest's: full, diff or incr."""
+    repository: int | None = None
+    """Its number; None for each that backups go to."""
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        return Prepared(
+            tiers=backup_now(inventory, targets, self.backup_type, self.repository),
+            confirmation=ShowPlan(Impact.NONE),
+        )
+
+
+@dataclass(frozen=True)
+class VerifyBackups(Operation):
+    """`backup verify`: every file of the repositories is read. It waits for no host's lock."""
+
+    command: ClassVar[str] = "backup verify"
+    locks_hosts: ClassVar[bool] = False
+    repository: int | None = None
+    """Its number; None for each."""
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        return Prepared(
+            tiers=verify(inventory, targets, self.repository), confirmation=Allowed(Impact.NONE)
+        )
+
+    def finished(self, run: Run) -> int:
+        problems = [text for r, text in run.report.notes if isinstance(r, RepositoryVerification)]
+        if run.succeeded and not run.options.json:
+            report.print_line(f"{len(problems)} wrong" if problems else "every repository is sound")
+        return run.exit_code or (1 if problems else 0)
 
 
 def declared_backup(inventory: Inventory) -> Wish:
@@ -137,52 +179,3 @@ def probe_answers(
     if not isinstance(answers, dict):
         raise Unreachable("it does not answer yet", where=on, next="pgprovision up")
     return answers
-
-
-@dataclass(frozen=True)
-class BackupList:
-    """What there is in the repositories, as node `on` sees it."""
-
-    on: str
-    repositories: Mapping[int, StanzaInfo]
-
-    @property
-    def readable(self) -> bool:
-        return not any(info.error for info in self.repositories.values())
-
-
-def as_json(inventory: Inventory, listing: BackupList) -> dict[str, Any]:
-    """Version 1 of `backup list --json`."""
-    return {
-        "version": 1,
-        "cluster": inventory.cluster,
-        "stanza": declared_backup(inventory).stanza,
-        "on": listing.on,
-        "repositories": [
-            {
-                "repository": number,
-                "trouble": info.error or None,
-                "system_identifier": info.system_identifier or None,
-                "wal": {"first": info.archive.min, "last": info.archive.max},
-                "running": info.running,
-                "backups": [_backup(backup, info) for backup in info.backups],
-            }
-            for number, info in listing.repositories.items()
-        ],
-    }
-
-
-def _backup(backup: BackupInfo, info: StanzaInfo) -> dict[str, Any]:
-    return {
-        "label": backup.label,
-        "type": backup.type,
-        "start": pgbackrest.iso_time(backup.start),
-        "stop": pgbackrest.iso_time(backup.stop),
-        "size": backup.database_size,
-        "stored": backup.repository_size,
-        "timeline": backup.timeline,
-        "wal": {"first": backup.wal_range[0], "last": backup.wal_range[1]},
-        "prior": backup.prior,
-        "damaged": backup.damaged,
-        "of_this_cluster": backup.system_identifier == info.system_identifier,
-    }

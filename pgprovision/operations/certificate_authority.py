@@ -11,7 +11,19 @@ from pgprovision import tls
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit.atomic_write import replace_file, sync_folder
 from pgprovision.inventory.edit.rewritable_secrets import secret_file
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory
+from pgprovision.operations.split_brain import refuse_split_brain
+from pgprovision.run.options import Options
+from pgprovision.run.targets import Targets
+
+
+def load_without_split_brain(options: Options) -> Inventory:
+    """The inventory, of a cluster that has one primary at most. Raises Refused."""
+    inventory = load(options.inventory)
+    with Targets(inventory) as targets:
+        refuse_split_brain(inventory, targets)
+    return inventory
 
 
 def renew(inventory: Inventory) -> None:

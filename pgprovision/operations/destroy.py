@@ -7,11 +7,17 @@ of what runs behind it: machines that answer are asked whose they are, before an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from pgprovision.engine.model import Probe, Tier
+from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.operations.split_brain import refuse_split_brain
 from pgprovision.resources.hetzner.deleted_resource import DeletedResource
+from pgprovision.run.approval import TypedName
+from pgprovision.run.operation import Operation, Prepared
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
 from pgprovision.tasks.cloud import ReadOnlyCloud, bootstrap_host_key
 
@@ -22,6 +28,32 @@ DELETION_ORDER = (
     "networks",
     "ssh_keys",
 )  # in this order
+_NOTHING_FOUND = (
+    "nothing of this cluster is in this project: if the API token is the right one, "
+    "only what is remembered of its servers is left to forget"
+)
+
+
+@dataclass(frozen=True)
+class Destroy(Operation):
+    """`destroy`: the servers that pgprovision made, once the cluster's name was typed."""
+
+    command: ClassVar[str] = "destroy"
+    confirm: str = ""
+    """The cluster's name, typed beforehand."""
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        if targets.cloud is None:
+            raise Refused("this cluster's hosts were not made by pgprovision; it removes none")
+        refuse_split_brain(inventory, targets)
+        made = [node for node in inventory.nodes if node.address is None]
+        plan = plan_destroy(targets.cloud, inventory, [n for n in made if targets.is_reachable(n)])
+        question = "Type the cluster's name to remove all this for good"
+        return Prepared(
+            tiers=plan.tiers,
+            notes=plan.notes,
+            confirmation=TypedName(inventory.cluster, question, self.confirm),
+        )
 
 
 @dataclass(frozen=True)
@@ -35,6 +67,12 @@ class DestroyPlan:
     def has_objects(self) -> bool:
         """Whether anything of ours is there at all."""
         return bool(self.retained or self.tiers[1].resources)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know before the name is typed."""
+        stays = tuple(f"stays: {name}" for name in self.retained)
+        return stays if self.has_objects else (_NOTHING_FOUND, *stays)
 
 
 def plan_destroy(

@@ -6,7 +6,8 @@ Never for a node that accepts writes, or that others stream from.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import ClassVar
 
 from pgprovision import tasks
 from pgprovision.engine.model import Answer, Probe, Resource, Tier
@@ -19,6 +20,44 @@ from pgprovision.resources.postgres.replication.slot import Slot, slot_name
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.resources.postgres.server.split_brain import describe_writer
+from pgprovision.run.approval import TypedName
+from pgprovision.run.operation import Operation, Prepared
+from pgprovision.run.targets import Targets
+from pgprovision.tasks.paths import instance, snapshot
+
+
+@dataclass(frozen=True)
+class ReClone(Operation):
+    """`re-clone NAME`: its data are renamed aside, and it is seeded again."""
+
+    command: ClassVar[str] = "re-clone"
+    name: str
+    confirm: str = ""
+    """The name, typed beforehand."""
+
+    def check(self, inventory: Inventory) -> None:
+        inventory.node(self.name)
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        node, primary = inventory.node(self.name), inventory.primary.name
+        query, data = snapshot(inventory), existing_data_probe(instance(inventory))
+        here = targets[node.name].observe((data, query.probe())) if node.role == "replica" else {}
+        there = targets[primary].observe((query.probe(),))
+        replica = here if isinstance(here, dict) else {}
+        upstream = there if isinstance(there, dict) else {}
+        existing = parse_existing_data(replica[data]) if replica else ExistingData()
+        server = query.running_server(replica.get(query.probe()))
+        upstream_server = query.running_server(upstream.get(query.probe()))
+        check(node, existing, server, primary, upstream_server)
+        return Prepared(
+            tiers=tiers(inventory, node, existing, datetime.now(UTC)),
+            confirmation=TypedName(
+                self.name,
+                f"Type {self.name} to rename its data aside and clone it again",
+                given=self.confirm,
+                of="the replica's",
+            ),
+        )
 
 
 @dataclass(frozen=True)

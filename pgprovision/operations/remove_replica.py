@@ -6,19 +6,75 @@ Works without a file, too: what a removed node left on the primary is recognised
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
+from pgprovision import report
 from pgprovision.engine.model import Probe, Tier
 from pgprovision.errors import Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.operations.reachable_replicas import reachable_replicas
 from pgprovision.quote import sh
 from pgprovision.resources.hetzner.deleted_resource import DeletedResource
 from pgprovision.resources.node.inventory_node_file import RemovedNodeFile
 from pgprovision.resources.postgres.replication.slot import Slot, slot_name
+from pgprovision.run.approval import TypedName
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import configuration, host, replica, system
 from pgprovision.tasks.cloud import bootstrap_host_key
 from pgprovision.tasks.paths import instance, snapshot
 
 CONTROLLER = "here"
+
+
+@dataclass(frozen=True)
+class RemoveReplica(Operation):
+    """`remove-replica NAME`, also of one whose file was removed by hand."""
+
+    command: ClassVar[str] = "remove-replica"
+    name: str
+    confirm: str = ""
+    """The name, typed beforehand."""
+    delete_server: bool = False
+
+    def check(self, inventory: Inventory) -> None:
+        declared_replica(inventory, self.name)
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        node = declared_replica(inventory, self.name)
+        running = node is not None and targets.probe_succeeds(node, installed_probe(inventory))
+        others = reachable_replicas(inventory, self.name, targets)
+        notes = [*others.notes]
+        if node is None:
+            notes.insert(0, f"{self.name} is not in the inventory: looking for what is left of it")
+        elif not running:
+            notes.append(f"{self.name} does not answer or has no PostgreSQL: nothing to stop there")
+        request = RemovalRequest(
+            name=self.name,
+            node=node,
+            running=running,
+            other_replicas=others.nodes,
+            delete_server=self.delete_server,
+        )
+        return Prepared(
+            tiers=tiers(inventory, request),
+            notes=notes,
+            confirmation=TypedName(
+                self.name,
+                f"Type {self.name} to take it out of the cluster",
+                given=self.confirm,
+                of="the replica's",
+            ),
+        )
+
+    def finished(self, run: Run) -> int:
+        node = declared_replica(run.inventory, self.name)
+        stays = node is not None and node.address is None and not self.delete_server
+        if run.failure is None and stays and not run.options.json:
+            report.print_line(
+                f"its server stays: pgprovision remove-replica {self.name} --delete-server"
+            )
+        return run.exit_code
 
 
 @dataclass(frozen=True)

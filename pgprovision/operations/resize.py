@@ -4,12 +4,18 @@ The disk stays as it is, so that the server can go back to a smaller type later.
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from pgprovision.engine.model import Probe, Tier
+from pgprovision import report
+from pgprovision.engine.model import Impact, Probe, Tier
 from pgprovision.errors import CloudError, Refused
 from pgprovision.hetzner_labels import ApiObject, find_object, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.operations.split_brain import refuse_split_brain
 from pgprovision.resources.hetzner.server import Server
+from pgprovision.run.approval import ShowPlan
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.targets import Targets
 from pgprovision.server_offers import (
     NEXT_IF_UNAVAILABLE,
     alternatives,
@@ -25,6 +31,33 @@ SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE = (
     Probe("server_types"),
     Probe("pricing"),
 )
+
+
+@dataclass(frozen=True)
+class Resize(Operation):
+    """`resize NODE`: the server type that the inventory names."""
+
+    command: ClassVar[str] = "resize"
+    node: str
+
+    def check(self, inventory: Inventory) -> None:
+        inventory.node(self.node)
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        node = inventory.node(self.node)
+        if targets.cloud is None:
+            raise Refused("this cluster's hosts were not made by pgprovision; it resizes none")
+        refuse_split_brain(inventory, targets)
+        reachable = node.address is None and targets.is_reachable(node)
+        plan = plan_resize(targets.cloud, inventory, node, reachable=reachable)
+        return Prepared(tiers=plan.tiers, notes=plan.notes, confirmation=ShowPlan(Impact.RESTART))
+
+    def finished(self, run: Run) -> int:
+        if run.failure is None and not run.options.json:
+            report.print_line(
+                f"next: pgprovision up {self.node} --allow restart sizes PostgreSQL for it"
+            )
+        return run.exit_code
 
 
 @dataclass(frozen=True)

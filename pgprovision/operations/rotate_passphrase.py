@@ -9,17 +9,23 @@ the inventory (repositories.yml), so the same command goes on wherever it was cu
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pgprovision.engine.model import Resource, Tier
+from pgprovision import report
+from pgprovision.engine.model import Impact, Resource, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit import repositories
 from pgprovision.inventory.edit.repositories import RepositoryRotation
+from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations import backups
 from pgprovision.resources.pgbackrest import verification
 from pgprovision.resources.pgbackrest.verification import RepositoryVerification
+from pgprovision.run.approval import Allowed, Confirmation, ShowPlan
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.options import Options
+from pgprovision.run.targets import Targets
 from pgprovision.tasks import backup as tasks
 from pgprovision.tasks import host
 
@@ -35,6 +41,47 @@ class RotationStep:
     inventory: Inventory
     pending: RepositoryRotation | None = None
     removed_path: str = ""
+
+
+@dataclass
+class RotateCipher(Operation):
+    """`backup rotate-cipher`: a successor is filled; then, in a second run, it takes over."""
+
+    command: ClassVar[str] = "backup rotate-cipher"
+    step: RotationStep | None = None
+    """What is next; read from the inventory where it is not known yet."""
+
+    def load(self, options: Options) -> Inventory:
+        self.step = self.step or next_step(load(options.inventory), utc_now())
+        return self.step.inventory
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        confirmation: Confirmation = ShowPlan(Impact.RELOAD)
+        if self._step.phase == "change":  # it was asked for with the first part
+            confirmation = Allowed(Impact.RELOAD)
+        return Prepared(tiers=tiers(self._step, targets), confirmation=confirmation)
+
+    def approved(self) -> None:
+        if self._step.pending is not None:
+            self._step.pending.save()
+
+    def following(self, run: Run) -> Operation | None:
+        if self._step.phase != "fill":
+            return None
+        step = swap_step(run.inventory, utc_now())
+        if step.pending is not None:
+            step.pending.save()
+        return RotateCipher(step)
+
+    def finished(self, run: Run) -> int:
+        if run.succeeded:
+            report.print_note(next_advice(self._step))
+        return run.exit_code
+
+    @property
+    def _step(self) -> RotationStep:
+        assert self.step is not None
+        return self.step
 
 
 def next_step(inventory: Inventory, now: datetime) -> RotationStep:

@@ -7,20 +7,71 @@ finished by the same command, with the same password.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
-from pgprovision.engine.model import Tier
-from pgprovision.errors import InventoryError, Refused
+from pgprovision import report
+from pgprovision.engine.model import Impact, Probe, Tier
+from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.edit.atomic_write import replace_file, sync_folder
 from pgprovision.inventory.edit.rewritable_secrets import random_password, secret_file
 from pgprovision.inventory.rules.access import connectable_databases
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
+from pgprovision.run.approval import ShowPlan
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.targets import Targets
 from pgprovision.secret import Secret
 from pgprovision.tasks import host, login_checks, postgres, replica
+from pgprovision.tasks.paths import snapshot
+
+
+@dataclass
+class RotatePassword(Operation):
+    """`rotate ROLE`: another password for a role, or for one login of a group."""
+
+    command: ClassVar[str] = "rotate"
+    role: str
+    rotation: "PasswordRotation | None" = field(default=None, init=False)
+    """Which login's, once the server was asked."""
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        server = _running_primary(inventory, targets)
+        self.rotation = plan_rotation(inventory, self.role, server)
+        reachable = [
+            node for node in inventory.replicas if targets.probe_succeeds(node, Probe("true"))
+        ]
+        return Prepared(
+            tiers=tiers(inventory, self.rotation, reachable), confirmation=ShowPlan(Impact.RELOAD)
+        )
+
+    def approved(self) -> None:
+        if self.rotation is not None:
+            self.rotation.begin()
+
+    def finished(self, run: Run) -> int:
+        rotation = self.rotation
+        if rotation is not None and run.succeeded:
+            rotation.finish()
+            report.print_note(f"{rotation.role} logs in with the password in {rotation.file}")
+        elif rotation is not None and rotation.previous.exists():
+            report.print_note(
+                f"not proven: the old password is kept in {rotation.previous}; the same command"
+                " goes on with the new one"
+            )
+        return run.exit_code
+
+
+def _running_primary(inventory: Inventory, targets: Targets) -> ServerSnapshot:
+    primary, query = inventory.primary.name, snapshot(inventory)
+    answers = targets[primary].observe((query.probe(),))
+    server = query.running_server(answers.get(query.probe())) if isinstance(answers, dict) else None
+    if server is None:
+        raise Unreachable("no PostgreSQL runs there", where=primary, next="pgprovision up")
+    return server
 
 
 @dataclass(frozen=True)
@@ -89,9 +140,7 @@ def _rotation_of(inventory: Inventory, role: str) -> PasswordRotation:
         and unfinished.previous.read_bytes() != unfinished.file.read_bytes()
     ):
         return unfinished
-    return PasswordRotation(
-        role, unfinished.file, Secret(random_password(), now.source), started=False
-    )
+    return PasswordRotation(role, unfinished.file, random_password(now.source), started=False)
 
 
 def plan_rotation(inventory: Inventory, name: str, server: ServerSnapshot) -> PasswordRotation:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pgprovision import record, report, tasks
 from pgprovision.engine import observe
 from pgprovision.engine.model import Tier, Waiting
 from pgprovision.engine.observe import Observation, Target
-from pgprovision.errors import InventoryError, PgprovisionError, Refused
+from pgprovision.errors import InventoryError, PgprovisionError, Refused, Unreachable
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations.drill.age import drill_problems
 from pgprovision.operations.slots import SlotStatus, slot_problems, slot_statuses
@@ -17,8 +18,32 @@ from pgprovision.resources.pgbackrest.archive_backlog import ArchiveBacklog
 from pgprovision.resources.pgbackrest.info import BackupInfo
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
+from pgprovision.run.query import ClusterQuery, Document
+from pgprovision.run.targets import Targets
 from pgprovision.tasks.backup import info_probes
 from pgprovision.tasks.paths import replica_slot, snapshot
+
+
+class ShowStatus(ClusterQuery[Document]):
+    """`status`: the cluster on one screen."""
+
+    def look_at(self, inventory: Inventory, targets: Targets) -> Document:
+        plan: Sequence[Tier] = tasks.tiers(inventory, inventory.nodes, datetime.now(UTC))
+        known_problems = []
+        if targets.cloud_error is not None:
+            plan = targets.without_cloud(plan)
+            known_problems.append(str(targets.cloud_error))
+        last = record.last_proven_drill(record.records_folder(inventory.cluster))
+        last_drill = last.summary if last else None
+        addresses = targets.addresses()
+        found = status(inventory, plan, targets, addresses, known_problems, last_drill)
+        return as_json(inventory.cluster, found)
+
+    def show(self, found: Document) -> None:
+        report.show_status(found)
+
+    def exit_code(self, found: Document) -> int:
+        return 0 if all(node["reachable"] for node in found["nodes"]) else Unreachable.exit_code
 
 
 @dataclass(frozen=True)
@@ -208,8 +233,7 @@ def _backups(inventory: Inventory, observation: Observation) -> tuple[BackupInfo
 def as_json(cluster: str, found: Status) -> dict[str, Any]:
     """Version 1 of `status --json`."""
     return {
-        "version": 1,
-        "cluster": cluster,
+        **report.envelope(cluster=cluster),
         "nodes": [
             {**vars(node), "differs": list(node.differs), "remarks": list(node.remarks)}
             for node in found.nodes

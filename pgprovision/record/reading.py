@@ -10,7 +10,6 @@ from typing import Any
 from pgprovision.record.chain import ChainLink, digest, read_head, split_lines
 from pgprovision.record.readable import Event, format_event
 
-JSON_VERSION = 1  # of the JSON documents
 NOT_ENDED = "not ended"
 
 
@@ -73,7 +72,6 @@ class RunRecord:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "version": JSON_VERSION,
             **self.summary,
             "events": list(self._events_or_unreadable()),
         }

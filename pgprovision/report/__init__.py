@@ -2,6 +2,7 @@
 
 from pgprovision.report.backups import show_backups
 from pgprovision.report.changes import show_changes, show_quote
+from pgprovision.report.document import envelope
 from pgprovision.report.drills import last_proven_restore, show_drill, show_drills
 from pgprovision.report.outcome import (
     change_as_json,
@@ -32,6 +33,7 @@ __all__ = [
     "Progress",
     "change_as_json",
     "console",
+    "envelope",
     "exit_code",
     "format_duration",
     "last_proven_restore",

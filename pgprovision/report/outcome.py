@@ -6,6 +6,7 @@ from typing import Any
 
 from pgprovision.engine.model import Change, Impact, Report, State
 from pgprovision.report.changes import show_changes
+from pgprovision.report.document import envelope
 from pgprovision.report.drills import last_proven_restore
 from pgprovision.report.printing import (
     console,
@@ -14,8 +15,6 @@ from pgprovision.report.printing import (
     print_line,
     print_note,
 )
-
-JSON_VERSION = 1
 
 
 def change_as_json(change: Change) -> dict[str, Any]:
@@ -44,9 +43,7 @@ def run_document(
     """The answer of plan, drift and up: see docs/json.md. `failure` is what ended the run."""
     failed = [*report.failed.items(), *([("run", failure)] if failure else [])]
     return {
-        "version": JSON_VERSION,
-        "command": command,
-        "cluster": cluster,
+        **envelope(command=command, cluster=cluster),
         "changes": [change_as_json(c) for c in changes],
         "left": [change_as_json(c) for c in report.remaining],
         "waiting": [
@@ -124,11 +121,13 @@ def _show_failed(outcome: Report) -> None:
         print_error(str(error))
 
 
-def show_status(cluster: str, document: Mapping[str, Any]) -> None:
+def show_status(document: Mapping[str, Any]) -> None:
     """`status` for people, from the same document as its JSON."""
     from rich.table import Table
 
-    table = Table(title=f"cluster {cluster}", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=f"cluster {document['cluster']}", title_justify="left", box=None, pad_edge=False
+    )
     for column in ("node", "role", "address", "private", "version", "timeline"):
         table.add_column(column)
     for column in ("lag", "slot", "drift"):

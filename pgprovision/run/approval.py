@@ -1,67 +1,106 @@
-"""Whether a run may act: the plan shown and confirmed, or a name typed in full."""
+"""What allows a run to act: a plan that was shown and confirmed, or a name typed in full."""
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import typer
 
 from pgprovision import report
-from pgprovision.engine.loop import Approve
+from pgprovision.engine.loop import Approve, observe_only
 from pgprovision.engine.model import Change, Impact
 from pgprovision.errors import Refused
-
-PromptConfirmation = Callable[[Sequence[str]], str]
-"""Shows what will be done and returns what a person typed."""
+from pgprovision.run.options import Options
 
 
-def confirmed_by_name(
-    name: str, prompt: PromptConfirmation, owner: str = "the cluster's"
-) -> Approve:
-    """Allows everything. Raises Refused unless exactly this name was typed."""
+class Confirmation(ABC):
+    """How a verb is allowed to act."""
 
-    def approve(changes: Sequence[Change]) -> Impact:
-        if prompt([str(change.resource) for change in changes]) != name:
-            raise Refused(
-                f"the name typed is not {owner}",
-                done="nothing was touched",
-                next=f"if it is meant, type its name in full: {name}",
-            )
-        return Impact.DESTROY
+    @abstractmethod
+    def approval(self, options: Options) -> Approve:
+        """What the loop asks with the plan in its hand. Raises Refused."""
 
-    return approve
+    @property
+    def observes_only(self) -> bool:
+        """Whether nothing can be allowed: `plan` and `drift`."""
+        return False
 
 
-def impact_approval(ceiling: Impact, *, yes: bool, quiet: bool) -> Approve:
-    """Shows the plan and asks; without a terminal only --yes will do."""
+@dataclass(frozen=True)
+class ObserveOnly(Confirmation):
+    """Nothing is allowed: differences are shown."""
 
-    def approve(changes: Sequence[Change]) -> Impact | None:
-        if not quiet:
-            report.show_changes(changes, sys.stderr)
-        if not any(change.actions for change in changes):
-            return ceiling
-        if yes:
-            return ceiling
-        if not sys.stdin.isatty():
-            raise Refused(
-                "there is no terminal to ask on, and no --yes",
-                done="nothing was touched",
-                next="read the plan above, then run the same command with --yes",
-            )
-        typer.confirm(f"\n{len(changes)} changes. Go on?", abort=True, err=True)
-        return ceiling
+    def approval(self, options: Options) -> Approve:
+        return observe_only
 
-    return approve
+    @property
+    def observes_only(self) -> bool:
+        return True
 
 
-def confirmation_prompt(question: str, confirm: str) -> "partial[str]":
-    return partial(_prompt_confirmation, question, confirm)
+@dataclass(frozen=True)
+class Allowed(Confirmation):
+    """Nobody has to be asked: allowed by what the command is, or by an answer given before."""
+
+    impact: Impact
+
+    def approval(self, options: Options) -> Approve:
+        return lambda changes: self.impact
 
 
-def _prompt_confirmation(question: str, confirm: str, changes: Sequence[str]) -> str:
-    """What was given beforehand, or what a person types now."""
-    for name in changes:
-        report.print_note(name)
-    if confirm or not sys.stdin.isatty():
-        return confirm
-    return str(typer.prompt(question, err=True))
+@dataclass(frozen=True)
+class ShowPlan(Confirmation):
+    """The plan is shown and confirmed; without a terminal only --yes will do."""
+
+    impact: Impact
+    """The highest that is allowed."""
+
+    def approval(self, options: Options) -> Approve:
+        def approve(changes: Sequence[Change]) -> Impact | None:
+            if not options.json:
+                report.show_changes(changes, sys.stderr)
+            if options.yes or not any(change.actions for change in changes):
+                return self.impact
+            if not sys.stdin.isatty():
+                raise Refused(
+                    "there is no terminal to ask on, and no --yes",
+                    done="nothing was touched",
+                    next="read the plan above, then run the same command with --yes",
+                )
+            typer.confirm(f"\n{len(changes)} changes. Go on?", abort=True, err=True)
+            return self.impact
+
+        return approve
+
+
+@dataclass(frozen=True)
+class TypedName(Confirmation):
+    """Everything is allowed once a name was typed in full, with --confirm or at a prompt."""
+
+    name: str
+    question: str
+    """Says what will be done to what."""
+    given: str = ""
+    """What --confirm had."""
+    of: str = "the cluster's"
+    """Whose name it is, for the message where another was typed."""
+
+    def approval(self, options: Options) -> Approve:
+        def approve(changes: Sequence[Change]) -> Impact:
+            if self._typed(changes) != self.name:
+                raise Refused(
+                    f"the name typed is not {self.of}",
+                    done="nothing was touched",
+                    next=f"if it is meant, type its name in full: {self.name}",
+                )
+            return Impact.DESTROY
+
+        return approve
+
+    def _typed(self, changes: Sequence[Change]) -> str:
+        for change in changes:
+            report.print_note(str(change.resource))
+        if self.given or not sys.stdin.isatty():
+            return self.given
+        return str(typer.prompt(self.question, err=True))

@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pgprovision.engine.model import Change
+from pgprovision.engine.loop import Approve
+from pgprovision.engine.model import Change, Impact
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.edit.atomic_write import replace_file
 from pgprovision.report import change_as_json
+from pgprovision.run.approval import Confirmation
+from pgprovision.run.options import Options
 
 PLAN_VERSION = 1
 HASHED_FOLDERS = (
@@ -76,6 +79,22 @@ class SavedPlan:
             done="nothing was touched",
             next="pgprovision plan --out FILE makes a new one; read it, then the same command",
         )
+
+
+@dataclass(frozen=True)
+class AsSaved(Confirmation):
+    """A plan that was saved, and read by a person, is carried out while it is still the plan."""
+
+    plan: SavedPlan
+    impact: Impact
+    """The highest that is allowed."""
+
+    def approval(self, options: Options) -> Approve:
+        def approve(changes: Sequence[Change]) -> Impact:
+            self.plan.check_steps(changes)
+            return self.impact
+
+        return approve
 
 
 def save_plan(

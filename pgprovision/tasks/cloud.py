@@ -87,13 +87,13 @@ def temporary_server(
     return Tier("host keys", (key,)), Tier("cloud", (server,))
 
 
-def server_quote(cloud: ReadOnlyCloud, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
+def server_quote(cloud: ReadOnlyCloud | None, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
     """What the servers that are still to be made will be, with prices; no call where none is.
 
     Raises CloudError where Hetzner does not answer.
     """
     ours = _cloud_nodes(nodes)
-    if inventory.hetzner is None or not ours:
+    if cloud is None or inventory.hetzner is None or not ours:
         return Quote()
     servers = Probe("servers")
     existing = {item["name"] for item in cloud.observe((servers,))[servers].items}

@@ -271,7 +271,7 @@ def test_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
         "import datetime as d, sys; real = d.datetime\n"
         "class Fast(real):\n"
         "    now = classmethod(lambda c, tz=None: real.now(tz) + d.timedelta(minutes=10))\n"
-        "import pgprovision.cli.watch as w; w.datetime = Fast\n"
+        "import pgprovision.operations.watch.watch as w; w.datetime = Fast\n"
         "from pgprovision.cli.app import run; sys.exit(run())"
     )
     words = [sys.executable, "-c", script, "watch", "--json", "--file", str(watcher.file)]

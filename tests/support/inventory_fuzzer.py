@@ -1,4 +1,4 @@
-"""Mutated inventories, and what becomes of them: an inventory, or complaints and exit code 2.
+"""Mutated inventories, and what becomes of them: an inventory, or problems and exit code 2.
 
 `make fuzz` runs 100,000 of them; the same seed makes the same ones. What an `!command` of theirs
 would run is not run.
@@ -21,9 +21,9 @@ import yaml
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import read_documents, validate
-from pgprovision.inventory.loader.tags import TagResolver
 from pgprovision.inventory.problems import BadInventory
-from pgprovision.inventory.tagged_text import TaggedText
+from pgprovision.inventory.reference import Reference
+from pgprovision.inventory.resolver import Answer, Resolver
 from pgprovision.tasks import tiers
 from tests.support.injection_strings import INJECTION_STRINGS
 from tests.support.inventory_folders import INVENTORIES, copy_inventory
@@ -45,11 +45,11 @@ TEST_ENVIRONMENT = {
 }
 
 
-class NoCommandSources(TagResolver):
-    """Sources that run no program."""
+class NoCommandResolver(Resolver):
+    """A resolver that runs no program."""
 
-    def command(self, argument: object) -> TaggedText:
-        raise ValueError("not run here")
+    def run_command(self, reference: Reference) -> Answer:
+        return Answer(error="not run here")
 
 
 @dataclass
@@ -86,15 +86,14 @@ class FuzzTarget:
         """How an inventory with this file ends. Raises whatever must not happen."""
         file.write_bytes(content)
         try:
-            inventory = validate(
-                read_documents(folder, NoCommandSources(folder, self.environment), {})
-            )
+            resolver = NoCommandResolver(folder, self.environment)
+            inventory = validate(read_documents(folder), resolver)
         except BadInventory as error:
             message = str(error)
             assert error.exit_code == 2 and error.problems
             assert all(str(c).startswith(f"{folder}") for c in error.problems)
             assert not any(secret in message for secret in self.secrets)
-            return "complaints"
+            return "problems"
         for tier in tiers(inventory, inventory.nodes, NOW):
             for resource in tier.resources:
                 resource.probe()

@@ -64,7 +64,7 @@ def test_renewal_when_the_key_is_kept_elsewhere_is_refused(
     monkeypatch.setenv("CA_KEY", (folder.path / "secrets/ca.key").read_text())
     cluster = (folder.path / "cluster.yml").read_text() + "tls: {ca_key: !env CA_KEY}\n"
     folder.write("cluster.yml", cluster)
-    with pytest.raises(Refused, match="it comes from !env CA_KEY"):
+    with pytest.raises(Refused, match="the secret comes from !env CA_KEY"):
         certificate_authority.renew(folder.load())
 
 

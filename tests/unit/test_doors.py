@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     "inventory.edit": INVENTORY,
     "tasks": RESOURCES | INVENTORY | {"render", "tasks", "server_offers"},
     "run": RUN,
-    "operations": RUN | {"operations", "operations.drill"},
+    "operations": RUN | {"operations", "operations.drill", "explain"},
     "operations.drill": RUN | {"operations", "operations.drill"},
     "operations.restore": RUN | {"operations", "operations.restore"},
     "operations.watch": RUN | {"operations", "operations.watch"},

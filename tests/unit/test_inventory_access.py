@@ -50,7 +50,7 @@ def test_migration_when_declared_acts_as_the_owner(tmp_path: Path) -> None:
         ("{application: {group: owner}}", "the owner can do everything; expected a role of its"),
         (
             "{application: {group: app}, read_only: {group: app}}",
-            "the application's; expected a group of its own",
+            "the application's group; expected another group",
         ),
         ("{application: {group: app, logins: [app]}}", "app is a group; expected a role that"),
         ("{migration: [gone]}", "role gone is declared absent (present: false)"),
@@ -59,8 +59,8 @@ def test_migration_when_declared_acts_as_the_owner(tmp_path: Path) -> None:
 def test_access_when_its_names_do_not_fit_is_refused(
     tmp_path: Path, access: str, expected: str
 ) -> None:
-    complaints = static_inventory(tmp_path, split(access)).problems()
-    assert [c for c in complaints if expected in c], complaints
+    problems = static_inventory(tmp_path, split(access)).problems()
+    assert [c for c in problems if expected in c], problems
 
 
 def test_grant_when_access_gives_it_already_is_refused(tmp_path: Path) -> None:

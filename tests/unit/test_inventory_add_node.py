@@ -21,7 +21,7 @@ def _files(path: Path) -> dict[str, bytes]:
 def test_node_added_is_one_new_file_with_the_next_address(tmp_path: Path) -> None:
     folder = hetzner_inventory(tmp_path)
     before = _files(tmp_path)
-    path = add_node(tmp_path, NewNode(name="db-2"))
+    path = add_node(tmp_path, NewNode(name="db-2")).path
     assert path == tmp_path / "nodes/db-2.yml"
     after = _files(tmp_path)
     assert after.pop(str(path)).decode().splitlines()[1:] == [
@@ -64,13 +64,13 @@ def test_node_that_would_make_the_inventory_wrong_writes_nothing(tmp_path: Path)
 
 def test_next_address_goes_on_after_the_highest_then_fills_gaps(tmp_path: Path) -> None:
     hetzner_inventory(tmp_path, HETZNER_CLUSTER, "role: primary\nprivate_ip: 10.0.1.254\n")
-    path = add_node(tmp_path, NewNode(name="db-2"))
+    path = add_node(tmp_path, NewNode(name="db-2")).path
     assert "private_ip: 10.0.1.1\n" in path.read_text()
 
 
 def test_existing_host_is_added_with_its_addresses_and_login(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path, STATIC_CLUSTER)
-    with pytest.raises(InventoryError, match="not ours to choose"):
+    with pytest.raises(InventoryError, match="cannot be chosen automatically"):
         add_node(tmp_path, NewNode(name="db-2", address="192.0.2.3"))
     add_node(
         tmp_path,

@@ -26,18 +26,18 @@ def _ends_well(folder: Path, content: bytes) -> None:
         assert load(folder).cluster
     except BadInventory as wrong:
         assert wrong.problems
-        assert all(str(complaint).startswith(str(folder)) for complaint in wrong.problems)
+        assert all(str(problem).startswith(str(folder)) for problem in wrong.problems)
 
 
 @given(content=st.binary(max_size=300))
 @settings(max_examples=300, deadline=None)
-def test_any_bytes_end_in_an_inventory_or_complaints(folder: Path, content: bytes) -> None:
+def test_any_bytes_end_in_an_inventory_or_problems(folder: Path, content: bytes) -> None:
     _ends_well(folder, content)
 
 
 @given(pieces=st.lists(st.sampled_from(FRAGMENTS), max_size=30))
 @settings(max_examples=700, deadline=None)
-def test_any_yaml_like_text_ends_in_an_inventory_or_complaints(
+def test_any_yaml_like_text_ends_in_an_inventory_or_problems(
     folder: Path, pieces: list[str]
 ) -> None:
     _ends_well(folder, "".join(pieces).encode())
@@ -50,7 +50,7 @@ def test_any_yaml_like_text_ends_in_an_inventory_or_complaints(
     base=st.sampled_from([STATIC_CLUSTER, HETZNER_CLUSTER]),
 )
 @settings(max_examples=700, deadline=None)
-def test_right_inventory_with_any_damage_ends_in_an_inventory_or_complaints(
+def test_right_inventory_with_any_damage_ends_in_an_inventory_or_problems(
     folder: Path, at: int, cut: int, pieces: list[str], base: str
 ) -> None:
     _ends_well(folder, (base[:at] + "".join(pieces) + base[at + cut :]).encode())
@@ -61,4 +61,4 @@ def test_shipped_inventories_when_mutated_end_well_and_show_no_secret(tmp_path: 
     """A few of `make fuzz`."""
     tally = FuzzTarget(tmp_path).run(seed=7, count=400)
     assert tally.failures == []
-    assert tally.outcomes.keys() == {"an inventory", "complaints"}
+    assert tally.outcomes.keys() == {"an inventory", "problems"}

@@ -141,7 +141,7 @@ def test_case_when_plan_takes_it_then_up_does_not_call_it_bad_input(tmp_path: Pa
     took = 0
     for number, file in enumerate(CASES):
         case: Mapping[str, Any] = yaml.safe_load(file.read_text())
-        if case["complaints"]:
+        if case["problems"]:
             continue
         wishes = planned(load(folder_of(case, tmp_path / str(number)).path))
         if wishes is not None:

@@ -20,7 +20,7 @@ def test_second_primary_is_refused(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path)
     folder.write("nodes/db-2.yml", REPLICA.replace("replica", "primary"))
     assert folder.only_problem() == (
-        "nodes/db-2.yml:1:7: role: a second primary beside db-1; expected role: replica"
+        "nodes/db-2.yml:1:7: role: a second primary; the first is db-1; expected role: replica"
     )
 
 
@@ -85,9 +85,9 @@ def test_subnet_outside_the_range_and_a_zone_of_elsewhere_are_refused(tmp_path: 
     folder = hetzner_inventory(
         tmp_path, HETZNER_CLUSTER.replace("network: {name: hcb-network}", network)
     )
-    complaints = "\n".join(folder.problems())
-    assert "hetzner.network.subnet: 10.1.1.0/24: expected a part of 10.0.0.0/16" in complaints
-    assert "network_zone: expected us-east, the zone of location ash" in complaints
+    problems = "\n".join(folder.problems())
+    assert "hetzner.network.subnet: 10.1.1.0/24: expected a part of 10.0.0.0/16" in problems
+    assert "network_zone: expected us-east, the zone of location ash" in problems
 
 
 def test_eleven_servers_are_too_many_for_one_spread_group(tmp_path: Path) -> None:
@@ -156,17 +156,17 @@ def test_fsync_off_when_allowed_by_name_loads(tmp_path: Path) -> None:
 def test_password_is_refused_and_not_shown(tmp_path: Path, password: str, expected: str) -> None:
     folder = static_inventory(tmp_path)
     folder.write("secrets/rails.password", password)
-    complaint = folder.only_problem()
-    assert complaint.startswith("cluster.yml:3:21: roles.rails.password: !file secrets/rails.pass")
-    assert expected in complaint
-    assert len(password) < 8 or password not in complaint
+    problem = folder.only_problem()
+    assert problem.startswith("cluster.yml:3:21: roles.rails.password: !file secrets/rails.pass")
+    assert expected in problem
+    assert len(password) < 8 or password not in problem
 
 
 def test_replication_with_another_role_s_password_is_refused(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path)
     folder.write("secrets/rails.password", "the-very-same-password")
     folder.write("secrets/replicator.password", "the-very-same-password")
-    assert "the same as another role's" in folder.only_problem()
+    assert "also used by another role" in folder.only_problem()
 
 
 def test_node_when_its_location_is_in_another_zone_then_is_refused_with_the_reason(
@@ -200,7 +200,7 @@ def test_nodes_when_in_several_locations_of_one_zone_then_are_accepted(tmp_path:
         ),
         (
             "{port: 443, source_ips: [10.0.0.0/8], purpose: x}",
-            "port: 443/tcp is shut by the host's own firewall; expected it under host.open_ports",
+            "port: 443/tcp is closed in the host's firewall; expected it under host.open_ports",
         ),
     ],
 )
@@ -212,8 +212,8 @@ def test_cloud_rule_that_cannot_work_is_refused(tmp_path: Path, rule: str, expec
 
 def test_servers_without_a_public_ipv4_address_are_refused_with_the_reason(tmp_path: Path) -> None:
     text = HETZNER_CLUSTER.replace("token:", "ipv4: false\n  token:")
-    complaint = hetzner_inventory(tmp_path, text).only_problem()
-    assert complaint.startswith("cluster.yml:3:9: hetzner.ipv4: not supported: package archives")
+    problem = hetzner_inventory(tmp_path, text).only_problem()
+    assert problem.startswith("cluster.yml:3:9: hetzner.ipv4: not supported: package archives")
 
 
 def test_seed_when_there_is_no_backup_to_take_it_from_is_refused(tmp_path: Path) -> None:

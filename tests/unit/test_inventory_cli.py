@@ -50,7 +50,7 @@ def test_inventory_when_bad_is_refused_by_every_verb_before_any_connection(
     assert "Traceback" not in err
     places = [text for text in err.splitlines() if "cluster.yml:" in text]
     assert [text.partition("cluster.yml:")[2][:2] for text in places] == ["6:", "6:", "7:"]
-    assert "for instance: port: 5433" in err
+    assert "example: port: 5433" in err
 
 
 @pytest.mark.covers("B1")

@@ -16,13 +16,13 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pgprovision.inventory.loader.loader import fill_in, read_documents, validate
-from pgprovision.inventory.loader.tags import TagResolver
 from pgprovision.inventory.loader.yaml_document import parse_document
-from pgprovision.inventory.problems import BadInventory, KeyPath, dotted_path
+from pgprovision.inventory.problems import BadInventory, KeyPath, SourcePosition, dotted_path
+from pgprovision.inventory.reference import Reference
+from pgprovision.inventory.resolver import Resolver
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.schema.examples import example_line
 from pgprovision.inventory.schema.types import SecretText, SettingValue
-from pgprovision.inventory.tagged_text import TaggedText
 from pgprovision.quote import conf, conninfo, pgpass
 from pgprovision.resources.postgres.configuration import pg_hba_parser
 from pgprovision.resources.postgres.configuration.pg_hba_rules import SCRAM, HbaRule
@@ -46,6 +46,7 @@ backup:
     key_secret: !file key_secret, path: /hcb-lab}
 """
 NOT_WRITTEN = ("folder",)
+REFERENCE = Reference("!file", ("x",), SourcePosition(Path("x")))
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,11 @@ FIELDS = [field for field in fields() if field.loc[-1] != "name" or field.loc[0]
 
 def taken(field: Field, text: str) -> Any:
     """What the field makes of a text; ValidationError where it is refused."""
-    given = text
     secret = Secret in (field.type, *get_args(field.type))
-    value = TaggedText(given, "!file x") if secret else given
+    value = REFERENCE if secret else text
+    resolver = Resolver(Path("/folder"), {}).with_value("!file", "x", Secret(text, "!file x"))
     return TypeAdapter(field.type, config={"arbitrary_types_allowed": True}).validate_python(
-        value, context={"folder": Path("/folder")}
+        value, context={"folder": Path("/folder"), "resolver": resolver}
     )
 
 
@@ -143,23 +144,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> InventoryFolder:
 
 def ended(folder: InventoryFolder, field: Field, text: str) -> Inventory | BadInventory:
     """An inventory with this text in this field, its other keys right."""
-    sources = TagResolver(folder.path, {})
-    document = read_documents(folder.path, sources, {})
+    resolver = Resolver(folder.path, {}).with_value("!file", "x", Secret(text, "!file x"))
+    document = read_documents(folder.path)
     secret = Secret in (field.type, *get_args(field.type))
-    put(document.value, field.loc, TaggedText(text, "!file x") if secret else text, sources)
-    fill_in(document, sources)
+    put(document.value, field.loc, REFERENCE if secret else text)
+    fill_in(document)
     try:
-        return validate(document)
+        return validate(document, resolver)
     except BadInventory as wrong:
         return wrong
 
 
-def put(holder: Any, loc: KeyPath, value: object, sources: TagResolver) -> None:
+def put(holder: Any, loc: KeyPath, value: object) -> None:
     """The value there; what is around it, where nothing is, from the models' examples."""
     for depth, part in enumerate(loc[:-1], 1):
         there = part in holder if isinstance(holder, dict) else len(holder) > int(part)
         if not there or not isinstance(holder[part], dict | list):
-            made = parse_document(Path("x"), example_line(loc[:depth]).encode(), sources).value
+            made = parse_document(Path("x"), example_line(loc[:depth]).encode()).value
             if isinstance(holder, dict):
                 holder |= made
             else:

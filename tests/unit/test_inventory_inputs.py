@@ -1,5 +1,5 @@
 """Bad inputs, B of the programme. One file, one case: a right inventory, what is changed about it,
-and the whole report. No complaints: it is accepted.
+and the whole report. No problems: it is accepted.
 
 `base`: static or cloud. `cluster`, `node`: text put behind those files; `swap`: text replaced in
 cluster.yml; `whole`: cluster.yml itself; `times`: how often it stands there; `files`: other files.
@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from pgprovision.inventory.loader.loader import fill_in, load, read_documents, validate
-from pgprovision.inventory.loader.tags import TagResolver
 from pgprovision.inventory.loader.yaml_document import Document, parse_document
 from pgprovision.inventory.problems import BadInventory, KeyPath, Problem
+from pgprovision.inventory.resolver import Resolver
 from tests.support.covers import cases
 from tests.support.inventory_folders import (
     HETZNER_CLUSTER,
@@ -35,7 +35,7 @@ backup:
     {bucket: hcb-backups, endpoint: s3.example.org, region: lab, key: !file key,
      key_secret: !file key_secret, path: /hcb-lab}
 """
-SHOWN = "canary"  # what no complaint may show: every secret in these cases has it
+SHOWN = "canary"  # what no problem may show: every secret in these cases has it
 
 
 def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
@@ -65,7 +65,7 @@ def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
     return folder
 
 
-def complaints(folder: InventoryFolder) -> tuple[Problem, ...]:
+def problems(folder: InventoryFolder) -> tuple[Problem, ...]:
     try:
         load(folder.path)
     except BadInventory as wrong:
@@ -79,30 +79,30 @@ def complaints(folder: InventoryFolder) -> tuple[Problem, ...]:
 def test_bad_input(file: Path, tmp_path: Path) -> None:
     case = yaml.safe_load(file.read_text())
     folder = folder_of(case, tmp_path)
-    found = complaints(folder)
+    found = problems(folder)
     reports = [c.report().replace(f"{tmp_path}/", "") for c in found]
-    assert reports == [text.rstrip("\n") for text in case["complaints"]]
-    for complaint in found:
-        assert re.match(rf"{re.escape(str(tmp_path))}/[^:]+:\d+:\d+: ", str(complaint))
-        if complaint.example:
-            assert not spoiled(folder, complaint)
+    assert reports == [text.rstrip("\n") for text in case["problems"]]
+    for problem in found:
+        assert re.match(rf"{re.escape(str(tmp_path))}/[^:]+:\d+:\d+: ", str(problem))
+        if problem.example:
+            assert not spoiled(folder, problem)
 
 
-def spoiled(folder: InventoryFolder, complaint: Problem) -> set[KeyPath]:
-    """Keys that are wrong anew, or still, once the complaint's example stands in its place."""
-    assert complaint.example
-    for name in re.findall(r"!file (secrets/[^ ,}\]]+)", complaint.example):
+def spoiled(folder: InventoryFolder, problem: Problem) -> set[KeyPath]:
+    """Keys that are wrong anew, or still, once the problem's example stands in its place."""
+    assert problem.example
+    for name in re.findall(r"!file (secrets/[^ ,}\]]+)", problem.example):
         if not (folder.path / name).exists():
             folder.write(name, "https://a-secret.example/and-nothing-else")
-    sources = TagResolver(folder.path, Anything())
-    before = keys(read_documents(folder.path, sources, {}))
-    document = read_documents(folder.path, sources, {})
-    document.problems = [c for c in document.problems if c.path != complaint.path]
-    better = parse_document(Path("example.yml"), complaint.example.encode(), sources)
+    resolver = Resolver(folder.path, Anything())
+    before = keys(read_documents(folder.path), resolver)
+    document = read_documents(folder.path)
+    document.problems = [c for c in document.problems if c.path != problem.path]
+    better = parse_document(Path("example.yml"), problem.example.encode())
     assert better.problems == []
-    put(document, complaint, better.value)
-    fill_in(document, sources)
-    return {key for key in keys(document) if key not in before or key == complaint.path}
+    put(document, problem, better.value)
+    fill_in(document)
+    return {key for key in keys(document, resolver) if key not in before or key == problem.path}
 
 
 class Anything(dict[str, str]):
@@ -112,25 +112,23 @@ class Anything(dict[str, str]):
         return "something-for-an-example"
 
 
-def keys(document: Document) -> set[KeyPath]:
+def keys(document: Document, resolver: Resolver) -> set[KeyPath]:
     """What is wrong."""
     try:
-        validate(document)
+        validate(document, resolver)
     except BadInventory as wrong:
         return {c.path for c in wrong.problems}
     return set()
 
 
-def put(document: Document, complaint: Problem, better: Any) -> None:
+def put(document: Document, problem: Problem, better: Any) -> None:
     """An example in place of what was complained about; one from the top of the file there."""
-    holder = around(document.value, complaint.path[:-1])
+    holder = around(document.value, problem.path[:-1])
     if isinstance(better, list):
-        holder[complaint.path[-1]] = better[0]
+        holder[problem.path[-1]] = better[0]
         return
-    holder.pop(complaint.path[-1], None)
-    top = "belongs under" in complaint.text or (
-        len(complaint.path) > 1 and complaint.path[0] in better
-    )
+    holder.pop(problem.path[-1], None)
+    top = "belongs under" in problem.text or (len(problem.path) > 1 and problem.path[0] in better)
     merge(document.value if top else holder, better)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import load
 from pgprovision.secret import Secret
 from tests.support.inventory_folders import (
@@ -38,7 +39,7 @@ def test_cloud_node_is_complete_after_load(tmp_path: Path) -> None:
     assert inventory.node("db-1").location == "ash"
     assert inventory.node("db-2").server_type == "ccx23"
     assert [node.name for node in inventory.replicas] == ["db-2"]
-    with pytest.raises(KeyError):
+    with pytest.raises(InventoryError):
         inventory.node("db-3")
 
 

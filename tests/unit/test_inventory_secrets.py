@@ -68,10 +68,10 @@ def test_environment_when_unset_takes_the_default(tmp_path: Path) -> None:
 
 
 def test_clear_text_where_a_secret_is_wanted_is_refused_and_not_shown(tmp_path: Path) -> None:
-    complaint = static_inventory(
+    problem = static_inventory(
         tmp_path, STATIC_CLUSTER.replace(RAILS, "hunter2hunter2")
     ).only_problem()
-    assert complaint == (
+    assert problem == (
         "cluster.yml:3:21: roles.rails.password: ***: a secret in clear text; expected "
         "!file secrets/NAME, !env NAME or !command [...]"
     )

@@ -1,4 +1,4 @@
-"""Single values: what is refused, and that the complaint says what is expected."""
+"""Single values: what is refused, and that the problem says what is expected."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def _postgres(text: str) -> str:
         (CLUSTER + "host: {journal_limit: 4}\n", "expected a whole number and one of"),
         (CLUSTER + "ssh: {user: -oProxyCommand=x}\n", "expected a login name"),
         (CLUSTER + "ssh: {jump: '-J x'}\n", "expected [USER@]HOST[:PORT]"),
-        (CLUSTER + "databases: 5\n", "databases: stands twice: also in line 4"),
+        (CLUSTER + "databases: 5\n", "databases: duplicate key, first in line 4"),
     ],
 )  # fmt: skip
 def test_value_is_refused_with_what_is_expected(
@@ -85,9 +85,9 @@ def test_role_name_is_refused(tmp_path: Path, name: str, expected: str) -> None:
     folder = static_inventory(tmp_path)
     quoted = name.replace("'", "''")
     folder.write("cluster.yml", f"cluster: hcb-lab\nroles: {{'{quoted}': {{}}}}\n")
-    complaint = folder.only_problem()
-    assert expected in complaint
-    assert complaint.startswith("cluster.yml:2:9: roles.")
+    problem = folder.only_problem()
+    assert expected in problem
+    assert problem.startswith("cluster.yml:2:9: roles.")
 
 
 @pytest.mark.parametrize("name", ["template0", "template1", "postgres", "all", "sameuser"])
@@ -109,9 +109,9 @@ def test_database_name_of_postgresql_s_own_is_refused(tmp_path: Path, name: str)
 )
 def test_hba_address_is_refused(tmp_path: Path, network: str, expected: str) -> None:
     rule = f"{{databases: [hcb_production], users: [rails], addresses: ['{network}']}}"
-    complaint = static_inventory(tmp_path, _postgres(f"hba: [{rule}]")).only_problem()
-    assert f"postgres.hba[0].addresses[0]: '{network}': " in complaint
-    assert expected in complaint
+    problem = static_inventory(tmp_path, _postgres(f"hba: [{rule}]")).only_problem()
+    assert f"postgres.hba[0].addresses[0]: '{network}': " in problem
+    assert expected in problem
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "127.0.0.1", "169.254.1.1", "010.0.1.2", "fd00::1"])
@@ -128,8 +128,8 @@ def test_plain_http_is_only_for_private_endpoints(tmp_path: Path) -> None:
         return hetzner_inventory(tmp_path, text).problems()
 
     assert endpoint("http://127.0.0.1:8080/v1") == endpoint("http://10.9.0.1:8080/v1") == []
-    (complaint,) = endpoint("http://api.example.org/v1")
-    assert "hetzner.endpoint: 'http://api.example.org/v1': expected https" in complaint
+    (problem,) = endpoint("http://api.example.org/v1")
+    assert "hetzner.endpoint: 'http://api.example.org/v1': expected https" in problem
 
 
 def test_missing_key_names_what_is_needed(tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def test_missing_key_names_what_is_needed(tmp_path: Path) -> None:
         ("postgres: {prot: 5433}", "unknown key (did you mean port?)"),
         ("Postgres: {}", "unknown key; expected postgres"),
         ("postgres: {data-checksums: true}", "unknown key; expected data_checksums"),
-        ("placement_group: x", "unknown key here; it belongs under hetzner"),
-        ("repository: {}", "unknown key here; it belongs under backup"),
+        ("placement_group: x", "unknown key; it belongs under hetzner"),
+        ("repository: {}", "unknown key; it belongs under backup"),
         ("connection_limit: 5", "belongs under postgres.replication or roles.NAME"),
         ("nodes: []", "unknown key; each node is a file of its own, nodes/NAME.yml"),
         ("xyzzy: 1", "unknown key; expected one of apt, backup, cluster"),

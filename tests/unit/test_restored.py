@@ -286,7 +286,7 @@ def test_copy_when_there_is_let_in_nowhere(past: Inventory) -> None:
 
 def test_copy_when_added_twice_with_another_target_is_refused(past: Inventory) -> None:
     same = NewNode(name="copy", role="copy", restore={"xid": "745", "exclusive": True})
-    assert add_node(past.folder, same) == past.folder / "nodes/copy.yml"
+    assert add_node(past.folder, same).path == past.folder / "nodes/copy.yml"
     with pytest.raises(InventoryError, match="its restore is"):
         add_node(past.folder, replace(same, restore={"xid": "746"}))
 

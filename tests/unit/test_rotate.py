@@ -82,7 +82,7 @@ def test_name_when_nobody_has_it_is_bad_input(folder: InventoryFolder) -> None:
 
 
 def test_password_when_kept_elsewhere_is_refused(folder: InventoryFolder) -> None:
-    with pytest.raises(Refused, match="it comes from !env ALONE"):
+    with pytest.raises(Refused, match="the secret comes from !env ALONE"):
         turn(folder.load(), "alone")
 
 

@@ -7,10 +7,12 @@ import pickle
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from string import Template
 
 import pytest
 
+import pgprovision
 from pgprovision.secret import Secret
 
 TEXT = "canary-7d1f"
@@ -66,3 +68,28 @@ def test_secret_repr_when_taken_apart_refuses(taken: Callable[[Secret], object])
     with pytest.raises(TypeError) as refused:
         taken(Secret(TEXT, "!file x"))
     assert TEXT not in str(refused.value)
+
+
+# where clear text leaves the process: a host's stdin, a file of the inventory, a service
+DOORS = {
+    "cli/watch.py",
+    "clients/hetzner/api.py",
+    "clients/notifications.py",
+    "clients/object_store.py",
+    "inventory/edit/repositories.py",
+    "inventory/edit/secrets.py",
+    "operations/certificate_authority.py",
+    "operations/rotate_password.py",
+    "transport/host.py",
+}
+
+
+@pytest.mark.covers("S15")
+def test_secret_when_it_leaves_the_process_goes_through_a_known_door() -> None:
+    package = Path(pgprovision.__file__).parent
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if ".reveal(" in path.read_text()
+    }
+    assert found == DOORS

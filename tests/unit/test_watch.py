@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pgprovision.cli.app import app
-from pgprovision.cli.drill import send_alarm
 from pgprovision.clients import notifications
 from pgprovision.clients.deadline import call_with_timeout
 from pgprovision.errors import InventoryError, NotificationError
@@ -20,6 +19,7 @@ from pgprovision.inventory import watch_file
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.rules.calendar import longest_gap
 from pgprovision.inventory.watch_file import MailTo, WatchFile
+from pgprovision.operations.drill.command import send_alarm
 from pgprovision.secret import Secret
 from tests.support.http_receiver import ReceivedRequests, http_receiver
 from tests.support.inventory_folders import lab_inventory
@@ -85,7 +85,7 @@ def test_ages_when_given_win_and_a_schedule_that_cannot_be_read_needs_them(folde
     path = folder / "cluster.yml"
     text = path.read_text().replace("full: Sun *-*-* 03:00:00", 'full: "*-*~01 03:00:00"')
     path.write_text(text)
-    with pytest.raises(InventoryError, match=r"cannot be told") as error:
+    with pytest.raises(InventoryError, match=r"cannot be determined") as error:
         watch_file.watch_file_of(load(folder))
     assert "full_age: 8d" in error.value.next
     path.write_text(text.replace("    grace: 3h", "    full_age: 32d\n    differential_age: 26h"))
@@ -131,7 +131,7 @@ def test_export_when_no_pair_only_reads_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("", "is no JSON"),
+        ("", "is not JSON"),
         ("[]", "valid dictionary"),
         ('{"version": 2}', "version"),
         ('{"cluster": "shop", "canary": 1}', "stanza: Field required"),

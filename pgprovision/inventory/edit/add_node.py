@@ -1,5 +1,6 @@
 """A node more: a file of its own, and no other file touched."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -10,8 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.edit.atomic_write import create_file
-from pgprovision.inventory.loader.loader import NODES_FOLDER, read_documents, validate
-from pgprovision.inventory.loader.tags import environment_resolver
+from pgprovision.inventory.loader.loader import NODES_FOLDER, load, read_documents, validate
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.schema.restore import RestoreSpec
 from pgprovision.inventory.schema.types import HostLabel
@@ -19,7 +19,7 @@ from pgprovision.inventory.schema.types import HostLabel
 
 @dataclass(frozen=True, kw_only=True)
 class NewNode:
-    """What is asked for. None: left to the inventory; no private IP: the next free one."""
+    """What is asked for. None or empty: left to the inventory; no private IP: the next free one."""
 
     name: str
     role: str = "replica"
@@ -38,21 +38,40 @@ class NewNode:
         return {key: value for key, value in values.items() if value and key != "name"}
 
 
-def add_node(folder: Path, new: NewNode) -> Path:
-    """Writes nodes/NAME.yml and returns its path; the same node again changes nothing.
+@dataclass(frozen=True)
+class AddedNode:
+    """A node that the inventory has now."""
 
-    Raises InventoryError where the inventory with it would be wrong, or the name is another's.
+    path: Path
+    """Its file."""
+    inventory: Inventory
+    """The inventory with it, validated: nobody has to load it again."""
+
+
+def add_node(
+    folder: Path,
+    new: NewNode,
+    check: Callable[[Inventory], None] = lambda inventory: None,
+    inventory: Inventory | None = None,
+) -> AddedNode:
+    """Writes nodes/NAME.yml; the same node again changes nothing. `check` is given the inventory
+    with it before anything is written. `inventory`: the present one, where it is loaded already;
+    its references are not resolved again.
+
+    Raises InventoryError where the inventory with the node would be wrong, or where the node
+    exists and is different; and what `check` raises.
     """
     try:
         TypeAdapter(HostLabel).validate_python(new.name)
     except ValidationError as wrong:
         reason = wrong.errors()[0]["ctx"]["error"]
-        raise InventoryError(f"{new.name!r} is no node's name: {reason}") from None
+        raise InventoryError(f"{new.name!r} is not a valid node name: {reason}") from None
     path = folder / NODES_FOLDER / f"{new.name}.yml"
-    inventory = validate(read_documents(folder, environment_resolver(folder), {}))
+    inventory = inventory or load(folder)
     if any(node.name == new.name for node in inventory.nodes):
         _check_same(inventory, new, path)
-        return path
+        check(inventory)
+        return AddedNode(path, inventory)
     declared, verb = new.declared(), "restore" if new.role == "copy" else "add-replica"
     if "private_ip" not in declared:
         declared["private_ip"] = str(free_private_ip(inventory))
@@ -60,18 +79,19 @@ def add_node(folder: Path, new: NewNode) -> Path:
         f"# Added by `pgprovision {verb}`. What is left out is taken from cluster.yml.\n"
         + yaml.safe_dump(declared, sort_keys=False, allow_unicode=True)
     ).encode()
-    validate(read_documents(folder, environment_resolver(folder), {path: content}))
+    extended = validate(read_documents(folder, {path: content}), inventory.resolver)
+    check(extended)
     create_file(path, content, 0o644)
-    return path
+    return AddedNode(path, extended)
 
 
 def free_private_ip(inventory: Inventory) -> IPv4Address:
     """The address after the highest one taken, else the lowest free one, of the subnet."""
     if inventory.hetzner is None:
         raise InventoryError(
-            "an existing host's private IP is not ours to choose",
+            "the private IP of an existing host cannot be chosen automatically",
             where=str(inventory.folder),
-            next="the same with --private-ip ADDRESS",
+            next="run the same command with --private-ip ADDRESS",
         )
     network = inventory.hetzner.network
     taken = {node.private_ip for node in inventory.nodes}
@@ -94,7 +114,7 @@ def _check_same(inventory: Inventory, new: NewNode, path: Path) -> None:
             found = str(getattr(node, key))
         if found != value:
             raise InventoryError(
-                f"{new.name} is there already and its {key} is {found}, not {value}",
+                f"{new.name} exists already, and its {key} is {found}, not {value}",
                 where=str(path),
                 next="choose another name, or edit the file",
             )

@@ -17,7 +17,7 @@ def create_file(path: Path, content: bytes, mode: int) -> None:
         try:
             os.link(new, path)
         except FileExistsError:
-            text = "was written by somebody else just now"
+            text = "exists already: another process wrote it"
             raise InventoryError(text, where=str(path)) from None
 
 

@@ -49,15 +49,15 @@ def create_inventory(folder: Path, kind: InventoryKind) -> tuple[str, ...]:
     except ValidationError as wrong:
         reason = wrong.errors()[0]["ctx"]["error"]
         raise InventoryError(
-            f"a cluster cannot be called {name!r}, as the folder is: {reason}",
-            next="the same with another NAME",
+            f"the folder's name {name!r} is not a valid cluster name: {reason}",
+            next="run the same command with another NAME",
         ) from None
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise Refused(
-            "something is there already",
+            "exists already, and is not an empty folder",
             where=str(folder),
-            done="nothing was written",
-            next="the same with another NAME",
+            done="nothing was changed",
+            next="run the same command with another NAME",
         )
     texts = dict(_texts(kind, name, folder))
     new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")

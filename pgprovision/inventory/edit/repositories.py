@@ -9,17 +9,15 @@ import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pgprovision.errors import Refused
 from pgprovision.inventory.edit.atomic_write import create_file, replace_file
 from pgprovision.inventory.edit.rewritable_secrets import random_password
 from pgprovision.inventory.loader.loader import REPOSITORIES_FILE, read_documents, validate
-from pgprovision.inventory.loader.tags import environment_resolver
-from pgprovision.inventory.problems import KeyPath
+from pgprovision.inventory.resolver import Resolver
 from pgprovision.inventory.schema.backup import BackupSpec, S3Repository
 from pgprovision.inventory.schema.cluster import Inventory
-from pgprovision.inventory.tagged_text import TaggedText
+from pgprovision.secret import Secret
 
 _HEAD = (
     "# Written by `pgprovision backup rotate-cipher`, over `backup` of cluster.yml: keep them"
@@ -30,35 +28,37 @@ _TIME = re.compile(r"-r\d{8}T\d{6}$")
 
 @dataclass(frozen=True)
 class RepositoryRotation:
-    """What the file is to say next, and the passphrase's own file where there is a new one."""
+    """What repositories.yml is to say next."""
 
-    folder: Path
+    resolver: Resolver
+    """What the present inventory was loaded with; nothing it has resolved is resolved again."""
     text: str
-    passphrase: str = ""
+    """What the file is to say."""
+    passphrase: Secret | None = None
+    """The new passphrase, where there is one."""
     passphrase_file: str = ""
+    """Its file, relative to the inventory's folder."""
 
     def inventory(self) -> Inventory:
         """As it will be read; nothing is written for it. Raises BadInventory."""
-        sources = environment_resolver(self.folder)
-
-        def resolve(tag: str, argument: object, loc: KeyPath) -> TaggedText:
-            if self.passphrase and (tag, argument) == ("!file", self.passphrase_file):
-                return TaggedText(self.passphrase, f"!file {self.passphrase_file}")
-            return sources(tag, argument, loc)
-
-        path = self.folder / REPOSITORIES_FILE
-        return validate(read_documents(self.folder, resolve, {path: self.text.encode()}))
+        resolver = self.resolver
+        if self.passphrase:
+            resolver = resolver.with_value("!file", self.passphrase_file, self.passphrase)
+        folder = resolver.folder
+        extra = {folder / REPOSITORIES_FILE: self.text.encode()}
+        return validate(read_documents(folder, extra), resolver)
 
     def save(self) -> None:
         """The passphrase first: without it nothing of what follows could be read."""
+        folder = self.resolver.folder
         if self.passphrase:
-            create_file(self.folder / self.passphrase_file, f"{self.passphrase}\n".encode(), 0o600)
-        replace_file(self.folder / REPOSITORIES_FILE, self.text.encode(), 0o644)
+            create_file(folder / self.passphrase_file, self.passphrase.reveal() + b"\n", 0o600)
+        replace_file(folder / REPOSITORIES_FILE, self.text.encode(), 0o644)
 
 
 def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> RepositoryRotation:
-    """A second repository beside the first one's path, with a new passphrase. Its path is never
-    one of before: what lies in it was put there by this rotation."""
+    """A second repository next to the first one's path, with a new passphrase. Its path is never
+    reused: everything in it was written by this rotation."""
     first = backup.repository
     name = f"r{now:%Y%m%dT%H%M%S}"
     file = f"secrets/pgbackrest-{name}.passphrase"
@@ -70,13 +70,14 @@ def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> R
             "cipher_pass": f"!file {file}",
         },
     )
-    return RepositoryRotation(inventory.folder, text, random_password(), file)
+    passphrase = random_password(f"!file {file}")
+    return RepositoryRotation(inventory.resolver, text, passphrase, file)
 
 
 def swap_repositories(
     inventory: Inventory, backup: BackupSpec, until: datetime
 ) -> RepositoryRotation:
-    """The successor is the first one, and the former first one is kept."""
+    """The successor is the first one, and the former first one is retained."""
     first, second = backup.repository, backup.second_repository
     assert second is not None
     text = _text(
@@ -88,14 +89,14 @@ def swap_repositories(
             "cipher_pass": _source(first),
         },
     )
-    return RepositoryRotation(inventory.folder, text)
+    return RepositoryRotation(inventory.resolver, text)
 
 
 def end_rotation(inventory: Inventory, backup: BackupSpec) -> RepositoryRotation:
     """The former one is in no configuration any more."""
     first = backup.repository
     return RepositoryRotation(
-        inventory.folder, _text({"path": first.path, "cipher_pass": _source(first)}, {})
+        inventory.resolver, _text({"path": first.path, "cipher_pass": _source(first)}, {})
     )
 
 
@@ -112,8 +113,9 @@ def _source(repository: S3Repository) -> str:
     if repository.cipher_pass is None:
         raise Refused(
             "the repository is not encrypted (cipher_type: none): there is no passphrase",
-            done="nothing was touched",
-            next="declare a second_repository with a path of its own, encrypted, then: up",
+            done="nothing was changed",
+            next="declare an encrypted second_repository with another path;"
+            " then run: pgprovision up",
         )
     tag, _, argument = repository.cipher_pass.source.partition(" ")
     if tag == "!command":

@@ -12,18 +12,18 @@ PASSWORD_LENGTH = 43  # of 62 letters and digits: 256 bits
 _ALPHABET = string.ascii_letters + string.digits
 
 
-def random_password() -> str:
-    """A new one."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH))
+def random_password(source: str) -> Secret:
+    """A new password, to be kept at `source`."""
+    return Secret("".join(secrets.choice(_ALPHABET) for _ in range(PASSWORD_LENGTH)), source)
 
 
 def secret_file(inventory: Inventory, value: Secret) -> Path:
-    """The file a secret was read from. Raises Refused where it comes from elsewhere."""
+    """The file a secret was read from. Raises Refused where it comes from no file."""
     tag, _, name = value.source.partition(" ")
     if tag != "!file":
         raise Refused(
-            f"it comes from {value.source}, and only a file can be rewritten",
-            done="nothing was touched",
-            next="change it where it is kept, then: pgprovision up",
+            f"the secret comes from {value.source}, and only a file can be rewritten",
+            done="nothing was changed",
+            next="change it there; then run: pgprovision up",
         )
     return inventory.folder / Path(name).expanduser()

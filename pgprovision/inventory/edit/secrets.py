@@ -9,7 +9,6 @@ from pgprovision.inventory.edit.rewritable_secrets import random_password
 from pgprovision.inventory.loader.loader import read_documents
 from pgprovision.inventory.problems import BadInventory, KeyPath
 from pgprovision.inventory.secret_files import can_generate
-from pgprovision.inventory.tagged_text import TaggedText
 from pgprovision.tls import new_authority
 
 _CA_KEY: KeyPath = ("tls", "ca_key")
@@ -33,7 +32,7 @@ def generate_secrets(folder: Path) -> tuple[Path, ...]:
         if path.suffix == ".pub":
             written += _generate_key_pair(path, cluster)
         elif not path.exists():
-            create_file(path, f"{random_password()}\n".encode(), 0o600)
+            create_file(path, random_password(str(path)).reveal() + b"\n", 0o600)
             written.append(path)
     return tuple(written)
 
@@ -49,18 +48,19 @@ def protect_secrets_folder(folder: Path) -> None:
 
 def _missing(folder: Path) -> tuple[dict[KeyPath, Path], str]:
     """The file of each key that has none, and the cluster's name."""
-    missing: dict[KeyPath, Path] = {}
-
-    def note(tag: str, argument: object, loc: KeyPath) -> TaggedText:
-        if tag == "!file" and isinstance(argument, str):
-            path = folder / argument
-            if can_generate(loc, path, folder) and not path.exists():
-                missing[loc] = path
-        return TaggedText("unresolved", tag)
-
-    document = read_documents(folder, note, {})
+    document = read_documents(folder)
     if document.problems:
         raise BadInventory(document.problems)
+    files = {
+        loc: folder / reference.arguments[0]
+        for loc, reference in document.references.items()
+        if reference.tag == "!file"
+    }
+    missing = {
+        loc: path
+        for loc, path in files.items()
+        if can_generate(loc, path, folder) and not path.exists()
+    }
     return missing, str(document.value.get("cluster", "pgprovision"))
 
 
@@ -71,7 +71,7 @@ def _generate_authority(key: Path | None, certificate: Path | None, cluster: str
         raise InventoryError(
             "the authority's key and certificate belong together, and one of them is missing",
             where=str(key or certificate),
-            next="put it back from your copy; or move the other away, for a new authority",
+            next="restore it from your copy; or move the other file away to make a new authority",
         )
     secret, public = new_authority(cluster, datetime.now(UTC))
     create_file(key, secret.reveal(), 0o600)
@@ -101,7 +101,7 @@ def _public_half(private: Path, comment: str) -> bytes:
         key = form.load_ssh_private_key(private.read_bytes(), None)
     except (ValueError, TypeError) as wrong:
         raise InventoryError(
-            f"no private SSH key without a passphrase: {wrong}",
+            f"not a private SSH key without a passphrase: {wrong}",
             where=str(private),
             next=f"ssh-keygen -y -f {private} > {private}.pub",
         ) from None

@@ -8,9 +8,9 @@ from pydantic import ConfigDict, ValidationError
 from pgprovision.inventory.loader.loader import CLUSTER_FILE, read_cluster_document
 from pgprovision.inventory.loader.validation_errors import validation_problems
 from pgprovision.inventory.problems import BadInventory, KeyPath, Problem
+from pgprovision.inventory.reference import Reference
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.base import Model
-from pgprovision.inventory.tagged_text import TaggedText
 
 CLUSTER_KEY: KeyPath = ("cluster",)
 
@@ -23,22 +23,20 @@ class _Named(Model):
 
 def cluster_name(folder: Path) -> str:
     """What cluster.yml calls the cluster. Raises BadInventory where it does not say."""
-    document = read_cluster_document(folder, _refuse_tag)
+    document = read_cluster_document(folder)
     about = [c for c in document.problems if c.path in ((), CLUSTER_KEY)]
     document.problems = [c for c in about if c.path == CLUSTER_KEY]
     value = document.value
     if not isinstance(value, dict) or "cluster" not in value:
         missing = "missing; expected the cluster's name, for instance `cluster: hcb-lab`"
         raise BadInventory(about or [Problem(document.positions[()], CLUSTER_KEY, missing)])
+    if isinstance(name := value["cluster"], Reference):
+        text = f"not looked up here; expected the name itself in {CLUSTER_FILE}"
+        raise BadInventory([*document.problems, Problem(name.position, CLUSTER_KEY, text)])
     try:
-        name = _Named.model_validate(value).cluster
+        named = _Named.model_validate(value)
     except ValidationError as wrong:
         raise BadInventory([*document.problems, *validation_problems(wrong, document)]) from wrong
     if document.problems:
         raise BadInventory(document.problems)
-    return name
-
-
-def _refuse_tag(tag: str, argument: object, loc: KeyPath) -> TaggedText:
-    """In place of what is not looked up."""
-    raise ValueError(f"not looked up here; expected the name itself in {CLUSTER_FILE}")
+    return named.cluster

@@ -1,6 +1,6 @@
 """An inventory's files as one document, and the document as one Inventory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -10,45 +10,45 @@ from typing import Any
 from pydantic import ValidationError
 
 from pgprovision.inventory.loader.partial import is_affected, partial_inventory
-from pgprovision.inventory.loader.tags import SECRETS_INIT_HINT, environment_resolver
+from pgprovision.inventory.loader.plain_text import resolve_plain_text
 from pgprovision.inventory.loader.validation_errors import (
-    mask_tagged_text,
     problem_at,
+    rule_problem,
     validation_problems,
 )
-from pgprovision.inventory.loader.yaml_document import Document, ResolveTag, parse_document
+from pgprovision.inventory.loader.yaml_document import Document, parse_document
 from pgprovision.inventory.problems import BadInventory, KeyPath, Problem, SourcePosition
+from pgprovision.inventory.reference import Reference
+from pgprovision.inventory.resolver import SECRETS_INIT_HINT, Resolver
 from pgprovision.inventory.rules import access
 from pgprovision.inventory.rules.cluster import check_inventory
 from pgprovision.inventory.schema.backup import inherit_store
 from pgprovision.inventory.schema.cluster import ANY_NETWORK, HostSpec, Inventory, Node
 from pgprovision.inventory.schema.examples import example_line
 from pgprovision.inventory.secret_files import DEFAULT_SECRET_FILES
-from pgprovision.inventory.tagged_text import TaggedText
 
 CLUSTER_FILE = "cluster.yml"
 NODES_FOLDER = "nodes"
 REPOSITORIES_FILE = "repositories.yml"
 
 
-def read_documents(folder: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]) -> Document:
-    """All files of an inventory as one document; `extra` are files that are not written yet."""
-    merged = _file(folder / CLUSTER_FILE, resolve, extra)
+def read_documents(folder: Path, extra: Mapping[Path, bytes] = MappingProxyType({})) -> Document:
+    """All files of an inventory as one document; `extra` are files that are not written yet. Its
+    references are not resolved."""
+    merged = _file(folder / CLUSTER_FILE, extra)
     for key in ("nodes", "folder"):
         if isinstance(merged.value, dict) and key in merged.value:
             del merged.value[key]
             text = "unknown key; each node is a file of its own, nodes/NAME.yml"
             merged.problems.append(Problem(merged.key_positions[(key,)], (key,), text))
-    _overlay_repositories(merged, folder / REPOSITORIES_FILE, resolve, extra)
+    _overlay_repositories(merged, folder / REPOSITORIES_FILE, extra)
     nodes: list[Any] = []
     merged.positions[(NODES_FOLDER,)] = SourcePosition(folder / NODES_FOLDER)
     names = {path for path in (folder / NODES_FOLDER).glob("*.yml") if path.name[0] != "."}
     for path in sorted(names | {path for path in extra if path.parent == folder / NODES_FOLDER}):
-        part = _file(path, resolve, extra)
         at: KeyPath = (NODES_FOLDER, len(nodes))
-        merged.positions |= {(*at, *loc): place for loc, place in part.positions.items()}
-        merged.key_positions |= {(*at, *loc): place for loc, place in part.key_positions.items()}
-        merged.texts |= {(*at, *loc): text for loc, text in part.texts.items()}
+        part = _file(path, extra, at)
+        merged.add_positions(part, at)
         merged.problems += [Problem(c.position, (*at, *c.path), c.text) for c in part.problems]
         nodes.append(_with_name(part.value, path.stem, merged, at))
     for misnamed in sorted((folder / NODES_FOLDER).glob("*.yaml")):
@@ -63,32 +63,25 @@ def read_documents(folder: Path, resolve: ResolveTag, extra: Mapping[Path, bytes
     if isinstance(merged.value, dict):
         merged.value[NODES_FOLDER] = nodes
         merged.value["folder"] = folder.absolute()
-        fill_in(merged, resolve)
+        fill_in(merged)
     return merged
 
 
-def read_cluster_document(folder: Path, resolve: ResolveTag) -> Document:
-    """What all nodes share, by itself."""
-    return _file(folder / CLUSTER_FILE, resolve, {})
+def read_cluster_document(folder: Path) -> Document:
+    """cluster.yml alone."""
+    return _file(folder / CLUSTER_FILE, {})
 
 
-def _overlay_repositories(
-    merged: Document, path: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]
-) -> None:
+def _overlay_repositories(merged: Document, path: Path, extra: Mapping[Path, bytes]) -> None:
     """What `backup rotate-cipher` keeps in a file of its own, over `backup` of cluster.yml."""
     if path not in extra and not path.exists():
         return
-    part = _file(path, resolve, extra)
+    part = _file(path, extra, ("backup",))
     merged.problems += [replace(c, path=("backup", *c.path)) for c in part.problems]
     backup = merged.value.get("backup") if isinstance(merged.value, dict) else None
     if not isinstance(backup, dict) or not isinstance(part.value, dict):
         return
-    for target, source in (
-        (merged.positions, part.positions),
-        (merged.key_positions, part.key_positions),
-    ):
-        target |= {("backup", *loc): place for loc, place in source.items() if loc}
-    merged.texts |= {("backup", *loc): text for loc, text in part.texts.items()}
+    merged.add_positions(part, ("backup",))
     for key, value in part.value.items():
         below: object = backup.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
@@ -97,7 +90,7 @@ def _overlay_repositories(
             backup[key] = value
 
 
-def _file(path: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]) -> Document:
+def _file(path: Path, extra: Mapping[Path, bytes], at: KeyPath = ()) -> Document:
     try:
         content = extra[path] if path in extra else path.read_bytes()
     except OSError as wrong:
@@ -107,7 +100,7 @@ def _file(path: Path, resolve: ResolveTag, extra: Mapping[Path, bytes]) -> Docum
             positions={(): SourcePosition(path)},
             problems=[Problem(SourcePosition(path), (), text)],
         )
-    document = parse_document(path, content, resolve)
+    document = parse_document(path, content, at)
     document.positions.setdefault((), SourcePosition(path))
     if not isinstance(document.value, dict) and not document.problems:
         text = "expected a mapping of keys, for instance `cluster: hcb-lab`"
@@ -123,7 +116,7 @@ def _with_name(value: Any, name: str, document: Document, at: KeyPath) -> Any:
     return value
 
 
-def fill_in(document: Document, resolve: ResolveTag) -> None:
+def fill_in(document: Document) -> None:
     """Puts in what a key's place already says: names, and the files of our own secrets."""
     values = document.value
     for kind in ("roles", "databases"):
@@ -147,14 +140,13 @@ def fill_in(document: Document, resolve: ResolveTag) -> None:
             or mapping.get("cipher_type") == "none"
         ):
             continue
-        try:
-            mapping[loc[-1]] = resolve("!file", file, loc)
-        except ValueError as wrong:
-            document.problems.append(problem_at(document, loc, str(wrong)))
+        position = problem_at(document, loc, "").position
+        mapping[loc[-1]] = document.references[loc] = Reference("!file", (file,), position, loc)
 
 
-def validate(document: Document) -> Inventory:
-    """The typed inventory. Raises BadInventory with everything that is wrong."""
+def validate(document: Document, resolver: Resolver) -> Inventory:
+    """The typed inventory; it keeps the resolver. Raises BadInventory with everything that is
+    wrong."""
     value = document.value
     if not isinstance(value, dict):
         raise BadInventory(document.problems)
@@ -162,8 +154,8 @@ def validate(document: Document) -> Inventory:
         c if c.example is not None else replace(c, example=example_line(c.path))
         for c in document.problems
     ]
-    context = {"folder": value["folder"]}
-    tagged = tuple(_tagged_texts(value))
+    resolve_plain_text(document, resolver)
+    context = {"folder": value["folder"], "resolver": resolver}
     inventory: Inventory | None = None
     failed, incomplete = False, set[str]()
     try:
@@ -175,22 +167,13 @@ def validate(document: Document) -> Inventory:
     if inventory is not None:
         known_paths = {c.path for c in document.problems}
         document.problems += [
-            problem_at(document, loc, text, *example)
+            rule_problem(document, loc, text, *example)
             for loc, text, *example in check_inventory(inventory)
             if loc not in known_paths and not is_affected(loc, incomplete)
         ]
     if document.problems or failed or inventory is None:
-        raise BadInventory(mask_tagged_text(document, tagged))
+        raise BadInventory(document.problems)
     return _with_defaults(inventory)
-
-
-def _tagged_texts(value: Any) -> Iterator[TaggedText]:
-    """Every text that was taken from elsewhere, also where no secret belongs."""
-    if isinstance(value, TaggedText):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _tagged_texts(part)
 
 
 def _with_defaults(inventory: Inventory) -> Inventory:
@@ -240,10 +223,12 @@ def _node_with_defaults(node: Node, inventory: Inventory) -> Node:
     return node.model_copy(update=updates)
 
 
-def load(path: Path) -> Inventory:
-    """The inventory in this folder. Raises BadInventory, an InventoryError, with all complaints."""
+def load(path: Path, resolver: Resolver | None = None) -> Inventory:
+    """The inventory in this folder. Each of its references is resolved once; none that the
+    `resolver` of an earlier load has resolved. Raises BadInventory with everything that is wrong.
+    """
     try:
-        return validate(read_documents(path, environment_resolver(path), {}))
+        return validate(read_documents(path), resolver or Resolver(path))
     except BadInventory as wrong:
         if any(problem.text.endswith(SECRETS_INIT_HINT) for problem in wrong.problems):
             wrong.next = f"pgprovision -i {path} secrets init"

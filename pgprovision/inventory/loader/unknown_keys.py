@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
-
 from pgprovision.inventory.loader.yaml_document import Document
 from pgprovision.inventory.problems import (
     KeyPath,
@@ -15,10 +13,10 @@ from pgprovision.inventory.problems import (
     did_you_mean,
     dotted_path,
     join_words,
-    may_be_secret,
 )
 from pgprovision.inventory.schema.cluster import HetznerSpec, Inventory, Node
 from pgprovision.inventory.schema.examples import example_key, example_line, nested_line
+from pgprovision.inventory.schema.fields import fields_at, is_redacted, model_of
 from pgprovision.inventory.schema.postgres_settings import SETTING_NAMES
 
 # what others call it, and how it is called here
@@ -44,39 +42,6 @@ SYNONYMS = MappingProxyType(
 )
 
 
-def annotation_at(loc: KeyPath) -> Any:
-    """What the models say stands at this key path; None for what they do not know."""
-    current: Any = Inventory
-    for part in loc:
-        model = model_of(current)
-        if model is not None:
-            found = model.model_fields.get(str(part))
-            if found is None:
-                return None
-            current = found.annotation
-        else:
-            inner = [a for a in get_args(current) if a is not Ellipsis and a is not type(None)]
-            current = inner[-1] if inner else None
-    return current
-
-
-def model_of(annotation: Any) -> type[BaseModel] | None:
-    """The model an annotation is, seen through `| None`."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate if _is_optional(annotation, candidate) else None
-    return None
-
-
-def _is_optional(annotation: Any, model: type[BaseModel]) -> bool:
-    return annotation is model or set(get_args(annotation)) == {model, type(None)}
-
-
-def fields_at(loc: KeyPath) -> tuple[str, ...]:
-    model = model_of(annotation_at(loc))
-    return tuple(model.model_fields) if model else ()
-
-
 def intended_key(loc: KeyPath) -> str:
     """The key of the same mapping that was meant, or nothing."""
     name, known = str(loc[-1]), fields_at(loc[:-1])
@@ -95,15 +60,15 @@ def unknown_key(loc: KeyPath, document: Document) -> tuple[str, str]:
         text = "unknown key" + (hint or f"; expected {meant}")
         return text, _corrected_line((*loc[:-1], meant), loc, document)
     if len(loc) == 3 and loc[0] == "nodes" and plain in Inventory.model_fields:
-        return "unknown key here; it belongs into cluster.yml", ""
+        return "unknown key; it belongs in cluster.yml", ""
     if len(loc) == 1 and plain in Node.model_fields and plain not in HetznerSpec.model_fields:
-        return "unknown key here; it belongs into a node's file, nodes/NAME.yml", ""
+        return "unknown key; it belongs in a node's file, nodes/NAME.yml", ""
     homes = {dotted_path(home): home for home in sorted(_known_paths(plain), key=dotted_path)}
     if plain in SETTING_NAMES and not homes:
         homes = {"postgres.settings": ("postgres", "settings")}
     if homes:
         home = (*next(iter(homes.values())), plain)
-        text = f"unknown key here; it belongs under {join_words(list(homes))}"
+        text = f"unknown key; it belongs under {join_words(list(homes))}"
         return text, nested_line(home, _plain_value(home, loc, document) or "...")
     return f"unknown key; expected one of {', '.join(sorted(known))}", ""
 
@@ -117,7 +82,7 @@ def _plain_value(right: KeyPath, loc: KeyPath, document: Document) -> str:
     """A plain word that was written there, if it is no secret at either place."""
     text = document.texts.get(loc) or ""
     fine = re.fullmatch(r"[A-Za-z0-9_./-]{1,40}", text)
-    return text if fine and not may_be_secret(right[-1:] + loc[-1:]) else ""
+    return text if fine and not is_redacted(right) else ""
 
 
 def _known_paths(name: str, annotation: Any = Inventory, at: KeyPath = ()) -> Iterator[KeyPath]:

@@ -1,25 +1,22 @@
-"""pydantic's errors as complaints a person can act on."""
+"""pydantic's errors as problems a person can act on."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from pgprovision.inventory.loader.unknown_keys import (
-    annotation_at,
-    fields_at,
     intended_key,
     invalid_key,
-    model_of,
     unknown_key,
 )
 from pgprovision.inventory.loader.yaml_document import Document
-from pgprovision.inventory.problems import KeyPath, Problem, closest_name, join_words, may_be_secret
+from pgprovision.inventory.problems import KeyPath, Message, Problem, closest_name, join_words
+from pgprovision.inventory.reference import Reference
 from pgprovision.inventory.schema.examples import example_line
+from pgprovision.inventory.schema.fields import annotation_at, is_redacted, model_of
 from pgprovision.inventory.schema.validators import SuggestedValue
-from pgprovision.inventory.tagged_text import TaggedText
 
 _SHAPES = {
     "model_type": "a mapping of keys",
@@ -32,12 +29,12 @@ _SHAPES = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
 }
-MIN_MASKED_LENGTH = 6  # characters of a text that may be a secret, and not a word
+_PEM = "-----BEGIN "
 
 
 def validation_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """One complaint for each error, without those at places that already have one."""
-    known_paths = {complaint.path for complaint in document.problems if complaint.path}
+    """One problem for each error, without those at places that already have one."""
+    known_paths = {problem.path for problem in document.problems if problem.path}
     found = [
         (_path_in_file(wrong["loc"], document), wrong) for wrong in error.errors(include_url=False)
     ]
@@ -70,26 +67,26 @@ def _path_in_file(loc: KeyPath, document: Document) -> KeyPath:
 def problem_at(
     document: Document, loc: KeyPath, text: str, example: str = "", *, at_key: bool = False
 ) -> Problem:
-    """A complaint at a key path: at a scalar itself, else at its key, else at what is around."""
+    """A problem at a key path: at a scalar itself, else at its key, else at what is around."""
     nearest = loc
     while nearest and nearest not in document.positions:
         nearest = nearest[:-1]
-    if nearest in document.key_positions and (at_key or nearest not in document.texts):
+    is_scalar = nearest in document.texts or nearest in document.references
+    if nearest in document.key_positions and (at_key or not is_scalar):
         return Problem(document.key_positions[nearest], loc, text, example)
     return Problem(document.positions[nearest], loc, text, example)
 
 
-def mask_tagged_text(document: Document, texts: Iterable[TaggedText]) -> Iterator[Problem]:
-    """The complaints with the source's name wherever they quote a text taken from elsewhere."""
-    for found in document.problems:
-        message, example = found.text, found.example or ""
-        own = document.texts.get(found.path, "") is None
-        for text in () if may_be_secret(found.path) else texts:  # there only the source is named
-            for piece in (str(text), *(text.split() if own else ())):
-                if len(piece) >= MIN_MASKED_LENGTH:
-                    message = message.replace(piece, f"<{text.source}>")
-                    example = "" if piece in example else example
-        yield replace(found, text=message, example=example)
+def rule_problem(
+    document: Document, loc: KeyPath, text: str | Message, example: str | Message = ""
+) -> Problem:
+    """What a rule found at a key path. Of a value that is kept elsewhere only the reference is
+    shown, and no example is made of it."""
+    reference = document.references.get(loc)
+    shown = text.text(reference) if isinstance(text, Message) else text
+    if isinstance(example, Message):
+        example = "" if reference else example.text()
+    return problem_at(document, loc, shown, example)
 
 
 def shown_value(document: Document, loc: KeyPath) -> str:
@@ -97,7 +94,7 @@ def shown_value(document: Document, loc: KeyPath) -> str:
     text = document.texts.get(loc)
     if text is None or not loc:
         return ""
-    if text and (may_be_secret(loc) or any(may_be_secret((key,)) for key in fields_at(loc))):
+    if text and (is_redacted(loc) or text.startswith(_PEM)):
         return "***: "
     text = re.sub("//[^/@]*@", "//***@", text)
     return f"{text[:40]!r}: " if text else "empty: "
@@ -115,7 +112,7 @@ def _describe(detail: Mapping[str, Any], loc: KeyPath, document: Document) -> tu
             return f"the file's name: {error}", ""
         if detail["loc"][-1] == "[key]" or detail["loc"] != loc:
             return invalid_key(str(error), loc, document)
-        if isinstance(value, TaggedText) and may_be_secret(loc):
+        if isinstance(value, Reference):
             return str(error), ""
         suggestion = error.suggestion if isinstance(error, SuggestedValue) else ""
         return shown_value(document, loc) + str(error), example_line(loc, suggestion)

@@ -7,7 +7,7 @@ for yes, no, on and off, explained where text is wanted. Keys are always text.
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import Any
 
 import yaml
 
-from pgprovision.inventory.problems import KeyPath, Problem, SourcePosition, may_be_secret
-from pgprovision.inventory.tagged_text import TaggedText
+from pgprovision.inventory.problems import KeyPath, Problem, SourcePosition
+from pgprovision.inventory.reference import TAGS, Reference, parse_reference
+from pgprovision.inventory.schema.fields import is_redacted
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 32
+UNRESOLVED = "unresolved"  # in place of a value that cannot be read
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
-
-ResolveTag = Callable[[str, object, KeyPath], TaggedText]  # tag, argument, key path
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNREADABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -40,27 +40,46 @@ _CURLY = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 @dataclass
 class Document:
-    """What a file says. `positions` and `key_positions` tell where; `texts` what was written at
-    each scalar,
-
-    None where it came from elsewhere and is not to be shown.
-    """
+    """What a file says, by key path."""
 
     file: Path
     value: Any = None
+    """Plain values and References, as YAML nests them."""
     positions: dict[KeyPath, SourcePosition] = field(default_factory=dict)
+    """Where each value begins."""
     key_positions: dict[KeyPath, SourcePosition] = field(default_factory=dict)
-    texts: dict[KeyPath, str | None] = field(default_factory=dict)
+    """Where each key is."""
+    texts: dict[KeyPath, str] = field(default_factory=dict)
+    """Each scalar as it was written."""
+    references: dict[KeyPath, Reference] = field(default_factory=dict)
+    """Each value that is kept elsewhere."""
     problems: list[Problem] = field(default_factory=list)
+    """What is wrong so far."""
+
+    def add_positions(self, part: "Document", at: KeyPath) -> None:
+        """Takes over where everything of another file is, below a key path. What that file says
+        replaces what was there."""
+        for loc in part.positions:
+            self.texts.pop((*at, *loc), None)
+            self.references.pop((*at, *loc), None)
+        self.positions |= {
+            (*at, *loc): place
+            for loc, place in part.positions.items()
+            if loc or at not in self.positions
+        }
+        self.key_positions |= {(*at, *loc): place for loc, place in part.key_positions.items()}
+        self.texts |= {(*at, *loc): text for loc, text in part.texts.items()}
+        self.references |= {(*at, *loc): found for loc, found in part.references.items()}
 
 
 class _Stop(Exception):
-    """Reading on makes no sense; the complaint is already noted."""
+    """Reading on makes no sense; the problem is already noted."""
 
 
-def parse_document(file: Path, content: bytes, resolve: ResolveTag) -> Document:
-    """The file's document. Never raises for what the content is: it complains."""
-    reader = _Reader(Document(file), resolve)
+def parse_document(file: Path, content: bytes, at: KeyPath = ()) -> Document:
+    """The file's document; `at` is the key path of its root in the inventory. Never raises for
+    what the content is: it notes a problem."""
+    reader = _Reader(Document(file), at)
     try:
         reader.read(content)
     except _Stop:
@@ -78,9 +97,9 @@ def parse_document(file: Path, content: bytes, resolve: ResolveTag) -> Document:
 
 
 class _Reader:
-    def __init__(self, document: Document, resolve: ResolveTag) -> None:
+    def __init__(self, document: Document, at: KeyPath) -> None:
         self.document = document
-        self.resolve = resolve
+        self.at = at
         self.events: Iterator[Any] = iter(())
         self.lines: list[str] = []
 
@@ -117,7 +136,7 @@ class _Reader:
             self.stop(*_position(before), "not UTF-8; save the file as UTF-8")
         self.lines = text.splitlines()
         if bad := _UNREADABLE.search(text):
-            what = f"character U+{ord(bad[0]):04X} may not stand in YAML; remove it"
+            what = f"character U+{ord(bad[0]):04X} is not allowed in YAML; remove it"
             self.stop(*_position(text[: bad.start()]), what)
         self.events = yaml.parse(text, Loader=_LOADER)
         next(self.events)
@@ -139,7 +158,7 @@ class _Reader:
             self.stop(mark.line, mark.column, TOO_DEEP)
         if isinstance(event, yaml.AliasEvent) or event.anchor:
             self.stop(
-                mark.line, mark.column, "anchors and aliases are not read; write the value out"
+                mark.line, mark.column, "anchors and aliases are not supported; write the value out"
             )
         tag = event.tag or ""
         if isinstance(event, yaml.ScalarEvent):
@@ -148,14 +167,17 @@ class _Reader:
             value = self.sequence(loc)
         else:
             value = self.mapping(loc)
-        if tag in ("!env", "!file", "!command"):
-            return self.resolve_tag(event, loc, tag, value)
+        if tag in TAGS:
+            return self.reference(event, loc, tag, value)
         if (tag.startswith("!") and tag != "!") or (
             tag.startswith("tag:") and not tag.endswith(":str")
         ):
-            shown = "***" if may_be_secret(loc) else tag.replace("tag:yaml.org,2002:", "!!")
+            shown = "***" if self.is_redacted(loc) else tag.replace("tag:yaml.org,2002:", "!!")
             self.add_problem(
-                event, loc, f"tag {shown} is not read; expected !env, !file, !command or none", None
+                event,
+                loc,
+                f"tag {shown} is not supported; expected !env, !file, !command or none",
+                None,
             )
         return value
 
@@ -178,7 +200,7 @@ class _Reader:
             path = (*loc, key)
             if key in values:
                 first = self.document.key_positions[path].line
-                self.add_problem(event, path, f"stands twice: also in line {first}; keep one")
+                self.add_problem(event, path, f"duplicate key, first in line {first}; keep one")
             else:
                 self.document.key_positions[path] = position
             self.check_lookalikes(event, path)
@@ -199,14 +221,14 @@ class _Reader:
         self.document.texts[loc] = text
         self.check_lookalikes(event, loc)
         if variable := _VARIABLE.fullmatch(text):
-            name = "NAME" if may_be_secret(loc) else variable[1]
+            name = "NAME" if self.is_redacted(loc) else variable[1]
             example = f"{loc[-1]}: !env {name}" if loc and isinstance(loc[-1], str) else ""
             self.add_problem(event, loc, f"not expanded; expected !env {name}", example)
         if quoted or event.tag:
             return text
         if text.lower() in _WORDS:
             return _WORDS[text.lower()]
-        if _AMBIGUOUS.fullmatch(text) and not may_be_secret(loc):
+        if _AMBIGUOUS.fullmatch(text) and not self.is_redacted(loc):
             self.add_problem(
                 event, loc, f"YAML readers disagree on a bare {text}; write '{text}' in quotes "
                 "for text, or a plain decimal number", None
@@ -218,14 +240,21 @@ class _Reader:
             return number
         return text
 
-    def resolve_tag(self, event: Any, loc: KeyPath, tag: str, argument: object) -> TaggedText:
+    def reference(self, event: Any, loc: KeyPath, tag: str, argument: object) -> Reference | str:
+        """The reference; where it is malformed, a text in its place."""
+        written = self.as_written(loc, argument)
+        self.document.texts.pop(loc, None)
         try:
-            return self.resolve(tag, self.as_written(loc, argument), loc)
-        except ValueError as wrong:
-            self.add_problem(event, loc, str(wrong))
-            return TaggedText("unresolved", tag)
-        finally:
-            self.document.texts[loc] = None
+            found = parse_reference(tag, written, self.document.positions[loc], (*self.at, *loc))
+        except ValueError as error:
+            self.add_problem(event, loc, str(error))
+            return UNRESOLVED
+        self.document.references[loc] = found
+        return found
+
+    def is_redacted(self, loc: KeyPath) -> bool:
+        """Whether what is written there is redacted in messages."""
+        return is_redacted((*self.at, *loc))
 
     def as_written(self, loc: KeyPath, value: object) -> object:
         """The same with scalars as they were written: a program may be called `false`."""

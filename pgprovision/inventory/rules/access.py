@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pgprovision.inventory.problems import KeyPath, Problems, did_you_mean
+from pgprovision.inventory.problems import KeyPath, Message, Problems, did_you_mean
 from pgprovision.inventory.schema.cluster import (
     Access,
     AccessGroup,
@@ -69,7 +69,7 @@ def _memberships(inventory: Inventory) -> Iterator[tuple[str, str, DatabaseSpec]
 
 
 def check_access(inventory: Inventory) -> Problems:
-    """Names that do not fit, and logins that hba would let in and the database shut out."""
+    """Names that do not fit, and logins that hba would let in and the database reject."""
     declared = inventory.roles
     groups = {entry.group for _, entry, _ in _groups(inventory)}
     for name, database in inventory.databases.items():
@@ -98,7 +98,7 @@ def _logins(
         if entry and entry.group in declared and declared[entry.group].login:
             yield (*at, key, "group"), f"{entry.group} can log in; expected login: false"
     if len({entry.group for entry in access.groups}) < len(access.groups):
-        yield (*at, "read_only", "group"), "the application's; expected a group of its own"
+        yield (*at, "read_only", "group"), "the application's group; expected another group"
     named = [((*at, "migration", i), login) for i, login in enumerate(access.migration)]
     for key in ("application", "read_only"):
         entry = getattr(access, key)
@@ -108,7 +108,8 @@ def _logins(
         if login in groups:
             yield loc, f"{login} is a group; expected a role that logs in"
         elif login not in declared:
-            yield loc, f"role {login} is not declared under roles{did_you_mean(login, declared)}"
+            meant = did_you_mean(login, declared)
+            yield loc, Message(f"role {{login}} is not declared under roles{meant}", login=login)
         elif not declared[login].login:
             yield loc, f"{login} cannot log in; expected a role with login: true"
 
@@ -153,7 +154,7 @@ def _may_connect(database: DatabaseSpec) -> Iterator[str]:
 
 
 def _inherited_roles(name: str, complete: Mapping[str, RoleSpec]) -> set[str]:
-    """The role and every role whose privileges it inherits."""
+    """The role and every role that gives it privileges by inheritance."""
     found, pending = set[str](), [name]
     while pending:
         role = pending.pop()

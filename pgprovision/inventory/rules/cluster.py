@@ -4,7 +4,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pgprovision.inventory.problems import KeyPath, Problems, closest_name, did_you_mean
+from pgprovision.inventory.problems import (
+    KeyPath,
+    Message,
+    Problems,
+    closest_name,
+    did_you_mean,
+)
 from pgprovision.inventory.rules import access, drill, networks
 from pgprovision.inventory.rules.settings_and_secrets import check_secrets, check_settings
 from pgprovision.inventory.schema.cluster import Inventory, Ssh
@@ -44,12 +50,12 @@ def _nodes(inventory: Inventory) -> Problems:
     nodes = inventory.nodes
     primaries = [i for i, node in enumerate(nodes) if node.is_primary]
     if not primaries:
-        yield ("nodes",), "no primary; expected `role: primary` in exactly one node file"
+        yield ("nodes",), "no primary node; expected `role: primary` in exactly one node file"
     for index in primaries[1:]:
         first = nodes[primaries[0]].name
         yield (
             ("nodes", index, "role"),
-            f"a second primary beside {first}; expected role: replica",
+            f"a second primary; the first is {first}; expected role: replica",
             "role: replica",
         )
     for name in ("private_ip", "address"):
@@ -57,7 +63,8 @@ def _nodes(inventory: Inventory) -> Problems:
         for index, node in enumerate(nodes):
             value = getattr(node, name)
             if value is not None and value in owners:
-                yield ("nodes", index, name), f"{value} is already {owners[value]}'s"
+                text = Message(f"{{value}} is already {owners[value]}'s", value=value)
+                yield ("nodes", index, name), text
             owners.setdefault(value, node.name)
         if name == "address" and not inventory.hetzner:
             for index, node in enumerate(nodes):
@@ -108,9 +115,10 @@ def _packages(inventory: Inventory) -> Problems:
     apt = inventory.apt
     if apt.mirror and apt.source != "pgdg":
         text = "is a mirror of PGDG; expected `source: pgdg` beside it"
-        yield ("apt", "mirror"), text, f"apt: {{source: pgdg, mirror: {apt.mirror}}}"
+        example = Message("apt: {{source: pgdg, mirror: {mirror}}}", mirror=apt.mirror)
+        yield ("apt", "mirror"), text, example
     if apt.mirror_key and not apt.mirror:
-        yield ("apt", "mirror_key"), "without a mirror; PGDG's own key is known"
+        yield ("apt", "mirror_key"), "has no effect without a mirror; leave it out"
 
 
 def _names(inventory: Inventory) -> Problems:
@@ -132,7 +140,8 @@ def _references(inventory: Inventory) -> Problems:
 
     def missing(kind: str, name: str, at: KeyPath, known: Iterable[str]) -> Problems:
         if name not in known:
-            text = f"{kind} {name} is not declared under {kind}s{did_you_mean(name, known)}"
+            meant = did_you_mean(name, known)
+            text = Message(f"{kind} {{name}} is not declared under {kind}s{meant}", name=name)
             yield at, text, example_line(at, closest_name(name, known) or next(iter(known), ""))
 
     for name, role in inventory.roles.items():
@@ -151,7 +160,9 @@ def _references(inventory: Inventory) -> Problems:
                 if privilege not in known:
                     yield (
                         (*path, "privileges", j),
-                        f"{privilege}: {grant.on} has {', '.join(sorted(known))}",
+                        Message(
+                            f"{{name}}: {grant.on} has {', '.join(sorted(known))}", name=privilege
+                        ),
                         f"- {closest_name(privilege.lower(), known) or min(known - {'ALL'})}",
                     )
     for i, rule in enumerate(inventory.postgres.hba):
@@ -174,9 +185,9 @@ def _files(inventory: Inventory) -> Problems:
             files[("backup", "second_repository", "ca_file")] = second.ca_file
     for at, path in files.items():
         if path is not None and not _readable(path):
-            yield at, f"no readable file {path}"
+            yield at, Message("no readable file {path}", path=path)
         elif path is not None and at[-1] == "identity_file" and path.stat().st_mode & 0o077:
-            yield at, f"others can read {path}; run `chmod 600 {path}`"
+            yield at, Message("others can read {path}; run `chmod 600 {path}`", path=path)
 
 
 def _readable(path: Path) -> bool:

@@ -3,7 +3,13 @@
 import json
 from collections.abc import Iterator
 
-from pgprovision.inventory.problems import KeyPath, Problems, closest_name, did_you_mean
+from pgprovision.inventory.problems import (
+    KeyPath,
+    Message,
+    Problems,
+    closest_name,
+    did_you_mean,
+)
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.inventory.schema.drill import DrillSpec
 
@@ -39,15 +45,14 @@ def check_drills(inventory: Inventory) -> Problems:
     if drill.effective_period_days(retention_days) > retention_days:
         yield (
             (*at, "period_days"),
-            f"{drill.period_days}: backups are kept for {retention_days} days;"
-            " expected a drill before what it would find is gone",
+            f"{drill.period_days}: backups are kept for {retention_days} days; "
+            f"expected {retention_days} or less",
             f"period_days: {retention_days}",
         )
     if drill.host and (production_host := production_node(inventory, drill.host)):
         yield (
             (*at, "host"),
-            f"{drill.host} is {production_host.name}, a production host; expected a machine"
-            " that holds nothing",
+            f"{drill.host} is {production_host.name}, a production host; expected an empty machine",
             "host: 192.0.2.99",
         )
     for index, probe in enumerate(drill.probes):
@@ -55,13 +60,14 @@ def check_drills(inventory: Inventory) -> Problems:
             query = json.dumps(probe.query)
             yield (
                 (*at, "probes", index),
-                "expected either at_least or equals: what is good",
+                "expected either at_least or equals",
                 f"- {{database: {probe.database}, query: {query}, at_least: 1}}",
             )
     for key, name in _databases(drill):
         if name not in inventory.databases:
             known = inventory.databases
-            text = f"database {name} is not declared under databases{did_you_mean(name, known)}"
+            meant = did_you_mean(name, known)
+            text = Message(f"database {{name}} is not declared under databases{meant}", name=name)
             example = closest_name(name, known) or next(iter(known), "")
             yield (*at, *key, "database"), text, f"database: {example}" if example else ""
 

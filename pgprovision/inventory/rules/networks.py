@@ -80,7 +80,7 @@ def _ports(inventory: Inventory) -> Problems:
     at += [(("nodes", i, "ssh", "port"), node.ssh.port) for i, node in enumerate(inventory.nodes)]
     for loc, taken in at:
         if taken == port:
-            yield loc, f"{port} is PostgreSQL's; expected another", "port: 22"
+            yield loc, f"{port} is PostgreSQL's port; expected another", "port: 22"
 
 
 def _hba_addresses(inventory: Inventory) -> Problems:
@@ -103,7 +103,7 @@ def _firewall_rules(inventory: Inventory) -> Problems:
         if host.firewall and rule.port and (rule.protocol, rule.port) not in open_on_host:
             yield (
                 ("hetzner", "firewall", "rules", index, "port"),
-                f"{rule.port}/{rule.protocol} is shut by the host's own firewall; expected it "
+                f"{rule.port}/{rule.protocol} is closed in the host's firewall; expected it "
                 "under host.open_ports too",
             )
 

@@ -1,5 +1,7 @@
 """What the repositories of backups may not be, alone and beside each other."""
 
+from collections.abc import Sequence
+
 from pgprovision.inventory.problems import KeyPath, Problems
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.inventory.schema.cluster import Inventory
@@ -10,21 +12,21 @@ _SECRETS = ("key", "key_secret", "read_key", "read_key_secret", "cipher_pass")
 _SAMPLE = "zWaf6XtpjIVZC5444yXB+cgFDFl7MxGlgkZSaoPvTGirhPygu4jOKOXf9LO4vjfO"
 
 
-def check_repositories(inventory: Inventory, passwords: set[str]) -> Problems:
+def check_repositories(inventory: Inventory, passwords: Sequence[Secret]) -> Problems:
     """Backups hold all there is: encrypted, each repository by a secret that opens nothing else,
     in a place of its own."""
     if inventory.backup is None:
         return
-    used_secrets = set(passwords)
+    used_secrets = list(passwords)
     for number, repository in inventory.backup.repositories:
         at: KeyPath = ("backup", "second_repository" if number == 2 else "repository")
         yield from _read_pair(at, repository)
         yield from _encrypted(at, repository, used_secrets)
-        used_secrets |= {secret.text() for secret in (repository.cipher_pass,) if secret}
+        used_secrets += [repository.cipher_pass] if repository.cipher_pass else []
     yield from _separate_paths(inventory.backup.repositories)
     second = inventory.backup.second_repository
     if second and (second.duty == "former") != (second.kept_until is not None):
-        text = "expected beside `duty: former`, and nowhere else"
+        text = "expected with `duty: former` only"
         yield ("backup", "second_repository", "kept_until"), text
 
 
@@ -43,7 +45,7 @@ def _separate_paths(repositories: tuple[tuple[int, S3Repository], ...]) -> Probl
             )
 
 
-def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: set[str]) -> Problems:
+def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: Sequence[Secret]) -> Problems:
     secret = repository.cipher_pass
     for key in _SECRETS:
         value: Secret | None = getattr(repository, key)
@@ -62,8 +64,8 @@ def _encrypted(at: KeyPath, repository: S3Repository, used_secrets: set[str]) ->
     elif secret and (len(secret.text()) < 32 or secret.text() == _SAMPLE):
         weak = f"{secret.source} is weak; expected 32 random characters or more"
         yield (*at, "cipher_pass"), weak
-    elif secret and secret.text() in {*used_secrets, repository.key_secret.text()}:
-        text = f"{secret.source} opens something else, too; expected a passphrase of its own"
+    elif secret and secret in (*used_secrets, repository.key_secret):
+        text = f"{secret.source} is also used elsewhere; expected a passphrase of its own"
         yield (*at, "cipher_pass"), text
 
 
@@ -76,6 +78,6 @@ def _read_pair(at: KeyPath, repository: S3Repository) -> Problems:
         example = f"{missing[0]}: !file secrets/{missing[0]}"
         yield (*at, missing[0]), f"missing beside {other}; expected both", example
     elif missing and repository.read_endpoint:
-        yield (*at, "read_endpoint"), "without a read_key; leave it out"
+        yield (*at, "read_endpoint"), "has no effect without a read_key; leave it out"
     elif not missing and repository.read_key == repository.key:
-        yield (*at, "read_key"), "is the pair that writes; expected one that can only read"
+        yield (*at, "read_key"), "is the pair that can write; expected a read-only pair"

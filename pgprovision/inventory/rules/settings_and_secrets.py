@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgprovision import quantity
-from pgprovision.inventory.problems import KeyPath, Problems
+from pgprovision.inventory.problems import KeyPath, Message, Problems
 from pgprovision.inventory.rules import repositories
 from pgprovision.inventory.schema.cluster import Inventory, Postgres
 from pgprovision.inventory.schema.examples import setting_text
@@ -61,19 +61,19 @@ def check_settings(inventory: Inventory) -> Problems:
                 f"{name}: on",
             )
         yield from _quantity(at, value)
-        least = len(inventory.replicas) + 2
+        minimum = len(inventory.replicas) + 2
         counted = plain in ("max_wal_senders", "max_replication_slots")
-        if counted and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) < least:
-            text = f"{value}: expected at least {least}, two more than there are replicas"
-            yield at, text, f"{name}: {least}"
+        if counted and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) < minimum:
+            text = f"{{value}}: expected at least {minimum}, two more than there are replicas"
+            yield at, Message(text, value=value), f"{name}: {minimum}"
     sets: list[tuple[KeyPath, Mapping[str, Any]]] = [(("postgres", "settings"), postgres.settings)]
     sets += [(("roles", name, "settings"), role.settings) for name, role in inventory.roles.items()]
     for at, declared in sets:
         for name, value in declared.items():
             if wrong := unknown_setting(name, postgres.version):
                 text, meant = wrong
-                example = f"{meant}: {setting_text(value)}" if meant and ":" not in meant else meant
-                yield (*at, name), text, example
+                line = f"{meant}: {{value}}" if meant and ":" not in meant else meant
+                yield (*at, name), text, Message(line, value=setting_text(value))
 
 
 def _is_off(value: object) -> bool:
@@ -88,14 +88,16 @@ def _quantity(at: KeyPath, value: object) -> Problems:
     found = quantity.parse(value) if isinstance(value, str) else None
     if found is None or not found.unit or "e" in found.number.lower():
         return  # 2e5f may be any text
+    number, unit = found.number, found.unit
     if not found.is_in(quantity.UNITS):
-        intended = _UNIT_SPELLINGS.get(found.unit.lower(), "")
-        known = ", ".join(quantity.UNITS)
-        example = f"{at[-1]}: {found.number}{intended}" if intended else ""
-        yield at, f"{value!r}: no unit {found.unit}; expected one of {known}", example
-    elif found.number.startswith("-") and found.is_in(quantity.MEMORY_UNITS):
-        positive = f"{at[-1]}: {found.number[1:]}{found.unit}"
-        yield at, f"{value!r}: expected a size above 0", positive
+        intended = _UNIT_SPELLINGS.get(unit.lower(), "")
+        example = f"{at[-1]}: {{number}}{intended}" if intended else ""
+        text = f"{{value!r}}: no unit {{unit}}; expected one of {', '.join(quantity.UNITS)}"
+        yield at, Message(text, value=value, unit=unit), Message(example, number=number)
+    elif number.startswith("-") and found.is_in(quantity.MEMORY_UNITS):
+        too_small = Message("{value!r}: expected a size above 0", value=value)
+        example = f"{at[-1]}: {{size}}"
+        yield at, too_small, Message(example, size=number[1:] + unit)
 
 
 def check_secrets(inventory: Inventory) -> Problems:
@@ -115,8 +117,8 @@ def check_secrets(inventory: Inventory) -> Problems:
             yield at, f"{password.source} has {len(text)} characters; expected 8 to 1000"
         elif text.lower() in _COMMON or text.lower() == name.lower():
             yield at, f"{password.source} is easily guessed; expected a random password"
-    others = [secret.text() for at, (_, secret) in passwords.items() if at != repeated]
-    if replication.password.text() in others:
-        text = "the same as another role's; expected a password of its own"
+    others = [secret for at, (_, secret) in passwords.items() if at != repeated]
+    if replication.password in others:
+        text = "also used by another role; expected a password of its own"
         yield repeated, f"{replication.password.source} is {text}"
-    yield from repositories.check_repositories(inventory, {*others, replication.password.text()})
+    yield from repositories.check_repositories(inventory, [*others, replication.password])

@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from pgprovision.errors import InventoryError
+from pgprovision.inventory.resolver import Resolver
 from pgprovision.inventory.schema import types as n
 from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.base import Model
@@ -241,7 +243,7 @@ class Postgres(Model):
 
     version: n.Integer = Field(default=15, ge=13, le=18)
     """The major version."""
-    port: n.Port = Field(default=5432, ge=1024)
+    port: n.Integer = Field(default=5432, ge=1024, le=65535)
     """Where it listens, on loopback and the private address. Below 1024 only root may."""
     locale: n.Locale = "C.UTF-8"
     """Of new clusters and databases. C.UTF-8 sorts by code point, on every release alike."""
@@ -439,6 +441,15 @@ class Inventory(Model):
     tls: Annotated[TlsSpec, n.FilledIn()]
     """The cluster's certificate authority; `secrets init` makes it."""
     nodes: tuple[Node, ...] = Field(min_length=1)
+    _resolver: Resolver = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._resolver = (context or {}).get("resolver") or Resolver(self.folder)
+
+    @property
+    def resolver(self) -> Resolver:
+        """What the references were resolved by: a later load with it resolves none again."""
+        return self._resolver
 
     @property
     def primary(self) -> Node:
@@ -465,8 +476,25 @@ class Inventory(Model):
         return self.folder / "secrets"
 
     def node(self, name: str) -> Node:
-        """Raises KeyError."""
+        """The node of this name. Raises InventoryError, which names those that there are."""
+        return self._named(name)
+
+    def select(self, scope: str) -> tuple[Node, ...]:
+        """The nodes that a scope means: primary, replicas, all, or one by its name.
+
+        Raises InventoryError where it means none."""
+        if scope == "all":
+            return self.nodes
+        if scope == "primary":
+            return (self.primary,)
+        if scope == "replicas" and self.replicas:
+            return self.replicas
+        return (self._named(scope, "primary", "replicas", "all"),)
+
+    def _named(self, name: str, *also: str) -> Node:
+        """`also`: what else could have been written in its place."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(name)
+        names = ", ".join([*also, *(node.name for node in self.nodes)])
+        raise InventoryError(f"no node is called {name!r}", next=f"one of: {names}")

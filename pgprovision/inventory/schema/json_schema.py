@@ -25,7 +25,7 @@ _MODULES = (cluster, backup, drill, restore, watch)  # where the classes stand
 _INTERNAL = ("folder", "nodes")
 _ELSEWHERE: JsonSchema = {
     "elsewhere": {
-        "title": "from elsewhere: !env NAME, !env {name: NAME, default: TEXT}, !command [...]",
+        "title": "resolved value: !env NAME, !env {name: NAME, default: TEXT}, !command [...]",
         "anyOf": [
             {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
             {

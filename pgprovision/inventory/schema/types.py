@@ -218,7 +218,7 @@ SysctlName = Annotated[
         "vm.swappiness",
     ),
 ]
-Integer = Annotated[int, Strict(), BeforeValidator(v.integer)]
+Integer = Annotated[int, Strict()]
 Port = Annotated[Integer, Field(ge=1, le=65535)]
 Boolean = Annotated[bool, Strict()]
 RoleName = Annotated[

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationInfo
 
-from pgprovision.inventory.tagged_text import TaggedText
+from pgprovision.inventory.reference import Reference
+from pgprovision.inventory.resolver import Resolver
 from pgprovision.quantity import MEMORY_UNITS
 from pgprovision.quote import IDENTIFIER_BYTES
 from pgprovision.secret import Secret
@@ -123,31 +124,44 @@ def path(value: object, info: ValidationInfo) -> object:
         raise ValueError("no such user's home directory") from None
 
 
-def secret(value: object) -> object:
-    return value if isinstance(value, Secret) else _require_tag(value).secret()
-
-
-def secret_url(value: object) -> object:
-    """A URL that opens something by itself."""
-    found = secret(value)
-    if isinstance(found, Secret):
-        try:
-            url(found.text())
-        except ValueError:
-            raise ValueError(f"{found.source}: expected a URL that begins with https://") from None
+def secret(value: object, info: ValidationInfo) -> Secret:
+    """A secret of one line, from a reference."""
+    found = _resolve(value, info)
+    text = found.text()
+    if not text or any(c in "\0\n\r" or "\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError(f"{found.source}: expected a secret of one line, not empty")
     return found
 
 
-def private_key(value: object) -> object:
-    return value if isinstance(value, Secret) else _require_tag(value).private_key()
+def secret_url(value: object, info: ValidationInfo) -> Secret:
+    """A URL that opens something by itself."""
+    found = secret(value, info)
+    try:
+        url(found.text())
+    except ValueError:
+        raise ValueError(f"{found.source}: expected a URL that begins with https://") from None
+    return found
 
 
-def _require_tag(value: object) -> TaggedText:
-    if not isinstance(value, TaggedText):
+def private_key(value: object, info: ValidationInfo) -> Secret:
+    """A private key in PEM, from a reference."""
+    found = _resolve(value, info)
+    if not re.match("-----BEGIN .*PRIVATE KEY-----", found.text(), re.DOTALL):
+        raise ValueError(f"{found.source}: expected a private key in PEM")
+    return found
+
+
+def _resolve(value: object, info: ValidationInfo) -> Secret:
+    """What a secret field holds. Clear text written in YAML is refused. Its errors name the
+    reference alone: pydantic's own errors carry the input, and that is the reference."""
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, Reference):
         raise ValueError(
             "a secret in clear text; expected !file secrets/NAME, !env NAME or !command [...]"
         )
-    return value
+    resolver: Resolver = (info.context or {})["resolver"]
+    return resolver.secret(value)
 
 
 def certificate(text: str) -> str:
@@ -160,13 +174,6 @@ def key_block(text: str) -> str:
     if not text.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----"):
         raise ValueError("expected an ASCII-armored OpenPGP public key")
     return text.strip() + "\n"
-
-
-def integer(value: object) -> object:
-    """Numbers taken from the environment come as text."""
-    if isinstance(value, TaggedText) and re.fullmatch("-?[0-9]{1,18}", value):
-        return int(value)
-    return value
 
 
 def url(text: str) -> str:
@@ -232,7 +239,7 @@ def integer_as_text(value: object) -> object:
 
 
 def split_host_port(value: object, name: str, port: str) -> object:
-    """A mapping whose `name` is host:port, with that port as `port` unless it has one."""
+    """A mapping with a `name` of host:port: that port becomes `port` unless it has one."""
     if isinstance(value, dict) and isinstance(value.get(name), str):
         host, _, number = value[name].partition(":")
         if number.isascii() and number.isdigit() and len(number) < 6:

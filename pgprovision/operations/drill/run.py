@@ -1,4 +1,4 @@
-"""One drill from the command line: the loop, stage after stage, and the machine gone at the end."""
+"""One drill: the loop, stage after stage, and the machine gone at the end."""
 
 import socket
 import sys
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgprovision import report
+from pgprovision.engine.endings import describe_done
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Answer, Change, Impact, Probe, Report, Tier
 from pgprovision.errors import (
@@ -194,12 +195,21 @@ class DrillRun:
         outcome = Report()
         try:
             self.session.converge(tiers, self._approve, outcome)
-        finally:
-            self.session.outcome.changed += outcome.changed
-            self.session.outcome.seconds += outcome.seconds
-        for error in outcome.failed.values():
-            raise error
+        except PgprovisionError as error:
+            self._add_to_outcome(outcome)
+            error.done = describe_done(self.session.outcome)
+            raise
+        self._add_to_outcome(outcome)
+        for failure in outcome.failed.values():
+            raise failure
         return outcome
+
+    def _add_to_outcome(self, part: Report) -> None:
+        """What one call of the loop did, added to what the drill did."""
+        drill = self.session.outcome
+        drill.changed += part.changed
+        drill.unconfirmed += part.unconfirmed
+        drill.seconds += part.seconds
 
     def _approve(self, changes: Sequence[Change]) -> Impact | None:
         """Asked once: for the drill, with all that belongs to it."""
@@ -220,58 +230,3 @@ class DrillRun:
 def controller_label() -> str:
     """This controller, as its drill's server is labelled."""
     return operation.owner_label(socket.gethostname())
-
-
-def run_drill(
-    inventory: Inventory,
-    node: Node,
-    target: RecoveryTarget,
-    approve: Approve,
-    *,
-    json: bool,
-    wait: float,
-    repository: int = 1,
-) -> tuple[DrillResult, str | None, PgprovisionError | None]:
-    """Practise once: the proof, the record's file, and what it ends with."""
-    extended = tasks.drill_inventory(inventory, node, repository)
-    proof = DrillResult(
-        target=str(target), repository=repository, machine=operation.machine_description(node)
-    )
-    internal_error: Exception | None = None
-    with Targets(extended) as targets:
-        session = Session(
-            "drill", inventory.cluster, targets, json=json, wait=wait, lock_name=LOCK_NAME
-        )
-        with session:
-            under_way = DrillRun(extended, node, target, targets, session, approve, json, proof)
-            try:
-                under_way.run()
-            except PgprovisionError as error:
-                session.failure = error
-            except Exception as error:
-                internal_error = error
-            if session.record_path is None:  # nothing was begun
-                if internal_error is not None:
-                    raise internal_error
-                return proof, None, session.failure
-            if session.failure or internal_error:
-                reason = session.failure.what if session.failure else type(internal_error).__name__
-                proof.failures.append(f"{under_way.phase}: {reason}")
-            under_way.remove()
-            session.record_event("drill", **proof.as_json())
-            session.failure = session.failure or _result_error(proof)
-    if internal_error is not None:
-        raise internal_error
-    return proof, session.record_path, session.failure
-
-
-def _result_error(proof: DrillResult) -> PgprovisionError | None:
-    if proof.result == operation.PROVEN:
-        return None
-    return DrillFailed(
-        f"the restore is not proven: {'; '.join(proof.failed)}",
-        done="the drill's machine is removed"
-        if not proof.leftovers
-        else "; ".join(proof.leftovers),
-        next="pgprovision drill show latest has all of it; mend the cause, then drill again",
-    )

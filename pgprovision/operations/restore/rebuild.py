@@ -5,17 +5,25 @@ the same history. Refused while any of the cluster's nodes still has its data: t
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
-from pgprovision import tasks
+from pgprovision import report, tasks
 from pgprovision.engine.model import Resource, Tier
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.operations.restore.restorable import require_backup
+from pgprovision.operations.restore.result import restore_result
 from pgprovision.recovery_target import END_OF_WAL, NOTHING_CHANGED
 from pgprovision.resources.hetzner.node_registry import NodeRegistry
 from pgprovision.resources.node import identity
+from pgprovision.run.approval import TypedName
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.targets import Targets
+from pgprovision.server_offers import Quote
+from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
 
 TIER_PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here is the rest
@@ -29,6 +37,51 @@ TIER_PHASES: Mapping[str, str] = {  # of tiers by their titles; what is not here
     "packages": "packages",
     "restored data": "data",
 }
+
+
+@dataclass(frozen=True)
+class Rebuild(Operation):
+    """`rebuild`: the primary, from the repository alone."""
+
+    command: ClassVar[str] = "rebuild"
+    confirm: str = ""
+    """The cluster's name, typed beforehand."""
+    observer: report.PhaseTimer = field(default_factory=report.PhaseTimer, init=False)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
+
+    def check(self, inventory: Inventory) -> None:
+        require_backup(inventory)
+
+    def server_offers(self, inventory: Inventory, targets: Targets) -> Quote:
+        return server_quote(targets.cloud, inventory, (inventory.primary,))
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        notes = check(inventory, targets)
+        return Prepared(
+            tiers=tiers(inventory, datetime.now(UTC)),
+            notes=notes,
+            confirmation=TypedName(
+                inventory.cluster,
+                f"Type {inventory.cluster} to bring it back from its backups",
+                given=self.confirm,
+            ),
+        )
+
+    def details(self, run: Run) -> Mapping[str, Any]:
+        restored = restore_result(run.inventory, run.inventory.primary, run.targets)
+        seconds = self.observer.seconds_by_phase(TIER_PHASES)
+        return {"restored": restored} | rebuild_document(restored, seconds, self.began)
+
+    def show(self, run: Run) -> None:
+        if run.details:
+            report.show_restore_result(run.inventory.primary.name, run.details["restored"])
+            report.show_rebuild(run.details)
+        super().show(run)
+
+    def finished(self, run: Run) -> int:
+        if run.succeeded and not run.options.json:
+            report.print_line("next: pgprovision up brings the replicas back; then take a backup")
+        return run.exit_code
 
 
 def check(inventory: Inventory, targets: Mapping[str, Machine]) -> tuple[str, ...]:

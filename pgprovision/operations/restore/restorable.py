@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pgprovision import report
 from pgprovision.engine.model import Answer, Probe
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Unreachable
@@ -21,9 +22,28 @@ from pgprovision.resources.pgbackrest.restore_points import (
     plan_restore,
     windows,
 )
+from pgprovision.run.query import ClusterQuery, Document
+from pgprovision.run.targets import Targets
 from pgprovision.tasks.paths import instance
 
 NEXT_XID_QUERY = "select pg_snapshot_xmax(pg_current_snapshot())"
+
+
+@dataclass(frozen=True)
+class RestorePlanQuery(ClusterQuery[Document]):
+    """`restore plan`: what can be restored, from when to when."""
+
+    def check(self, inventory: Inventory) -> None:
+        require_backup(inventory)
+
+    def look_at(self, inventory: Inventory, targets: Targets) -> Document:
+        return as_json(inventory.cluster, read_repository_view(inventory, targets))
+
+    def document(self, found: Document) -> Document:
+        return found
+
+    def show(self, found: Document) -> None:
+        report.show_restore_plan(found)
 
 
 @dataclass(frozen=True)
@@ -110,8 +130,7 @@ def _next_xid(answer: Answer) -> int:
 def as_json(cluster: str, view: RepositoryView) -> dict[str, Any]:
     """Version 1 of `restore plan --json`."""
     return {
-        "version": 1,
-        "cluster": cluster,
+        **report.envelope(cluster=cluster),
         "read_on": view.on,
         "stanza": view.stanza,
         "timelines": [

@@ -6,29 +6,141 @@ the same run, as what they hold is of a future that did not happen.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
-from pgprovision import tasks
-from pgprovision.engine.model import Resource, Tier
+from pgprovision import report, tasks
+from pgprovision.engine.model import Impact, Resource, Tier
 from pgprovision.engine.observe import Target as Machine
-from pgprovision.errors import InventoryError, Refused
+from pgprovision.errors import InventoryError, Refused, Unreachable
+from pgprovision.inventory.edit.add_node import NewNode
 from pgprovision.inventory.schema.cluster import Inventory, Node
+from pgprovision.inventory.schema.restore import RestoreSpec
 from pgprovision.operations import reclone
+from pgprovision.operations.new_node import load_with_node
 from pgprovision.operations.reclone import ExistingData
+from pgprovision.operations.remove_replica import without_node
+from pgprovision.operations.restore.restorable import read_repository_view, require_backup
+from pgprovision.operations.restore.result import restore_result
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
 from pgprovision.resources.data_directory.restore import RestoredDataDirectory
+from pgprovision.run.approval import ShowPlan, TypedName
+from pgprovision.run.operation import Operation, Prepared, Run
+from pgprovision.run.options import Options
+from pgprovision.run.targets import Targets
+from pgprovision.server_offers import Quote
+from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
+
+
+def check_destination(to: str, onto: str) -> None:
+    """Raises InventoryError unless exactly one of the two is given."""
+    if bool(to) == bool(onto):
+        raise InventoryError(
+            "expected either --to NAME, a new node, or --onto NODE, one of ours",
+            done=NOTHING_CHANGED,
+            next="pgprovision restore plan; pgprovision restore --to copy-1 --time"
+            " '2026-11-29 03:00+01:00'",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(Operation):
+    """A node whose data come from the backups, as they were at a point in history."""
+
+    command: ClassVar[str] = "restore"
+    name: str
+    """The node's."""
+    target: RecoveryTarget
+
+    def details(self, run: Run) -> Mapping[str, Any]:
+        node = run.inventory.node(self.name)
+        return {"restored": restore_result(run.inventory, node, run.targets)}
+
+    def show(self, run: Run) -> None:
+        if run.details:
+            report.show_restore_result(self.name, run.details["restored"])
+        super().show(run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreToNewNode(Restore):
+    """`restore --to NAME`: a copy. What is empty is left to the inventory."""
+
+    private_ip: str = ""
+    """Empty: the next free one."""
+    address: str = ""
+    """Of an existing host; empty: a server is created."""
+    server_type: str = ""
+    location: str = ""
+
+    def load(self, options: Options) -> Inventory:
+        node = NewNode(
+            name=self.name,
+            role="copy",
+            private_ip=self.private_ip,
+            address=self.address,
+            server_type=self.server_type,
+            location=self.location,
+            restore=RestoreSpec.as_yaml(self.target),
+        )
+        return load_with_node(options, node, self._check_target)
+
+    def server_offers(self, inventory: Inventory, targets: Targets) -> Quote:
+        return server_quote(targets.cloud, inventory, (inventory.node(self.name),))
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        nodes = (inventory.node(self.name),)
+        return Prepared(
+            tiers=tasks.tiers(inventory, nodes, datetime.now(UTC)),
+            confirmation=ShowPlan(Impact.RELOAD),
+        )
+
+    def _check_target(self, inventory: Inventory) -> None:
+        """Raises InventoryError, Refused where it is not in the repository: before the node's file
+        is written, and so never asked of the node itself."""
+        require_backup(inventory)
+        present = without_node(inventory, self.name)
+        with Targets(present) as targets:
+            targets.check_cloud()
+            try:
+                choice = read_repository_view(present, targets).choose(self.target)
+                report.print_note(f"{self.target}: from backup {choice.backup.label}")
+            except Unreachable as error:
+                report.print_note(f"{error.what}\nthe new node will look for itself")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreInPlace(Restore):
+    """`restore --onto NODE`: its data are renamed aside."""
+
+    confirm: str = ""
+    """The node's name, typed beforehand."""
+
+    def check(self, inventory: Inventory) -> None:
+        require_backup(inventory)
+        in_place_node(inventory, self.name)
+
+    def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
+        node = in_place_node(inventory, self.name)
+        read_repository_view(inventory, targets).choose(self.target)
+        existing = existing_data(inventory, targets, node)
+        others = " and clone its replicas again" if node.is_primary and inventory.replicas else ""
+        return Prepared(
+            tiers=tiers(inventory, node, self.target, existing, datetime.now(UTC)),
+            confirmation=TypedName(
+                self.name,
+                f"Type {self.name} to put data of {self.target} in place of its own{others}",
+                given=self.confirm,
+                of="the node's",
+            ),
+        )
 
 
 def in_place_node(inventory: Inventory, name: str) -> Node:
     """The node whose data are to be replaced. Raises InventoryError, Refused."""
-    node = next((node for node in inventory.nodes if node.name == name), None)
-    if node is None:
-        names = ", ".join(node.name for node in inventory.nodes)
-        raise InventoryError(
-            f"no node is called {name!r}", done=NOTHING_CHANGED, next=f"one of: {names}"
-        )
+    node = inventory.node(name)
     if node.role == "replica":
         raise Refused(
             f"{name} is a replica: its data are its primary's",

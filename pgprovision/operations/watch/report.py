@@ -9,8 +9,8 @@ from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.watch_file import WatchFile
 from pgprovision.operations.watch.repository import StoredBackup
 from pgprovision.operations.watch.rules import Alarm, Limits, WatchVerdict, age_text, time_text
+from pgprovision.report import envelope
 
-JSON_VERSION = 1
 OK, ALARM, UNKNOWN = "fine", "alarm", "unknown"
 
 
@@ -66,9 +66,7 @@ def document(file: WatchFile, verdict: WatchVerdict, sent: Mapping[str, bool]) -
 
     wal = verdict.wal
     return {
-        "version": JSON_VERSION,
-        "command": "watch",
-        "cluster": file.cluster,
+        **envelope(command="watch", cluster=file.cluster),
         "stanza": file.stanza,
         "at": _iso(verdict.at),
         "state": verdict_state(verdict),

@@ -55,7 +55,7 @@ class File(Resource, WithSecrets):
             return None
         content = self.content
         if isinstance(content, Secret):
-            content = "sha256:" + hashlib.sha256(content.reveal()).hexdigest()
+            content = "sha256:" + hashlib.sha256(content.text().encode()).hexdigest()
         return {"content": content, "mode": self.mode, "owner": self.owner, "group": self.group}
 
     def change(self, diff: Diff) -> Iterable[Action]:
