@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pgprovision.errors import InventoryError
+from pgprovision.errors import NOTHING_CHANGED, InventoryError
+
+__all__ = ["NOTHING_CHANGED", "RecoveryTarget", "recovery_target"]
 
 TargetKind = Literal["end", "time", "lsn", "xid", "name"]
 TIME_EXAMPLE = "2026-11-29 03:00+01:00, or 2026-11-29 03:00 Europe/Berlin"
@@ -155,6 +157,3 @@ def recovery_target(
             done=NOTHING_CHANGED,
         )
     return RecoveryTarget("end", "", True, timeline, backup)
-
-
-NOTHING_CHANGED = "nothing was touched"

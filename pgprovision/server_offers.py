@@ -212,6 +212,5 @@ def _unavailable_error(request: ServerRequest, what: str, hint: str) -> CloudErr
     return CloudError(
         f"{what}; {hint}",
         where=request.node,
-        done="nothing; what exists is kept",
         next=NEXT_IF_UNAVAILABLE,
     )

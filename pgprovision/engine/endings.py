@@ -1,32 +1,59 @@
-"""How a run ends early, in words; and what tells one attempt at a change from the next."""
+"""How a run ends early, what it did by then, and how two attempts at a change are told apart."""
 
 from collections.abc import Mapping, Sequence
 
-from pgprovision.engine.model import Change, Impact, Resource
-from pgprovision.errors import Interrupted, NotConverged, OutcomeUnknown, Refused
+from pgprovision.engine.model import Change, Impact, Report, Resource, UnconfirmedChange
+from pgprovision.errors import (
+    NOTHING_CHANGED,
+    Interrupted,
+    NotConverged,
+    OutcomeUnknown,
+    Refused,
+)
+
+MAX_SHOWN_CHANGES = 8
 
 
 def resource_address(resource: Resource) -> str:
-    """What a resource is called across all targets."""
+    """The name of a resource among all targets: "db-1: file /etc/fstab"."""
     return f"{resource.on}: {resource}"
 
 
 def attempt_key(change: Change) -> tuple[object, ...]:
-    """What tells one attempt from the next: the differing keys and what they were."""
+    """Equal for two attempts at the same difference: the differing keys, before and after."""
     before, after = change.diff.before, change.diff.after
     previous = None if before is None else {name: before.get(name) for name in change.diff.keys}
     return resource_address(change.resource), previous, after
 
 
-def summary(changed: Sequence[Change]) -> str:
-    """What is already done, in one line."""
-    names = [resource_address(c.resource) for c in changed]
-    shown = ", ".join(names[-8:])
-    return f"{len(names)} changes, the last: {shown}" if names else "nothing"
+def describe_done(report: Report) -> str:
+    """What a run did so far, in one line: the `done` of the error that ends it."""
+    names = [resource_address(change.resource) for change in report.changed]
+    parts = [_changed(names)] if names else []
+    unconfirmed = {
+        address: item
+        for item in report.unconfirmed
+        if (address := resource_address(item.change.resource)) not in names
+    }
+    if unconfirmed:
+        begun = [_begun(address, item) for address, item in unconfirmed.items()]
+        parts.append(f"begun and not confirmed: {', '.join(begun[-MAX_SHOWN_CHANGES:])}")
+    return "; ".join(parts) or NOTHING_CHANGED
+
+
+def _changed(names: Sequence[str]) -> str:
+    count = f"{len(names)} {'change' if len(names) == 1 else 'changes'}"
+    last = ", the last" if len(names) > MAX_SHOWN_CHANGES else ""
+    return f"{count}{last}: {', '.join(names[-MAX_SHOWN_CHANGES:])}"
+
+
+def _begun(address: str, item: UnconfirmedChange) -> str:
+    done = ", ".join(action.why for action in item.done)
+    return f"{address} (done: {done})" if done else address
 
 
 def check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
-    """Raises Refused where one of these would do more than was allowed."""
+    """Raises Refused where a change has a higher impact than was approved."""
     above = [c for c in changes if c.impact > ceiling]
     if above:
         worst = max(c.impact for c in above).name.lower()
@@ -38,7 +65,7 @@ def check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
 
 
 def interrupted(unknown: Mapping[str, OutcomeUnknown]) -> Interrupted:
-    """The end that somebody asked for. `unknown`: steps whose line was cut for it."""
+    """The error that ends a run on request. `unknown`: steps whose connection was cut for it."""
     lost = "; ".join(f"{on}: {error.what.partition(' (')[0]}" for on, error in unknown.items())
     error = Interrupted(
         f"interrupted{f'; outcome unknown: {lost}' if lost else ', after the step that ran'}",
@@ -49,6 +76,7 @@ def interrupted(unknown: Mapping[str, OutcomeUnknown]) -> Interrupted:
 
 
 def not_converged(changes: Sequence[Change]) -> NotConverged:
+    """The error that ends a run whose actions were run and did not close the difference."""
     names = []
     for change in changes:
         reason = (change.diff.before or {}).get("failure")

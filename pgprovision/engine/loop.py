@@ -13,22 +13,40 @@ from pgprovision.engine import observe
 from pgprovision.engine.endings import (
     attempt_key,
     check_ceiling,
+    describe_done,
     interrupted,
     not_converged,
     resource_address,
-    summary,
 )
-from pgprovision.engine.model import Action, Change, Impact, Report, Resource, Tier, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Change,
+    Impact,
+    Report,
+    Resource,
+    Tier,
+    UnconfirmedChange,
+    Waiting,
+)
 from pgprovision.engine.observe import Observation, Target, TierComparison
-from pgprovision.errors import Interrupted, Locked, NotConverged, OutcomeUnknown, PgprovisionError
+from pgprovision.errors import (
+    CloudError,
+    Interrupted,
+    Locked,
+    NotConverged,
+    OutcomeUnknown,
+    PgprovisionError,
+    StepFailed,
+)
 
-CLOUD = "hetzner"  # everything else hangs on it: when it fails, the run ends
-MAX_PASSES = 30  # acts a tier may take (ten nodes, one restart each); more means going in circles
-RECHECK_DELAYS = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an action does not show yet
+CLOUD = "hetzner"  # the target all others depend on: when it fails, the run ends
+MAX_PASSES = 30  # passes of a tier (ten nodes, one restart each); more means going in circles
+NOTHING_ANYWHERE = "nothing, on any machine: all of them have to answer"
+RECHECK_DELAYS = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an action has no effect yet
 
 
 class RunObserver(Protocol):
-    """Told what happens, as it happens. `acting` comes before anything is sent."""
+    """Called as things happen. `acting` is called before anything is sent."""
 
     def tier_started(self, tier: Tier) -> None: ...
     def acting(self, changes: Sequence[Change]) -> None: ...
@@ -41,20 +59,20 @@ Approve = Callable[[Sequence[Change]], Impact | None]
 
 
 class RunController(Protocol):
-    """Whoever drives the run: takes the machines for it, and may ask it to end."""
+    """Locks the hosts for the run, and may ask it to end."""
 
     def lock_hosts(self) -> bool:
-        """Make sure that no other run acts; whether time passed since the look. Raises Locked."""
+        """Keep other runs out; True where one could have acted since the look. Raises Locked."""
         ...
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the run is to end after the step that runs."""
+        """Whether the run is to end after the action that runs."""
         ...
 
 
 class NullController:
-    """Nobody else is there, and nobody interrupts."""
+    """No other runs to keep out, and no interruption."""
 
     stop_requested = False
 
@@ -81,14 +99,15 @@ def converge(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
-    """Make what is there equal to what is wished, as far as `approve` allows.
+    """Bring observed state to desired state, as far as `approve` allows.
 
-    `approve` is asked once, with everything the first look found; it answers with the highest
-    impact it allows. Where others could have acted since that look, it is asked again with what a
-    look finds once they are kept out. Raises Refused where a look or the approval forbids going
-    on, Locked, Interrupted, NotConverged when everything was done and something still differs,
-    CloudError. Failures of single hosts are in the report. A report that is given is filled as
-    the run goes, so that it tells what was done also where this raises.
+    `approve` is asked once, with all that the first look found, and returns the highest impact it
+    allows. Where others could have acted since that look, it is asked again with what a look finds
+    once the hosts are locked. Failures of single hosts are in the report. A given report is filled
+    as the run proceeds, so it has what was done also where this raises: Refused where a look or the
+    approval forbids to go on, Locked, Interrupted, CloudError, NotConverged where all actions were
+    run and something still differs. The error's `done` is what this run did, whatever the raiser
+    put there.
     """
     began = clock()
     report = Report() if report is None else report
@@ -96,11 +115,45 @@ def converge(
     try:
         run.converge(tiers, approve)
     except PgprovisionError as error:
-        error.done = error.done or summary(report.changed)
+        error.done = describe_done(report)
         raise
     finally:
         report.seconds = clock() - began
     return report
+
+
+@dataclass
+class _TierProgress:
+    """What was done so far to bring one tier to rest."""
+
+    attempted: list[tuple[object, ...]] = field(default_factory=list)
+    """Keys of the attempts that were made; none is made twice."""
+    waiting_since: dict[str, float] = field(default_factory=dict)
+    """When each thing that is on its way was first seen, by the clock of the run."""
+    passes: int = 0
+    """How often actions were run."""
+    rechecks: int = 0
+    """Looks since then that found the same difference."""
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.passes or self.waiting_since)
+
+
+@dataclass(frozen=True)
+class _NextSteps:
+    """What a tier needs now."""
+
+    actionable: Sequence[Change]
+    """What differs and can be changed now."""
+    untried: Sequence[Change]
+    """Of these, the ones to try in this pass."""
+    waiting: Sequence[tuple[Resource, Waiting]]
+    """What is on its way, or waits for another target."""
+
+    @property
+    def at_rest(self) -> bool:
+        return not self.actionable and not self.waiting
 
 
 @dataclass
@@ -112,8 +165,11 @@ class _Run:
     sleep: Callable[[float], None]
     report: Report
     observation: Observation = field(default_factory=Observation)
+    """The last look."""
     observed_tiers: Sequence[Tier] = ()
+    """The tiers it was at."""
     unknown_outcomes: dict[str, OutcomeUnknown] = field(default_factory=dict)
+    """Per target, a lost connection since the last look."""
 
     @property
     def failed(self) -> dict[str, Exception]:
@@ -126,27 +182,13 @@ class _Run:
             approved, view = view, self.observe_all(tiers)
             if not self._may_apply(view):
                 ceiling = None
-            elif [attempt_key(c) for c in view.changes] != [
-                attempt_key(c) for c in approved.changes
-            ]:
+            elif not _same_attempts(view.changes, approved.changes):
                 ceiling = approve(view.changes)
         if ceiling is None:
-            self.report.remaining, self.report.waiting = view.changes, view.waiting
-            self.report.notes = view.notes
-            for error in self.failed.values():
-                if isinstance(error, PgprovisionError):
-                    error.done = error.done or "nothing, on any machine: all of them have to answer"
+            self._report_unchanged(view)
             return
         check_ceiling([change for change in view.changes if change.actions], ceiling)
-        try:
-            for position in range(len(tiers)):
-                self.apply_tier(tiers[position:], ceiling)
-        except Interrupted:
-            done = {resource_address(change.resource) for change in self.report.changed}
-            self.report.remaining = [
-                c for c in view.changes if resource_address(c.resource) not in done
-            ]
-            raise
+        self._apply_tiers(tiers, ceiling, view.changes)
         self.verify(tiers, view.changes)
 
     def observe_all(self, tiers: Sequence[Tier]) -> TierComparison:
@@ -160,66 +202,103 @@ class _Run:
             combined.notes += view.notes
         return combined
 
-    def _may_apply(self, view: TierComparison) -> bool:
-        return bool(view.changes or view.waiting) and not self.failed
-
     def refresh(self, tiers: Sequence[Tier]) -> None:
-        self.observation, self.observed_tiers = (
-            observe.observe_tiers(tiers, self.targets, self.failed),
-            tiers,
-        )
+        """Look at these tiers. A target that fails is out of the run."""
+        self.observation = observe.observe_tiers(tiers, self.targets, self.failed)
+        self.observed_tiers = tiers
         for on, error in self.observation.failed.items():
             self._fail_target(on, self.unknown_outcomes.get(on, error))
         self.unknown_outcomes.clear()
 
+    def _may_apply(self, view: TierComparison) -> bool:
+        return bool(view.changes or view.waiting) and not self.failed
+
+    def _report_unchanged(self, view: TierComparison) -> None:
+        """The end of a run that only looked."""
+        self.report.remaining, self.report.waiting = view.changes, view.waiting
+        self.report.notes = view.notes
+        did_nothing = not self.report.changed and not self.report.unconfirmed
+        for error in self.failed.values():
+            if isinstance(error, PgprovisionError):
+                error.done = NOTHING_ANYWHERE if did_nothing else describe_done(self.report)
+
+    def _apply_tiers(
+        self, tiers: Sequence[Tier], ceiling: Impact, planned: Sequence[Change]
+    ) -> None:
+        """Bring all tiers to rest, in order."""
+        try:
+            for position in range(len(tiers)):
+                self.apply_tier(tiers[position:], ceiling)
+        except Interrupted:
+            self.report.remaining = self._not_done(planned)
+            raise
+
+    def _not_done(self, planned: Sequence[Change]) -> list[Change]:
+        done = {resource_address(change.resource) for change in self.report.changed}
+        return [c for c in planned if resource_address(c.resource) not in done]
+
     def apply_tier(self, tiers: Sequence[Tier], ceiling: Impact) -> None:
-        """Bring the first of these tiers to rest. Each look is at all of them: the next tier
-        starts from what this one left, without a trip of its own. But where something is under way
-        (a change to the way in that is to be proven, or else the host takes it back; a job that
-        needs the machine for itself), its tier is looked at alone until it has ended."""
-        waited: dict[str, float] = {}
-        tried: list[tuple[object, ...]] = []
-        acts = idle = 0
+        """Bring the first of these tiers to rest. Each look is at all of them, so the next tier
+        starts without a trip of its own. But where something is on its way (a change of SSH that
+        the host rolls back unless a new connection confirms it; a job that needs the host for
+        itself), its tier is looked at alone until that has ended."""
+        progress = _TierProgress()
         while True:
-            if self.controller.stop_requested:
-                raise interrupted(self.unknown_outcomes)
-            view = observe.compare(tiers[0], self.observation, self.failed)
-            actionable = [c for c in view.changes if c.actions and not c.blocked_by]
-            untried = _one_restart([c for c in actionable if attempt_key(c) not in tried])
-            waiting = view.waiting + [
-                (c.resource, c.blocked_by) for c in view.changes if c.blocked_by
-            ]
-            if not actionable and not waiting:
-                if len(self.observed_tiers) >= len(tiers):
-                    return
+            self._raise_if_stop_requested()
+            steps = self._next_steps(tiers[0], progress)
+            if steps.at_rest and self._has_observed(tiers):
+                return
+            if steps.at_rest:
                 self.refresh(tiers)
                 continue
-            if not acts and not waited:
+            if not progress.begun:
                 self.observer.tier_started(tiers[0])
-            under_way = False
-            if untried:
-                check_ceiling(untried, ceiling)
-                acts, idle = acts + 1, 0
-                if acts > MAX_PASSES:
-                    raise not_converged(actionable)
-                self.act(untried)
-                tried += [
-                    attempt_key(c) for c in untried if c.resource.on not in self.unknown_outcomes
-                ]
-                under_way = any(action.reconnects for c in untried for action in c.actions)
-            elif waiting:
-                self._wait(waiting, waited)
-                under_way = True
-            elif idle < len(RECHECK_DELAYS):
-                self.sleep(RECHECK_DELAYS[idle])
-                idle += 1
-            else:
-                raise not_converged(actionable)
-            self.refresh(tiers[:1] if under_way else tiers)
+            on_its_way = self._take(steps, progress, ceiling)
+            self.refresh(tiers[:1] if on_its_way else tiers)
+
+    def _raise_if_stop_requested(self) -> None:
+        if self.controller.stop_requested:
+            raise interrupted(self.unknown_outcomes)
+
+    def _has_observed(self, tiers: Sequence[Tier]) -> bool:
+        """Whether the last look was at all of these, which are the last ones of the run."""
+        return len(self.observed_tiers) >= len(tiers)
+
+    def _next_steps(self, tier: Tier, progress: _TierProgress) -> _NextSteps:
+        view = observe.compare(tier, self.observation, self.failed)
+        actionable = [c for c in view.changes if c.actions and not c.blocked_by]
+        untried = [c for c in actionable if attempt_key(c) not in progress.attempted]
+        blocked = [(c.resource, c.blocked_by) for c in view.changes if c.blocked_by]
+        return _NextSteps(actionable, _one_restart(untried), view.waiting + blocked)
+
+    def _take(self, steps: _NextSteps, progress: _TierProgress, ceiling: Impact) -> bool:
+        """Act, or wait, or look again after a while; whether something is on its way."""
+        if steps.untried:
+            self._attempt(steps, progress, ceiling)
+            return any(action.reconnects for c in steps.untried for action in c.actions)
+        if steps.waiting:
+            self._wait(steps.waiting, progress.waiting_since)
+            return True
+        if progress.rechecks == len(RECHECK_DELAYS):
+            raise not_converged(steps.actionable)
+        self.sleep(RECHECK_DELAYS[progress.rechecks])
+        progress.rechecks += 1
+        return False
+
+    def _attempt(self, steps: _NextSteps, progress: _TierProgress, ceiling: Impact) -> None:
+        """One pass. What was lost on the way may be tried again, once a look has shown it."""
+        check_ceiling(steps.untried, ceiling)
+        progress.passes, progress.rechecks = progress.passes + 1, 0
+        if progress.passes > MAX_PASSES:
+            raise not_converged(steps.actionable)
+        self.act(steps.untried)
+        progress.attempted += [
+            attempt_key(c) for c in steps.untried if c.resource.on not in self.unknown_outcomes
+        ]
 
     def act(self, changes: Sequence[Change]) -> None:
         """All actions of a pass: one batch per target, targets in parallel. Where a restart fails,
-        the run ends: what ails one server would ail the next."""
+        the run ends: the cause may be the same on the next host."""
         self.observer.acting(changes)
         ended: PgprovisionError | None = None
         per_target: dict[str, list[Change]] = {}
@@ -234,54 +313,34 @@ class _Run:
                 try:
                     job.result()
                 except OutcomeUnknown as error:
-                    self.unknown_outcomes[on] = error  # the next look tells what became of it
+                    self.unknown_outcomes[on] = error  # the next look shows what became of it
                 except (Interrupted, Locked) as error:
                     ended = ended or error
                 except PgprovisionError as error:
                     self._fail_target(on, error)
                     if any(change.impact is Impact.RESTART for change in per_target[on]):
                         raise
-        if self.controller.stop_requested:
-            raise interrupted(self.unknown_outcomes)
+        self._raise_if_stop_requested()
         if ended:
             raise ended
-
-    def verify(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
-        """The verification: what still differs now is what is left. Differences that nothing
-        can be done about from here (no actions) are left without being an error. Of a host that
-        was lost, what was planned and not done is left."""
-        if len(self.observed_tiers) < len(
-            tiers
-        ):  # each act is followed by a look; was it at all of them?
-            self.refresh(tiers)
-        done = {resource_address(change.resource) for change in self.report.changed}
-        undone_of = {
-            resource_address(c.resource): c
-            for c in planned
-            if resource_address(c.resource) not in done
-        }
-        for tier in tiers:
-            view = observe.compare(tier, self.observation, self.failed)
-            _append_new(self.report.remaining, view.changes)
-            keys = [resource_address(resource) for resource in view.unreachable]
-            self.report.remaining += [undone_of[key] for key in keys if key in undone_of]
-            self.report.waiting += view.waiting
-            self.report.notes += view.notes
-        undone = [change for change in self.report.remaining if change.actions]
-        if undone and not self.failed:
-            raise not_converged(undone)
 
     def _act_on(self, on: str, changes: Sequence[Change]) -> None:
         pairs = [(change, action) for change in changes for action in change.actions]
         change_of = {id(action): change for change, action in pairs}
+        completed: list[Action] = []
 
         def done(action: Action) -> None:
             change = change_of[id(action)]
+            completed.append(action)
             self.observer.action_done(change, action)
             if action is change.actions[-1]:
                 self.report.changed.append(change)
 
-        self.targets[on].act([action for _, action in pairs], done)
+        try:
+            self.targets[on].act([action for _, action in pairs], done)
+        except PgprovisionError as error:
+            self.report.unconfirmed += _unconfirmed(changes, completed, error)
+            raise
 
     def _fail_target(self, on: str, error: PgprovisionError) -> None:
         self.failed[on] = error
@@ -289,27 +348,49 @@ class _Run:
         if on == CLOUD:
             raise error
 
-    def _wait(self, pairs: Sequence[tuple[Resource, Waiting]], waited: dict[str, float]) -> None:
+    def _wait(self, pairs: Sequence[tuple[Resource, Waiting]], since: dict[str, float]) -> None:
+        """A short pause, or until something has ended. Raises NotConverged after its timeout."""
         now = self.clock()
         for resource, waiting in pairs:
-            seconds = now - waited.setdefault(
-                f"{resource_address(resource)}: {waiting.reason}", now
-            )
+            seconds = now - since.setdefault(f"{resource_address(resource)}: {waiting.reason}", now)
             if seconds > waiting.timeout:
                 raise NotConverged(
                     f"waited {waiting.timeout:.0f} s: {waiting.reason}",
-                    where=f"{resource.on}: {resource}",
-                    done="what is under way goes on by itself",
+                    where=resource_address(resource),
+                    state="what is under way goes on by itself",
                     next="run the same command again: it attaches to what is under way",
                 )
             self.observer.waiting(resource, waiting, seconds)
-        seconds = min(2.0, 0.2 + (now - min(waited.values())) / 10)
+        seconds = min(2.0, 0.2 + (now - min(since.values())) / 10)
         if not observe.await_end(pairs, self.targets, seconds):
             self.sleep(seconds)
 
+    def verify(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
+        """The verification: what differs now is what remains. Differences without actions remain
+        without being an error. Of a host that was lost, what was planned and not done remains."""
+        if not self._has_observed(tiers):
+            self.refresh(tiers)
+        not_done = {resource_address(c.resource): c for c in self._not_done(planned)}
+        for tier in tiers:
+            view = observe.compare(tier, self.observation, self.failed)
+            _append_new(self.report.remaining, view.changes)
+            lost = [resource_address(resource) for resource in view.unreachable]
+            self.report.remaining += [not_done[key] for key in lost if key in not_done]
+            self.report.waiting += view.waiting
+            self.report.notes += view.notes
+        undone = [change for change in self.report.remaining if change.actions]
+        if undone and not self.failed:
+            raise not_converged(undone)
+
+
+def _same_attempts(now: Sequence[Change], approved: Sequence[Change]) -> bool:
+    """Whether a second look found what was approved, and nothing else."""
+    return [attempt_key(c) for c in now] == [attempt_key(c) for c in approved]
+
 
 def _append_new(reported: list[Change], changes: Sequence[Change]) -> None:
-    """What stands in two tiers, as something before it may change the wish, is told once."""
+    """A resource may be in two tiers, where one between them can change what it needs: it is
+    reported once."""
     known_attempts = [attempt_key(change) for change in reported]
     reported += [change for change in changes if attempt_key(change) not in known_attempts]
 
@@ -318,3 +399,21 @@ def _one_restart(changes: Sequence[Change]) -> Sequence[Change]:
     """Without the restarts of all targets but one: the others keep serving."""
     restarts = [c for c in changes if c.impact is Impact.RESTART]
     return [c for c in changes if c not in restarts or c.resource.on == restarts[0].resource.on]
+
+
+def _unconfirmed(
+    changes: Sequence[Change], completed: Sequence[Action], error: PgprovisionError
+) -> list[UnconfirmedChange]:
+    """What a batch that ended with `error` may have begun: the change that failed, or all that were
+    sent where it cannot be known which one that was, and what has only some of its actions done."""
+    finished = {id(action) for action in completed}
+    pending = [
+        UnconfirmedChange(change, tuple(a for a in change.actions if id(a) in finished))
+        for change in changes
+        if id(change.actions[-1]) not in finished
+    ]
+    if isinstance(error, StepFailed):
+        return [p for p in pending if p.done or p is pending[0]]
+    if isinstance(error, OutcomeUnknown | CloudError):
+        return pending
+    return [p for p in pending if p.done]

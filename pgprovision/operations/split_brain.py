@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from pgprovision.engine.model import resolve
 from pgprovision.engine.observe import Observation, Target
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory, Node
@@ -28,4 +29,4 @@ def refuse_split_brain(inventory: Inventory, targets: Mapping[str, Target]) -> N
         list(pool.map(look, inventory.nodes))
     primary = Topology.declared(inventory).primary
     for check in host.split_brain_check(PlanContext.declared(inventory, primary)):
-        check.resolved(observation)
+        resolve(check, observation)

@@ -1,6 +1,7 @@
 """The only runner: one run of one verb, watched, locked, recorded and reported."""
 
 from pgprovision import report
+from pgprovision.engine.endings import describe_done
 from pgprovision.errors import PgprovisionError
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.run.operation import Operation, Run
@@ -50,6 +51,7 @@ def _execute(operation: Operation, inventory: Inventory, options: Options) -> Ru
             try:
                 operation.carry_out(this)
             except PgprovisionError as error:
+                error.done = describe_done(session.outcome)
                 this.failure = session.failure = error
     return this
 

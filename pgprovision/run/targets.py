@@ -10,7 +10,7 @@ from typing import Self
 
 from pgprovision.clients.hetzner.project import HetznerProject
 from pgprovision.engine.loop import CLOUD
-from pgprovision.engine.model import Probe, Report, Resource, Tier, Waiting
+from pgprovision.engine.model import Probe, Report, Resource, Tier, Waiting, needs_of
 from pgprovision.engine.observe import Target
 from pgprovision.errors import CloudUnreachable, PgprovisionError, Refused
 from pgprovision.inventory.schema.cluster import Inventory, Node
@@ -146,7 +146,7 @@ class Targets(dict[str, Target]):
         """What can be looked at while the API is silent."""
 
         def is_independent(resource: Resource) -> bool:
-            return CLOUD not in {resource.on, *(need.on for need in resource.needs())}
+            return CLOUD not in {resource.on, *(need.on for need in needs_of(resource))}
 
         return [replace(t, resources=tuple(filter(is_independent, t.resources))) for t in tiers]
 

@@ -102,6 +102,8 @@ def plain_conf(context: PlanContext) -> PostgresqlConf:
     upstream = None
     if context.is_standby:
         upstream = Upstream(replica.upstream_conninfo(context), replica_slot(context.node))
+    slot_limit = postgres.replication.max_slot_wal_keep_size
+    limits = {"max_slot_wal_keep_size": slot_limit} if slot_limit else {}
     return PostgresqlConf(
         on=context.on,
         snapshot=context.snapshot,
@@ -113,10 +115,7 @@ def plain_conf(context: PlanContext) -> PostgresqlConf:
         upstream=upstream,
         feature_sections=tuple(s for feature in enabled for s in feature.settings(context)),
         preload_libraries=features.preload_libraries(context),
-        overrides={
-            "max_slot_wal_keep_size": postgres.replication.max_slot_wal_keep_size,
-            **postgres.settings,
-        },
+        overrides={**limits, **postgres.settings},
         memory=context.node.machine.memory,
         cores=context.node.machine.cores,
         disk=context.node.machine.disk,

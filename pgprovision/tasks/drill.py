@@ -24,6 +24,7 @@ from pgprovision.resources.node.marker import ClaimFile
 from pgprovision.resources.postgres.configuration.pg_hba import PgHba
 from pgprovision.resources.postgres.configuration.pg_hba_rules import RequiredLogin, pg_hba_sections
 from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
+from pgprovision.resources.postgres.configuration.settings_sizing import ConfSetting
 from pgprovision.resources.system.disk_space import DiskSpaceCheck
 from pgprovision.resources.system.file import Directory
 from pgprovision.resources.system.first_boot import FirstBoot
@@ -175,7 +176,11 @@ def _configuration(context: PlanContext) -> Iterator[Resource]:
         snapshot=query,
         render=partial(render, "postgresql.conf.j2", inventory.folder),
         node=node.name,
-        overrides={**needed, "archive_mode": "off", "archive_command": ""},
+        overrides=needed,
+        fixed=(
+            ConfSetting("archive_mode", "off", "the drill's: a drill never archives"),
+            ConfSetting("archive_command", "", "the drill's"),
+        ),
         preload_libraries=features.preload_libraries(context),
         memory=node.machine.memory,
         cores=node.machine.cores,

@@ -5,12 +5,12 @@ from itertools import islice
 
 from pgprovision.engine.model import Resource
 from pgprovision.inventory.schema.cluster import HbaRuleSpec
-from pgprovision.quote import conninfo
 from pgprovision.resources.postgres.catalog.login_check import VerifiedLogin
 from pgprovision.resources.postgres.catalog.network_access_check import (
     CONNECT_TIMEOUT,
     NetworkAccessCheck,
 )
+from pgprovision.resources.postgres.conninfo import extend, verified_connection
 from pgprovision.tasks import replica
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import CLUSTER_CA
@@ -38,7 +38,7 @@ def first_login(context: PlanContext) -> Iterator[VerifiedLogin]:
 
 
 def verified_login(
-    context: PlanContext, role: str, conninfo_: str, *, depends_on: str = ""
+    context: PlanContext, role: str, connection: str, *, depends_on: str = ""
 ) -> VerifiedLogin:
     """`role` logs in with its password, from `node`."""
     return VerifiedLogin(
@@ -46,7 +46,7 @@ def verified_login(
         snapshot=context.snapshot,
         server=context.primary.name,
         role=role,
-        conninfo=f"{conninfo_} user={conninfo(role)} connect_timeout={CONNECT_TIMEOUT}",
+        conninfo=extend(connection, user=role, connect_timeout=CONNECT_TIMEOUT),
         password=context.inventory.roles[role].password,
         depends_on=depends_on,
     )
@@ -54,27 +54,25 @@ def verified_login(
 
 def replication_login(context: PlanContext) -> VerifiedLogin:
     """The replication role logs in from a replica, with its passfile."""
-    streaming = f"{replica.upstream_conninfo(context)} replication=true"
+    streaming = replica.upstream_conninfo(context)
     return VerifiedLogin(
         on=context.on,
         snapshot=context.snapshot,
         server=context.primary.name,
         role=context.inventory.postgres.replication.role,
-        conninfo=f"{streaming} connect_timeout={CONNECT_TIMEOUT}",
+        conninfo=extend(streaming, replication="true", connect_timeout=CONNECT_TIMEOUT),
     )
 
 
 def primary_conninfo(context: PlanContext, address: str, database: str) -> str:
     """The primary at an address, verified by its name."""
-    parts = {
-        "host": context.primary.name,
-        "hostaddr": address,
-        "port": str(context.inventory.postgres.port),
-        "dbname": database,
-        "sslmode": "verify-full",
-        "sslrootcert": CLUSTER_CA,
-    }
-    return " ".join(f"{key}={conninfo(value)}" for key, value in parts.items())
+    return verified_connection(
+        host=context.primary.name,
+        address=address,
+        port=context.inventory.postgres.port,
+        ca=CLUSTER_CA,
+        dbname=database,
+    )
 
 
 def _remote_conninfo(context: PlanContext, rule: HbaRuleSpec | None) -> str:

@@ -27,7 +27,7 @@ def add_disk_usage(error: PgprovisionError, run_script: Callable[[str], str]) ->
         error.what += "\n  full: " + usage.replace("\n", "\n    ")
     elif not reported:
         return
-    error.done = error.done or "nothing was cut short: a file is the old one or the new one"
+    error.state = "no file is incomplete: each is the old one or the new one"
     error.next = (
         "make room there (never by hand in pg_wal), then run the same command again: it goes on "
         "from here"

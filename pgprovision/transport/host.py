@@ -165,7 +165,7 @@ class Host:
         return Locked(
             f"another run has taken over; refused: {action.why}",
             where=self.name,
-            done="nothing more is done there",
+            state="this run does nothing more there",
             next="pgprovision plan shows how things are now",
         )
 

@@ -161,7 +161,7 @@ def acquire(
             "this run lost its hold, and another has been here since: "
             f"{LockOwner.parse(owner_text) or 'it has ended'}",
             where=where,
-            done="nothing more is done there: its steps refuse the old number",
+            state="this run does nothing more there: steps refuse its fencing number",
             next="pgprovision plan shows how things are now",
         )
     encoded_owner = base64.b64encode(request.owner.text().encode()).decode()
@@ -201,7 +201,6 @@ def _locked_error(where: str, owner_text: str | None, fence: str | None) -> Lock
     return Locked(
         what,
         where=where,
-        done="nothing was touched",
         next=f"{wait_hint}to take it away, when you know that run is no more: "
         f"pgprovision unlock {where} {unlock_token(owner_text, fence)}",
     )

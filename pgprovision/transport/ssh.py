@@ -107,7 +107,6 @@ class SshConnection:
         return Unreachable(
             f"{user} does not become root: {message.decode(errors='replace').strip()}",
             where=self._where,
-            done="nothing was written",
             next=f"let sudo ask {user} for no password, as root on that host: "
             f"echo '{user} ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/{user}",
         )
@@ -187,7 +186,7 @@ def _connect(endpoint: SshEndpoint) -> "fabric.Connection":
             f"the host key of {pin} changed: expected {error.expected_key.fingerprint}, "
             f"got {error.key.fingerprint}",
             where=_where(endpoint),
-            done="nothing: stopped before authentication",
+            state="the connection ended before authentication",
             next=f"find out who answers there; after a known rebuild remove the line of "
             f"{pin} from {endpoint.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
         ) from error
@@ -195,7 +194,6 @@ def _connect(endpoint: SshEndpoint) -> "fabric.Connection":
         raise Unreachable(
             f"the key for {endpoint.user} has a passphrase, and nobody is asked for it here",
             where=_where(endpoint),
-            done="nothing was written",
             next=f"ssh-add {endpoint.identity_file or ''}".strip()
             + " (an agent keeps it), then the same"
             " command again; or name a key without one in ssh.identity_file",
@@ -212,7 +210,7 @@ def _connect(endpoint: SshEndpoint) -> "fabric.Connection":
             raise Refused(
                 f"the host key of {pin} is not known, and an unknown key is never accepted",
                 where=_where(endpoint),
-                done="nothing: stopped before authentication",
+                state="the connection ended before authentication",
                 next=f"compare the fingerprint on the machine's console, then add a line "
                 f"`{pin} ssh-ed25519 AAAA...` to {endpoint.known_hosts}",
             ) from error

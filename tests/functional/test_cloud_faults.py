@@ -155,7 +155,7 @@ def test_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Pa
         assert "no capacity" in said
         assert "available now in ash: ccx23, ccx33" in said
         assert "ccx13 available now in: fsn1, nbg1, hil, sin" in said
-        assert "create network net" in caught.value.done
+        assert "hetzner: network net" in caught.value.done
         assert len(list_objects(sim, "networks")) == 1
         keys, cloud = hetzner_tiers(tmp_path)
         *rest, wanted = cloud.resources

@@ -49,7 +49,7 @@ def test_false_certificate_is_refused_before_the_token_is_sent(tmp_path: Path) -
         with pytest.raises(CloudError, match="the API's certificate is not valid") as caught:
             cloud.observe((Probe("servers"),))
     assert heard == []
-    assert caught.value.done == "nothing was sent"
+    assert caught.value.state == "the request was not sent"
 
 
 def test_endpoint_without_tls_is_asked_directly_whatever_proxy_is_set(

@@ -169,6 +169,6 @@ def test_other_machine_at_the_new_address_is_refused_before_any_login(
         Refused, match="the host key of robbed-1 changed: expected SHA256:"
     ) as caught:
         converged(inventory)
-    assert caught.value.done == "nothing: stopped before authentication"
+    assert caught.value.state == "the connection ended before authentication"
     logins = robbed.shell("robbed-1", "journalctl -u ssh -o cat | grep -c 'Accepted' || :")
     assert logins == "0"

@@ -260,7 +260,7 @@ def test_version_when_edited_is_refused_with_the_way_back(pair: CliUser) -> None
         inventory_changed(pair, "cluster.yml", {"  version: 15": "  version: 16"}),
         assert_unchanged(pair, *BOTH),
     ):
-        back = "put postgres.version back to 15; a major upgrade will be a verb of its own"
+        back = "put postgres.version back to 15; major upgrades are not supported yet"
         assert_refused(
             pair, "up", "--yes", message="the data on this machine are of PostgreSQL 15", next=back
         )

@@ -217,7 +217,7 @@ def test_restore_when_another_cluster_runs_there_is_refused(
     try:
         run = person.run("restore", "--onto", COPY, "--confirm", COPY)
         assert run.code == 3, run.err
-        assert f"a PostgreSQL runs here that is none of ours: {other}/data" in run.err
+        assert f"another PostgreSQL is running: {other}/data" in run.err
         assert past.rows(COPY) == upto(20)
     finally:
         person.shell(COPY, f"{run_as}/pg_ctl -w -m immediate -D {other}/data stop; rm -r {other}")

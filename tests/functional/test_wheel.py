@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pgprovision.render as rendering
+from pgprovision.engine.model import resolve
 from pgprovision.inventory.edit.add_node import NewNode, add_node
 from pgprovision.inventory.edit.secrets import generate_secrets
 from pgprovision.inventory.loader.loader import load
@@ -43,7 +44,7 @@ add_node(folder, NewNode(name="server-postgres-2"))
 inventory = load(folder)
 for tier in tiers(inventory, inventory.nodes, datetime.now(UTC)):
     for resource in tier.resources:
-        resource.resolved(Nothing()).desired()
+        resolve(resource, Nothing()).desired()
 ScheduledCommand("watch", "lab", folder, ["/usr/bin/pgprovision", "watch"], "root", "daily").units()
 print(json.dumps({
     "package": str(package),
@@ -64,6 +65,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = [*run, "pip", "install", "--no-deps", "--no-index", "--target", str(target)]
     subprocess.run([*install, str(wheel)], check=True, capture_output=True)
     return target
+
+
+def test_wheel_when_built_then_has_the_license(installed: Path) -> None:
+    (info,) = installed.glob("pgprovision-*.dist-info")
+    assert (info / "licenses/LICENSE").read_text() == (CHECKOUT / "LICENSE").read_text()
+    metadata = (info / "METADATA").read_text().splitlines()
+    assert "License-Expression: MIT" in metadata
+    assert "License-File: LICENSE" in metadata
 
 
 def test_wheel_installed_elsewhere_begins_inventories(installed: Path, tmp_path: Path) -> None:

@@ -7,7 +7,19 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.engine.loop import CLOUD
-from pgprovision.engine.model import Action, Diff, Facts, Impact, Need, Probe, State, Tier, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Diff,
+    Facts,
+    Impact,
+    Need,
+    Probe,
+    State,
+    Tier,
+    Waiting,
+    WithNeeds,
+    WithOrder,
+)
 from tests.model.machines import ModelState, action_name
 from tests.model.machines import ObjectsByMachine as WorldState
 from tests.support.fake_resources import NamedResource
@@ -98,7 +110,7 @@ class ModelData(ModelResource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCopy(ModelResource):
+class ModelCopy(ModelResource, WithNeeds, WithOrder):
     """Names the data of another machine, which have to be there first."""
 
     kind: ClassVar[str] = "copy"

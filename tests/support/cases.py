@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from pgprovision import resources
-from pgprovision.engine.model import Action, Answer, Need, Probe, Ref, Resource, Tier
+from pgprovision.engine.model import Action, Answer, Need, Probe, Ref, Resource, Tier, needs_of
 from pgprovision.engine.observe import Observation, TierComparison, compare
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.server.catalog_resource import HIDE_ACTIVITY, SESSION_SETTINGS
@@ -119,7 +119,7 @@ class Case:
         seen: dict[str, dict[Probe, Answer]] = {own.on: {}}
         if observed is not None:
             seen[own.on][own.probe] = answer(observed, own.probe)
-        for need in (need for need in resource.needs() if need != own):
+        for need in (need for need in needs_of(resource) if need != own):
             answers = seen.setdefault(need.on, {})
             for part in (part for part in facts if part == need.on or part in need.probe.text):
                 unused.discard(part)

@@ -18,6 +18,9 @@ from pgprovision.engine.model import (
     State,
     Tier,
     Waiting,
+    WithNeeds,
+    WithNotes,
+    WithOrder,
 )
 from pgprovision.errors import OutcomeUnknown, PgprovisionError, StepFailed
 
@@ -96,7 +99,7 @@ class NamedResource(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FakeResource(NamedResource):
+class FakeResource(NamedResource, WithNeeds, WithOrder, WithNotes):
     """Values under a name. `stubborn`: acting changes nothing. `after`: the target where the same
     has to be there first."""
 

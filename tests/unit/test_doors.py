@@ -8,7 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "pgprovision"
 MODEL = {"engine.model", "errors", "quote", "secret"}
-FLOOR = MODEL | {"tls", "hetzner_labels", "known_extensions", "lock_owner", "recovery_target"}
+FLOOR = MODEL | {
+    "quantity",
+    "tls",
+    "hetzner_labels",
+    "known_extensions",
+    "lock_owner",
+    "recovery_target",
+}
 SYSTEM = FLOOR | {"resources.system"}
 SERVER = SYSTEM | {"resources.postgres", "resources.postgres.server"}
 POSTGRES = SERVER | {
@@ -24,6 +31,7 @@ SCHEMA = MODEL | {
     "inventory.schema",
     "known_extensions",
     "package_data",
+    "quantity",
     "recovery_target",
     "tls",
 }
@@ -43,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "secret": set(),
     "package_data": set(),
+    "quantity": set(),
     "object_listing": set(),
     "known_extensions": set(),
     "lock_owner": set(),

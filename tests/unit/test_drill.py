@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgprovision import record
-from pgprovision.engine.model import Answer, Diff, Probe
+from pgprovision.engine.model import Answer, Diff, Probe, needs_of
 from pgprovision.errors import InventoryError, Locked
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.operations.drill import checks as drill_judged
@@ -281,7 +281,7 @@ def test_drill_when_planned_asks_no_production_node(folder: InventoryFolder) -> 
         *tasks.removal_tiers(whole, node),
     )
     on = {resource.on for tier in tiers for resource in tier.resources}
-    on |= {need.on for tier in tiers for wish in tier.resources for need in wish.needs()}
+    on |= {need.on for tier in tiers for wish in tier.resources for need in needs_of(wish)}
     assert on == {"here", "hetzner", "hcb-lab-drill"}
 
 

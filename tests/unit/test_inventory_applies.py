@@ -16,7 +16,17 @@ import pytest
 import yaml
 
 from pgprovision.engine.loop import converge, observe_only
-from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, Resource, State, Tier
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Impact,
+    Probe,
+    Resource,
+    State,
+    Tier,
+    needs_of,
+)
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.loader.loader import load
 from pgprovision.inventory.problems import BadInventory
@@ -112,7 +122,7 @@ def planned(inventory: Inventory) -> Sequence[Tier] | None:
 
 
 def names(wishes: Sequence[Tier]) -> set[str]:
-    needed = {n.on for tier in wishes for wish in tier.resources for n in wish.needs()}
+    needed = {n.on for tier in wishes for wish in tier.resources for n in needs_of(wish)}
     return needed | {wish.on for tier in wishes for wish in tier.resources}
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pgprovision.inventory.schema.postgres_settings import SETTING_NAMES, unknown_setting
+from pgprovision.quantity import GB
 from pgprovision.resources.postgres.configuration.settings_sizing import (
-    GB,
     MachineSize,
     general_sections,
     sized_sections,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgprovision.resources.postgres.configuration.settings_sizing import GB
+from pgprovision.quantity import GB
 from pgprovision.resources.postgres.server.kernel_parameters import overcommit
 
 

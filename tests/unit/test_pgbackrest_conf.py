@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pgprovision.engine.model import Answer, Diff
+from pgprovision.engine.model import Answer, Change, Diff
 from pgprovision.errors import InventoryError
 from pgprovision.inventory.schema.backup import S3Repository
 from pgprovision.render import render
@@ -124,9 +124,11 @@ def test_secrets_when_shown_are_digests_and_masked() -> None:
     diff = Diff(CONF.read(look(written(CONF))), CONF.desired())
     actions = tuple(CONF.change(Diff(None, CONF.desired())))
     shown = f"{diff} {actions} {CONF}"
+    redacted = Change(CONF, diff, actions).redacted
     for option, secret in SECRETS:
         assert secret.text() not in shown
         assert option in CONF.secret_keys
+        assert (redacted.after or {})[option] == "***"
 
 
 @pytest.mark.parametrize("text", ["", " x", "x\n[global]\nrepo1-path=/", "x\0"])

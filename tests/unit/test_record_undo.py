@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from pgprovision import resources
-from pgprovision.engine.model import Action, Change, Diff, Impact, Resource, State
+from pgprovision.engine.model import Action, Change, Diff, Impact, Resource, State, WithSecrets
 from pgprovision.record.undo import BACKUP_KINDS, CLOUD_TARGET, DATA_KINDS, EFFECT_KINDS, undo_hint
 from pgprovision.resources.hetzner import hetzner_resource
 from tests.support.fake_resources import FakeResource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Like(FakeResource):
+class Like(FakeResource, WithSecrets):
     """Of any kind, with keys that are secret."""
 
     secret: frozenset[str] = frozenset()

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.model import Action, Answer, Diff, Impact, Probe, State, Tier, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Impact,
+    Probe,
+    State,
+    Tier,
+    Waiting,
+    needs_of,
+)
 from pgprovision.engine.observe import Observation, observe_tiers
 from pgprovision.errors import InventoryError, Refused, Unreachable
 from pgprovision.inventory.edit.add_node import NewNode, add_node
@@ -246,7 +256,7 @@ def test_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
     whole = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in whole for resource in tier.resources]
     assert {resource.on for resource in resources} == {"copy"}
-    assert {n.on for resource in resources for n in resource.needs()} <= {"copy", "here"}
+    assert {n.on for resource in resources for n in needs_of(resource)} <= {"copy", "here"}
 
 
 @pytest.mark.covers("row:D6")

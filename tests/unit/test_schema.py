@@ -11,6 +11,7 @@ from jsonschema import Draft7Validator
 from pgprovision.inventory.schema import json_schema
 from pgprovision.inventory.schema.validators import size
 from pgprovision.package_data import packaged_folder
+from pgprovision.quantity import format_bytes
 
 WHOLE = json_schema.build_schema()
 INVENTORIES = sorted(path.parent for path in packaged_folder("inventories").glob("*/cluster.yml"))
@@ -103,4 +104,4 @@ def test_node_when_its_file_is_edited_then_it_has_keys_of_its_own() -> None:
 
 @pytest.mark.parametrize("number", [1, 1000, 1024, 512 << 20, 4 << 30, (4 << 30) + 1])
 def test_size_when_written_then_it_reads_back(number: int) -> None:
-    assert size(json_schema.size_text(number)) == number
+    assert size(format_bytes(number)) == number

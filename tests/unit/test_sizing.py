@@ -3,9 +3,8 @@
 import pytest
 
 from pgprovision.errors import InventoryError
+from pgprovision.quantity import GB, MB
 from pgprovision.resources.postgres.configuration.settings_sizing import (
-    GB,
-    MB,
     ConfSetting,
     MachineSize,
     general_sections,

@@ -9,6 +9,7 @@ import yaml
 
 from pgprovision.engine.model import Diff
 from pgprovision.inventory.schema import postgres_settings
+from pgprovision.quantity import GB
 from pgprovision.resources.data_directory.initdb import PostgresCluster
 from pgprovision.resources.postgres.configuration.settings import (
     ARCHIVE_SECTION,
@@ -16,11 +17,7 @@ from pgprovision.resources.postgres.configuration.settings import (
     TlsPaths,
     Upstream,
 )
-from pgprovision.resources.postgres.configuration.settings_sizing import (
-    GB,
-    ConfSection,
-    ConfSetting,
-)
+from pgprovision.resources.postgres.configuration.settings_sizing import ConfSection, ConfSetting
 from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 

@@ -168,7 +168,7 @@ class HetznerApi:
                 raise CloudError(
                     f"the API's certificate is not valid: {error}",
                     where=self._endpoint,
-                    done="nothing was sent",
+                    state="the request was not sent",
                     next="find out who answers there; there is no way to skip this check",
                 ) from error
             except requests.RequestException as error:

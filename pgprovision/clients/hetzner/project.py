@@ -69,8 +69,7 @@ class HetznerProject:
     def act(self, actions: Sequence[Action], on_done: Callable[[Action], None]) -> None:
         """Call by call, each waited for; servers side by side. After a failure nothing more is
         begun. Raises CloudError, Refused."""
-        completed: list[str] = []
-        completed_lock, stopped = threading.Lock(), threading.Event()
+        one_at_a_time, stopped = threading.Lock(), threading.Event()
         self.acted = True
 
         def carry_out(lane: Sequence[Action]) -> None:
@@ -79,8 +78,7 @@ class HetznerProject:
                     return
                 with _set_on_error(stopped):
                     self._perform(action)
-                    with completed_lock:
-                        completed.append(action.why)
+                    with one_at_a_time:
                         on_done(action)
 
         try:
@@ -91,7 +89,6 @@ class HetznerProject:
                         job.result()
         except (CloudError, Refused) as error:
             error.where = error.where or self.name
-            error.done = error.done or "; ".join(completed)
             raise
         finally:
             self._lists = {}

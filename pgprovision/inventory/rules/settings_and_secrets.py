@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pgprovision import quantity
 from pgprovision.inventory.problems import KeyPath, Message, Problems
 from pgprovision.inventory.rules import repositories
 from pgprovision.inventory.schema.cluster import Inventory, Postgres
@@ -26,8 +27,12 @@ MANAGED_SETTINGS = {
     "listen_addresses": "the node's private_ip",
 } | dict.fromkeys(_OWNED_OUTRIGHT.split(), "")
 DANGEROUS_SETTINGS = frozenset({"fsync", "full_page_writes"})
-_UNITS = ("B", "kB", "MB", "GB", "TB", "us", "ms", "s", "min", "h", "d")
-_QUANTITY = re.compile(r"([-+]?[0-9.]+) ?([A-Za-z]+)")
+_UNIT_SPELLINGS = {unit.lower(): unit for unit in quantity.UNITS} | {
+    "k": "kB",
+    "m": "MB",
+    "g": "GB",
+    "t": "TB",
+}
 _COMMON = frozenset(
     {"password", "changeme", "12345678", "postgres", "replicator", "secretpassword"}
 )
@@ -80,22 +85,16 @@ def _is_off(value: object) -> bool:
 
 
 def _quantity(at: KeyPath, value: object) -> Problems:
-    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
-    if not found:
-        return
-    number, unit = found[1], found[2]
-    if unit not in _UNITS:
-        spellings = {one.lower(): one for one in _UNITS} | {
-            "k": "kB",
-            "m": "MB",
-            "g": "GB",
-            "t": "TB",
-        }
-        meant = spellings.get(unit.lower(), "")
-        example = f"{at[-1]}: {{number}}{meant}" if meant else ""
-        text = f"{{value!r}}: no unit {{unit}}; expected one of {', '.join(_UNITS)}"
+    found = quantity.parse(value) if isinstance(value, str) else None
+    if found is None or not found.unit or "e" in found.number.lower():
+        return  # 2e5f may be any text
+    number, unit = found.number, found.unit
+    if not found.is_in(quantity.UNITS):
+        intended = _UNIT_SPELLINGS.get(unit.lower(), "")
+        example = f"{at[-1]}: {{number}}{intended}" if intended else ""
+        text = f"{{value!r}}: no unit {{unit}}; expected one of {', '.join(quantity.UNITS)}"
         yield at, Message(text, value=value, unit=unit), Message(example, number=number)
-    elif number.startswith("-") and unit in _UNITS[:5]:
+    elif number.startswith("-") and found.is_in(quantity.MEMORY_UNITS):
         too_small = Message("{value!r}: expected a size above 0", value=value)
         example = f"{at[-1]}: {{size}}"
         yield at, too_small, Message(example, size=number[1:] + unit)

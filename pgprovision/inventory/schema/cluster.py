@@ -225,7 +225,7 @@ class HbaRuleSpec(Model):
 
 
 class Replication(Model):
-    """The role replicas stream with. `max_slot_wal_keep_size` caps what one slot may hold."""
+    """The role replicas stream with. `max_slot_wal_keep_size` limits what one slot may retain."""
 
     role: n.RoleName = "replicator"
     """Its name."""
@@ -233,8 +233,9 @@ class Replication(Model):
     """Its password; if not given, from secrets/replicator.password."""
     connection_limit: n.Integer = Field(default=10, ge=1)
     """How many connections it may have."""
-    max_slot_wal_keep_size: n.SizeText = "16GB"
-    """What a lost replica may hold back on the primary's disk before its slot is given up."""
+    max_slot_wal_keep_size: n.SizeText | None = None
+    """How much WAL a lost replica's slot may retain on the primary before the slot is given up; if
+    not given, a fifth of the disk."""
 
 
 class Postgres(Model):

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema
 
 from pgprovision.inventory.schema import backup, cluster, drill, restore, watch
 from pgprovision.inventory.schema.types import is_filled_in
+from pgprovision.quantity import format_bytes
 
 JsonSchema = dict[str, Any]
 SCHEMA_FILE = "inventory.schema.json"  # what it is called beside an inventory
@@ -135,7 +136,7 @@ def _value_schema(value: JsonSchema) -> JsonSchema:
             return {**common, "enum": value.get("enum", [value.get("const")])}
         case {"type": "string"}:
             if isinstance(default, int):
-                common["default"] = size_text(default)
+                common["default"] = format_bytes(default)
             return {**common, "$ref": "#/$defs/text"}
         case {"type": "integer"}:
             limits = {"minimum": ("minimum", "ge"), "maximum": ("maximum", "le")}
@@ -158,15 +159,3 @@ def _value_schema(value: JsonSchema) -> JsonSchema:
         case {"$ref": reference}:
             return {"$ref": reference}
     return {**common, "type": value["type"]}
-
-
-def size_text(number: int) -> str:
-    """Bytes as an inventory writes them.
-
-    >>> size(4 << 30)
-    '4GB'
-    """
-    for unit, shift in (("GB", 30), ("MB", 20), ("kB", 10)):
-        if number and number % (1 << shift) == 0:
-            return f"{number >> shift}{unit}"
-    return f"{number}B"

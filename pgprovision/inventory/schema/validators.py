@@ -17,11 +17,11 @@ from pydantic import ValidationInfo
 
 from pgprovision.inventory.reference import Reference
 from pgprovision.inventory.resolver import Resolver
+from pgprovision.quantity import MEMORY_UNITS
 from pgprovision.quote import IDENTIFIER_BYTES
 from pgprovision.secret import Secret
 
-_SIZE = re.compile(r"([0-9]{1,12})(B|kB|MB|GB|TB)?")
-_UNITS = {None: 1, "B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+_SIZE = re.compile(rf"([0-9]{{1,12}})({'|'.join(MEMORY_UNITS)})")
 RESERVED_NAMES = frozenset(
     {"public", "none", "all", "replication", "sameuser", "samerole", "samegroup"}
 )
@@ -68,12 +68,12 @@ def sql_name(reserved: frozenset[str]) -> Callable[[str], str]:
 
 def size(value: object) -> object:
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if not found or not found[2] or not int(found[1]):
+    if not found or not int(found[1]):
         raise ValueError(
             "expected a whole number and one of B, kB, MB, GB, TB without a space, "
             "for instance 2GB or 512MB"
         )
-    return int(found[1]) * _UNITS[found[2]]
+    return int(found[1]) * MEMORY_UNITS[found[2]]
 
 
 def size_text(text: str) -> str:

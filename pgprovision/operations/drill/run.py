@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pgprovision import report
+from pgprovision.engine.endings import describe_done
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Answer, Change, Impact, Probe, Report, Tier
 from pgprovision.errors import (
@@ -195,12 +196,21 @@ class DrillRun:
         outcome = Report()
         try:
             self.session.converge(tiers, self._approve, outcome)
-        finally:
-            self.session.outcome.changed += outcome.changed
-            self.session.outcome.seconds += outcome.seconds
-        for error in outcome.failed.values():
-            raise error
+        except PgprovisionError as error:
+            self._add_to_outcome(outcome)
+            error.done = describe_done(self.session.outcome)
+            raise
+        self._add_to_outcome(outcome)
+        for failure in outcome.failed.values():
+            raise failure
         return outcome
+
+    def _add_to_outcome(self, part: Report) -> None:
+        """What one call of the loop did, added to what the drill did."""
+        drill = self.session.outcome
+        drill.changed += part.changed
+        drill.unconfirmed += part.unconfirmed
+        drill.seconds += part.seconds
 
     def _approve(self, changes: Sequence[Change]) -> Impact | None:
         """Asked once: for the drill, with all that belongs to it."""

@@ -1,8 +1,8 @@
-"""A data directory that is copied from elsewhere by a named transient unit.
+"""A data directory that a named transient unit copies from elsewhere.
 
-A note lies beside the directory from before the first byte until everything is in place, so a copy
-that was cut off is recognised and set aside, and is never started. What was there before is
-renamed, never deleted.
+A file next to the directory says that the copy is in progress, from before the first byte until
+everything is in place. So an interrupted copy is recognised and set aside, and is never started.
+What was there before is renamed, never deleted.
 """
 
 import re
@@ -11,7 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Facts, Impact, Probe, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Facts,
+    Impact,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+    WithNotes,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.data_directory.initdb import (
     create_parent_directory,
@@ -29,26 +39,27 @@ COPY_TIMEOUT = 24 * 3600.0  # a copy may take long; it lives on its own and show
 
 @dataclass(frozen=True)
 class DataDirectoryFacts:
-    """A whole data directory. `set_aside_paths`: former ones beside it, and the commands to remove
-    them."""
+    """A complete data directory."""
 
     role: str
+    """"primary" or "standby", by its signal file."""
     identifier: str
+    """Its system identifier."""
     set_aside_paths: tuple[str, ...]
+    """Former data directories next to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataDirectoryCopy(Resource):
-    """The data directory of `instance`.
-
-    `former_inode`: the inode of a data directory that is to be made anew, whatever it holds.
-    """
+class DataDirectoryCopy(Resource, WithNotes):
+    """The data directory of `instance`, filled by a copy."""
 
     unit_name: ClassVar[str]
     failure_role: ClassVar[str]
     instance: Instance
     former_inode: str = ""
+    """The inode of a data directory that is to be replaced, whatever it holds."""
     job_state: JobState = IDLE
+    """A fact: the state of the unit that copies."""
 
     @property
     @abstractmethod
@@ -58,14 +69,14 @@ class DataDirectoryCopy(Resource):
     @property
     @abstractmethod
     def expected_identity(self) -> tuple[str, str]:
-        """The system identifier the copy must have, and whose that is, in words."""
+        """The system identifier the copy must have, and the name of its owner, for messages."""
 
     def before_copy(self) -> Iterator[str]:
-        """Shell text before the copy, once it is clear whose data it will be."""
+        """Shell text before the copy, after the owner of the data was checked."""
         yield from ()
 
     def after_copy(self) -> Iterator[str]:
-        """Shell text right after the copy, before it counts as whole."""
+        """Shell text after the copy, before it counts as complete."""
         yield from ()
 
     @property
@@ -78,13 +89,13 @@ class DataDirectoryCopy(Resource):
         return Job(self.unit_name, progress=show, error_hint_script=self.source.error_hint_script)
 
     def observed_job_state(self, facts: Facts) -> JobState:
-        """How the unit is."""
+        """The state of the unit that copies."""
         job = facts.get(self.on, self.job.probe())
         return self.job.read(job) if job else IDLE
 
     @property
     def complete_condition(self) -> str:
-        """A shell condition: there are data, none that are still being made."""
+        """A shell condition: the directory has data, and no copy is in progress."""
         data, making = sh(self.instance.data_directory), sh(in_progress_file(self.instance))
         return f"[ -e {data}/PG_VERSION ] && [ ! -e {making} ]"
 
@@ -98,7 +109,7 @@ class DataDirectoryCopy(Resource):
         )
 
     def read_data_directory(self, answer: Answer) -> DataDirectoryFacts | Waiting | State | None:
-        """What is there: whole, under way, a failure's state, or nothing that counts."""
+        """What is there: complete, in progress, failed, or None."""
         if self.job_state.state == "running":
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.progress)
             now = done[-1] if done else "under way" if self.job_state.progress else "begun"
@@ -119,7 +130,7 @@ class DataDirectoryCopy(Resource):
         return tuple(f"set aside; to remove it: rm -r {sh(str(path))}" for path in paths)
 
     def start(self) -> Iterable[Action]:
-        """Begin the copy."""
+        """Start the copy."""
         why, impact = f"start a {self.source.description}", Impact.NONE
         if self.former_inode:
             why, impact = f"stop PostgreSQL, set its data aside, {why}", Impact.DESTROY
@@ -130,7 +141,8 @@ class DataDirectoryCopy(Resource):
         return "\n".join(self._steps())
 
     def _steps(self) -> Iterator[str]:
-        """Whose data it would be comes first, before the first byte and before anything moves."""
+        """The owner of the data is checked first, before the first byte is copied or anything
+        moves."""
         directory = self.instance.data_directory
         in_progress, data, progress = map(
             sh, (in_progress_file(self.instance), directory, self.progress)

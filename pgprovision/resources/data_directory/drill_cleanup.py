@@ -1,4 +1,4 @@
-"""A spare host after a drill: nothing of the copy runs, its data are set aside, no secret stays."""
+"""A host after a drill: the restored copy is stopped, its data are set aside, no secret is left."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ STOP_SECONDS = 660.0  # the unit's own limit is 600
 
 @dataclass(frozen=True, kw_only=True)
 class DrillCleanup(Resource):
-    """What `node` of `cluster` was claimed for is over. A host that somebody else has claimed, or
-    that is finished (a marker), is left alone. `jobs`: units that may still be at work."""
+    """Undoes what `node` of `cluster` was claimed for. A host that another cluster has claimed, or
+    that is finished (it has a marker), is left alone. `jobs`: units that may still run."""
 
     kind: ClassVar[str] = "drill's copy"
     cluster: str
@@ -63,5 +63,5 @@ class DrillCleanup(Resource):
 
 
 def set_aside_probe(instance: Instance) -> Probe:
-    """Data directories that were set aside, one a line."""
+    """Prints the data directories that were set aside, one per line."""
     return Probe(list_set_aside(instance.data_directory))

@@ -1,19 +1,18 @@
-"""Nobody else's PostgreSQL on a machine that data are to be restored on."""
+"""Refuses to restore onto a host that has a PostgreSQL of somebody else."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Probe, State
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.server.instance import Instance
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmptyHostCheck(Resource):
-    """No PostgreSQL runs on the machine but `instance`, wherever its data lie, and there is no
-    other data directory where Debian keeps them. Raises Refused: a copy is never made beside data
-    that somebody may live on."""
+class EmptyHostCheck(Check):
+    """No PostgreSQL but `instance` runs on the host, wherever its data are, and there is no other
+    data directory where Debian keeps them. Raises Refused: a copy is never restored next to data
+    that may be in use."""
 
     kind: ClassVar[str] = "vacancy"
     instance: Instance
@@ -23,7 +22,7 @@ class EmptyHostCheck(Resource):
         return f"but {self.instance.version}/{self.instance.name}"
 
     def probe(self) -> Probe:
-        """A postmaster works in its data directory, and its parent is no postgres."""
+        """A postmaster has its data directory as working directory."""
         return Probe(
             "for p in /proc/[0-9]*; do\n"
             '  case $(readlink "$p/exe") in */postgres|*/postgres\\ \\(deleted\\))' + "\n"
@@ -40,24 +39,22 @@ class EmptyHostCheck(Resource):
         running = [path for word, _, path in found if word == "running" and path != ours]
         data = [path for word, _, path in found if word == "data" and not self._is_own(path)]
         if running or data:
-            message = "a PostgreSQL runs here" if running else "there are data of PostgreSQL here"
+            message = (
+                "another PostgreSQL is running" if running else "another data directory exists"
+            )
             raise Refused(
-                f"{message} that is none of ours: {', '.join(running or data)}; nothing is restored"
-                " on a machine that somebody's data live on",
+                f"{message}: {', '.join(running or data)}; nothing is restored on a host with"
+                " foreign data",
                 where=self.on,
-                done="nothing was written",
-                next=f"give the copy a machine of its own: --address, or address in"
+                next=f"give the restored copy a host of its own: --address, or address in"
                 f" nodes/{self.on}.yml",
             )
         return self.desired()
 
     def _is_own(self, path: str) -> bool:
-        """This instance's own, and what was set aside of it."""
+        """Whether a path is this instance's data directory, or one of its former ones."""
         ours = self.instance.data_directory
         return path == ours or path.startswith(f"{ours}.aside-")
 
     def desired(self) -> State:
         return {"vacant": True}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

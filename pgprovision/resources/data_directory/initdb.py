@@ -1,9 +1,10 @@
-"""The PostgreSQL cluster on a primary: made once, with a note beside it while it is being made.
+"""The PostgreSQL cluster of a primary, created once.
 
 A killed initdb leaves PG_VERSION and a control file behind and no `postgres` database, so neither
-proves anything. The note is laid before the first file and removed after the last; a directory
-with a note beside it never held anybody's data and is set aside. A machine that has a marker, or a
-configuration and no note, had a cluster once: whatever became of its data, none is made anew.
+is a proof. A file next to the directory says that the creation is in progress: it is written before
+the first file of the cluster and removed after the last. A directory with such a file never had
+anybody's data and is set aside. A host with a marker, or with a configuration and no such file, had
+a cluster before: whatever became of its data, no empty one is created.
 """
 
 from collections.abc import Iterable
@@ -22,20 +23,20 @@ from pgprovision.resources.postgres.server.instance import (
 
 
 def create_parent_directory(instance: Instance) -> str:
-    """Shell text for the directory of this version's clusters, as Debian's wrappers make it."""
+    """Shell text that creates the directory of this version's clusters, as Debian's wrappers do."""
     parent = instance.data_directory.rpartition("/")[0]
     return sh("install", "-d", "-o", "postgres", "-g", "postgres", parent)
 
 
 def remove_in_progress_file(instance: Instance) -> str:
-    """Shell text that ends the making, also for a machine whose power fails right after: a note
-    that came back would have a whole cluster set aside."""
+    """Shell text that ends the creation, also if the power fails right after it: were the file to
+    come back, a complete cluster would be set aside."""
     path = in_progress_file(instance)
     return f"{sh('rm', '-f', path)}; {sh('sync', path.rpartition('/')[0])}"
 
 
 def set_aside(directory: str) -> str:
-    """Shell text that renames a directory that is in the way; nothing is ever deleted."""
+    """Shell text that renames a directory that is in the way. Nothing is ever deleted."""
     quoted = sh(directory)
     return (
         f'if [ -d {quoted} ] && [ -n "$(ls -A {quoted})" ]; then\n'
@@ -47,13 +48,13 @@ def set_aside(directory: str) -> str:
 
 
 def tablespaces_directory(directory: str) -> str:
-    """A shell word: where the tablespaces of a restored data directory lie, beside it. Its inode
-    is in the name, which it keeps when it is renamed aside."""
+    """A shell word: where the tablespaces of a restored data directory are, next to it. The name
+    has the directory's inode, which stays the same when it is set aside."""
     return f"{sh(directory)}.tablespaces-$(stat -c %i {sh(directory)})"
 
 
 def list_set_aside(directory: str) -> str:
-    """Shell text that prints what was set aside of it, a path a line, tablespaces included."""
+    """Shell text that prints the former data directories and their tablespaces, a path per line."""
     quoted = sh(directory)
     return (
         f'for d in {quoted}.aside-*; do [ -d "$d" ] || continue; echo "$d"\n'
@@ -99,8 +100,7 @@ class PostgresCluster(Resource):
                 f"{in_progress_file(self.instance)} says that {self.instance.data_directory}"
                 " is being restored from the backups: an empty cluster is never made in its place",
                 where=self.on,
-                done="nothing was written",
-                next="pgprovision rebuild goes on with it",
+                next="to continue the restore: pgprovision rebuild",
             )
         if answer.code in (5, 6):
             raise self._data_missing(answer.code == 6)
@@ -110,16 +110,14 @@ class PostgresCluster(Resource):
                 f"the data directory is of PostgreSQL {version}, the inventory says"
                 f" {self.instance.version}",
                 where=self.on,
-                done="nothing was written",
-                next=f"put postgres.version back to {version}; a major upgrade will be a verb of"
-                " its own and is not there yet",
+                next=f"put postgres.version back to {version}; major upgrades are not"
+                " supported yet",
             )
         if role != "primary":
             raise Refused(
                 "the inventory says primary, and the data directory is a standby's:"
                 " the live role wins",
                 where=self.on,
-                done="nothing was written",
                 next="pgprovision status shows who is primary; correct the roles in nodes/*.yml",
             )
         return {"version": version, "data_checksums": checksums[:1] not in ([], ["0"])}
@@ -135,10 +133,10 @@ class PostgresCluster(Resource):
         else:
             message = f"there was a cluster in {data_directory}, and it holds none now:"
             message += " an empty one is never made in its place"
-            advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to begin"
-            advice += f" anew without the data: mv {self.instance.config_directory}"
+            advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to start"
+            advice += f" again without the data: mv {self.instance.config_directory}"
             advice += f" {self.instance.config_directory}.aside"
-        return Refused(message, where=self.on, done="nothing was written", next=advice)
+        return Refused(message, where=self.on, next=advice)
 
     def desired(self) -> State:
         return {

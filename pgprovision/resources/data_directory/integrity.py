@@ -1,7 +1,7 @@
-"""Every page and every index of a restored copy, read once: pg_amcheck, then pg_checksums.
+"""Every page and every index of a restored copy, read once by pg_amcheck and pg_checksums.
 
-The copy is stopped for the second and stays stopped. Both may take long, so they are a named
-transient unit; what they found lies beside the data directory.
+The copy is stopped for pg_checksums and stays stopped. Both may take long, so a named transient
+unit runs them and writes the result next to the data directory.
 """
 
 import re
@@ -20,6 +20,7 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
 )
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
@@ -33,8 +34,8 @@ MAX_OUTPUT_LINES = 12  # of what a check says, kept
 
 
 @dataclass(frozen=True, kw_only=True)
-class Integrity(Resource):
-    """A copy whose pages and indexes are sound. Only for copies: they are stopped."""
+class Integrity(Resource, WithNeeds):
+    """A restored copy has sound pages and indexes. Only for copies, because it stops them."""
 
     kind: ClassVar[str] = "integrity"
     instance: Instance
@@ -64,7 +65,7 @@ class Integrity(Resource):
         return replace(self, job_state=self.job.read(job) if job else IDLE)
 
     def probe(self) -> Probe:
-        """What was found in this very directory."""
+        """Prints the result for this very directory."""
         found, data = sh(self._result_file), sh(self.instance.data_directory)
         same = f'[ "$(head -n 1 {found})" = "$(stat -c %i {data})" ]'
         return Probe(f"[ -e {found} ] && {same} || exit 4; sed 1d {found}")

@@ -1,9 +1,9 @@
-"""Recovering a restored data directory to its target: PostgreSQL replays WAL from the archive with
-nobody connected, is promoted there, says how far it came, and is stopped.
+"""Recovers a restored data directory to its target: PostgreSQL replays WAL from the archive without
+clients, is promoted, reports how far it came, and is stopped.
 
-It runs inside the unit that restored the data (shell/recover.sh), so no recovery setting is ever
-written anywhere: all of them are on the command line. Nothing is archived meanwhile, and it takes a
-spool and a lock of its own, beside those of a cluster that may run on the same machine.
+It runs inside the unit that restored the data (recover.sh). All recovery settings are on the
+command line, so none is ever written to a file. Nothing is archived meanwhile. It has a spool and a
+lock of its own, apart from those of a cluster that may run on the same host.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,40 +29,47 @@ select pg_last_wal_replay_lsn(), right(pg_walfile_name(pg_last_wal_replay_lsn())
 
 
 def recovery_directory(instance: Instance) -> str:
-    """Where a recovery keeps its socket, its log and its WAL from the archive."""
+    """The directory of a recovery's socket, log and WAL from the archive."""
     return f"{instance.data_directory}.pgprovision-recovery"
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """How a restore went. Seconds as they were measured on the machine; `last_transaction`: when
-    the last one that was recovered had been committed (ISO 8601); `lsn`: where recovery ended;
-    `newest_wal`: when the newest WAL had come into the repository; `missed`: why the target was
-    not met, in PostgreSQL's words; `beyond`: the target is a time after the last transaction in
-    the repository, so that nothing proves what had been committed until then."""
+    """How a restore went, as measured on the host."""
 
     target: str = ""
+    """The target, for people."""
     backup: str = ""
+    """The label of the backup."""
     timeline: int = 0
+    """The timeline after promotion."""
     lsn: str = ""
+    """Where recovery ended."""
     last_transaction: str = ""
+    """When the last recovered transaction was committed, in ISO 8601."""
     newest_wal: str = ""
+    """When the newest WAL arrived in the repository."""
     restore_seconds: float = 0.0
+    """Duration of the restore."""
     recovery_seconds: float = 0.0
+    """Duration of the recovery."""
     missed: str = ""
+    """Why the target was not reached, in PostgreSQL's words; empty: it was."""
     beyond: bool = False
+    """The target is a time after the last transaction in the repository, so nothing proves what had
+    been committed until then."""
 
 
 NO_RESULT = RestoreResult()
 
 
 def result_probe(instance: Instance) -> Probe:
-    """For `parse_result`."""
+    """The probe for `parse_result`."""
     return Probe(f"cat {sh(restore_result_file(instance))} 2>/dev/null")
 
 
 def parse_result(answer: Answer | None) -> RestoreResult:
-    """NOTHING where there was no restore."""
+    """The default result where there was no restore."""
     lines = (line.partition("=") for line in (answer.text if answer else "").splitlines())
     values = {key: value for key, _, value in lines}
     began, copied, ended = (float(values.get(key) or 0) for key in ("began", "copied", "ended"))
@@ -81,7 +88,8 @@ def parse_result(answer: Answer | None) -> RestoreResult:
 
 
 def start_result_script(instance: Instance, **values: str) -> Iterator[str]:
-    """Shell text right before the restore: `target`, `backup` and `newest_wal` of its account."""
+    """Shell text right before the restore: writes `target`, `backup` and `newest_wal` of the
+    result."""
     quoted = sh(restore_result_file(instance))
     arguments = [word for pair in values.items() for word in pair]
     yield f"printf '%s=%s\\n' {sh(*arguments)} >{quoted}"
@@ -97,8 +105,8 @@ def recovery_script(
     archiving: bool,
 ) -> Iterator[str]:
     """Shell text after the restore. It fails with PostgreSQL's last lines where the target is not
-    met, and where the WAL ends before segment `until_segment` although there is more. `archiving`:
-    the timeline it makes is the cluster's next one, and its history belongs into the archive."""
+    reached, and where the WAL ends before `until_segment` although there is more. `archiving`: the
+    new timeline is the cluster's next one, so its history goes to the archive."""
     variables = {
         "data": instance.data_directory,
         "bin": instance.bin_directory,
@@ -123,7 +131,7 @@ def _script() -> str:
 
 
 def _server(instance: Instance, stanza: str, target: RecoveryTarget, timeline: int) -> str:
-    """PostgreSQL, alone with itself."""
+    """Starts PostgreSQL without clients."""
     work, data = recovery_directory(instance), instance.data_directory
     own = (f"--pg1-path={data}", f"--spool-path={work}/spool", f"--lock-path={work}/lock")
     get = sh("pgbackrest", f"--stanza={stanza}", *own, "archive-get") + ' %f "%p"'

@@ -1,15 +1,25 @@
 """A data directory restored from the backup repository to a target, recovered and promoted.
 
-One named transient unit does all of it; what it leaves is a cluster that was shut down cleanly, on
-a timeline of its own, with no recovery setting anywhere. Whoever starts it decides whether it
-archives: a copy never does. Which backup it begins with is chosen here.
+One named transient unit does all of it. It leaves a cluster that was shut down cleanly, on a new
+timeline, without any recovery setting. Whoever starts it decides whether it archives; a restored
+copy never does. The backup to restore is chosen here.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    State,
+    Waiting,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.recovery_target import END_OF_WAL, RecoveryTarget
@@ -35,26 +45,30 @@ SPARE_BYTES = 64 << 20  # bytes beside the backup's own: WAL, control files
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestoredDataDirectory(DataDirectoryCopy):
-    """The data of `stanza` as they were at `target`.
-
-    `archiving`: the server that starts with them goes on as the cluster's primary, so the new
-    timeline's history goes to the archive; false for a copy. `repository`: pgBackRest's number.
-    `expected_identifier`: the system identifier the repository's cluster must have; none: whichever
-    it has."""
+class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
+    """The data of `stanza` as they were at `target`."""
 
     kind: ClassVar[str] = "restored data"
     unit_name: ClassVar[str] = RESTORE_UNIT
     failure_role: ClassVar[str] = "restore failed"
     stanza: str
     target: RecoveryTarget = END_OF_WAL
+    """Where recovery stops."""
     archiving: bool = False
+    """The server that starts with these data is the cluster's next primary, so the new timeline's
+    history goes to the archive; False for a restored copy."""
     repository: int = 1
+    """pgBackRest's number of the repository."""
     expected_identifier: str = ""
+    """The system identifier that the repository's cluster must have; empty: any."""
     info: StanzaInfo | None = None
+    """A fact: the stanza's backups."""
     plan: RestorePlan | None = None
+    """Chosen from the facts: which backup to restore."""
     free_bytes: int = 0
+    """A fact: free space on the disk."""
     result: RestoreResult = NO_RESULT
+    """A fact: how the last restore went."""
 
     @property
     def name(self) -> str:
@@ -72,7 +86,7 @@ class RestoredDataDirectory(DataDirectoryCopy):
 
     @property
     def _repository_probes(self) -> tuple[Probe, Probe]:
-        """What may be chosen from; the archive only where something is to be."""
+        """The backups to choose from; the archive only where a target has to be found in it."""
         info = pgbackrest.info_probe(self.stanza, self.repository)
         archive = archive_timelines.archive_probe(self.stanza, self.repository)
         if not self.former_inode:
@@ -96,7 +110,7 @@ class RestoredDataDirectory(DataDirectoryCopy):
         return tuple(Need(self.on, probe) for probe in probes)
 
     def resolved(self, facts: Facts) -> Self:
-        """Raises InventoryError where the target lies outside of what the repository holds."""
+        """Raises InventoryError where the target is outside of what the repository has."""
         info, archive = (facts.get(self.on, probe) for probe in self._repository_probes)
         space = facts.get(self.on, self._free_space_probe)
         updated = replace(
@@ -133,30 +147,27 @@ class RestoredDataDirectory(DataDirectoryCopy):
             raise Refused(
                 "the data directory is a standby's, and nothing is restored over it",
                 where=self.on,
-                done="nothing was written",
-                next="pgprovision status shows who is who",
+                next="pgprovision status shows the live role of each node",
             )
         expected, _ = self.expected_identity
         if expected and found.identifier != expected:
             raise Refused(
-                f"the data on this machine belong to another cluster (system identifier"
+                f"the data on this host are of another cluster (system identifier"
                 f" {found.identifier}; the repository's has {expected})",
                 where=self.on,
-                done="nothing was written",
                 next="check the node's address, and backup.repository in cluster.yml",
             )
         return {"role": "restored", "aside": found.set_aside_paths}
 
     def _check_free_space(self) -> None:
-        """Raises Refused where it would not fit."""
+        """Raises Refused where the data would not fit on the disk."""
         needed = self.plan.backup.database_size + SPARE_BYTES if self.plan else 0
         if self.free_bytes and needed > self.free_bytes:
             raise Refused(
                 f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB"
                 f" are free for {self.instance.data_directory}",
                 where=self.on,
-                done="nothing was written",
-                next="take a machine with more disk, or make room (what was set aside counts, too)",
+                next="take a host with more disk, or free space (data set aside count, too)",
             )
 
     def desired(self) -> State:
@@ -211,7 +222,7 @@ class RestoredDataDirectory(DataDirectoryCopy):
         )
 
     def _read_repository(self) -> str:
-        """Fails with the reason; a repository without this stanza is one, too."""
+        """Shell text that fails with the reason, such as a repository without this stanza."""
         info, check = self.info, pgbackrest.check_readable(self.stanza)
         if info is not None and info.error:
             return check

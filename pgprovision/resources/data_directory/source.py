@@ -1,4 +1,4 @@
-"""Where a standby's first data come from: the primary itself, or the backup repository."""
+"""The source of a standby's first data: its primary or the backup repository."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,11 +7,12 @@ from pgprovision.quote import sh
 from pgprovision.resources.data_directory.initdb import tablespaces_directory
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.error_hints import error_hint_script
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 
 
 class DataSource(Protocol):
-    """A source, as shell text run by root on the standby."""
+    """A source, as shell text that root runs on the standby."""
 
     @property
     def description(self) -> str: ...
@@ -25,7 +26,7 @@ class DataSource(Protocol):
         ...
 
     def error_hint_script(self, variable: str) -> str:
-        """Prints what is behind the failure in a shell variable, where that is known."""
+        """Prints the cause of the message in a shell variable, where it is known."""
         ...
 
 
@@ -42,7 +43,7 @@ class BaseBackup:
         return f"base backup from {self.primary} through slot {self.slot}"
 
     def identifier_command(self) -> str:
-        connection = f"{self.conninfo} replication=true"
+        connection = extend(self.conninfo, replication="true")
         return as_postgres("psql", "-XAtq", "-d", connection, "-c", "IDENTIFY_SYSTEM")
 
     def copy_command(self, instance: Instance) -> str:
@@ -92,5 +93,5 @@ class PgbackrestRestore:
 
 
 def restore_command(stanza: str) -> str:
-    """For postgresql.conf: one WAL segment from the archive."""
+    """PostgreSQL's `restore_command`: fetches one WAL segment from the archive."""
     return sh("pgbackrest", f"--stanza={stanza}", "archive-get") + ' %f "%p"'

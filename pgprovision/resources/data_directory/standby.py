@@ -1,14 +1,15 @@
-"""A standby's data directory, seeded from its primary or from a backup."""
+"""A standby's data directory, cloned from its primary or from a backup."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, State, Waiting
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, State, Waiting, WithNeeds
 from pgprovision.errors import Refused
-from pgprovision.quote import conninfo, sh
+from pgprovision.quote import sh
 from pgprovision.resources.data_directory.copy import DataDirectoryCopy, DataDirectoryFacts
 from pgprovision.resources.data_directory.source import DataSource
+from pgprovision.resources.postgres.conninfo import extend, verified_connection
 from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import as_postgres
 
@@ -16,7 +17,7 @@ CLONE_UNIT = "pgprovision-seed.service"  # one name whatever the seed: never two
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standby(DataDirectoryCopy):
+class Standby(DataDirectoryCopy, WithNeeds):
     """The data directory of a streaming standby of `primary` (the target's name)."""
 
     kind: ClassVar[str] = "standby"
@@ -59,7 +60,6 @@ class Standby(DataDirectoryCopy):
                 "the inventory says replica, and the data directory is a primary's:"
                 " the live role wins, and data is never overwritten",
                 where=self.on,
-                done="nothing was written",
                 next="pgprovision status shows who is primary; correct the roles in nodes/*.yml, "
                 "or, where this is a former primary that has been stopped for good: "
                 f"pgprovision re-clone {self.on}",
@@ -69,9 +69,9 @@ class Standby(DataDirectoryCopy):
                 f"this standby belongs to another cluster (system identifier {found.identifier},"
                 f" the primary has {self.primary_identifier})",
                 where=self.on,
-                done="nothing was written",
                 next="check the addresses of both nodes in nodes/*.yml; where it is this node's "
-                f"own data from before the cluster was made anew: pgprovision re-clone {self.on}",
+                "own data from before the cluster was created again: "
+                f"pgprovision re-clone {self.on}",
             )
         return {"role": "standby", "aside": found.set_aside_paths}
 
@@ -93,15 +93,8 @@ class Standby(DataDirectoryCopy):
 def primary_conninfo(
     *, host: str, address: str, port: int, user: str, passfile: str, ca: str, node: str
 ) -> str:
-    """The libpq connection string a standby streams with: verify-full, password from a file."""
-    parts = {
-        "host": host,
-        "hostaddr": address,
-        "port": str(port),
-        "user": user,
-        "passfile": passfile,
-        "sslmode": "verify-full",
-        "sslrootcert": ca,
-        "application_name": node,
-    }
-    return " ".join(f"{key}={conninfo(value)}" for key, value in parts.items())
+    """The connection string a standby streams with; its password is in `passfile`."""
+    connection = verified_connection(
+        host=host, address=address, port=port, ca=ca, user=user, passfile=passfile
+    )
+    return extend(connection, application_name=node)

@@ -1,5 +1,5 @@
-"""Something of ours at Hetzner that shall be gone. Only `destroy` and the end of a drill wish for
-it."""
+"""An object of this cluster at Hetzner that is to be deleted: by `destroy`, or at the end of a
+drill."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ DELETE_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class DeletedResource(Resource):
-    """An object of `collection` ("servers"), without its protection and then without itself.
+    """An object of `collection` ("servers"): its protection is removed, then the object.
 
-    A stranger of the same name is not there as far as this is concerned, nor is one without the
-    label `required_label`, where it is given.
+    A foreign object of the same name, and one without `required_label` where that is given, counts
+    as absent.
     """
 
     kind: ClassVar[str] = "removal of"

@@ -1,4 +1,5 @@
-"""The cloud firewall: what may reach a server's public side. The private one it does not see."""
+"""The cloud firewall: what may reach a server's public address. It does not filter the private
+network."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pgprovision.resources.hetzner.hetzner_resource import ApiObject, HetznerRes
 
 @dataclass(frozen=True)
 class FirewallRule:
-    """Traffic that is let through. Without a rule out, everything out is let through."""
+    """Traffic that is allowed. Without a rule for outgoing traffic, all of that is allowed."""
 
     direction: Literal["in", "out"]
     protocol: Literal["tcp", "udp", "icmp", "esp", "gre"]
@@ -31,12 +32,13 @@ class FirewallRule:
 
 
 def ssh_rule(ranges: Iterable[str]) -> FirewallRule:
-    """SSH from these ranges."""
+    """Allows SSH from these ranges."""
     return FirewallRule("in", "tcp", tuple(ranges), "22", "SSH")
 
 
 def _effective(rules: Iterable[FirewallRule]) -> tuple[str, ...]:
-    """What they let through, one line per range: two sets of rules that do the same are equal."""
+    """The effect of the rules, one line per range: two sets of rules with the same effect are
+    equal."""
     lines = set()
     for rule in rules:
         port = f" {rule.port}" if rule.port else ""
@@ -53,8 +55,8 @@ def _parse_rule(item: ApiObject) -> FirewallRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Firewall(HetznerResource):
-    """A firewall and its rules, whole: a rule somebody added is drift too. Each server keeps
-    itself under it."""
+    """A firewall with exactly these rules: an added rule is drift as well. Each server applies it
+    to itself."""
 
     kind: ClassVar[str] = "firewall"
     collection: ClassVar[str] = "firewalls"

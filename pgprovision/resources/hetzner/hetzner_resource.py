@@ -1,6 +1,6 @@
-"""What all things at Hetzner share: our labels, and the rule that strangers are refused.
+"""What all resources at Hetzner share: this cluster's labels, and that foreign objects are refused.
 
-What carries our labels is ours. An object of the same name without them is never adopted, changed
+An object with our labels is ours. An object of the same name without them is never adopted, changed
 or deleted.
 """
 
@@ -27,8 +27,8 @@ HETZNER = "hetzner"  # the target's name
 
 
 def server_address(servers: Iterable[ApiObject], cluster: str, node: str) -> str | None:
-    """The public address of a node's server, IPv6 where it has no IPv4 (any more); None while
-    there is none. Of the /64 that Hetzner gives, a server has the first address."""
+    """The public address of a node's server, IPv6 where it has no IPv4; None where there is no
+    server. Hetzner assigns a /64; the server has its first address."""
     for server in servers:
         if server["name"] == node and has_cluster_labels(server, cluster):
             public = server["public_net"]
@@ -45,7 +45,7 @@ def _label_text(label_map: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class HetznerResource(Resource, ABC):
-    """Something in a Hetzner project, called by a name that is unique there."""
+    """An object in a Hetzner project, with a name that is unique there."""
 
     collection: ClassVar[str]  # the API's word for many of its kind
     on: str = HETZNER
@@ -60,7 +60,7 @@ class HetznerResource(Resource, ABC):
         return Probe(self.collection)
 
     def find(self, answer: Answer, *, foreign: bool = False) -> ApiObject | None:
-        """The object of this name. Raises Refused where it is a stranger's, unless `foreign`."""
+        """The object of this name. Raises Refused where it is foreign, unless `foreign`."""
         item = next((i for i in answer.items if i["name"] == self.object_name), None)
         if item is None or foreign or has_cluster_labels(item, self.cluster):
             return item
@@ -69,13 +69,12 @@ class HetznerResource(Resource, ABC):
             f"the project has a {self.kind} of this name that is not ours "
             f"(id {item['id']}; its labels: {_label_text(item.get('labels') or {}) or 'none'}; "
             f"ours: {own_labels})",
-            done="it was not touched",
             next="give ours another name in the inventory; or, if it is this cluster's, label it: "
             f"hcloud {self.kind.replace(' ', '-')} add-label {self.object_name} {own_labels}",
         )
 
     def create(self, body: Mapping[str, object], timeout: float = 120.0) -> Action:
-        """The call that makes it, with our labels."""
+        """The call that creates it, with our labels."""
         request_body = {"name": self.object_name, "labels": cluster_labels(self.cluster), **body}
         return Action(
             f"create {self}", f"POST /{self.collection}", body=request_body, timeout=timeout
@@ -83,9 +82,9 @@ class HetznerResource(Resource, ABC):
 
     @property
     def path(self) -> str:
-        """Its own path; the id is put in when the call is made."""
+        """Its path in the API; the id is filled in when the call is made."""
         return f"/{self.collection}/{{{self.collection}:{self.object_name}}}"
 
     def action(self, why: str, verb: str, body: Mapping[str, object] | None = None) -> Action:
-        """One of the API's actions on it."""
+        """A call of one of the API's actions on it."""
         return Action(why, f"POST {self.path}/actions/{verb}", body=body or {})

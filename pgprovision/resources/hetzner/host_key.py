@@ -1,8 +1,8 @@
-"""The SSH host key a new server is born with, so that the very first contact is verified.
+"""The first SSH host key of a new server, so that the first connection is verified.
 
-Hetzner's API never tells a server's host key. So the controller makes one, hands it over as user
-data, and pins its public half in the inventory's known_hosts under the node's name. Hetzner keeps
-user data, so that key is for the first contact only: see `host_key_rotation`.
+Hetzner's API does not show a server's host key. So the controller creates one, passes it to the
+server as user data, and pins its public half in the inventory's known_hosts under the node's name.
+Hetzner keeps user data, so this key is only for the first connection: see `host_key_rotation`.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import find_object, has_cluster_labels
 from pgprovision.quote import sh
@@ -22,27 +32,29 @@ SERVERS_PROBE = Probe("servers")
 
 @dataclass(frozen=True)
 class HostKeyPair:
-    """What the controller holds: the key file's mode (empty where there is none), its public half
-    (empty where it is not readable), what the node is pinned to; keys as "TYPE BASE64"."""
+    """What the controller has. Keys are "TYPE BASE64"."""
 
     mode: str
+    """The key file's mode; empty where there is no file."""
     public: str
+    """The public half; empty where it is not readable."""
     pins: tuple[str, ...]
+    """What the node is pinned to."""
     private: Secret
 
     @property
     def rotated(self) -> bool:
-        """A server was there that had taken a key of its own."""
+        """Whether the pinned server had a key of its own."""
         return bool(self.pins) and not self.mode
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostKey(Resource):
-    """An ECDSA pair under `folder` (the server's own will be ed25519, so both can be served and
-    pinned for a while), and its line in `known_hosts`.
+class HostKey(Resource, WithNeeds):
+    """An ECDSA key pair under `folder`, and its line in `known_hosts`. The server's own key will be
+    ed25519, so both can be served and pinned at the same time.
 
-    Needed until a server has a key of its own; for a server that is still to be made it is the
-    only one, whatever an earlier server of this name was pinned to.
+    Needed until a server has a key of its own. For a server that is not created yet it is the only
+    pin, whatever an earlier server of this name was pinned to.
     """
 
     kind: ClassVar[str] = "host key"
@@ -72,7 +84,7 @@ class HostKey(Resource):
         )
 
     def parse_pair(self, answer: Answer) -> HostKeyPair:
-        """What the probe found."""
+        """The pair and pins in an answer."""
         pins, _, rest = f"\n{answer.text}".partition("\n\n")
         mode, _, rest = rest.partition("\n")
         public, _, private = rest.partition("\n")
@@ -83,7 +95,7 @@ class HostKey(Resource):
 
     @property
     def empty_pair(self) -> HostKeyPair:
-        """What the controller holds before the pair is made."""
+        """The state before the pair is created."""
         return HostKeyPair("", "", (), Secret("", self.key_file))
 
     def needs(self) -> tuple[Need, ...]:
@@ -103,8 +115,7 @@ class HostKey(Resource):
             raise Refused(
                 f"its server is there, and nobody here knows the server's host key: "
                 f"{self.key_file} and the line of {self.node} in {self.known_hosts} are gone",
-                done="nothing was touched",
-                next="bring back the inventory's secrets/ from where they are kept",
+                next="restore the inventory's secrets/ from where you keep a copy of it",
             )
         if not pair.mode and not self.server_exists:
             return None
@@ -139,7 +150,7 @@ class HostKey(Resource):
         return f"set -e; {self.unpin()}\nrm -f {sh(self.key_file)}"
 
     def _pin(self) -> str:
-        """What an earlier server of this name was pinned to goes, unless that server is there."""
+        """Removes what an earlier server of this name was pinned to, unless that server exists."""
         forget = "" if self.server_exists else f"{self.unpin()}\n"
         read = f"key=$(ssh-keygen -y -f {sh(self.key_file)})"
         pin = self.pin('"$key"')
@@ -154,7 +165,7 @@ class HostKey(Resource):
         )
 
     def unpin(self, key: str = "") -> str:
-        """Shell text that takes one of the node's pins out, or every one."""
+        """Shell text that removes one of the node's pins, or all of them."""
         hosts, new = sh(self.known_hosts), sh(f"{self.known_hosts}.new")
         condition = f'$1 == "{self.node}"' + (f' && $2 " " $3 == "{key}"' if key else "")
         program = sh(f"{condition} {{ next }} {{ print }}")

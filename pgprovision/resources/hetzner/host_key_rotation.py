@@ -1,15 +1,25 @@
-"""A host key that only the server itself has, in place of the one it was born with.
+"""A host key that only the server has, in place of the one from its user data.
 
-User data is kept by Hetzner and readable on the server, so what came with it is good for the first
-contact and no longer. The new key is served and pinned beside the old one before that goes, so at
-no moment is there a server whose key is not pinned: a run may be cut off anywhere.
+User data is kept by Hetzner and readable on the server, so that key is good for the first
+connection and no longer. The new key is served and pinned next to the old one before the old one is
+removed. So there is never a server without a pinned key, wherever a run is interrupted.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.hetzner.host_key import HostKey, HostKeyPair
 from pgprovision.resources.system.ssh_rollback import SSH_SESSION_PROBE
@@ -21,8 +31,8 @@ _RELOAD = "sshd -t; systemctl try-reload-or-restart ssh.service"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _HostKeyRotation(Resource):
-    """What both halves have to see: the server's public keys, the controller's pins and pair."""
+class _HostKeyRotation(Resource, WithNeeds):
+    """What both halves need: the server's public keys, the controller's pins and key pair."""
 
     bootstrap_key: HostKey
     server_keys: tuple[str, ...] = ()
@@ -53,14 +63,14 @@ class _HostKeyRotation(Resource):
 
     @property
     def leftover_bootstrap_key(self) -> str:
-        """The key it was born with, while the server has it beside its own."""
+        """The first key, while the server has it next to its own."""
         public = self.pair.public if self.pair else ""
         return public if public in self.server_keys and public != self.rotated_key else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RotatedHostKey(_HostKeyRotation):
-    """On the server: an ed25519 key of its own, and when that is pinned only that."""
+    """On the server: an ed25519 key of its own, and once that is pinned, no other."""
 
     kind: ClassVar[str] = "own host key"
 
@@ -94,8 +104,8 @@ class RotatedHostKey(_HostKeyRotation):
         )
 
     def _remove_bootstrap_key(self) -> str:
-        """Only when the own key is really served; the public half goes last: while it is there,
-        this is not finished."""
+        """Only once the new key is served. The public half is removed last: while it exists, the
+        rotation is not finished."""
         own, old = (
             sh(key.partition(" ")[2]) for key in (self.rotated_key, self.leftover_bootstrap_key)
         )
@@ -114,8 +124,8 @@ class RotatedHostKey(_HostKeyRotation):
 
 @dataclass(frozen=True, kw_only=True)
 class RotatedHostKeyPin(_HostKeyRotation):
-    """On the controller: the server's own key is pinned; the pair it was born with is forgotten
-    when the server has given it up."""
+    """On the controller: the server's own key is pinned; the first pair is deleted once the server
+    has removed it."""
 
     kind: ClassVar[str] = "pin of own host key"
     on: str = "here"

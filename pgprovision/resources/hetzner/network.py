@@ -1,4 +1,4 @@
-"""The private network the nodes talk over."""
+"""The private network between the nodes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 @dataclass(frozen=True, kw_only=True)
 class HetznerNetwork(HetznerResource):
-    """A network with the subnet our nodes live in. Never deleted, shrunk or moved.
+    """A network with the subnet of the nodes. It is never deleted, shrunk or moved.
 
-    `existing`: somebody else's, by name or id; only looked up, and it must hold the subnet.
+    `existing`: a network that pgprovision did not create, by name or id. It is only looked up, and
+    must contain the subnet.
     """
 
     kind: ClassVar[str] = "network"
@@ -32,20 +33,19 @@ class HetznerNetwork(HetznerResource):
                 raise Refused(
                     f"there is no network {self.object_name} in this project, and the inventory "
                     "says it exists",
-                    next="correct hetzner.network.name, or take `existing` out and it is made",
+                    next="correct hetzner.network.name, or remove `existing`, and it is created",
                 )
             return None
         if item["ip_range"] != self.ip_range:
             raise Refused(
                 f"the network's range is {item['ip_range']}, the inventory says {self.ip_range}; "
                 "a network in use is not moved",
-                done="it was not touched",
                 next=f"put ip_range: {item['ip_range']} under hetzner.network in the inventory",
             )
         return {"subnet": self._find_subnet(item)}
 
     def _find_subnet(self, item: ApiObject) -> str | None:
-        """The wished subnet where it is there (an existing network may have a wider one)."""
+        """The declared subnet, if it exists (an existing network may have a wider one)."""
         desired = IPv4Network(self.subnet)
         for subnet in item["subnets"]:
             if not desired.subnet_of(IPv4Network(subnet["ip_range"])):

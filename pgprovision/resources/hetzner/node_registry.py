@@ -1,9 +1,9 @@
-"""Which nodes have ever been finished, kept where a lost controller does not lose it.
+"""Which nodes were ever finished, stored where the loss of a controller does not lose it.
 
-A primary whose server was deleted must not be made anew and empty: its data are in the backups and
-on its replicas. So a finished node is remembered by a label of the cluster's placement group (the
-system identifier of its database); the pins in known_hosts remember it, too, and they are there
-even where the API token is of another project.
+A primary whose server was deleted must not be created again and empty: its data are in the backups
+and on its replicas. So a label of the cluster's placement group has the system identifier of each
+finished node. The pins in known_hosts are a second record, which is there even where the API token
+is of another project.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State
+from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, State, WithNeeds
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
 from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
@@ -23,16 +23,16 @@ _MARKER = Probe(f"[ -s {MARKER_FILE} ] && cat {MARKER_FILE} || exit 4")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeRegistry(HetznerResource):
-    """The finished ones of these nodes, remembered on the placement group `called`. Refused where a
-    server that is to be made would take the place of data, or of a cluster in another project;
-    `rebuilding`: the data come from the backups, so it does not."""
+class NodeRegistry(HetznerResource, WithNeeds):
+    """The finished nodes among these, recorded in labels of the placement group. Refused where a
+    server that is to be created would replace data, or belong to a cluster in another project."""
 
     kind: ClassVar[str] = "known nodes"
     collection: ClassVar[str] = "placement_groups"
     host_keys: tuple[HostKey, ...]
     primary: str
     rebuilding: bool = False
+    """The data come from the backups, so a new server replaces none."""
     existing: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     finished: tuple[tuple[str, str], ...] = ()
@@ -91,7 +91,6 @@ class NodeRegistry(HetznerResource):
             raise Refused(
                 f"0 of {len(known)} known servers exist in this project ({names}): the API token "
                 "is of another project, or they were all deleted",
-                done="nothing was touched",
                 next="check which project hetzner.token is of; if the cluster is gone for good, "
                 "pgprovision destroy forgets it",
             )
@@ -102,9 +101,8 @@ class NodeRegistry(HetznerResource):
             raise Refused(
                 f"the server of the primary {self.primary} is gone, and it was "
                 f"finished{database_text}: an empty one is never made in its place",
-                done="nothing was touched",
                 next="promote a replica; where all servers are gone, from the backups: pgprovision"
-                " rebuild; to begin anew without the data: pgprovision destroy, then up",
+                " rebuild; to start again without the data: pgprovision destroy, then up",
             )
 
     def desired(self) -> State:
@@ -122,7 +120,7 @@ class NodeRegistry(HetznerResource):
 
 
 def _identifier(marker: Answer | None) -> str:
-    """The system identifier a marker holds; empty where there is none."""
+    """The system identifier in a marker; empty where there is none."""
     try:
         return str(json.loads(marker.text)["system_identifier"]) if marker else ""
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Servers on different physical machines."""
+"""Puts the servers on different physical machines."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SPREAD_LIMIT = 10  # servers in one spread group; docs.hetzner.com, placement gr
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementGroup(HetznerResource):
-    """A spread group for `size` servers of ours."""
+    """A placement group of type `spread` for `size` servers of this cluster."""
 
     kind: ClassVar[str] = "placement group"
     collection: ClassVar[str] = "placement_groups"
@@ -23,7 +23,7 @@ class PlacementGroup(HetznerResource):
         if self.size > SPREAD_LIMIT:
             raise Refused(
                 f"a spread group takes {SPREAD_LIMIT} servers, the inventory has {self.size}",
-                next="take nodes out of the inventory, or make a second cluster",
+                next="remove nodes from the inventory, or create a second cluster",
             )
         item = self.find(answer)
         return None if item is None else {"type": item["type"]}

@@ -1,12 +1,13 @@
-"""A Hetzner server of ours, from nothing to running under firewall and protection.
+"""A Hetzner server, from its creation to running behind a firewall and with protection.
 
-Made stopped, attached with its fixed address, then started: Hetzner cannot create with a chosen
-private address, and a server started first may boot without its private card. Each step is a key
-of its own, so a run that was cut off is finished by the next.
+It is created stopped, attached to the network with its fixed address, then started: Hetzner cannot
+create a server with a chosen private address, and a server that is started first may boot without
+its private interface. Each step is a key of the state, so the next run completes what an
+interrupted one began.
 
-`image` counts only at birth: a server is upgraded in place, and images are withdrawn. Type and
-location are shown when they differ and not changed by a converge: that would stop or replace a
-server. A `allow_resize` one gets its type: the verb `resize` wishes for that.
+`image` only counts at creation: a server is upgraded in place, and images are withdrawn. A
+different type or location is reported and not changed, because that would stop or replace the
+server. Only with `allow_resize`, which the verb `resize` sets, is the type changed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,9 @@ from pgprovision.engine.model import (
     Ref,
     State,
     Waiting,
+    WithDescription,
+    WithNeeds,
+    WithNotes,
 )
 from pgprovision.errors import Refused
 from pgprovision.hetzner_labels import find_object
@@ -45,12 +49,8 @@ _UNCHANGED_HINTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server(HetznerResource):
-    """The server of one node; `object_name` is the node's name. `ssh_keys` are fingerprints.
-
-    Without `private_ip` it is in no private network, without `placement_group` in no group.
-    `extra_labels`: labels besides ours.
-    """
+class Server(HetznerResource, WithNeeds, WithNotes, WithDescription):
+    """The server of a node; `object_name` is the node's name."""
 
     kind: ClassVar[str] = "server"
     collection: ClassVar[str] = "servers"
@@ -59,12 +59,17 @@ class Server(HetznerResource):
     location: str
     network: str
     private_ip: str
+    """Empty: it is in no private network."""
     placement_group: str
+    """Empty: it is in no placement group."""
     firewall: str
     ssh_keys: tuple[str, ...]
+    """Fingerprints."""
     protection: bool = True
     allow_resize: bool = False
+    """Its type is changed where it differs."""
     extra_labels: tuple[tuple[str, str], ...] = ()
+    """Labels in addition to ours."""
     host_key: HostKey | None = None
     host_key_pair: HostKeyPair | None = None
     network_id: int | None = None
@@ -207,7 +212,7 @@ class Server(HetznerResource):
         yield from self._while_off(before, tuple(self._when_off(diff)))
 
     def _when_off(self, diff: Diff) -> Iterable[Action]:
-        """What Hetzner does only to a server that is off."""
+        """Calls that Hetzner only accepts for a server that is off."""
         if diff.changed("placement_group") and self.placement_group:
             group = {"placement_group": Ref("placement_groups", self.placement_group)}
             yield self._server_action(f"put {self} into its group", "add_to_placement_group", group)
@@ -216,7 +221,7 @@ class Server(HetznerResource):
             yield self._server_action(f"make {self} a {self.server_type}", "change_type", size)
 
     def _while_off(self, before: State, steps: tuple[Action, ...]) -> Iterable[Action]:
-        """Shut down, never cut off: the first step is tried until the server is off."""
+        """Shut down cleanly, never cut off: the first call is retried until the server is off."""
         if not steps or before["power"] == "off":
             yield from steps
             return

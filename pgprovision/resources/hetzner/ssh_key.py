@@ -26,8 +26,8 @@ def fingerprint(public_key: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SshKey(HetznerResource):
-    """A registered public key. The fingerprint decides: whoever registered it, under whatever
-    name, it is used as it is. Never a reason to replace a server."""
+    """A registered public key, found by its fingerprint: it is used as it is, whoever registered it
+    under whatever name. Never a reason to replace a server."""
 
     kind: ClassVar[str] = "ssh key"
     collection: ClassVar[str] = "ssh_keys"

@@ -1,16 +1,24 @@
-"""Whose machine this is, judged before anything is written to it.
+"""The identity of a host: cluster, node and system identifier, compared before anything is written
+to it.
 
-Existence is never judged by a port, a unit or PG_VERSION. A claim says that a run may build here;
-the marker, written last, takes its place and ties cluster, node and PostgreSQL's system identifier
-together. A machine with data and neither of them is nobody's: it is never taken for a fresh one.
+Existence is never judged by a port, a unit or PG_VERSION. A claim file says that a run may build
+here. The marker is written last and takes its place; it ties cluster, node and PostgreSQL's system
+identifier together. A host with data and neither file is foreign: it never counts as empty.
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Answer,
+    Check,
+    Facts,
+    Need,
+    Probe,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.control_file import system_identifier_probe
@@ -24,20 +32,24 @@ FILE_FORMAT = 1  # of claim and marker; one that names none is of this one
 
 @dataclass(frozen=True)
 class IdentityFacts:
-    """What is on a machine. `claim`, `marker`: their text. `has_data`: the data directory holds
-    something; `has_config`: so does the configuration's; `versions`: majors with a data directory
-    of this name; `in_progress`: data are being made, so what is there is nobody's yet."""
+    """What is on a host."""
 
     claim: str | None = None
+    """The text of the claim file."""
     marker: str | None = None
+    """The text of the marker."""
     in_progress: bool = False
+    """A data directory is being created, so what is there is nobody's yet."""
     has_data: bool = False
+    """The data directory is not empty."""
     has_config: bool = False
+    """The configuration directory is not empty."""
     versions: tuple[str, ...] = ()
+    """Major versions that have a data directory of this name."""
 
 
 def identity_probe(instance: Instance) -> Probe:
-    """For `parse`. One word a line, and what belongs to it."""
+    """The probe for `parse`. Prints one fact per line: a word, and its value."""
     data, config = sh(instance.data_directory), sh(f"{instance.config_directory}/postgresql.conf")
     every = f"/var/lib/postgresql/*/{sh(instance.name)}/PG_VERSION"
     return Probe(
@@ -51,7 +63,7 @@ def identity_probe(instance: Instance) -> Probe:
 
 
 def parse(answer: Answer) -> IdentityFacts:
-    """What `identity_probe` found."""
+    """The answer to `identity_probe`."""
     lines = [line.partition(" ") for line in answer.text.splitlines()]
     values = {word: rest for word, _, rest in lines}
     return IdentityFacts(
@@ -65,7 +77,7 @@ def parse(answer: Answer) -> IdentityFacts:
 
 
 def json_fields(text: str | None, *keys: str) -> tuple[str, ...] | None:
-    """Those of a claim or marker; None where it is damaged or not there."""
+    """These fields of a claim file or marker; None where it is damaged or missing."""
     try:
         found = json.loads(text or "")
         return tuple(str(found[key]) for key in keys)
@@ -74,7 +86,7 @@ def json_fields(text: str | None, *keys: str) -> tuple[str, ...] | None:
 
 
 def check_format(path: str, text: str | None) -> None:
-    """Raises Refused where a newer release wrote it: what it means there is not known here."""
+    """Raises Refused where a newer release wrote the file: its meaning is not known here."""
     (format_,) = json_fields(text, "format") or (str(FILE_FORMAT),)
     if format_ != str(FILE_FORMAT):
         raise _refused(
@@ -85,7 +97,7 @@ def check_format(path: str, text: str | None) -> None:
 
 
 def check_identity(found: IdentityFacts, identity: "NodeIdentity") -> None:
-    """Raises Refused unless the machine is this node's, or nobody's and empty."""
+    """Raises Refused unless the host is this node's, or empty."""
     if found.marker is None and found.claim is None:
         _check_empty(found, identity)
         return
@@ -133,8 +145,8 @@ def _check_version(found: IdentityFacts, identity: "NodeIdentity") -> None:
         raise _refused(
             f"the data on this machine are of PostgreSQL {', '.join(found.versions)}, and the"
             f" inventory says {expected}: `up` never upgrades a major version",
-            f"put postgres.version back to {found.versions[-1]}; a major upgrade will be a verb of"
-            " its own and is not there yet (until then by hand: pg_upgradecluster)",
+            f"put postgres.version back to {found.versions[-1]}; major upgrades are"
+            " not supported yet (by hand: pg_upgradecluster)",
         )
 
 
@@ -154,15 +166,16 @@ def _check_data(found: IdentityFacts, identity: "NodeIdentity") -> None:
 
 
 def _refused(message: str, next: str) -> Refused:
-    return Refused(message, done="nothing was written", next=next)
+    return Refused(message, next=next)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeIdentity(Resource):
-    """This machine is NODE of CLUSTER and holds the database its marker names, or it is fresh.
+class NodeIdentity(Check, WithNeeds):
+    """This host is NODE of CLUSTER and has the database that its marker names, or it is empty.
 
-    `recreating`: the data are about to be made anew, so other ones on the disk are no reason to
-    stop."""
+    `recreating`: the data are about to be replaced, so other data on the disk are no reason to
+    stop.
+    """
 
     kind: ClassVar[str] = "identity"
     cluster: str
@@ -191,6 +204,3 @@ class NodeIdentity(Resource):
 
     def desired(self) -> State:
         return {"whose": self.name}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

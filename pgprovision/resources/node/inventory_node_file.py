@@ -1,4 +1,4 @@
-"""A node's file in the inventory, once the node is no more: renamed, never rewritten or deleted."""
+"""The inventory file of a removed node: renamed, never rewritten or deleted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pgprovision.quote import sh
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedNodeFile(Resource):
-    """nodes/NAME.yml is NAME.yml.removed, or NAME.yml.removed-TIME where there is one already."""
+    """nodes/NAME.yml is renamed to NAME.yml.removed, or NAME.yml.removed-TIME where that exists."""
 
     kind: ClassVar[str] = "inventory file"
     path: str

@@ -1,11 +1,21 @@
-"""A claim before anything is made, a marker when everything is; see `identity`."""
+"""A claim file before anything is created, a marker when everything is; see `identity`."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.node import identity
 from pgprovision.resources.node.identity import (
@@ -21,7 +31,7 @@ from pgprovision.resources.system.file import File
 
 
 def _write(on: str, path: str, content: str) -> str:
-    """Shell text; the folder may be new."""
+    """Shell text that writes the file; the directory may not exist yet."""
     above = PGPROVISION_DIRECTORY.rpartition("/")[0]
     write = File(on=on, path=path, content=content).write_command()
     make = f"mkdir {PGPROVISION_DIRECTORY} && {sh('sync', above)}"
@@ -30,7 +40,7 @@ def _write(on: str, path: str, content: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimFile(Resource):
-    """`This machine is being made into NODE of CLUSTER`; a finished one needs none."""
+    """`This host is being made into NODE of CLUSTER`. A finished one needs none."""
 
     kind: ClassVar[str] = "claim"
     cluster: str
@@ -45,7 +55,7 @@ class ClaimFile(Resource):
         return identity.identity_probe(self.instance)
 
     def read(self, answer: Answer) -> State | None:
-        """Of this node's or of nobody's: anything else `NodeIdentity` has refused."""
+        """It is this node's, or missing: `NodeIdentity` has refused everything else."""
         found = identity.parse(answer)
         return None if found.claim is None and found.marker is None else self.desired()
 
@@ -62,9 +72,9 @@ class ClaimFile(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdentityMarker(Resource):
-    """Cluster, node and system identifier, written when everything before it is true, in the
-    claim's place."""
+class IdentityMarker(Resource, WithNeeds):
+    """Cluster, node and system identifier. Written in the claim file's place once everything before
+    it is true."""
 
     kind: ClassVar[str] = "marker"
     cluster: str

@@ -1,8 +1,7 @@
-"""What the inventory asks of a machine is there to be had: clock, port, network, locale, size.
+"""Checks that a host can be what the inventory asks for: clock, port, network, locale, size.
 
-Judged before the first write, everything in one report. Clock, network and locale are matters of a
-machine that is to be made: where the node is finished, clock and network are remarks, since going
-on is what repairs them.
+Runs before the first write, with all problems in one message. Where the node is finished, a wrong
+clock or network is only noted, because the run repairs it.
 """
 
 import re
@@ -11,7 +10,16 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Answer,
+    Check,
+    Facts,
+    Need,
+    Probe,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
 from pgprovision.resources.node.identity import MARKER_FILE
@@ -33,15 +41,20 @@ PreflightProblem = tuple[str, str]  # what is wrong, what to do
 
 @dataclass(frozen=True)
 class PreflightFacts:
-    """What `Preflight.probe` found. `interfaces`: address by device; `routes`: device and network;
-    `listeners`: address and program of whoever else has the port."""
+    """What `Preflight.probe` found."""
 
     now: int = 0
+    """The host's clock, in seconds since 1970."""
     finished: bool = False
+    """The host has a marker."""
     interfaces: tuple[tuple[str, str], ...] = ()
+    """Interface and address."""
     routes: tuple[tuple[str, IPv4Network], ...] = ()
+    """Interface and network."""
     listeners: tuple[tuple[str, str], ...] = ()
+    """Address and program of others that use PostgreSQL's port."""
     locales: frozenset[str] = frozenset()
+    """The locales that are installed."""
 
 
 def parse(text: str) -> PreflightFacts:
@@ -64,19 +77,23 @@ def parse(text: str) -> PreflightFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preflight(Resource):
-    """One machine, before the first write to it. `network_ranges`: the private network;
-    `other_nodes`: the other nodes' addresses in it; `locales`: those that databases need;
-    `controller_clock`: the controller's."""
+class Preflight(Check, WithNeeds, WithNotes):
+    """A host, before the first write to it."""
 
     kind: ClassVar[str] = "preflight"
     instance: Instance
     private_ip: str
+    """Its address in the private network."""
     conf: PostgresqlConf
+    """Its settings, compared with its size."""
     network_ranges: tuple[str, ...] = ()
+    """The private network."""
     other_nodes: tuple[str, ...] = ()
+    """Addresses of the other nodes in it."""
     locales: tuple[str, ...] = ()
+    """The locales that the databases need."""
     controller_clock: int | None = field(default=None, compare=False)
+    """A fact: the controller's clock, in seconds since 1970."""
 
     @property
     def name(self) -> str:
@@ -120,9 +137,6 @@ class Preflight(Resource):
     def desired(self) -> State:
         return {}
 
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
-
     def notes(self, state: State) -> tuple[str, ...]:
         notes = state["about"]
         return tuple(map(str, notes)) if isinstance(notes, tuple) else ()
@@ -153,7 +167,7 @@ class Preflight(Resource):
         )
 
     def _network(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:
-        """A route of another card that takes what is for the private network."""
+        """A route of another interface that takes traffic for the private network."""
         private_interfaces = {
             card for card, address in facts.interfaces if address == self.private_ip
         }
@@ -190,11 +204,11 @@ def _combined_error(on: str, problems: list[PreflightProblem]) -> InventoryError
             [f"{len(problems)} things do not fit", *(f"  - {w}; {t}" for w, t in problems)]
         )
         advice = "mend these, then run the same command again"
-    return InventoryError(message, where=on, done="nothing was written", next=advice)
+    return InventoryError(message, where=on, next=advice)
 
 
 def _routes(rows: Iterable[list[str]]) -> Iterator[tuple[str, IPv4Network]]:
-    """Those with a device, without the default ones."""
+    """Routes with an interface, without the default ones."""
     for row in rows:
         if "dev" in row and re.fullmatch(r"[0-9.]+(/[0-9]+)?", row[0]):
             yield row[row.index("dev") + 1], IPv4Network(row[0])
@@ -203,7 +217,7 @@ def _routes(rows: Iterable[list[str]]) -> Iterator[tuple[str, IPv4Network]]:
 def _route_to(
     address: str, routes: Iterable[tuple[str, IPv4Network]]
 ) -> tuple[str, IPv4Network] | None:
-    """The route that an address is reached by; the first of equals, as the kernel lists them."""
+    """The route to an address; of equal ones the first, as the kernel does."""
     candidates = [(card, net) for card, net in routes if IPv4Network(address).subnet_of(net)]
     return max(candidates, key=lambda way: way[1].prefixlen, default=None)
 
@@ -214,6 +228,6 @@ def _program(row: list[str]) -> str:
 
 
 def _plain(locale: str) -> str:
-    """A locale as `locale -a` has it: C.UTF-8 is c.utf8."""
+    """A locale as `locale -a` prints it: C.UTF-8 is c.utf8."""
     name, dot, codeset = locale.lower().partition(".")
     return f"{name}{dot}{codeset.replace('-', '')}"

@@ -1,16 +1,16 @@
-"""The operating system a replica must share with its primary.
+"""The operating system release that a replica must share with its primary.
 
-Another libc sorts text differently, so a replica's indexes would be wrong without a word; another
-PostgreSQL minor may not replay every WAL record. The minor is asked before seeding only: an upgrade
-takes the replicas first. Where all text is sorted by C, or by ICU of the same version on both, the
-libc does not matter.
+Another libc sorts text differently, so a replica's indexes would silently be wrong. Another
+PostgreSQL minor may not replay every WAL record; it is only compared before cloning, because an
+upgrade takes the replicas first. Where all text is sorted by C, or by the same version of ICU on
+both, the libc does not matter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance
@@ -21,7 +21,7 @@ SYSTEM_DATABASES = ("postgres", "template0", "template1")  # nobody but us may d
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseCompatibility(Resource):
+class ReleaseCompatibility(Check, WithNeeds):
     """Same OS release, libc and PostgreSQL minor as `primary`, or refused."""
 
     kind: ClassVar[str] = "release"
@@ -90,13 +90,10 @@ class ReleaseCompatibility(Resource):
     def desired(self) -> State:
         return {"same": True}
 
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
-
 
 def _versions(lines: Sequence[str]) -> dict[str, str]:
-    """What is compared. 2.36 of libc's 2.36-9+deb12u14: security updates do not change the order
-    of text."""
+    """What is compared. Of libc's 2.36-9+deb12u14 only 2.36: security updates do not change the
+    order of text."""
     system, libc, icu, postgres, data = lines
     minor = "" if data == "seeded" else postgres
     found = {"system": system, "libc": libc.partition("-")[0], "icu": icu.strip()}
@@ -104,8 +101,8 @@ def _versions(lines: Sequence[str]) -> dict[str, str]:
 
 
 def collation_sources(server: ServerSnapshot) -> frozenset[str]:
-    """What sorts text in a server, beside C; a database that was not looked into may hold
-    anything."""
+    """The providers other than C that sort text in a server. A database that was not looked into
+    may use any."""
     found = set()
     for name, row in server.databases.items():
         used = {(row["provider"], row["collate"])}

@@ -1,14 +1,15 @@
-"""How the WAL archive does: what waits, since when, why, and when the disk will be full of it.
+"""The WAL archiving of a primary: what waits, since when, why, and when the disk will be full of
+it.
 
-A database that rests has nothing waiting, and raises no alarm however long ago its last segment
-was archived.
+An idle database has nothing waiting, and raises no alarm however long ago its last segment was
+archived.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds, WithNotes
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest.error_hints import error_hint
 from pgprovision.resources.pgbackrest.info import SPOOL_DIRECTORY
@@ -19,17 +20,22 @@ LATE_AFTER_SECONDS = 300  # five times archive_timeout: what waits longer is not
 
 @dataclass(frozen=True)
 class ArchiveBacklog:
-    """WAL that waits for the archive. `hours_until_full`: at the rate of the last hour, where
-    nothing is archived; None where nothing is written. `failing`: the last attempt failed;
-    `since`: when the last segment arrived, None where none did."""
+    """WAL that is not archived yet."""
 
     waiting: int = 0
+    """Segments that wait."""
     waiting_bytes: int = 0
+    """Their size."""
     oldest_seconds: int | None = None
+    """The age of the oldest one."""
     hours_until_full: float | None = None
+    """At the rate of the last hour, where nothing is archived; None where nothing is written."""
     failing: bool = False
+    """The last attempt failed."""
     since: str | None = None
+    """When the last segment was archived; None: none ever was."""
     why: str = ""
+    """The reason, in pgBackRest's words."""
 
     @property
     def alarming(self) -> bool:
@@ -50,14 +56,14 @@ class ArchiveBacklog:
 
 
 def archive_error_probe(stanza: str) -> Probe:
-    """The latest error that pgBackRest keeps beside the segments it has to send."""
+    """Prints the latest error file of pgBackRest's next to the segments that wait."""
     folder = sh(f"{SPOOL_DIRECTORY}/archive/{stanza}/out")
     newest = 'f=$(ls -t -- *.error 2>/dev/null | head -n 1) && [ -n "$f" ] && head -c 2000 "$f"'
     return Probe(f"cd {folder} 2>/dev/null && {newest}; true")
 
 
 def backlog(server: ServerSnapshot | None, error: Answer | None) -> ArchiveBacklog:
-    """From one look at a server, and `archive_error_probe`'s answer."""
+    """The backlog, from a snapshot of the server and the answer to `archive_error_probe`."""
     found: Mapping[str, Any] = server.archiver if server else {}
     waiting = int(found.get("waiting") or 0)
     failed, last_archived = found.get("last_failed_time"), found.get("last_archived_time")
@@ -78,7 +84,7 @@ def backlog(server: ServerSnapshot | None, error: Answer | None) -> ArchiveBackl
 
 
 def _error_text(text: str) -> str:
-    """pgBackRest's error file: a code on the first line, then who failed, then what."""
+    """The message in pgBackRest's error file: the first line is a code."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     error_lines = [
         line for line in lines if not line.isdigit() and not line.startswith("raised from")
@@ -89,8 +95,8 @@ def _error_text(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveBacklogCheck(Resource):
-    """The archiving of a primary. Only reported."""
+class ArchiveBacklogCheck(Check, WithNeeds, WithNotes):
+    """The WAL archiving of a primary works. Reports only."""
 
     kind: ClassVar[str] = "archiver"
     snapshot: SnapshotQuery
@@ -118,9 +124,6 @@ class ArchiveBacklogCheck(Resource):
 
     def desired(self) -> State:
         return {}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def notes(self, state: State) -> tuple[str, ...]:
         return (str(state["alarm"]),) if state["alarm"] else ()

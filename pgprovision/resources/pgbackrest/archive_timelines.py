@@ -1,5 +1,4 @@
-"""The WAL in a pgBackRest repository, timeline by timeline: how far each goes, and from where it
-branched off."""
+"""The WAL in a pgBackRest repository by timeline: where each ends, and where it branched off."""
 
 import json
 import re
@@ -17,25 +16,26 @@ _BRANCH = re.compile(r"\s*(\d+)\s+([0-9A-F]+/[0-9A-F]+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ArchivedTimeline:
-    """One timeline's WAL. `branches`: (ancestor, where it was left) from the oldest to the parent.
-    `last_segment`: its newest segment in the archive, none yet; `last_arrived_at`: when that one
-    arrived, in seconds since 1970."""
+    """The WAL of one timeline."""
 
     number: int
     branches: tuple[tuple[int, int], ...] = ()
+    """(ancestor, LSN in bytes where it was left), from the oldest to the parent."""
     last_segment: str = ""
+    """Its newest segment in the archive; empty: none yet."""
     last_arrived_at: int = 0
+    """When that one arrived, in seconds since 1970."""
 
     def history_end_of(self, other: int) -> int | None:
-        """How far `other` belongs to this one's history, in bytes; None: not at all. Its own has
-        no end."""
+        """Up to where `other` belongs to this timeline's history, in bytes; None: not at all. Its
+        own history has no end."""
         if other == self.number:
             return 1 << 64
         return dict(self.branches).get(other)
 
 
 def archive_probe(stanza: str, repository: int = 1) -> Probe:
-    """For `parse`. A list call for each timeline, whatever the number of segments."""
+    """The probe for `parse`: one list call per timeline, whatever the number of segments."""
     at, where = f"--repo={repository}", f"archive/{stanza}"
 
     def call(*words: str) -> str:
@@ -56,7 +56,7 @@ def archive_probe(stanza: str, repository: int = 1) -> Probe:
 
 
 def parse(answer: Answer | None) -> tuple[ArchivedTimeline, ...]:
-    """What `archive_probe` found, by number; nothing where nothing could be seen."""
+    """The timelines by number; empty where the archive could not be listed."""
     if answer is None or answer.code:
         return ()
     branches: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -91,7 +91,7 @@ def _segments(body: str) -> Iterator[tuple[str, int]]:
 
 
 def newest_segment(timelines: Sequence[ArchivedTimeline], number: int) -> tuple[str, int]:
-    """The newest segment, and when it arrived, of a timeline; of its nearest ancestor while it
+    """The newest segment of a timeline, and when it arrived; those of its nearest ancestor while it
     has none of its own."""
     by_number = {timeline.number: timeline for timeline in timelines}
     current = by_number.get(number)

@@ -1,4 +1,4 @@
-"""Full backups and others, taken in the background by one named unit, whoever asks for them."""
+"""Backups, taken in the background by one named unit, whoever asks for them."""
 
 import re
 from abc import abstractmethod
@@ -16,6 +16,7 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
 )
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
@@ -41,14 +42,17 @@ ARCHIVING_OFF_PROBE = Probe(f"stat -c %Y {ARCHIVING_OFF_FILE} 2>/dev/null || tru
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequiredBackup(Resource):
-    """A backup of this very cluster in a repository. `repository` None: in the only one."""
+class RequiredBackup(Resource, WithNeeds):
+    """A backup of this very cluster in a repository."""
 
     stanza: str
     instance: Instance
     repository: int | None = None
+    """pgBackRest's number; None: there is only one."""
     identifier: str = ""
+    """A fact: the cluster's system identifier."""
     job_state: JobState = IDLE
+    """A fact: the state of the unit that takes backups."""
     type: ClassVar[str]
 
     @property
@@ -85,12 +89,12 @@ class RequiredBackup(Resource):
     @property
     @abstractmethod
     def description(self) -> str:
-        """In words."""
+        """What is required, for people."""
 
     @property
     @abstractmethod
     def type_to_take(self) -> BackupType:
-        """The type of backup to take where there is none yet."""
+        """The type of backup to take where none is there yet."""
 
     @abstractmethod
     def satisfies(self, backup: BackupInfo) -> bool:
@@ -141,7 +145,7 @@ class RequiredBackup(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBackup(RequiredBackup):
-    """At least one full backup of this very cluster; since archiving was off, if it ever was."""
+    """At least one full backup of this very cluster, newer than the last time archiving was off."""
 
     kind: ClassVar[str] = "first backup"
     archiving_off_since: int = 0
@@ -169,9 +173,10 @@ class FirstBackup(RequiredBackup):
 
 @dataclass(frozen=True, kw_only=True)
 class OnDemandBackup(RequiredBackup):
-    """A backup that ended after `ended_after`, in seconds since 1970 there. For the primary only.
+    """A backup that ended after `ended_after`, in seconds since 1970 by the host's clock. Only for
+    the primary.
 
-    One that runs already is waited for; where it is of another type, the wished one follows.
+    A backup that already runs is waited for; where it is of another type, the required one follows.
     """
 
     kind: ClassVar[str] = "backup"
@@ -188,7 +193,6 @@ class OnDemandBackup(RequiredBackup):
             found = "PostgreSQL does not answer there" if server is None else "this is a standby"
             raise Refused(
                 f"{found}: backups are taken of a primary that runs",
-                done="nothing was begun",
                 next="pgprovision status shows who is primary",
             )
         return super().resolved(facts)

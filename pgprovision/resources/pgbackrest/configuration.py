@@ -1,8 +1,8 @@
-"""pgbackrest.conf, rendered for the version found, compared option by option.
+"""pgbackrest.conf, rendered for the installed version, compared option by option.
 
-The text comes from a template and says everything we wish for, in any version; options that the
-installed version does not know are left out. Secrets are not in the template: they are joined
-here, so no template can show them.
+The text comes from a template and has every option that is declared, in any version; those that the
+installed version does not know are left out. Secrets are not in the template: they are added here,
+so no template can show them.
 """
 
 import hashlib
@@ -21,6 +21,9 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Value,
+    WithNeeds,
+    WithNotes,
+    WithSecrets,
 )
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
@@ -50,13 +53,13 @@ _REPOSITORY = re.compile(r"repo\d+-(.*)")
 
 
 def _base_option(option: str) -> str:
-    """Without the repository's number: repo1-block is block."""
+    """An option without the repository's number: repo1-block is block."""
     found = _REPOSITORY.fullmatch(option)
     return found[1] if found else option
 
 
 def supported_text(text: str, installed: PgbackrestVersion | None) -> str:
-    """The text without the options that came after version `installed`."""
+    """The text without the options that are newer than version `installed`."""
     lines = text.splitlines(keepends=True)
     return "".join(
         line
@@ -67,7 +70,7 @@ def supported_text(text: str, installed: PgbackrestVersion | None) -> str:
 
 
 def _checked_secret(option: str, secret: Secret) -> str:
-    """The secret as pgBackRest will read it. Raises InventoryError where it would not be one."""
+    """The secret as pgBackRest will read it. Raises InventoryError where that differs."""
     text = secret.text()
     if not text or text != text.strip() or not text.isprintable():
         message = f"{option} must be one line of text without blanks around it"
@@ -76,8 +79,8 @@ def _checked_secret(option: str, secret: Secret) -> str:
 
 
 def parse_options(text: str) -> dict[str, Value]:
-    """Every option with its value; `[section] option` outside of [global]. An option given
-    several times has all its values. Secret ones as a digest."""
+    """Every option with its value; `[section] option` outside of [global]. An option that is given
+    several times has all its values. Secrets are digests."""
     section, result = "global", dict[str, Value]()
     for line in text.splitlines():
         line = line.strip()
@@ -94,23 +97,32 @@ def parse_options(text: str) -> dict[str, Value]:
     return result
 
 
+SECRET_KEYS = frozenset(
+    f"repo{number}-{option}" for number in range(1, 5) for option in SECRET_OPTIONS
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class PgbackrestConf(Resource):
-    """The configuration of one stanza. `secrets` are options of [global]. A new text takes the
-    place of the old one only after pgBackRest has read the repository with it."""
+class PgbackrestConf(Resource, WithNeeds, WithNotes, WithSecrets):
+    """The configuration of one stanza. A new file replaces the old one only after pgBackRest has
+    read the repository with it."""
 
     kind: ClassVar[str] = "pgbackrest.conf"
-    secret_keys: ClassVar[frozenset[str]] = frozenset(
-        f"repo{number}-{option}" for number in range(1, 5) for option in SECRET_OPTIONS
-    )
     stanza: str
     text: str
+    """The rendered template."""
     secrets: tuple[tuple[str, Secret], ...] = ()
+    """Options of [global] with secret values."""
     version: PgbackrestVersion | None = None
+    """A fact: the installed version; None: not installed yet."""
 
     @property
     def name(self) -> str:
         return CONFIG_FILE
+
+    @property
+    def secret_keys(self) -> frozenset[str]:
+        return SECRET_KEYS
 
     def needs(self) -> tuple[Need, ...]:
         return (Need(self.on, VERSION_PROBE),)
@@ -159,7 +171,7 @@ class PgbackrestConf(Resource):
         return tuple(messages)
 
     def content(self) -> Secret:
-        """The whole file."""
+        """The complete file."""
         head, _, rest = supported_text(self.text, self.version).partition("[global]\n")
         joined = "".join(
             f"{option}={_checked_secret(option, value)}\n" for option, value in self.secrets

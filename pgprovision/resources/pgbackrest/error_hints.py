@@ -1,4 +1,4 @@
-"""What pgBackRest's errors mean, and what to do about them: one table, for Python and for shell."""
+"""What pgBackRest's errors mean and what to do: one table, for Python and for shell."""
 
 from pgprovision.quote import sh
 
@@ -53,7 +53,7 @@ ERROR_HINTS = (
 
 
 def error_hint(message: str) -> str:
-    """What is behind a message of pgBackRest's; nothing where nobody knows."""
+    """The cause of a message of pgBackRest's; empty where it is not known."""
     for signs, meaning in ERROR_HINTS:
         if any(sign in message for sign in signs):
             return meaning

@@ -1,4 +1,4 @@
-"""pgBackRest's command line, and what its `info_probe` says, as typed values."""
+"""pgBackRest's command line, and the answer to its `info` command as typed values."""
 
 import json
 import re
@@ -30,7 +30,7 @@ PgbackrestVersion = tuple[int, ...]
 
 
 def parse_version(answer: Answer | None) -> PgbackrestVersion | None:
-    """From the answer to VERSION: (2, 45). None where it is not installed."""
+    """The answer to VERSION_PROBE as (2, 45); None where it is not installed."""
     found = re.search(r"(\d+(?:\.\d+)+)", answer.text) if answer else None
     return tuple(int(part) for part in found[1].split(".")) if found else None
 
@@ -41,10 +41,12 @@ def repository_options(repository: int | None) -> tuple[str, ...]:
 
 
 def pgbackrest_command(stanza: str, *arguments: str, seconds: float | None = None) -> str:
-    """Shell text that runs it as postgres: as root it would leave files postgres cannot read.
+    """Shell text that runs pgBackRest as postgres: as root it would leave files that postgres
+    cannot read.
 
-    With `seconds` it is ended after that time, and a failure tells its cause; where another one is
-    at work it waits up to LOCKED_SECONDS for that."""
+    With `seconds` it is ended after that time, and a failure prints its cause; where another
+    pgBackRest runs it waits for up to LOCKED_SECONDS.
+    """
     if seconds is None:
         return as_postgres("pgbackrest", f"--stanza={stanza}", *arguments)
     limit = ("timeout", "-k", "5", str(int(seconds)))
@@ -61,8 +63,8 @@ def pgbackrest_command(stanza: str, *arguments: str, seconds: float | None = Non
 
 
 def filtered_message(variable: str) -> str:
-    """Shell text that prints what matters of a message in a shell variable: its errors and hints,
-    without the headers of an HTTP request and without bytes that are none of a text."""
+    """Shell text that prints the errors and hints of a message in a shell variable, without the
+    headers of HTTP requests and without bytes that are not text."""
     return (
         f"printf '%s\\n' \"${variable}\" | LC_ALL=C tr -cd '[:print:]\\n' |"
         " grep -v 'key/value found outside' |"
@@ -71,21 +73,21 @@ def filtered_message(variable: str) -> str:
 
 
 def probe_command(stanza: str, *arguments: str) -> str:
-    """The same for a look: it gives up after `PROBE_SECONDS`."""
+    """The same for a probe: it gives up after `PROBE_SECONDS`."""
     quick = (f"--io-timeout={IO_SECONDS}", "--log-level-console=off", "--log-level-stderr=warn")
     limit = ("timeout", "-s", "KILL", str(PROBE_SECONDS))  # a look holds no lock
     return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *arguments)
 
 
 def info_probe(stanza: str, repository: int | None = None) -> Probe:
-    """What a repository, or each of them, holds: one round trip, `PROBE_SECONDS` at the most."""
+    """Prints what a repository holds, or all of them: one round trip, at most `PROBE_SECONDS`."""
     command = probe_command(stanza, *repository_options(repository), "--output=json", "info")
     return Probe(f"command -v pgbackrest >/dev/null || exit {NOT_INSTALLED_CODE}; {command}")
 
 
 def check_readable(stanza: str, *options: str, data: str = "") -> str:
-    """Shell text that fails, with the reason in a few lines, where a repository cannot be read
-    or the configuration holds an option that this version does not know. With the path of a data
+    """Shell text that fails with the reason in a few lines, where a repository cannot be read or
+    the configuration has an option that this version does not know. With the path of a data
     directory it also fails where the stanza is another cluster's."""
     found = probe_command(stanza, *options, "info")
     text = (
@@ -100,7 +102,7 @@ def check_readable(stanza: str, *options: str, data: str = "") -> str:
 
 
 def _same_cluster(stanza: str, options: tuple[str, ...], data: str) -> str:
-    """Fails where a repository knows this stanza, and not this cluster in it."""
+    """Fails where a repository has this stanza for another cluster."""
     info_command = probe_command(stanza, *options, "--output=json", "info")
     control = sh(f"{data}/global/pg_control")
     return (
@@ -116,7 +118,7 @@ def _same_cluster(stanza: str, options: tuple[str, ...], data: str) -> str:
 
 
 def _stable_error(message: str) -> str:
-    """The part of a repository's error that stays the same from look to look."""
+    """The part of a repository's error that is the same in every look."""
     line = message.partition("\n")[0].rstrip(":")
     code = re.search(r"<Code>(.*?)</Code>", message)
     text = re.search(r"<Message>(.*?)</Message>", message)
@@ -128,26 +130,33 @@ def _stable_error(message: str) -> str:
 
 @dataclass(frozen=True)
 class BackupInfo:
-    """One backup. Times are seconds since 1970; sizes bytes: the database's, the repository's.
-    `prior`: the backup it builds on."""
+    """A backup set. Times are seconds since 1970, sizes are bytes."""
 
     label: str
     type: str
+    """full, diff or incr."""
     start: int
     stop: int
     database_size: int
+    """Of the database."""
     repository_size: int
+    """In the repository."""
     wal_range: tuple[str, str]
+    """The first and last WAL segment it needs."""
     system_identifier: str
     damaged: bool
+    """Pages of the database had wrong checksums."""
     repository: int = 1
+    """pgBackRest's number."""
     prior: str | None = None
+    """The backup it builds on."""
     lsn_range: tuple[str, str] = ("0/0", "0/0")
+    """Where it began and ended."""
     """Where it begins, and where it is consistent."""
 
     @property
     def timeline(self) -> int:
-        """The one it was taken on."""
+        """The timeline it was taken on."""
         return int(self.wal_range[1][:8], 16)
 
     @classmethod
@@ -173,7 +182,7 @@ class BackupInfo:
 
 @dataclass(frozen=True)
 class ArchiveInfo:
-    """The first and last WAL segment kept for the cluster that uses the stanza now; of several
+    """The first and last archived WAL segment of the cluster that uses the stanza now; of several
     repositories, in the first one that answers."""
 
     min: str | None = None
@@ -182,22 +191,24 @@ class ArchiveInfo:
 
 @dataclass(frozen=True)
 class StanzaInfo:
-    """A stanza. `error`: why nothing is known. No `system_identifier`:
-    there is no stanza."""
+    """A stanza."""
 
     error: str = ""
+    """Why nothing is known; empty: the repository was read."""
     system_identifier: str = ""
+    """Empty: there is no such stanza."""
     backups: tuple[BackupInfo, ...] = ()
     archive: ArchiveInfo = ArchiveInfo()
     running: bool = False
+    """A backup runs."""
 
     def backups_of(self, identifier: str) -> tuple[BackupInfo, ...]:
-        """The backups of this cluster, oldest first."""
+        """The backups of a cluster, oldest first."""
         return tuple(b for b in self.backups if b.system_identifier == identifier)
 
 
 def iso_time(seconds: int) -> str:
-    """A time of pgBackRest's as people and programs read it, in UTC."""
+    """Seconds since 1970 in ISO 8601, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 

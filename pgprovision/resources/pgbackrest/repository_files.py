@@ -1,4 +1,4 @@
-"""What lies in a backup repository, file by file, and what became of it."""
+"""The files in a backup repository, and how they changed."""
 
 import json
 import re
@@ -17,14 +17,14 @@ RepositoryFiles = Mapping[str, tuple[int, int]]
 
 
 def listing_probe() -> Probe:
-    """For `parse`."""
+    """The probe for `parse`."""
     quiet = ("--log-level-console=off", "--log-level-stderr=warn")
     command = ("pgbackrest", *quiet, "repo-ls", "--repo=1", "--recurse", "--output=json")
     return Probe(as_postgres("timeout", "-s", "KILL", str(LIST_TIMEOUT), *command))
 
 
 def parse(answer: Answer | None) -> RepositoryFiles | None:
-    """None where it could not be listed."""
+    """The files; None where the repository could not be listed."""
     if answer is None or answer.code:
         return None
     try:
@@ -40,20 +40,21 @@ def parse(answer: Answer | None) -> RepositoryFiles | None:
 
 @dataclass(frozen=True)
 class RepositoryChanges:
-    """What differs between two listings. `ours`: what only the copy can have done."""
+    """The difference of two listings."""
 
     new: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     foreign: tuple[str, ...]
+    """Files that only the restored copy can have written."""
 
     def __bool__(self) -> bool:
         return bool(self.new or self.changed or self.removed)
 
 
 def compare_files(before: RepositoryFiles, after: RepositoryFiles) -> RepositoryChanges:
-    """Production goes on archiving and may take a backup, which also expires old ones: that is
-    told from what it does not do, WAL of a timeline nobody had, and loss without a backup."""
+    """Production archives and takes backups meanwhile, which also expire old ones. What it never
+    does tells the copy: WAL of a new timeline, and loss without a backup."""
     new = tuple(sorted(after.keys() - before.keys()))
     removed = tuple(sorted(before.keys() - after.keys()))
     changed = tuple(sorted(p for p in before.keys() & after.keys() if before[p] != after[p]))

@@ -1,9 +1,9 @@
-"""What a repository can be restored to, and which backup a recovery to a target begins with.
+"""What a repository can be restored to, and which backup a recovery to a target starts from.
 
-Pure arithmetic over what pgBackRest tells. A backup is usable on a timeline where it was taken on
-it, or on an ancestor before that was left. A point in time lies inside the window from the end of
-the first usable backup to the arrival of the newest WAL segment; whoever asks for one outside is
-told the window.
+Pure arithmetic over the answers of pgBackRest. A backup is usable on a timeline where it was taken
+on it, or on an ancestor before that was left. A point in time is in the window from the end of the
+first usable backup to the arrival of the newest WAL segment; a target outside is refused with the
+window.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
+from pgprovision.recovery_target import RecoveryTarget
 from pgprovision.resources.pgbackrest.archive_timelines import ArchivedTimeline, newest_segment
 from pgprovision.resources.pgbackrest.info import BackupInfo, iso_time
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
@@ -23,16 +23,19 @@ PLAN_HINT = "pgprovision restore plan shows what can be restored"
 
 @dataclass(frozen=True)
 class RestoreWindow:
-    """What one timeline can be restored to. Times are seconds since 1970; `latest`: when the newest
-    WAL segment arrived; `end_lsn`: where it ends."""
+    """What one timeline can be restored to. Times are seconds since 1970, LSNs are bytes."""
 
     timeline: int
     earliest: int
+    """The end of the first usable backup."""
     latest: int
+    """When the newest WAL segment arrived."""
     start_lsn: int
     end_lsn: int
+    """Where that one ends."""
     last_segment: str
     backups: tuple[BackupInfo, ...]
+    """The usable ones, oldest first."""
 
     def __str__(self) -> str:
         return f"timeline {self.timeline}: {iso_time(self.earliest)} to {iso_time(self.latest)}"
@@ -40,20 +43,22 @@ class RestoreWindow:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """The backup to begin with, the timeline to follow, and the segment (without its timeline)
-    that a recovery without a target has to reach: WAL that is missing before it is a hole.
-    `newest_wal_at`: when that one came into the repository, in seconds since 1970."""
+    """The backup to restore and how far to recover."""
 
     backup: BackupInfo
     timeline: int
+    """The timeline to follow."""
     last_segment: str
+    """The segment, without its timeline, that a recovery without a target has to reach: if WAL
+    before it is missing, there is a gap."""
     newest_wal_at: int = 0
+    """When that one arrived, in seconds since 1970."""
 
 
 def windows(
     backups: Sequence[BackupInfo], timelines: Sequence[ArchivedTimeline]
 ) -> tuple[RestoreWindow, ...]:
-    """Every timeline that some backup leads to, by number."""
+    """The window of every timeline that a backup leads to, by number."""
     return tuple(_windows(backups, timelines))
 
 
@@ -92,7 +97,6 @@ def plan_restore(
         message = "there are backups, and no WAL beside them" if backups else "there is no backup"
         raise Refused(
             f"{message} in the repository: nothing can be restored",
-            done=NOTHING_CHANGED,
             next="check backup.stanza and backup.repository (bucket, path) in cluster.yml",
         )
     number = target.timeline or all_windows[-1].timeline
@@ -117,8 +121,9 @@ def plan_restore(
 def _backups_before(
     target: RecoveryTarget, window: RestoreWindow, all_windows: Sequence[RestoreWindow]
 ) -> list[BackupInfo]:
-    """Those of a window's backups that were complete before the target. A transaction and a named
-    point cannot be placed without reading the WAL: the newest backup is tried, or the one given."""
+    """The backups of a window that were complete before the target. A transaction or a restore
+    point cannot be located without reading the WAL: the newest backup is tried, or the given one.
+    """
     if target.kind == "time":
         target_time = target.target_time.timestamp()
         if target_time < window.earliest:
@@ -146,7 +151,6 @@ def _outside_window(message: str, all_windows: Sequence[RestoreWindow]) -> Inven
     known = "".join(f"\n  {window}" for window in all_windows)
     return InventoryError(
         f"{message}; what can be restored:{known}",
-        done=NOTHING_CHANGED,
         next=f"{PLAN_HINT}; without a target it goes to the end of the WAL",
     )
 
@@ -163,8 +167,8 @@ def _usable_on(backup: BackupInfo, timeline: ArchivedTimeline) -> bool:
 
 
 def detect_segment_bytes(backups: Sequence[BackupInfo]) -> int:
-    """What a WAL segment holds: the size at which every backup's last place lies in its last
-    segment. 16 MB, unless initdb was told otherwise."""
+    """The size of a WAL segment: the size at which every backup's last LSN is in its last segment.
+    16 MB, unless initdb was given another."""
     sizes = [1 << power for power in range(20, 31)]
     fitting = [
         s
@@ -175,13 +179,13 @@ def detect_segment_bytes(backups: Sequence[BackupInfo]) -> int:
 
 
 def _segment(end: int, size: int) -> str:
-    """The segment that ends at or holds the byte before `end`, without its timeline."""
+    """The segment that ends at `end` or has the byte before it, without its timeline."""
     last = max(end - 1, 0)
     return f"{last >> 32:08X}{(last & 0xFFFFFFFF) // size:08X}"
 
 
 def _end(segment: str, size: int) -> int:
-    """Where a segment ends, in bytes."""
+    """The LSN where a segment ends, in bytes."""
     if not segment:
         return 0
     return (int(segment[8:16], 16) << 32) + (int(segment[16:], 16) + 1) * size

@@ -4,7 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.resources.pgbackrest import info as pgbackrest
 from pgprovision.resources.pgbackrest.configuration import PgbackrestConf
@@ -21,11 +31,10 @@ QUICK_OPTIONS = ("--io-timeout=10", "--log-level-stderr=warn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stanza(Resource):
-    """A stanza that belongs to this instance, and WAL that arrives in it. For the primary only.
-    `repository`: which one is meant, where there are several.
+class Stanza(Resource, WithNeeds):
+    """A stanza that belongs to this instance, and WAL that arrives in it. Only for the primary.
 
-    Never upgraded and never deleted from here: one of another cluster is refused.
+    It is never upgraded and never deleted: one of another cluster is refused.
     """
 
     kind: ClassVar[str] = "stanza"
@@ -33,6 +42,7 @@ class Stanza(Resource):
     instance: Instance
     archiving: bool = True
     repository: int | None = None
+    """pgBackRest's number; None: there is only one."""
     snapshot: SnapshotQuery | None = None
     identifier: str = ""
     configured: bool = False
@@ -78,7 +88,6 @@ class Stanza(Resource):
                 f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster,"
                 f" with system identifier {info.system_identifier};"
                 f" the one on this host {local_state}",
-                done="the repository was not written to",
                 next=f"give this cluster a repository path of its own ({self._key}.path), "
                 "or restore that cluster from its backups",
             )
@@ -89,8 +98,8 @@ class Stanza(Resource):
         }
 
     def _archive_complete(self, newest: str | None) -> bool:
-        """WAL is there, and none that PostgreSQL took for archived (by another archive_command:
-        while archiving was declared off) is missing at its end."""
+        """WAL is there, and no segment is missing at its end that PostgreSQL counted as archived by
+        another archive_command, while archiving was declared off."""
         if newest is None or not self.archiving:
             return newest is not None
         last = self.last_archived_wal

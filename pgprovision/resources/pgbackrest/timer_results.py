@@ -1,18 +1,17 @@
-"""What became of the backups that the timers began: a skip on a standby, or a failure."""
+"""How the backups ended that the timers started: skipped on a standby, or failed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Probe, State, WithNotes
 from pgprovision.quote import sh
 
 SKIPPED = "exec-condition"  # systemd's result where ExecCondition says no
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupTimerResults(Resource):
-    """The latest run of each timer. Only reported."""
+class BackupTimerResults(Check, WithNotes):
+    """The latest run of each timer. Reports only."""
 
     kind: ClassVar[str] = "scheduled backups"
     types: tuple[str, ...]
@@ -40,9 +39,6 @@ class BackupTimerResults(Resource):
 
     def desired(self) -> State:
         return {}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def notes(self, state: State) -> tuple[str, ...]:
         messages = state["said"]

@@ -1,7 +1,7 @@
-"""What would be lost if the primary were gone now: the commits that no archived WAL holds yet.
+"""What would be lost with the primary now: the commits that are in no archived WAL yet.
 
-Read on the primary, nothing is written there. On an idle database nothing is lost, however long
-ago the last commit was; a backlog of the archiver counts from its oldest commit on.
+Only read on the primary. On an idle database nothing would be lost, however long ago the last
+commit was; a backlog of archiving counts from its oldest commit on.
 """
 
 from dataclasses import dataclass
@@ -17,25 +17,24 @@ SEGMENT_BYTES = 16 << 20  # initdb's default
 
 @dataclass(frozen=True)
 class RecoveryPoint:
-    """The primary at a moment of its own clock, in seconds since 1970. `first_segment`: the first
-    WAL segment that is not archived; `oldest_commit`: when the first commit in or after it was,
-    None where there is none."""
+    """The archive of a primary at one moment of its clock. Times are seconds since 1970."""
 
     observed_at: float
     first_segment: str
+    """The first WAL segment that is not archived."""
     oldest_commit: float | None
+    """The first commit in or after that segment; None: there is none."""
 
     @property
     def data_loss_seconds(self) -> float:
-        """The time from which commits would be lost."""
+        """How long ago the oldest commit was that would be lost; 0: nothing would."""
         return (
             0.0 if self.oldest_commit is None else max(0.0, self.observed_at - self.oldest_commit)
         )
 
     def covered_by(self, lsn: str, segment_bytes: int = SEGMENT_BYTES) -> bool:
-        """Whether a copy that was recovered up to `lsn` holds all that was archived by then. Where
-        the last segment was left early, the place is the last record's and not the segment's end.
-        """
+        """Whether a copy that was recovered up to `lsn` has all that was archived. Where the last
+        segment was switched early, `lsn` is at the last record and not at the segment's end."""
         begin = (int(self.first_segment[8:16], 16) << 32) + int(
             self.first_segment[16:], 16
         ) * segment_bytes
@@ -43,8 +42,8 @@ class RecoveryPoint:
 
 
 def unarchived_wal_probe(instance: Instance) -> Probe:
-    """For `parse`. Which segment is written comes first: what is archived meanwhile is counted as
-    not archived, and never the other way round. Fails on a standby."""
+    """The probe for `parse`. The current segment is looked up first: what is archived meanwhile
+    counts as not archived, never the other way round. Fails on a standby."""
     wal = sh(f"{instance.data_directory}/pg_wal")
     now = "select pg_walfile_name(pg_current_wal_insert_lsn())"
     dump = sh(f"{instance.bin_directory}/pg_waldump")
@@ -62,7 +61,7 @@ def unarchived_wal_probe(instance: Instance) -> Probe:
 
 
 def parse(answer: Answer | None) -> RecoveryPoint | None:
-    """None where the primary could not be asked."""
+    """None where the primary did not answer."""
     if answer is None or answer.code or not answer.text.strip():
         return None
     head, _, commit = answer.text.strip().partition("\n")

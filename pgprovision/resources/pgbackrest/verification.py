@@ -1,8 +1,8 @@
-"""A repository looked through: every file's checksum by pgBackRest, and what it does not see.
+"""The verification of a repository: every file's checksum by pgBackRest, and what it does not see.
 
-`pgbackrest verify` (2.45, 2.55) judges what is there and always ends with exit code 0: it says
-nothing of a WAL segment that is gone, nor of a manifest of which only the copy is left. So the
-listing is judged here as well.
+`pgbackrest verify` (2.45, 2.55) checks the files that are there and always ends with exit code 0:
+it does not report a WAL segment that is missing, nor a manifest of which only the copy is left. So
+the listing is checked as well.
 """
 
 import re
@@ -20,6 +20,8 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithNeeds,
+    WithNotes,
 )
 from pgprovision.quote import sh
 from pgprovision.resources.pgbackrest import info as pgbackrest
@@ -39,26 +41,30 @@ MANIFESTS = ("backup.manifest", "backup.manifest.copy")
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What a look through a repository saw. `started_at` in seconds since 1970; `complete`: to its
-    end."""
+    """The result of a verification."""
 
     started_at: int = 0
+    """In seconds since 1970."""
     complete: bool = False
+    """It ran to its end."""
     problems: tuple[str, ...] = ()
+    """One sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepositoryVerification(Resource):
-    """A look through a repository that began after `started_after`, in the background, by a named
-    unit. What it found is told in remarks. One that `require_sound` began after a full backup was
-    there, and differs while it is not sound."""
+class RepositoryVerification(Resource, WithNeeds, WithNotes):
+    """A verification that a named unit runs in the background. Its problems are notes."""
 
     kind: ClassVar[str] = "verified repository"
     stanza: str
     repository: int
+    """pgBackRest's number."""
     started_after: int = 0
+    """It must have started later, in seconds since 1970."""
     require_sound: bool = False
+    """It must have started after the first full backup, and differs while it has problems."""
     job_state: JobState = IDLE
+    """A fact: the state of the unit."""
 
     @property
     def name(self) -> str:
@@ -117,7 +123,7 @@ class RepositoryVerification(Resource):
 
 
 def verification_probe(repository: int) -> Probe:
-    """What the latest look through a repository wrote down."""
+    """Prints the result of the latest verification."""
     return Probe(f"cat {_path(repository)} 2>/dev/null; true")
 
 
@@ -126,8 +132,8 @@ def _path(repository: int) -> str:
 
 
 def _script(stanza: str, repository: int) -> str:
-    """Run by postgres. One part after the other, each with its exit code; the file is whole or
-    the one of before."""
+    """Run as postgres: one part after the other, each with its exit code. The result file is
+    complete or the former one."""
     path = _path(repository)
 
     def run(seconds: int, *words: str) -> str:
@@ -158,7 +164,7 @@ def _script(stanza: str, repository: int) -> str:
 
 
 def parse(text: str) -> VerificationResult:
-    """What the file of a look says."""
+    """The content of a result file."""
     parts: dict[str, list[str]] = {}
     ends: dict[str, str] = {}
     begun, done, current = 0, False, ""
@@ -212,7 +218,7 @@ def _manifest_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
-    """Every gap after the oldest backup's beginning, and which backups it spoils."""
+    """Every gap after the oldest backup's start, and which backups cannot be restored for it."""
     names = [line for line in lines if wal_segments.is_segment(line)]
     backups = info.backups_of(info.system_identifier)
     if not backups:
@@ -227,7 +233,7 @@ def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _missing_needed(names: Iterable[str], needed: Iterable[str]) -> Iterator[str]:
-    """What backups need is looked for by name: it is no gap between others."""
+    """What backups need is looked up by name: it counts as no gap."""
     existing = set(names)
     yield from (segment for segment in needed if segment not in existing)
 

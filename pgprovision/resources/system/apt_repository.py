@@ -1,7 +1,8 @@
-"""PostgreSQL's own package repository (PGDG), or a mirror of it: signed, or not used at all.
+"""PostgreSQL's own package repository (PGDG), or a mirror of it; never without a valid signature.
 
-A repository is tried before it is written down: its key, signature, index and reach are judged by
-apt itself in a scratch folder, so a wrong one changes nothing and never leads to another source.
+A repository is tried before it is configured: apt itself checks its key, signature, index and
+reachability in a temporary directory, so a wrong one changes nothing and never leads to another
+source.
 """
 
 import base64
@@ -12,7 +13,17 @@ from functools import cache
 from importlib.resources import files
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import InventoryError
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
@@ -71,7 +82,7 @@ def pgdg_key() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AptRepository(Resource):
+class AptRepository(Resource, WithNeeds):
     """A repository in PGDG's shape (suite CODENAME-pgdg, component main), preferred for all it
     has. `key`: ASCII-armored, and the only one it may be signed with."""
 

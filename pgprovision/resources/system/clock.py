@@ -1,10 +1,10 @@
-"""A clock that somebody keeps: whichever time daemon is there, or systemd-timesyncd."""
+"""The synchronisation of the clock: by the time daemon that is there, or systemd-timesyncd."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, WithNotes
 from pgprovision.quote import sh
 from pgprovision.resources.system.packages import PackageSet
 
@@ -17,8 +17,8 @@ _SHOW = sh(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clock(Resource):
-    """Synchronised over the network. A container has the clock of the machine around it."""
+class Clock(Resource, WithNotes):
+    """The clock is synchronised over the network. A container has the clock of its host."""
 
     kind: ClassVar[str] = "clock"
 

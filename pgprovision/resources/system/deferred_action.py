@@ -1,10 +1,10 @@
-"""Actions that can be named and not yet made."""
+"""Actions that are known and cannot be made yet."""
 
 from pgprovision.engine.model import Action
 from pgprovision.quote import sh
 
 
 def deferred(why: str, reason: str) -> Action:
-    """Stands in the plan until what it needs is there: a later look makes the real action of it.
-    Carried out as it is, by a person with the runbook of `explain`, it stops and says so."""
+    """Stands in the plan until what it needs exists: a later look replaces it with the real action.
+    If a person runs it from the runbook of `explain`, it stops with the reason."""
     return Action(why, f"echo {sh(reason)} >&2; exit 1")

@@ -1,23 +1,23 @@
-"""Room on the disks: said before it is gone."""
+"""Free disk space and inodes, reported before they run out."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Probe, State, WithNotes
 from pgprovision.quote import sh
 
 FULL_PERCENT = 90  # per cent of bytes or inodes; PostgreSQL stops at 100
 
 
 def existing_parent(directory: str) -> str:
-    """Shell text that sets $d to a directory, or to what is there above it: its file system."""
+    """Shell text that sets $d to a directory, or to its nearest parent that exists: its file
+    system."""
     return f'd={sh(directory)}; until [ -d "${{d:-/}}" ]; do d=${{d%/*}}; done; d=${{d:-/}}'
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiskSpaceCheck(Resource):
-    """Every local file system that can be written to. Only reported."""
+class DiskSpaceCheck(Check, WithNotes):
+    """Free space and inodes of every local, writable file system. Reports only."""
 
     kind: ClassVar[str] = "disk room"
 
@@ -40,9 +40,6 @@ class DiskSpaceCheck(Resource):
 
     def desired(self) -> State:
         return {}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def notes(self, state: State) -> tuple[str, ...]:
         nearly_full = state["scarce"]

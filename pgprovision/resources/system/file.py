@@ -1,4 +1,4 @@
-"""Files and directories, written whole: a file is the old one or the new one, never half."""
+"""Files and directories, written completely: a file is the old one or the new one, never half."""
 
 import hashlib
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, WithSecrets
 from pgprovision.quote import sh
 from pgprovision.secret import Secret
 
@@ -16,7 +16,7 @@ def _attributes(path: str, mode: str, owner: str, group: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class File(Resource):
+class File(Resource, WithSecrets):
     """A regular file. `content` None declares it absent; a Secret is compared by digest only."""
 
     kind: ClassVar[str] = "file"
@@ -71,10 +71,11 @@ class File(Resource):
             )
 
     def write_command(self, check: str = ":") -> str:
-        """Shell text that takes the content on stdin: aside, complete, synced, then renamed.
+        """Shell text that takes the content on stdin: written to a temporary file, synced, then
+        renamed.
 
-        `set -C` opens the new file exclusively, so a link laid in its way is not followed.
-        `check` is shell text that judges the file `$new`; when it fails, the old one stays.
+        `set -C` opens that file exclusively, so a link in its place is not followed. `check` is
+        shell text that checks the file `$new`; when it fails, the old file stays.
         """
         path = PurePosixPath(self.path)
         new = str(path.parent / f".{path.name}.pgprovision-new")
@@ -87,7 +88,7 @@ class File(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Directory(Resource):
-    """A directory with its attributes. What is inside is somebody else's."""
+    """A directory and its attributes. Its content is left alone."""
 
     kind: ClassVar[str] = "directory"
     path: str

@@ -1,4 +1,4 @@
-"""Files and folders that are nobody else's business."""
+"""Files and directories that are not readable for others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from pgprovision.quote import sh
 
 @dataclass(frozen=True, kw_only=True)
 class NotWorldReadable(Resource):
-    """None of these, as far as they exist, is open to others than owner and group. What else lies
-    in a folder is not touched."""
+    """None of these, as far as they exist, is open to others than owner and group. Other files of a
+    directory are left alone."""
 
     kind: ClassVar[str] = "closed to others"
     folder: str

@@ -1,10 +1,9 @@
-"""A machine that is ready to be worked on: first boot over, private address on its card."""
+"""A host that is ready: its first boot is over, its private address is configured."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
+from pgprovision.engine.model import Answer, Check, Probe, State, Waiting
 from pgprovision.quote import sh
 
 CLOUD_INIT_SECONDS = 900.0  # fifteen minutes have been seen at Hetzner
@@ -12,8 +11,8 @@ ADDRESS_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstBoot(Resource):
-    """cloud-init has ended. A machine without cloud-init is ready as it is."""
+class FirstBoot(Check):
+    """cloud-init has ended. A host without cloud-init is ready."""
 
     kind: ClassVar[str] = "first boot"
 
@@ -36,16 +35,13 @@ class FirstBoot(Resource):
     def desired(self) -> State:
         return {"ended": True}
 
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
-
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateAddress(Resource):
-    """The private address is really on a card of the machine.
+class PrivateAddress(Check):
+    """The private address is on an interface of the host.
 
-    PostgreSQL starts without a word when an address of `listen_addresses` is missing, so a card
-    that comes late would leave a database nobody reaches.
+    PostgreSQL starts without an error when an address of `listen_addresses` is missing, so an
+    interface that is late would leave a database that nobody reaches.
     """
 
     kind: ClassVar[str] = "private address"
@@ -68,6 +64,3 @@ class PrivateAddress(Resource):
 
     def desired(self) -> State:
         return {"present": True}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

@@ -1,8 +1,8 @@
-"""The firewall of the host itself: the cloud's does not see the private network.
+"""The host's own firewall: the cloud firewall does not filter the private network.
 
-A table of our own; other tables stay as they are. nft itself says what the wished text means: it
-is loaded in an empty network namespace and listed from there, and the two listings are compared,
-so a rule that was added, taken away or changed by hand differs, whatever the template looks like.
+One nftables table; others stay as they are. nft itself tells the meaning of the desired rules: they
+are loaded in an empty network namespace and listed from there, and the two listings are compared.
+So any rule that was added, removed or changed by hand differs, whatever the template looks like.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,17 @@ from ipaddress import (
 )
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
@@ -36,8 +46,7 @@ _CHANGE = ConfirmedChange("firewall")
 
 @dataclass(frozen=True)
 class FirewallOpening:
-    """Ports that are open to some networks, and for whom; `address`: on this one of the host's
-    alone."""
+    """Ports that are open to some networks, what for, and on which of the host's addresses."""
 
     purpose: str
     ports: tuple[int, ...]
@@ -72,16 +81,15 @@ def _match(family: str, protocol: str, networks: Iterable[IPv4Network | IPv6Netw
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostFirewall(Resource):
-    """Our table as it is in the kernel, proven, and as it will be after a reboot.
-
-    `text` is what nft reads. `ssh` is its opening for SSH: refused where this very session would
-    not come in by it.
-    """
+class HostFirewall(Resource, WithNeeds):
+    """Our table as it is in the kernel, confirmed by a new connection, and as it will be after a
+    reboot."""
 
     kind: ClassVar[str] = "host firewall"
     text: str
+    """The rules, as nft reads them."""
     ssh: FirewallOpening
+    """The opening for SSH: refused where it would not let this session in."""
     normalized_rules: str = ""
     ssh_session: SshSession | None = None
 
@@ -112,7 +120,6 @@ class HostFirewall(Resource):
             message = meaning.err.decode(errors="replace").strip()
             raise Refused(
                 f"nft does not accept the rules: {message}",
-                done="nothing was changed",
                 next="correct nftables.conf.j2 in the inventory's templates/",
             )
         return replace(
@@ -183,7 +190,6 @@ class HostFirewall(Resource):
             advice = f"set ssh.port, or open port {current.port} under host.open_ports"
         if wrong:
             raise Refused(
-                f"the host firewall as declared would shut out this very session: {wrong}",
-                done="nothing was changed",
+                f"the host firewall as declared would lock out this very session: {wrong}",
                 next=advice,
             )

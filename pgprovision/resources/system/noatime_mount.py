@@ -1,22 +1,33 @@
-"""Access times of files: without them, reading the data writes nothing to the disk.
+"""The mount option noatime: without access times, reading the data writes nothing to the disk.
 
-The machine's own /etc/fstab is left alone, for a mistake in it is a machine that does not boot; a
-unit says it again at every boot.
+/etc/fstab is left alone, because with a mistake in it a host does not boot; a systemd unit sets the
+option at every boot.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 
 # Before there is a PostgreSQL, the folder around it lies on the same filesystem.
 _WHERE = "d=/var/lib/postgresql; [ -d $d ] || d=/var/lib"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoatimeMount(Resource):
-    """The filesystem of the data is mounted noatime; all of it, whatever else lies there."""
+class NoatimeMount(Resource, WithNeeds, WithNotes):
+    """The file system of the data is mounted with noatime; all of it, whatever else is on it."""
 
     kind: ClassVar[str] = "access times"
     immutable: bool = False

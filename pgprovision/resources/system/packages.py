@@ -1,4 +1,4 @@
-"""Debian packages: which must be there, and dpkg in good health."""
+"""Debian packages that must be installed, and the state of dpkg."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..
 
 
 def wait_while_locked(answer: Answer, state: State, desired: State) -> State | Waiting:
-    """The state, unless something differs that cannot be changed before the lock is free."""
+    """The state; Waiting where something differs that cannot be changed before the lock is free."""
     lines = answer.text.splitlines()
     holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
     if holder and Diff(state, desired):
@@ -77,7 +77,7 @@ def wait_while_locked(answer: Answer, state: State, desired: State) -> State | W
 
 @dataclass(frozen=True, kw_only=True)
 class PackageSet(Resource):
-    """Packages by name, in any version, or `pinned` to one. Nothing is ever removed."""
+    """Packages by name, in any version, or `pinned` to one. No package is ever removed."""
 
     kind: ClassVar[str] = "packages"
     title: str

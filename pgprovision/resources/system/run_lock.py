@@ -1,4 +1,4 @@
-"""The lock that a run holds on a machine, as something that can be taken away."""
+"""The lock of a run on a host, as something that can be removed."""
 
 import base64
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from pgprovision.quote import sh
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedHostLock(Resource):
-    """Declared absent: whoever holds it does no more. `confirmed_token`: the run's id, or what was
-    printed for a record that cannot be read."""
+    """Declared absent: the run that has it can do nothing more."""
 
     kind: ClassVar[str] = "lock"
     confirmed_token: str
+    """The run's id, or what was printed for a record that cannot be read."""
 
     @property
     def name(self) -> str:
@@ -42,8 +42,7 @@ class RemovedHostLock(Resource):
             raise Refused(
                 f"{self.confirmed_token} is not who holds it:"
                 f" {owner or 'a record that cannot be read'}",
-                done="nothing was touched",
-                next=f"when you know that run is no more: pgprovision unlock {self.on}"
+                next=f"once you know that this run has ended: pgprovision unlock {self.on}"
                 f" {unlock_token(owner_record, fence)}",
             )
         return {"holder": str(owner) if owner and not foreign else "cannot be read"}
@@ -52,8 +51,8 @@ class RemovedHostLock(Resource):
         return None
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        """The shell that holds it ends, and steps of that run refuse its number from now on. The
-        clock's seconds are more than any count of runs."""
+        """The shell that has the lock is ended, and steps of that run are refused from now on. The
+        clock's seconds are a higher fencing number than any count of runs."""
         put = "date +%s >fence.new; sync fence.new; mv fence.new fence"
         aside = 'mv holder "holder.taken-away-$(date -u +%Y%m%dT%H%M%SZ)"'
         yield Action(

@@ -1,8 +1,8 @@
-"""Changes to the way in: the host takes them back unless a connection made after them works.
+"""Changes to SSH and the firewall that the host rolls back unless a new connection confirms them.
 
-Before such a change a timer is set on the host that undoes it. The change `reconnects`, so the
-next look comes over a connection made anew: that it comes at all is the proof, and the timer is
-stopped. When the new connection fails, or the run dies, the host is as before after a while.
+Before such a change a timer is set on the host that undoes it. The change `reconnects`, so the next
+look uses a new connection: that it works is the confirmation, and the timer is stopped. When the
+new connection fails, or the run dies, the host is as before after a while.
 """
 
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ SSH_SESSION_PROBE = Probe(
 
 @dataclass(frozen=True)
 class SshSession:
-    """Where this session comes from, and the port of sshd's that it came in by."""
+    """The address this session comes from, and the port of sshd it uses."""
 
     address: str
     port: int
 
 
 def parse_ssh_session(text: str) -> SshSession | None:
-    """What SESSION answered; None where this is no SSH session (a console)."""
+    """The answer to SSH_SESSION_PROBE; None where this is no SSH session (a console)."""
     words = text.split()
     return SshSession(words[0], int(words[3])) if len(words) == 4 else None
 
 
 @dataclass(frozen=True)
 class ConfirmedChange:
-    """The undoing of one change, waiting on the host. Its script is there while it waits."""
+    """The pending rollback of one change. Its script exists as long as it is pending."""
 
     change_name: str
 
@@ -50,12 +50,12 @@ class ConfirmedChange:
         return f"pgprovision-undo-{self.change_name}"
 
     def status_command(self) -> str:
-        """Shell text that prints whether the change has been proven."""
+        """Shell text that prints whether the change was confirmed."""
         return f"[ -e {self.rollback_script} ] && echo unproven || echo proven"
 
     def arm_command(self) -> str:
-        """Shell text that sets the timer; `undo` is a function that prints what undoes it. Where
-        one waits already it is kept: it leads back to what was last proven."""
+        """Shell text that sets the timer; `undo` is a shell function that prints the commands of
+        the rollback. A pending one is kept: it leads back to what was last confirmed."""
         script = self.rollback_script
         return (
             f"umask 077; mkdir -p {RUN_DIRECTORY}\n"
@@ -68,7 +68,7 @@ class ConfirmedChange:
         )
 
     def confirm(self) -> Action:
-        """The change stays."""
+        """Keeps the change."""
         script, stop = self.rollback_script, sh("systemctl", "stop", f"{self.rollback_unit}.timer")
         too_late = "echo 'too late: the host took it back' >&2; exit 1"
         return Action(

@@ -1,13 +1,23 @@
-"""The SSH daemon, judged by what it says of itself (`sshd -T`), not by what its files look like.
+"""The SSH daemon, judged by its effective configuration (`sshd -T`), not by its files.
 
-sshd takes the first value it reads, so the file here sorts before all others of its folder.
+sshd uses the first value it reads, so the file here sorts before all others of its directory.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+)
 from pgprovision.errors import Refused
 from pgprovision.quote import sh
 from pgprovision.resources.system.file import File
@@ -27,8 +37,8 @@ _LISTENS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshDaemon(Resource):
-    """Directives in a file of ours, in force, and proven by a connection made after them."""
+class SshDaemon(Resource, WithNeeds):
+    """Directives in a file of ours, in effect, and confirmed by a new connection."""
 
     kind: ClassVar[str] = "SSH daemon"
     text: str
@@ -64,7 +74,6 @@ class SshDaemon(Resource):
             message = meaning.err.decode(errors="replace").strip()
             raise Refused(
                 f"sshd does not accept its configuration: {message}",
-                done="nothing was changed",
                 next="correct sshd.conf.j2 in the inventory's templates/",
             )
         return replace(self, expected_directives=tuple(self._directives(meaning.text).items()))
@@ -95,7 +104,7 @@ class SshDaemon(Resource):
         }
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        """Where another file of theirs wins over ours, there is nothing to do: it is reported."""
+        """Where another file wins over ours, nothing can be done: it is reported."""
         if diff.changed("content", "loaded"):
             write = File(on=self.on, path=CONFIG_FILE, content=self.text).write_command()
             undo = (

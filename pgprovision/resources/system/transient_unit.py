@@ -1,4 +1,5 @@
-"""Long work as a named transient systemd unit: it outlives the connection, and a rerun attaches."""
+"""A long job as a named transient systemd unit: it outlives the connection, and a rerun attaches to
+it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from pgprovision.resources.system.unit import last_log_lines, parse_properties, 
 
 @dataclass(frozen=True)
 class JobState:
-    """`none`: never started, or ended well (systemd forgets it). `progress`: its progress."""
+    """The state of a job."""
 
     state: Literal["none", "running", "failed"]
+    """none: never started, or ended well (systemd forgets it)."""
     progress: str = ""
+    """What the job's `progress` printed."""
 
 
 IDLE = JobState("none")
@@ -23,13 +26,14 @@ NOT_PROBED = 6  # the exit code of what was left out of a look
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work on a host. `progress` is shell text that prints how far it is;
-    `error_hint_script` gives shell text that prints what is behind the message in a shell
-    variable."""
+    """A job on a host."""
 
     unit: str
+    """The name of its unit."""
     progress: str = ":"
+    """Shell text that prints how far it is."""
     error_hint_script: Callable[[str], str] = lambda variable: ":"
+    """Returns shell text that prints the cause of the message in a shell variable."""
 
     def probe(self) -> Probe:
         """How it is; how far is asked only while it runs, and may not be known yet."""
@@ -39,8 +43,7 @@ class Job:
         )
 
     def unless_running(self, wrapped: Probe) -> Probe:
-        """The same, for what only its start needs: not asked while the work runs, whose processors
-        it would take."""
+        """A probe that only the start needs: not run while the job runs and needs the CPU."""
         runs = (
             f"case $({self._is_active}) in active|activating|deactivating) exit {NOT_PROBED};; esac"
         )
@@ -58,11 +61,11 @@ class Job:
         return JobState("failed") if active == "failed" else IDLE
 
     def waiting(self, reason: str, timeout: float) -> Waiting:
-        """For one that runs."""
+        """The state of a resource whose job runs."""
         return Waiting(reason, timeout, end_probe=self.end_probe)
 
     def end_probe(self, seconds: float) -> Probe:
-        """Answered when it has ended, or after `seconds`."""
+        """Returns when the job has ended, or after `seconds`."""
         follow = sh("timeout", f"{seconds:.1f}", "tail", "-s", "0.1", "-f", "/dev/null")
         return Probe(
             f"pid=$({sh('systemctl', 'show', '-p', 'MainPID', '--value', self.unit)})\n"
@@ -72,8 +75,8 @@ class Job:
         )
 
     def start(self, why: str, *command: str, user: str = "postgres", weight: int = 25) -> Action:
-        """Start it, unless it runs already; a former failure is forgotten. `weight`: its share of
-        the processor, 100 is usual."""
+        """Starts the job, unless it runs; a former failure is forgotten. `weight`: its share of the
+        CPU, 100 is usual."""
         plain = [word.replace("$", "$$") for word in command]  # systemd expands $ in any word
         run = sh(
             # Its own description would be the words, and newlines in them end up as unit settings.
@@ -88,10 +91,11 @@ class Job:
         return Action(why, text, wait_command=f"while {runs} >/dev/null; do sleep 2; done; {ended}")
 
     def report_failure(self, why: str) -> Action:
-        """Fails with what it said last, and clears the failure: the next run starts it anew."""
+        """Fails with the last lines of its log, and clears the failure: the next run starts it
+        again."""
         return Action(
             why,
-            f"{{ echo '{self.unit} failed; run the same command again to start it anew:'\n"
+            f"{{ echo '{self.unit} failed; run the same command again to start it again:'\n"
             f"said=$({last_log_lines(self.unit)}); printf '%s\\n' \"$said\";"
             f" {self.error_hint_script('said')}\n"
             f"systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",

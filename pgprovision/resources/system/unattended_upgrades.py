@@ -1,11 +1,21 @@
-"""Upgrades: what apt must not touch unasked, and what waits for somebody to ask."""
+"""Upgrades: packages that apt must not upgrade by itself, and upgrades that are pending."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Check,
+    Diff,
+    Probe,
+    Resource,
+    State,
+    Waiting,
+    WithNotes,
+)
 from pgprovision.quote import sh
 from pgprovision.resources.system.packages import (
     DPKG_PROBE,
@@ -19,8 +29,8 @@ _POLICY = re.compile(r"^(\S+):\n +Installed: (\S+)\n +Candidate: (\S+)", re.MULT
 
 @dataclass(frozen=True, kw_only=True)
 class HeldPackages(Resource):
-    """Packages that stay as they are until somebody names them: an upgrade of PostgreSQL restarts
-    it, and belongs in a chosen moment, replicas first."""
+    """Packages that are only upgraded by name: an upgrade of PostgreSQL restarts it, and belongs in
+    a chosen moment, replicas first."""
 
     kind: ClassVar[str] = "held packages"
     names: tuple[str, ...]
@@ -51,8 +61,8 @@ class HeldPackages(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingUpgrades(Resource):
-    """Nothing to converge, something to know: newer packages that wait to be asked for."""
+class PendingUpgrades(Check, WithNotes):
+    """Newer packages that wait to be installed. Reports only."""
 
     kind: ClassVar[str] = "upgrades"
     names: tuple[str, ...]
@@ -73,6 +83,3 @@ class PendingUpgrades(Resource):
 
     def notes(self, state: State) -> tuple[str, ...]:
         return tuple(f"an upgrade is pending: {name} {new}" for name, new in state.items())
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

@@ -1,4 +1,4 @@
-"""A systemd unit as it is now: enabled, active, and whether its file is newer than what runs."""
+"""A systemd unit: enabled, active, and whether its file is newer than what runs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _KEYS = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,DropInPat
 
 
 def last_log_lines(unit: str, count: int = 15) -> str:
-    """Shell text that prints what the unit, and systemd about it, said in its latest run.
+    """Shell text that prints the log of the unit's latest run, and what systemd logged about it.
 
     By time: journald cannot tell the run of a process that ends at once (it loses its cgroup).
     """
@@ -24,14 +24,14 @@ def last_log_lines(unit: str, count: int = 15) -> str:
 
 
 def _log_errors(log: str) -> str:
-    """Shell text that prints what PostgreSQL's log says last beside its mere doings: journald loses
-    lines of a process that ends at once, as those of one that finds its disk full."""
+    """Shell text that prints the errors at the end of PostgreSQL's log: journald loses lines of a
+    process that ends at once, such as one that finds its disk full."""
     errors_only = sh("grep", "-vE", " LOG: |the database system is (starting up|not yet)")
     return f"{sh('tail', '-n', '80', log)} | {errors_only} | tail -n 8"
 
 
 def unit_probe(unit: str) -> Probe:
-    """How the unit is, in one call."""
+    """Prints the state of the unit, in one call."""
     return Probe(sh("systemctl", "show", "-p", _KEYS, "--", unit))
 
 
@@ -45,16 +45,18 @@ def parse_properties(answer: Answer) -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Unit(Resource):
-    """A unit. `enabled` or `active` None: not ours to decide. `drop_ins`: files that belong to it;
-    systemd does not tell of one whose folder is new that it has not read it. `log_file`: where it
-    says more than in the journal why it could not start."""
+    """A systemd unit."""
 
     kind: ClassVar[str] = "unit"
     unit: str
     enabled: bool | None = True
+    """None: left as it is."""
     active: bool | None = True
+    """None: left as it is."""
     drop_ins: tuple[str, ...] = ()
+    """Files that belong to it; systemd does not report one as unread whose directory is new."""
     log_file: str = ""
+    """A log that says more than the journal about a failed start."""
 
     @property
     def name(self) -> str:

@@ -282,7 +282,9 @@ def test_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
 @pytest.mark.covers("F117")
 @long
 def test_machine_when_another_cluster_runs_there_is_refused(canary: Canary) -> None:
-    with pytest.raises(Refused, match=r"none of ours: /var/lib/postgresql/15/main"):
+    with pytest.raises(
+        Refused, match=r"another PostgreSQL is running: /var/lib/postgresql/15/main"
+    ):
         canary.world.machine.plan(EmptyHostCheck(on=MACHINE_NAME, instance=CUT))
 
 

@@ -13,9 +13,9 @@ from pgprovision.resources.postgres.server.snapshot import Row, ServerSnapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Database(CatalogResource):
-    """A database. Encoding and locale are fixed when it is made; empty means the server's own.
+    """A database. Encoding and locale are fixed when it is created; empty means the server's own.
 
-    There is no way to declare one absent: dropping data is not converging.
+    It cannot be declared absent: a converge never drops data.
     """
 
     kind: ClassVar[str] = "database"
@@ -81,14 +81,13 @@ class Database(CatalogResource):
             raise Refused(
                 f"database {self.database} has {attribute} {found}, the inventory says {declared};"
                 " an existing database keeps the ones it was made with",
-                done="nothing was written",
                 next="declare what is there, or load a dump into a new database",
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema(CatalogResource):
-    """A schema in a database, and who owns it."""
+    """A schema in a database, and its owner."""
 
     kind: ClassVar[str] = "schema"
     database: str

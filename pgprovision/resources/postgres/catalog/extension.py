@@ -13,20 +13,21 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 @dataclass(frozen=True, kw_only=True)
 class Extension(CatalogResource):
-    """An extension in one database. `schema` and `version` are looked after only where given;
-    without a schema it is made in `create_in`, which is made where it is missing (empty: as its
-    control file has it), without a version in the packaged one.
-
-    `trusted_owner` is made its owner where PostgreSQL trusts the extension: who owns it may update
-    and drop it. Others stay with the superuser."""
+    """An extension in one database."""
 
     kind: ClassVar[str] = "extension"
     database: str
     extension: str
     schema: str = ""
+    """Only compared where given."""
     version: str = ""
+    """Only compared where given; without, it is created in the packaged version."""
     create_in: str = "public"
+    """Without a schema it is created here, which is made where it is missing; empty: as its
+    control file has it."""
     trusted_owner: str = ""
+    """Becomes its owner where PostgreSQL trusts the extension, so it may update and drop it. Other
+    extensions stay with the superuser."""
 
     @property
     def name(self) -> str:
@@ -65,7 +66,7 @@ class Extension(CatalogResource):
         yield self.sql(why, [statements[key] for key in diff.keys], database=self.database)
 
     def _require_available(self) -> str:
-        """PostgreSQL's own error names a control file; this one, the package to ask for."""
+        """PostgreSQL's own error names a control file; this one names the package to install."""
         package = extension_package(self.extension, self.snapshot.instance.version)
         text = (
             f"extension {self.extension} is not on this machine: it comes in {package}; add that to"

@@ -26,8 +26,9 @@ DEFAULT_TO_PUBLIC = {("functions", "EXECUTE")}  # acldefault(), where pg_default
 
 @dataclass(frozen=True, kw_only=True)
 class Grant(CatalogResource):
-    """All a role (or `public`, for everybody) holds on a database, a schema, or all tables,
-    sequences or functions of a schema. Privileges not named are revoked; naming none revokes all.
+    """All privileges of a role (or `public`, for everybody) on a database, a schema, or all tables,
+    sequences or functions of a schema. Privileges that are not named are revoked; naming none
+    revokes all.
 
     With `created_by`, the default privileges on what that role creates later, in `schema`, or in
     every schema where `schema` is empty.

@@ -1,8 +1,8 @@
-"""A login that was really tried, with its password and a verified server.
+"""A login that was tried, with its password and a verified server.
 
-PostgreSQL tells nobody that a password works until somebody comes with it. So it is tried once
-after anything about it changed, and a note on the host says what was proven: a digest of the stored
-verifier, the address and the rule. The note holds nothing that could be guessed from.
+PostgreSQL cannot say whether a password works until somebody logs in with it. So the login is tried
+once after anything about it changed, and a file on the host says what was proven: a digest of the
+stored verifier, the address and the rule. Nothing could be guessed from that file.
 """
 
 import hashlib
@@ -10,8 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
-from pgprovision.quote import conninfo, sh
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithDescription,
+    WithNeeds,
+)
+from pgprovision.quote import sh
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.resources.system.file import File
 from pgprovision.secret import Secret
@@ -20,19 +32,24 @@ PROOF_DIRECTORY = "/var/lib/pgprovision/logins"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifiedLogin(Resource):
-    """`role` gets in from `on` with this connection string. `password` None: libpq has it from the
-    passfile that the string names. `server` is the target that PostgreSQL runs on."""
+class VerifiedLogin(Resource, WithNeeds, WithDescription):
+    """`role` can log in from `on`."""
 
     kind: ClassVar[str] = "login"
     snapshot: SnapshotQuery
     server: str
+    """The target that PostgreSQL runs on."""
     role: str
     conninfo: str
+    """The connection string, without a password."""
     password: Secret | None = None
+    """None: libpq takes it from the passfile that the connection string names."""
     depends_on: str = ""
+    """What else the login depends on: when it changes, the login is tried again."""
     verifier: str | None = None
+    """A fact: the stored SCRAM verifier."""
     running: bool = True
+    """A fact: the server runs."""
 
     @property
     def name(self) -> str:
@@ -79,10 +96,10 @@ class VerifiedLogin(Resource):
         )
 
     def _script(self) -> bytes | Secret:
-        """psql's own words; nothing of them reaches the server it starts from."""
+        """psql's script; no part of it is in an argument or the environment."""
         if self.password is None:
             return _connect_command(self.conninfo).encode()
-        full_conninfo = f"{self.conninfo} password={conninfo(self.password.text())}"
+        full_conninfo = extend(self.conninfo, password=self.password.text())
         redacted = f"{self.conninfo} password={self.password.redacted}"
         return Secret(
             _connect_command(full_conninfo), self.password.source, f"\\connect {redacted}\n"
@@ -90,8 +107,8 @@ class VerifiedLogin(Resource):
 
 
 def _connect_command(target: str) -> str:
-    """psql's \\connect, every byte of its argument escaped: it may hold any character. psql takes
-    double quotes off as from a name, escaped or not, so it is one."""
+    """psql's \\connect with every byte of its argument escaped, so that it may have any character.
+    psql removes double quotes as from a name, escaped or not, so it is one."""
     name = '"' + target.replace('"', '""') + '"'
     escaped = "".join(f"\\x{byte:02x}" for byte in name.encode())
     return f"\\connect -reuse-previous=off '{escaped}'\n"

@@ -1,11 +1,11 @@
-"""Who gets as far as what, seen from another machine of the network."""
+"""Access to PostgreSQL, checked from another host of the network."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
-from pgprovision.quote import conninfo, sh
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds
+from pgprovision.quote import sh
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 CONNECT_TIMEOUT = 10  # three were too few for two emulated machines to agree on TLS
@@ -17,11 +17,11 @@ _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects co
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkAccessCheck(Resource):
-    """From `on`: the server of `conninfo` proves who it is and asks `role` for its password, and a
-    stranger is rejected. Two connections without a password, at every look; whether the password is
-    right is for `VerifiedLogin`. Differences are for people: a firewall, a wrong address, an edit.
-    """
+class NetworkAccessCheck(Check, WithNeeds):
+    """From `on`, the server of `conninfo` proves its identity and asks `role` for its password, and
+    an unknown role is rejected. Two connections without a password in every look; whether the
+    password is right is for `VerifiedLogin`. A difference is for people: a firewall, a wrong
+    address, an edited file."""
 
     kind: ClassVar[str] = "network access"
     snapshot: SnapshotQuery
@@ -38,8 +38,12 @@ class NetworkAccessCheck(Resource):
         psql = f"{self.snapshot.instance.bin_directory}/psql"
         lines = [f"[ -x {sh(psql)} ] || exit 4"]
         for user in (UNKNOWN_ROLE, *([self.role] if self.role else [])):
-            where = f"{self.conninfo} user={conninfo(user)} passfile=/nonexistent"
-            where += f" connect_timeout={CONNECT_TIMEOUT}"
+            where = extend(
+                self.conninfo,
+                user=user,
+                passfile="/nonexistent",
+                connect_timeout=CONNECT_TIMEOUT,
+            )
             lines.append(f"{sh(psql, '-Xwc', '', '-d', where)} 2>&1 </dev/null | tail -n 1; echo")
         return Probe("\n".join(lines))
 
@@ -59,9 +63,6 @@ class NetworkAccessCheck(Resource):
     def desired(self) -> State:
         state = {"a stranger": REJECTED}
         return {**state, self.role: PASSWORD_REQUESTED} if self.role else state
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
 
 def _outcome(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Roles: what they may do, whom they belong to, and a password PostgreSQL never sees."""
+"""Roles: their attributes and memberships, and a password that PostgreSQL never sees."""
 
 import secrets
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Diff, Facts, Need, State
+from pgprovision.engine.model import Action, Diff, Facts, Need, State, WithNeeds
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import ident, literal
 from pgprovision.resources.postgres.catalog import scram
@@ -31,27 +31,31 @@ AS_DECLARED, DIFFERENT, NONE = "as declared", "another", "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Role(CatalogResource):
-    """A role; never a superuser. Without a password it has none. `valid_until` is ISO 8601 (UTC
-    where it names no zone). `present=False` declares it absent: refused with a list
-    (`dependencies`) while it owns something or is logged in, and nothing is ever dropped along with
-    it."""
+class Role(CatalogResource, WithNeeds):
+    """A role; never a superuser."""
 
     kind: ClassVar[str] = "role"
     role: str
     password: Secret | None = None
+    """None: it has no password."""
     login: bool = True
     inherit: bool = True
     createdb: bool = False
     createrole: bool = False
     replication: bool = False
     connection_limit: int = -1
+    """-1: no limit."""
     valid_until: str | None = None
+    """ISO 8601, in UTC where it names no zone."""
     member_of: tuple[str, ...] = ()
     comment: str | None = None
     present: bool = True
+    """False declares it absent: refused while it owns something or is logged in, and nothing is
+    dropped with it."""
     dependencies: tuple[str, ...] = ()
+    """A fact: what it owns and has privileges on."""
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), compare=False, repr=False)
+    """The salt of a new verifier."""
 
     @property
     def name(self) -> str:
@@ -96,7 +100,6 @@ class Role(CatalogResource):
             role = ident(self.role)
             raise Refused(
                 f"role {self.role} is declared absent and is in use: {', '.join(uses)}",
-                done="nothing was written",
                 next=f"in each database named: reassign owned by {role} to ...; drop owned by"
                 f" {role}; end its sessions; then the same command again",
             )

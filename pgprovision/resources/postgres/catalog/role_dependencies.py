@@ -1,4 +1,4 @@
-"""What a role owns and holds privileges on, by name: what keeps it from being dropped."""
+"""What a role owns and has privileges on, by name: it cannot be dropped because of that."""
 
 from pgprovision.engine.model import Answer, Probe
 from pgprovision.quote import ident, literal, sh
@@ -17,7 +17,7 @@ _DATABASES = r"""
 
 
 def role_dependencies_probe(instance: Instance, role: str) -> Probe:
-    """A look into every database where the role has something."""
+    """Looks into every database where the role has something."""
     found = _FOUND.format(role=literal(ident(role)))
     current_database = "(select oid from pg_database where datname = current_database())"
     shared = _NAMES.format(where="''", found=found, database="0", most=MAX_NAMES)
@@ -34,5 +34,5 @@ def role_dependencies_probe(instance: Instance, role: str) -> Probe:
 
 
 def dependency_names(answer: Answer | None) -> tuple[str, ...]:
-    """The names in what holdings answered."""
+    """The names in the answer to `role_dependencies_probe`."""
     return tuple(answer.text.splitlines()) if answer else ()

@@ -16,13 +16,13 @@ LIST_SETTINGS = frozenset({
 
 
 def setting_text(value: object) -> str:
-    """A value as PostgreSQL keeps it."""
+    """A value as PostgreSQL stores it."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoleSettings(CatalogResource):
-    """What new sessions of `role` start with. Others than those named here are left alone."""
+    """What new sessions of `role` start with. Other settings of it are left alone."""
 
     kind: ClassVar[str] = "role settings"
     role: str

@@ -32,10 +32,14 @@ _PROHIBITED = (
 
 
 def verifier(secret: Secret, salt: bytes, iterations: int = ITERATIONS) -> str:
-    """What goes into pg_authid.rolpassword. Raises InventoryError for what is no password."""
+    """The value for pg_authid.rolpassword. Raises InventoryError for a text that cannot be a
+    password."""
     password = secret.text()
     if not password or "\0" in password:
-        raise InventoryError(f"a password has at least one character and no NUL ({secret.source})")
+        raise InventoryError(
+            f"the password of {secret.source} is empty or has a NUL; expected at least one"
+            " character, and no NUL"
+        )
     salted = hashlib.pbkdf2_hmac("sha256", saslprep(password), salt, iterations)
     stored = hashlib.sha256(_mac(salted, b"Client Key")).digest()
     server = _mac(salted, b"Server Key")
@@ -44,7 +48,7 @@ def verifier(secret: Secret, salt: bytes, iterations: int = ITERATIONS) -> str:
 
 
 def verifier_matches(secret: Secret, stored: str) -> bool:
-    """Whether this password logs in with the stored verifier. False for any other kind of hash."""
+    """Whether this password matches the stored verifier. False for any other kind of hash."""
     form = _VERIFIER.fullmatch(stored)
     if form is None:
         return False

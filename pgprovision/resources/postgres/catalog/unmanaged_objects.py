@@ -1,10 +1,10 @@
-"""Roles and databases that are there and not in the inventory. They are told, and left alone."""
+"""Roles and databases that are not in the inventory: they are reported and left alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Diff, State
+from pgprovision.engine.model import Check, State, WithNotes
 from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
@@ -13,8 +13,8 @@ BUILT_IN_NAMES = frozenset({"postgres", "template0", "template1"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnmanagedObjects(CatalogResource):
-    """What was taken out of the inventory is not taken out of the server: dropping is declared
+class UnmanagedObjects(Check, CatalogResource, WithNotes):
+    """What was removed from the inventory is not removed from the server: dropping is declared
     (`present: false`), never inferred."""
 
     kind: ClassVar[str] = "unmanaged"
@@ -51,9 +51,6 @@ class UnmanagedObjects(CatalogResource):
                     [f"and {len(names) - MAX_NOTES} more {kind}"] if len(names) > MAX_NOTES else []
                 )
         return tuple(messages)
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
 
 def _usage(role: Mapping[str, object]) -> str:

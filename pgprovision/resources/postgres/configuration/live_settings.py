@@ -1,39 +1,37 @@
-"""What a running server's settings are, against what its file says."""
+"""The settings of a running server, compared with its file."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Diff, Facts, Need, Probe, State
+from pgprovision import quantity
+from pgprovision.engine.model import (
+    Check,
+    Facts,
+    Need,
+    Probe,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.resources.postgres.configuration.settings_parser import parse_values
 from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.snapshot import Row, ServerSnapshot
 from pgprovision.resources.system.file import File
 
-UNIT_FACTORS: Mapping[str, float] = {  # in bytes, in seconds
-    "B": 1, "kB": 1 << 10, "8kB": 8 << 10, "MB": 1 << 20, "16MB": 16 << 20,
-    "GB": 1 << 30, "TB": 1 << 40,
-    "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400,
-}  # fmt: skip
 OVERRIDE_SOURCES = ("database", "user", "database user")  # sources that Overrides names
-_QUANTITY = re.compile(r"(-?[0-9.]+(?:e-?[0-9]+)?) *([A-Za-z]*)", re.IGNORECASE)
 _TRUE, _FALSE = {"on", "true", "yes", "1", "t", "y"}, {"off", "false", "no", "0", "f", "n"}
 
 
 def values_equal(text: str, row: Row) -> bool:
-    """Whether a value as the file has it is the one that the server shows."""
+    """Whether a value in the file is the one that the server shows."""
     shown, unit = str(row["value"]), row["unit"] or ""
     if row["type"] == "bool":
         return text.lower() in (_TRUE if shown == "on" else _FALSE)
     if row["type"] in ("integer", "real"):
-        found = _QUANTITY.fullmatch(text)
-        if not found:
-            return False
-        base = UNIT_FACTORS.get(unit, 1.0)
-        expected = float(found[1]) * UNIT_FACTORS.get(found[2], base) / base
-        return (round(expected) if row["type"] == "integer" else expected) == float(shown)
+        return quantity.is_equal(text, shown, unit, is_integer=row["type"] == "integer")
     return _plain(text) == _plain(shown)
 
 
@@ -42,11 +40,11 @@ def _plain(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveSettings(CatalogResource):
-    """Every setting of postgresql.conf is what the server runs with. What explains itself is named
-    by others: a file not loaded, a pending restart, ALTER SYSTEM, ALTER ROLE. What people put into
-    local.conf wins, and is told. The rest (a command line, a file of somebody's) is for people.
-    """
+class LiveSettings(Check, CatalogResource, WithNeeds, WithNotes):
+    """Every setting of postgresql.conf is what the server runs with. Causes with a resource of
+    their own are not reported here: a file not loaded, a pending restart, ALTER SYSTEM, ALTER ROLE.
+    What people put into local.conf wins, and is noted. The rest, such as a command line or another
+    include, is for people."""
 
     kind: ClassVar[str] = "live settings"
     file_settings: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -96,9 +94,6 @@ class LiveSettings(CatalogResource):
 
     def notes(self, state: State) -> tuple[str, ...]:
         return tuple(f"local.conf: {text}" for text in _local_conf_overrides(state))
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
 
     def _reported_elsewhere(self, name: str, row: Row | None, server: ServerSnapshot) -> bool:
         """Whether another resource names the reason."""

@@ -1,11 +1,11 @@
-"""What a running server has loaded, against what its files say: effects that are still pending."""
+"""What a running server has loaded, compared with its files: effects that are pending."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Diff, Facts, Need, State, Waiting
+from pgprovision.engine.model import Action, Diff, Facts, Need, State, Waiting, WithNeeds, WithOrder
 from pgprovision.resources.postgres.configuration.shared_memory import (
     STANDBY_PARAMETERS,
     RolloutOrder,
@@ -17,11 +17,10 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingConfiguration(CatalogResource):
-    """Nothing pending: no file written after the last load, no setting waiting for a restart, no
-    line in error. Repairs a run that was killed between a write and its reload. Belongs in a tier
-    after the files it judges; errors are for people (local.conf is theirs) and are left.
-    """
+class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
+    """No file was written after the last load, no setting waits for a restart, no line is in error.
+    Repairs a run that was killed between a write and its reload. Belongs in a tier after the files
+    it compares; errors, as in local.conf, are for people and are left."""
 
     kind: ClassVar[str] = "loaded configuration"
     rollout_order: RolloutOrder | None = None
@@ -57,7 +56,7 @@ class PendingConfiguration(CatalogResource):
         return {"reload_pending": (), "restart_pending": (), "errors": ()}
 
     def blocked_by(self, diff: Diff) -> Waiting | None:
-        """Somebody's local.conf, too, may move what binds primary and standbys together."""
+        """A value in local.conf may also be one that a standby needs as high as its primary."""
         if self.rollout_order is None or self.server is None:
             return None
         now, pending = running_values(self.server), self.server.pending_restart

@@ -1,11 +1,22 @@
-"""pg_hba.conf: who may connect, from where, and how they prove who they are."""
+"""pg_hba.conf: who may log in, from where, and by which method."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithDescription,
+    WithNeeds,
+)
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.configuration.pg_hba_parser import parse_pg_hba
@@ -21,9 +32,10 @@ from pgprovision.resources.system.file import File
 
 
 @dataclass(frozen=True, kw_only=True)
-class PgHba(Resource):
-    """The file. It is read back before it is sent: other rules than the inventory's, or a login of
-    `required_logins` shut out, and nothing is touched. PostgreSQL judges it before it is loaded."""
+class PgHba(Resource, WithNeeds, WithDescription):
+    """The file. It is parsed before it is sent, and refused where it has other rules than the
+    inventory, or would reject one of `required_logins`. PostgreSQL checks it before it is loaded.
+    """
 
     kind: ClassVar[str] = "pg_hba.conf"
     snapshot: SnapshotQuery
@@ -41,8 +53,8 @@ class PgHba(Resource):
         return File(on=self.on, path=self.name, content=content, **attributes)
 
     def text(self) -> str:
-        """The whole file. Raises InventoryError where other rules would be read in it, Refused
-        where it would lock out what keeps the cluster going."""
+        """The complete file. Raises InventoryError where it has other rules than the inventory,
+        Refused where it would reject a login that the cluster needs."""
         return self._text
 
     @cached_property
@@ -52,7 +64,6 @@ class PgHba(Resource):
         if lost_logins := list(locked_out(parsed, self.required_logins)):
             raise Refused(
                 f"the new pg_hba.conf would lock out {'; '.join(lost_logins)}",
-                done="nothing was written",
                 next="correct templates/pg_hba.conf.j2 in the inventory's folder",
             )
         lines = [rule.line for section in self.sections for rule in section.rules]
@@ -77,7 +88,7 @@ class PgHba(Resource):
         return self._file(self._text).desired()
 
     def describe_changes(self, diff: Diff) -> tuple[str, ...]:
-        """The lines that go (-) and come (+)."""
+        """The lines that are removed (-) and added (+)."""
         if diff.before is None or not diff.changed("content"):
             return diff.keys
         before, after = _lines(str(diff.before["content"])), _lines(self._text)

@@ -1,4 +1,4 @@
-"""Reading pg_hba.conf as PostgreSQL does, as far as this tool writes it."""
+"""Parses pg_hba.conf as PostgreSQL does, as far as pgprovision writes it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"""(?P<word>(?:"(?:[^"]|"")*"|[^\s,"#])+)|(?P<comma>\s*,\s*
 
 
 def parse_pg_hba(text: str) -> Iterator[HbaRule]:
-    """The rules in a text, as PostgreSQL would take them. Raises InventoryError."""
+    """The rules of a text. Raises InventoryError."""
     for number, line in enumerate(text.splitlines(), 1):
         fields: list[list[str]] = []
         joined = False

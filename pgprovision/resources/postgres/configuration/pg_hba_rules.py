@@ -1,4 +1,4 @@
-"""The rules of pg_hba.conf as values: written as lines, and asked who would get in."""
+"""The rules of pg_hba.conf as values: written as lines, and matched with logins."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pgprovision.quote import ident
 
 
 class HbaKeyword(str):
-    """A word that pg_hba.conf understands; any other string is a name, and quoted."""
+    """A keyword of pg_hba.conf; any other string is a name, and quoted."""
 
 
 ALL: Final = HbaKeyword("all")
@@ -38,7 +38,7 @@ class HbaRule:
                 raise InventoryError(f"pg_hba.conf: {error}") from None
 
     def matches(self, login: "RequiredLogin") -> bool:
-        """Whether this is the line that decides about a login, if no earlier one does."""
+        """Whether this rule decides about a login, if no earlier one does."""
         kinds = ("host", "hostssl") if login.address else ("local",)
         return (
             self.type in kinds
@@ -49,7 +49,7 @@ class HbaRule:
 
     @property
     def line(self) -> str:
-        """The words in columns."""
+        """The fields in columns."""
         databases, users = (
             ",".join(map(_quoted_name, names)) for names in (self.databases, self.users)
         )
@@ -71,8 +71,8 @@ def pg_hba_sections(
     features: Sequence[HbaSection] = (),
     superuser: str = "postgres",
 ) -> Iterator[HbaSection]:
-    """The sections in their order: the strict before the wide. `replicas` are the addresses of the
-    other nodes; `access` is what the inventory grants to its roles, `features` are the
+    """The sections in their order, strict rules before wide ones. `replicas` are the addresses of
+    the other nodes; `access` is what the inventory grants to its roles, `features` are the
     sections of features."""
     host: Literal["host"] = "host"
     yield HbaSection(
@@ -105,7 +105,7 @@ def pg_hba_sections(
 
 @dataclass(frozen=True)
 class RequiredLogin:
-    """One that has to go on working, over TLS where it has an address, and how it is let in."""
+    """A login that has to work: over TLS where it has an address, by this method."""
 
     purpose: str
     database: str
@@ -115,7 +115,7 @@ class RequiredLogin:
 
 
 def locked_out(rules: Iterable[HbaRule], logins: Iterable[RequiredLogin]) -> Iterator[str]:
-    """The logins that these rules would shut out, each with the line that does."""
+    """The logins that these rules would reject, each with the rule that does."""
     all_rules = tuple(rules)
     for login in logins:
         matching = next((rule for rule in all_rules if rule.matches(login)), None)

@@ -1,7 +1,8 @@
-"""postgresql.conf: rendered whole, judged by PostgreSQL before the swap, loaded in the same batch.
+"""postgresql.conf: rendered completely, checked by PostgreSQL before it replaces the old file,
+loaded in the same batch.
 
-Bytes decide whether it differs; the settings that moved explain it and say whether a reload is
-enough. A standby's file passes through values as high as its primary's (`standby_parameters`).
+Its bytes decide whether it differs. The settings that changed explain it, and decide between reload
+and restart. A standby's file passes through values as high as its primary's (`standby_parameters`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,10 @@ from pgprovision.engine.model import (
     Resource,
     State,
     Waiting,
+    WithDescription,
+    WithNeeds,
+    WithNotes,
+    WithOrder,
 )
 from pgprovision.quote import sh
 from pgprovision.resources.postgres.configuration import settings_limits
@@ -35,8 +40,8 @@ Render = Callable[..., str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgresqlConf(NodeSettings, Resource):
-    """The main configuration file of a node. What is not given of the machine is looked up."""
+class PostgresqlConf(NodeSettings, Resource, WithNeeds, WithOrder, WithNotes, WithDescription):
+    """The configuration file of a node. The size of the host is looked up where it is not given."""
 
     kind: ClassVar[str] = "postgresql.conf"
     render: Render = field(compare=False, repr=False)
@@ -61,7 +66,7 @@ class PostgresqlConf(NodeSettings, Resource):
         return self._file.read(answer)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """What does not fit the machine, as far as it was seen, and what to do about it."""
+        """What does not fit the host, as far as its size is known, and what to do about it."""
         if self.memory and self.disk:
             yield from settings_limits.problems(self._desired_settings(), self.memory, self.disk)
 
@@ -73,17 +78,17 @@ class PostgresqlConf(NodeSettings, Resource):
         )
 
     def _desired_settings(self) -> dict[str, object]:
-        """Every setting by its name in small letters."""
+        """Every setting by its lower-case name."""
         return {s.name.lower(): s.value for part in self.sections({}) for s in part.settings}
 
     def needs(self) -> tuple[Need, ...]:
-        """The running server's settings, the other nodes' where they are bound to them, and the
-        machine's size where it is not given."""
+        """The running server's settings, those of the other nodes where they depend on each other,
+        and the host's size where it is not given."""
         others = self.rollout_order.needs(self.on, self.snapshot) if self.rollout_order else ()
         return (Need(self.on, self.snapshot.probe()), *others, *self.machine_size_needs())
 
     def machine_size_needs(self) -> tuple[Need, ...]:
-        """Where the machine's size is not given, the look at it."""
+        """The probe for the host's size, where it is not given."""
         known = None not in (self.memory, self.cores, self.disk)
         return () if known else (Need(self.on, self._machine_size_probe),)
 
@@ -106,7 +111,7 @@ class PostgresqlConf(NodeSettings, Resource):
         )
 
     def with_machine_size(self, facts: Facts) -> Self:
-        """With the machine's size."""
+        """With the host's size."""
         size = facts.get(self.on, self._machine_size_probe)
         if size is None or size.code:
             return self
@@ -122,7 +127,7 @@ class PostgresqlConf(NodeSettings, Resource):
         return {**(self._file.desired() or {}), "content": self.text()}
 
     def text(self) -> str:
-        """The whole file."""
+        """The complete file."""
         return self.render(
             sections=tuple(
                 self.sections(self.rollout_order.overridden if self.rollout_order else {})
@@ -131,7 +136,7 @@ class PostgresqlConf(NodeSettings, Resource):
 
     @property
     def _interim_text(self) -> str:
-        """The same, and nothing lower than a standby may have it yet."""
+        """The file with nothing lower than a standby may have it yet."""
         if self.rollout_order is None:
             return self.text()
         order, names = (

@@ -1,4 +1,4 @@
-"""Settings that win over the rendered file without being seen in it."""
+"""Settings that win over postgresql.conf without being in it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,10 +13,9 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 @dataclass(frozen=True, kw_only=True)
 class SettingOverrides(CatalogResource):
-    """None of the `managed` settings is overridden. ALTER SYSTEM is reset; what ALTER ROLE and
-    ALTER DATABASE have set is reported and left, since somebody meant one role or database by it.
-    `declared`: (role, setting) that the inventory gives to a role.
-    """
+    """None of the `managed` settings is overridden. ALTER SYSTEM is reset. ALTER ROLE and ALTER
+    DATABASE are reported and left, since somebody set them for one role or database. `declared`:
+    (role, setting) that the inventory sets for a role."""
 
     kind: ClassVar[str] = "overrides"
     managed: frozenset[str]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from pgprovision.quantity import GB
 from pgprovision.resources.postgres.configuration.settings_sizing import (
-    GB,
     ConfSection,
     ConfSetting,
     MachineSize,
@@ -15,6 +15,7 @@ from pgprovision.resources.postgres.configuration.shared_memory import STANDBY_P
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 ARCHIVE_SECTION = "Archive and replication"
+SET_IN_INVENTORY = "set in the inventory"
 
 
 @dataclass(frozen=True)
@@ -28,46 +29,59 @@ class TlsPaths:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where a standby streams from. The connection string names a passfile, never a password."""
+    """Where a standby streams from."""
 
     conninfo: str
+    """The connection string; it names a passfile, never a password."""
     slot: str
+    """Its replication slot on the primary."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSettings:
-    """Sized from what is known of the machine (bytes, cores). `overrides` win over everything else
-    here."""
+    """The settings of one node: computed for its machine, overridden by what is declared."""
 
     snapshot: SnapshotQuery
+    """Its instance."""
     node: str
+    """Its name, for process titles and guards."""
     addresses: tuple[str, ...] = ()
+    """Where it listens in addition to loopback."""
     tls: TlsPaths | None = None
+    """Its certificate; None: connections are not encrypted."""
     archive_mode: bool = True
+    """Off for a restored copy, which never archives and follows nobody."""
     upstream: Upstream | None = None
+    """Of a standby, where it streams from."""
     feature_sections: tuple[ConfSection, ...] = ()
     """What features ask for: over the computed settings, under `overrides`."""
     preload_libraries: tuple[str, ...] = ()
     """What has to be in shared_preload_libraries beside what is there."""
     overrides: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
+    """What the inventory sets; it wins over what is computed."""
+    fixed: tuple[ConfSetting, ...] = ()
+    """What whoever builds the node sets, with its reason; it wins over the inventory."""
     memory: int | None = None
+    """Bytes; None: not known yet."""
     cores: int | None = None
+    """None: not known yet."""
     disk: int | None = None
+    """Bytes of the data directory's file system; None: not known yet."""
 
     @property
     def raised_reason(self) -> str:
-        """Why a value is higher than it was wished."""
+        """Why a value is higher than declared."""
         if self.archive_mode:
             return "a standby's is at least its primary's"
         return "a copy's is at least what the backup was taken with"
 
     def managed_names(self) -> frozenset[str]:
-        """The name of every setting we look after, whatever the machine's size."""
+        """The name of every setting that pgprovision manages, whatever the machine's size."""
         complete = replace(self, memory=GB, cores=1, disk=GB)
         return frozenset(s.name for section in complete.sections({}) for s in section.settings)
 
     def standby_parameters(self) -> Mapping[str, int]:
-        """What is wished for those that a standby needs as high as its primary."""
+        """The declared values of those that a standby needs as high as its primary."""
         found = dict(STANDBY_PARAMETERS)
         for section in self.sections({}):
             for setting in section.settings:
@@ -76,11 +90,11 @@ class NodeSettings:
         return found
 
     def sections(self, minimum: Mapping[str, int]) -> Iterator[ConfSection]:
-        """The whole file. `minimum`: values that may not be lower now, whatever is wished."""
+        """The whole file. `minimum`: values that may not be lower now, whatever is declared."""
         overriding = {
-            name.lower(): ConfSetting(name, value, "set in the inventory")
+            name.lower(): ConfSetting(name, value, SET_IN_INVENTORY)
             for name, value in self.overrides.items()
-        }
+        } | {setting.name.lower(): setting for setting in self.fixed}
         desired = self.standby_parameters() if minimum else {}
         for name, value in minimum.items():
             if value > desired[name]:

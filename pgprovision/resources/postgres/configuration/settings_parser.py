@@ -1,4 +1,4 @@
-"""Reading postgresql.conf text: which settings it makes, and with what value."""
+"""Parses postgresql.conf: its settings and their values."""
 
 import re
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ _LINE = re.compile(
 
 
 def parse_settings(*texts: str) -> tuple[Mapping[str, object], ...]:
-    """The settings of each text, all read by the same reader.
+    """The settings of each text, all parsed in the same way.
 
-    pgtoolkit where it can read every side; it rejects capitals in names, `#` in quotes and relative
-    includes. Else line by line, which is enough to tell what moved.
+    pgtoolkit where it can parse every text; it rejects capitals in names, `#` in quotes and
+    relative includes. Otherwise line by line, which is enough to tell what changed.
     """
     bodies = [_without_includes(text) for text in texts]
     try:

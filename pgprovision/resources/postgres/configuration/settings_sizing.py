@@ -1,7 +1,7 @@
-"""What a machine's memory, cores and disk mean for postgresql.conf. Pure arithmetic.
+"""Settings computed from a host's memory, cores and disk. Pure arithmetic.
 
-The figures are for a machine that PostgreSQL has to itself, with local NVMe storage. They follow
-what autobase, TPA, Pigsty and Ubicloud agree on; where they differ, the reason says why.
+The figures are for a host that PostgreSQL has to itself, with local NVMe storage. They follow what
+autobase, TPA, Pigsty and Ubicloud agree on; where they differ, the reason says why.
 """
 
 import re
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgprovision.errors import InventoryError
+from pgprovision.quantity import GB, MB, format_bytes
 
-MB = 1 << 20
-GB = 1 << 30
 AUTOVACUUM_WORKERS = 3  # autovacuum_max_workers, at its default
 CONNECTIONS_PER_CORE = 50  # more than this wants a pooler in front
 
 
 @dataclass(frozen=True)
 class ConfSetting:
-    """A line of postgresql.conf, and why it says what it says."""
+    """A line of postgresql.conf."""
 
     name: str
     value: str | int | float | bool
     why: str = ""
+    """Where the value comes from, or what it is for; written as a comment."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)*", self.name, re.ASCII):
@@ -35,7 +35,7 @@ class ConfSetting:
 
 @dataclass(frozen=True)
 class ConfSection:
-    """Lines that belong together."""
+    """Settings under one heading."""
 
     title: str
     settings: tuple[ConfSetting, ...]
@@ -43,15 +43,17 @@ class ConfSection:
 
 @dataclass(frozen=True)
 class MachineSize:
-    """Memory and disk in bytes."""
+    """The size of a host."""
 
     memory: int
+    """Bytes."""
     cores: int
     disk: int
+    """Bytes."""
 
     def nominal(self) -> "MachineSize":
-        """The kernel keeps a little memory and disk for itself, and not always the same: rounded,
-        so that a new kernel does not mean new settings and a restart."""
+        """Rounded, as the kernel reserves some memory and disk, and not always the same: a new
+        kernel must not change settings and cause a restart."""
         step = GB if self.memory >= 2 * GB else 128 * MB
         memory = -(-self.memory // step) * step
         return MachineSize(memory, self.cores, max(GB, self.disk // GB * GB))
@@ -60,7 +62,7 @@ class MachineSize:
 def sized_sections(
     machine: MachineSize, *, max_connections: int = 200, version: int = 15
 ) -> Iterator[ConfSection]:
-    """Sections of settings for this machine."""
+    """The settings that depend on the size of the host."""
     machine = machine.nominal()
     yield ConfSection("Memory", tuple(_memory(machine, max_connections)))
     yield ConfSection("WAL and checkpoints", tuple(_wal(machine, version)))
@@ -73,27 +75,27 @@ def _memory(machine: MachineSize, connections: int) -> Iterator[ConfSetting]:
     yield ConfSetting(
         "max_connections", connections, crowded if per_core > CONNECTIONS_PER_CORE else ""
     )
-    yield ConfSetting("shared_buffers", _format_size(ram // 4), f"a quarter of {_format_size(ram)}")
+    yield ConfSetting("shared_buffers", _in_mb(ram // 4), f"a quarter of {_in_mb(ram)}")
     yield ConfSetting("huge_pages", "try", "used where the kernel has reserved them")
     yield ConfSetting(
         "effective_cache_size",
-        _format_size(ram * 11 // 16),
+        _in_mb(ram * 11 // 16),
         "what shared buffers and page cache hold",
     )
     yield ConfSetting(
         "work_mem",
-        _format_size(_clamp(ram // 4 // connections, 4 * MB, 64 * MB)),
+        _in_mb(_clamp(ram // 4 // connections, 4 * MB, 64 * MB)),
         "a quarter of memory over all connections, 4 to 64 MB",
     )
     yield ConfSetting(
-        "maintenance_work_mem", _format_size(min(ram // 16, 2 * GB)), "memory / 16, up to 2 GB"
+        "maintenance_work_mem", _in_mb(min(ram // 16, 2 * GB)), "memory / 16, up to 2 GB"
     )
     yield ConfSetting(
         "autovacuum_work_mem",
-        _format_size(ram // 16 // AUTOVACUUM_WORKERS),
+        _in_mb(ram // 16 // AUTOVACUUM_WORKERS),
         f"memory / 16 over {AUTOVACUUM_WORKERS} workers",
     )
-    yield ConfSetting("temp_file_limit", _format_size(machine.disk // 10), "a tenth of the disk")
+    yield ConfSetting("temp_file_limit", _in_mb(machine.disk // 10), "a tenth of the disk")
 
 
 def _wal(machine: MachineSize, version: int) -> Iterator[ConfSetting]:
@@ -101,17 +103,15 @@ def _wal(machine: MachineSize, version: int) -> Iterator[ConfSetting]:
     yield ConfSetting("wal_level", "logical", "leaves the way open to upgrades without downtime")
     yield ConfSetting("wal_compression", "lz4" if version >= 15 else True, "less WAL to ship")
     yield ConfSetting("wal_log_hints", True, "pg_rewind needs it where checksums are off")
-    yield ConfSetting(
-        "max_wal_size", _format_size(_clamp(disk // 20, 2 * GB, 64 * GB)), "5% of the disk"
-    )
+    yield ConfSetting("max_wal_size", _in_mb(_clamp(disk // 20, 2 * GB, 64 * GB)), "5% of the disk")
     yield ConfSetting("checkpoint_timeout", "15min", "fewer full-page images")
     yield ConfSetting("checkpoint_completion_target", 0.9, "writes spread over the interval")
     yield ConfSetting(
-        "wal_keep_size", _format_size(min(512 * MB, disk // 20)), "for a replica without slot"
+        "wal_keep_size", _in_mb(min(512 * MB, disk // 20)), "for a replica without slot"
     )
     yield ConfSetting(
         "max_slot_wal_keep_size",
-        _format_size(disk // 5),
+        _in_mb(disk // 5),
         "a fifth of the disk: beyond it a slot is lost, not the primary",
     )
     yield ConfSetting("max_wal_senders", 10, "the same on every node")
@@ -123,7 +123,7 @@ def _wal(machine: MachineSize, version: int) -> Iterator[ConfSetting]:
 
 
 def general_sections() -> Iterator[ConfSection]:
-    """Settings that do not depend on the machine."""
+    """The settings that do not depend on the size of the host."""
     yield ConfSection(
         "Planner",
         (
@@ -174,6 +174,5 @@ def _clamp(value: int, low: int, high: int) -> int:
     return max(low, min(value, high))
 
 
-def _format_size(number: int) -> str:
-    """Bytes as PostgreSQL writes them, in whole MB or GB."""
-    return f"{number // GB}GB" if number % GB == 0 and number else f"{max(1, number // MB)}MB"
+def _in_mb(number: int) -> str:
+    return format_bytes(number, "MB")

@@ -1,6 +1,6 @@
-"""Settings that a standby needs at least as high as its primary has them, and who moves first.
+"""Settings that a standby needs at least as high as its primary, and the order of changing them.
 
-They size shared memory for what the primary may have in progress; a standby with less stops, and
+They size shared memory for what the primary may have in progress. A standby with less stops, and
 does not start again (PostgreSQL manual, 27.4.3). So raising goes to the standbys first, lowering to
 the primary first.
 """
@@ -29,20 +29,21 @@ _IN_CONTROL_FILE = {  # pg_controldata's words for them
 
 
 def control_file_probe(instance: Instance) -> Probe:
-    """The primary's values as far as a standby has replayed them: it starts with no less."""
+    """Prints the primary's values as far as a standby has replayed them: it does not start with
+    less."""
     control = sh(f"{instance.bin_directory}/pg_controldata", "-D", instance.data_directory)
     return Probe(f"LC_ALL=C {control} 2>/dev/null | sed -n 's/^\\(max_.*\\) setting: */\\1 /p'")
 
 
 def parse_control_file(text: str) -> Mapping[str, int]:
-    """What control_file_probe answered; empty where there is no cluster."""
+    """The answer to `control_file_probe`; empty where there is no cluster."""
     found = dict(line.split() for line in text.splitlines())
     names = {name: _IN_CONTROL_FILE.get(name, name) for name in STANDBY_PARAMETERS}
     return {name: int(found[word]) for name, word in names.items() if word in found}
 
 
 def running_values(server: ServerSnapshot) -> Mapping[str, int]:
-    """What a server runs with."""
+    """The values that a server runs with."""
     return {
         name: int(server.settings[name]["value"]) if name in server.settings else default
         for name, default in STANDBY_PARAMETERS.items()
@@ -51,18 +52,18 @@ def running_values(server: ServerSnapshot) -> Mapping[str, int]:
 
 @dataclass(frozen=True)
 class RolloutOrder:
-    """Which nodes these settings bind together; `in_scope` are those that this run looks after.
-
-    Filled in from facts: `replica_values`, what the replicas run with (for the primary); `minimum`,
-    what the control file demands and `overridden`, what people gave the primary in local.conf (for
-    a standby)."""
+    """Which nodes have to agree on these settings."""
 
     primary: str
     replicas: tuple[str, ...]
     in_scope: frozenset[str]
+    """The nodes of this run."""
     replica_values: Mapping[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
+    """A fact of the primary: what the replicas run with."""
     minimum: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """A fact of a standby: what its control file demands."""
     overridden: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """A fact of a standby: what the primary has from local.conf."""
 
     def needs(self, on: str, snapshot: SnapshotQuery) -> tuple[Need, ...]:
         if on == self.primary:
@@ -111,7 +112,7 @@ class RolloutOrder:
 
 
 class RestoredCopyOrder(RolloutOrder):
-    """A restored copy follows nobody: its values are at least those in its own control file."""
+    """A restored copy follows no primary: it needs what its own control file demands."""
 
     def needs(self, on: str, snapshot: SnapshotQuery) -> tuple[Need, ...]:
         return (Need(on, control_file_probe(snapshot.instance)),)

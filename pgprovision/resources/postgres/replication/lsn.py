@@ -1,4 +1,4 @@
-"""Places in the write-ahead log."""
+"""Log sequence numbers."""
 
 
 def lsn_to_bytes(lsn: str) -> int:

@@ -1,19 +1,19 @@
-"""A standby that streams and has caught up: what `add-replica` ends with."""
+"""A standby that streams and has caught up: `add-replica` ends with it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from pgprovision.engine.model import (
-    Action,
     Answer,
+    Check,
     Diff,
     Facts,
     Need,
     Probe,
-    Resource,
     State,
     Waiting,
+    WithDescription,
+    WithNeeds,
 )
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
@@ -24,7 +24,7 @@ CONNECT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamingReplication(Resource):
+class StreamingReplication(Check, WithNeeds, WithDescription):
     """The walreceiver streams from the primary and replay is within one WAL segment of it.
 
     One whose slot is lost catches up from the `has_archive`, where there is one, and streams again.
@@ -84,6 +84,3 @@ class StreamingReplication(Resource):
     def describe_changes(self, diff: Diff) -> tuple[str, ...]:
         lost = f"slot {self.slot} is lost: pgprovision re-clone {self.on}"
         return (lost,) if self.slot_lost and diff.changed("streaming") else diff.keys
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

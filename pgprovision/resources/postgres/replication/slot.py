@@ -1,7 +1,7 @@
-"""Physical replication slots: the primary keeps WAL for a replica until it has it.
+"""Physical replication slots: the primary retains WAL for a replica until it has received it.
 
-A slot of ours is recognised by its name, which says whose it is: `pgprovision_` and the node's
-name with what slots do not allow replaced. Node names hold no `_`, so the way back is exact.
+The name of a slot says which node it is for: `pgprovision_` and the node's name, with `_` for
+characters that slots do not allow. Node names have no `_`, so the node can be told from the slot.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Diff, State
+from pgprovision.engine.model import Action, Check, Diff, State, WithDescription
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.quote import literal
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
@@ -25,25 +25,25 @@ def slot_name(node: str) -> str:
 
 
 def slot_node(slot: str) -> str | None:
-    """Whose slot it is; None where it is not one of ours."""
+    """The node a slot is for; None where it is not one of ours."""
     return (
         slot.removeprefix(SLOT_PREFIX).replace("_", "-") if slot.startswith(SLOT_PREFIX) else None
     )
 
 
 def retained_bytes(slot: Row, server: ServerSnapshot) -> int | None:
-    """Bytes of WAL that a slot holds back; None where it holds none any more."""
+    """Bytes of WAL that a slot retains; None where it retains none any more."""
     current, oldest = server.lsn["current"], slot["restart_lsn"]
     return lsn_to_bytes(current) - lsn_to_bytes(oldest) if current and oldest else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slot(CatalogResource):
-    """A physical slot that reserves WAL from the moment it is made.
+class Slot(CatalogResource, WithDescription):
+    """A physical slot that reserves WAL from its creation on.
 
-    A slot that is `lost` (max_slot_wal_keep_size was passed) is reported and left: its replica
-    catches up from the archive or is cloned again, and `recreate` says that it is being so. Of one
-    that is declared absent, whoever still uses it is sent away; shut its way in before that.
+    A slot that is `lost` (it exceeded max_slot_wal_keep_size) is reported and left: its replica
+    catches up from the archive or is cloned again, which `recreate` declares. Where it is declared
+    absent, whoever still uses it is disconnected; its access must be closed before.
     """
 
     kind: ClassVar[str] = "slot"
@@ -65,8 +65,7 @@ class Slot(CatalogResource):
             return None
         if found["slot_type"] != "physical":
             raise Refused(
-                f"slot {self.slot} is a {found['slot_type']} slot of somebody else's",
-                done="nothing was written",
+                f"slot {self.slot} is a {found['slot_type']} slot that pgprovision did not create",
                 next="give the replica another name, or drop that slot by hand",
             )
         lost = found["wal_status"] == "lost"
@@ -109,9 +108,9 @@ def _terminate_walsender(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AbandonedSlots(CatalogResource):
-    """Slots of ours for nodes that are in the inventory no more. They hold WAL back until the disk
-    is full or their cap is reached; to drop one takes `remove-replica` and the node's name."""
+class AbandonedSlots(Check, CatalogResource, WithDescription):
+    """Slots of ours for nodes that are no longer in the inventory. They retain WAL until the disk
+    is full or their limit is reached. Dropping one needs `remove-replica` and the node's name."""
 
     kind: ClassVar[str] = "abandoned slots"
     declared: tuple[str, ...]
@@ -131,6 +130,3 @@ class AbandonedSlots(CatalogResource):
         slots = (diff.before or {}).get("slots")
         names = slots if isinstance(slots, tuple) else ()
         return tuple(f"{s}: pgprovision remove-replica {slot_node(str(s))}" for s in names)
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

@@ -1,7 +1,7 @@
-"""Names of WAL segments, and what is missing between them.
+"""Names of WAL segments, and the gaps between them.
 
-A name is 24 hexadecimal digits: timeline, and the segment's number in two halves. Segments are of
-16 MB, as pg_createcluster makes them: 256 to each value of the upper half.
+A name is 24 hexadecimal digits: the timeline, and the segment's number in two halves. Segments are
+16 MB, as pg_createcluster makes them: 256 for each value of the upper half.
 """
 
 import re
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[0-9A-F]{24}")
 
 
 def is_segment(name: str) -> bool:
-    """Not a timeline's history and not a backup's label."""
+    """Whether a name is a segment's, and not a timeline history's or a backup label's."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -23,14 +23,14 @@ def segment_timeline(name: str) -> int:
 
 
 def segment_number(name: str) -> int:
-    """Where in the history of WAL a segment is, on whatever timeline."""
+    """The number of a segment, whatever its timeline."""
     return int(name[8:16], 16) * _PER_LOG + int(name[16:], 16)
 
 
 def segment_name(timeline_number: int, position: int) -> str:
     """The name of the segment at a place on a timeline.
 
-    >>> name(2, 0x2FF)
+    >>> segment_name(2, 0x2FF)
     '0000000200000002000000FF'
     """
     upper, lower = divmod(position, _PER_LOG)
@@ -40,8 +40,8 @@ def segment_name(timeline_number: int, position: int) -> str:
 def gaps(names: Iterable[str], since: str) -> tuple[tuple[str, str], ...]:
     """The first and last segment of each gap after the segment `since`.
 
-    A timeline begins in the segment in which the one before it ended, so what a later one has is
-    no gap in an earlier one.
+    A timeline begins in the segment in which the one before it ended, so a segment of a later
+    timeline fills no gap in an earlier one.
     """
     existing = sorted(set(filter(is_segment, names)) | {since})
     places = [

@@ -1,19 +1,18 @@
-"""A server that answers and accepts writes: what a restore ends with."""
+"""A server that accepts writes: a restore ends with it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, Waiting
+from pgprovision.engine.model import Answer, Check, Probe, State, Waiting
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
 RECOVERY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AcceptsWrites(Resource):
-    """The server on this machine is in no recovery. Archives nothing, where `archiving` is false:
-    seen in the server itself, whatever its files say."""
+class AcceptsWrites(Check):
+    """The server on this host is not in recovery. Where `archiving` is False it archives nothing:
+    observed in the server itself, whatever its files say."""
 
     kind: ClassVar[str] = "answers"
     snapshot: SnapshotQuery
@@ -37,6 +36,3 @@ class AcceptsWrites(Resource):
 
     def desired(self) -> State:
         return {"writable": True} if self.archiving else {"writable": True, "archive_mode": False}
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

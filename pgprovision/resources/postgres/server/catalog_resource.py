@@ -1,4 +1,4 @@
-"""What all resources inside PostgreSQL share: one way to look, one way to act."""
+"""What all resources inside PostgreSQL share: how to look and how to act."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ HIDE_ACTIVITY = "set track_activities = off;\n"
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogResource(Resource):
-    """Something a running server tells about itself."""
+    """A resource in a running server's catalogs."""
 
     snapshot: SnapshotQuery
 
@@ -45,12 +45,12 @@ class CatalogResource(Resource):
         return self.read_server(server) if isinstance(server, ServerSnapshot) else server
 
     def state_when_down(self) -> State | None:
-        """What is there while no server runs: nothing."""
+        """The state while no server runs: absent."""
         return None
 
     @abstractmethod
     def read_server(self, server: ServerSnapshot) -> State | None:
-        """What is there. Raises Refused where going on would not be safe."""
+        """The observed state. Raises Refused where it would not be safe to go on."""
 
     def sql(
         self,
@@ -62,10 +62,9 @@ class CatalogResource(Resource):
         manual_sql: str = "",
         impact: Impact = Impact.NONE,
     ) -> Action:
-        """One psql call; all statements take effect or none (CREATE DATABASE cannot be so).
-        A statement that holds a verifier is a Secret: it is shown as little as a password.
-        `manual_sql` is what a person gives psql instead.
-        """
+        """One psql call; all statements take effect or none (except CREATE DATABASE). A statement
+        with a verifier is a Secret: it is shown as little as a password. `manual_sql` is what a
+        person gives psql instead."""
         statement_list = list(statements)
         secret = any(isinstance(s, Secret) for s in statement_list)
         session = SESSION_SETTINGS + HIDE_ACTIVITY * secret

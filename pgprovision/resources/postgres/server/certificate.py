@@ -1,4 +1,4 @@
-"""A node's server key and certificate: the key is made on the node, the cluster's CA signs it."""
+"""A node's server key and certificate: created on the node, signed by the cluster's CA."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from pgprovision import tls
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State, WithNotes
 from pgprovision.quote import sh
 from pgprovision.resources.system.deferred_action import deferred
 from pgprovision.resources.system.file import File
@@ -15,7 +15,7 @@ from pgprovision.secret import Secret
 
 @dataclass(frozen=True, kw_only=True)
 class ServerKey(Resource):
-    """The private key, made once where it is used. PostgreSQL wants it 0600 and its own."""
+    """The private key, created once on the host that uses it. PostgreSQL requires mode 0600."""
 
     kind: ClassVar[str] = "server key"
     path: str
@@ -55,7 +55,7 @@ class ServerKey(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certificate(Resource):
+class Certificate(Resource, WithNotes):
     """The certificate for the key at `key_path`, renewed 60 days before its end.
 
     The one of `ca_certificate` (it may hold several) that belongs to `ca_key` signs. `now` is the

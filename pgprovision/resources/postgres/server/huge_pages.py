@@ -4,7 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+    WithNotes,
+)
 from pgprovision.resources.postgres.server.instance import Instance, as_postgres
 from pgprovision.resources.postgres.server.postmaster import postmaster_pid
 from pgprovision.resources.system.file import File
@@ -19,9 +30,9 @@ MIN_VERSION = 15  # shared_memory_size_in_huge_pages
 
 
 @dataclass(frozen=True, kw_only=True)
-class HugePages(Resource):
-    """As many as the rendered configuration needs, and 2% more. The kernel may have fewer in one
-    piece; then it is asked once, and the rest comes with a reboot."""
+class HugePages(Resource, WithNeeds, WithNotes):
+    """As many as the configuration needs, and 2% more. The kernel may not have as many in one
+    piece; then it is asked once, and the rest follows with a reboot."""
 
     kind: ClassVar[str] = "huge pages"
     instance: Instance
@@ -44,8 +55,8 @@ class HugePages(Resource):
 
     @property
     def pages_needed_command(self) -> str:
-        """Shell text that prints how many PostgreSQL needs. A server that runs does not answer
-        this for its own directory: it gets an empty one with the same control file."""
+        """Shell text that prints how many PostgreSQL needs. It does not answer this for a directory
+        in use: it gets an empty one with the same control file."""
         data, config = self.instance.data_directory, self.instance.config_directory
         show_command = as_postgres(
             f"{self.instance.bin_directory}/postgres", "-C", "shared_memory_size_in_huge_pages"

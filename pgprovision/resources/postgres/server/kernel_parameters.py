@@ -1,16 +1,28 @@
-"""Kernel settings: as they are now, and as they will be after a reboot.
+"""Kernel parameters: as they are now, and as they will be after a reboot.
 
-A container cannot set most of them. Those are left out of the wish and told as a remark: they are
-the business of the machine around it.
+A container cannot set most of them. Those are not desired there, and noted: they are for the host
+of the container.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import (
+    Action,
+    Answer,
+    Diff,
+    Facts,
+    Need,
+    Probe,
+    Resource,
+    State,
+    WithNeeds,
+    WithNotes,
+)
+from pgprovision.quantity import GB
 from pgprovision.quote import sh
-from pgprovision.resources.postgres.configuration.settings_sizing import GB, MachineSize
+from pgprovision.resources.postgres.configuration.settings_sizing import MachineSize
 from pgprovision.resources.postgres.server.huge_pages import PAGE_BYTES, HugePages
 from pgprovision.resources.system.file import File
 
@@ -35,17 +47,17 @@ PARAMETERS: Mapping[str, int] = {
 
 
 def overcommit(memory: int, huge_pages: int) -> Mapping[str, int]:
-    """The kernel refuses memory before it has to kill for it: 80% of what is not in huge pages,
-    and 2 GB. The stock 50% would starve a machine without swap. Memory in bytes."""
+    """The kernel refuses memory before it has to kill for it: 80% of what is not in huge pages, and
+    2 GB. The default of 50% would starve a host without swap. Memory in bytes."""
     ram = MachineSize(memory, 1, 0).nominal().memory - huge_pages * PAGE_BYTES
     # Bytes first: the mode alone would mean the stock 50% for a moment.
     return {"vm.overcommit_kbytes": (ram * 4 // 5 + 2 * GB) >> 10, "vm.overcommit_memory": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelParameters(Resource):
-    """sysctl(8) settings. `overrides` win over the computed ones; memory in bytes, looked up unless
-    given. What `huge_pages` reserves is not counted as memory."""
+class KernelParameters(Resource, WithNeeds, WithNotes):
+    """sysctl(8) parameters. `overrides` win over the computed ones; memory in bytes, looked up
+    unless given. What `huge_pages` reserves does not count as memory."""
 
     kind: ClassVar[str] = "kernel settings"
     overrides: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -59,7 +71,7 @@ class KernelParameters(Resource):
 
     @property
     def desired_parameters(self) -> Mapping[str, int]:
-        """Everything we would set."""
+        """All parameters that pgprovision manages."""
         memory = (
             overcommit(self.memory, self.huge_pages.desired_pages or 0 if self.huge_pages else 0)
             if self.memory
@@ -147,9 +159,9 @@ def _number(text: str) -> int | str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransparentHugePages(Resource):
-    """Never: they stall allocation and bloat memory under a database. Set now; a line for
-    systemd-tmpfiles sets it again at every boot."""
+class TransparentHugePages(Resource, WithNeeds, WithNotes):
+    """Off: they stall allocation and bloat the memory of a database. Set now; a line for
+    systemd-tmpfiles sets it at every boot."""
 
     kind: ClassVar[str] = "transparent huge pages"
     immutable: bool = False

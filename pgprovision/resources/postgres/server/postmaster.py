@@ -1,10 +1,9 @@
-"""The process that runs, against what it was started from and what it was promised."""
+"""The running postmaster: is its program still the one on disk, and the OOM killer kept off?"""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pgprovision.engine.model import Action, Answer, Diff, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Probe, State, WithNotes
 from pgprovision.resources.postgres.server.instance import Instance
 
 OOM_SCORE = -900  # as postgresql-override.conf has it
@@ -17,9 +16,9 @@ def postmaster_pid(instance: Instance) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostmasterCheck(Resource):
-    """Nothing to converge, two things to know: a program on disk that is not the one that runs
-    (only a restart brings it in), and a kernel that may kill it first."""
+class PostmasterCheck(Check, WithNotes):
+    """Reports two things: a program on disk that is not the one that runs (only a restart changes
+    that), and a kernel that may kill it first."""
 
     kind: ClassVar[str] = "postmaster"
     instance: Instance
@@ -54,6 +53,3 @@ class PostmasterCheck(Resource):
                 f" wished {OOM_SCORE}"
             )
         return tuple(messages)
-
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()

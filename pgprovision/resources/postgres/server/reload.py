@@ -1,4 +1,4 @@
-"""Making a running server read its files: reload and restart, each seen through to its end."""
+"""Reload and restart, each observed to its end."""
 
 from pgprovision.engine.model import Action, Impact
 from pgprovision.quote import sh
@@ -10,8 +10,8 @@ RESTART_TIMEOUT = (
 
 
 def reload(instance: Instance, why: str) -> Action:
-    """Ends when new sessions have the new configuration; fails with PostgreSQL's words when it
-    could not be loaded (one bad line, and the server keeps all it had)."""
+    """Ends when new sessions have the new configuration; fails with PostgreSQL's message when it
+    could not be loaded (one bad line, and the server keeps all values)."""
     psql = instance.psql()
     errors = "select sourcefile, sourceline, name, error from pg_file_settings where error <> ''"
     return Action(
@@ -29,14 +29,14 @@ def reload(instance: Instance, why: str) -> Action:
 
 
 def restore_previous(path: str) -> str:
-    """Shell text that restores a file from beside it and keeps the one that failed."""
+    """Shell text that puts the previous file back and keeps the one that failed."""
     quoted = sh(path)
     return f"cp -p {quoted} {quoted}.failed; mv -fT {quoted}.previous {quoted}"
 
 
 def restart(instance: Instance, why: str, *, rollback_script: str = "") -> Action:
     """Restarts, unless PostgreSQL would not accept its files. `rollback_script` is shell text that
-    puts the previous ones back: when the server does not start, it is run, and the server started
+    puts the previous files back: it runs when the server does not start, and the server is started
     again."""
     ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
     config = f"config_file={instance.config_directory}/postgresql.conf"

@@ -1,4 +1,4 @@
-"""One value out of a database, read and nothing else: for probes and heartbeats of a drill."""
+"""One value from a database, read only: for the checks and heartbeats of a drill."""
 
 from dataclasses import dataclass
 
@@ -20,28 +20,30 @@ rollback;
 
 @dataclass(frozen=True)
 class ScalarResult:
-    """`value`: what the query returned, None for NULL or no row. `error`: why there is none."""
+    """The result of a query."""
 
     value: str | None = None
+    """None for NULL or no row."""
     error: str = ""
+    """Why there is no result; empty: there is one."""
 
 
 def scalar_probe(instance: Instance, database: str, query: str, sql_type: str = "text") -> Probe:
-    """Asks for one value. As a subquery it can only be one SELECT of one column and row; it runs
-    read-only and with the rights to read."""
+    """Queries one value. As a subquery it can only be one SELECT of one column and row; it runs
+    read-only and with the privileges to read."""
     become = f"set local role {READ_ROLE};\n" if instance.version >= 14 else ""
     script = _SCRIPT.format(seconds=QUERY_SECONDS, become=become, query=query, type=sql_type)
     return Probe(f"{instance.psql(database)} <<'PGPROVISION'\n{script}PGPROVISION\n")
 
 
 def timestamp_probe(instance: Instance, database: str, query: str) -> Probe:
-    """The same for a timestamp, in seconds since 1970."""
+    """Queries a timestamp, in seconds since 1970."""
     seconds = f"select extract(epoch from ({query}\n)::timestamptz)"
     return scalar_probe(instance, database, seconds)
 
 
 def parse_scalar(answer: Answer | None) -> ScalarResult:
-    """What `scalar_probe` or `timestamp_probe` found."""
+    """The answer to `scalar_probe` or `timestamp_probe`."""
     if answer is None:
         return ScalarResult(error="not asked")
     if answer.code:

@@ -1,7 +1,8 @@
-"""All that is to be known of a server's catalogs, from one psql call.
+"""All that is needed of a server's catalogs, from one psql call.
 
-Every resource that lives inside PostgreSQL asks the same `SnapshotQuery`, so it is asked once per
-host and look. It also runs on a standby, and on PostgreSQL 13 to 18."""
+Every resource inside PostgreSQL uses the same `SnapshotQuery`, so it runs once per host and look.
+It also runs on a standby, and on PostgreSQL 13 to 18.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import Any
 
 from pgprovision.engine.model import Answer, Probe, Waiting
 from pgprovision.errors import Refused
-from pgprovision.quote import conninfo, literal, sh
+from pgprovision.quote import literal, sh
+from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.instance import Instance
 
 Row = Mapping[str, Any]
@@ -34,7 +36,7 @@ STARTING_MESSAGES = (
 
 @dataclass(frozen=True)
 class DatabaseSnapshot:
-    """Inside one database: what it holds, and who may what. ACLs are (grantee, privilege) pairs."""
+    """The content of one database, and its privileges. ACLs are (grantee, privilege) pairs."""
 
     extensions: Mapping[str, Row]
     schemas: Mapping[str, Row]
@@ -91,19 +93,21 @@ class ServerSnapshot:
 
 @dataclass(frozen=True)
 class SnapshotQuery:
-    """What to look at: an instance, the declared databases, and files beside the usual ones
-    that the server reads only when it loads its configuration (certificates)."""
+    """What to look at."""
 
     instance: Instance
     databases: tuple[str, ...] = ()
+    """The declared databases; one that does not exist is skipped."""
     extra_files: tuple[str, ...] = ()
+    """Files that the server reads only when it loads its configuration, in addition to the usual
+    ones: certificates."""
 
     def probe(self) -> Probe:
-        """One psql call for everything; a database that does not exist is passed over."""
+        """One psql call for everything."""
         return _probe(self)
 
     def parse(self, answer: Answer) -> ServerSnapshot | Waiting | None:
-        """None: no server is running. Raises Refused where it runs and cannot be asked."""
+        """The snapshot; None: no server runs. Raises Refused where one runs and gives no answer."""
         if answer.code == 0:
             return _parsed(answer.out)
         message = answer.err.decode(errors="replace").strip()
@@ -112,12 +116,12 @@ class SnapshotQuery:
         if answer.code == 127 or any(words in message for words in NOT_RUNNING_MESSAGES):
             return None
         raise Refused(
-            f"PostgreSQL runs and cannot be asked: {message or f'exit {answer.code}'}",
+            f"PostgreSQL runs and does not answer: {message or f'exit {answer.code}'}",
             next=f"on the host: {self.instance.psql()}",
         )
 
     def running_server(self, answer: Answer | None) -> ServerSnapshot | None:
-        """The server, if one runs and can be asked."""
+        """The snapshot, if a server runs and can be queried."""
         try:
             server = self.parse(answer) if answer else None
         except Refused:
@@ -127,7 +131,7 @@ class SnapshotQuery:
 
 @lru_cache(maxsize=16)
 def _probe(query: SnapshotQuery) -> Probe:
-    """Cached: each resource of a host asks the same."""
+    """Cached: every resource of a host has the same."""
     config, data = query.instance.config_directory, query.instance.data_directory
     names = [f"{config}/{name}" for name in ("postgresql.conf", "pg_hba.conf", "local.conf")]
     stat = sh("stat", "-L", "-c", "%.6Y %n", *names, f"{data}/postgresql.auto.conf")
@@ -177,7 +181,7 @@ def _databases_script(databases: Sequence[str]) -> str:
         f"select {existing} from pg_database where datallowconn and not pg_is_in_recovery() \\gset",
     ]
     for n, name in enumerate(databases):
-        target = '"' + f"dbname={conninfo(name)}".replace('"', '""') + '"'
+        target = '"' + extend("", dbname=name).replace('"', '""') + '"'
         plain = target.replace("\\", "\\\\").replace("'", "''")
         lines += [
             f"\\if :there_{n}",
@@ -191,7 +195,7 @@ def _databases_script(databases: Sequence[str]) -> str:
 
 @cache
 def _query_variable() -> str:
-    """psql script that keeps the look inside a database in a variable: it is sent once."""
+    """psql script that stores the query of a database in a variable: it is sent once."""
     lines = (line.strip() for line in _sql("database").splitlines())
     text = " ".join(line for line in lines if not line.startswith("--"))
     return "\\set inside '" + text.replace("'", "''") + "'"
@@ -199,7 +203,7 @@ def _query_variable() -> str:
 
 @lru_cache(maxsize=16)
 def _parsed(out: bytes) -> ServerSnapshot:
-    """Cached: each resource of a host reads the same answer."""
+    """Cached: every resource of a host parses the same answer."""
     times: dict[str, float] = {}
     documents: list[dict[str, Any]] = []
     free: int | None = None

@@ -1,23 +1,23 @@
-"""Who accepts writes, on every node of the cluster at once.
+"""Which nodes of the cluster accept writes.
 
-Two writable nodes hold two histories, and each further write makes it worse; a system identifier
-does not tell them apart, as a promoted replica keeps it. Timelines do.
+Two writable nodes have two histories, and each further write makes it worse. Their system
+identifier is the same, as a promoted replica keeps it. Their timelines differ.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from pgprovision.engine.model import Action, Answer, Diff, Facts, Need, Probe, Resource, State
+from pgprovision.engine.model import Answer, Check, Facts, Need, Probe, State, WithNeeds
 from pgprovision.errors import Refused
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, SnapshotQuery
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitBrainCheck(Resource):
+class SplitBrainCheck(Check, WithNeeds):
     """No node but the declared primary accepts writes. Nodes that do not answer are not judged.
 
-    `primary_required`: this run makes replicas and no primary, so there must be one.
+    `primary_required`: this run creates replicas and no primary, so there must be one.
     """
 
     kind: ClassVar[str] = "live roles"
@@ -37,8 +37,8 @@ class SplitBrainCheck(Resource):
         return tuple(Need(on, self.snapshot.probe()) for on in (self.primary, *self.replicas))
 
     def resolved(self, facts: Facts) -> Self:
-        """Raises Refused. It is here that every node's answer is at hand, also where the declared
-        primary has none."""
+        """Raises Refused. Here the answers of all nodes are known, also where the declared primary
+        has none."""
         servers: dict[str, ServerSnapshot] = {}
         for on in (self.primary, *self.replicas):
             answer = facts.get(on, self.snapshot.probe())
@@ -49,7 +49,6 @@ class SplitBrainCheck(Resource):
         if self.primary_required and self.primary not in servers:
             raise Refused(
                 f"replicas follow {self.primary}, and no primary runs there",
-                done="nothing was written",
                 next="pgprovision up primary",
             )
         return self
@@ -60,13 +59,10 @@ class SplitBrainCheck(Resource):
     def desired(self) -> State:
         return {"writable": "the declared primary at most"}
 
-    def change(self, diff: Diff) -> Iterable[Action]:
-        return ()
-
 
 def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], unit: str) -> None:
-    """Raises Refused where another node than the declared primary accepts writes. A stranger
-    (another system identifier) is left to whoever asks whose machine it is."""
+    """Raises Refused where another node than the declared primary accepts writes. A foreign server
+    (another system identifier) is left to the check of the host's identity."""
     declared = writable.get(primary)
     others = [
         name
@@ -79,14 +75,12 @@ def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], un
         raise Refused(
             f"{describe_writer(others[0], writable[others[0]])} accepts writes, and the inventory"
             " says replica: the live role wins",
-            done="nothing was written",
             next=f"where {others[0]} is the primary now, say so in nodes/{others[0]}.yml (role:"
             f" primary) and nodes/{primary}.yml (role: replica)",
         )
     names = " and ".join(describe_writer(name, writable[name]) for name in (primary, *others))
     raise Refused(
         f"{1 + len(others)} nodes accept writes: {names}",
-        done="nothing was written",
         next="decide whose writes count and stop PostgreSQL on the other"
         f" (systemctl stop {unit}); correct the roles in nodes/*.yml;"
         " then pgprovision re-clone NAME makes the stopped one a replica again",
@@ -94,7 +88,7 @@ def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], un
 
 
 def describe_writer(name: str, server: ServerSnapshot) -> str:
-    """A writable node with its timeline and last write."""
+    """A writable node with its timeline and last write, for people."""
     at = server.lsn.get("written_at")
     written = f", last write {at}" if at else ""
     return f"{name} (timeline {server.timeline}{written})"
