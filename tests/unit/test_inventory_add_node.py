@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.errors import InventoryError
+from pgprovision.errors import InventoryError, Refused
 from pgprovision.inventory.edit.add_node import NewNode, add_node
+from pgprovision.inventory.schema.cluster import Inventory
 from tests.support.inventory_folders import (
     HETZNER_CLUSTER,
     STATIC_CLUSTER,
@@ -78,3 +79,17 @@ def test_existing_host_is_added_with_its_addresses_and_login(tmp_path: Path) -> 
     )
     node = folder.load().node("db-2")
     assert (node.address, str(node.private_ip), node.ssh.user) == ("192.0.2.3", "10.0.1.3", "admin")
+
+
+def test_node_when_its_check_raises_then_nothing_is_written(tmp_path: Path) -> None:
+    hetzner_inventory(tmp_path)
+
+    def check(inventory: Inventory) -> None:
+        raise Refused(f"{inventory.node('db-2').name} cannot be")
+
+    with pytest.raises(Refused, match="db-2 cannot be"):
+        add_node(tmp_path, NewNode(name="db-2"), check)
+    assert [path.name for path in (tmp_path / "nodes").iterdir()] == ["db-1.yml"]
+    add_node(tmp_path, NewNode(name="db-2"))
+    with pytest.raises(Refused, match="db-2 cannot be"):
+        add_node(tmp_path, NewNode(name="db-2"), check)

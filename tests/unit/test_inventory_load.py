@@ -112,3 +112,18 @@ def test_lab_inventory_loads_with_the_lab_s_environment(
     assert inventory.backup is not None
     assert inventory.backup.repository.port == 9000
     assert inventory.backup.retention_days == 30
+
+
+@pytest.mark.parametrize(
+    ("scope", "names"),
+    [
+        ("all", ["db-1", "db-2"]),
+        ("primary", ["db-1"]),
+        ("replicas", ["db-2"]),
+        ("db-2", ["db-2"]),
+    ],
+)
+def test_scope_when_selected_then_these_nodes(tmp_path: Path, scope: str, names: list[str]) -> None:
+    folder = hetzner_inventory(tmp_path)
+    folder.write("nodes/db-2.yml", "role: replica\nprivate_ip: 10.0.1.3\n")
+    assert [node.name for node in folder.load().select(scope)] == names

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pgprovision.engine.model import Change, Diff, State
+from pgprovision.engine.model import Change, Diff, Impact, State
 from pgprovision.errors import InventoryError, Refused
+from pgprovision.operations.converge import Up
 from pgprovision.run import saved_plan
+from pgprovision.run.options import Options
 from tests.support.fake_resources import FakeResource
+from tests.support.inventory_folders import static_inventory
 
 
 def change(name: str = "x", before: State | None = None, **wish: str) -> Change:
@@ -100,3 +103,23 @@ def test_file_when_of_a_newer_release_then_says_so(
     (tmp_path / "p").write_text(json.dumps({**vars(plan), "version": 2, "signed": "x"}))
     with pytest.raises(InventoryError, match="version 2, of another release; this release reads 1"):
         saved_plan.load_plan(tmp_path / "p")
+
+
+def test_plan_when_carried_out_then_allowed_only_as_it_was_saved(
+    plan: saved_plan.SavedPlan, folder: Path
+) -> None:
+    confirmation = saved_plan.AsSaved(plan, Impact.RESTART)
+    approve = confirmation.approval(Options(inventory=folder))
+    assert approve([change("x"), change("y", {"a": "0"})]) is Impact.RESTART
+    with pytest.raises(Refused, match="no longer"):
+        approve([change("x")])
+
+
+def test_up_when_it_has_a_saved_plan_then_of_its_scope_alone(tmp_path: Path) -> None:
+    inventory, path = static_inventory(tmp_path / "inventory").load(), tmp_path / "plan.json"
+    saved_plan.save_plan(path, inventory.folder, inventory.cluster, "db-1", [])
+    up = Up("all", path)
+    up.check(inventory)
+    assert up.effective_scope == "db-1"
+    with pytest.raises(InventoryError, match="the saved plan is for db-1, not for primary"):
+        Up("primary", path).check(inventory)
