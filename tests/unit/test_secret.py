@@ -72,7 +72,7 @@ def test_secret_repr_when_taken_apart_refuses(taken: Callable[[Secret], object])
 
 # where clear text leaves the process: a host's stdin, a file of the inventory, a service
 DOORS = {
-    "cli/watch.py",
+    "operations/watch/watch.py",
     "clients/hetzner/api.py",
     "clients/notifications.py",
     "clients/object_store.py",

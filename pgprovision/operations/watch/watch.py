@@ -59,7 +59,7 @@ def exported_file(options: Options) -> str:
             where=str(options.inventory / "cluster.yml"),
             next="give backup.repository.read_key and read_key_secret; see docs/watch.md",
         )
-    return watch_file_of(inventory).text().text()
+    return watch_file_of(inventory).text().reveal().decode()
 
 
 def _judge_bucket(config: WatchFile, *, drills_known: bool) -> WatchVerdict:
