@@ -76,7 +76,7 @@ def main() -> None:
         began = time.monotonic()
         again = run(folder, "up", "--yes")
         assert not again["changes"], again["changes"][:3]
-        took, trips = time.monotonic() - began, again["trips"]
+        took, trips = time.monotonic() - began, again["ssh_execs"]
         print(f"rerun: {took:.1f} s in all, {again['seconds']:.1f} s looking, {trips}{_load()}")
 
 

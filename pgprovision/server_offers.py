@@ -68,7 +68,7 @@ class Quote:
 
     def as_json(self) -> list[State]:
         refused: list[State] = [
-            {"node": error.where, "refused": error.what} for error in self.unavailable
+            {"node": error.where, "unavailable": error.what} for error in self.unavailable
         ]
         return [*(offer.as_json() for offer in self.offers), *refused]
 

@@ -14,7 +14,7 @@ def drill(
     context: typer.Context,
     on: Annotated[
         str,
-        typer.Option(help="An existing host that holds nothing, by address.", metavar="SPARE-HOST"),
+        typer.Option(help="An existing host that holds nothing, by address.", metavar="HOST"),
     ] = "",
     time: Annotated[
         str, typer.Option(help="Restore to this time, with its zone; the end of the WAL if not.")

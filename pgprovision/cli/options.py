@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgprovision.engine.model import Impact
+from pgprovision.report.document import JSON_VERSION
 from pgprovision.run.options import Options
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ __all__ = [
     "run_query",
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, version 1.")]
+Json = Annotated[
+    bool, typer.Option("--json", help=f"One JSON document on stdout, version {JSON_VERSION}.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; do what the plan says.")]
 Scope = Annotated[
     str, typer.Argument(help="primary, replicas, a node's name, or all.", metavar="[SCOPE]")

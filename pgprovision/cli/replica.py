@@ -41,7 +41,7 @@ def add_replica(
     address: Address = "",
     server_type: ServerType = "",
     location: Location = "",
-    seed: Annotated[
+    clone_from: Annotated[
         CloneSource | None, typer.Option(help="A base backup of the primary, or the newest backup.")
     ] = None,
     yes: Yes = False,
@@ -60,7 +60,7 @@ def add_replica(
         address=address,
         server_type=server_type,
         location=location,
-        seed=seed.value if seed else "",
+        clone_from=clone_from.value if clone_from else "",
         allow=allow.impact,
     )
     return run(operation, context, yes=yes, json=json)

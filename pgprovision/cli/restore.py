@@ -37,7 +37,7 @@ TimelineOption = Annotated[
 def restore(
     context: typer.Context,
     to: Annotated[str, typer.Option(help="A new node, for a copy.", metavar="NAME")] = "",
-    onto: Annotated[
+    in_place: Annotated[
         str, typer.Option(help="A node of ours, in place of its data.", metavar="NODE")
     ] = "",
     time: Time = "",
@@ -52,18 +52,19 @@ def restore(
     server_type: ServerType = "",
     location: Location = "",
     confirm: Annotated[
-        str, typer.Option(help="With --onto: the node's name, typed beforehand.", metavar="NODE")
+        str,
+        typer.Option(help="With --in-place: the node's name, typed beforehand.", metavar="NODE"),
     ] = "",
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Restore the backups to a moment: to a new node, or onto a node of ours.
+    """Restore the backups to a moment: to a new node, or in place of a node's data.
 
     Without --time, --lsn, --xid or --name: to the end of the WAL. --to NAME makes a copy on a
     machine of its own: nodes/NAME.yml is written, the copy answers read-write, archives nothing
-    and is no part of the cluster. --onto NODE stops that node and renames its data aside; onto the
-    primary, a new timeline begins and the replicas are cloned again. Cut off, --to goes on with
-    the same command; --onto begins anew, unless its restore still runs.
+    and is no part of the cluster. --in-place NODE stops that node and renames its data aside; on
+    the primary, a new timeline begins and the replicas are cloned again. Cut off, --to goes on with
+    the same command; --in-place begins anew, unless its restore still runs.
     """
     if context.invoked_subcommand:
         return 0
@@ -79,9 +80,9 @@ def restore(
         timeline=timeline,
         backup=backup,
     )
-    check_destination(to, onto)
-    if onto:
-        operation = RestoreInPlace(name=onto, target=target, confirm=confirm)
+    check_destination(to, in_place)
+    if in_place:
+        operation = RestoreInPlace(name=in_place, target=target, confirm=confirm)
         return run(operation, context, json=json)
     copy = RestoreToNewNode(
         name=to,

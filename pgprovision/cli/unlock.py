@@ -14,7 +14,9 @@ def register(app: typer.Typer) -> None:
 def unlock(
     context: typer.Context,
     node: Annotated[str, typer.Argument(help="The name of the node.")],
-    holder: Annotated[str, typer.Argument(help="What the refusal printed: the run's id.")],
+    holder: Annotated[
+        str, typer.Argument(help="What the refusal printed: the run's id.", metavar="RUN-ID")
+    ],
     yes: Yes = False,
     json: Json = False,
 ) -> int:

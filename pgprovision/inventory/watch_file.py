@@ -111,7 +111,7 @@ def watch_file_of(inventory: Inventory) -> WatchFile:
             "there is no backup: in this inventory, so there is nothing to watch",
             where=str(inventory.folder / "cluster.yml"),
         )
-    watch = backup.watch or Watch(mark_every="never")
+    watch = backup.watch or Watch(wal_heartbeat_interval="never")
     repository = backup.repository.with_read_key()
     ca = repository.ca_file.read_text() if repository.ca_file else None
     return WatchFile(
@@ -152,7 +152,9 @@ def age_limits(backup: BackupSpec, watch: Watch) -> AgeLimits:
 
     wal = watch.wal_age
     heartbeat_limit = (
-        None if watch.mark_every == "never" else 2 * duration(watch.mark_every) + WAL_MARGIN
+        None
+        if watch.wal_heartbeat_interval == "never"
+        else 2 * duration(watch.wal_heartbeat_interval) + WAL_MARGIN
     )
     return AgeLimits(
         full=limit(watch.full_age, "full_age", schedule.full),

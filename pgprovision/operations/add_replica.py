@@ -31,7 +31,7 @@ class AddReplica(Operation):
     """Of an existing host; empty: a server is created."""
     server_type: str = ""
     location: str = ""
-    seed: str = ""
+    clone_from: str = ""
     """Where its first data come from: primary or backup."""
     allow: Impact = Impact.RELOAD
 
@@ -42,7 +42,7 @@ class AddReplica(Operation):
             address=self.address,
             server_type=self.server_type,
             location=self.location,
-            seed=self.seed,
+            clone_from=self.clone_from,
         )
         return load_with_node(options, node)
 

@@ -229,6 +229,6 @@ def tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
     """The marker, in a cluster that has no two histories."""
     context = PlanContext.declared(inventory, node)
     return (
-        Tier("live roles", tuple(host.split_brain_check(context))),
-        Tier("marker", tuple(host.marker(context))),
+        Tier("split-brain check", tuple(host.split_brain_check(context))),
+        Tier("identity marker", tuple(host.marker(context))),
     )

@@ -28,7 +28,7 @@ class ListBackups(ClusterQuery[Document]):
         return {
             **report.envelope(cluster=inventory.cluster),
             "stanza": declared_backup(inventory).stanza,
-            "on": node.name,
+            "node": node.name,
             "repositories": [_repository(number, info) for number, info in contents.items()],
         }
 
@@ -36,17 +36,17 @@ class ListBackups(ClusterQuery[Document]):
         report.show_backups(found)
 
     def exit_code(self, found: Document) -> int:
-        unreadable = any(repository["trouble"] for repository in found["repositories"])
+        unreadable = any(repository["error"] for repository in found["repositories"])
         return Unreachable.exit_code if unreadable else 0
 
 
 def _repository(number: int, info: StanzaInfo) -> dict[str, Any]:
     return {
         "repository": number,
-        "trouble": info.error or None,
+        "error": info.error or None,
         "system_identifier": info.system_identifier or None,
         "wal": {"first": info.archive.min, "last": info.archive.max},
-        "running": info.running,
+        "backup_running": info.running,
         "backups": [_backup(backup, info) for backup in info.backups],
     }
 
@@ -58,10 +58,10 @@ def _backup(backup: BackupInfo, info: StanzaInfo) -> dict[str, Any]:
         "start": pgbackrest.iso_time(backup.start),
         "stop": pgbackrest.iso_time(backup.stop),
         "size": backup.database_size,
-        "stored": backup.repository_size,
+        "repository_size": backup.repository_size,
         "timeline": backup.timeline,
         "wal": {"first": backup.wal_range[0], "last": backup.wal_range[1]},
         "prior": backup.prior,
-        "damaged": backup.damaged,
-        "of_this_cluster": backup.system_identifier == info.system_identifier,
+        "page_checksum_errors": backup.damaged,
+        "matches_system_identifier": backup.system_identifier == info.system_identifier,
     }

@@ -162,7 +162,7 @@ def _identity_tiers(inventory: Inventory) -> tuple[Tier, Tier]:
     """Refused where another node than the declared primary accepts writes."""
     context = PlanContext.declared(inventory, Topology.declared(inventory).primary)
     live = host.split_brain_check(context)
-    return Tier("identity", tuple(host.identity(context))), Tier("live roles", tuple(live))
+    return Tier("identity", tuple(host.identity(context))), Tier("split-brain check", tuple(live))
 
 
 def repository_contents(

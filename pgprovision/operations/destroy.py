@@ -106,7 +106,7 @@ def plan_destroy(
     ]
     tiers = (
         Tier("identity", tuple(identities)),
-        Tier("removal", tuple(deletions)),
+        Tier("deletion", tuple(deletions)),
         Tier("host keys", keys),
     )
     return DestroyPlan(tiers, tuple(retained))

@@ -105,7 +105,7 @@ def check(
         raise Refused(
             f"{name} is a restored copy, and follows nobody",
             done=done,
-            next=f"to restore it anew: pgprovision restore --onto {name}",
+            next=f"to restore it anew: pgprovision restore --in-place {name}",
         )
     if server is not None and not server.in_recovery:
         raise Refused(

@@ -26,7 +26,7 @@ from pgprovision.tasks.cloud import bootstrap_host_key
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import instance, snapshot
 
-CONTROLLER = "here"
+CONTROLLER = "controller"
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,20 @@ def tiers(inventory: Inventory, request: RemovalRequest) -> tuple[Tier, ...]:
         identities += host.identity(whole.at(node), for_deletion=request.delete_server)
     plan = [
         Tier("identity", tuple(identities)),
-        Tier("live roles", () if is_copy else tuple(host.split_brain_check(whole))),
+        Tier("split-brain check", () if is_copy else tuple(host.split_brain_check(whole))),
     ]
     if request.delete_server:
         host_key_removal = bootstrap_host_key(inventory, request.name, absent=True)
         plan += [Tier("server", _server(inventory, request)), Tier("host key", (host_key_removal,))]
     elif node is not None and request.running:
-        plan.append(Tier("stop following", tuple(replica.stopped(whole.at(node)))))
+        plan.append(Tier("stop replication", tuple(replica.stopped(whole.at(node)))))
     remaining = [PlanContext.declared(rest, other) for other in access_nodes]
     firewalls = [resource for context in remaining for resource in system.firewall(context)]
     hbas = [resource for context in remaining for resource in configuration.pg_hba(context)]
-    plan += [Tier("ways in", (*firewalls, *hbas)), Tier("slot", () if is_copy else (slot,))]
+    plan += [
+        Tier("access rules (pg_hba, firewall)", (*firewalls, *hbas)),
+        Tier("slot", () if is_copy else (slot,)),
+    ]
     if node is not None:
         path = str(inventory.folder / "nodes" / f"{request.name}.yml")
         plan.append(Tier("inventory", (RemovedNodeFile(on=CONTROLLER, path=path),)))

@@ -100,9 +100,9 @@ def next_step(inventory: Inventory, now: datetime) -> RotationStep:
             )
         started = repositories.begin_rotation(inventory, backup, now)
         return RotationStep("fill", started.inventory(), started)
-    if second.duty == "successor":
+    if second.role == "successor":
         return RotationStep("fill", inventory)
-    if second.duty == "copy":
+    if second.role == "copy":
         raise Refused(
             "there is a standing second repository, and pgBackRest keeps both in step: a third one"
             " is not made",
@@ -141,14 +141,16 @@ def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]
     fulls = [tasks.first_full_backup(primary, number) for number in (1, 2)]
     found = [
         tier("identity", *on(nodes, host.identity)),
-        tier("live roles", *host.split_brain_check(primary)),
-        tier("backup configuration", *on(members, tasks.configuration)),
-        tier("backups to read", *on(copies, restored_copy.configuration)),
+        tier("split-brain check", *host.split_brain_check(primary)),
+        tier("pgBackRest configuration", *on(members, tasks.configuration)),
+        tier(
+            "pgBackRest configuration of restored copies", *on(copies, restored_copy.configuration)
+        ),
         *(tier(f"stanza in repository {n}", *wishes) for n, wishes in enumerate(stanzas, 1)),
         *(tier(f"full backup in repository {n}", *wishes) for n, wishes in enumerate(fulls, 1)),
     ]
     if step.phase == "fill":
-        found.append(tier("sound", _verification(inventory, targets)))
+        found.append(tier("integrity of the repository", _verification(inventory, targets)))
     found.append(tier("backup schedule", *on(members, tasks.schedule)))
     return tuple(one for one in found if one.resources)
 

@@ -162,7 +162,12 @@ def tiers(
         logins = tuple(map(login_checks.replication_login, standbys))
         role = tuple(postgres.replication_role(desired))
         identities = _identities(inventory, inventory.members)
-        return *identities, Tier("role", role), Tier("passfiles", files), Tier("proof", logins)
+        return (
+            *identities,
+            Tier("role", role),
+            Tier("passfiles", files),
+            Tier("login checks", logins),
+        )
     database = next(connectable_databases(inventory, current.role), None)
     if database is None:
         raise Refused(
@@ -183,7 +188,7 @@ def tiers(
         *remote_logins,
     )
     identities = _identities(inventory, (topology.primary, *reachable))
-    return *identities, Tier("role", role), Tier("proof", logins)
+    return *identities, Tier("role", role), Tier("login checks", logins)
 
 
 def _identities(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, Tier]:
@@ -191,7 +196,7 @@ def _identities(inventory: Inventory, nodes: Sequence[Node]) -> tuple[Tier, Tier
     contexts = [PlanContext.declared(inventory, node) for node in nodes]
     checks = [resource for context in contexts for resource in host.identity(context)]
     live = host.split_brain_check(contexts[0])
-    return Tier("identity", tuple(checks)), Tier("live roles", tuple(live))
+    return Tier("identity", tuple(checks)), Tier("split-brain check", tuple(live))
 
 
 def _password(inventory: Inventory, role: str) -> Secret:

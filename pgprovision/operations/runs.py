@@ -70,9 +70,9 @@ class VerifyRuns(Query[Document]):
         return {
             **report.envelope(cluster=cluster),
             "folder": str(folder),
-            "sound": all(verdict.sound for verdict in verdicts),
+            "valid": all(verdict.valid for verdict in verdicts),
             "runs": [
-                {"id": one.id, "state": one.state, "sound": one.sound, "text": one.text}
+                {"id": one.id, "state": one.state, "valid": one.valid, "detail": one.detail}
                 for one in verdicts
             ],
         }
@@ -81,7 +81,7 @@ class VerifyRuns(Query[Document]):
         report.show_verification(found)
 
     def exit_code(self, found: Document) -> int:
-        return 0 if found["sound"] else Refused.exit_code
+        return 0 if found["valid"] else Refused.exit_code
 
 
 def select_run(runs: list[RunRecord], name: str, folder: Path, noun: str = "run") -> RunRecord:

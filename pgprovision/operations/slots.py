@@ -9,12 +9,12 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 @dataclass(frozen=True)
 class SlotStatus:
-    """A slot on a writable node. `node`: whose it is, None where it is not one of ours; one of
-    ours that nobody declares is `abandoned`."""
+    """A slot on a writable `node`. `replica`: the node it is for, None where it is not one of ours;
+    one of ours that nobody declares is `abandoned`."""
 
     name: str
-    on: str
-    node: str | None
+    node: str
+    replica: str | None
     active: bool
     wal_status: str | None
     retained_bytes: int | None
@@ -29,8 +29,8 @@ def slot_statuses(
         for name, row in sorted(server.slots.items()):
             yield SlotStatus(
                 name=name,
-                on=on,
-                node=slot_node(name),
+                node=on,
+                replica=slot_node(name),
                 active=bool(row["active"]),
                 wal_status=row["wal_status"],
                 retained_bytes=retained_bytes(row, server),
@@ -46,12 +46,12 @@ def slot_problems(slots: Iterable[SlotStatus]) -> Iterator[str]:
                 f"{slot.retained_bytes / 1e6:.0f} MB" if slot.retained_bytes else "no WAL"
             )
             yield (
-                f"{slot.on}: slot {slot.name} is of a node that is not in the inventory, and holds"
-                f" {retained_wal} back\n  next: pgprovision remove-replica {slot.node}"
+                f"{slot.node}: slot {slot.name} is of a node that is not in the inventory, and"
+                f" holds {retained_wal} back\n  next: pgprovision remove-replica {slot.replica}"
             )
-        elif slot.node and slot.wal_status == "lost":
+        elif slot.replica and slot.wal_status == "lost":
             yield (
-                f"{slot.on}: slot {slot.name} is lost: {slot.node} was away for longer than"
+                f"{slot.node}: slot {slot.name} is lost: {slot.replica} was away for longer than"
                 " max_slot_wal_keep_size holds\n  next: start it; unless it catches up from the"
-                f" archive: pgprovision re-clone {slot.node}"
+                f" archive: pgprovision re-clone {slot.replica}"
             )

@@ -60,12 +60,12 @@ class NodeStatus:
     reachable: bool
     lag_bytes: int | None
     lag_seconds: float | None
-    slot: str | None
+    slot_wal_status: str | None
     version: str | None
     timeline: int | None
     last_write: str | None
-    differs: tuple[str, ...]
-    remarks: tuple[str, ...]
+    drift: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def status(
             version=found.minor if (found := servers[node.name]) else None,
             timeline=found.timeline if found else None,
             last_write=found.lsn.get("written_at") if found else None,
-            differs=tuple(differs.get(node.name, ())),
-            remarks=tuple(notes.get(node.name, ())),
+            drift=tuple(differs.get(node.name, ())),
+            notes=tuple(notes.get(node.name, ())),
         )
         for node in inventory.nodes
     )
@@ -190,7 +190,7 @@ def _lag(
     found: dict[str, Any] = {
         "lag_bytes": None,
         "lag_seconds": None,
-        "slot": own_slot["wal_status"] if own_slot else None,
+        "slot_wal_status": own_slot["wal_status"] if own_slot else None,
     }
     if server is None or primary is None or not server.in_recovery:
         return found
@@ -241,11 +241,11 @@ def _backups(inventory: Inventory, observation: Observation) -> tuple[BackupInfo
 
 
 def as_json(cluster: str, found: Status) -> dict[str, Any]:
-    """Version 1 of `status --json`."""
+    """`status --json`."""
     return {
         **report.envelope(cluster=cluster),
         "nodes": [
-            {**vars(node), "differs": list(node.differs), "remarks": list(node.remarks)}
+            {**vars(node), "drift": list(node.drift), "notes": list(node.notes)}
             for node in found.nodes
         ],
         "slots": [vars(found) for found in found.slots],
@@ -260,11 +260,11 @@ def as_json(cluster: str, found: Status) -> dict[str, Any]:
             for backup in found.backups
         ],
         "archive": {
-            "last": found.archive_last,
+            "last_segment": found.archive_last,
             "failing": found.archive_failing,
             **{key: value for key, value in vars(found.backlog).items() if key != "failing"},
             "alarm": str(found.backlog) if found.backlog.alarming else None,
         },
-        "last_drill": None if found.last_drill is None else dict(found.last_drill),
-        "troubles": list(found.problems),
+        "last_proven_drill": None if found.last_drill is None else dict(found.last_drill),
+        "problems": list(found.problems),
     }

@@ -13,7 +13,7 @@ from pgprovision.run.targets import Targets
 
 @dataclass(frozen=True)
 class Unlock(Operation):
-    """`unlock NODE HOLDER`: it cannot wait for the very lock that it removes."""
+    """`unlock NODE RUN-ID`: it cannot wait for the very lock that it removes."""
 
     command: ClassVar[str] = "unlock"
     locks_hosts: ClassVar[bool] = False
@@ -27,7 +27,7 @@ class Unlock(Operation):
 
     def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
         tiers = [
-            Tier("lock", (RemovedHostLock(on=node.name, confirmed_token=self.holder),))
+            Tier("host lock", (RemovedHostLock(on=node.name, confirmed_token=self.holder),))
             for node in inventory.select(self.scope)
         ]
         return Prepared(tiers=tiers, confirmation=ShowPlan(Impact.NONE))

@@ -5,7 +5,7 @@ ID.txt with the same for people, and `head`, which names the newest. docs/record
 """
 
 from pgprovision.record.chain import make_private_folder, records_folder
-from pgprovision.record.drills import DrillRecord, drill_records, last_proven_drill
+from pgprovision.record.drills import DrillRecord, drill_document, drill_records, last_proven_drill
 from pgprovision.record.reading import RunRecord, find_runs, read_runs
 from pgprovision.record.verifying import RunVerdict, verify
 from pgprovision.record.writing import RecordWriter
@@ -15,6 +15,7 @@ __all__ = [
     "RecordWriter",
     "RunRecord",
     "RunVerdict",
+    "drill_document",
     "drill_records",
     "find_runs",
     "last_proven_drill",

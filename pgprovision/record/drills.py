@@ -13,6 +13,14 @@ DRILL_EVENT = "drill"
 PROVEN = "proven"
 FAILED = "failed"
 SHOWN_EVENTS = ("failed", DRILL_EVENT, "end")
+JSON_KEYS = {
+    "lost_seconds": "data_loss_seconds",
+    "lost_by": "data_loss_measured_by",
+    "left": "leftovers",
+}
+"""A key of the record's line, and the same in JSON documents; others are the same in both."""
+CHECK_KEYS = {"ok": "passed", "found": "detail"}
+"""The same of one check."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +62,28 @@ class DrillRecord:
         keys = (*what, "lost_seconds", "lost_by", "seconds", "phases")
         return {
             "id": self.run.id,
-            "at": self.run.begin.get("at"),
+            "started_at": self.run.begin.get("at"),
             "result": self.result,
-            **{key: event.get(key) for key in keys},
+            **drill_document({key: event.get(key) for key in keys}),
         }
 
     def as_json(self) -> dict[str, Any]:
         """`drill show`: the summary, and what was checked."""
         keys = ("last_commit", "checks", "failures", "left")
-        more = {key: self.event.get(key) for key in keys}
+        more = drill_document({key: self.event.get(key) for key in keys})
         return {**self.summary, **more, "record": str(self.run.path)}
+
+
+def drill_document(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a drill's event by the keys of the JSON documents."""
+    found = {JSON_KEYS.get(key, key): value for key, value in event.items()}
+    if isinstance(checks := found.get("checks"), list):
+        found["checks"] = [
+            {CHECK_KEYS.get(key, key): value for key, value in check.items()}
+            for check in checks
+            if isinstance(check, Mapping)
+        ]
+    return found
 
 
 def drill_records(runs: Iterable[RunRecord]) -> Iterator[DrillRecord]:

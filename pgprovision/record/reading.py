@@ -10,7 +10,7 @@ from typing import Any
 from pgprovision.record.chain import ChainLink, digest, read_head, split_lines
 from pgprovision.record.readable import Event, format_event
 
-NOT_ENDED = "not ended"
+NOT_ENDED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class RunRecord:
         begin = self.begin
         return {
             "id": self.id,
-            "at": begin.get("at"),
-            "who": begin.get("who"),
+            "started_at": begin.get("at"),
+            "user": begin.get("who"),
             "host": begin.get("host"),
             "command": begin.get("command"),
             "result": end.get("result") if self.ended else (self.problem or NOT_ENDED),

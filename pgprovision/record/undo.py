@@ -8,21 +8,21 @@ MAX_SHOWN_CHARACTERS = 60  # characters of a former value that are shown in plac
 MASK = "***"
 EFFECT_KINDS = frozenset(  # they carry out, or prove, what other changes wrote
     {
-        "claim",
-        "configuration read",
+        "claim file",
+        "daemon configuration",
         "first boot",
-        "known nodes",
-        "loaded configuration",
-        "login",
-        "marker",
+        "node registry",
+        "pending configuration",
+        "verified login",
+        "identity marker",
         "postmaster",
         "private address",
-        "release",
-        "streaming",
-        "verified repository",
+        "release compatibility",
+        "streaming replication",
+        "repository verification",
     }
 )
-DATA_KINDS = frozenset({"postgres cluster", "standby"})
+DATA_KINDS = frozenset({"PostgreSQL cluster", "standby"})
 CLOUD_TARGET = "hetzner"
 BACKUP_KINDS = ("first backup", "backup")
 

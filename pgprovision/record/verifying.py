@@ -8,7 +8,7 @@ from pathlib import Path
 from pgprovision.record.chain import HEAD, RECORD_FORMAT, ChainLink, read_head
 from pgprovision.record.reading import NOT_ENDED, RunRecord, read_runs
 
-SOUND_STATES = ("ok", NOT_ENDED, "older")
+VALID_STATES = ("ok", NOT_ENDED, "unchained")
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class RunVerdict:
 
     id: str
     state: str
-    text: str = ""
+    detail: str = ""
 
     @property
-    def sound(self) -> bool:
-        return self.state in SOUND_STATES
+    def valid(self) -> bool:
+        return self.state in VALID_STATES
 
 
 def verify(runs: Path) -> list[RunVerdict]:
@@ -79,28 +79,28 @@ def _check_lines(run: RunRecord, before_the_chain: bool) -> tuple[str, str] | No
         return None
     for number, event in enumerate(run.events, 1):
         if event is None:
-            return "edited", f"line {number} is none of ours"
+            return "modified", f"line {number} is none of ours"
     if not _chained(run):
         if before_the_chain:
             return None
-        return "edited", "it has no digests, and runs before it have"
+        return "modified", "it has no digests, and runs before it have"
     events = [event or {} for event in run.events]
     if run.begin.get("run") != run.id:
-        return "swapped", f"it is the record of run {run.begin.get('run')}"
+        return "replaced", f"it is the record of run {run.begin.get('run')}"
     numbers = [event.get("n") for event in events]
     expected_numbers = list(range(1, len(events) + 1))
     misplaced = [n for n, number in zip(expected_numbers, numbers, strict=True) if n != number]
     if misplaced and set(numbers) == set(expected_numbers):
         return "reordered", f"from line {misplaced[0]} on"
     if misplaced:
-        return "cut", f"lines are missing or strange from line {misplaced[0]} on"
+        return "truncated", f"lines are missing or strange from line {misplaced[0]} on"
     unchained = [n for n in expected_numbers[1:] if events[n - 1].get("prev") != run.digests[n - 2]]
     if unchained:  # two in a row: the line between was edited, or its digest of the one before
         between = f" or {unchained[0]}" if unchained[0] + 1 in unchained else ""
-        return "edited", f"line {unchained[0] - 1}{between}"
+        return "modified", f"line {unchained[0] - 1}{between}"
     ends = [n for n in expected_numbers if events[n - 1].get("event") == "end"]
     if ends and ends[0] != len(events):
-        return "edited", f"line {ends[0] + 1} comes after the end"
+        return "modified", f"line {ends[0] + 1} comes after the end"
     return None
 
 
@@ -109,8 +109,8 @@ def _check_expected_digests(run: RunRecord, expected: Sequence[str]) -> tuple[st
     if all(digest in run.digests for digest in expected):
         return None
     if run.ended:
-        return "edited", f"line {len(run.lines)}"
-    return "cut", f"after line {len(run.lines)}, or that line is edited"
+        return "modified", f"line {len(run.lines)}"
+    return "truncated", f"after line {len(run.lines)}, or that line is edited"
 
 
 def _complete(run: RunRecord) -> tuple[str, str]:
@@ -118,15 +118,15 @@ def _complete(run: RunRecord) -> tuple[str, str]:
     if end is None:
         return NOT_ENDED, "killed, or still under way"
     if not _chained(run):
-        return "older", "written before there were digests"
+        return "unchained", "written before there were digests"
     if run.partial_line:
-        return "edited", f"line {len(run.lines) + 1} comes after the end"
+        return "modified", f"line {len(run.lines) + 1} comes after the end"
     readable = run.path.with_suffix(".txt")
     try:
         same = hashlib.sha256(readable.read_bytes()).hexdigest() == end.get("readable")
     except OSError as error:
-        return "cut", f"{readable.name} cannot be read: {error.strerror}"
-    return ("ok", "") if same else ("edited", readable.name)
+        return "truncated", f"{readable.name} cannot be read: {error.strerror}"
+    return ("ok", "") if same else ("modified", readable.name)
 
 
 def _chained(run: RunRecord) -> bool:

@@ -12,24 +12,24 @@ def show_backups(document: Mapping[str, Any]) -> None:
 
     for repository in document["repositories"]:
         number, wal = repository["repository"], repository["wal"]
-        if repository["trouble"]:
-            print_error(f"repository {number}: {repository['trouble']}")
+        if repository["error"]:
+            print_error(f"repository {number}: {repository['error']}")
             continue
-        running = ", a backup runs now" if repository["running"] else ""
+        running = ", a backup runs now" if repository["backup_running"] else ""
         print_line(f"repository {number}: WAL {wal['first']} to {wal['last']}{running}")
         table = Table(box=None, pad_edge=False)
-        for column in ("label", "type", "ended", "size", "stored", "timeline", "WAL", ""):
+        for column in ("label", "type", "ended", "size", "in repository", "timeline", "WAL", ""):
             table.add_column(column)
         for backup in repository["backups"]:
-            note = "" if backup["of_this_cluster"] else "of another cluster"
+            note = "" if backup["matches_system_identifier"] else "system identifier differs"
             table.add_row(
                 backup["label"],
                 backup["type"],
                 backup["stop"],
                 f"{backup['size'] / 1e6:.1f} MB",
-                f"{backup['stored'] / 1e6:.1f} MB",
+                f"{backup['repository_size'] / 1e6:.1f} MB",
                 str(backup["timeline"]),
                 f"{backup['wal']['first']} to {backup['wal']['last']}",
-                "DAMAGED" if backup["damaged"] else note,
+                "PAGE ERRORS" if backup["page_checksum_errors"] else note,
             )
         console().print(table)

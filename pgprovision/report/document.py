@@ -2,7 +2,7 @@
 
 from typing import Any
 
-JSON_VERSION = 1
+JSON_VERSION = 2
 """Of all documents: a key that is renamed or removed is a new version. See docs/json.md."""
 
 

@@ -13,8 +13,8 @@ def show_drill(document: Mapping[str, Any]) -> None:
     """The end of `drill`: what was proven, how long it took, what failed."""
     print_line("")
     for check in document["checks"]:
-        print_ = print_line if check["ok"] else print_error
-        print_(f"{'ok' if check['ok'] else 'FAILED':<7} {check['name']}: {check['found']}")
+        print_ = print_line if check["passed"] else print_error
+        print_(f"{'ok' if check['ok'] else 'FAILED':<7} {check['name']}: {check['detail']}")
     for text in document["failures"]:
         print_error(f"FAILED  {text}")
     phases = ", ".join(
@@ -38,12 +38,12 @@ def show_drills(document: Mapping[str, Any]) -> None:
         print_line(f"no drill yet in {document['folder']}")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("drill", "when", "result", "restored", "lost", "took"):
+    for column in ("drill", "started", "result", "backup", "data loss", "duration"):
         table.add_column(column)
     for drill in document["drills"]:
-        when = str(drill["at"] or "?")[:19].replace("T", " ")
+        when = str(drill["started_at"] or "?")[:19].replace("T", " ")
         took = format_duration(drill["seconds"]) if drill["seconds"] is not None else "-"
-        loss = "-" if drill["lost_seconds"] is None else data_loss(drill)
+        loss = "-" if drill["data_loss_seconds"] is None else data_loss(drill)
         cells = (drill["id"], when, drill["result"], drill["backup"] or "-", loss, took)
         table.add_row(*map(Text, cells))
     console().print(table)
@@ -53,17 +53,17 @@ def last_proven_restore(drill: Mapping[str, Any] | None, now: datetime) -> str:
     """`3 days ago, 14 min, 42 s of data lost`; `never` where there was none."""
     if drill is None:
         return NEVER
-    ago = now - datetime.fromisoformat(drill["at"])
+    ago = now - datetime.fromisoformat(drill["started_at"])
     took = timedelta(seconds=drill["seconds"])
     return f"{_rounded_duration(ago)} ago, {_rounded_duration(took)}, {data_loss(drill)}"
 
 
 def data_loss(drill: Mapping[str, Any]) -> str:
     """`42 s of data lost`."""
-    seconds = drill["lost_seconds"]
+    seconds = drill["data_loss_seconds"]
     if seconds is None:
         return "data lost not measured"
-    prefix = "at most " if drill["lost_by"] == "last commit" else ""
+    prefix = "at most " if drill["data_loss_measured_by"] == "last commit" else ""
     return f"{prefix}{_rounded_duration(timedelta(seconds=seconds))} of data lost"
 
 

@@ -18,13 +18,13 @@ from pgprovision.report.printing import (
 
 
 def change_as_json(change: Change) -> dict[str, Any]:
-    """A change as version 1 of the JSON output has it, secrets masked."""
+    """A change as the JSON output has it, secrets masked."""
     return {
-        "on": change.resource.on,
+        "target": change.resource.on,
         "kind": change.resource.kind,
         "name": change.resource.name,
         "impact": change.impact.name.lower(),
-        "keys": list(change.keys),
+        "differing_keys": list(change.keys),
         "before": change.redacted.before,
         "after": change.redacted.after,
     }
@@ -45,18 +45,19 @@ def run_document(
     return {
         **envelope(command=command, cluster=cluster),
         "changes": [change_as_json(c) for c in changes],
-        "left": [change_as_json(c) for c in report.remaining],
-        "waiting": [
-            {"on": r.on, "kind": r.kind, "name": r.name, "reason": w.reason}
+        "remaining": [change_as_json(c) for c in report.remaining],
+        "in_progress": [
+            {"target": r.on, "kind": r.kind, "name": r.name, "reason": w.reason}
             for r, w in report.waiting
         ],
-        "remarks": [
-            {"on": r.on, "kind": r.kind, "name": r.name, "text": text} for r, text in report.notes
+        "notes": [
+            {"target": r.on, "kind": r.kind, "name": r.name, "text": text}
+            for r, text in report.notes
         ],
-        "failed": [{"on": on, "error": type(e).__name__, "message": str(e)} for on, e in failed],
+        "failed": [{"target": on, "type": type(e).__name__, "message": str(e)} for on, e in failed],
         "skipped": list(report.skipped),
-        "offers": list(offers),
-        "trips": dict(report.round_trips),
+        "server_offers": list(offers),
+        "ssh_execs": dict(report.round_trips),
         "api_calls": report.api_calls,
         "seconds": round(report.seconds, 3),
         "record": record,
@@ -84,7 +85,8 @@ def show_outcome(outcome: Report, record: str | None) -> None:
     _show_failed(outcome)
     trips = ", ".join(f"{on} {n}" for on, n in outcome.round_trips.items())
     print_line(
-        f"\n{len(outcome.changed)} changed in {format_duration(outcome.seconds)}; trips: {trips}"
+        f"\n{len(outcome.changed)} changed in {format_duration(outcome.seconds)};"
+        f" SSH execs: {trips}"
     )
     print_line(f"record: {record}")
 
@@ -130,7 +132,7 @@ def show_status(document: Mapping[str, Any]) -> None:
     )
     for column in ("node", "role", "address", "private", "version", "timeline"):
         table.add_column(column)
-    for column in ("lag", "slot", "drift"):
+    for column in ("lag", "slot WAL status", "drift"):
         table.add_column(column)
     for node in document["nodes"]:
         lag = "-"
@@ -144,8 +146,8 @@ def show_status(document: Mapping[str, Any]) -> None:
             node["version"] or "-",
             str(node["timeline"] or "-"),
             lag,
-            node["slot"] or "-",
-            f"{len(node['differs'])} differ" if node["differs"] else "none",
+            node["slot_wal_status"] or "-",
+            f"{len(node['drift'])} differ" if node["drift"] else "none",
         )
     out = console()
     out.print(table)
@@ -158,19 +160,16 @@ def show_status(document: Mapping[str, Any]) -> None:
     if not document["backups"]:
         print_line("backup  none")
     failing = {True: ", the last attempt FAILED", False: "", None: ", unknown"}
-    print_line(
-        f"archive last WAL {document['archive']['last']}{failing[document['archive']['failing']]}"
-    )
-    if document["archive"]["alarm"]:
-        print_error(f"archive {document['archive']['alarm']}")
-    print_line(
-        f"last proven restore: {last_proven_restore(document['last_drill'], datetime.now(UTC))}"
-    )
+    archive, drill = document["archive"], document["last_proven_drill"]
+    print_line(f"WAL archive: last segment {archive['last_segment']}{failing[archive['failing']]}")
+    if archive["alarm"]:
+        print_error(f"archive {archive['alarm']}")
+    print_line(f"last proven restore: {last_proven_restore(drill, datetime.now(UTC))}")
     for node in document["nodes"]:
-        for text in node["differs"]:
+        for text in node["drift"]:
             print_line(f"drift   {node['name']}: {text}")
     for node in document["nodes"]:
-        for text in node["remarks"]:
+        for text in node["notes"]:
             print_note(f"note    {node['name']}: {text}")
-    for text in document["troubles"]:
+    for text in document["problems"]:
         print_error(text)

@@ -17,11 +17,11 @@ class PhaseTimer:
         self._tier_starts.append((tier.phase, self._clock()))
 
     def seconds_by_phase(self, phases: Iterable[str]) -> dict[str, float]:
-        """By phase, until now: these in this order, also where no tier was of them, and `rest`."""
-        totals = dict.fromkeys((*phases, "rest"), 0.0)
+        """By phase, until now: these in this order, also where no tier was of them, and `other`."""
+        totals = dict.fromkeys((*phases, "other"), 0.0)
         ends = [moment for _, moment in self._tier_starts[1:]] + [self._clock()]
         for (phase, began), end in zip(self._tier_starts, ends, strict=True):
-            name = phase or "rest"
+            name = phase or "other"
             totals[name] = totals.get(name, 0.0) + end - began
         return {phase: round(seconds, 3) for phase, seconds in totals.items()}
 

@@ -12,18 +12,18 @@ def show_restore_plan(document: Mapping[str, Any]) -> None:
 
     for line in document["timelines"]:
         print_line(
-            f"timeline {line['timeline']}: from {line['from']} to {line['to']}"
-            f" ({line['from_lsn']} to {line['to_lsn']})"
+            f"timeline {line['timeline']}: from {line['restorable_from']}"
+            f" to {line['restorable_until']} ({line['from_lsn']} to {line['to_lsn']})"
         )
     if not document["timelines"]:
         print_error(f"nothing can be restored from stanza {document['stanza']}")
     table = Table(box=None, pad_edge=False)
-    for column in ("backup", "type", "timeline", "ended", "database", "stored", ""):
+    for column in ("backup", "type", "timeline", "ended", "database size", "repository size", ""):
         table.add_column(column)
     for backup in document["backups"]:
-        sizes = (f"{backup[key] / 1e6:.1f} MB" for key in ("size", "stored"))
+        sizes = (f"{backup[key] / 1e6:.1f} MB" for key in ("size", "repository_size"))
         cells = (backup["label"], backup["type"], str(backup["timeline"]), backup["stop"])
-        table.add_row(*cells, *sizes, "page errors" if backup["damaged"] else "")
+        table.add_row(*cells, *sizes, "page errors" if backup["page_checksum_errors"] else "")
     console().print(table)
 
 
@@ -34,7 +34,7 @@ def show_restore_result(node: str, result: Mapping[str, Any]) -> None:
         f"\n{node}: restored from backup {result['backup']} to {result['target']}: timeline"
         f" {result['timeline']}, {result['lsn']}" + (f", last transaction {last}" if last else "")
     )
-    if result["beyond"]:
+    if result["target_after_last_transaction"]:
         print_line(
             f"{result['target']} lies after the last transaction in the repository: what was"
             " committed between the two, if anything, had not been archived"
@@ -47,7 +47,7 @@ def show_restore_result(node: str, result: Mapping[str, Any]) -> None:
 
 def show_rebuild(document: Mapping[str, Any]) -> None:
     """What a rebuild cost."""
-    lost, phases = document["lost"], document["phases"]
-    print_line(f"lost: what was committed after {lost['after'] or 'the backup'}")
+    lost, phases = document["data_loss"], document["phases"]
+    print_line(f"lost: what was committed after {lost['committed_after'] or 'the backup'}")
     print_line(f"the newest WAL in the repository had arrived at {lost['newest_wal']}")
     print_line(", ".join(f"{name} {format_duration(seconds)}" for name, seconds in phases.items()))

@@ -15,13 +15,13 @@ def show_runs(document: Mapping[str, Any]) -> None:
         print_line(f"no records yet in {document['folder']}")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "when", "who", "command", "result", "changes", "took"):
+    for column in ("run", "started", "user", "command", "result", "changes", "duration"):
         table.add_column(column)
     for run in document["runs"]:
         seconds = run["seconds"]
         took = format_duration(seconds) if isinstance(seconds, int | float) else "-"
-        when = str(run["at"] or "?")[:19].replace("T", " ")
-        cells = (run["id"], when, run["who"], run["command"], run["result"], run["changes"], took)
+        when = str(run["started_at"] or "?")[:19].replace("T", " ")
+        cells = (run["id"], when, run["user"], run["command"], run["result"], run["changes"], took)
         table.add_row(*(Text("?" if word is None else str(word)) for word in cells))
     console().print(table)
 
@@ -29,12 +29,12 @@ def show_runs(document: Mapping[str, Any]) -> None:
 def show_verification(document: Mapping[str, Any]) -> None:
     """`runs verify`: what is not sound is an error."""
     for run in document["runs"]:
-        print_ = print_line if run["sound"] else print_error
-        print_(f"{run['id']}  {run['state']}{': ' + run['text'] if run['text'] else ''}")
+        print_ = print_line if run["valid"] else print_error
+        print_(f"{run['id']}  {run['state']}{': ' + run['detail'] if run['detail'] else ''}")
     if not document["runs"]:
         print_line(f"no records yet in {document['folder']}")
-    elif document["sound"]:
+    elif document["valid"]:
         print_line(f"{len(document['runs'])} runs, the chain is whole")
     else:
-        broken = sum(not run["sound"] for run in document["runs"])
+        broken = sum(not run["valid"] for run in document["runs"])
         print_error(f"the chain is broken: {broken} of {len(document['runs'])}")

@@ -24,12 +24,15 @@ HASHED_FOLDERS = (
     "secrets",
 )  # and the files beside them; known_hosts is not ours
 MAX_SHOWN_DIFFERENCES = 12
+STEP_KEYS = {"target": "on", "differing_keys": "keys"}
+"""A key of a change in JSON documents, and the same in plans of this version."""
 
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What was to be done for a scope, with which inventory, when. Steps as `--json` has them,
-    with their actions; secrets masked. `files`: digests, salted, of the inventory's files."""
+    """What was to be done for a scope, with which inventory, when. Steps are the changes of
+    `--json` by the keys of version 1, with their actions; secrets masked. `files`: digests,
+    salted, of the inventory's files."""
 
     cluster: str
     scope: str
@@ -147,7 +150,8 @@ def _digests(folder: Path, salt: str) -> Iterator[tuple[str, str]]:
 def _steps(changes: Sequence[Change]) -> list[dict[str, Any]]:
     """As they are after a trip through JSON."""
     steps = [
-        {**change_as_json(change), "actions": [[do.why, do.text] for do in change.actions]}
+        {STEP_KEYS.get(key, key): value for key, value in change_as_json(change).items()}
+        | {"actions": [[do.why, do.text] for do in change.actions]}
         for change in changes
         if change.actions
     ]

@@ -22,7 +22,7 @@ from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalConnection
 from pgprovision.transport.lock import LockRequest
 
-CONTROLLER = "here"
+CONTROLLER = "controller"
 BOOTING_AGE = timedelta(minutes=15)  # a server this new may still be booting
 BOOT_TIMEOUT = 300.0
 

@@ -69,17 +69,17 @@ def machine(scope: PlanScope) -> Iterator[Tier]:
     """A machine that is reached, is the right one and may become this node."""
     yield from cloud.server_tiers(scope.inventory, scope.nodes)
     yield scope.tier("identity", [*scope.nodes, *scope.access_only], host.identity)
-    yield scope.tier("vacancy", scope.copies, restored_copy.empty_host)
-    yield scope.tier("live roles", scope.split_brain_check_on, host.split_brain_check)
+    yield scope.tier("empty host", scope.copies, restored_copy.empty_host)
+    yield scope.tier("split-brain check", scope.split_brain_check_on, host.split_brain_check)
     yield scope.tier("first boot", scope.nodes, host.first_boot, phase="machine")
     yield scope.tier("preflight", scope.nodes, preflight.preflight)
-    yield scope.tier("claim", scope.nodes, host.claim_file, phase="machine")
+    yield scope.tier("claim file", scope.nodes, host.claim_file, phase="machine")
     yield cloud.host_key_rotation(scope.inventory, scope.nodes)
 
 
 def operating_system(scope: PlanScope) -> Iterator[Tier]:
     """Packages, firewall, SSH, clock: all before PostgreSQL has anything to lose."""
-    yield scope.tier("upgrades", scope.nodes, system.upgrades, phase="packages")
+    yield scope.tier("unattended upgrades", scope.nodes, system.upgrades, phase="packages")
     yield scope.tier("package repository", scope.nodes, system.repository, phase="packages")
     yield scope.tier("packages", scope.nodes, host.packages, phase="packages")
     yield scope.tier("host firewall", [*scope.nodes, *scope.access_only], system.firewall)
@@ -90,12 +90,14 @@ def operating_system(scope: PlanScope) -> Iterator[Tier]:
 
 def new_cluster(scope: PlanScope) -> Iterator[Tier]:
     """A place for the data: initdb on the primary, a configuration directory elsewhere."""
-    yield scope.tier("cluster", scope.new_primary, postgres.cluster)
+    yield scope.tier("PostgreSQL cluster", scope.new_primary, postgres.cluster)
     yield scope.tier(
         "configuration directory", scope.configuration_directories, replica.config_directory
     )
-    yield scope.tier("certificates", scope.nodes, host.certificates, host.unit_drop_in)
-    yield scope.tier("signed certificates", scope.nodes, host.signed_certificate)
+    yield scope.tier(
+        "server keys and unit limits", scope.nodes, host.certificates, host.unit_drop_in
+    )
+    yield scope.tier("server certificates", scope.nodes, host.signed_certificate)
 
 
 def configuration_files(scope: PlanScope) -> Iterator[Tier]:
@@ -103,30 +105,32 @@ def configuration_files(scope: PlanScope) -> Iterator[Tier]:
     yield from _features(scope, Position.BEFORE_CONFIGURATION)
     everywhere = [*scope.standbys, *scope.writable]
     yield scope.tier(
-        "configuration", everywhere, configuration.postgresql_conf, configuration.pg_hba
+        "PostgreSQL configuration", everywhere, configuration.postgresql_conf, configuration.pg_hba
     )
-    yield scope.tier("ways in", scope.access_only, configuration.pg_hba)
+    yield scope.tier("access rules (pg_hba, firewall)", scope.access_only, configuration.pg_hba)
 
 
 def restored_data(scope: PlanScope) -> Iterator[Tier]:
     """Data from the backups, where they are not the node's own."""
     data = restored_copy.restored_data
-    yield scope.tier("restored data", scope.restored, data, phase="data")
-    yield scope.tier("configuration for these data", scope.copies, configuration.postgresql_conf)
+    yield scope.tier("restored data directory", scope.restored, data, phase="data")
+    yield scope.tier(
+        "configuration for the restored data", scope.copies, configuration.postgresql_conf
+    )
 
 
 def service(scope: PlanScope) -> Iterator[Tier]:
     """PostgreSQL runs, with what the files say, and comes back after a boot."""
-    yield scope.tier("kernel", scope.writable, system.kernel)
+    yield scope.tier("kernel parameters", scope.writable, system.kernel)
     yield scope.tier("start at boot", scope.new_primary, postgres.at_boot)
-    yield scope.tier("service", scope.writable, postgres.service)
+    yield scope.tier("PostgreSQL service", scope.writable, postgres.service)
     yield scope.tier(
-        "loaded configuration",
+        "pending configuration",
         scope.writable,
         configuration.setting_overrides,
         configuration.pending_configuration,
     )
-    yield scope.tier("answers", scope.restored, restored_copy.accepts_writes)
+    yield scope.tier("accepts connections", scope.restored, restored_copy.accepts_writes)
 
 
 def contents(scope: PlanScope) -> Iterator[Tier]:
@@ -135,7 +139,7 @@ def contents(scope: PlanScope) -> Iterator[Tier]:
     yield scope.tier("replication role", scope.upstream, postgres.replication_role)
     yield scope.tier("databases", scope.primary, postgres.databases)
     yield scope.tier(
-        "inside the databases",
+        "schemas, extensions and privileges",
         scope.primary,
         postgres.database_contents,
         postgres.slots,
@@ -148,23 +152,23 @@ def contents(scope: PlanScope) -> Iterator[Tier]:
 def standbys(scope: PlanScope) -> Iterator[Tier]:
     """Standbys: their data, PostgreSQL running with them, streaming, access from there."""
     yield scope.tier("standby", scope.standbys, replica.passfile, replica.standby)
-    yield scope.tier("standby's kernel", scope.standbys, system.kernel)
-    yield scope.tier("standby's service", scope.standbys, postgres.service)
+    yield scope.tier("standby kernel parameters", scope.standbys, system.kernel)
+    yield scope.tier("standby service", scope.standbys, postgres.service)
     yield scope.tier(
-        "standby's loaded configuration",
+        "standby pending configuration",
         scope.standbys,
         configuration.setting_overrides,
         configuration.pending_configuration,
     )
-    yield scope.tier("streaming", scope.standbys, replica.streaming)
-    yield scope.tier("connections", scope.standbys, login_checks.network_access)
+    yield scope.tier("streaming replication", scope.standbys, replica.streaming)
+    yield scope.tier("network access", scope.standbys, login_checks.network_access)
 
 
 def finish(scope: PlanScope) -> Iterator[Tier]:
     """Timers; file modes; last of all the marker, and the cloud's note that the node is done."""
     yield from _features(scope, Position.SCHEDULES)
-    yield scope.tier("closed to others", scope.nodes, system.file_permissions)
-    yield scope.tier("marker", scope.nodes, host.marker)
+    yield scope.tier("file permissions", scope.nodes, system.file_permissions)
+    yield scope.tier("identity marker", scope.nodes, host.marker)
     yield cloud.node_registry(scope.inventory, scope.nodes, scope.topology, scope.intents)
 
 

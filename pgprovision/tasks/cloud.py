@@ -62,7 +62,7 @@ def host_key_rotation(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
     ours = _cloud_nodes(nodes) if inventory.hetzner else ()
     bootstrap_keys = [bootstrap_host_key(inventory, node.name) for node in ours]
     return Tier(
-        "host keys of their own",
+        "host key rotation",
         (
             *(RotatedHostKey(on=key.node, bootstrap_key=key) for key in bootstrap_keys),
             *(RotatedHostKeyPin(bootstrap_key=key) for key in bootstrap_keys),
@@ -82,7 +82,7 @@ def node_registry(
     primary = (topology or Topology.declared(inventory)).primary
     ours = _cloud_nodes(nodes)
     if inventory.hetzner is None or not ours:
-        return Tier("known nodes", ())
+        return Tier("node registry", ())
     registry = NodeRegistry(
         cluster=inventory.cluster,
         object_name=inventory.hetzner.placement_group,
@@ -90,7 +90,7 @@ def node_registry(
         primary=primary.name if primary in ours else "",
         rebuilding=any(isinstance(intents.get(node.name), Rebuild) for node in ours),
     )
-    return Tier("known nodes", (registry,))
+    return Tier("node registry", (registry,))
 
 
 def temporary_server(

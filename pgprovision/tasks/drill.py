@@ -79,9 +79,9 @@ def machine_tiers(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, .
     return _non_empty(
         *cloud.temporary_server(inventory, node, {DRILL_LABEL: owner}),
         Tier("identity", tuple(host.identity(context))),
-        Tier("vacancy", tuple(copied.empty_host(context))),
+        Tier("empty host", tuple(copied.empty_host(context))),
         Tier("first boot", (FirstBoot(on=on), DiskSpaceCheck(on=on))),
-        Tier("claim", (claim,)),
+        Tier("claim file", (claim,)),
         cloud.host_key_rotation(inventory, (node,)),
     )
 
@@ -93,8 +93,8 @@ def package_tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
         Tier("package repository", tuple(system.repository(context))),
         Tier("packages", tuple(host.packages(context))),
         Tier("configuration directory", tuple(_directories(context))),
-        Tier("backup configuration", tuple(copied.configuration(context))),
-        Tier("configuration", tuple(_configuration(context))),
+        Tier("pgBackRest configuration", tuple(copied.configuration(context))),
+        Tier("PostgreSQL configuration", tuple(_configuration(context))),
     )
 
 
@@ -114,7 +114,7 @@ def copy_tiers(inventory: Inventory, node: Node, target: RecoveryTarget) -> tupl
             ),
         ),
         Tier(
-            "service",
+            "PostgreSQL service",
             (
                 Unit(
                     on=node.name,
@@ -145,7 +145,7 @@ def removal_tiers(inventory: Inventory, node: Node, reachable: bool = False) -> 
         jobs = (restore.RESTORE_UNIT, integrity.INTEGRITY_UNIT)
         target_instance = instance(inventory)
         cleanup = DrillCleanup(on=on, cluster=cluster, node=on, instance=target_instance, jobs=jobs)
-        return (Tier("removal", (cleanup,)),)
+        return (Tier("deletion", (cleanup,)),)
     server = DeletedResource(
         cluster=cluster, collection="servers", object_name=on, required_label=DRILL_LABEL
     )
@@ -153,7 +153,7 @@ def removal_tiers(inventory: Inventory, node: Node, reachable: bool = False) -> 
     context = PlanContext.declared(inventory, node)
     identity = tuple(host.identity(context, for_deletion=True)) if reachable else ()
     return _non_empty(
-        Tier("identity", identity), Tier("removal", (server,)), Tier("host keys", (key,))
+        Tier("identity", identity), Tier("deletion", (server,)), Tier("host keys", (key,))
     )
 
 

@@ -56,7 +56,7 @@ def standby(context: PlanContext) -> Iterator[Resource]:
     """The same release as the primary, its data through this node's slot."""
     primary, slot = context.primary.name, replica_slot(context.node)
     source: DataSource = BaseBackup(primary, upstream_conninfo(context), slot)
-    if context.inventory.backup and context.node.seed == "backup":
+    if context.inventory.backup and context.node.clone_from == "backup":
         source = PgbackrestRestore(context.inventory.backup.stanza)
     yield release_compatibility(context)
     yield Standby(

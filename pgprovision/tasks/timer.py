@@ -10,7 +10,7 @@ from pgprovision.render import render
 from pgprovision.resources.system.file import File
 from pgprovision.resources.system.unit import Unit
 
-CONTROLLER = "here"
+CONTROLLER = "controller"
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 
@@ -56,7 +56,7 @@ class ScheduledCommand:
 
     def tiers(self) -> tuple[Tier, ...]:
         """Both on this machine, the timer enabled and running."""
-        return (Tier(f"{self.verb} on a schedule", tuple(self._resources())),)
+        return (Tier(f"{self.verb} timer", tuple(self._resources())),)
 
     def _resources(self) -> Iterator[Resource]:
         for path, text in self.units().items():

@@ -140,7 +140,7 @@ def test_backup_verify_when_a_byte_is_flipped_ends_with_1_and_names_it(
         run = cluster.run("backup", "verify", "--json")
     finally:
         newest.write_bytes(kept)
-    said = [remark["text"] for remark in run.document["remarks"]]
+    said = [remark["text"] for remark in run.document["notes"]]
     assert run.code == 1
     assert any(newest.name[:24] in text for text in said), said
 
@@ -152,7 +152,7 @@ def test_rotation_when_killed_after_every_step_goes_on_and_ends(rotated: Rotated
     first, _, second = rotated.inventory.partition("second_repository:")
     assert 'path: "/hcb-lab-r2' in first
     assert 'path: "/hcb-lab"' in second
-    assert 'duty: "former"' in rotated.inventory
+    assert 'role: "former"' in rotated.inventory
     assert rotated.plan == 0
     assert min(rotated.listed) >= 1
 
@@ -188,7 +188,7 @@ def test_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup_fo
         assert cluster.shell(PRIMARY, f"test -e {NOTE}; {timer}") == "disabled"
         for _ in range(2):
             cluster.sql(PRIMARY, "create table t (n int); drop table t; select pg_switch_wal()")
-        assert cluster.run_json("up")["left"] == []
+        assert cluster.run_json("up")["remaining"] == []
         refused = cluster.run("backup", "now", "--yes")
         assert (refused.code, "archiving is declared off" in refused.err) == (3, True)
     finally:
@@ -199,4 +199,4 @@ def test_archiving_when_declared_off_and_on_again_is_proven_and_a_full_backup_fo
     (new,) = (backup for backup in backups(cluster) if backup["label"] not in before)
     assert new["type"] == "full"
     assert cluster.shell(PRIMARY, f"ls {NOTE} 2>/dev/null; {timer}") == "enabled"
-    assert cluster.run_json("up")["left"] == []
+    assert cluster.run_json("up")["remaining"] == []

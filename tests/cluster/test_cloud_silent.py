@@ -14,7 +14,7 @@ NOBODY = "http://127.0.0.1:1/v1"
 def silent(cluster: CliUser) -> CliUser:
     """The API is down from now on; an `up` was here before."""
     cluster.shell(PRIMARY, "echo '# by hand' >>/etc/postgresql/15/main/postgresql.conf")
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
     return cluster
 
 
@@ -35,13 +35,13 @@ def test_drift_when_the_api_is_silent_looks_at_the_hosts_and_says_what_it_skippe
     silent.sql(PRIMARY, "alter role rails connection limit 7")
     found = without_api(silent, "drift", "--json")
     assert found.code == 1, found.err
-    assert [(c["on"], c["name"]) for c in found.document["changes"]] == [(PRIMARY, "rails")]
+    assert [(c["target"], c["name"]) for c in found.document["changes"]] == [(PRIMARY, "rails")]
     (skipped,) = found.document["skipped"]
     assert "servers, network, firewall were not looked at" in skipped
     refused = without_api(silent, "up", "--yes")
     assert refused.code == 6
     assert "drift and status work meanwhile" in refused.err
-    assert silent.run_json("up", "--yes")["left"] == []
+    assert silent.run_json("up", "--yes")["remaining"] == []
 
 
 @pytest.mark.covers("F51")
@@ -50,7 +50,7 @@ def test_status_and_rotate_when_the_api_is_silent_work(silent: CliUser) -> None:
     assert status.code == 0, status.err
     assert [node["role"] for node in status.document["nodes"]] == ["primary", "replica"]
     assert any(
-        "the API does not answer: Connection refused" in t for t in status.document["troubles"]
+        "the API does not answer: Connection refused" in t for t in status.document["problems"]
     )
     rotated = without_api(silent, "rotate", "rails", "--yes")
     assert rotated.code == 0, rotated.err

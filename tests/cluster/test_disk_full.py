@@ -58,8 +58,8 @@ def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
     assert "full: /etc: " in run.err
     assert "next: make room there (never by hand in pg_wal)" in run.err
     assert after == before
-    assert again["left"] == []
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert again["remaining"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
 
 
 @pytest.mark.covers("F124")
@@ -80,9 +80,9 @@ def test_package_when_apt_has_no_room_then_the_mount_is_named_and_the_rerun_inst
     cluster.shell(PRIMARY, f"cp -a {KEEP}/. {folder}; rm -rf {KEEP}")
     assert run.code == 5, run.err
     assert f"full: {folder}: " in run.err
-    assert again["left"] == []
+    assert again["remaining"] == []
     assert cluster.shell(PRIMARY, "dpkg-query -W -f '${db:Status-Status}' tmux") == "installed"
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
 
 
 @pytest.mark.covers("F124")
@@ -96,7 +96,7 @@ def test_lock_when_it_cannot_be_written_then_nothing_is_done(cluster: CliUser) -
     assert run.code == 5
     assert "cannot write /var/lib/pgprovision/hold: of the disk at /var/lib/pgprovision" in run.err
     assert written == ""
-    assert again["left"] == []
+    assert again["remaining"] == []
 
 
 @pytest.mark.covers("F124", "F27")
@@ -108,7 +108,7 @@ def test_others_when_full_then_up_works_and_status_says_so(cluster: CliUser) -> 
         run = cluster.run("up", "--yes")
         cluster.shell(PRIMARY, "rm /run/fill*")
     assert run.code == 0, run.err
-    (remarks,) = (node["remarks"] for node in found["nodes"] if node["name"] == PRIMARY)
+    (remarks,) = (node["notes"] for node in found["nodes"] if node["name"] == PRIMARY)
     named = {text.split()[1] for text in remarks if text.startswith("disk: ")}
     assert named >= {"/var/log", "/tmp", "/boot", "/run"}
     assert cluster.drift() == {}
@@ -131,8 +131,8 @@ def test_data_directory_when_full_then_no_wal_is_deleted_and_it_starts_once_ther
     assert run.code == 5, run.err
     assert f"full: {DATA}: " in run.err
     assert after == before
-    assert again["left"] == []
-    assert cluster.run_json("up")["left"] == []
+    assert again["remaining"] == []
+    assert cluster.run_json("up")["remaining"] == []
 
 
 @pytest.mark.covers("F124", "F108")
@@ -173,7 +173,7 @@ def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
     assert f"full: {wal}: " in run.err
     assert f"MB {wal}/0000000" in run.err
     assert after == segments
-    assert again["left"] == []
+    assert again["remaining"] == []
     assert kept == rows
     assert archived
-    assert cluster.run_json("up")["left"] == []
+    assert cluster.run_json("up")["remaining"] == []

@@ -16,7 +16,7 @@ def test_drift_when_a_hand_changed_something_names_just_that_and_up_repairs_it(
     found = cluster.drift()  # also proves that the case before was repaired whole
     repaired = cluster.run_json("up", "--yes")
     assert found == named
-    assert repaired["left"] == []
+    assert repaired["remaining"] == []
 
 
 def test_drift_when_all_was_repaired_ends_with_0(cluster: CliUser) -> None:

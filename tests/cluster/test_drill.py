@@ -120,9 +120,9 @@ def proven(drilling: CliUser) -> CommandResult:
 def test_drill_when_practised_proves_the_restore_phase_by_phase(proven: CommandResult) -> None:
     assert proven.code == 0, proven.err
     found = proven.document
-    assert (found["result"], found["failures"], found["left"]) == ("proven", [], [])
+    assert (found["result"], found["failures"], found["leftovers"]) == ("proven", [], [])
     assert list(found["phases"]) == PHASES
-    checks = {check["name"].partition(":")[0] for check in found["checks"] if check["ok"]}
+    checks = {check["name"].partition(":")[0] for check in found["checks"] if check["passed"]}
     assert checks >= {"starts", "alone", "databases", "extensions", "roles"}
     assert checks >= {"all archived WAL", "probe of hcb_production", "heartbeat"}
     assert checks >= {"pg_amcheck", "pg_checksums", "repository untouched"}
@@ -142,8 +142,8 @@ def test_drill_when_over_leaves_no_server_and_no_key(
 @pytest.mark.covers("row:D7")
 def test_status_when_a_drill_proved_it_says_so(drilling: CliUser, proven: CommandResult) -> None:
     found = drilling.run_json("status")
-    assert found["last_drill"]["result"] == "proven"
-    assert found["last_drill"]["seconds"] == proven.document["seconds"]
+    assert found["last_proven_drill"]["result"] == "proven"
+    assert found["last_proven_drill"]["seconds"] == proven.document["seconds"]
     said = drilling.run("status").out
     (line,) = [line for line in said.splitlines() if line.startswith("last proven restore: ")]
     assert line.endswith(" of data lost")
@@ -178,14 +178,14 @@ def test_drill_when_beside_production_writes_nothing_and_measures_the_loss(
         after = stored(drilling)
     assert run.code == 0, run.err
     found = run.document
-    assert (found["lost_seconds"], found["lost_by"]) == (42.0, "heartbeat")
+    assert (found["data_loss_seconds"], found["data_loss_measured_by"]) == (42.0, "heartbeat")
     assert after == before
-    checks = {check["name"]: check["found"] for check in found["checks"]}
+    checks = {check["name"]: check["detail"] for check in found["checks"]}
     assert checks["alone"] == "archives nothing, holds no slots, follows nobody"
     assert checks["repository untouched"].endswith("identical before and after; read-only key")
     assert checks["probe of hcb_production: select count(*) from kept"] == "100, at least 100"
     assert is_clean(drilling)
-    (aside,) = found["left"]
+    (aside,) = found["leftovers"]
     assert aside.startswith(
         f"{drill_name(drilling)}: set aside; to remove it: rm -r {DATA_DIRECTORY}.aside-"
     )
@@ -200,9 +200,9 @@ def test_drill_when_a_probe_finds_too_little_fails_and_names_it(
         found = failed(drilling, spare)
     finally:
         drilling.rewrite("cluster.yml", {"at_least: 100000}": "at_least: 100}"})
-    (bad,) = [check for check in found["checks"] if not check["ok"]]
+    (bad,) = [check for check in found["checks"] if not check["passed"]]
     assert bad["name"] == "probe of hcb_production: select count(*) from kept"
-    assert bad["found"].endswith("at least 100000")
+    assert bad["detail"].endswith("at least 100000")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ BY_HAND = {
     ("host firewall", "inet pgprovision"): (
         "nft add rule inet pgprovision input tcp dport 9999 accept"
         " && rm /etc/pgprovision/nftables.conf",
-        ["rules", "after a reboot"],
+        ["rules", "at the next boot"],
     ),
     ("unit", "pgprovision-firewall.service"): (
         "systemctl -q disable pgprovision-firewall",
@@ -40,7 +40,7 @@ BY_HAND = {
         "apt-mark -q unhold pgbackrest",
         ["pgbackrest"],
     ),
-    ("configuration read", "systemd-journald.service"): (
+    ("daemon configuration", "systemd-journald.service"): (
         "touch /etc/systemd/journald.conf.d/pgprovision.conf",
         ["configuration"],
     ),
@@ -48,11 +48,11 @@ BY_HAND = {
         "chmod 0644 /etc/update-motd.d/50-pgprovision",
         ["mode"],
     ),
-    ("kernel settings", "sysctl"): (
+    ("kernel parameters", "sysctl"): (
         "echo 7200 >/proc/sys/net/ipv4/tcp_keepalive_time",
         ["net.ipv4.tcp_keepalive_time"],
     ),
-    ("closed to others", CONF): (f"chmod o+r {CONF}/environment", ["open"]),
+    ("file permissions", CONF): (f"chmod o+r {CONF}/environment", ["world_accessible"]),
 }
 
 
@@ -79,7 +79,7 @@ def test_sshd_when_another_file_wins_over_ours_it_is_reported_and_no_error(
 ) -> None:
     cluster.shell(PRIMARY, f"echo 'PasswordAuthentication yes' >{SSHD}/00-a-theirs.conf")
     run = cluster.run("up", "--yes", "--json")
-    left = [(change["name"], change["keys"]) for change in run.document["left"]]
+    left = [(change["name"], change["differing_keys"]) for change in run.document["remaining"]]
     cluster.shell(PRIMARY, f"rm {SSHD}/00-a-theirs.conf")
     assert (run.code, left) == (1, [(f"{SSHD}/00-pgprovision.conf", ["passwordauthentication"])])
     assert cluster.run("up", "--yes").code == 0
@@ -214,8 +214,8 @@ def test_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
     cluster: CliUser,
 ) -> None:
     found = cluster.run_json("status")["nodes"][0]
-    said = "\n".join(found["remarks"])
-    assert found["differs"] == []
+    said = "\n".join(found["notes"])
+    assert found["drift"] == []
     for name in ("vm.swappiness", "vm.overcommit_memory", "huge pages", "OOM score"):
         assert name in said
 
@@ -235,5 +235,5 @@ def test_postmaster_when_its_binary_was_replaced_is_reported(cluster: CliUser) -
     cluster.shell(REPLICA, replace)
     run = cluster.run("drift", "--json")
     assert run.code == 0
-    said = {remark["text"] for remark in run.document["remarks"] if remark["on"] == REPLICA}
+    said = {remark["text"] for remark in run.document["notes"] if remark["target"] == REPLICA}
     assert "binary newer than process: PostgreSQL runs as before its upgrade" in said

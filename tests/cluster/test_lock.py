@@ -29,7 +29,7 @@ def slow(cluster: CliUser) -> Iterator[CliUser]:
         cluster.shell(node, f"apt-get -qy remove tmux >&2; echo '{hook}' >{SLOW}")
     yield cluster
     go_on(cluster)
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
     assert cluster.drift() == {}
 
 
@@ -170,7 +170,7 @@ def test_lock_record_when_it_cannot_be_read_then_counts_as_held(
     wrong = cluster.run("unlock", PRIMARY, "wrong", "--yes")
     assert (wrong.code, command[2] in wrong.err) == (3, True)
     assert cluster.run(*command, "--yes").code == 0
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
 
 
 @pytest.mark.covers("F11")
@@ -179,7 +179,7 @@ def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: CliU
     cluster.shell(PRIMARY, BY_HAND)
     assert "counts as held" in cluster.run("up", "--yes").err
     cluster.shell(PRIMARY, f"rm {HOLD}/holder")
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
 
 
 @pytest.mark.covers("F4")

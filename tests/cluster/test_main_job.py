@@ -25,9 +25,9 @@ def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: Comma
     changes = planned.document["changes"]
     assert planned.run.code == 1
     assert [c["name"] for c in changes if c["before"] is not None] == []
-    assert {c["on"] for c in changes} == {"here", "hetzner", PRIMARY}
+    assert {c["target"] for c in changes} == {"controller", "hetzner", PRIMARY}
     kinds = {c["kind"] for c in changes}
-    assert kinds >= {"network", "server", "packages", "role", "first backup", "marker"}
+    assert kinds >= {"network", "server", "packages", "role", "first backup", "identity marker"}
 
 
 def test_plan_when_nothing_is_there_moves_nothing(planned: CommandStep) -> None:
@@ -38,17 +38,17 @@ def test_up_primary_when_nothing_is_there_makes_what_was_planned(
     planned: CommandStep, primary: CommandStep
 ) -> None:
     assert primary.run.code == 0, primary.run.err
-    made = {(c["on"], c["kind"], c["name"]) for c in primary.document["changes"]}
-    wished = {(c["on"], c["kind"], c["name"]) for c in planned.document["changes"]}
+    made = {(c["target"], c["kind"], c["name"]) for c in primary.document["changes"]}
+    wished = {(c["target"], c["kind"], c["name"]) for c in planned.document["changes"]}
     # What only a machine that is there can tell: who has not read its configuration yet, which
     # host key it took, which database it holds.
-    later = {"configuration read", "closed to others", "pin of own host key", "known nodes"}
+    later = {"daemon configuration", "file permissions", "rotated host key pin", "node registry"}
     assert {kind for _, kind, _ in made - wished} <= later
-    assert primary.document["left"] == []
+    assert primary.document["remaining"] == []
     kinds = {kind for _, kind, _ in made}
     assert kinds >= {"network", "placement group", "firewall", "ssh key", "server"}
-    assert kinds >= {"packages", "postgres cluster", "role", "database", "extension"}
-    assert kinds >= {"stanza", "first backup", "marker"}
+    assert kinds >= {"packages", "PostgreSQL cluster", "role", "database", "extension"}
+    assert kinds >= {"stanza", "first backup", "identity marker"}
 
 
 @pytest.mark.covers("row:A1", "row:A3")
@@ -108,7 +108,7 @@ def test_marker_when_up_ends_was_written_last_and_names_the_database(
 ) -> None:
     done = [line for line in recorded(primary) if line["event"] == "done"]
     acts = [line for line in done if line["on"] == PRIMARY]
-    assert str(acts[-1]["resource"]).startswith("marker ")
+    assert str(acts[-1]["resource"]).startswith("identity marker ")
     marker = json.loads(person.shell(PRIMARY, "cat /etc/pgprovision/marker.json"))
     system = person.sql(PRIMARY, "select system_identifier from pg_control_system()")
     assert marker["system_identifier"] == system
@@ -127,8 +127,8 @@ def test_record_when_up_ends_names_each_act_before_it_was_done(primary: CommandS
 def test_up_when_everything_is_there_finds_nothing_in_one_trip(primary_again: CommandStep) -> None:
     found = primary_again.document
     assert primary_again.run.code == 0
-    assert (found["changes"], found["left"], found["waiting"]) == ([], [], [])
-    assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1}, 5)
+    assert (found["changes"], found["remaining"], found["in_progress"]) == ([], [], [])
+    assert (found["ssh_execs"], found["api_calls"]) == ({PRIMARY: 1}, 5)
 
 
 def test_up_when_everything_is_there_writes_nowhere(primary_again: CommandStep) -> None:
@@ -167,8 +167,8 @@ def test_replica_when_seeded_has_what_we_rendered_and_nothing_over_it(cluster: C
 
 def test_up_when_the_replica_streams_finds_nothing_in_one_trip_each(cluster: CliUser) -> None:
     found = cluster.run_json("up")
-    assert (found["changes"], found["left"]) == ([], [])
-    assert (found["trips"], found["api_calls"]) == ({PRIMARY: 1, REPLICA: 1}, 5)
+    assert (found["changes"], found["remaining"]) == ([], [])
+    assert (found["ssh_execs"], found["api_calls"]) == ({PRIMARY: 1, REPLICA: 1}, 5)
 
 
 @pytest.mark.covers("row:D3")
@@ -181,10 +181,14 @@ def test_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
     keys = "name address private_ip role reachable lag_bytes lag_seconds slot version differs"
     assert set(first) >= set(keys.split())
     assert (first["name"], first["role"], first["private_ip"]) == (PRIMARY, "primary", "10.0.1.2")
-    assert (second["name"], second["role"], second["slot"]) == (REPLICA, "replica", "reserved")
+    assert (second["name"], second["role"], second["slot_wal_status"]) == (
+        REPLICA,
+        "replica",
+        "reserved",
+    )
     assert first["reachable"]
     assert second["reachable"]
-    assert (first["differs"], second["differs"]) == ([], [])
+    assert (first["drift"], second["drift"]) == ([], [])
     assert second["lag_bytes"] <= 16 * 1024 * 1024
     assert 0 <= second["lag_seconds"] < 60
     assert second["version"].startswith("15.")
@@ -193,7 +197,7 @@ def test_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
     age = datetime.now(UTC) - datetime.fromisoformat(backup["stop"])
     assert timedelta(0) <= age < timedelta(hours=1)
     assert not found["archive"]["failing"]
-    assert found["archive"]["last"].startswith("00000001")
+    assert found["archive"]["last_segment"].startswith("00000001")
 
 
 def test_hcloud_when_it_lists_servers_shows_labels_and_private_addresses(cluster: CliUser) -> None:

@@ -43,7 +43,7 @@ def up(person: CliUser) -> CommandResult:
 
 def restarts(run: CommandResult) -> list[str]:
     assert run.code == 0, run.out + run.err
-    return [change["on"] for change in run.document["changes"] if change["impact"] == "restart"]
+    return [change["target"] for change in run.document["changes"] if change["impact"] == "restart"]
 
 
 def complaints(person: CliUser) -> str:
@@ -56,7 +56,7 @@ def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: CliUser
     before = started(operator)
     declare(operator, max_connections=230)
     planned = operator.run("plan", "--json").document["changes"]
-    assert {(c["on"], c["impact"]) for c in planned} == {
+    assert {(c["target"], c["impact"]) for c in planned} == {
         (PRIMARY, "restart"),
         (REPLICA, "restart"),
     }

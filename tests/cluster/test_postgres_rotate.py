@@ -135,5 +135,5 @@ def test_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
     shut = split.drift()
     split.run_json("up", "--yes")
     key = (REPLICA, "network access", f"to {PRIMARY}")
-    assert (wide[key], shut[key]) == (["a stranger"], ["rails"])
+    assert (wide[key], shut[key]) == (["an unknown role"], ["rails"])
     assert split.drift() == {}

@@ -108,5 +108,5 @@ def test_run_when_the_power_fails_right_after_its_end_then_what_it_did_is_on_dis
         assert newest.stem == max(path.stem for path in cluster.home.rglob("runs/*.jsonl"))
         unsynced = etc / "unsynced"
         assert not unsynced.exists() or unsynced.read_text() == ""
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
     assert cluster.drift() == {}

@@ -38,4 +38,4 @@ def test_plan_when_a_hand_changed_something_meanwhile_then_stale_and_nothing_wri
     assert "+ server-postgres-1: role rails: now also" in refused.err
     assert "nothing was changed" in refused.err
     assert cluster.shell(PRIMARY, "find /etc /var/lib/pgprovision -newer /run/before") == ""
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []

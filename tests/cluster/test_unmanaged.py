@@ -126,6 +126,6 @@ def test_things_of_others_when_all_around_is_repaired_survive_byte_for_byte(
     theirs.sql(PRIMARY, "drop extension pgcrypto", "hcb_production")
     open_firewall(theirs)
     repaired = theirs.run("up", "--yes", "--json").document
-    assert repaired["left"] == []
+    assert repaired["remaining"] == []
     assert len(repaired["changes"]) >= len(BREAK)
     assert seen(theirs) == before

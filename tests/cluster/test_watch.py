@@ -65,7 +65,7 @@ class Watcher:
     def due(self) -> datetime:
         """The first moments at which the newest backup is too old, period and grace together."""
         _, found = self.observe()
-        limits = found["limits"]
+        limits = found["max_age_seconds"]
         allowed = timedelta(seconds=limits["backup"] + limits["grace"])
         return datetime.fromisoformat(found["newest"]["backup"]["at"]) + allowed + 2 * SECOND
 
@@ -122,7 +122,7 @@ def test_watch_when_all_is_well_ends_with_0_and_asks_for_the_heartbeat_once(
 ) -> None:
     with http_receiver() as service:
         code, found = watcher.observe(heartbeat_url=service.url, webhook=service.url)
-    assert (code, found["alarms"], found["sent"]) == (0, [], {"heartbeat": True})
+    assert (code, found["alarms"], found["notified"]) == (0, [], {"heartbeat": True})
     assert [method for method, _, _ in service.requests] == ["GET"]
 
 
@@ -212,12 +212,12 @@ def test_sender_when_broken_is_an_alarm_and_the_heartbeat_falls_silent(
             due, webhook="http://127.0.0.1:1/x", heartbeat_url=service.url
         )
         assert code == 1
-        assert {"backup_age", "sender"} <= set(kinds(found))
-        assert found["sent"] == {"webhook": False}
+        assert {"backup_age", "notification_failed"} <= set(kinds(found))
+        assert found["notified"] == {"webhook": False}
         assert service.requests == []  # whoever waits for the heartbeat raises the alarm
         service.status = 503
         code, found = watcher.observe(heartbeat_url=service.url)
-        assert (code, kinds(found)) == (1, ["sender"])
+        assert (code, kinds(found)) == (1, ["notification_failed"])
         print(watcher.run(None, heartbeat_url=service.url).err)
     assert "canary" not in json.dumps(found)
 
@@ -249,8 +249,8 @@ def test_clock_of_the_host_when_wrong_is_an_alarm(
     try:
         cluster.shell(PRIMARY, f"systemctl start {SERVICE}")
         code, found = watcher.observe()
-        assert (code, kinds(found)) == (1, ["clock_host"])
-        assert re.search(r"a clock (9|10)min ahead of the store's", found["alarms"][0]["text"])
+        assert (code, kinds(found)) == (1, ["clock_primary"])
+        assert re.search(r"a clock (9|10)min ahead of the store's", found["alarms"][0]["message"])
         print(watcher.run(None).err)
     finally:
         cluster.shell(PRIMARY, f"mv -fT /root/environment {environment} && {restart}")
@@ -276,7 +276,7 @@ def test_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
     )
     words = [sys.executable, "-c", script, "watch", "--json", "--file", str(watcher.file)]
     done = subprocess.run(words, env=watcher.person.environment, capture_output=True, text=True)
-    assert kinds(json.loads(done.stdout)) == ["clock_here"]
+    assert kinds(json.loads(done.stdout)) == ["clock_controller"]
 
 
 @pytest.mark.covers("F114")
@@ -295,8 +295,8 @@ def test_wal_when_a_segment_is_gone_from_the_store_is_found(
     try:
         now = datetime.now(UTC) + timedelta(minutes=12)
         code, found = watcher.observe(now, **NO_WAL)
-        assert (code, kinds(found)) == (1, ["wal_hole"])
-        assert lost.name[:24] in found["alarms"][0]["text"]
+        assert (code, kinds(found)) == (1, ["wal_gap"])
+        assert lost.name[:24] in found["alarms"][0]["message"]
         print(watcher.run(now, **NO_WAL).err)
     finally:
         shutil.move(tmp_path / lost.name, lost)
@@ -389,8 +389,8 @@ def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watche
         assert "certificate" in said
         known = json.loads(watcher.file.read_text())["store"]
         code, found = watcher.observe(store={**known, "endpoint": address, "port": port})
-        assert (code, kinds(found)) == (6, ["store"])
-        assert "certificate is not trusted" in found["alarms"][0]["text"]
+        assert (code, kinds(found)) == (6, ["store_unreachable"])
+        assert "certificate is not trusted" in found["alarms"][0]["message"]
     finally:
         impostor.stop()
 
@@ -400,8 +400,8 @@ def test_watch_when_the_pair_is_wrong_cannot_tell_and_says_why(watcher: Watcher)
     known = json.loads(watcher.file.read_text())["store"]
     for wrong in ({"key": "NOBODY"}, {"key_secret": "wrong"}, {"bucket": "another"}):
         code, found = watcher.observe(store={**known, **wrong})
-        assert (code, found["state"], kinds(found)) == (6, "unknown", ["store"])
-        assert re.search(r"\(\w+\)", found["alarms"][0]["text"])
+        assert (code, found["state"], kinds(found)) == (6, "unknown", ["store_unreachable"])
+        assert re.search(r"\(\w+\)", found["alarms"][0]["message"])
 
 
 @pytest.mark.covers("F113")

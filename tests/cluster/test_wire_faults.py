@@ -61,7 +61,7 @@ def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: CliUser
     assert "already done: nothing, on any machine" in run.err
     assert "by hand: ssh -p 22 root@" in run.err
     assert cluster.shell(PRIMARY, f"find {FOLDERS} -newer /run/before") == ""
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
     assert cluster.drift() == {}
 
 
@@ -79,7 +79,7 @@ def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: CliUser) ->
     assert "already done: nothing, on any machine" in run.err
     assert "see whether the machine has power" in run.err
     assert written == ""
-    assert cluster.run_json("up", "--yes")["left"] == []
+    assert cluster.run_json("up", "--yes")["remaining"] == []
     assert cluster.drift() == {}
 
 
@@ -111,10 +111,10 @@ def test_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
             run = wait_for(process)
     found = run.document
     assert run.code == 7, run.err
-    assert [failed["on"] for failed in found["failed"]] == [REPLICA]
+    assert [failed["target"] for failed in found["failed"]] == [REPLICA]
     assert "connection lost during: install tmux" in found["failed"][0]["message"]
     assert "next: run the same command again" in found["failed"][0]["message"]
-    done, left = ({change["on"] for change in found[part]} for part in ("changes", "left"))
+    done, left = ({change["target"] for change in found[part]} for part in ("changes", "remaining"))
     assert (done, left) == ({PRIMARY}, {REPLICA})
 
 

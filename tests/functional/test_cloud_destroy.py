@@ -42,7 +42,10 @@ def remove(
     folder: Path, sim: HetznerSimulator, typed: str = "lab", watcher: ActionRecorder | None = None
 ) -> Report:
     cloud = hetzner_project(sim)
-    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
+    targets: dict[str, Target] = {
+        "controller": Host("controller", LocalConnection),
+        "hetzner": cloud,
+    }
     plan = plan_destroy(cloud, cloud_inventory(folder, sim))
     approve = TypedName("lab", "", typed).approval(Options(inventory=folder))
     return converge(plan.tiers, targets, approve, watcher or ActionRecorder())
@@ -103,7 +106,10 @@ def test_destroy_when_another_machine_is_behind_a_label_touches_nothing(
 ) -> None:
     up(tmp_path, sim)
     cloud, wishes = hetzner_project(sim), cloud_inventory(tmp_path, sim)
-    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
+    targets: dict[str, Target] = {
+        "controller": Host("controller", LocalConnection),
+        "hetzner": cloud,
+    }
     targets["db-1"] = Behind("db-1", marker)
     plan = plan_destroy(cloud, wishes, wishes.nodes[:1])
     approve = TypedName("lab", "", "lab").approval(Options(inventory=tmp_path))

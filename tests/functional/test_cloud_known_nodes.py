@@ -89,7 +89,7 @@ def test_label_taken_off_by_hand_is_named_and_put_back(
     group = only_object(sim, "placement_groups")
     kept = {k: v for k, v in group["labels"].items() if not k.endswith("db-2")} | {"team": "data"}
     call_and_wait(sim, "PUT", f"/placement_groups/{group['id']}", {"labels": kept})
-    assert remaining_keys(up(sim, tmp_path, plan=True)) == {"known nodes lab": ("db-2",)}
+    assert remaining_keys(up(sim, tmp_path, plan=True)) == {"node registry lab": ("db-2",)}
     up(sim, tmp_path)
     assert only_object(sim, "placement_groups")["labels"] == {**group["labels"], "team": "data"}
 

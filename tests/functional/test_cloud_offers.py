@@ -66,10 +66,12 @@ def test_plan_when_a_type_is_sold_out_then_says_so_and_shows_the_rest(
 def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
     short: HetznerSimulator, tmp_path: Path
 ) -> None:
-    offers = json.loads(person(short, tmp_path / "inventory", "plan", "--json").stdout)["offers"]
+    offers = json.loads(person(short, tmp_path / "inventory", "plan", "--json").stdout)[
+        "server_offers"
+    ]
     assert [offer["node"] for offer in offers] == ["db-2", "db-1"]
     assert (offers[0]["price"], offers[0]["currency"]) == (86.5, "EUR")
-    assert offers[1]["refused"].startswith("ccx13 is sold out in ash")
+    assert offers[1]["unavailable"].startswith("ccx13 is sold out in ash")
 
 
 @pytest.mark.covers("F36")

@@ -86,7 +86,10 @@ def test_server_that_is_shut_down_is_let_go_of_before(
     cloud = HetznerProject(
         "hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", before_shutdown=let_go
     )
-    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
+    targets: dict[str, Target] = {
+        "controller": Host("controller", LocalConnection),
+        "hetzner": cloud,
+    }
     converge((change,), targets, allow_restart, ActionRecorder())
     assert power == [("db-1", True)]
 

@@ -32,7 +32,9 @@ def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
     key, certificate = str(folder / "key"), str(folder / "certificate")
     make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1"
     files = sh("-keyout", key, "-out", certificate)
-    Host("here", LocalConnection).act([Action("make one", f"{make} {files}")], lambda action: None)
+    Host("controller", LocalConnection).act(
+        [Action("make one", f"{make} {files}")], lambda action: None
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

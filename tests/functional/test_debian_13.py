@@ -30,7 +30,7 @@ def test_postgres_17_when_provisioned_is_there_with_a_backup(thirteen: CliUser) 
 
 def test_up_when_repeated_finds_nothing_in_one_trip(thirteen: CliUser) -> None:
     found = thirteen.run_json("up")
-    assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
+    assert (found["changes"], found["remaining"], found["ssh_execs"]) == ([], [], {NODE: 1})
 
 
 @pytest.mark.covers("S44", "row:B7")

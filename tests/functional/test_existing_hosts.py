@@ -216,7 +216,7 @@ def test_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
 @pytest.mark.covers("row:A9")
 def test_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
     found = primary.person.run_json("up")
-    assert (found["changes"], found["trips"], found["api_calls"]) == ([], {PRIMARY: 1}, 0)
+    assert (found["changes"], found["ssh_execs"], found["api_calls"]) == ([], {PRIMARY: 1}, 0)
 
 
 @pytest.mark.covers("row:A9")
@@ -230,8 +230,8 @@ def test_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> No
 @pytest.mark.covers("row:A9")
 def test_up_when_both_exist_finds_nothing_in_one_trip_each(cluster: Old) -> None:
     found = cluster.person.run_json("up")
-    assert (found["changes"], found["left"]) == ([], [])
-    assert found["trips"] == {PRIMARY: 1, REPLICA: 1}
+    assert (found["changes"], found["remaining"]) == ([], [])
+    assert found["ssh_execs"] == {PRIMARY: 1, REPLICA: 1}
 
 
 @pytest.mark.covers("F103")
@@ -281,7 +281,7 @@ def test_sudo_when_lost_midway_is_named_and_the_rerun_is_fine(
     assert f"{PRIMARY} (" in run.err
     assert "deploy does not become root: " in run.err
     assert "next: let sudo ask deploy for no password" in run.err
-    assert person.run_json("up", "--yes")["left"] == []
+    assert person.run_json("up", "--yes")["remaining"] == []
     assert person.run_json("up")["changes"] == []
 
 

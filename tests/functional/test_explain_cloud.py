@@ -25,7 +25,10 @@ def paste(
 ) -> "subprocess.CompletedProcess[str]":
     """The runbook of what differs now, run by sh."""
     outcome = run_loop(sim, hetzner_tiers(folder), observe_only)
-    places: Locations = {"here": HostShell("on this machine"), "hetzner": CloudApi(sim.endpoint)}
+    places: Locations = {
+        "controller": HostShell("on this machine"),
+        "hetzner": CloudApi(sim.endpoint),
+    }
     text = runbook("lab", hetzner_tiers(folder), outcome, places)
     environment = {**os.environ, "HCLOUD_TOKEN": TOKEN, **variables}
     return subprocess.run(["sh"], input=text, env=environment, text=True, capture_output=True)

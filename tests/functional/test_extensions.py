@@ -82,5 +82,5 @@ def test_job_when_scheduled_then_runs_although_hba_lets_nobody_in(extended: CliU
 def test_up_when_repeated_then_writes_nothing(extended: CliUser) -> None:
     extended.shell(NODE, "touch /run/before")
     again = extended.run_json("up")
-    assert (again["changes"], again["left"], again["trips"]) == ([], [], {NODE: 1})
+    assert (again["changes"], again["remaining"], again["ssh_execs"]) == ([], [], {NODE: 1})
     assert extended.shell(NODE, "find /etc /var/lib/dpkg -newer /run/before") == ""

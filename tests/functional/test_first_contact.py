@@ -25,7 +25,7 @@ from tests.support.cloud_cluster import ActionRecorder, allow_restart
 NODE = "keys-1"
 STEPS = (
     "make a host key of its own",
-    "pin keys-1's own host key",
+    "pin keys-1's rotated host key",
     "give up the host key",
     "forget the host key",
 )

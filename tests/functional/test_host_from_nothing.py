@@ -207,7 +207,7 @@ def test_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
 
 def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
     found = made.person.run_json("up")
-    assert (found["changes"], found["left"], found["trips"]) == ([], [], {NODE: 1})
+    assert (found["changes"], found["remaining"], found["ssh_execs"]) == ([], [], {NODE: 1})
 
 
 @pytest.mark.covers("S34", "S35", "S36", "S37")
@@ -273,7 +273,7 @@ def test_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
     assert "postgresql-15 is marked to be held back" in said
     assert "postgresql-client-15 is blacklisted" in said
     assert made.shell(look) == before
-    assert any("an upgrade is pending: postgresql-15" in r["text"] for r in found["remarks"])
+    assert any("an upgrade is pending: postgresql-15" in r["text"] for r in found["notes"])
 
 
 @pytest.mark.covers("row:B3")

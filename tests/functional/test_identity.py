@@ -160,7 +160,7 @@ def test_base_backup_when_killed_at_any_moment_is_recognised_and_set_aside(
 def test_restore_when_killed_at_any_moment_is_recognised_and_set_aside(pair: CliUser) -> None:
     pair.shell(TWO, f"rm -rf {DATA_DIRECTORY}.aside-*")
     with inventory_changed(
-        pair, f"nodes/{TWO}.yml", {"role: replica": "role: replica\nseed: backup"}
+        pair, f"nodes/{TWO}.yml", {"role: replica": "role: replica\nclone_from: backup"}
     ):
         first = pair.start("re-clone", TWO, "--confirm", TWO)
         with background_script(pair, TWO, KILL_BASE_BACKUP.format(seconds=0.2)):
@@ -395,7 +395,7 @@ def test_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
     planned = pair.run("plan", "--json").document["changes"]
     kinds = {change["kind"] for change in planned}
     assert {"role", "database", "pg_hba.conf"} <= kinds
-    assert not {"marker", "claim"} & kinds
+    assert not {"identity marker", "claim file"} & kinds
     run = pair.run("up", "--yes", "--allow", "restart")
     assert run.code in (0, 1), run.err  # 1: checksums are off, which only people can change
     assert pair.shell(ONE, f"stat -c %i {DATA_DIRECTORY}") == inode

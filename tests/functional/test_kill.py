@@ -79,7 +79,7 @@ def test_up_when_killed_leaves_what_an_undisturbed_one_does(
     person: CliUser, primary: Deaths
 ) -> None:
     found = person.run_json("up", "primary")
-    assert (found["changes"], found["left"], found["trips"][FIRST]) == ([], [], 1)
+    assert (found["changes"], found["remaining"], found["ssh_execs"][FIRST]) == ([], [], 1)
 
 
 @pytest.mark.covers("F1")
@@ -112,8 +112,8 @@ def test_base_backup_when_add_replica_was_killed_is_one(person: CliUser, replica
 @pytest.mark.covers("V4")
 def test_up_when_add_replica_was_killed_finds_nothing(person: CliUser, replica: Deaths) -> None:
     found = person.run_json("up")
-    assert (found["changes"], found["left"]) == ([], [])
-    assert found["trips"] == {FIRST: 1, SECOND: 1}
+    assert (found["changes"], found["remaining"]) == ([], [])
+    assert found["ssh_execs"] == {FIRST: 1, SECOND: 1}
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_connection_when_lost_in_mid_act_is_looked_at_again(
     person.shell(slow_start, "kill -9 $(ps -eo pid,args | awk '/[s]shd: root@notty/ { print $1 }')")
     run = wait_for(running)
     assert run.code == 0, run.out + run.err
-    assert run.document["left"] == []
+    assert run.document["remaining"] == []
     starts = f"journalctl -o cat -u {SERVICE} --since=@{began:.0f} | grep -c '^Starting'"
     assert person.shell(slow_start, starts) == "1"
 

@@ -44,7 +44,7 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> CliUser:
 @pytest.fixture(scope="module")
 def kin(made: CliUser) -> CliUser:
     """With a third one, from the backup repository."""
-    made.run_json("add-replica", FOUR, "--seed", "backup", "--yes")
+    made.run_json("add-replica", FOUR, "--clone-from", "backup", "--yes")
     return made
 
 
@@ -76,7 +76,7 @@ def re_clone(person: CliUser, node: str, *words: str) -> CommandResult:
 
 def unchanged(person: CliUser, *scope: str) -> None:
     found = person.run_json("up", *scope)
-    assert (found["changes"], found["left"]) == ([], [])
+    assert (found["changes"], found["remaining"]) == ([], [])
 
 
 # --- E1, E2, E4: three of them, whatever they were seeded from ---
@@ -87,8 +87,8 @@ def test_replicas_when_three_all_stream_through_slots_of_their_own(kin: CliUser)
     for number, node in enumerate((TWO, THREE, FOUR), 2):
         assert streams(kin, node) == f"streaming|pgprovision_kin_{number}"
     found = kin.run_json("up")
-    assert (found["changes"], found["left"]) == ([], [])
-    assert found["trips"] == {ONE: 1, TWO: 1, THREE: 1, FOUR: 1}
+    assert (found["changes"], found["remaining"]) == ([], [])
+    assert found["ssh_execs"] == {ONE: 1, TWO: 1, THREE: 1, FOUR: 1}
 
 
 @pytest.mark.covers("row:E2")
@@ -111,7 +111,7 @@ def test_scope_when_a_replica_alone_makes_its_slot_and_way_in_on_the_primary(kin
     hba = "/etc/postgresql/15/main/pg_hba.conf"
     kin.shell(ONE, f"sed -i '/10.0.1.4.32/d' {hba}; systemctl reload {SERVICE}")
     found = kin.run_json("up", THREE, "--yes")
-    assert {(c["on"], c["kind"]) for c in found["changes"]} == {
+    assert {(c["target"], c["kind"]) for c in found["changes"]} == {
         (ONE, "pg_hba.conf"),
         (ONE, "slot"),
         (THREE, "unit"),
@@ -152,7 +152,7 @@ def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: CliUser) -
     kin.sql(ONE, "drop table fill")
     found = kin.run_json("status")
     assert [node["role"] for node in found["nodes"]] == ["primary", "none", "replica", "replica"]
-    (trouble,) = [text for text in found["troubles"] if "is lost" in text]
+    (trouble,) = [text for text in found["problems"] if "is lost" in text]
     assert "pgprovision re-clone kin-2" in trouble
     assert kin.run("up", "--yes").code == 0  # the archive has what the primary has not any more
     assert streams(kin, TWO) == "streaming|pgprovision_kin_2"
@@ -180,7 +180,7 @@ def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: CliUser) -> 
     run = re_clone(kin, TWO, "--json")
     assert run.code == 0, run.err
     assert kin.shell(TWO, f"stat -c %i {DATA}.aside-*") == before
-    (remark,) = [r["text"] for r in run.document["remarks"] if "aside" in r["text"]]
+    (remark,) = [r["text"] for r in run.document["notes"] if "aside" in r["text"]]
     assert remark.startswith(f"set aside; to remove it: rm -r {DATA}.aside-")
     assert streams(kin, TWO) == "streaming|pgprovision_kin_2"
     unchanged(kin)
@@ -290,14 +290,17 @@ def test_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
     kin: CliUser,
 ) -> None:
     (kin.inventory / "nodes" / f"{FOUR}.yml").unlink()
-    named = {(c["on"], c["kind"]): c["keys"] for c in kin.run("plan", "--json").document["changes"]}
+    named = {
+        (c["target"], c["kind"]): c["differing_keys"]
+        for c in kin.run("plan", "--json").document["changes"]
+    }
     assert named[ONE, "abandoned slots"] == ["pgprovision_kin_4: pgprovision remove-replica kin-4"]
     up = kin.run("up", "--yes", "--json")
-    assert (up.code, [c["kind"] for c in up.document["left"]]) == (1, ["abandoned slots"])
+    assert (up.code, [c["kind"] for c in up.document["remaining"]]) == (1, ["abandoned slots"])
     assert "pgprovision_kin_4" in slots(kin)
     found = kin.run_json("status")
-    assert [s["node"] for s in found["slots"] if s["abandoned"]] == [FOUR]
-    assert any("pgprovision remove-replica kin-4" in text for text in found["troubles"])
+    assert [s["replica"] for s in found["slots"] if s["abandoned"]] == [FOUR]
+    assert any("pgprovision remove-replica kin-4" in text for text in found["problems"])
     gone = kin.run("remove-replica", FOUR, "--confirm", FOUR)
     assert gone.code == 0, gone.err
     assert "pgprovision_kin_4" not in slots(kin)
@@ -376,7 +379,7 @@ def test_status_when_two_accept_writes_names_both_with_timeline(split: CliUser) 
     shown: list[dict[str, Any]] = found["nodes"]
     assert [(n["role"], n["timeline"]) for n in shown] == [("primary", 1), ("primary", 2)]
     assert all(n["last_write"] for n in shown)
-    assert any("2 nodes accept writes: kin-1 (timeline 1" in text for text in found["troubles"])
+    assert any("2 nodes accept writes: kin-1 (timeline 1" in text for text in found["problems"])
 
 
 @pytest.mark.covers("F102")

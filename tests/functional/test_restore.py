@@ -105,10 +105,12 @@ def test_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> N
     document = past.person.run_json("restore", "plan")
     (line,) = document["timelines"]
     (backup,) = document["backups"]
-    assert (line["timeline"], line["backups"], document["read_on"]) == (1, [backup["label"]], ONE)
-    begun, end = (datetime.fromisoformat(line[key]) for key in ("from", "to"))
+    assert (line["timeline"], line["backups"], document["node"]) == (1, [backup["label"]], ONE)
+    begun, end = (
+        datetime.fromisoformat(line[key]) for key in ("restorable_from", "restorable_until")
+    )
     assert begun < first[0].committed < first[-1].committed < end + timedelta(seconds=1)
-    assert backup["size"] > backup["stored"] > 0
+    assert backup["size"] > backup["repository_size"] > 0
     assert backup["label"] in past.person.run("restore", "plan").out
 
 
@@ -151,7 +153,7 @@ def test_copy_when_made_has_exactly_the_rows_of_that_moment(
     assert past.rows(COPY) == upto(20)
     assert past.rows(ONE) == past.rows(TWO) == upto(30)
     told = copied.document["restored"]
-    assert (told["on"], told["timeline"], told["missed"]) == (COPY, 2, "")
+    assert (told["node"], told["timeline"], told["target_not_reached"]) == (COPY, 2, "")
     assert told["restore_seconds"] > 0 < told["recovery_seconds"]
 
 
@@ -178,8 +180,8 @@ def test_copy_when_it_runs_archives_nothing_and_is_no_part_of_the_cluster(
 @pytest.mark.covers("row:D6")
 def test_copy_when_up_runs_again_is_as_it_should_be(past: Past, copied: CommandResult) -> None:
     found = past.person.run_json("up")
-    assert (found["changes"], found["left"]) == ([], [])
-    assert found["trips"] == {ONE: 1, TWO: 1, COPY: 1}
+    assert (found["changes"], found["remaining"]) == ([], [])
+    assert found["ssh_execs"] == {ONE: 1, TWO: 1, COPY: 1}
 
 
 # --- F117: where somebody's data live, nothing is restored ---
@@ -198,7 +200,7 @@ def test_restore_when_the_machine_holds_data_of_nobody_known_is_refused(
 ) -> None:
     with renamed(past.person, COPY, MARKER):
         inode = past.person.shell(COPY, f"stat -c %i {DATA_DIRECTORY}")
-        run = past.person.run("restore", "--onto", COPY, "--confirm", COPY)
+        run = past.person.run("restore", "--in-place", COPY, "--confirm", COPY)
         assert run.code == 3, run.err
         assert "nothing says that it is past-copy" in run.err
         assert past.person.shell(COPY, f"stat -c %i {DATA_DIRECTORY}") == inode
@@ -215,7 +217,7 @@ def test_restore_when_another_cluster_runs_there_is_refused(
     options = "-p 5999 -c listen_addresses= -c unix_socket_directories=/tmp"
     person.shell(COPY, f'{run_as}/pg_ctl -w -D {other}/data -l /dev/null -o "{options}" start')
     try:
-        run = person.run("restore", "--onto", COPY, "--confirm", COPY)
+        run = person.run("restore", "--in-place", COPY, "--confirm", COPY)
         assert run.code == 3, run.err
         assert f"another PostgreSQL is running: {other}/data" in run.err
         assert past.rows(COPY) == upto(20)
@@ -227,9 +229,9 @@ def test_restore_when_another_cluster_runs_there_is_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--onto", TWO, "--confirm", TWO), "is a replica"),
-        (("--onto", ONE, "--confirm", TWO), "the name typed is not the node's"),
-        (("--onto", ONE), "the name typed is not the node's"),
+        (("--in-place", TWO, "--confirm", TWO), "is a replica"),
+        (("--in-place", ONE, "--confirm", TWO), "the name typed is not the node's"),
+        (("--in-place", ONE), "the name typed is not the node's"),
     ],
 )
 def test_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(
@@ -248,7 +250,7 @@ def test_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(
 def back(past: Past, first: list[Row], copied: CommandResult) -> CommandResult:
     """The primary as it was after the 25th row, on a timeline of its own."""
     moment = first[24].committed.isoformat(sep=" ")
-    return past.restore("--onto", ONE, "--confirm", ONE, "--time", moment)
+    return past.restore("--in-place", ONE, "--confirm", ONE, "--time", moment)
 
 
 @pytest.mark.covers("F118")
@@ -263,7 +265,7 @@ def test_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
         count_aside_directories(past.person, ONE) == count_aside_directories(past.person, TWO) == 1
     )
     found = past.person.run_json("up")
-    assert (found["changes"], found["left"]) == ([], [])
+    assert (found["changes"], found["remaining"]) == ([], [])
 
 
 @pytest.mark.covers("F118")
@@ -276,12 +278,12 @@ def test_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
     lines = past.person.run_json("restore", "plan")["timelines"]
     assert [line["timeline"] for line in lines] == [1, 2]
     moment = later[4].committed.isoformat(sep=" ")
-    run = past.restore("--onto", COPY, "--confirm", COPY, "--time", moment)
+    run = past.restore("--in-place", COPY, "--confirm", COPY, "--time", moment)
     assert run.code == 0, run.err
     assert past.rows(COPY) == [*upto(25), *range(101, 106)]
     lost = first[28].committed.isoformat(sep=" ")
     words = ("--time", lost, "--timeline", "1")
-    run = past.restore("--onto", COPY, "--confirm", COPY, *words)
+    run = past.restore("--in-place", COPY, "--confirm", COPY, *words)
     assert run.code == 0, run.err
     assert past.rows(COPY) == upto(29)
 
@@ -310,12 +312,12 @@ def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
     assert run.code == 0, run.err
     assert past.rows(ONE) == expected
     document = run.document
-    lost = datetime.fromisoformat(document["lost"]["after"])
+    lost = datetime.fromisoformat(document["data_loss"]["committed_after"])
     assert started - timedelta(hours=1) < lost < started
-    assert document["lost"]["seconds"] > 0
-    assert set(document["phases"]) == {"machine", "packages", "restore", "recovery", "rest"}
+    assert document["data_loss"]["seconds"] > 0
+    assert set(document["phases"]) == {"machine", "packages", "restore", "recovery", "other"}
     assert document["restored"]["timeline"] == 3
-    print({key: document[key] for key in ("lost", "phases", "seconds") if key in document})
+    print({key: document[key] for key in ("data_loss", "phases", "seconds") if key in document})
     (person.inventory / "nodes" / f"{COPY}.yml").unlink()
     assert person.run("up", "--yes").code == 0
     assert wait_until(lambda: past.rows(TWO) == expected, seconds=30)

@@ -83,8 +83,10 @@ class CliUser:
         run = self.run("drift", "--json")
         document = run.document
         assert not document["failed"], document["failed"]
-        named = {(c["on"], c["kind"], c["name"]): c["keys"] for c in document["changes"]}
-        named |= {(w["on"], w["kind"], w["name"]): ["waiting"] for w in document["waiting"]}
+        named = {
+            (c["target"], c["kind"], c["name"]): c["differing_keys"] for c in document["changes"]
+        }
+        named |= {(w["target"], w["kind"], w["name"]): ["waiting"] for w in document["in_progress"]}
         assert run.code == (1 if named else 0)
         return named
 

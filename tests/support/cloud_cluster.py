@@ -144,7 +144,10 @@ def run_loop(
 ) -> Report:
     """One run of the loop, with an `api_calls` that is this run's."""
     cloud = hetzner_project(sim, token)
-    targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
+    targets: dict[str, Target] = {
+        "controller": Host("controller", LocalConnection),
+        "hetzner": cloud,
+    }
     targets |= machines
     report = converge(resources_by_tier, targets, approve, watcher or ActionRecorder())
     report.api_calls = cloud.api_calls

@@ -72,4 +72,4 @@ def assert_refused(person: CliUser, *words: str, message: str, next: str = "") -
 
 def assert_converged(person: CliUser) -> None:
     document = person.run_json("up")
-    assert (document["changes"], document["left"]) == ([], [])
+    assert (document["changes"], document["remaining"]) == ([], [])

@@ -71,13 +71,13 @@ COMMON_CHANGES = (
             person.sql(PRIMARY, "alter system set work_mem = '1MB'"),
             shell(f"true{RELOAD}")(person),
         ),
-        drift_of(PRIMARY, "overrides", "15/main", "system"),
+        drift_of(PRIMARY, "setting overrides", "15/main", "system"),
         id="ALTER SYSTEM",
     ),
     pytest.param(
         shell(f"sed -i '1i host all all 0.0.0.0/0 trust' {CONF}/pg_hba.conf{RELOAD}"),
         drift_of(PRIMARY, "pg_hba.conf", f"{CONF}/pg_hba.conf", "- host all all 0.0.0.0/0 trust")
-        | drift_of(REPLICA, "network access", f"to {PRIMARY}", "a stranger", "rails"),
+        | drift_of(REPLICA, "network access", f"to {PRIMARY}", "an unknown role", "rails"),
         id="a line in pg_hba.conf",
     ),
     pytest.param(
@@ -88,7 +88,7 @@ COMMON_CHANGES = (
     pytest.param(
         sql("alter role rails password 'another'"),
         drift_of(PRIMARY, "role", "rails", "password")
-        | drift_of(REPLICA, "login", f"rails on {PRIMARY}", "not proven since it changed"),
+        | drift_of(REPLICA, "verified login", f"rails on {PRIMARY}", "not proven since it changed"),
         id="a role's password",
     ),
     pytest.param(
@@ -114,7 +114,7 @@ COMMON_CHANGES = (
     pytest.param(
         drop_slot,
         drift_of(PRIMARY, "slot", "pgprovision_server_postgres_2", "reserved", "lost")
-        | drift_of(REPLICA, "streaming", f"from {PRIMARY}", "waiting"),
+        | drift_of(REPLICA, "streaming replication", f"from {PRIMARY}", "waiting"),
         id="a dropped slot",
     ),
     pytest.param(
@@ -165,7 +165,7 @@ RARE_CHANGES = (
     ),
     pytest.param(
         shell("cd /etc/pgprovision; cp marker.json claim.json"),
-        drift_of(PRIMARY, "marker", f"hcb-lab/{PRIMARY}", "claim"),
+        drift_of(PRIMARY, "identity marker", f"hcb-lab/{PRIMARY}", "claim"),
         id="a claim beside the marker",
     ),
     pytest.param(
@@ -185,12 +185,12 @@ RARE_CHANGES = (
     ),
     pytest.param(
         remove_node_label,
-        drift_of("hetzner", "known nodes", "hcb-lab", PRIMARY),
+        drift_of("hetzner", "node registry", "hcb-lab", PRIMARY),
         id="the label of a finished node in the API",
     ),
     pytest.param(
         shell("chmod o+rx /var/log/postgresql"),
-        drift_of(PRIMARY, "closed to others", "/var/log/postgresql", "open"),
+        drift_of(PRIMARY, "file permissions", "/var/log/postgresql", "world_accessible"),
         id="a folder opened to others",
     ),
     pytest.param(
@@ -200,12 +200,12 @@ RARE_CHANGES = (
     ),
     pytest.param(
         shell("echo '# x' >>/etc/sysctl.d/99-zz-pgprovision.conf"),
-        drift_of(PRIMARY, "kernel settings", "sysctl", "after a reboot"),
+        drift_of(PRIMARY, "kernel parameters", "sysctl", "at the next boot"),
         id="a kernel setting kept for the next boot",
     ),
     pytest.param(
         shell("touch /etc/systemd/journald.conf.d/pgprovision.conf"),
-        drift_of(PRIMARY, "configuration read", "systemd-journald.service", "configuration"),
+        drift_of(PRIMARY, "daemon configuration", "systemd-journald.service", "configuration"),
         id="a configuration newer than its daemon",
     ),
     pytest.param(
@@ -215,7 +215,7 @@ RARE_CHANGES = (
     ),
     pytest.param(
         shell("rm -r /var/lib/pgprovision/logins", REPLICA),
-        drift_of(REPLICA, "login", f"rails on {PRIMARY}", "proven"),
+        drift_of(REPLICA, "verified login", f"rails on {PRIMARY}", "proven"),
         id="the note of a login that was proven",
     ),
     pytest.param(
@@ -228,45 +228,45 @@ RARE_CHANGES = (
 # are like. Shown elsewhere.
 NOT_TESTED_BY_HAND = {
     "abandoned slots": "only reported",
-    "answers": "waited for: tests/unit/test_restored.py",
-    "archiver": "only reported: tests/laws/backup/test_backup_store.py",
-    "access times": "a container has its machine's; tests/vagrant",
+    "accepts connections": "waited for: tests/unit/test_restored.py",
+    "archive backlog": "only reported: tests/laws/backup/test_backup_store.py",
+    "noatime mount": "a container has its machine's; tests/vagrant",
     "backup": "taken when asked for: tests/cluster/test_backups.py",
-    "claim": "tests/functional/test_existing_hosts.py: of another cluster, refused",
+    "claim file": "tests/functional/test_existing_hosts.py: of another cluster, refused",
     "clock": "a container has its machine's; tests/vagrant",
-    "drill's copy": "absence wished for: tests/cluster/test_drill.py",
-    "disk room": "only reported: tests/cluster/test_disk_full.py",
+    "drill clean-up": "absence wished for: tests/cluster/test_drill.py",
+    "disk space": "only reported: tests/cluster/test_disk_full.py",
     "first backup": "tests/laws/backup",
     "first boot": "never undone",
     "host key": "refused: the pin is what a server is known by; tests/unit/test_host_key.py",
     "huge pages": "a container has its machine's; tests/vagrant",
     "identity": "refused: tests/functional/test_identity.py",
     "integrity": "only reported: tests/cluster/test_drill.py",
-    "inventory file": "removed, never made: tests/functional/test_replicas.py",
-    "live roles": "refused: two that accept writes are for people to judge",
+    "inventory node file": "removed, never made: tests/functional/test_replicas.py",
+    "split-brain check": "refused: two that accept writes are for people to judge",
     "live settings": "only reported",
-    "loaded configuration": "tests/laws/postgres",
-    "lock": "taken away, never made: tests/cluster/test_lock.py",
+    "pending configuration": "tests/laws/postgres",
+    "host lock": "taken away, never made: tests/cluster/test_lock.py",
     "network": "tests/functional/test_cloud_loop.py",
-    "own host key": "refused: as `host key`",
+    "rotated host key": "refused: as `host key`",
     "package repository": "tests/cluster/test_package_mirror.py",
-    "pin of own host key": "refused: as `host key`",
+    "rotated host key pin": "refused: as `host key`",
     "placement group": "tests/functional/test_cloud_loop.py",
-    "postgres cluster": "refused: data is never made anew",
+    "PostgreSQL cluster": "refused: data is never made anew",
     "postmaster": "only reported",
     "preflight": "refused: tests/unit/test_preflight.py",
     "private address": "waited for, never made",
-    "release": "refused: another release needs another machine",
-    "removal of": "absence wished for: tests/functional/test_cloud_destroy.py",
+    "release compatibility": "refused: another release needs another machine",
+    "deletion of": "absence wished for: tests/functional/test_cloud_destroy.py",
     "restored data": "tests/laws/backup/test_restore_laws.py",
-    "scheduled backups": "only reported: tests/unit/test_backup_values.py",
+    "backup timer results": "only reported: tests/unit/test_backup_values.py",
     "schema": "tests/laws/postgres/test_catalog.py",
     "ssh key": "tests/functional/test_cloud_loop.py",
     "standby": "refused: the live role wins",
     "stanza": "tests/laws/backup",
     "transparent huge pages": "a container has its machine's; tests/vagrant",
-    "unmanaged": "only reported",
-    "upgrades": "only reported",
-    "vacancy": "refused: tests/laws/backup/test_restore_laws.py",
-    "verified repository": "looked through when asked for: tests/laws/backup/test_backup_store.py",
+    "unmanaged objects": "only reported",
+    "pending upgrades": "only reported",
+    "empty host": "refused: tests/laws/backup/test_restore_laws.py",
+    "repository verification": "on request only: tests/laws/backup/test_backup_store.py",
 }

@@ -14,7 +14,7 @@ from pgprovision.resources.postgres.server.instance import Instance
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalConnection
 
-LOCAL = "here"
+LOCAL = "controller"
 
 
 class SilentObserver(RunObserver):

@@ -107,9 +107,11 @@ class CrashSweep:
         walk.expect(
             rerun.code == 0 and not document["changes"],
             f"a rerun ends with {rerun.code}: changes {document['changes']},"
-            f" waits for {document['waiting']}, fails {document['failed']}",
+            f" waits for {document['in_progress']}, fails {document['failed']}",
         )
-        walk.expect(set(document["trips"].values()) == {1}, f"trips: {document['trips']}")
+        walk.expect(
+            set(document["ssh_execs"].values()) == {1}, f"SSH execs: {document['ssh_execs']}"
+        )
         if self.rows:
             rows = person.sql(FIRST, "select count(*), max(n) from canary")
             walk.expect(rows == f"{self.rows}|{self.rows}", f"canary: {rows}, written {self.rows}")

@@ -105,13 +105,14 @@ def test_archive_when_it_fails_tells_the_cause_and_when_the_disk_is_full() -> No
         ERROR,
     )
     assert found == ArchiveBacklog(
-        waiting=5,
-        waiting_bytes=5 << 24,
-        oldest_seconds=7200,
-        hours_until_full=2.5,
+        pending_segments=5,
+        pending_bytes=5 << 24,
+        oldest_pending_seconds=7200,
+        hours_until_disk_full=2.5,
         failing=True,
-        since=GOOD,
-        why="nothing listens at that port of the store (endpoint: HOST:PORT) (unable to connect)",
+        last_archived_at=GOOD,
+        last_error="nothing listens at that port of the store (endpoint: HOST:PORT)"
+        " (unable to connect)",
     )
     assert found.alarming
     assert "5 WAL segments (84 MB) are not archived, the oldest for 120 min" in str(found)
@@ -122,7 +123,7 @@ def test_archive_when_it_fails_tells_the_cause_and_when_the_disk_is_full() -> No
 def test_archive_of_a_database_that_rests_raises_no_alarm() -> None:
     failed_once = server(last_archived_time=GOOD, last_failed_time=LATER)
     assert not backlog(failed_once, ERROR).alarming
-    assert backlog(failed_once, ERROR).why == ""
+    assert backlog(failed_once, ERROR).last_error == ""
     assert not backlog(server(last_archived_time="2020-01-01T00:00:00+00:00"), None).alarming
     assert not backlog(None, None).alarming
 

@@ -63,7 +63,7 @@ def test_case_when_a_key_or_class_is_not_known_then_it_says_which(
 
 
 def test_case_when_another_thing_follows_then_it_fails() -> None:
-    case = Case(Path("system/a.yml"), {**CASE, "differs": ["kept by"]})
+    case = Case(Path("system/a.yml"), {**CASE, "differs": ["daemon"]})
     assert case.outcome() != case.expected()
 
 

@@ -112,7 +112,7 @@ def test_listing_when_wal_was_overwritten_names_it() -> None:
 @pytest.mark.covers("F116")
 def test_repository_when_it_cannot_be_listed_is_not_called_untouched() -> None:
     check = drill_judged.check_repository(Answer(1), Answer(0, b"{}"), reads_only=True)
-    assert not check.ok
+    assert not check.passed
 
 
 def test_listing_when_read_holds_files_only() -> None:
@@ -181,7 +181,7 @@ def test_heartbeat_when_the_copy_has_no_row_fails(folder: InventoryFolder) -> No
 
 
 def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
-    told = {"lost_seconds": 90.0, "lost_by": "last commit"}
+    told = {"data_loss_seconds": 90.0, "data_loss_measured_by": "last commit"}
     assert data_loss(told) == "at most 90 s of data lost"
 
 
@@ -211,13 +211,13 @@ def probed(folder: InventoryFolder, judgement: str, answer: Answer) -> DrillChec
 def test_probe_when_answered_is_judged(
     folder: InventoryFolder, judgement: str, said: str, ok: bool
 ) -> None:
-    assert probed(folder, judgement, Answer(0, said.encode())).ok is ok
+    assert probed(folder, judgement, Answer(0, said.encode())).passed is ok
 
 
 def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: InventoryFolder) -> None:
     said = b'ERROR:  relation "orders" does not exist\nLINE 1: ...'
     check = probed(folder, "at_least: 1", Answer(3, b"", said))
-    assert (check.ok, check.found) == (False, 'ERROR:  relation "orders" does not exist')
+    assert (check.passed, check.detail) == (False, 'ERROR:  relation "orders" does not exist')
 
 
 @pytest.mark.covers("S62")
@@ -282,7 +282,7 @@ def test_drill_when_planned_asks_no_production_node(folder: InventoryFolder) -> 
     )
     on = {resource.on for tier in tiers for resource in tier.resources}
     on |= {need.on for tier in tiers for wish in tier.resources for need in needs_of(wish)}
-    assert on == {"here", "hetzner", "hcb-lab-drill"}
+    assert on == {"controller", "hetzner", "hcb-lab-drill"}
 
 
 @pytest.mark.covers("B101")
@@ -354,8 +354,8 @@ def test_record_when_a_drill_proved_it_is_the_last_one(
     runs = written(tmp_path, monkeypatch, **PROOF)
     last = record.last_proven_drill(runs)
     assert last is not None
-    assert (last.summary["seconds"], last.summary["lost_seconds"]) == (840.0, 42.0)
-    assert all(verdict.sound for verdict in record.verify(runs))
+    assert (last.summary["seconds"], last.summary["data_loss_seconds"]) == (840.0, 42.0)
+    assert all(verdict.valid for verdict in record.verify(runs))
     assert "drill: proven" in last.text
 
 
@@ -365,7 +365,7 @@ def test_record_when_a_drill_failed_or_was_killed_is_not_proven(
     runs = written(tmp_path, monkeypatch, **{**PROOF, "result": "failed"})
     RecordWriter("lab", "drill", approved="test")  # killed
     found = list(record.drill_records(record.read_runs(runs)))
-    assert sorted(one.result for one in found) == ["failed", "not ended"]
+    assert sorted(one.result for one in found) == ["failed", "unfinished"]
     assert record.last_proven_drill(runs) is None
 
 
@@ -373,8 +373,13 @@ def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
     checks = [DrillCheck("starts", True, "15.20"), DrillCheck("roles", False, "rails is not there")]
     proof = DrillResult(target="the end of the WAL", machine="shop-drill", checks=checks)
     proof.failures.append("removal: the cloud did not answer")
-    error = {"error": "DrillFailed", "message": "the restore is not proven"}
-    document = {"cluster": "shop", **proof.as_json(), "record": "/x.jsonl", "error": error}
+    error = {"type": "DrillFailed", "message": "the restore is not proven"}
+    document = {
+        "cluster": "shop",
+        **record.drill_document(proof.event()),
+        "record": "/x.jsonl",
+        "error": error,
+    }
     subject, text = drill.drill_mail(document)
     assert subject == "[pgprovision] shop: drill failed"
     assert "roles: rails is not there\nremoval: the cloud did not answer\n" in text
@@ -383,7 +388,8 @@ def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
 
 @pytest.mark.covers("row:D7")
 def test_proven_when_read_is_one_line() -> None:
-    told = {**PROOF, "at": "2026-11-26T12:00:00+00:00", "lost_by": "wal"}
+    told = record.drill_document({**PROOF, "lost_by": "wal"})
+    told["started_at"] = "2026-11-26T12:00:00+00:00"
     assert last_proven_restore(told, NOW) == "3 days ago, 14 min, 42 s of data lost"
 
 
@@ -414,7 +420,7 @@ def test_drill_when_older_than_its_period_is_a_trouble(
     declared = inventory(folder, "" if young else drill)
     last: Mapping[str, Any] | None = None
     if days is not None:
-        last = {"at": (NOW - timedelta(days=days)).isoformat()}
+        last = {"started_at": (NOW - timedelta(days=days)).isoformat()}
     backups = BACKUPS if not young else (replace(BACKUPS[0], stop=int(NOW.timestamp())),)
     found = list(drill_problems(declared, last, backups, NOW))
     assert len(found) == troubles

@@ -68,7 +68,7 @@ def settings(inventory: Inventory, role: str = "primary") -> dict[str, object]:
     (conf,) = [
         resource
         for tier in tasks.tiers(inventory, inventory.nodes, NOW)
-        if tier.title == "configuration"
+        if tier.title == "PostgreSQL configuration"
         for resource in tier.resources
         if isinstance(resource, PostgresqlConf) and resource.on == "other"
     ]
@@ -188,7 +188,12 @@ class TestCreation:
     ) -> None:
         inventory = declare("pg_cron")
         titles = [tier.title for tier in tasks.tiers(inventory, inventory.nodes, NOW)]
-        needed = ["packages", "configuration", "loaded configuration", "inside the databases"]
+        needed = [
+            "packages",
+            "PostgreSQL configuration",
+            "pending configuration",
+            "schemas, extensions and privileges",
+        ]
         assert sorted(needed, key=titles.index) == needed
 
 

@@ -135,7 +135,7 @@ class TestEveryContribution:
 
     def test_tier_when_brought_then_at_its_position(self, exporting: tuple[Tier, ...]) -> None:
         titles = [tier.title for tier in exporting]
-        assert titles[titles.index("exporter") + 1] == "closed to others"
+        assert titles[titles.index("exporter") + 1] == "file permissions"
 
     def test_timer_when_a_replica_goes_then_stopped(
         self, inventory: Inventory, monkeypatch: pytest.MonkeyPatch

@@ -58,7 +58,7 @@ def test_shell_when_given_any_bytes_and_codes_then_returns_them(
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80))
 def test_step_text_when_any_unicode_then_reaches_the_shell_unchanged(text: str) -> None:
     ask = Probe(sh("printf", "%s", text))
-    answers = Host("here", LocalConnection).observe([ask])
+    answers = Host("controller", LocalConnection).observe([ask])
     assert answers is not None and not isinstance(answers, Waiting)
     assert answers[ask].text == text
 
@@ -81,7 +81,7 @@ def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
 
 def test_step_when_its_shell_is_wrong_then_only_that_step_fails() -> None:
     bad, good = Probe("if then ("), Probe("echo still here")
-    answers = Host("here", LocalConnection).observe([bad, good])
+    answers = Host("controller", LocalConnection).observe([bad, good])
     assert answers is not None and not isinstance(answers, Waiting)
     assert answers[bad].code != 0
     assert answers[good].text == "still here\n"
@@ -90,7 +90,7 @@ def test_step_when_its_shell_is_wrong_then_only_that_step_fails() -> None:
 def test_payload_when_sent_then_is_in_no_argument_list() -> None:
     done: list[Action] = []
     action = Action("look at myself", "cat /proc/$$/cmdline /proc/self/cmdline >&2", b"canary-5f3")
-    Host("here", LocalConnection).act([action], done.append)
+    Host("controller", LocalConnection).act([action], done.append)
     mark = framing.new_mark()
     script = framing.encode([framing.ShellStep(action.text, b"canary-5f3")], mark)
     pieces = [err for _, err in LocalConnection().run(script, lambda: 20.0)]

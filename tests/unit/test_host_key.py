@@ -43,7 +43,7 @@ class Servers:
 def run(wish: HostKey, *servers: str, plan: bool = False) -> Report:
     """Of a server that is still to be made, unless it is among these."""
     targets: dict[str, Target] = {
-        "here": Host("here", LocalConnection),
+        "controller": Host("controller", LocalConnection),
         "hetzner": Servers(servers),
     }
     tier = Tier("host keys", (wish,))
@@ -118,7 +118,7 @@ def test_host_key_when_the_server_is_there_and_nothing_is_known_of_it_is_refused
 def test_user_data_is_never_shown(tmp_path: Path) -> None:
     key = make_host_key(tmp_path, "db-1")
     run(key)
-    answers = Host("here", LocalConnection).observe([key.probe()])
+    answers = Host("controller", LocalConnection).observe([key.probe()])
     assert isinstance(answers, dict)
     pair = key.parse_pair(answers[key.probe()])
     assert "PRIVATE" in user_data(pair).text()

@@ -294,7 +294,9 @@ def test_adopt_when_shown_says_what_is_there_and_what_will_be_written(cluster: I
 
 def test_adopt_when_it_acts_writes_the_marker_alone(cluster: Inventory) -> None:
     wishes = [r for tier in adopt.tiers(cluster, nodes(cluster)[0]) for r in tier.resources]
-    assert [r.kind for r in wishes if tuple(r.change(Diff(None, r.desired())))] == ["marker"]
+    assert [r.kind for r in wishes if tuple(r.change(Diff(None, r.desired())))] == [
+        "identity marker"
+    ]
 
 
 def test_every_node_when_written_to_is_asked_whose_it_is(cluster: Inventory) -> None:
@@ -302,4 +304,4 @@ def test_every_node_when_written_to_is_asked_whose_it_is(cluster: Inventory) -> 
         whole = tiers(cluster, chosen, datetime(2026, 11, 20, tzinfo=UTC))
         asked = {r.on for tier in whole for r in tier.resources if r.kind == "identity"}
         files = {r.on for tier in whole for r in tier.resources if isinstance(r, File)}
-        assert files - asked <= {"here"}
+        assert files - asked <= {"controller"}

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="coreutils' sync
 
 def wish(path: Path, content: str) -> File:
     me = {"owner": str(os.getuid()), "group": str(os.getgid())}
-    return File(on="here", path=str(path), content=content, **me)
+    return File(on="controller", path=str(path), content=content, **me)
 
 
 def write(file: File) -> None:
     (action,) = file.change(Diff(None, file.desired()))
-    Host("here", LocalConnection).act([action], _silent)
+    Host("controller", LocalConnection).act([action], _silent)
 
 
 def _silent(action: Action) -> None: ...

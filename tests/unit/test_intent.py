@@ -137,11 +137,11 @@ class TestRebuild:
             "host keys": "machine",
             "cloud": "machine",
             "first boot": "machine",
-            "claim": "machine",
-            "host keys of their own": "machine",
-            "upgrades": "packages",
+            "claim file": "machine",
+            "host key rotation": "machine",
+            "unattended upgrades": "packages",
             "packages": "packages",
-            "restored data": "data",
+            "restored data directory": "data",
         }
 
 

@@ -218,9 +218,9 @@ def test_servers_without_a_public_ipv4_address_are_refused_with_the_reason(tmp_p
 
 def test_seed_when_there_is_no_backup_to_take_it_from_is_refused(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path)
-    folder.write("nodes/db-2.yml", REPLICA + "seed: backup\n")
+    folder.write("nodes/db-2.yml", REPLICA + "clone_from: backup\n")
     assert folder.only_problem().startswith(
-        "nodes/db-2.yml:4:7: seed: there is no backup to seed from"
+        "nodes/db-2.yml:4:13: clone_from: there is no backup to clone from"
     )
 
 

@@ -183,7 +183,7 @@ def test_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_m
     inventory = load(inventory_folders.lab_inventory(tmp_path / "inventory", monkeypatch.setenv))
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     mine = [r for t in wishes for r in t.resources if r.on == inventory.primary.name]
-    (cluster,) = [r for r in mine if r.kind == "postgres cluster"]
+    (cluster,) = [r for r in mine if r.kind == "PostgreSQL cluster"]
     (made,) = cluster.change(Diff(None, {}))
     assert "--start-conf manual" in made.text
     names = [r.name.rpartition("/")[2] for r in mine]
@@ -199,8 +199,8 @@ def test_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
     name = inventory.primary.name
     mine = [(t.title, r.kind) for t in wishes for r in t.resources if r.on == name]
-    assert [kind for _, kind in mine].count("marker") == 1
-    assert mine[-1] == ("marker", "marker")
+    assert [kind for _, kind in mine].count("identity marker") == 1
+    assert mine[-1] == ("identity marker", "identity marker")
 
 
 @pytest.mark.covers("S27")

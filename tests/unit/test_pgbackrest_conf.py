@@ -102,7 +102,7 @@ def test_conf_when_written_differs_in_nothing() -> None:
         ("correct horse", "other", "repo1-cipher-pass"),
         ("pg1-port=5432", "pg1-port=5433", "[main] pg1-port"),
         ("start-fast=y\n", "start-fast=y\nstart-fast=n\n", "start-fast"),
-        ("[main]\n", "[main]\npg2-path=/x\n", "foreign options"),
+        ("[main]\n", "[main]\npg2-path=/x\n", "unmanaged options"),
     ],
 )
 def test_conf_when_one_option_moved_names_only_that(old: str, new: str, key: str) -> None:

@@ -45,7 +45,7 @@ def lab_cluster(folder: Path, patch: pytest.MonkeyPatch) -> Inventory:
     """The lab's cluster with two replicas (one seeded from the backups) and a copy."""
     path = lab_inventory(folder / "inventory", patch.setenv)
     add_node(path, NewNode(name=FIRST))
-    add_node(path, NewNode(name=SECOND, seed="backup"))
+    add_node(path, NewNode(name=SECOND, clone_from="backup"))
     add_node(path, NewNode(name=COPY, role="copy", restore={"xid": "745", "exclusive": True}))
     return load(path)
 

@@ -159,7 +159,7 @@ def test_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk:
     with pytest.raises(Refused, match=r"(?s)No space left.*nothing was touched.*make room"):
         RecordWriter(CLUSTER, "up")
     assert [run.id for run in read_runs(small_disk)] == [before]
-    assert all(verdict.sound for verdict in verify(small_disk))
+    assert all(verdict.valid for verdict in verify(small_disk))
 
 
 @pytest.mark.covers("F13")
@@ -180,7 +180,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
     record.end("PgprovisionError", 0.1)  # told already: raises nothing, hides nothing
     ballast.unlink()
     finished_run()
-    assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)
+    assert all(verdict.valid for verdict in verify(small_disk)), verify(small_disk)
 
 
 @pytest.mark.covers("F13")
@@ -226,6 +226,6 @@ def test_page_when_a_record_is_written_then_every_field_of_it_is_explained() -> 
         unsaid = line.keys() - set(re.findall(r"`(\w+)`", row))
         assert unsaid == {"at", "event", "n", "prev"}
     judge = Path(verifying.__file__).read_text()
-    states = {*verifying.SOUND_STATES, *re.findall(r'(?:return |HEAD, |run, )"(\w+)"', judge)}
+    states = {*verifying.VALID_STATES, *re.findall(r'(?:return |HEAD, |run, )"(\w+)"', judge)}
     assert states <= set(re.findall(r"(?m)^\| `([\w ]+)` \| (?:yes|no) \|", page))
     assert len(states) > 6

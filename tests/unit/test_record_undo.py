@@ -73,7 +73,7 @@ def test_undo_when_the_way_back_is_a_restart_then_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "kind", "on", "said"),
     [
-        ({"id": 7}, None, "removal of", CLOUD_TARGET, "no way back"),
+        ({"id": 7}, None, "deletion of", CLOUD_TARGET, "no way back"),
         (None, {"role": "standby"}, "standby", "db-2", "aside"),
     ],
 )
@@ -87,7 +87,7 @@ def test_undo_when_it_destroyed_something_then_it_says_what_is_left(
     ("kind", "on", "said"),
     [
         ("standby", "db-2", "no command deletes data"),
-        ("postgres cluster", "db-1", "no command deletes data"),
+        ("PostgreSQL cluster", "db-1", "no command deletes data"),
         ("first backup", "db-1", "retention"),
         ("role", "db-1", "present: false"),
         ("server", CLOUD_TARGET, "pgprovision destroy"),

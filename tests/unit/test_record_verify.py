@@ -79,22 +79,22 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
 @pytest.mark.parametrize(
     ("tamper", "said"),
     [
-        (edit(b'"text": "x {', b'"text": "z {'), "edited: line 3"),
-        (edit(b'"set x.a"', b'"set y.a"'), "edited: line 3 or 4"),
-        (edit(b'"n": 2', b'"n":2'), "edited: line 2"),
-        (edit(b'"result": "done"', b'"result": "left"'), "edited: line 5"),
-        (edit(b'"event": "tier"', b"garbage"), "edited: line 2 is none of ours"),
-        (order(1, 2, 4, 5), "cut: lines are missing or strange from line 3 on"),
-        (order(2, 3, 4, 5), "swapped: it is the record of run None"),
-        (order(1, 2, 3), "cut: after line 3, or that line is edited"),
-        (order(), "cut: after line 0, or that line is edited"),
+        (edit(b'"text": "x {', b'"text": "z {'), "modified: line 3"),
+        (edit(b'"set x.a"', b'"set y.a"'), "modified: line 3 or 4"),
+        (edit(b'"n": 2', b'"n":2'), "modified: line 2"),
+        (edit(b'"result": "done"', b'"result": "left"'), "modified: line 5"),
+        (edit(b'"event": "tier"', b"garbage"), "modified: line 2 is none of ours"),
+        (order(1, 2, 4, 5), "truncated: lines are missing or strange from line 3 on"),
+        (order(2, 3, 4, 5), "replaced: it is the record of run None"),
+        (order(1, 2, 3), "truncated: after line 3, or that line is edited"),
+        (order(), "truncated: after line 0, or that line is edited"),
         (order(1, 2, 4, 3, 5), "reordered: from line 3 on"),
-        (order(1, 2, 3, 3, 4, 5), "cut: lines are missing or strange from line 4 on"),
-        (order(1, 2, 3, 4, 5, 5), "cut: lines are missing or strange from line 6 on"),
-        (renumbered, "edited: line 2 or 3"),
-        (goes_on, "edited: line 6 comes after the end"),
-        (half_a_line, "edited: line 6 comes after the end"),
-        (without_digests, "edited: "),
+        (order(1, 2, 3, 3, 4, 5), "truncated: lines are missing or strange from line 4 on"),
+        (order(1, 2, 3, 4, 5, 5), "truncated: lines are missing or strange from line 6 on"),
+        (renumbered, "modified: line 2 or 3"),
+        (goes_on, "modified: line 6 comes after the end"),
+        (half_a_line, "modified: line 6 comes after the end"),
+        (without_digests, "modified: "),
     ],
 )
 def test_line_when_edited_cut_or_moved_then_it_is_named(
@@ -102,9 +102,9 @@ def test_line_when_edited_cut_or_moved_then_it_is_named(
 ) -> None:
     made = [finished_run().path, finished_run().path, finished_run().path]
     tamper(made[which])
-    broken = [verdict for verdict in verify(state) if not verdict.sound]
+    broken = [verdict for verdict in verify(state) if not verdict.valid]
     assert broken, f"not caught: {said}"
-    told = [f"{v.state}: {v.text}" for v in broken if v.id == made[which].stem]
+    told = [f"{v.state}: {v.detail}" for v in broken if v.id == made[which].stem]
     assert told[0].startswith(said)
 
 
@@ -114,9 +114,9 @@ def test_files_when_edited_cut_or_swapped_then_caught_three_of_three(state: Path
     for number, tamper in enumerate((edit(b"set x.a", b"set z.a"), order(1, 2, 3), swap)):
         folder = RecordWriter(f"{CLUSTER}-{number}", "up").path.parent  # one not ended, too
         made = [_done_in(f"{CLUSTER}-{number}") for _ in range(3)]
-        assert all(verdict.sound for verdict in verify(folder))
+        assert all(verdict.valid for verdict in verify(folder))
         tamper(made[1])
-        caught += not all(verdict.sound for verdict in verify(folder))
+        caught += not all(verdict.valid for verdict in verify(folder))
     assert caught == 3
 
 
@@ -153,9 +153,9 @@ def test_tail_when_cut_from_a_run_that_was_killed_then_it_is_noticed(state: Path
     record = RecordWriter(CLUSTER, "up")
     record.tier_started(Tier("things", ()))
     record.acting([make_change()])
-    assert states(state) == {record.id: "not ended"}
+    assert states(state) == {record.id: "unfinished"}
     order(1, 2)(record.path)
-    assert states(state) == {record.id: "cut"}
+    assert states(state) == {record.id: "truncated"}
 
 
 def test_run_when_killed_then_it_is_not_ended_and_the_chain_is_whole(state: Path) -> None:
@@ -164,14 +164,14 @@ def test_run_when_killed_then_it_is_not_ended_and_the_chain_is_whole(state: Path
     with killed.path.open("ab") as file:
         file.write(b'{"at": "2026-11-20T')  # in the middle of a line
     after = finished_run()
-    assert states(state) == {killed.id: "not ended", after.id: "ok"}
-    assert [run.summary["result"] for run in read_runs(state)] == ["not ended", "done"]
+    assert states(state) == {killed.id: "unfinished", after.id: "ok"}
+    assert [run.summary["result"] for run in read_runs(state)] == ["unfinished", "done"]
 
 
 def test_run_when_killed_before_its_first_line_then_it_is_not_ended(state: Path) -> None:
     first = finished_run()
     (state / "20991231T000000Z-abcdef.jsonl").touch()
-    assert states(state) == {first.id: "ok", "20991231T000000Z-abcdef": "not ended"}
+    assert states(state) == {first.id: "ok", "20991231T000000Z-abcdef": "unfinished"}
 
 
 def test_runs_when_two_are_under_way_at_once_then_both_are_ok(state: Path) -> None:
@@ -187,7 +187,7 @@ def test_readable_file_when_edited_then_it_is_named(state: Path) -> None:
     record = finished_run()
     edit(b"thing x", b"thing y")(record.text_path)
     [verdict] = verify(state)
-    assert (verdict.state, verdict.text) == ("edited", record.text_path.name)
+    assert (verdict.state, verdict.detail) == ("modified", record.text_path.name)
 
 
 @pytest.mark.parametrize(
@@ -218,16 +218,16 @@ def test_records_when_of_before_the_chain_then_told_apart_and_the_last_is_held(
     older(state, "20260101T000000Z-000000")
     older(state, "20260102T000000Z-000000")
     new = finished_run()
-    old = {"20260101T000000Z-000000": "older", "20260102T000000Z-000000": "older"}
+    old = {"20260101T000000Z-000000": "unchained", "20260102T000000Z-000000": "unchained"}
     assert states(state) == {**old, new.id: "ok"}
     edit(b'"done"', b'"left"')(state / "20260102T000000Z-000000.jsonl")
-    assert states(state)["20260102T000000Z-000000"] == "edited"
+    assert states(state)["20260102T000000Z-000000"] == "modified"
 
 
 def test_records_when_without_digests_after_the_chain_then_they_are_edited(state: Path) -> None:
     new = finished_run()
     older(state, "20990101T000000Z-000000")
-    assert states(state) == {new.id: "ok", "20990101T000000Z-000000": "edited"}
+    assert states(state) == {new.id: "ok", "20990101T000000Z-000000": "modified"}
 
 
 @pytest.mark.covers("F11")
@@ -274,7 +274,7 @@ def test_file_when_of_a_newer_version_then_it_is_shown_and_its_chain_is_checked(
     assert 'interrupted: signal: "SIGINT", held: ["db-1"]' in run.text
     assert states(state) == {record.id: "ok"}
     edit(b'"format": 99', b'"format": 98')(record.path)
-    assert states(state) == {record.id: "edited"}
+    assert states(state) == {record.id: "modified"}
 
 
 def test_file_when_it_may_not_be_read_then_it_is_told(state: Path) -> None:

@@ -259,7 +259,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     """A primary and three replicas, the last seeded from the backup repository."""
     folder = lab_inventory(tmp_path / "inventory", monkeypatch.setenv)
     for number, seed in ((2, None), (3, None), (4, "backup")):
-        add_node(folder, NewNode(name=f"server-postgres-{number}", seed=seed))
+        add_node(folder, NewNode(name=f"server-postgres-{number}", clone_from=seed))
     return load(folder)
 
 
@@ -372,7 +372,7 @@ def test_scope_when_a_replica_alone_brings_the_primarys_part_with_it(cluster: In
         "abandoned slots",
         "host firewall",
         "identity",
-        "live roles",
+        "split-brain check",
         "pg_hba.conf",
         "role",
         "slot",
@@ -397,7 +397,7 @@ def test_seed_when_declared_decides_where_first_data_come_from(cluster: Inventor
 
 @pytest.mark.parametrize(
     ("delete_server", "first"),
-    [(False, ["stop following"]), (True, ["server", "host key"])],
+    [(False, ["stop replication"]), (True, ["server", "host key"])],
 )
 def test_remove_replica_when_planned_leaves_the_file_for_last(
     cluster: Inventory, delete_server: bool, first: list[str]
@@ -407,7 +407,14 @@ def test_remove_replica_when_planned_leaves_the_file_for_last(
         node.name, node, True, (cluster.nodes[1],), delete_server
     )
     titles = [tier.title for tier in remove_replica.tiers(cluster, leaving)]
-    assert titles == ["identity", "live roles", *first, "ways in", "slot", "inventory"]
+    assert titles == [
+        "identity",
+        "split-brain check",
+        *first,
+        "access rules (pg_hba, firewall)",
+        "slot",
+        "inventory",
+    ]
 
 
 def test_remove_replica_when_the_host_is_not_ours_deletes_no_server(cluster: Inventory) -> None:
@@ -425,8 +432,8 @@ def test_remove_replica_when_aimed_at_the_primary_is_refused(cluster: Inventory)
 
 
 def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inventory) -> None:
-    with pytest.raises(InventoryError, match="its seed is backup, not primary"):
-        add_node(cluster.folder, NewNode(name="server-postgres-4", seed="primary"))
+    with pytest.raises(InventoryError, match="its clone_from is backup, not primary"):
+        add_node(cluster.folder, NewNode(name="server-postgres-4", clone_from="primary"))
 
 
 # --- F94, F95: what status says ---
@@ -442,7 +449,7 @@ def test_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> Non
     }
     found = server(lsn={"current": "0/3000000"}, slots=slots)
     shown = tuple(slot_statuses({"db-1": found}, {"pgprovision_db_2"}))
-    assert [(s.name, s.node, s.abandoned, s.retained_bytes) for s in shown] == [
+    assert [(s.name, s.replica, s.abandoned, s.retained_bytes) for s in shown] == [
         ("others", None, False, 0x2000000),
         ("pgprovision_db_2", "db-2", False, None),
         ("pgprovision_db_3", "db-3", True, 0x2000000),
@@ -468,7 +475,7 @@ C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
         (PRIMARYS, LIBC, ""),
         (UPDATED, LIBC, ""),
         ((*PRIMARYS[:3], "", "new"), LIBC, ""),
-        ((*PRIMARYS[:3], "postgres (PostgreSQL) 15.21", "seeded"), LIBC, ""),
+        ((*PRIMARYS[:3], "postgres (PostgreSQL) 15.21", "cloned"), LIBC, ""),
         ((*PRIMARYS[:3], "postgres (PostgreSQL) 15.21", "new"), C, "; postgres: here postgres"),
         (NEWER, LIBC, "libc's C.UTF-8 in books.; system: here debian 13, primary debian 12; lib"),
         (NEWER, C, ""),

@@ -256,5 +256,9 @@ def test_account_when_read_tells_phases_and_the_end() -> None:
     )
     account = recovery.parse_result(Answer(out=text.encode()))
     assert (account.restore_seconds, account.recovery_seconds) == (12.25, 2.25)
-    assert (account.timeline, account.lsn, account.beyond) == (2, "0/5", False)
+    assert (account.timeline, account.lsn, account.target_after_last_transaction) == (
+        2,
+        "0/5",
+        False,
+    )
     assert recovery.parse_result(None) == recovery.parse_result(Answer(1)) == recovery.NO_RESULT

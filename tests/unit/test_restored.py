@@ -256,7 +256,7 @@ def test_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
     whole = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in whole for resource in tier.resources]
     assert {resource.on for resource in resources} == {"copy"}
-    assert {n.on for resource in resources for n in needs_of(resource)} <= {"copy", "here"}
+    assert {n.on for resource in resources for n in needs_of(resource)} <= {"copy", "controller"}
 
 
 @pytest.mark.covers("row:D6")
@@ -319,7 +319,11 @@ def test_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> 
     assert (standby.on, standby.former_inode) == ("db-2", "2")
     assert "copy" not in {resource.on for resource in resources}
     order = [tier.title for tier in whole]
-    assert order.index("restored data") < order.index("service") < order.index("standby")
+    assert (
+        order.index("restored data directory")
+        < order.index("PostgreSQL service")
+        < order.index("standby")
+    )
 
 
 def test_restore_onto_a_replica_is_refused(past: Inventory) -> None:
@@ -377,7 +381,7 @@ def test_rebuild_when_anybody_has_the_data_is_refused(
 def test_rebuild_makes_no_empty_cluster(past: Inventory) -> None:
     kinds = {r.kind for tier in rebuild.tiers(past, NOW) for r in tier.resources}
     assert "restored data" in kinds
-    assert "postgres cluster" not in kinds
+    assert "PostgreSQL cluster" not in kinds
 
 
 @pytest.mark.covers("F119")
@@ -393,15 +397,15 @@ def test_figures_tell_what_was_lost_and_every_phase() -> None:
         "recovery_seconds": 3.0,
     }
     found = rebuild.rebuild_document(account, phases.seconds_by_phase(rebuild.PHASES), NOW)
-    assert found["lost"] == {
-        "after": "2026-11-28T23:59:00+00:00",
+    assert found["data_loss"] == {
+        "committed_after": "2026-11-28T23:59:00+00:00",
         "newest_wal": "2026-11-28 23:59:30+00:00",
         "seconds": 60.0,
     }
     assert found["phases"] == {
         "machine": 10.0,
         "packages": 20.0,
-        "rest": 13.0,
+        "other": 13.0,
         "restore": 12.0,
         "recovery": 3.0,
     }

@@ -128,8 +128,8 @@ def test_steps_when_the_replication_role_is_meant_end_with_a_login_of_each_repli
     steps = rotate_password.tiers(inventory, turn(inventory, "replicator"), ())
     assert [[f"{wish.on}: {wish}" for wish in tier.resources] for tier in steps] == [
         ["db-1: identity books/db-1", "db-2: identity books/db-2"],
-        ["db-1: live roles db-1 and 1 replicas"],
+        ["db-1: split-brain check db-1 and 1 replicas"],
         ["db-1: role replicator"],
         ["db-2: file /etc/pgprovision/replication.pgpass"],
-        ["db-2: login replicator on db-1"],
+        ["db-2: verified login replicator on db-1"],
     ]

@@ -25,7 +25,7 @@ def places(inventory: Inventory) -> list[tuple[str, str, str]]:
     """Path, passphrase's source and duty of each repository."""
     assert inventory.backup
     return [
-        (r.path, r.cipher_pass.source if r.cipher_pass else "", getattr(r, "duty", "first"))
+        (r.path, r.cipher_pass.source if r.cipher_pass else "", getattr(r, "role", "first"))
         for _, r in inventory.backup.repositories
     ]
 

@@ -67,8 +67,8 @@ def test_runbook_when_run_as_printed_then_nothing_differs(
     tmp_path: Path, content: str | Secret, shell: str
 ) -> None:
     wishes = (
-        Tier("folders", (Directory(on="here", path=f"{tmp_path}/a b", mode="0750", **ME),)),
-        Tier("files", (File(on="here", path=f"{tmp_path}/a b/it's", content=content, **ME),)),
+        Tier("folders", (Directory(on="controller", path=f"{tmp_path}/a b", mode="0750", **ME),)),
+        Tier("files", (File(on="controller", path=f"{tmp_path}/a b/it's", content=content, **ME),)),
     )
     outcome = look(wishes)
     assert len(outcome.remaining) == 2
@@ -81,7 +81,9 @@ def test_runbook_when_run_as_printed_then_nothing_differs(
 def test_secret_when_not_given_then_the_block_stops_and_the_rest_stays(tmp_path: Path) -> None:
     paths = [f"{tmp_path}/first", f"{tmp_path}/second"]
     contents = [CONTENTS["a secret"], "x\n"]
-    files = (File(on="here", path=p, content=c, **ME) for p, c in zip(paths, contents, strict=True))
+    files = (
+        File(on="controller", path=p, content=c, **ME) for p, c in zip(paths, contents, strict=True)
+    )
     wishes = (Tier("files", tuple(files)),)
     done = paste("sh", text_of(wishes, look(wishes)), {})
     assert done.returncode == 1 and "secret_plain" in done.stderr and "stopped" in done.stderr
@@ -116,7 +118,7 @@ def test_runbook_when_something_is_worth_knowing_then_it_is_a_comment(differs: b
     outcome = look(wishes)
     outcome.notes = [(Shell(texts=()), "an upgrade is pending")]
     text = text_of(wishes, outcome)
-    assert "# worth knowing of here: an upgrade is pending" in text.splitlines()
+    assert "# worth knowing of controller: an upgrade is pending" in text.splitlines()
 
 
 def test_runbook_when_a_host_failed_then_it_does_not_claim_that_nothing_differs() -> None:
@@ -200,7 +202,7 @@ class Shell(Resource):
     """Differs always; its actions are these texts."""
 
     kind: ClassVar[str] = "shell"
-    on: str = "here"
+    on: str = "controller"
     texts: tuple[str, ...]
     until: str = ""
     there: bool = False
@@ -223,11 +225,13 @@ class Shell(Resource):
 
 
 def look(wishes: Sequence[Tier]) -> Report:
-    return converge(wishes, {"here": Host("here", LocalConnection)}, observe_only, RunObservers())
+    return converge(
+        wishes, {"controller": Host("controller", LocalConnection)}, observe_only, RunObservers()
+    )
 
 
 def text_of(wishes: Sequence[Tier], outcome: Report) -> str:
-    return runbook("prod", wishes, outcome, {"here": HostShell("on this machine")})
+    return runbook("prod", wishes, outcome, {"controller": HostShell("on this machine")})
 
 
 def paste(shell: str, text: str, secrets: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

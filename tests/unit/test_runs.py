@@ -55,7 +55,7 @@ def test_runs_when_there_are_some_then_the_newest_is_last(shell: Shell) -> None:
     assert [row.split()[0] for row in rows] == ["run", first.id, second.id]
     assert rows[1].split()[-3:] == ["done", "2", "1.5s"]
     document = shell.json()
-    assert (document["version"], document["cluster"]) == (1, CLUSTER)
+    assert (document["version"], document["cluster"]) == (2, CLUSTER)
     assert [run["result"] for run in document["runs"]] == ["done", "left"]
 
 
@@ -122,7 +122,7 @@ def test_show_when_a_run_is_named_then_its_readable_file_is_printed(
 def test_show_when_json_then_the_whole_record_is_the_document(shell: Shell) -> None:
     record = finished_run()
     document = shell.json("show", "latest")
-    assert (document["version"], document["id"]) == (1, record.id)
+    assert (document["version"], document["id"]) == (2, record.id)
     assert [event["event"] for event in document["events"]][-1] == "end"
 
 
@@ -153,13 +153,13 @@ def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shel
     record = finished_run()
     code, out, _ = shell("runs", "verify", "--cluster", CLUSTER)
     assert (code, out) == (0, f"{record.id}  ok\n1 runs, the chain is whole\n")
-    assert shell.json("verify")["sound"] is True
+    assert shell.json("verify")["valid"] is True
     record.path.write_bytes(record.path.read_bytes().replace(b'"tier"', b'"tear"'))
     code, out, err = shell("runs", "verify", "--cluster", CLUSTER)
     assert (code, out) == (3, "")
-    assert f"{record.id}  edited: line 2" in err
+    assert f"{record.id}  modified: line 2" in err
     code, out, _ = shell("runs", "verify", "--cluster", CLUSTER, "--json")
-    assert (code, json.loads(out)["runs"][0]["state"]) == (3, "edited")
+    assert (code, json.loads(out)["runs"][0]["state"]) == (3, "modified")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class MakeDirectory(Operation):
     path: Path
 
     def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
-        tier = Tier("here", (Directory(on="here", path=str(self.path)),))
+        tier = Tier("here", (Directory(on="controller", path=str(self.path)),))
         return Prepared(tiers=[tier], confirmation=Allowed(Impact.NONE))
 
 

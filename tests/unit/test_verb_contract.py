@@ -73,11 +73,11 @@ class Stages(Operation):
 @pytest.mark.parametrize(
     ("about", "document"),
     [
-        ({}, {"version": 1}),
-        ({"cluster": "shop"}, {"version": 1, "cluster": "shop"}),
+        ({}, {"version": 2}),
+        ({"cluster": "shop"}, {"version": 2, "cluster": "shop"}),
         (
             {"cluster": "shop", "command": "up"},
-            {"version": 1, "command": "up", "cluster": "shop"},
+            {"version": 2, "command": "up", "cluster": "shop"},
         ),
     ],
 )
@@ -95,7 +95,7 @@ def test_query_when_run_then_is_text_or_one_document_and_its_own_exit_code(
     out, err = capsys.readouterr()
     assert err == ""
     if as_json:
-        assert json.loads(out) == {"version": 1, "cluster": "shop", "folder": "prod"}
+        assert json.loads(out) == {"version": 2, "cluster": "shop", "folder": "prod"}
     else:
         assert out == "folder prod\n"
 

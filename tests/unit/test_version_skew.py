@@ -52,8 +52,8 @@ def test_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path
     assert '"format": 2' in text
     first.path.write_text(text.replace('"format": 2', '"format": 3'))
     [newer, *_] = [one for one in verify(state) if one.id == first.id]
-    assert (newer.state, newer.sound) == ("newer", False)
-    assert newer.text.startswith("written by a newer release (format 3; this release reads 2")
+    assert (newer.state, newer.valid) == ("newer", False)
+    assert newer.detail.startswith("written by a newer release (format 3; this release reads 2")
     assert second.id in {one.id for one in verify(state)}
 
 
@@ -66,7 +66,7 @@ def test_record_when_of_an_older_release_is_sound(state: Path) -> None:
         line.pop("format", None)
     old.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (state / "head").unlink()
-    assert [(one.state, one.sound) for one in verify(state)] == [("older", True)]
+    assert [(one.state, one.valid) for one in verify(state)] == [("unchained", True)]
 
 
 @pytest.mark.covers("V23")

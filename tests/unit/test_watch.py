@@ -95,7 +95,9 @@ def test_ages_when_given_win_and_a_schedule_that_cannot_be_read_needs_them(folde
 
 def test_wal_age_when_nobody_marks_is_not_judged_unless_given(folder: Path) -> None:
     path = folder / "cluster.yml"
-    text = path.read_text().replace("mark_every: 10min", "mark_every: never")
+    text = path.read_text().replace(
+        "wal_heartbeat_interval: 10min", "wal_heartbeat_interval: never"
+    )
     path.write_text(text)
     assert watch_file.watch_file_of(load(folder)).ages.wal is None
     path.write_text(text.replace("    grace: 3h", "    wal_age: 2h"))
@@ -261,7 +263,7 @@ def test_watch_when_the_store_cannot_be_reached_cannot_tell_and_says_it_to_all(
     done = CliRunner().invoke(app, ["-i", str(folder), "watch", "--json"], standalone_mode=False)
     found = json.loads(done.stdout)
     assert (done.return_value, found["state"]) == (6, "unknown")
-    assert [alarm["kind"] for alarm in found["alarms"]] == ["store"]
-    assert found["sent"] == {"webhook": True}
+    assert [alarm["kind"] for alarm in found["alarms"]] == ["store_unreachable"]
+    assert found["notified"] == {"webhook": True}
     assert [method for method, _, _ in heard.requests] == ["POST"]
     assert "secret" not in done.stdout and "canary" not in done.stdout

@@ -133,8 +133,8 @@ def test_backups_when_timers_stop_are_an_alarm_after_period_and_grace_and_not_be
     assert kinds(world.judged(ended + 27 * HOUR, quiet)) == []
     after = world.judged(ended + 27 * HOUR + timedelta(seconds=1), quiet)
     assert kinds(after) == ["backup_age"]
-    assert SATURDAY in after.alarms[0].text
-    assert "pgbackrest-backup-diff.timer" in after.alarms[0].next
+    assert SATURDAY in after.alarms[0].message
+    assert "pgbackrest-backup-diff.timer" in after.alarms[0].next_command
     quiet = replace(LIMITS, wal=None, backup=9 * DAY)
     ended = SUNDAY + timedelta(minutes=10)
     assert kinds(world.judged(ended + 7 * DAY + 3 * HOUR, quiet)) == []
@@ -164,7 +164,7 @@ def test_repository_when_empty_or_half_gone_is_an_alarm(part: str) -> None:
     world.lose(f"shop/{part}/main/{part}.info")
     found = world.judged(NOON)
     assert kinds(found) == ["info_missing"]
-    assert f"{part}.info not there" in found.alarms[0].text
+    assert f"{part}.info not there" in found.alarms[0].message
 
 
 @pytest.mark.covers("F114")
@@ -173,8 +173,10 @@ def test_manifest_when_missing_names_what_hangs_on_it() -> None:
     world.lose(f"{FULL}/backup.manifest")
     found = world.judged(NOON)
     assert kinds(found) == ["full_age", "manifest_missing"]
-    assert found.alarms[1].text.startswith(f"{FULL} was finished and its backup.manifest is gone")
-    assert SATURDAY in found.alarms[1].text
+    assert found.alarms[1].message.startswith(
+        f"{FULL} was finished and its backup.manifest is gone"
+    )
+    assert SATURDAY in found.alarms[1].message
 
 
 @pytest.mark.covers("F114")
@@ -183,7 +185,7 @@ def test_manifest_of_a_differential_when_missing_is_named_alone() -> None:
     world.lose(f"{SATURDAY}/backup.manifest")
     found = world.judged(NOON)
     assert kinds(found) == ["backup_age", "manifest_missing"]
-    assert "what hangs on it" not in found.alarms[1].text
+    assert "what hangs on it" not in found.alarms[1].message
 
 
 @pytest.mark.covers("F114")
@@ -211,15 +213,15 @@ def test_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> None:
     world.lose("000000010000000100000020-")
     bridged = datetime(2026, 11, 24, 3, 10, tzinfo=UTC)
     found = world.judged(bridged + timedelta(days=1))
-    assert kinds(found) == ["wal_hole"]
+    assert kinds(found) == ["wal_gap"]
     number = 0x120 - 0x10
     since = SUNDAY + (number - 1) * timedelta(minutes=10)
-    text = found.alarms[0].text
+    text = found.alarms[0].message
     assert "WAL 000000010000000100000020 is missing" in text
     assert f"after {since:%Y-%m-%d %H:%M:%S}Z" in text
     assert "until 2026-11-24 03:10:00Z" in text  # the differential of Tuesday
     assert "cannot be restored at all" not in text
-    assert found.alarms[0].next.endswith("a backup has ended since; told for a day")
+    assert found.alarms[0].next_command.endswith("a backup has ended since; told for a day")
     later = world.judged(bridged + timedelta(days=1, seconds=1))
     assert (later.alarms, later.notes[0]) == ((), text)
 
@@ -230,8 +232,8 @@ def test_wal_when_missing_after_the_last_backup_waits_for_the_next_one() -> None
     for name in segments(0x3A0, 0x3A2):
         world.lose(f"{name}-")
     (alarm,) = world.judged(NOON).alarms
-    text = alarm.text
-    assert alarm.next.startswith("pgprovision backup now; then ")
+    text = alarm.message
+    assert alarm.next_command.startswith("pgprovision backup now; then ")
     assert "0000000100000003000000A0 to 0000000100000003000000A2 (3 segments)" in text
     assert "until the next backup has ended" in text
 
@@ -242,8 +244,8 @@ def test_wal_when_missing_while_a_backup_ran_takes_the_backup() -> None:
     began = segments(0x10 + 6 * 144, 0x10 + 6 * 144)[0]
     world.lose(f"{began}-")
     found = world.judged(NOON)
-    assert kinds(found) == ["wal_hole"]
-    assert f"{SATURDAY} cannot be restored at all" in found.alarms[0].text
+    assert kinds(found) == ["wal_gap"]
+    assert f"{SATURDAY} cannot be restored at all" in found.alarms[0].message
 
 
 @pytest.mark.covers("F114")
@@ -251,8 +253,8 @@ def test_wal_when_the_first_that_the_oldest_backup_needs_is_missing_is_a_hole() 
     world = week()
     world.lose("000000010000000000000010-")
     found = world.judged(NOON)
-    assert kinds(found) == ["wal_hole"]
-    assert f"{FULL} cannot be restored at all" in found.alarms[0].text
+    assert kinds(found) == ["wal_gap"]
+    assert f"{FULL} cannot be restored at all" in found.alarms[0].message
 
 
 def test_wal_when_older_than_the_oldest_backup_may_have_holes() -> None:
@@ -266,7 +268,7 @@ def test_wal_when_the_newest_overtook_another_is_given_time() -> None:
     last = SUNDAY + 9170 * timedelta(minutes=1)
     world.wal(segments(0x10 + 919, 0x10 + 919), last, timedelta(0))
     assert world.judged(last + timedelta(minutes=9)).alarms == ()
-    assert kinds(world.judged(last + timedelta(minutes=11))) == ["wal_hole"]
+    assert kinds(world.judged(last + timedelta(minutes=11))) == ["wal_gap"]
 
 
 def timelines(second_from: int) -> World:
@@ -289,8 +291,8 @@ def test_wal_when_a_timeline_begins_within_or_right_after_another_is_whole(start
 @pytest.mark.covers("F114")
 def test_wal_when_it_is_missing_between_two_timelines_is_a_hole() -> None:
     found = timelines(0x44).judged(SUNDAY + HOUR + timedelta(minutes=20))
-    assert kinds(found) == ["wal_hole"]
-    assert "000000020000000000000041 to 000000020000000000000043" in found.alarms[0].text
+    assert kinds(found) == ["wal_gap"]
+    assert "000000020000000000000041 to 000000020000000000000043" in found.alarms[0].message
 
 
 def test_wal_when_the_database_was_replaced_by_another_each_is_judged_alone() -> None:
@@ -312,8 +314,8 @@ def test_clock_when_the_host_s_is_wrong_is_told_by_the_label(label: str, way: st
         label, SUNDAY + 6 * DAY + 3 * HOUR - timedelta(minutes=1), segments(0x39A, 0x39A)[0]
     )
     found = world.judged(NOON)
-    assert kinds(found) == ["clock_host"]
-    assert way in found.alarms[0].text
+    assert kinds(found) == ["clock_primary"]
+    assert way in found.alarms[0].message
 
 
 def test_label_when_the_host_has_another_time_zone_is_read_in_it() -> None:
@@ -321,14 +323,14 @@ def test_label_when_the_host_has_another_time_zone_is_read_in_it() -> None:
     berlin = read_listing(
         Bucket(world.objects, NOON), "/shop", "main", "Europe/Berlin", lambda: NOON
     )
-    assert kinds(judge(berlin, LIMITS, NOON)) == ["clock_host"]
+    assert kinds(judge(berlin, LIMITS, NOON)) == ["clock_primary"]
 
 
 @pytest.mark.covers("F113")
 def test_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() -> None:
     found = week().judged(NOON, local_now=NOON + 9 * DAY)
-    assert kinds(found) == ["clock_here"]
-    assert "9d ahead of" in found.alarms[0].text
+    assert kinds(found) == ["clock_controller"]
+    assert "9d ahead of" in found.alarms[0].message
 
 
 def test_drill_when_too_long_ago_or_never_is_an_alarm_where_it_would_be_known() -> None:

@@ -43,18 +43,18 @@ def test_replica_when_provisioned_streams_what_the_primary_writes(cluster: Clust
 def test_up_when_nothing_differs_is_one_trip_per_machine(cluster: Cluster) -> None:
     found = cluster.run("up", "--yes", "--json")
     document = found.document
-    assert (document["changes"], document["left"], document["waiting"]) == ([], [], [])
-    assert document["trips"] == {PRIMARY: 1, REPLICA: 1}
+    assert (document["changes"], document["remaining"], document["in_progress"]) == ([], [], [])
+    assert document["ssh_execs"] == {PRIMARY: 1, REPLICA: 1}
     assert found.code == 0, found.err
 
 
 def test_status_when_provisioned_shows_roles_slot_and_backup(cluster: Cluster) -> None:
     document = cluster.run("status", "--json").document
-    roles = {node["name"]: (node["role"], node["slot"]) for node in document["nodes"]}
+    roles = {node["name"]: (node["role"], node["slot_wal_status"]) for node in document["nodes"]}
     assert roles == {PRIMARY: ("primary", None), REPLICA: ("replica", "reserved")}
     assert [backup["type"] for backup in document["backups"]] == ["full"]
     assert not document["archive"]["failing"]
-    assert document["troubles"] == []
+    assert document["problems"] == []
 
 
 @pytest.mark.covers("row:B7", "row:D5")
@@ -115,17 +115,17 @@ def test_machine_when_changed_by_hand_is_named_key_by_key_and_repaired(
     )
     machine.shell(PRIMARY, "mount -o remount,relatime /")
     drift = machine.run("drift", "--json")
-    named = {(c["on"], c["kind"]): c["keys"] for c in drift.document["changes"]}
+    named = {(c["target"], c["kind"]): c["differing_keys"] for c in drift.document["changes"]}
     up = machine.run("up", "--yes", "--json")
     assert drift.code == 1
     assert named == {
-        (PRIMARY, "kernel settings"): ["vm.swappiness"],
+        (PRIMARY, "kernel parameters"): ["vm.swappiness"],
         (PRIMARY, "huge pages"): ["reserved"],
         (PRIMARY, "transparent huge pages"): ["enabled"],
-        (PRIMARY, "clock"): ["kept by"],
-        (PRIMARY, "access times"): ["noatime"],
+        (PRIMARY, "clock"): ["daemon"],
+        (PRIMARY, "noatime mount"): ["noatime"],
     }
-    assert (up.code, up.document["left"]) == (0, []), up.err
+    assert (up.code, up.document["remaining"]) == (0, []), up.err
     assert machine.shell(PRIMARY, f"systemctl is-active {CLOCK}") == "active"
     assert machine.shell(PRIMARY, "sysctl -n vm.swappiness") == "1"
     assert machine.run("drift").code == 0

@@ -28,7 +28,7 @@ class NewNode:
     server_type: str | None = None
     location: str | None = None
     image: str | None = None
-    seed: str | None = None
+    clone_from: str | None = None
     restore: dict[str, object] | None = None
     ssh: dict[str, object] = field(default_factory=dict)
 

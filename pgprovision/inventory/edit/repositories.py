@@ -65,7 +65,7 @@ def begin_rotation(inventory: Inventory, backup: BackupSpec, now: datetime) -> R
     text = _text(
         {"path": first.path, "cipher_pass": _source(first)},
         {
-            "duty": "successor",
+            "role": "successor",
             "path": f"{_TIME.sub('', first.path)}-{name}",
             "cipher_pass": f"!file {file}",
         },
@@ -83,7 +83,7 @@ def swap_repositories(
     text = _text(
         {"path": second.path, "cipher_pass": _source(second)},
         {
-            "duty": "former",
+            "role": "former",
             "kept_until": f"{until:%Y-%m-%d %H:%M:%S}+00:00",
             "path": first.path,
             "cipher_pass": _source(first),

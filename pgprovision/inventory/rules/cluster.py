@@ -100,9 +100,9 @@ def _replicas(inventory: Inventory) -> Problems:
         if node.image and node.address is None and foreign and not plain:
             text = f"expected {min(images)}, the primary's: another release sorts text differently"
             yield ("nodes", index, "image"), text, f"image: {min(images)}"
-        if node.seed == "backup" and not (backup and backup.archiving):
-            text = "there is no backup to seed from; expected a backup: that archives, or primary"
-            yield ("nodes", index, "seed"), text, "seed: primary"
+        if node.clone_from == "backup" and not (backup and backup.archiving):
+            text = "there is no backup to clone from; expected a backup: that archives, or primary"
+            yield ("nodes", index, "clone_from"), text, "clone_from: primary"
         if node.is_copy and backup is None:
             yield ("nodes", index, "role"), "there is no backup to copy from; expected a backup:"
         if node.restore is not None and not node.is_copy:

@@ -25,8 +25,8 @@ def check_repositories(inventory: Inventory, passwords: Sequence[Secret]) -> Pro
         used_secrets += [repository.cipher_pass] if repository.cipher_pass else []
     yield from _separate_paths(inventory.backup.repositories)
     second = inventory.backup.second_repository
-    if second and (second.duty == "former") != (second.kept_until is not None):
-        text = "expected with `duty: former` only"
+    if second and (second.role == "former") != (second.kept_until is not None):
+        text = "expected with `role: former` only"
         yield ("backup", "second_repository", "kept_until"), text
 
 

@@ -99,7 +99,7 @@ class S3Repository(Model):
 class SecondRepository(S3Repository):
     """Another repository, of everything. Its store is the first one's unless it has an `endpoint`.
 
-    `duty`: a standing `copy`; the `successor` of the first, whose place it takes once a verified
+    `role`: a standing `copy`; the `successor` of the first, whose place it takes once a verified
     full backup lies in it; the `former` first one, kept until `kept_until`. The last two are
     written by `backup rotate-cipher`.
     """
@@ -109,7 +109,7 @@ class SecondRepository(S3Repository):
     region: Annotated[n.CloudName, n.FilledIn()]
     key: Annotated[n.SecretText, n.FilledIn()]
     key_secret: Annotated[n.SecretText, n.FilledIn()]
-    duty: Literal["copy", "successor", "former"] = "copy"
+    role: Literal["copy", "successor", "former"] = "copy"
     """What it is for: a copy of its own; the other two are for `backup rotate-cipher`."""
     path: n.SecondRepositoryPath
     """Where in the bucket; of this cluster alone, and outside of the first one's path."""
@@ -172,7 +172,7 @@ class BackupSpec(Model):
     def backup_targets(self) -> tuple[int, ...]:
         """The repositories that backups are taken to; a former one gets WAL only."""
         second = self.second_repository
-        return (1, 2) if second and second.duty != "former" else (1,)
+        return (1, 2) if second and second.role != "former" else (1,)
 
     def retention_of(self, number: int) -> int:
         """How many days full backups are kept in that repository."""

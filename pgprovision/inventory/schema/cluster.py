@@ -373,8 +373,8 @@ class TlsSpec(Model):
 class Node(Model):
     """One machine with one instance. `address`: an existing host; without it, Hetzner makes one.
 
-    `ssh`, `machine`, `server_type`, `location`, `image` are complete after `load`. `seed`: where a
-    replica's first data come from, its primary or the backup repository.
+    `ssh`, `machine`, `server_type`, `location`, `image` are complete after `load`. `clone_from`:
+    where a replica's first data come from, its primary or the backup repository.
     """
 
     name: Annotated[n.HostLabel, n.FilledIn()]
@@ -392,7 +392,7 @@ class Node(Model):
     """If not given, as hetzner.location."""
     image: n.HetznerName = ""
     """If not given, as hetzner.image."""
-    seed: Literal["primary", "backup"] = "primary"
+    clone_from: Literal["primary", "backup"] = "primary"
     """Where a replica takes its first data from: its primary, or the backup repository."""
     restore: RestoreSpec | None = None
     """What a copy's data are of; if not given, the end of the WAL."""

@@ -63,12 +63,13 @@ class Watch(Model):
     """How old the newest backup of any kind may be; if not given, as the schedule has them."""
     grace: n.Age = "3h"
     """How much later than that a backup may end before it is an alarm."""
-    mark_every: n.IntervalOrNever = "10min"
+    wal_heartbeat_interval: n.IntervalOrNever = "10min"
     """A timer on the primary writes some bytes of WAL this often, so that an idle database
     archives, too, and WAL that stops is an alarm. `never`: it does not."""
     wal_age: n.Age | None = None
-    """How old the newest WAL may be; if not given, twice mark_every and 10 minutes. Without
-    mark_every an idle database looks like a broken one, and only an age given here is judged."""
+    """How old the newest WAL may be; if not given, twice wal_heartbeat_interval and 10 minutes.
+    Without wal_heartbeat_interval an idle database looks like a broken one, and only an age given
+    here is judged."""
     drill_age: n.Age | None = None
     """How long ago the last proven restore may be, where the record of it is; if not given, as
     backup.drill has it."""

@@ -24,7 +24,7 @@ def drill_problems(
     period = timedelta(days=days)
     expected = f"expected at least every {days} days (backup.drill.period_days)\n  {NEXT_COMMAND}"
     if last_drill is not None:
-        age = now - datetime.fromisoformat(str(last_drill["at"]))
+        age = now - datetime.fromisoformat(str(last_drill["started_at"]))
         if age >= period:
             yield f"the last proven restore is {age.days} days old; {expected}"
     elif backups:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pgprovision import report
+from pgprovision import record, report
 from pgprovision.engine.model import Impact
 from pgprovision.errors import DrillFailed, InventoryError, PgprovisionError
 from pgprovision.inventory.loader.loader import load
@@ -86,7 +86,7 @@ class Drill(Operation):
             if error is not None:
                 self.result.failures.append(f"{drill.phase}: {_reason(error)}")
             drill.remove()
-            run.session.record_event("drill", **self.result.as_json())
+            run.session.record_event("drill", **self.result.event())
             run.session.failure = _result_error(self.result)
             error = error or run.session.failure
         if error is not None:
@@ -100,10 +100,10 @@ class Drill(Operation):
         failure = run.failure
         return {
             **report.envelope(command=self.command, cluster=run.inventory.cluster),
-            **self.result.as_json(),
+            **record.drill_document(self.result.event()),
             "record": run.session.record_path,
-            "error": failure and {"error": type(failure).__name__, "message": str(failure)},
-            "sent": dict(self.sent),
+            "error": failure and {"type": type(failure).__name__, "message": str(failure)},
+            "notified": dict(self.sent),
         }
 
     def show(self, run: Run) -> None:

@@ -29,8 +29,8 @@ class DrillCheck:
     """One thing that was looked at, and what was found."""
 
     name: str
-    ok: bool
-    found: str
+    passed: bool
+    detail: str
 
 
 @dataclass
@@ -52,16 +52,16 @@ class DrillResult:
 
     @property
     def result(self) -> str:
-        sound = not self.failures and bool(self.checks) and all(c.ok for c in self.checks)
+        sound = not self.failures and bool(self.checks) and all(c.passed for c in self.checks)
         return PROVEN if sound else FAILED
 
     @property
     def failed(self) -> tuple[str, ...]:
         """What went wrong, one text each."""
-        return (*(f"{c.name}: {c.found}" for c in self.checks if not c.ok), *self.failures)
+        return (*(f"{c.name}: {c.detail}" for c in self.checks if not c.passed), *self.failures)
 
-    def as_json(self) -> dict[str, Any]:
-        """The event of the record, and most of `drill --json`."""
+    def event(self) -> dict[str, Any]:
+        """The event of the record. `record.drill_document` makes most of `drill --json` of it."""
         took = {name: round(self.phases[name], 1) for name in PHASES if name in self.phases}
         return {
             "result": self.result,
@@ -74,7 +74,10 @@ class DrillResult:
             "lost_by": self.lost_by,
             "seconds": round(sum(self.phases.values()), 1),
             "phases": took,
-            "checks": [vars(check) for check in self.checks],
+            "checks": [
+                {"name": check.name, "ok": check.passed, "found": check.detail}
+                for check in self.checks
+            ],
             "failures": list(self.failures),
             "left": list(self.leftovers),
         }
@@ -190,10 +193,10 @@ def machine_description(node: Node) -> str:
 
 def drill_mail(document: Mapping[str, Any]) -> tuple[str, str]:
     """Subject and text of a mail about a drill that proved nothing. `document`: `drill --json`."""
-    failed_checks = [f"{c['name']}: {c['found']}" for c in document["checks"] if not c["ok"]]
+    failed_checks = [f"{c['name']}: {c['detail']}" for c in document["checks"] if not c["passed"]]
     error = document["error"]["message"] if document["error"] else ""
     lines = [f"The restore of {document['target']} is not proven.", ""]
     lines += [*failed_checks, *document["failures"]] or [error]
-    lines += ["", *(f"left: {leftover}" for leftover in document["left"])]
+    lines += ["", *(f"left: {leftover}" for leftover in document["leftovers"])]
     lines += [f"record: {document['record']}", "next: pgprovision drill show latest"]
     return f"[pgprovision] {document['cluster']}: drill failed", "\n".join(lines) + "\n"

@@ -27,7 +27,7 @@ from pgprovision.tasks import intent
 from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
 
-PHASES = ("machine", "packages", "data")  # of tiers, as tasks/ has them; all others are the rest
+PHASES = ("machine", "packages", "data")  # of tiers, as tasks/ has them; all others are `other`
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _check_node(inventory: Inventory, node: Node, target: Machine) -> None:
         where=node.name,
         done=NOTHING_CHANGED,
         next=f"pgprovision status shows how {role} is; to put an older state in its place:"
-        f" pgprovision restore --onto {inventory.primary.name}",
+        f" pgprovision restore --in-place {inventory.primary.name}",
     )
 
 
@@ -128,10 +128,14 @@ def rebuild_document(
     )
     phases = {name: value for name, value in seconds.items() if name != "data"}
     phases |= {"restore": restore_seconds, "recovery": recovery_seconds}
-    phases["rest"] = round(
-        phases.get("rest", 0.0) + max(0.0, data - restore_seconds - recovery_seconds), 3
+    phases["other"] = round(
+        phases.get("other", 0.0) + max(0.0, data - restore_seconds - recovery_seconds), 3
     )
     last = str(account.get("last_transaction", ""))
     since = (began - datetime.fromisoformat(last)).total_seconds() if last else None
-    lost = {"after": last or None, "newest_wal": account.get("newest_wal"), "seconds": since}
-    return {"lost": lost, "phases": phases}
+    lost = {
+        "committed_after": last or None,
+        "newest_wal": account.get("newest_wal"),
+        "seconds": since,
+    }
+    return {"data_loss": lost, "phases": phases}

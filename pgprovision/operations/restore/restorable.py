@@ -128,16 +128,16 @@ def _next_xid(answer: Answer) -> int:
 
 
 def as_json(cluster: str, view: RepositoryView) -> dict[str, Any]:
-    """Version 1 of `restore plan --json`."""
+    """`restore plan --json`."""
     return {
         **report.envelope(cluster=cluster),
-        "read_on": view.on,
+        "node": view.on,
         "stanza": view.stanza,
         "timelines": [
             {
                 "timeline": window.timeline,
-                "from": pgbackrest.iso_time(window.earliest),
-                "to": pgbackrest.iso_time(window.latest),
+                "restorable_from": pgbackrest.iso_time(window.earliest),
+                "restorable_until": pgbackrest.iso_time(window.latest),
                 "from_lsn": _lsn_text(window.start_lsn),
                 "to_lsn": _lsn_text(window.end_lsn),
                 "backups": [backup.label for backup in window.backups],
@@ -152,8 +152,8 @@ def as_json(cluster: str, view: RepositoryView) -> dict[str, Any]:
                 "stop": pgbackrest.iso_time(backup.stop),
                 "lsn": backup.lsn_range[1],
                 "size": backup.database_size,
-                "stored": backup.repository_size,
-                "damaged": backup.damaged,
+                "repository_size": backup.repository_size,
+                "page_checksum_errors": backup.damaged,
             }
             for backup in view.backups
         ],

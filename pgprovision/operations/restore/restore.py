@@ -35,11 +35,11 @@ from pgprovision.tasks.cloud import server_quote
 from pgprovision.tasks.paths import instance
 
 
-def check_destination(to: str, onto: str) -> None:
+def check_destination(to: str, in_place: str) -> None:
     """Raises InventoryError unless exactly one of the two is given."""
-    if bool(to) == bool(onto):
+    if bool(to) == bool(in_place):
         raise InventoryError(
-            "expected either --to NAME, a new node, or --onto NODE, one of ours",
+            "expected either --to NAME, a new node, or --in-place NODE, one of ours",
             done=NOTHING_CHANGED,
             next="pgprovision restore plan; pgprovision restore --to copy-1 --time"
             " '2026-11-29 03:00+01:00'",
@@ -114,7 +114,7 @@ class RestoreToNewNode(Restore):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreInPlace(Restore):
-    """`restore --onto NODE`: its data are renamed aside."""
+    """`restore --in-place NODE`: its data are renamed aside."""
 
     confirm: str = ""
     """The node's name, typed beforehand."""

@@ -18,4 +18,4 @@ def restore_result(inventory: Inventory, node: Node, targets: Targets) -> dict[s
         if isinstance(answers, Mapping)
         else recovery.NO_RESULT
     )
-    return {"on": node.name, **vars(found)}
+    return {"node": node.name, **vars(found)}

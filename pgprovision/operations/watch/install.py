@@ -64,7 +64,7 @@ def watch_tiers(path: str, config: WatchFile, timer: tuple[Tier, ...]) -> tuple[
         Directory(on=CONTROLLER, path=WATCH_FOLDER, mode="0700"),
         File(on=CONTROLLER, path=path, content=config.text(), mode="0600"),
     )
-    return (*(Tier("what to watch", (one,)) for one in files), *timer)
+    return (*(Tier("watch file", (one,)) for one in files), *timer)
 
 
 def _converge(tiers: tuple[Tier, ...], options: Options) -> int:

@@ -11,7 +11,7 @@ from pgprovision.operations.watch.repository import StoredBackup
 from pgprovision.operations.watch.rules import Alarm, Limits, WatchVerdict, age_text, time_text
 from pgprovision.report import envelope
 
-OK, ALARM, UNKNOWN = "fine", "alarm", "unknown"
+OK, ALARM, UNKNOWN = "ok", "alarm", "unknown"
 
 
 def limits_of(file: WatchFile) -> Limits:
@@ -36,24 +36,24 @@ def unknown_verdict(error: PgprovisionError, now: datetime) -> WatchVerdict:
     """Where the bucket could not be looked at: nothing is known, and that is an alarm."""
     text = f"backups could not be looked at: {error.where}: {error.what}"
     next = "pgprovision watch; the pair that reads, and endpoint, are in backup.repository"
-    return WatchVerdict(now, (Alarm("store", text, next),))
+    return WatchVerdict(now, (Alarm("store_unreachable", text, next),))
 
 
 def with_unsent_alarms(verdict: WatchVerdict, failed: Sequence[PgprovisionError]) -> WatchVerdict:
     """And what could not be told to somebody: an alarm of its own."""
     next = "is the service up, is its address in backup.watch still right? pgprovision watch"
-    unsent = tuple(Alarm("sender", f"not told: {error}", next) for error in failed)
+    unsent = tuple(Alarm("notification_failed", f"not told: {error}", next) for error in failed)
     return replace(verdict, alarms=(*verdict.alarms, *unsent))
 
 
 def verdict_state(verdict: WatchVerdict) -> str:
-    if any(alarm.kind == "store" for alarm in verdict.alarms):
+    if any(alarm.kind == "store_unreachable" for alarm in verdict.alarms):
         return UNKNOWN
     return ALARM if verdict.alarms else OK
 
 
 def document(file: WatchFile, verdict: WatchVerdict, sent: Mapping[str, bool]) -> dict[str, Any]:
-    """Version 1 of `watch --json`; the same is posted to a webhook."""
+    """`watch --json`; the same is posted to a webhook."""
 
     def newest(name: str, at: datetime | None) -> dict[str, Any] | None:
         if at is None:
@@ -71,16 +71,16 @@ def document(file: WatchFile, verdict: WatchVerdict, sent: Mapping[str, bool]) -
         "at": _iso(verdict.at),
         "state": verdict_state(verdict),
         "alarms": [vars(alarm) for alarm in verdict.alarms],
-        "remarks": list(verdict.notes),
+        "notes": list(verdict.notes),
         "newest": {
             "full": backup(verdict.full),
             "backup": backup(verdict.backup),
             "wal": newest(*wal) if wal else None,
-            "drill": newest("drill", verdict.last_proven_restore),
+            "last_proven_restore": newest("drill", verdict.last_proven_restore),
         },
-        "limits": file.ages.model_dump(),
-        "sent": dict(sent),
-        "text": summary(file, verdict),
+        "max_age_seconds": file.ages.model_dump(),
+        "notified": dict(sent),
+        "summary": summary(file, verdict),
     }
 
 
@@ -106,10 +106,10 @@ def summary(file: WatchFile, verdict: WatchVerdict) -> str:
 
 def alarm_mail(document: Mapping[str, Any]) -> tuple[str, str]:
     """Subject and text of a mail."""
-    lines = [document["text"], ""]
+    lines = [document["summary"], ""]
     for alarm in document["alarms"]:
-        lines += [f"ALARM {alarm['kind']}: {alarm['text']}", f"  next: {alarm['next']}"]
-    lines += ["", *(f"note: {note}" for note in document["remarks"])]
+        lines += [f"ALARM {alarm['kind']}: {alarm['message']}", f"  next: {alarm['next_command']}"]
+    lines += ["", *(f"note: {note}" for note in document["notes"])]
     kinds = ", ".join(sorted({alarm["kind"] for alarm in document["alarms"]}))
     return f"[pgprovision] {document['cluster']}: {kinds}", "\n".join(lines).strip() + "\n"
 

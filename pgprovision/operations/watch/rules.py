@@ -35,8 +35,8 @@ class Alarm:
     """One thing that is wrong, and the next command to type. `kind` does not change with words."""
 
     kind: str
-    text: str
-    next: str
+    message: str
+    next_command: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def judge(
         at=now,
         alarms=alarms,
         notes=(
-            *(_gap_alarm(hole).text for hole in gaps if _is_expired(hole, now)),
+            *(_gap_alarm(hole).message for hole in gaps if _is_expired(hole, now)),
             *_notes(repository, limits, now, wal, drills_known),
         ),
         full=fulls[-1] if fulls else None,
@@ -187,7 +187,7 @@ def _gap_alarm(hole: WalGap) -> Alarm:
     else:
         next = f"pgprovision backup now; then {next}"
     return Alarm(
-        "wal_hole",
+        "wal_gap",
         f"WAL {hole.first}{many} is missing: no moment {since}{until} can be restored{lost}",
         next,
     )
@@ -200,7 +200,7 @@ def _clocks(
         way = "ahead of" if local_now > now else "behind"
         off = f"{age_text(abs(local_now - now))} {way} the store's"
         text = f"this machine's clock is {off}; ages were told by the store's"
-        yield Alarm("clock_here", text, "timedatectl status")
+        yield Alarm("clock_controller", text, "timedatectl status")
     newest = max(repository.backups, key=lambda b: b.last_object_at, default=None)
     if newest is None or newest.first_object_at is None:
         return
@@ -208,7 +208,7 @@ def _clocks(
     if ahead > MAX_CLOCK_AHEAD or -ahead > MAX_CLOCK_BEHIND:
         way = "ahead of" if ahead > MAX_CLOCK_AHEAD else "behind"
         yield Alarm(
-            "clock_host",
+            "clock_primary",
             f"the host that made {newest.label} has a clock {age_text(abs(ahead))}"
             f" {way} the store's:"
             " moments to restore to are wrong by that",
@@ -254,7 +254,7 @@ def _notes(
             yield f"{backup.label} is not finished: {how}"
     if limits.wal is None:
         age = f" ({age_text(now - wal[1])} now)" if wal else ""
-        yield f"the age of WAL{age} is not judged: backup.watch.mark_every is never"
+        yield f"the age of WAL{age} is not judged: backup.watch.wal_heartbeat_interval is never"
     if limits.drill is not None and not drills_known:
         yield "the last proven restore is not judged: no records of drills on this machine"
 

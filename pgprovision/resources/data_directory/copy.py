@@ -125,7 +125,7 @@ class DataDirectoryCopy(Resource, WithNotes):
         )
 
     def notes(self, state: State) -> tuple[str, ...]:
-        aside = state.get("aside")
+        aside = state.get("set_aside")
         paths = aside if isinstance(aside, tuple) else ()
         return tuple(f"set aside; to remove it: rm -r {sh(str(path))}" for path in paths)
 

@@ -19,7 +19,7 @@ class DrillCleanup(Resource):
     """Undoes what `node` of `cluster` was claimed for. A host that another cluster has claimed, or
     that is finished (it has a marker), is left alone. `jobs`: units that may still run."""
 
-    kind: ClassVar[str] = "drill's copy"
+    kind: ClassVar[str] = "drill clean-up"
     cluster: str
     node: str
     instance: Instance

@@ -14,12 +14,12 @@ class EmptyHostCheck(Check):
     data directory where Debian keeps them. Raises Refused: a copy is never restored next to data
     that may be in use."""
 
-    kind: ClassVar[str] = "vacancy"
+    kind: ClassVar[str] = "empty host"
     instance: Instance
 
     @property
     def name(self) -> str:
-        return f"but {self.instance.version}/{self.instance.name}"
+        return f"except {self.instance.version}/{self.instance.name}"
 
     def probe(self) -> Probe:
         """A postmaster has its data directory as working directory."""
@@ -57,4 +57,4 @@ class EmptyHostCheck(Check):
         return path == ours or path.startswith(f"{ours}.aside-")
 
     def desired(self) -> State:
-        return {"vacant": True}
+        return {"empty": True}

@@ -66,7 +66,7 @@ def list_set_aside(directory: str) -> str:
 class PostgresCluster(Resource):
     """VERSION/NAME made by pg_createcluster with checksums, encoding and locale."""
 
-    kind: ClassVar[str] = "postgres cluster"
+    kind: ClassVar[str] = "PostgreSQL cluster"
     instance: Instance
     encoding: str = "UTF8"
     locale: str = "C.UTF-8"
@@ -127,7 +127,7 @@ class PostgresCluster(Resource):
         if in_progress:
             message = f"{path} says that {data_directory} is being made,"
             message += f" and {MARKER_FILE} that it was"
-            advice = "where it was being restored: pgprovision restore --onto, the same again;"
+            advice = "where it was being restored: pgprovision restore --in-place, the same again;"
             advice += f" where {data_directory} is whole: rm {path};"
             advice += " where it was to be a replica's, correct the roles in nodes/*.yml"
         else:

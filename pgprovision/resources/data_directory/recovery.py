@@ -53,9 +53,9 @@ class RestoreResult:
     """Duration of the restore."""
     recovery_seconds: float = 0.0
     """Duration of the recovery."""
-    missed: str = ""
+    target_not_reached: str = ""
     """Why the target was not reached, in PostgreSQL's words; empty: it was."""
-    beyond: bool = False
+    target_after_last_transaction: bool = False
     """The target is a time after the last transaction in the repository, so nothing proves what had
     been committed until then."""
 
@@ -82,8 +82,8 @@ def parse_result(answer: Answer | None) -> RestoreResult:
         newest_wal=values.get("newest_wal", ""),
         restore_seconds=round(copied - began, 3) if copied else 0.0,
         recovery_seconds=round(ended - copied, 3) if ended else 0.0,
-        missed=values.get("missed", ""),
-        beyond="beyond" in values,
+        target_not_reached=values.get("missed", ""),
+        target_after_last_transaction="beyond" in values,
     )
 
 

@@ -140,7 +140,11 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
             return found
         if not isinstance(found, DataDirectoryFacts):
             self._check_free_space()
-            if found is not None and self.result.missed and self.result.target != str(self.target):
+            if (
+                found is not None
+                and self.result.target_not_reached
+                and self.result.target != str(self.target)
+            ):
                 return None  # another target may be tried
             return found
         if found.role == "standby":
@@ -157,7 +161,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
                 where=self.on,
                 next="check the node's address, and backup.repository in cluster.yml",
             )
-        return {"role": "restored", "aside": found.set_aside_paths}
+        return {"role": "restored", "set_aside": found.set_aside_paths}
 
     def _check_free_space(self) -> None:
         """Raises Refused where the data would not fit on the disk."""
@@ -175,7 +179,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
 
     def notes(self, state: State) -> tuple[str, ...]:
         result = self.result
-        if not result.backup or result.missed or not result.lsn:
+        if not result.backup or result.target_not_reached or not result.lsn:
             return super().notes(state)
         last = f", last transaction {result.last_transaction}" if result.last_transaction else ""
         summary = (
@@ -183,7 +187,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
             f" {result.lsn}{last}; restore {result.restore_seconds:.1f} s, recovery"
             f" {result.recovery_seconds:.1f} s"
         )
-        if result.beyond:
+        if result.target_after_last_transaction:
             summary += (
                 f"; {result.target} lies after the last transaction in the repository: what was"
                 " committed between the two, if anything, had not been archived"
@@ -191,7 +195,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         return (summary, *super().notes(state))
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        if diff.before is not None and self.result.missed:
+        if diff.before is not None and self.result.target_not_reached:
             clear, message = (
                 sh("systemctl", "reset-failed", RESTORE_UNIT),
                 sh(self._unmet_message()),
@@ -216,7 +220,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         begin = f"the one before it may: --set {before}" if before else "there is no older one"
         return (
             f"{self.target} was not met in the WAL that follows backup {self.result.backup}:"
-            f" {self.result.missed}\n"
+            f" {self.result.target_not_reached}\n"
             "  already done: what was restored is not used; the next run renames it aside\n"
             f"  next: choose another target; where it lies before that backup, {begin}"
         )

@@ -22,7 +22,7 @@ class Standby(DataDirectoryCopy, WithNeeds):
 
     kind: ClassVar[str] = "standby"
     unit_name: ClassVar[str] = CLONE_UNIT
-    failure_role: ClassVar[str] = "seeding failed"
+    failure_role: ClassVar[str] = "cloning failed"
     primary: str
     data_source: DataSource
     primary_identifier: str = ""
@@ -73,7 +73,7 @@ class Standby(DataDirectoryCopy, WithNeeds):
                 "own data from before the cluster was created again: "
                 f"pgprovision re-clone {self.on}",
             )
-        return {"role": "standby", "aside": found.set_aside_paths}
+        return {"role": "standby", "set_aside": found.set_aside_paths}
 
     def desired(self) -> State:
         return {"role": "standby"}

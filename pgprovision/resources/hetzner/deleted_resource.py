@@ -19,7 +19,7 @@ class DeletedResource(Resource):
     as absent.
     """
 
-    kind: ClassVar[str] = "removal of"
+    kind: ClassVar[str] = "deletion of"
     on: str = HETZNER
     cluster: str
     collection: str

@@ -58,7 +58,7 @@ class HostKey(Resource, WithNeeds):
     """
 
     kind: ClassVar[str] = "host key"
-    on: str = "here"
+    on: str = "controller"
     cluster: str
     node: str
     folder: str

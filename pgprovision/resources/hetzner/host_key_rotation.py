@@ -72,7 +72,7 @@ class _HostKeyRotation(Resource, WithNeeds):
 class RotatedHostKey(_HostKeyRotation):
     """On the server: an ed25519 key of its own, and once that is pinned, no other."""
 
-    kind: ClassVar[str] = "own host key"
+    kind: ClassVar[str] = "rotated host key"
 
     @property
     def name(self) -> str:
@@ -82,15 +82,22 @@ class RotatedHostKey(_HostKeyRotation):
         return PUBLIC_KEYS_PROBE
 
     def read(self, answer: Answer) -> State:
-        return {"own": bool(self.rotated_key), "born": bool(self.leftover_bootstrap_key)}
+        return {
+            "rotated_key": bool(self.rotated_key),
+            "bootstrap_key": bool(self.leftover_bootstrap_key),
+        }
 
     def desired(self) -> State:
-        return {"own": True, "born": False} if self.rotated_key_pinned else {"own": True}
+        return (
+            {"rotated_key": True, "bootstrap_key": False}
+            if self.rotated_key_pinned
+            else {"rotated_key": True}
+        )
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        if diff.changed("own"):
+        if diff.changed("rotated_key"):
             yield Action(f"make a host key of its own for {self.on}", self._make(), reconnects=True)
-        elif diff.changed("born"):
+        elif diff.changed("bootstrap_key"):
             why = f"give up the host key that {self.on} was born with"
             yield Action(why, self._remove_bootstrap_key(), reconnects=True)
 
@@ -127,8 +134,8 @@ class RotatedHostKeyPin(_HostKeyRotation):
     """On the controller: the server's own key is pinned; the first pair is deleted once the server
     has removed it."""
 
-    kind: ClassVar[str] = "pin of own host key"
-    on: str = "here"
+    kind: ClassVar[str] = "rotated host key pin"
+    on: str = "controller"
 
     @property
     def name(self) -> str:
@@ -138,19 +145,26 @@ class RotatedHostKeyPin(_HostKeyRotation):
         return self.bootstrap_key.probe()
 
     def read(self, answer: Answer) -> State:
-        return {"own": self.rotated_key_pinned, "born": bool(self.pair and self.pair.mode)}
+        return {
+            "rotated_key": self.rotated_key_pinned,
+            "bootstrap_key": bool(self.pair and self.pair.mode),
+        }
 
     def desired(self) -> State:
         if not self.rotated_key:
             return {}  # nothing to pin yet
-        return {"own": True} if self.leftover_bootstrap_key else {"own": True, "born": False}
+        return (
+            {"rotated_key": True}
+            if self.leftover_bootstrap_key
+            else {"rotated_key": True, "bootstrap_key": False}
+        )
 
     def change(self, diff: Diff) -> Iterable[Action]:
         public = self.pair.public if self.pair else ""
-        if diff.changed("own"):
-            why = f"pin {self.name}'s own host key in {self.bootstrap_key.known_hosts}"
+        if diff.changed("rotated_key"):
+            why = f"pin {self.name}'s rotated host key in {self.bootstrap_key.known_hosts}"
             yield Action(why, f"set -e; {self.bootstrap_key.pin(sh(self.rotated_key))}")
-        elif diff.changed("born"):
+        elif diff.changed("bootstrap_key"):
             unpin = (
                 f"{self.bootstrap_key.unpin(public)}\n"
                 if public not in ("", self.rotated_key)

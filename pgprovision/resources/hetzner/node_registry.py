@@ -27,7 +27,7 @@ class NodeRegistry(HetznerResource, WithNeeds):
     """The finished nodes among these, recorded in labels of the placement group. Refused where a
     server that is to be created would replace data, or belong to a cluster in another project."""
 
-    kind: ClassVar[str] = "known nodes"
+    kind: ClassVar[str] = "node registry"
     collection: ClassVar[str] = "placement_groups"
     host_keys: tuple[HostKey, ...]
     primary: str

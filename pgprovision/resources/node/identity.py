@@ -203,4 +203,4 @@ class NodeIdentity(Check, WithNeeds):
         return self.desired()
 
     def desired(self) -> State:
-        return {"whose": self.name}
+        return {"node": self.name}

@@ -12,7 +12,7 @@ from pgprovision.quote import sh
 class RemovedNodeFile(Resource):
     """nodes/NAME.yml is renamed to NAME.yml.removed, or NAME.yml.removed-TIME where that exists."""
 
-    kind: ClassVar[str] = "inventory file"
+    kind: ClassVar[str] = "inventory node file"
     path: str
 
     @property

@@ -42,7 +42,7 @@ def _write(on: str, path: str, content: str) -> str:
 class ClaimFile(Resource):
     """`This host is being made into NODE of CLUSTER`. A finished one needs none."""
 
-    kind: ClassVar[str] = "claim"
+    kind: ClassVar[str] = "claim file"
     cluster: str
     node: str
     instance: Instance
@@ -76,7 +76,7 @@ class IdentityMarker(Resource, WithNeeds):
     """Cluster, node and system identifier. Written in the claim file's place once everything before
     it is true."""
 
-    kind: ClassVar[str] = "marker"
+    kind: ClassVar[str] = "identity marker"
     cluster: str
     node: str
     instance: Instance
@@ -106,7 +106,7 @@ class IdentityMarker(Resource, WithNeeds):
 
     def desired(self) -> State:
         state = {"cluster": self.cluster, "node": self.node}
-        identifier = self.identifier or "(of the cluster to be made)"
+        identifier = self.identifier or "(known after initdb)"
         return {**state, "system_identifier": identifier, "claim": False}
 
     def change(self, diff: Diff) -> Iterable[Action]:

@@ -26,7 +26,7 @@ from pgprovision.resources.node.identity import MARKER_FILE
 from pgprovision.resources.postgres.configuration.postgresql_conf import PostgresqlConf
 from pgprovision.resources.postgres.server.instance import Instance
 
-CONTROLLER = "here"
+CONTROLLER = "controller"
 CLOCK_PROBE = Probe("date +%s")
 MAX_CLOCK_SKEW = 300  # seconds between two clocks, as Kerberos has it; S3 refuses from 900 on
 BLOCKING_ADDRESSES = (
@@ -132,13 +132,13 @@ class Preflight(Check, WithNeeds, WithNotes):
             notes = []
         if problems:
             raise _combined_error(self.on, problems)
-        return {"about": tuple(text for text, _ in notes)}
+        return {"notes": tuple(text for text, _ in notes)}
 
     def desired(self) -> State:
         return {}
 
     def notes(self, state: State) -> tuple[str, ...]:
-        notes = state["about"]
+        notes = state["notes"]
         return tuple(map(str, notes)) if isinstance(notes, tuple) else ()
 
     def _port(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:

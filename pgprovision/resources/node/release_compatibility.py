@@ -24,7 +24,7 @@ SYSTEM_DATABASES = ("postgres", "template0", "template1")  # nobody but us may d
 class ReleaseCompatibility(Check, WithNeeds):
     """Same OS release, libc and PostgreSQL minor as `primary`, or refused."""
 
-    kind: ClassVar[str] = "release"
+    kind: ClassVar[str] = "release compatibility"
     instance: Instance
     primary: str
     snapshot: SnapshotQuery
@@ -46,7 +46,7 @@ class ReleaseCompatibility(Check, WithNeeds):
             "dpkg-query -W -f '${Version}\\n' libc6 2>/dev/null || echo\n"
             "dpkg-query -W -f '${Package} ' 'libicu[0-9]*' 2>/dev/null; echo\n"
             f"{postgres} 2>/dev/null || echo\n"
-            f"[ -e {signal} ] && echo seeded || echo new"
+            f"[ -e {signal} ] && echo cloned || echo new"
         )
 
     def needs(self) -> tuple[Need, ...]:
@@ -85,17 +85,17 @@ class ReleaseCompatibility(Check, WithNeeds):
                     where=self.on,
                     next=f"use the primary's image for {self.on}, or upgrade the older one",
                 )
-        return {"same": True}
+        return {"compatible": True}
 
     def desired(self) -> State:
-        return {"same": True}
+        return {"compatible": True}
 
 
 def _versions(lines: Sequence[str]) -> dict[str, str]:
     """What is compared. Of libc's 2.36-9+deb12u14 only 2.36: security updates do not change the
     order of text."""
     system, libc, icu, postgres, data = lines
-    minor = "" if data == "seeded" else postgres
+    minor = "" if data == "cloned" else postgres
     found = {"system": system, "libc": libc.partition("-")[0], "icu": icu.strip()}
     return {**found, "postgres": minor}
 

@@ -22,36 +22,41 @@ LATE_AFTER_SECONDS = 300  # five times archive_timeout: what waits longer is not
 class ArchiveBacklog:
     """WAL that is not archived yet."""
 
-    waiting: int = 0
+    pending_segments: int = 0
     """Segments that wait."""
-    waiting_bytes: int = 0
+    pending_bytes: int = 0
     """Their size."""
-    oldest_seconds: int | None = None
+    oldest_pending_seconds: int | None = None
     """The age of the oldest one."""
-    hours_until_full: float | None = None
+    hours_until_disk_full: float | None = None
     """At the rate of the last hour, where nothing is archived; None where nothing is written."""
     failing: bool = False
     """The last attempt failed."""
-    since: str | None = None
+    last_archived_at: str | None = None
     """When the last segment was archived; None: none ever was."""
-    why: str = ""
+    last_error: str = ""
     """The reason, in pgBackRest's words."""
 
     @property
     def alarming(self) -> bool:
-        late = self.oldest_seconds is not None and self.oldest_seconds > LATE_AFTER_SECONDS
-        return self.waiting > 0 and (self.failing or late)
+        late = (
+            self.oldest_pending_seconds is not None
+            and self.oldest_pending_seconds > LATE_AFTER_SECONDS
+        )
+        return self.pending_segments > 0 and (self.failing or late)
 
     def __str__(self) -> str:
-        size = f"{self.waiting_bytes / 1e6:.0f} MB"
-        text = f"{self.waiting} WAL segments ({size}) are not archived, the oldest for"
-        text += f" {(self.oldest_seconds or 0) / 60:.0f} min"
-        if self.since:
-            text += f"; the last one arrived {self.since}"
-        if self.why:
-            text += f"; {self.why}"
-        if self.hours_until_full is not None:
-            text += f"; at the last hour's rate the disk is full in {self.hours_until_full:.1f} h"
+        size = f"{self.pending_bytes / 1e6:.0f} MB"
+        text = f"{self.pending_segments} WAL segments ({size}) are not archived, the oldest for"
+        text += f" {(self.oldest_pending_seconds or 0) / 60:.0f} min"
+        if self.last_archived_at:
+            text += f"; the last one arrived {self.last_archived_at}"
+        if self.last_error:
+            text += f"; {self.last_error}"
+        if self.hours_until_disk_full is not None:
+            text += (
+                f"; at the last hour's rate the disk is full in {self.hours_until_disk_full:.1f} h"
+            )
         return text
 
 
@@ -71,15 +76,15 @@ def backlog(server: ServerSnapshot | None, error: Answer | None) -> ArchiveBackl
     hourly = int(found.get("written_last_hour") or 0) * segment
     free = server.wal_free if server else None
     return ArchiveBacklog(
-        waiting=waiting,
-        waiting_bytes=waiting * segment,
-        oldest_seconds=found.get("oldest_seconds") if waiting else None,
-        hours_until_full=free / hourly if waiting and hourly and free is not None else None,
+        pending_segments=waiting,
+        pending_bytes=waiting * segment,
+        oldest_pending_seconds=found.get("oldest_seconds") if waiting else None,
+        hours_until_disk_full=free / hourly if waiting and hourly and free is not None else None,
         failing=waiting > 0
         and bool(failed)
         and (not last_archived or str(failed) > str(last_archived)),
-        since=last_archived,
-        why=_error_text(error.out.decode(errors="replace")) if error and waiting else "",
+        last_archived_at=last_archived,
+        last_error=_error_text(error.out.decode(errors="replace")) if error and waiting else "",
     )
 
 
@@ -98,7 +103,7 @@ def _error_text(text: str) -> str:
 class ArchiveBacklogCheck(Check, WithNeeds, WithNotes):
     """The WAL archiving of a primary works. Reports only."""
 
-    kind: ClassVar[str] = "archiver"
+    kind: ClassVar[str] = "archive backlog"
     snapshot: SnapshotQuery
     stanza: str
     server: ServerSnapshot | None = None

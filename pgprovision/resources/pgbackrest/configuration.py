@@ -145,11 +145,11 @@ class PgbackrestConf(Resource, WithNeeds, WithNotes, WithSecrets):
         desired = parse_options(self.content().text())
         state = {key: value for key, value in current.items() if key in desired}
         foreign = tuple(sorted(key for key in current if key not in desired))
-        return {**state, "foreign options": foreign, "mode": mode, "owner": owner}
+        return {**state, "unmanaged options": foreign, "mode": mode, "owner": owner}
 
     def desired(self) -> State:
         attributes = {"mode": "0640", "owner": "postgres:postgres"}
-        return {**parse_options(self.content().text()), "foreign options": (), **attributes}
+        return {**parse_options(self.content().text()), "unmanaged options": (), **attributes}
 
     def notes(self, state: State) -> tuple[str, ...]:
         installed = self.version

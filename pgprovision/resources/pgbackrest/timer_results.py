@@ -13,7 +13,7 @@ SKIPPED = "exec-condition"  # systemd's result where ExecCondition says no
 class BackupTimerResults(Check, WithNotes):
     """The latest run of each timer. Reports only."""
 
-    kind: ClassVar[str] = "scheduled backups"
+    kind: ClassVar[str] = "backup timer results"
     types: tuple[str, ...]
 
     @property
@@ -35,11 +35,11 @@ class BackupTimerResults(Check, WithNotes):
                 messages.append(f"the {kind} backup due {when} was skipped: not the primary")
             elif properties.get("ActiveState") == "failed":
                 messages.append(f"the {kind} backup due {when} FAILED: journalctl -u {unit}")
-        return {"said": tuple(messages)}
+        return {"messages": tuple(messages)}
 
     def desired(self) -> State:
         return {}
 
     def notes(self, state: State) -> tuple[str, ...]:
-        messages = state["said"]
+        messages = state["messages"]
         return tuple(map(str, messages)) if isinstance(messages, tuple) else ()

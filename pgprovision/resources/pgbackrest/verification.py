@@ -55,7 +55,7 @@ class VerificationResult:
 class RepositoryVerification(Resource, WithNeeds, WithNotes):
     """A verification that a named unit runs in the background. Its problems are notes."""
 
-    kind: ClassVar[str] = "verified repository"
+    kind: ClassVar[str] = "repository verification"
     stanza: str
     repository: int
     """pgBackRest's number."""
@@ -100,21 +100,21 @@ class RepositoryVerification(Resource, WithNeeds, WithNotes):
             return self.job.waiting(f"looking through repository {self.repository}", VERIFY_TIMEOUT)
         found = parse(answer.text)
         if self.job_state.state == "failed":
-            return {"looked_through": "failed"}
+            return {"verified": "failed"}
         if not found.complete or found.started_at <= self.started_after:
             return None
-        state: State = {"looked_through": True, "problems": found.problems}
+        state: State = {"verified": True, "problems": found.problems}
         return {**state, "sound": not found.problems} if self.require_sound else state
 
     def desired(self) -> State:
-        return {"looked_through": True, **({"sound": True} if self.require_sound else {})}
+        return {"verified": True, **({"sound": True} if self.require_sound else {})}
 
     def notes(self, state: State) -> tuple[str, ...]:
         problems = state.get("problems")
         return tuple(map(str, problems)) if isinstance(problems, tuple) else ()
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        if diff.changed("looked_through"):
+        if diff.changed("verified"):
             if diff.before is not None:
                 yield self.job.report_failure(f"the look through repository {self.repository}")
                 return

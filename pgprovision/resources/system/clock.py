@@ -34,21 +34,21 @@ class Clock(Resource, WithNotes):
 
     def read(self, answer: Answer) -> State:
         if answer.code == 3:
-            return {"kept by": "a daemon that runs", "container": True}
+            return {"daemon": "a running daemon", "container": True}
         first, *blocks = answer.text.strip().split("\n\n")
         units = [dict(line.split("=", 1) for line in b.splitlines()) for b in blocks]
         installed = [unit for unit in units if unit["LoadState"] == "loaded"]
         good = [
             u for u in installed if u["ActiveState"] == "active" and u["UnitFileState"] == "enabled"
         ]
-        found = installed[0]["Id"] if installed else "nobody"
+        found = installed[0]["Id"] if installed else "none"
         return {
-            "kept by": "a daemon that runs" if good else found,
+            "daemon": "a running daemon" if good else found,
             "synchronised": first == "NTPSynchronized=yes",
         }
 
     def desired(self) -> State:
-        return {"kept by": "a daemon that runs"}
+        return {"daemon": "a running daemon"}
 
     def notes(self, state: State) -> tuple[str, ...]:
         if state.get("container"):
@@ -58,8 +58,8 @@ class Clock(Resource, WithNotes):
     def change(self, diff: Diff) -> Iterable[Action]:
         if diff.before is None:
             return  # a new machine's daemon is not known yet
-        daemon = str(diff.before["kept by"])
-        if daemon == "nobody":
+        daemon = str(diff.before["daemon"])
+        if daemon == "none":
             daemon = f"{DEFAULT_DAEMON}.service"
             package = PackageSet(on=self.on, title="clock", names=(DEFAULT_DAEMON,))
             yield from package.change(Diff({"dpkg": "sound"}, package.desired()))

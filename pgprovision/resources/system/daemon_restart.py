@@ -13,7 +13,7 @@ class ConfigurationApplied(Resource):
     """The unit was started after its file was written. Only for daemons that can be restarted at
     any time; one that does not run reads the file when it starts."""
 
-    kind: ClassVar[str] = "configuration read"
+    kind: ClassVar[str] = "daemon configuration"
     unit: str
     path: str
 

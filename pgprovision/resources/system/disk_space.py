@@ -19,7 +19,7 @@ def existing_parent(directory: str) -> str:
 class DiskSpaceCheck(Check, WithNotes):
     """Free space and inodes of every local, writable file system. Reports only."""
 
-    kind: ClassVar[str] = "disk room"
+    kind: ClassVar[str] = "disk space"
 
     @property
     def name(self) -> str:
@@ -36,13 +36,13 @@ class DiskSpaceCheck(Check, WithNotes):
             used, inodes, mount = line.split(maxsplit=2)
             if max(_percent(used), _percent(inodes)) >= FULL_PERCENT:
                 nearly_full.append(f"disk: {mount} is {used} full, its inodes {inodes}")
-        return {"scarce": tuple(nearly_full)}
+        return {"nearly_full": tuple(nearly_full)}
 
     def desired(self) -> State:
         return {}
 
     def notes(self, state: State) -> tuple[str, ...]:
-        nearly_full = state["scarce"]
+        nearly_full = state["nearly_full"]
         return tuple(map(str, nearly_full)) if isinstance(nearly_full, tuple) else ()
 
 

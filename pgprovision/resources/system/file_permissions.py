@@ -13,7 +13,7 @@ class NotWorldReadable(Resource):
     """None of these, as far as they exist, is open to others than owner and group. Other files of a
     directory are left alone."""
 
-    kind: ClassVar[str] = "closed to others"
+    kind: ClassVar[str] = "file permissions"
     folder: str
     files: tuple[str, ...] = ()
 
@@ -29,12 +29,12 @@ class NotWorldReadable(Resource):
         return Probe(f"find {sh(*self._paths)} -maxdepth 0 -perm /o=rwx 2>/dev/null")
 
     def read(self, answer: Answer) -> State:
-        return {"open": tuple(answer.text.splitlines())}
+        return {"world_accessible": tuple(answer.text.splitlines())}
 
     def desired(self) -> State:
-        return {"open": ()}
+        return {"world_accessible": ()}
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        found = (diff.before or {}).get("open")
+        found = (diff.before or {}).get("world_accessible")
         if isinstance(found, tuple):
             yield Action(f"close {self.name} to others", sh("chmod", "o=", *map(str, found)))

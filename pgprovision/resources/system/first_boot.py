@@ -30,10 +30,10 @@ class FirstBoot(Check):
     def read(self, answer: Answer) -> State | Waiting:
         if answer.code == 3:
             return Waiting("cloud-init on its first boot", CLOUD_INIT_SECONDS)
-        return {"ended": True}
+        return {"finished": True}
 
     def desired(self) -> State:
-        return {"ended": True}
+        return {"finished": True}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,14 +137,14 @@ class HostFirewall(Resource, WithNeeds):
         return {
             "rules": live.strip(),
             "proven": proof == "proven",
-            "after a reboot": saved or None,
+            "at the next boot": saved or None,
         }
 
     def desired(self) -> State:
         return {
             "rules": self.normalized_rules or self.text,
             "proven": True,
-            "after a reboot": self.text,
+            "at the next boot": self.text,
         }
 
     def change(self, diff: Diff) -> Iterable[Action]:
@@ -156,9 +156,9 @@ class HostFirewall(Resource, WithNeeds):
             return  # saved once it is proven
         if diff.changed("proven"):
             yield _CHANGE.confirm()
-        if diff.changed("after a reboot"):
+        if diff.changed("at the next boot"):
             saved = File(on=self.on, path=RULES_FILE, content=self.text)
-            verb = "keep" if before.get("after a reboot") is None else "correct"
+            verb = "keep" if before.get("at the next boot") is None else "correct"
             yield Action(
                 f"{verb} the rules for the next boot", saved.write_command(), self.text.encode()
             )

@@ -29,7 +29,7 @@ _WHERE = "d=/var/lib/postgresql; [ -d $d ] || d=/var/lib"
 class NoatimeMount(Resource, WithNeeds, WithNotes):
     """The file system of the data is mounted with noatime; all of it, whatever else is on it."""
 
-    kind: ClassVar[str] = "access times"
+    kind: ClassVar[str] = "noatime mount"
     immutable: bool = False
 
     @property

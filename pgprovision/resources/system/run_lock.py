@@ -15,7 +15,7 @@ from pgprovision.quote import sh
 class RemovedHostLock(Resource):
     """Declared absent: the run that has it can do nothing more."""
 
-    kind: ClassVar[str] = "lock"
+    kind: ClassVar[str] = "host lock"
     confirmed_token: str
     """The run's id, or what was printed for a record that cannot be read."""
 
@@ -45,7 +45,7 @@ class RemovedHostLock(Resource):
                 next=f"once you know that this run has ended: pgprovision unlock {self.on}"
                 f" {unlock_token(owner_record, fence)}",
             )
-        return {"holder": str(owner) if owner and not foreign else "cannot be read"}
+        return {"owner": str(owner) if owner and not foreign else "cannot be read"}
 
     def desired(self) -> None:
         return None

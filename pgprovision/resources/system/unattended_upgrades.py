@@ -64,7 +64,7 @@ class HeldPackages(Resource):
 class PendingUpgrades(Check, WithNotes):
     """Newer packages that wait to be installed. Reports only."""
 
-    kind: ClassVar[str] = "upgrades"
+    kind: ClassVar[str] = "pending upgrades"
     names: tuple[str, ...]
 
     @property

@@ -38,14 +38,19 @@ class Backup(Feature):
         before, after = Position.BEFORE_CONFIGURATION, Position.AFTER_DATABASES
         second_backup = backup.second_first_full_backup
         return (
-            FeatureTier(before, "backup configuration", "members", (backup.configuration,)),
-            FeatureTier(before, "backups to read", "copies", (restored_copy.configuration,)),
-            FeatureTier(before, "archiving switched off", "primary", (backup.archiving_off,)),
+            FeatureTier(before, "pgBackRest configuration", "members", (backup.configuration,)),
+            FeatureTier(
+                before,
+                "pgBackRest configuration of restored copies",
+                "copies",
+                (restored_copy.configuration,),
+            ),
+            FeatureTier(before, "archiving disabled", "primary", (backup.archiving_off,)),
             FeatureTier(after, "stanza", "primary", (backup.stanza,)),
             FeatureTier(after, "second repository's stanza", "primary", (backup.second_stanza,)),
             FeatureTier(after, "first backup", "primary", (backup.first_full_backup,)),
             FeatureTier(after, "second repository's first backup", "primary", (second_backup,)),
-            FeatureTier(after, "archive", "primary", (backup.archiving_on,)),
+            FeatureTier(after, "WAL archive", "primary", (backup.archiving_on,)),
             FeatureTier(Position.SCHEDULES, "backup schedule", "members", (backup.schedule,)),
         )
 

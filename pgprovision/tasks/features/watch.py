@@ -30,11 +30,12 @@ class Watch(Feature):
 
 
 def wal_heartbeat(context: PlanContext) -> Iterator[Resource]:
-    """A timer that writes some bytes of WAL on the primary; `mark_every: never` removes it."""
+    """A timer that writes some bytes of WAL on the primary; removed with
+    `wal_heartbeat_interval: never`."""
     backup, on = context.inventory.backup, context.on
     if backup is None or backup.watch is None:
         return
-    every = backup.watch.mark_every
+    every = backup.watch.wal_heartbeat_interval
     enabled = every != "never"
     if not enabled:
         yield Unit(on=on, unit=TIMER, enabled=False, active=False)

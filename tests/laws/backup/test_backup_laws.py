@@ -58,7 +58,7 @@ CASES: Mapping[str, Case] = {
             "repo1-s3-key-secret": edit("^repo1-s3-key-secret=.*", "repo1-s3-key-secret=x"),
             "[main] pg1-port": edit("^pg1-port=.*", "pg1-port=1"),
             "start-fast": edit("^start-fast=y$", ""),
-            "foreign options": f"echo pg1-database=x >>{CONFIG_FILE}",
+            "unmanaged options": f"echo pg1-database=x >>{CONFIG_FILE}",
             "mode": f"chmod 0644 {CONFIG_FILE}",
             "owner": f"chown root:postgres {CONFIG_FILE}",
         },

@@ -142,7 +142,7 @@ def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left
     def failing() -> bool:
         server = snapshot.running_server(machine.probe(snapshot.probe()))
         found = backlog(server, machine.probe(archive_error_probe("main")))
-        return found.waiting >= 3 and found.failing and bool(found.why)
+        return found.pending_segments >= 3 and found.failing and bool(found.last_error)
 
     assert wait_until(failing, seconds=60)
     (said,) = machine.notes(archiver)

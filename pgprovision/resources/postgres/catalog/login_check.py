@@ -35,7 +35,7 @@ PROOF_DIRECTORY = "/var/lib/pgprovision/logins"
 class VerifiedLogin(Resource, WithNeeds, WithDescription):
     """`role` can log in from `on`."""
 
-    kind: ClassVar[str] = "login"
+    kind: ClassVar[str] = "verified login"
     snapshot: SnapshotQuery
     server: str
     """The target that PostgreSQL runs on."""

@@ -10,7 +10,7 @@ from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 CONNECT_TIMEOUT = 10  # three were too few for two emulated machines to agree on TLS
 UNKNOWN_ROLE = (
-    "pgprovision_stranger"  # so named that whoever reads the server's log knows who knocks
+    "pgprovision_unknown"  # so named that whoever reads the server's log knows who knocks
 )
 PASSWORD_REQUESTED, REJECTED = "asked for its password by a verified server", "rejected"
 _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects connection": REJECTED}
@@ -61,7 +61,7 @@ class NetworkAccessCheck(Check, WithNeeds):
         return dict(zip(self.desired(), outcomes, strict=False))
 
     def desired(self) -> State:
-        state = {"a stranger": REJECTED}
+        state = {"an unknown role": REJECTED}
         return {**state, self.role: PASSWORD_REQUESTED} if self.role else state
 
 

@@ -27,7 +27,7 @@ ATTRIBUTES = {  # SQL words for true; false is the same with NO in front
     "replication": "REPLICATION",
     "bypassrls": "BYPASSRLS",
 }
-AS_DECLARED, DIFFERENT, NONE = "as declared", "another", "none"
+AS_DECLARED, DIFFERENT, NONE = "as declared", "different", "none"
 
 
 @dataclass(frozen=True, kw_only=True)

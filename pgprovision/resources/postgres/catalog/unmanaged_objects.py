@@ -17,7 +17,7 @@ class UnmanagedObjects(Check, CatalogResource, WithNotes):
     """What was removed from the inventory is not removed from the server: dropping is declared
     (`present: false`), never inferred."""
 
-    kind: ClassVar[str] = "unmanaged"
+    kind: ClassVar[str] = "unmanaged objects"
     roles: frozenset[str]
     databases: frozenset[str]
 

@@ -74,14 +74,14 @@ class LiveSettings(Check, CatalogResource, WithNeeds, WithNotes):
 
     def read_server(self, server: ServerSnapshot) -> State:
         live = {name.lower(): row for name, row in server.settings.items()}
-        found: dict[str, str | tuple[str, ...] | None] = {"by_people": ()}
+        found: dict[str, str | tuple[str, ...] | None] = {"local_conf": ()}
         for name, text in self.file_settings.items():
             row = live.get(name)
             if self._reported_elsewhere(name, row, server) or (row and values_equal(text, row)):
                 found[name] = text
             elif row and PurePosixPath(row["file"] or "").name == "local.conf":
                 found[name] = text
-                found["by_people"] = (
+                found["local_conf"] = (
                     *_local_conf_overrides(found),
                     f"{name} = {_display_value(row)} instead of {text}",
                 )
@@ -104,7 +104,7 @@ class LiveSettings(Check, CatalogResource, WithNeeds, WithNotes):
 
 
 def _local_conf_overrides(state: State) -> tuple[str, ...]:
-    overrides = state.get("by_people")
+    overrides = state.get("local_conf")
     return tuple(map(str, overrides)) if isinstance(overrides, tuple) else ()
 
 

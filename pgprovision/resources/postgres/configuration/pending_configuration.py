@@ -22,7 +22,7 @@ class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
     Repairs a run that was killed between a write and its reload. Belongs in a tier after the files
     it compares; errors, as in local.conf, are for people and are left."""
 
-    kind: ClassVar[str] = "loaded configuration"
+    kind: ClassVar[str] = "pending configuration"
     rollout_order: RolloutOrder | None = None
     server: ServerSnapshot | None = field(default=None, compare=False, repr=False)
 

@@ -17,7 +17,7 @@ class SettingOverrides(CatalogResource):
     DATABASE are reported and left, since somebody set them for one role or database. `declared`:
     (role, setting) that the inventory sets for a role."""
 
-    kind: ClassVar[str] = "overrides"
+    kind: ClassVar[str] = "setting overrides"
     managed: frozenset[str]
     declared: frozenset[tuple[str, str]] = frozenset()
 

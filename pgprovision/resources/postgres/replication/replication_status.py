@@ -30,7 +30,7 @@ class StreamingReplication(Check, WithNeeds, WithDescription):
     One whose slot is lost catches up from the `has_archive`, where there is one, and streams again.
     """
 
-    kind: ClassVar[str] = "streaming"
+    kind: ClassVar[str] = "streaming replication"
     snapshot: SnapshotQuery
     primary: str
     slot: str

@@ -14,7 +14,7 @@ class AcceptsWrites(Check):
     """The server on this host is not in recovery. Where `archiving` is False it archives nothing:
     observed in the server itself, whatever its files say."""
 
-    kind: ClassVar[str] = "answers"
+    kind: ClassVar[str] = "accepts connections"
     snapshot: SnapshotQuery
     archiving: bool = True
 

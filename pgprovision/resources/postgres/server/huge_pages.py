@@ -103,13 +103,13 @@ class HugePages(Resource, WithNeeds, WithNotes):
             else int(live),
             "live": int(live),
             "use": use,
-            "after a reboot": "".join(file),
+            "at the next boot": "".join(file),
         }
 
     def desired(self) -> State:
         if self.desired_pages is None:
             return {}
-        return {"reserved": self.desired_pages, "after a reboot": self._text()}
+        return {"reserved": self.desired_pages, "at the next boot": self._text()}
 
     def _text(self) -> str:
         comment = "# Written by pgprovision: as PostgreSQL asked for."
@@ -135,7 +135,7 @@ class HugePages(Resource, WithNeeds, WithNotes):
                 f"set -e; mkdir -p /run/pgprovision; echo {self.desired_pages} >{_LIVE}\n"
                 f'echo "{self.desired_pages} $(cat {_LIVE})" >{GRANTED_FILE}',
             )
-        if diff.changed("after a reboot"):
+        if diff.changed("at the next boot"):
             file = File(on=self.on, path=SYSCTL_FILE, content=self._text())
             yield Action(
                 "keep the huge pages for the next boot", file.write_command(), self._text().encode()

@@ -59,7 +59,7 @@ class KernelParameters(Resource, WithNeeds, WithNotes):
     """sysctl(8) parameters. `overrides` win over the computed ones; memory in bytes, looked up
     unless given. What `huge_pages` reserves does not count as memory."""
 
-    kind: ClassVar[str] = "kernel settings"
+    kind: ClassVar[str] = "kernel parameters"
     overrides: Mapping[str, int] = field(default_factory=dict, hash=False)
     memory: int | None = None
     huge_pages: HugePages | None = None
@@ -108,7 +108,7 @@ class KernelParameters(Resource, WithNeeds, WithNotes):
         rows = (line.partition(":") for line in live.splitlines())
         return {
             **{_parameter_name(file): _number(v) for file, _, v in rows},
-            "after a reboot": saved,
+            "at the next boot": saved,
         }
 
     def desired(self) -> State:
@@ -117,7 +117,7 @@ class KernelParameters(Resource, WithNeeds, WithNotes):
             for name, value in self.desired_parameters.items()
             if name not in self.immutable
         }
-        return {**live, "after a reboot": self._text()}
+        return {**live, "at the next boot": self._text()}
 
     def _text(self) -> str:
         # "-": a machine that has not got it, or cannot set it, boots without an error.
@@ -137,7 +137,7 @@ class KernelParameters(Resource, WithNeeds, WithNotes):
         if live:
             writes = (f"echo {self.desired_parameters[n]} >{_proc_path(n)}" for n in live)
             yield Action(f"set {', '.join(live)}", "\n".join(("set -e", *writes)))
-        if diff.changed("after a reboot"):
+        if diff.changed("at the next boot"):
             file = File(on=self.on, path=SYSCTL_FILE, content=self._text())
             yield Action(
                 "keep the kernel settings for the next boot",

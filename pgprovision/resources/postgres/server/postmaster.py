@@ -37,14 +37,14 @@ class PostmasterCheck(Check, WithNotes):
         score, _, program = answer.text.strip().partition("\n")
         if not score:
             return {}
-        return {"oom_score": int(score), "replaced": program.endswith(" (deleted)")}
+        return {"oom_score": int(score), "binary_replaced": program.endswith(" (deleted)")}
 
     def desired(self) -> State:
         return {}
 
     def notes(self, state: State) -> tuple[str, ...]:
         messages = []
-        if state.get("replaced"):
+        if state.get("binary_replaced"):
             messages.append("binary newer than process: PostgreSQL runs as before its upgrade")
         score = state.get("oom_score", OOM_SCORE)
         if isinstance(score, int) and score > OOM_SCORE:

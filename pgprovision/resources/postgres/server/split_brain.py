@@ -20,7 +20,7 @@ class SplitBrainCheck(Check, WithNeeds):
     `primary_required`: this run creates replicas and no primary, so there must be one.
     """
 
-    kind: ClassVar[str] = "live roles"
+    kind: ClassVar[str] = "split-brain check"
     snapshot: SnapshotQuery
     primary: str
     replicas: tuple[str, ...]
@@ -54,10 +54,10 @@ class SplitBrainCheck(Check, WithNeeds):
         return self
 
     def read(self, answer: Answer) -> State:
-        return {"writable": "the declared primary at most"}
+        return {"writable": "at most the declared primary"}
 
     def desired(self) -> State:
-        return {"writable": "the declared primary at most"}
+        return {"writable": "at most the declared primary"}
 
 
 def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], unit: str) -> None:
