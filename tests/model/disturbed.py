@@ -156,7 +156,7 @@ class DisturbedRuns(LoopModel):
         run = ModelRun(self.world, self.declared, stop)
         run.faults.on_stop = lambda: rivals.append(ModelRun(self.world, self.declared).up())
         self._check_run(run.up())
-        counters["met a holder"] += len(rivals)
+        counters["met a lock owner"] += len(rivals)
         for rival in rivals:
             self._check_run(rival)
             assert rival.writes == [], "V10: two acted at once"
