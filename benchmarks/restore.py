@@ -144,9 +144,9 @@ def test_restore_and_clone_when_timed_beside_the_bare_tools_are_as_fast(world: W
         "clone": in_turns(took["our clone"], took["pg_basebackup"]),
     }
     for word, of in ratios.items():
-        rounds = ", ".join(f"{ratio:.3f}" for ratio in of)
+        each = ", ".join(f"{ratio:.3f}" for ratio in of)
         print(
-            f"{word}: {statistics.median(of):.3f} of the bare tool's time (at most {MOST}); {rounds}"
+            f"{word}: {statistics.median(of):.3f} of the bare tool's time (at most {MOST}); {each}"
         )
     machine.shell(f"{POSTGRES} psql -XAtqc \"select pg_drop_replication_slot('bench')\"")
     assert all(statistics.median(of) <= MOST for of in ratios.values()), ratios
