@@ -46,13 +46,13 @@ def test_rails_when_it_verifies_the_server_gets_in(cluster: CliUser) -> None:
     ],
 )
 def test_login_when_nobody_declared_it_is_rejected(cluster: CliUser, conninfo: str) -> None:
-    said = psql(cluster, conninfo, cluster.secrets()["rails.password"])
-    assert "pg_hba.conf rejects connection" in said
+    output = psql(cluster, conninfo, cluster.secrets()["rails.password"])
+    assert "pg_hba.conf rejects connection" in output
 
 
 def test_rails_when_the_password_is_wrong_is_refused(cluster: CliUser) -> None:
-    said = psql(cluster, f"{RAILS} {VERIFIED}", "wrong")
-    assert "password authentication failed" in said
+    output = psql(cluster, f"{RAILS} {VERIFIED}", "wrong")
+    assert "password authentication failed" in output
 
 
 @pytest.mark.covers("S23")

@@ -36,9 +36,9 @@ class World:
 
     def differs(self) -> Drift:
         """What one look finds: the differing keys by target, kind and name."""
-        seen = observe.observe_tiers(self.tiers, self.targets)
-        assert seen.failed == {}
-        views = [observe.compare(tier, seen) for tier in self.tiers]
+        observed = observe.observe_tiers(self.tiers, self.targets)
+        assert observed.failed == {}
+        views = [observe.compare(tier, observed) for tier in self.tiers]
         changes = [change for view in views for change in view.changes]
         waiting = [resource for view in views for resource, _ in view.waiting]
         named = {(c.resource.on, c.resource.kind, c.resource.name): list(c.keys) for c in changes}
@@ -68,11 +68,11 @@ def test_every_resource_when_everything_is_done_has_no_action(world: World) -> N
 
 
 def test_every_kind_when_wished_for_has_been_broken_or_says_why_not(world: World) -> None:
-    wished = {resource.kind for tier in world.tiers for resource in tier.resources}
+    kinds = {resource.kind for tier in world.tiers for resource in tier.resources}
     broken = {
         kind for case in (*COMMON_CHANGES, *RARE_CHANGES) for _, kind, _ in _named(case.values)
     }
-    unproven = wished - broken - set(NOT_TESTED_BY_HAND)
+    unproven = kinds - broken - set(NOT_TESTED_BY_HAND)
     assert not unproven, f"say in tests/support/manual_changes.py how a hand breaks it: {unproven}"
 
 

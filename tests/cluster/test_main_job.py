@@ -21,29 +21,29 @@ def recorded(step: CommandStep) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
-def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: CommandStep) -> None:
-    changes = planned.document["changes"]
-    assert planned.run.code == 1
+def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(plan: CommandStep) -> None:
+    changes = plan.document["changes"]
+    assert plan.run.code == 1
     assert [c["name"] for c in changes if c["before"] is not None] == []
     assert {c["on"] for c in changes} == {"here", "hetzner", PRIMARY}
     kinds = {c["kind"] for c in changes}
     assert kinds >= {"network", "server", "packages", "role", "first backup", "marker"}
 
 
-def test_plan_when_nothing_is_there_moves_nothing(planned: CommandStep) -> None:
-    assert (planned.api_writes, planned.controller_files) == (0, [])
+def test_plan_when_nothing_is_there_moves_nothing(plan: CommandStep) -> None:
+    assert (plan.api_writes, plan.controller_files) == (0, [])
 
 
 def test_up_primary_when_nothing_is_there_makes_what_was_planned(
-    planned: CommandStep, primary: CommandStep
+    plan: CommandStep, primary: CommandStep
 ) -> None:
     assert primary.run.code == 0, primary.run.err
     made = {(c["on"], c["kind"], c["name"]) for c in primary.document["changes"]}
-    wished = {(c["on"], c["kind"], c["name"]) for c in planned.document["changes"]}
+    declared = {(c["on"], c["kind"], c["name"]) for c in plan.document["changes"]}
     # What only a machine that is there can tell: who has not read its configuration yet, which
     # host key it took, which database it holds.
     later = {"configuration read", "closed to others", "pin of own host key", "known nodes"}
-    assert {kind for _, kind, _ in made - wished} <= later
+    assert {kind for _, kind, _ in made - declared} <= later
     assert primary.document["left"] == []
     kinds = {kind for _, kind, _ in made}
     assert kinds >= {"network", "placement group", "firewall", "ssh key", "server"}

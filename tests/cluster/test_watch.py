@@ -193,11 +193,11 @@ def test_script_when_it_ends_with_0_and_no_backup_is_an_alarm(
     cluster.shell(PRIMARY, f"{swap} mv pgbackrest pgbackrest.real && mv liar pgbackrest", LIAR)
     try:
         cluster.shell(PRIMARY, f"systemctl start {SERVICE}")
-        said = cluster.shell(PRIMARY, f"systemctl show -p Result -p ExecMainStatus {SERVICE}")
+        output = cluster.shell(PRIMARY, f"systemctl show -p Result -p ExecMainStatus {SERVICE}")
     finally:
         cluster.shell(PRIMARY, "mv -f /usr/bin/pgbackrest.real /usr/bin/pgbackrest")
-    assert "Result=success" in said
-    assert "ExecMainStatus=0" in said
+    assert "Result=success" in output
+    assert "ExecMainStatus=0" in output
     assert watcher.newest("backup") == before
     alarmed(watcher, due, "backup_age", **NO_WAL)
 
@@ -239,8 +239,10 @@ def test_clock_of_the_host_when_wrong_is_an_alarm(
     due, before = watcher.due(), watcher.newest("backup")
     cluster.shell(PRIMARY, "apt-get install -qy --no-install-recommends faketime")
     backup = "pgbackrest --stanza=main --type=diff --log-level-console=warn backup"
-    said = cluster.shell(PRIMARY, f"runuser -u postgres -- faketime '+2 days' {backup}", fails=True)
-    assert "RequestTimeTooSkewed" in said
+    output = cluster.shell(
+        PRIMARY, f"runuser -u postgres -- faketime '+2 days' {backup}", fails=True
+    )
+    assert "RequestTimeTooSkewed" in output
     assert watcher.newest("backup") == before
     alarmed(watcher, due, "backup_age", **NO_WAL)
     environment = "/etc/postgresql/15/main/environment"
@@ -384,9 +386,9 @@ def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watche
         backup = f"timeout 60 pgbackrest --stanza=main --repo1-storage-port={port} --type=diff"
         quick = "--io-timeout=3 --log-level-console=warn"
         words = [f"runuser -u postgres -- {backup} {quick} backup; echo code $?"]
-        said = cluster.shell(PRIMARY, words[0], fails=True)
-        assert "code 0" not in said
-        assert "certificate" in said
+        output = cluster.shell(PRIMARY, words[0], fails=True)
+        assert "code 0" not in output
+        assert "certificate" in output
         known = json.loads(watcher.file.read_text())["store"]
         code, found = watcher.observe(store={**known, "endpoint": address, "port": port})
         assert (code, kinds(found)) == (6, ["store"])

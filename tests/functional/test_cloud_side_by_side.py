@@ -43,8 +43,8 @@ def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: 
         assert machines.most == MAX_PARALLEL_SERVERS
         assert [server["status"] for server in list_objects(sim, "servers")] == ["running"] * 5
     for node in range(1, 6):
-        mine = [why.split()[0] for why in notebook.actions if f"server db-{node}" in why]
-        assert mine == ["create", "attach", "start", "protect"]
+        actions = [why.split()[0] for why in notebook.actions if f"server db-{node}" in why]
+        assert actions == ["create", "attach", "start", "protect"]
 
 
 @pytest.mark.covers("F36")

@@ -86,14 +86,14 @@ HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 def swap_addresses(person: CliUser) -> None:
     """Each of the two machines answers at the other's address, with the other's host key."""
-    mine = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
-    held = {node: person.shell(node, mine).partition("/")[0] for node in BOTH}
+    address = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
+    addresses = {node: person.shell(node, address).partition("/")[0] for node in BOTH}
     keys = {node: person.shell(node, f"cat {HOST_KEY}") for node in BOTH}
     router = ["ip", "-n", person.lab.config.network.router]
     routes = subprocess.run([*router, "route"], capture_output=True, text=True, check=True).stdout
     cards = {line.split()[0]: line.split()[2] for line in routes.splitlines()}
     for node, other in (BOTH, BOTH[::-1]):
-        old, new = held[node], held[other]
+        old, new = addresses[node], addresses[other]
         person.shell(node, f"ip addr add {new}/32 dev eth0; ip addr del {old}/32 dev eth0")
         gateway = "172.31.1.1"
         default = f"ip route replace default via {gateway} dev eth0"
@@ -119,8 +119,8 @@ def test_machines_when_swapped_behind_their_addresses_are_refused_and_not_writte
             assert_refused(
                 pair, *leave, message=f"this machine is {ONE} of cluster ident, not {TWO}"
             )
-            typed = ("adopt", ONE, "--confirm", ONE)
-            assert_refused(pair, *typed, message=f"{MARKER} says that this machine is {TWO}")
+            command = ("adopt", ONE, "--confirm", ONE)
+            assert_refused(pair, *command, message=f"{MARKER} says that this machine is {TWO}")
     finally:
         swap_addresses(pair)
     assert_converged(pair)
@@ -272,8 +272,8 @@ def test_roles_when_swapped_are_refused_as_the_live_role_wins(pair: CliUser) -> 
     swapped = {"role: primary": "role: replica"}, {"role: replica": "role: primary"}
     with inventory_changed(pair, first, swapped[0]), inventory_changed(pair, second, swapped[1]):
         with assert_unchanged(pair, *BOTH):
-            said = f"{ONE} (timeline 1"
-            assert_refused(pair, "up", "--yes", message=said, next="the live role wins")
+            expected = f"{ONE} (timeline 1"
+            assert_refused(pair, "up", "--yes", message=expected, next="the live role wins")
         with postgres_stopped(pair, *BOTH), assert_unchanged(pair, *BOTH, data=True):
             assert_refused(pair, "up", "--yes", message="the live role wins")
     assert_converged(pair)
@@ -392,8 +392,8 @@ def test_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
     adopted = pair.run("adopt", ONE, "--confirm", ONE)
     assert adopted.code == 0, adopted.err
     assert "theirs (" in adopted.err
-    planned = pair.run("plan", "--json").document["changes"]
-    kinds = {change["kind"] for change in planned}
+    plan = pair.run("plan", "--json").document["changes"]
+    kinds = {change["kind"] for change in plan}
     assert {"role", "database", "pg_hba.conf"} <= kinds
     assert not {"marker", "claim"} & kinds
     run = pair.run("up", "--yes", "--allow", "restart")

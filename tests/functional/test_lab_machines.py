@@ -98,10 +98,12 @@ def pair(both: Pair) -> Pair:
 
 
 def test_machine_when_booted_has_name_and_user_data(pair: Pair) -> None:
-    seen = pair.run(FIRST, "cloud-init status --wait >&2; hostname; ls /root; systemctl --failed")
-    assert f"node-{FIRST}" in seen
-    assert "user-data-ran" in seen
-    assert "0 loaded units" in seen
+    observed = pair.run(
+        FIRST, "cloud-init status --wait >&2; hostname; ls /root; systemctl --failed"
+    )
+    assert f"node-{FIRST}" in observed
+    assert "user-data-ran" in observed
+    assert "0 loaded units" in observed
 
 
 def test_cards_when_booted_look_as_at_hetzner(pair: Pair) -> None:
@@ -161,8 +163,8 @@ def test_networks_when_two_cannot_see_each_other(pair: Pair) -> None:
 def test_reboot_when_asked_keeps_the_disk_and_forgets_the_kernel_state(pair: Pair) -> None:
     pair.run(FIRST, "touch /root/kept; nft add table inet forgotten; sync")
     pair.hypervisor.reboot(FIRST)
-    asked = "nft list tables && echo asked"
-    assert wait_until(lambda: pair.run(FIRST, asked) == "asked\n", seconds=60)
+    command = "nft list tables && echo asked"
+    assert wait_until(lambda: pair.run(FIRST, command) == "asked\n", seconds=60)
     assert "kept" in pair.run(FIRST, "ls /root")
     assert pair.pings(FIRST, seat(SECOND).ip)
 

@@ -93,8 +93,10 @@ def test_verifier_when_a_statement_of_ours_fails_is_in_no_log(
     sinks: Mapping[str, bytes],
 ) -> None:
     assert b"lock timeout" in b"\n".join(sinks[name] for name in ("standard error", "server logs"))
-    told = {name: sinks[name] for name in ("server logs", "pg_stat_activity", "pg_stat_statements")}
-    assert [name for name, text in told.items() if b"SCRAM-SHA-256$" in text] == []
+    sources = {
+        name: sinks[name] for name in ("server logs", "pg_stat_activity", "pg_stat_statements")
+    }
+    assert [name for name, text in sources.items() if b"SCRAM-SHA-256$" in text] == []
 
 
 @pytest.mark.covers("S11")
@@ -147,8 +149,8 @@ def test_agent_when_it_could_be_forwarded_is_not(
 @pytest.mark.covers("S50")
 def test_files_when_the_controller_keeps_them_are_private(hunt: SecretSearch) -> None:
     home = hunt.user.home
-    kept = [*(home / ".local").rglob("*"), *(home / "inventory/secrets").rglob("*")]
-    private = [path for path in kept if path.suffix not in (".pub", ".crt")]
+    paths = [*(home / ".local").rglob("*"), *(home / "inventory/secrets").rglob("*")]
+    private = [path for path in paths if path.suffix not in (".pub", ".crt")]
     assert len(private) > 20
     assert [path for path in private if path.stat().st_mode & 0o077] == []
 

@@ -145,9 +145,9 @@ def test_requests_when_counted_then_writes_and_reads_are_told_apart(sim: Hetzner
     sim.client().ssh_keys.get_all()
     sim.client().ssh_keys.create("k", SSH_KEY)
     sim.call("POST", "/ssh_keys", {}, "guess")
-    seen = sim.control("GET", "/requests")
-    assert (seen["writes"], seen["reads"]) == (2, 1)
-    assert [(r["method"], r["path"], r["status"]) for r in seen["requests"]] == [
+    counts = sim.control("GET", "/requests")
+    assert (counts["writes"], counts["reads"]) == (2, 1)
+    assert [(r["method"], r["path"], r["status"]) for r in counts["requests"]] == [
         ("GET", "/v1/ssh_keys", 200),
         ("POST", "/v1/ssh_keys", 201),
         ("POST", "/v1/ssh_keys", 401),

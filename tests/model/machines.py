@@ -122,7 +122,7 @@ class ModelState:
 class FaultSchedule:
     """One run's. Each strikes once."""
 
-    planned: tuple[ModelFault, ...] = ()
+    faults: tuple[ModelFault, ...] = ()
     on_stall: Callable[[], None] = lambda: None
     on_stop: Callable[[], None] = lambda: None
     struck: list[ModelFault] = field(default_factory=list)
@@ -131,7 +131,7 @@ class FaultSchedule:
 
     def next_fault(self, on: str) -> ModelFault | None:
         at, self.steps[on] = self.steps[on], self.steps[on] + 1
-        for fault in self.planned:
+        for fault in self.faults:
             if (fault.on, fault.at) == (on, at):
                 self.struck.append(fault)
                 return fault

@@ -156,7 +156,7 @@ def model_tiers(resources: Sequence[ModelResource]) -> tuple[Tier, ...]:
 def expected_state(resources: Sequence[ModelResource], world: ModelState) -> WorldState:
     """Where an undisturbed run must end, from what is there now."""
     state = world.state
-    for resource in sorted(resources, key=lambda wish: isinstance(wish, ModelCopy)):
+    for resource in sorted(resources, key=lambda one: isinstance(one, ModelCopy)):
         objects = state[resource.on]
         values_ = dict(objects.get(resource.object_name, {}))
         match resource:

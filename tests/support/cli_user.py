@@ -51,8 +51,10 @@ class CliUser:
     @property
     def environment(self) -> dict[str, str]:
         """The lab's, with nothing of this machine's user in it."""
-        kept = {k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "XDG_STATE_HOME")}
-        return {**kept, **self.lab.env(), "HOME": str(self.home)}
+        variables = {
+            k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "XDG_STATE_HOME")
+        }
+        return {**variables, **self.lab.env(), "HOME": str(self.home)}
 
     def run(self, *words: str, kill: str = "") -> CommandResult:
         """One command to its end. `kill` is a point of `transport.fault_points`."""

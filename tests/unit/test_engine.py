@@ -132,17 +132,17 @@ def test_converge_when_a_machine_boots_then_it_waits_and_goes_on() -> None:
 
 
 class Working(FakeTarget):
-    """Something is under way in it; `telling`: what it answers when it is asked for the end."""
+    """Something is under way in it; `end_code`: what it answers when it is asked for the end."""
 
-    telling = 0
+    end_code = 0
 
     def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
         answers = super().observe(probes)
-        if not (ends := [ask for ask in probes if ask.text.startswith("end of ")]):
+        if not (ends := [probe for probe in probes if probe.text.startswith("end of ")]):
             return answers
-        if not self.telling:
+        if not self.end_code:
             self.objects[ends[0].text.removeprefix("end of ")] = {"a": "1"}
-        return {ask: Answer(self.telling) for ask in ends}
+        return {probe: Answer(self.end_code) for probe in ends}
 
 
 def slept(world: FakeTarget, *tiers: Tier) -> list[float]:
@@ -170,7 +170,7 @@ def test_waiting_when_its_end_can_be_told_then_its_tier_is_looked_at_alone_and_a
 
 def test_waiting_when_its_end_cannot_be_told_then_it_is_looked_at_after_a_pause() -> None:
     world = Working("h", {"x": {"waiting": "paint to dry"}})
-    world.telling = 1
+    world.end_code = 1
     assert slept(
         world, Tier("one", (FakeResource(on="h", object_name="x", has_end_probe=True),))
     ) == [0.2]
@@ -178,17 +178,17 @@ def test_waiting_when_its_end_cannot_be_told_then_it_is_looked_at_after_a_pause(
 
 
 def test_waiting_when_the_machine_goes_away_meanwhile_then_the_next_look_says_so() -> None:
-    gone = Unreachable("no answer", where="h")
+    unreachable = Unreachable("no answer", where="h")
 
-    class Leaving(Working):
+    class Disappearing(Working):
         def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
             if self.probed:
-                self.failure = gone
+                self.failure = unreachable
             return super().observe(probes)
 
-    world = Leaving("h", {"x": {"waiting": "paint to dry"}})
+    world = Disappearing("h", {"x": {"waiting": "paint to dry"}})
     report = run([world], Tier("one", (FakeResource(on="h", object_name="x", has_end_probe=True),)))
-    assert report.failed == {"h": gone}
+    assert report.failed == {"h": unreachable}
 
 
 def test_last_look_when_the_one_before_was_at_everything_then_is_not_repeated() -> None:
@@ -208,16 +208,16 @@ def test_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -
 
 
 def test_equal_asks_when_two_resources_share_one_then_it_is_asked_once() -> None:
-    asked: list[int] = []
+    counts: list[int] = []
 
     class Counting(FakeTarget):
         def observe(self, probes):  # type: ignore[no-untyped-def]
-            asked.append(len(probes))
+            counts.append(len(probes))
             return super().observe(probes)
 
     world = Counting("h", {"x": {"a": "1"}})
     run([world], Tier("one", (thing("x"), thing("x"))))
-    assert asked == [1]
+    assert counts == [1]
 
 
 def restarting(on: str, after: str = "") -> FakeResource:

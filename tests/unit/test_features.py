@@ -205,8 +205,8 @@ class TestSettingsOfFeatures:
         assert titles == [section.title for section in SETTINGS.sections({})]
 
     def test_setting_when_people_wrote_it_then_theirs_wins(self) -> None:
-        wanted = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
-        conf = replace(SETTINGS, feature_sections=(wanted,), overrides={"Track_IO_Timing": "off"})
+        section = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
+        conf = replace(SETTINGS, feature_sections=(section,), overrides={"Track_IO_Timing": "off"})
         (found,) = [
             s.value
             for part in conf.sections({})
@@ -216,8 +216,8 @@ class TestSettingsOfFeatures:
         assert found == "off"
 
     def test_setting_when_brought_then_managed(self) -> None:
-        wanted = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
-        assert "track_io_timing" in replace(SETTINGS, feature_sections=(wanted,)).managed_names()
+        section = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
+        assert "track_io_timing" in replace(SETTINGS, feature_sections=(section,)).managed_names()
 
 
 class TestPreloadLibraries:

@@ -44,7 +44,7 @@ def test_file_when_it_is_as_wished_then_is_taken() -> None:
 
 @pytest.mark.covers("F82")
 @pytest.mark.parametrize(
-    ("lines", "shut"),
+    ("lines", "rejected"),
     [
         pytest.param(
             ["local all all scram-sha-256", *LINES],
@@ -69,10 +69,10 @@ def test_file_when_it_is_as_wished_then_is_taken() -> None:
         pytest.param([], "maintenance (by: no line for it)", id="an empty file"),
     ],
 )
-def test_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shut: str) -> None:
+def test_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], rejected: str) -> None:
     with pytest.raises(Refused) as refused:
         hba(lines).desired()
-    assert shut in str(refused.value)
+    assert rejected in str(refused.value)
 
 
 @pytest.mark.covers("F81")

@@ -76,13 +76,13 @@ def test_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
 ) -> None:
     monkeypatch.setattr(host, "SSHD_RELOAD_SECONDS", seconds)
     monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
-    shut = Host("db-1", dialled(LocalConnection(), None, None, LocalConnection()))
-    shut.act([Action("act", "true", reconnects=reconnects)], lambda _: None)
+    closed = Host("db-1", dialled(LocalConnection(), None, None, LocalConnection()))
+    closed.act([Action("act", "true", reconnects=reconnects)], lambda _: None)
     if reconnects and not seconds:
         with pytest.raises(Unreachable, match="it does not answer"):
-            shut.observe([Probe("true")])
+            closed.observe([Probe("true")])
     else:
-        assert shut.observe([Probe("true")])
+        assert closed.observe([Probe("true")])
 
 
 class Fading(LocalConnection):

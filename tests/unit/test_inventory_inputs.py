@@ -123,19 +123,19 @@ def keys(document: Document, resolver: Resolver) -> set[KeyPath]:
 
 def put(document: Document, problem: Problem, better: Any) -> None:
     """An example in place of what was complained about; one from the top of the file there."""
-    holder = around(document.value, problem.path[:-1])
+    container = around(document.value, problem.path[:-1])
     if isinstance(better, list):
-        holder[problem.path[-1]] = better[0]
+        container[problem.path[-1]] = better[0]
         return
-    holder.pop(problem.path[-1], None)
+    container.pop(problem.path[-1], None)
     top = "belongs under" in problem.text or (len(problem.path) > 1 and problem.path[0] in better)
-    merge(document.value if top else holder, better)
+    merge(document.value if top else container, better)
 
 
-def around(holder: Any, loc: KeyPath) -> Any:
+def around(container: Any, loc: KeyPath) -> Any:
     for part in loc:
-        holder = holder[part]
-    return holder
+        container = container[part]
+    return container
 
 
 def merge(into: dict[str, Any], better: dict[str, Any]) -> None:

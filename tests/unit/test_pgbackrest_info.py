@@ -76,7 +76,7 @@ def test_backup_when_read_has_times_sizes_and_damage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "trouble"),
+    ("given", "problem"),
     [
         (Answer(137), "no answer in 15 s"),
         (Answer(1, err=b"runuser: user postgres does not exist\n"), "runuser: user postgres"),
@@ -86,8 +86,8 @@ def test_backup_when_read_has_times_sizes_and_damage() -> None:
         (Answer(2), "exit code 2"),
     ],
 )
-def test_info_when_nothing_can_be_told_says_why(given: Answer, trouble: str) -> None:
-    assert parse(given).error.startswith(trouble)
+def test_info_when_nothing_can_be_told_says_why(given: Answer, problem: str) -> None:
+    assert parse(given).error.startswith(problem)
 
 
 def test_info_when_not_installed_is_empty_and_no_trouble() -> None:

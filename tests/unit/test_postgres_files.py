@@ -52,14 +52,14 @@ HBA = PgHba(
 )
 
 
-class Seen:
+class Answered:
     """A look with these answers in it."""
 
     def __init__(self, answers: Mapping[Probe, Answer]) -> None:
         self.answers = answers
 
-    def get(self, on: str, ask: Probe) -> Answer | None:
-        return self.answers.get(ask)
+    def get(self, on: str, probe: Probe) -> Answer | None:
+        return self.answers.get(probe)
 
 
 def state(content: str) -> State:
@@ -71,7 +71,7 @@ def settings(conf: PostgresqlConf) -> Mapping[str, object]:
 
 
 def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> None:
-    shown = CONF.resolved(Seen({})).text()
+    shown = CONF.resolved(Answered({})).text()
     assert "cluster_name = 'server-postgres-1'" in shown
     assert "listen_addresses = 'localhost,10.0.1.11'" in shown
     assert "shared_buffers" not in shown
@@ -80,10 +80,10 @@ def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> 
 
 def test_conf_when_the_machine_is_seen_then_sized_from_it() -> None:
     size = CONF.needs()[1].probe
-    seen = Seen({size: Answer(out=b"8039000\n2\n85899345920\n")})
-    assert settings(CONF.resolved(seen))["shared_buffers"] == "2GB"
+    observed = Answered({size: Answer(out=b"8039000\n2\n85899345920\n")})
+    assert settings(CONF.resolved(observed))["shared_buffers"] == "2GB"
     given = replace(CONF, memory=4 * GB)
-    assert settings(given.resolved(seen))["shared_buffers"] == "1GB"
+    assert settings(given.resolved(observed))["shared_buffers"] == "1GB"
 
 
 def test_conf_when_the_size_is_given_then_the_machine_is_not_asked() -> None:

@@ -120,8 +120,8 @@ def test_export_when_read_again_is_the_same_and_holds_nothing_that_opens_the_clu
 
 def test_export_when_no_pair_only_reads_is_refused(folder: Path) -> None:
     path = folder / "cluster.yml"
-    kept = [line for line in path.read_text().splitlines() if "    read_key" not in line]
-    text = "\n".join(line for line in kept if "read_endpoint" not in line)
+    lines = [line for line in path.read_text().splitlines() if "    read_key" not in line]
+    text = "\n".join(line for line in lines if "read_endpoint" not in line)
     path.write_text(text)
     done = CliRunner().invoke(app, ["-i", str(folder), "watch", "export"])
     assert isinstance(done.exception, InventoryError)

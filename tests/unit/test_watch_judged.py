@@ -74,9 +74,9 @@ class World:
         self.objects[f"shop/archive/main/15-1/{timeline:08X}.history"] = SUNDAY
 
     def lose(self, part: str) -> None:
-        gone = [key for key in self.objects if part in key]
-        assert gone, part
-        for key in gone:
+        deleted = [key for key in self.objects if part in key]
+        assert deleted, part
+        for key in deleted:
             del self.objects[key]
 
     def _key(self, name: str) -> str:

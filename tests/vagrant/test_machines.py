@@ -69,14 +69,14 @@ def test_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
     own_kernel: Cluster,
 ) -> None:
     for node in NODES:
-        kept = own_kernel.shell(
+        output = own_kernel.shell(
             node, f"sed -n 's/^-//p' {kernel_parameters.SYSCTL_FILE} {huge_pages.SYSCTL_FILE}"
         )
-        wished = dict(line.split(" = ") for line in kept.splitlines())
-        live = own_kernel.shell(node, f"sysctl --ignore {' '.join(wished)}").splitlines()
-        assert dict(line.split(" = ") for line in live).items() <= wished.items()
+        declared = dict(line.split(" = ") for line in output.splitlines())
+        live = own_kernel.shell(node, f"sysctl --ignore {' '.join(declared)}").splitlines()
+        assert dict(line.split(" = ") for line in live).items() <= declared.items()
         for name in ("vm.swappiness", "vm.dirty_bytes", "vm.overcommit_memory", "vm.nr_hugepages"):
-            assert f"{name} = {wished[name]}" in live
+            assert f"{name} = {declared[name]}" in live
 
 
 @pytest.mark.covers("row:B4")

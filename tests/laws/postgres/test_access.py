@@ -39,7 +39,7 @@ databases:
 """
 
 
-def wishes(inventory: Inventory) -> list[Resource]:
+def catalog_resources(inventory: Inventory) -> list[Resource]:
     context = PlanContext.declared(inventory, inventory.primary)
     steps = (postgres.roles, postgres.databases, postgres.database_contents)
     return [resource for step in steps for resource in step(context)]
@@ -63,7 +63,7 @@ def inventory(instance: Instance, folder: InventoryFolder) -> Inventory:
 
     generate_secrets(folder.path)
     inventory = folder.load()
-    converge_local(*wishes(inventory))
+    converge_local(*catalog_resources(inventory))
     return inventory
 
 
@@ -96,8 +96,8 @@ class Say:
 
 @pytest.mark.covers("row:C5")
 def test_access_when_applied_then_nothing_differs(inventory: Inventory) -> None:
-    assert plan_local(*wishes(inventory)) == []
-    assert converge_local(*wishes(inventory)).changed == []
+    assert plan_local(*catalog_resources(inventory)) == []
+    assert converge_local(*catalog_resources(inventory)).changed == []
 
 
 @pytest.mark.covers("row:C5")
@@ -130,9 +130,9 @@ def test_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all
     instance: Instance, say: Say
 ) -> None:
     assert say("migrate", "set role none; create table t as select 7") == ""
-    seen = [say(login, "select * from t") for login in ("app_a", "metabase")]
+    observed = [say(login, "select * from t") for login in ("app_a", "metabase")]
     sql(instance, "drop table t", "books")
-    assert seen == ["7", "7"]
+    assert observed == ["7", "7"]
 
 
 @pytest.mark.covers("row:C5")
@@ -154,8 +154,8 @@ def test_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all
 @pytest.mark.parametrize("login", ["app_a", "metabase"])
 def test_application_when_it_tries_ddl_then_is_refused(say: Say, login: str, ddl: str) -> None:
     say("migrate", "create table if not exists kept ()")
-    said = say(login, ddl)
-    assert "permission denied" in said or "must be owner" in said
+    output = say(login, ddl)
+    assert "permission denied" in output or "must be owner" in output
 
 
 @pytest.mark.covers("S30")
@@ -194,9 +194,11 @@ def test_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
 def test_extension_when_not_installed_then_its_package_is_named(
     instance: Instance, inventory: Inventory, extension: str, package: str
 ) -> None:
-    wish = Extension(on=LOCAL, snapshot=snapshot(inventory), database="books", extension=extension)
+    resource = Extension(
+        on=LOCAL, snapshot=snapshot(inventory), database="books", extension=extension
+    )
     with pytest.raises(StepFailed, match=package.format(instance.version)):
-        converge_local(wish)
+        converge_local(resource)
     assert extension not in sql(instance, "select extname from pg_extension", "books")
 
 

@@ -54,7 +54,7 @@ def test_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
     assert made == ([] if ended else [str(cluster)])
     assert plan_local(cluster) == []
     assert not Path(in_progress_file(cluster.instance)).exists()
-    kept = list(data.parent.glob(f"{data.name}.aside-*"))
-    assert [{path.name for path in one.iterdir()} for one in kept] == (
+    set_aside = list(data.parent.glob(f"{data.name}.aside-*"))
+    assert [{path.name for path in one.iterdir()} for one in set_aside] == (
         [half] if half and not ended else []
     )

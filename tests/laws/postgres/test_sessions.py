@@ -50,7 +50,7 @@ def test_password_when_others_are_said_after_it_then_their_activity_is_shown(
     role = Role(
         on=LOCAL, snapshot=SnapshotQuery(instance), role="hidden", password=Secret("p", "here")
     )
-    seen = "create table public.shown as select current_setting('track_activities') as now"
-    steps = [*role.change(Diff(None, role.desired())), *say(instance, seen)]
+    statement = "create table public.shown as select current_setting('track_activities') as now"
+    steps = [*role.change(Diff(None, role.desired())), *say(instance, statement)]
     Host(LOCAL, LocalConnection).act(steps, lambda _: None)
     assert sql(instance, "select now from public.shown") == "on"
