@@ -151,7 +151,7 @@ def test_port_when_tried_from_outside_does_not_answer(cluster: CliUser) -> None:
         ),
     ],
 )
-def test_server_when_asked_about_its_doors_has_none_open(
+def test_server_when_scanned_has_none_open(
     cluster: CliUser, node: str, query: str, answer: str
 ) -> None:
     assert cluster.sql(node, query) == answer
@@ -159,7 +159,7 @@ def test_server_when_asked_about_its_doors_has_none_open(
 
 @pytest.mark.covers("S29", "S32")
 @pytest.mark.parametrize("node", [PRIMARY, REPLICA])
-def test_server_when_asked_in_every_database_is_as_the_model_says(
+def test_server_when_queried_in_every_database_is_as_the_model_says(
     cluster: CliUser, node: str
 ) -> None:
     logging = ("log_connections", "log_disconnections", "log_line_prefix", "log_statement")
@@ -193,7 +193,7 @@ def test_server_when_it_listens_does_so_on_loopback_and_privately(
         (REPLICA, {"/etc/pgbackrest/pgbackrest.conf", "/etc/pgprovision/replication.pgpass"}),
     ],
 )
-def test_secret_when_everything_is_done_lies_only_where_it_is_used(
+def test_secret_when_everything_is_done_is_only_where_it_is_used(
     cluster: CliUser, node: str, published: set[str]
 ) -> None:
     search = "grep -rlaFf - / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"

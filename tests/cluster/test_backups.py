@@ -101,7 +101,7 @@ def waits(person: CliUser) -> int:
 
 
 @pytest.mark.covers("row:D5")
-def test_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: CliUser) -> None:
+def test_backup_now_when_requested_takes_one_and_list_shows_it(cluster: CliUser) -> None:
     before = [backup["label"] for backup in backups(cluster)]
     run = cluster.run_json("backup", "now", "--type", "incr", "--yes")
     (new,) = (backup for backup in backups(cluster) if backup["label"] not in before)

@@ -58,7 +58,7 @@ def world(cluster: CliUser) -> Iterator[World]:
             yield World(cluster, targets)
 
 
-def test_every_resource_when_everything_is_done_reads_as_wished(world: World) -> None:
+def test_every_resource_when_everything_is_done_reads_as_declared(world: World) -> None:
     assert world.differs() == {}
 
 
@@ -67,7 +67,7 @@ def test_every_resource_when_everything_is_done_has_no_action(world: World) -> N
     assert (report.changed, report.remaining, report.failed) == ([], [], {})
 
 
-def test_every_kind_when_wished_for_has_been_broken_or_says_why_not(world: World) -> None:
+def test_every_kind_when_declared_has_been_broken_or_says_why_not(world: World) -> None:
     kinds = {resource.kind for tier in world.tiers for resource in tier.resources}
     broken = {
         kind for case in (*COMMON_CHANGES, *RARE_CHANGES) for _, kind, _ in _named(case.values)

@@ -221,7 +221,7 @@ def test_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
 
 
 @pytest.mark.covers("row:B4")
-def test_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: CliUser) -> None:
+def test_huge_pages_when_requested_are_what_the_running_server_says(cluster: CliUser) -> None:
     """The machines cannot reserve any; the question can be asked all the same."""
     question = HugePages(on=PRIMARY, instance=Instance()).pages_needed_command
     sizes = cluster.shell(PRIMARY, question)

@@ -94,7 +94,7 @@ def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
 
 
 @pytest.mark.covers("F6")
-def test_up_when_told_to_wait_then_goes_on_after_the_other(
+def test_up_when_waiting_is_allowed_then_goes_on_after_the_other(
     slow: CliUser, elsewhere: CliUser
 ) -> None:
     with ExitStack() as both:
@@ -107,7 +107,7 @@ def test_up_when_told_to_wait_then_goes_on_after_the_other(
 
 
 @pytest.mark.covers("F5", "F8")
-def test_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
+def test_up_when_the_lock_owner_was_killed_then_waits_for_its_step_and_goes_on(
     slow: CliUser, elsewhere: CliUser
 ) -> None:
     with ExitStack() as both:
@@ -135,7 +135,7 @@ def is_locked_by(person: CliUser, other: CliUser) -> bool:
 
 
 @pytest.mark.covers("F10", "V11")
-def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
+def test_lock_owner_when_it_wakes_up_late_then_the_hosts_refuse_it(
     slow: CliUser, elsewhere: CliUser
 ) -> None:
     with running(slow) as late:
@@ -157,7 +157,7 @@ def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
 
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2, "who": "x"}'])
-def test_lock_record_when_it_cannot_be_read_then_counts_as_held(
+def test_lock_record_when_it_cannot_be_read_then_counts_as_locked(
     cluster: CliUser, text: str
 ) -> None:
     cluster.shell(PRIMARY, f"rm -f /root/.x; cat >{LOCK_FOLDER}/holder", text)
@@ -174,7 +174,7 @@ def test_lock_record_when_it_cannot_be_read_then_counts_as_held(
 
 
 @pytest.mark.covers("F11")
-def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: CliUser) -> None:
+def test_lock_record_when_another_user_owns_it_then_counts_as_locked(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"echo x >{LOCK_FOLDER}/holder; chown postgres {LOCK_FOLDER}/holder")
     cluster.shell(PRIMARY, BY_HAND)
     assert "counts as held" in cluster.run("up", "--yes").err
@@ -234,7 +234,7 @@ def test_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: CliUser)
 
 
 @pytest.mark.covers("row:G4")
-def test_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: CliUser) -> None:
+def test_record_when_a_run_ends_then_its_copy_is_on_each_host(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, BY_HAND)
     path = Path(cluster.run_json("up", "--yes")["record"])
     for node in (PRIMARY, REPLICA):

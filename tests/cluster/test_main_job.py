@@ -75,7 +75,9 @@ def test_cluster_when_made_has_checksums_and_the_declared_locale(
 
 
 @pytest.mark.covers("row:C4", "row:C6")
-def test_roles_and_database_when_made_are_as_wished(person: CliUser, primary: CommandStep) -> None:
+def test_roles_and_database_when_made_are_as_declared(
+    person: CliUser, primary: CommandStep
+) -> None:
     limit = "select rolconnlimit, rolcanlogin, rolsuper from pg_roles where rolname = 'rails'"
     assert person.sql(PRIMARY, limit) == "500|t|f"
     owner = "select datdba::regrole from pg_database where datname = 'hcb_production'"
@@ -86,7 +88,7 @@ def test_roles_and_database_when_made_are_as_wished(person: CliUser, primary: Co
 
 
 @pytest.mark.covers("row:D4")
-def test_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
+def test_first_full_backup_when_up_ends_is_in_the_bucket_encrypted(
     person: CliUser, primary: CommandStep
 ) -> None:
     bucket = person.lab.home / "s3/data" / person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]

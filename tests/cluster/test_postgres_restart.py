@@ -68,7 +68,7 @@ def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: CliUser
 
 
 @pytest.mark.covers("row:C8", "F87")
-def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
+def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_one_after_the_other(
     operator: CliUser,
 ) -> None:
     before = count_warnings(operator)

@@ -123,7 +123,7 @@ def test_replication_password_when_killed_at_each_step_then_the_rerun_finishes(
 
 
 @pytest.mark.covers("row:C9")
-def test_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
+def test_network_when_the_way_is_open_too_wide_or_closed_then_drift_says_so(
     split: CliUser,
 ) -> None:
     conf = "/etc/postgresql/15/main/pg_hba.conf"

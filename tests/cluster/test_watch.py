@@ -117,7 +117,7 @@ def alarmed(watcher: Watcher, due: datetime, kind: str, **changes: Any) -> None:
     print(watcher.run(due, **changes).err)
 
 
-def test_watch_when_all_is_well_ends_with_0_and_asks_for_the_heartbeat_once(
+def test_watch_when_all_is_well_ends_with_0_and_requests_the_heartbeat_once(
     watcher: Watcher,
 ) -> None:
     with http_receiver() as service:
@@ -282,7 +282,7 @@ def test_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
 
 
 @pytest.mark.covers("F114")
-def test_wal_when_a_segment_is_gone_from_the_store_is_found(
+def test_wal_when_a_segment_is_missing_from_the_store_is_found(
     cluster: CliUser, watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     switch = "select pg_logical_emit_message(false, 'x', 'x'); select pg_switch_wal()"
@@ -306,7 +306,7 @@ def test_wal_when_a_segment_is_gone_from_the_store_is_found(
 
 @pytest.mark.covers("F114")
 @long
-def test_manifest_when_gone_from_the_store_is_found(
+def test_manifest_when_missing_from_the_store_is_found(
     watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     manifest = store / "backup/main" / watcher.newest("full") / "backup.manifest"
@@ -346,7 +346,7 @@ def test_objects_when_read_are_encrypted_and_show_no_row(
 
 @pytest.mark.covers("S57")
 @long
-def test_repository_when_asked_for_without_a_key_is_shut(cluster: CliUser) -> None:
+def test_repository_when_requested_without_a_key_is_rejected(cluster: CliUser) -> None:
     env = cluster.lab.env()
     address, bucket = env["PGPROVISION_LAB_ADDRESS"], env["PGPROVISION_LAB_S3_BUCKET"]
     for endpoint in ("PGPROVISION_LAB_S3_ENDPOINT", "PGPROVISION_LAB_S3_READ_ENDPOINT"):

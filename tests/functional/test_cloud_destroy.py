@@ -62,7 +62,7 @@ def test_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
 
 
 @pytest.mark.covers("F50")
-def test_destroy_with_a_wrong_name_typed_touches_nothing(
+def test_destroy_with_a_wrong_confirmation_touches_nothing(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     up(tmp_path, sim)
@@ -135,7 +135,9 @@ def test_destroy_killed_after_any_action_is_finished_by_the_next(
 
 
 @pytest.mark.covers("F50")
-def test_destroy_leaves_strangers_and_what_they_use(sim: HetznerSimulator, tmp_path: Path) -> None:
+def test_destroy_leaves_foreign_objects_and_what_they_use(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     up(tmp_path, sim)
     server = {"name": "theirs", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
     network, wall = only_object(sim, "networks")["id"], only_object(sim, "firewalls")["id"]

@@ -33,7 +33,7 @@ CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/server
 @pytest.mark.covers("F33")
 @pytest.mark.parametrize("drop", ["before", "after"])
 @pytest.mark.parametrize("path", CREATES)
-def test_create_whose_answer_is_lost_makes_exactly_one(
+def test_create_when_its_answer_is_lost_makes_exactly_one(
     sim: HetznerSimulator, tmp_path: Path, path: str, drop: str
 ) -> None:
     sim.fault(method="POST", path=path, drop=drop)
@@ -148,7 +148,7 @@ def test_eleventh_server_of_a_group_is_found_in_the_plan(
 
 
 @pytest.mark.covers("F36")
-def test_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
+def test_capacity_exhausted_leaves_what_is_there_and_says_what_is_available(tmp_path: Path) -> None:
     sold_out = frozenset({("ccx13", "ash"), ("ccx13", "hel1")})
     with serve_simulator(tmp_path / "cloud", sold_out=sold_out) as sim:
         with pytest.raises(CloudError) as caught:
@@ -274,7 +274,9 @@ def test_write_that_is_never_answered_ends_after_three_tries(
     assert len(tried) == 3
 
 
-def test_name_of_a_stranger_in_a_path_is_refused_before_the_call(sim: HetznerSimulator) -> None:
+def test_name_of_a_foreign_object_in_a_path_is_refused_before_the_call(
+    sim: HetznerSimulator,
+) -> None:
     sim.call("POST", "/networks", {"name": "theirs", "ip_range": "10.0.0.0/16"})
     with pytest.raises(Refused, match="does not carry this cluster's labels"):
         hetzner_project(sim).act(

@@ -96,7 +96,7 @@ def test_label_taken_off_by_hand_is_named_and_put_back(
 
 @pytest.mark.covers("F46")
 @pytest.mark.parametrize("forgotten", ["nothing", "known_hosts", "labels"])
-def test_primary_whose_server_is_gone_is_not_made_anew(
+def test_primary_when_its_server_is_deleted_is_not_created_again(
     sim: HetznerSimulator, tmp_path: Path, forgotten: str
 ) -> None:
     up(sim, tmp_path)
@@ -124,7 +124,7 @@ def test_primary_whose_server_is_gone_is_not_made_anew(
 
 
 @pytest.mark.covers("F46")
-def test_replica_whose_server_is_gone_is_made_anew_with_a_new_host_key(
+def test_replica_when_its_server_is_deleted_is_created_again_with_a_new_host_key(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     up(sim, tmp_path)

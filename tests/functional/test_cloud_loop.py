@@ -78,7 +78,7 @@ def test_plan_changes_nothing(sim: HetznerSimulator, tmp_path: Path) -> None:
     assert not (tmp_path / "host_keys").exists()
 
 
-def test_more_than_a_page_of_strangers_is_no_obstacle(
+def test_more_than_a_page_of_foreign_objects_is_no_obstacle(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     for number in range(51):
@@ -118,7 +118,7 @@ def test_key_registered_by_someone_else_is_used_as_it_is(
 
 
 @pytest.mark.covers("F35")
-def test_server_of_a_stranger_is_refused_and_nothing_is_made(
+def test_foreign_server_is_refused_and_nothing_is_made(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     foreign = {"name": "db-1", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
@@ -131,7 +131,7 @@ def test_server_of_a_stranger_is_refused_and_nothing_is_made(
 
 
 @pytest.mark.covers("F47")
-def test_firewall_opened_by_hand_is_named_and_shut(sim: HetznerSimulator, tmp_path: Path) -> None:
+def test_firewall_opened_by_hand_is_named_and_closed(sim: HetznerSimulator, tmp_path: Path) -> None:
     run_loop(sim, hetzner_tiers(tmp_path))
     wall = only_object(sim, "firewalls")
     postgres = {

@@ -84,7 +84,7 @@ def test_up_when_a_type_is_sold_out_then_ends_before_anything_is_made(
     assert short.control("GET", "/requests")["writes"] == 0
 
 
-def test_preflight_when_all_is_there_then_asks_nothing(
+def test_preflight_when_all_is_there_then_requests_nothing(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     inventory = cloud_inventory(tmp_path, sim)

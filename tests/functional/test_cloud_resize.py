@@ -75,7 +75,7 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(
     assert run_loop(sim, server_tiers(inventory, inventory.nodes), observe_only).remaining == []
 
 
-def test_server_that_is_shut_down_is_let_go_of_before(
+def test_server_that_shuts_down_is_disconnected_before(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)
@@ -149,7 +149,7 @@ def test_resize_of_a_server_that_is_not_there_is_refused(
         resize_plan(tmp_path, sim, "ccx23")
 
 
-def test_plan_when_another_type_is_wished_names_the_verb(
+def test_plan_when_another_type_is_declared_names_the_verb(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)

@@ -48,7 +48,7 @@ def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: 
 
 
 @pytest.mark.covers("F36")
-def test_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goes_on(
+def test_capacity_exhausted_at_the_second_of_three_leaves_what_is_made_and_a_rerun_goes_on(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     sim.fault(

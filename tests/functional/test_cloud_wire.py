@@ -52,7 +52,7 @@ def test_false_certificate_is_refused_before_the_token_is_sent(tmp_path: Path) -
     assert caught.value.state == "the request was not sent"
 
 
-def test_endpoint_without_tls_is_asked_directly_whatever_proxy_is_set(
+def test_endpoint_without_tls_is_requested_directly_whatever_proxy_is_set(
     sim: HetznerSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "all_proxy"):

@@ -34,7 +34,7 @@ def test_up_when_repeated_finds_nothing_in_one_trip(thirteen: CliUser) -> None:
 
 
 @pytest.mark.covers("S44", "row:B7")
-def test_host_when_provisioned_is_shut(thirteen: CliUser) -> None:
+def test_host_when_provisioned_is_closed(thirteen: CliUser) -> None:
     assert thirteen.shell(NODE, "nft list ruleset | grep -c 'policy drop'") == "1"
     sshd_settings = "passwordauthentication no\nx11forwarding no"
     assert (

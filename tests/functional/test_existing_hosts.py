@@ -100,7 +100,7 @@ def test_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
 
 
 @pytest.mark.covers("B104")
-def test_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
+def test_sudo_when_it_needs_a_password_is_reported_and_nothing_written(old: Old) -> None:
     old.pin(PRIMARY)
     old.describe(
         PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + "ssh: {user: asked}\n"
@@ -158,7 +158,7 @@ def test_login_when_it_is_not_right_is_named_and_nothing_written(
 
 
 @pytest.mark.covers("B103")
-def test_key_when_it_has_a_passphrase_is_said_and_nobody_asked(old: Old) -> None:
+def test_key_when_it_has_a_passphrase_is_reported_without_a_prompt(old: Old) -> None:
     old.pin(PRIMARY)
     key = old.person.inventory / "secrets/id_ed25519"
     plain = key.read_bytes()
@@ -220,7 +220,7 @@ def test_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
 
 
 @pytest.mark.covers("row:A9")
-def test_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> None:
+def test_add_replica_when_it_is_behind_a_jump_host_streams(cluster: Old) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
     assert cluster.person.sql(REPLICA, receiver) == "streaming|pgprovision_old_2"
     logins = cluster.person.shell(REPLICA, "journalctl -u ssh -o cat | grep 'Accepted publickey'")

@@ -221,7 +221,7 @@ def test_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
 
 
 @pytest.mark.covers("S37")
-def test_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
+def test_cloud_firewall_when_the_host_has_none_still_protects(made: Made) -> None:
     made.shell("nft delete table inet pgprovision")
     targets = addresses(made.person)
     reached = [
@@ -234,7 +234,7 @@ def test_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
 
 
 @pytest.mark.covers("B80")
-def test_firewall_when_it_would_shut_out_this_session_is_refused(made: Made) -> None:
+def test_firewall_when_it_would_lock_out_this_session_is_refused(made: Made) -> None:
     person = made.person
     person.rewrite("cluster.yml", {"# ssh_source_ips:": "ssh_source_ips:"})
     before = made.shell("nft list ruleset")

@@ -288,7 +288,7 @@ def test_roles_when_swapped_are_refused_as_the_live_role_wins(pair: CliUser) -> 
     [(ONE, MARKER), (TWO, "/etc/pgprovision")],
     ids=["primary's marker", "all of a replica's"],
 )
-def test_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
+def test_marker_when_removed_by_hand_requires_adopt_and_then_all_is_as_it_was(
     pair: CliUser, node: str, lost: str
 ) -> None:
     before = database_state(pair, ONE)
@@ -319,7 +319,7 @@ def test_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
 
 
 @pytest.mark.covers("F78")
-def test_claim_when_removed_before_the_end_asks_for_adopt(pair: CliUser) -> None:
+def test_claim_when_removed_before_the_end_requires_adopt(pair: CliUser) -> None:
     pair.shell(ONE, f"mv {MARKER} /etc/pgprovision/claim.json")  # as in a run that was killed
     clean_up = pair.run("plan")
     assert clean_up.code == 1, clean_up.err

@@ -59,7 +59,7 @@ def test_lab_when_not_root_refuses_in_one_line(lab: Lab) -> None:
     assert "needs root" in done.stderr
 
 
-def test_packages_when_missing_and_nobody_to_ask_are_named_and_not_installed(lab: Lab) -> None:
+def test_packages_when_missing_and_no_terminal_are_named_and_not_installed(lab: Lab) -> None:
     done = run("up", "--name", "never", before=("env", "PATH=/nonexistent"))
     assert done.returncode == 3
     assert "mmdebstrap           builds their image" in done.stdout

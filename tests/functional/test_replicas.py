@@ -159,7 +159,7 @@ def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: CliUser) -
     assert inode(kin, TWO) == before
 
 
-def test_re_clone_when_another_name_is_typed_moves_nothing(kin: CliUser) -> None:
+def test_re_clone_when_another_name_is_confirmed_moves_nothing(kin: CliUser) -> None:
     before = inode(kin, TWO)
     run = kin.run("re-clone", TWO, "--confirm", THREE)
     assert (run.code, inode(kin, TWO), aside(kin, TWO)) == (3, before, 0)
@@ -175,7 +175,7 @@ def test_re_clone_when_aimed_at_the_primary_is_refused(kin: CliUser) -> None:
 
 
 @pytest.mark.covers("row:E3")
-def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: CliUser) -> None:
+def test_re_clone_when_confirmed_sets_data_aside_and_streams_again(kin: CliUser) -> None:
     before = inode(kin, TWO)
     run = re_clone(kin, TWO, "--json")
     assert run.code == 0, run.err
@@ -208,7 +208,9 @@ def copied(person: CliUser, node: str, megabytes: int) -> bool:
 
 @pytest.mark.covers("F66")
 @pytest.mark.parametrize("megabytes", [0, 20])
-def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: CliUser, megabytes: int) -> None:
+def test_base_backup_when_killed_is_set_aside_and_created_again(
+    kin: CliUser, megabytes: int
+) -> None:
     before = aside(kin, TWO)
     with slow_copy(kin, TWO):
         running = kin.start("re-clone", TWO, "--confirm", TWO)
@@ -225,7 +227,7 @@ def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: CliUser, megaby
 
 
 @pytest.mark.covers("F66")
-def test_restore_when_killed_is_set_aside_and_made_anew(kin: CliUser) -> None:
+def test_restore_when_killed_is_set_aside_and_created_again(kin: CliUser) -> None:
     running = kin.start("re-clone", FOUR, "--confirm", FOUR)
     assert wait_until(lambda: copied(kin, FOUR, 4), seconds=60)
     kin.shell(FOUR, f"systemctl kill -s KILL {JOB}")

@@ -267,7 +267,7 @@ def test_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
 
 
 @pytest.mark.covers("F118")
-def test_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
+def test_restore_when_across_a_promotion_follows_the_history_that_is_requested(
     past: Past, back: CommandResult, first: list[Row]
 ) -> None:
     assert back.code == 0, back.err
@@ -297,7 +297,7 @@ def test_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: Com
 
 
 @pytest.mark.covers("F119")
-def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
+def test_rebuild_when_all_else_is_lost_brings_the_cluster_back_from_its_bucket(
     past: Past, back: CommandResult
 ) -> None:
     person = past.person

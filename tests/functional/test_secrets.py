@@ -66,9 +66,7 @@ def test_secret_when_everything_was_done_is_nowhere(
 
 @pytest.mark.covers("S6")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_secret_when_everything_was_done_lies_where_it_is_used(
-    hunt: SecretSearch, node: str
-) -> None:
+def test_secret_when_everything_was_done_is_where_it_is_used(hunt: SecretSearch, node: str) -> None:
     assert hunt.files_with_canary(node, EVERYWHERE) == EXPECTED_FILES[node]
 
 
@@ -101,7 +99,7 @@ def test_verifier_when_a_statement_of_ours_fails_is_in_no_log(
 
 @pytest.mark.covers("S11")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_temporary_files_when_runs_ended_or_were_killed_are_gone(
+def test_temporary_files_when_runs_ended_or_were_killed_are_deleted(
     hunt: SecretSearch, node: str
 ) -> None:
     ours = "find /tmp /var/tmp /dev/shm /run -xdev ! -type l ( -name '*pgp*' -o -name 'tmp.*' )"

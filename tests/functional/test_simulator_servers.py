@@ -186,7 +186,7 @@ def test_server_when_rebuilt_then_new_image_same_address_and_firewall_first(
     assert (spec.image, spec.public_ipv4, spec.user_data) == ("debian-13", "192.0.2.10", "new")
 
 
-def test_server_when_deleted_then_gone_with_its_addresses(sim: HetznerSimulator) -> None:
+def test_server_when_deleted_then_removed_with_its_addresses(sim: HetznerSimulator) -> None:
     server = _create(sim)
     action = server.delete()
     action.wait_until_finished()
@@ -198,7 +198,7 @@ def test_server_when_deleted_then_gone_with_its_addresses(sim: HetznerSimulator)
     assert again["public_net"]["ipv4"]["ip"] == "192.0.2.10"
 
 
-def test_primary_ip_when_made_beforehand_then_used_and_kept(sim: HetznerSimulator) -> None:
+def test_primary_ip_when_made_beforehand_then_used_and_preserved(sim: HetznerSimulator) -> None:
     body = {"name": "fixed", "type": "ipv4", "location": "nbg1"}
     address = sim.call("POST", "/primary_ips", body).json()["primary_ip"]
     made = sim.call("POST", "/servers", _REQUEST | {"public_net": {"ipv4": address["id"]}}).json()

@@ -177,7 +177,7 @@ def _not_called(api: Judged) -> list[tuple[str, str]]:
     ]
 
 
-def test_answers_when_wrongly_asked_then_match_the_description(api: Judged) -> None:
+def test_answers_when_wrongly_requested_then_match_the_description(api: Judged) -> None:
     api("GET", f"/servers/{_ABSENT}", status=404)
     api("GET", "/servers?sort=colour", status=422)
     api("GET", "/servers?page=0", status=422)

@@ -58,7 +58,7 @@ def test_retire_when_the_old_one_still_signs_is_refused(folder: InventoryFolder)
         certificate_authority.retire(folder.load())
 
 
-def test_renewal_when_the_key_is_kept_elsewhere_is_refused(
+def test_renewal_when_the_key_is_stored_elsewhere_is_refused(
     folder: InventoryFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CA_KEY", (folder.path / "secrets/ca.key").read_text())

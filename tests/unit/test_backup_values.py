@@ -22,7 +22,7 @@ SEGMENTS = [wal_segments.segment_name(1, place) for place in range(0xFD, 0x103)]
 
 
 @pytest.mark.covers("F114")
-def test_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
+def test_holes_when_a_segment_is_missing_name_it_across_the_upper_half() -> None:
     assert SEGMENTS[2:4] == ["0000000100000000000000FF", "000000010000000100000000"]
     assert wal_segments.gaps(SEGMENTS, SEGMENTS[0]) == ()
     assert wal_segments.gaps([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == (
@@ -31,7 +31,7 @@ def test_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
 
 
 @pytest.mark.covers("F114")
-def test_holes_when_they_are_older_than_what_is_asked_for_do_not_count() -> None:
+def test_holes_when_they_are_older_than_what_is_requested_do_not_count() -> None:
     assert wal_segments.gaps([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
 
 
@@ -50,7 +50,7 @@ def test_holes_when_a_timeline_ends_are_none() -> None:
 
 
 @pytest.mark.covers("F107")
-def test_cause_when_an_error_is_known_is_told_and_when_not_nothing() -> None:
+def test_cause_when_an_error_is_known_is_reported_and_when_not_nothing() -> None:
     for signs, meaning in ERROR_HINTS:
         assert error_hint(f"[ProtocolError] {signs[0]} of something") in {m for _, m in ERROR_HINTS}
         assert meaning

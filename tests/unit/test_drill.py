@@ -91,7 +91,7 @@ def test_listing_when_a_new_timeline_arrived_names_it() -> None:
 
 
 @pytest.mark.covers("F116")
-def test_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
+def test_listing_when_a_file_is_missing_without_a_backup_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
     now = {path: state for path, state in OLD.items() if path != wal}
     assert repository_files.compare_files(OLD, now).foreign == (f"gone: {wal}",)
@@ -146,7 +146,7 @@ def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("lsn", "complete"), [("0/A000000", True), ("0/9000028", True), ("0/8FFFFF8", False)]
 )
-def test_archived_wal_when_the_copy_ends_before_it_is_told(lsn: str, complete: bool) -> None:
+def test_archived_wal_when_the_copy_ends_before_it_is_reported(lsn: str, complete: bool) -> None:
     assert standing("1.0 00000001000000000000000A\n").covered_by(lsn) is complete
 
 
@@ -165,7 +165,7 @@ def beat(folder: InventoryFolder, newest: str, archived: str) -> DrillResult:
     return proof
 
 
-def test_heartbeat_when_both_have_it_measures_what_lies_between(folder: InventoryFolder) -> None:
+def test_heartbeat_when_both_have_it_measures_what_is_between(folder: InventoryFolder) -> None:
     proof = beat(folder, "1764417642.0\n", "1764417600.0\n")
     assert (proof.lost_seconds, proof.lost_by) == (42.0, "heartbeat")
 
@@ -180,7 +180,7 @@ def test_heartbeat_when_the_copy_has_no_row_fails(folder: InventoryFolder) -> No
     assert proof.checks == [DrillCheck("heartbeat", False, "no row")]
 
 
-def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
+def test_lost_when_no_host_answers_is_at_most_the_last_commit() -> None:
     expected = {"lost_seconds": 90.0, "lost_by": "last commit"}
     assert data_loss(expected) == "at most 90 s of data lost"
 
@@ -214,14 +214,16 @@ def test_probe_when_answered_is_judged(
     assert probed(folder, judgement, Answer(0, expected.encode())).ok is ok
 
 
-def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: InventoryFolder) -> None:
+def test_probe_when_the_table_is_missing_reports_the_message_of_postgresql(
+    folder: InventoryFolder,
+) -> None:
     output = b'ERROR:  relation "orders" does not exist\nLINE 1: ...'
     check = probed(folder, "at_least: 1", Answer(3, b"", output))
     assert (check.ok, check.found) == (False, 'ERROR:  relation "orders" does not exist')
 
 
 @pytest.mark.covers("S62")
-def test_probe_when_asked_is_read_only_and_no_superusers() -> None:
+def test_probe_when_sent_is_read_only_and_no_superusers() -> None:
     text = scalar_query.scalar_probe(Instance(), "app", "select 1").text
     assert "begin transaction read only" in text
     assert "set local role pg_read_all_data" in text
@@ -250,7 +252,7 @@ def test_removal_when_the_label_is_not_there_takes_nothing(marked: str, there: b
     assert (removal.read(Answer(items=(item,))) is not None) is there
 
 
-def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: InventoryFolder) -> None:
+def test_drill_server_when_declared_is_alone_and_unprotected(folder: InventoryFolder) -> None:
     declared = inventory(folder)
     node = tasks.drill_node(declared, None)
     (server,) = tasks.machine_tiers(tasks.drill_inventory(declared, node), node, "me")[1].resources
@@ -273,7 +275,7 @@ def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: Inventory
 
 
 @pytest.mark.covers("F116")
-def test_drill_when_planned_asks_no_production_node(folder: InventoryFolder) -> None:
+def test_drill_when_planned_probes_no_production_node(folder: InventoryFolder) -> None:
     declared = inventory(folder)
     node = tasks.drill_node(declared, None)
     all_tiers = tasks.drill_inventory(declared, node)
@@ -302,7 +304,7 @@ def test_drill_when_there_are_no_backups_is_refused(folder: InventoryFolder) -> 
 
 
 @pytest.mark.covers("F117")
-def test_vacated_when_the_host_is_somebody_elses_is_left_alone() -> None:
+def test_drill_cleanup_when_the_host_is_foreign_is_left_alone() -> None:
     resource = DrillCleanup(on="x-drill", cluster="x", node="x-drill", instance=Instance())
     assert resource.read(Answer(0, b'{"cluster": "y", "node": "db-1"}')) is None
     assert resource.read(Answer(0, b"")) is None
@@ -325,7 +327,7 @@ def test_integrity_when_a_page_is_broken_differs_and_has_no_actions() -> None:
     assert (diff.keys, tuple(resource.change(diff))) == (("pg_checksums",), ())
 
 
-def test_integrity_when_the_unit_died_fails_with_what_it_said() -> None:
+def test_integrity_when_the_unit_died_fails_with_its_output() -> None:
     resource = Integrity(on="d", instance=Instance(), job_state=JobState("failed"))
     before = resource.read(Answer(4))
     assert isinstance(before, dict)
@@ -333,7 +335,7 @@ def test_integrity_when_the_unit_died_fails_with_what_it_said() -> None:
     assert "failed" in do.text
 
 
-def test_integrity_when_of_postgresql_13_asks_no_amcheck() -> None:
+def test_integrity_when_of_postgresql_13_runs_no_amcheck() -> None:
     assert tuple(Integrity(on="d", instance=Instance(version=13)).desired()) == ("pg_checksums",)
 
 
@@ -411,7 +413,7 @@ BACKUPS = (
     ("days", "drill", "problems"),
     [(29, "", 0), (30, "", 1), (8, "{period_days: 7}", 1), (None, "", 1), (None, "period", 0)],
 )
-def test_drill_when_older_than_its_period_is_a_trouble(
+def test_drill_when_older_than_its_period_is_a_problem(
     folder: InventoryFolder, days: int | None, drill: str, problems: int
 ) -> None:
     young = drill == "period"
@@ -429,5 +431,5 @@ def test_units_command_when_it_holds_specifiers_stays_what_it_is() -> None:
     assert systemd_exec("/bin/x", "a b", "50%", "$HOME") == '/bin/x "a b" "50%%" "$$HOME"'
 
 
-def test_ask_when_equal_is_asked_once() -> None:
+def test_probe_when_equal_is_sent_once() -> None:
     assert isinstance(scalar_query.timestamp_probe(Instance(), "app", "select now()"), Probe)

@@ -88,7 +88,7 @@ def test_converge_when_nothing_can_be_done_then_it_is_left_and_no_error() -> Non
     assert [str(change.resource) for change in report.remaining] == ["thing x"]
 
 
-def test_converge_when_something_is_worth_knowing_then_it_is_told_and_no_difference() -> None:
+def test_converge_when_something_is_worth_knowing_then_it_is_reported_and_no_difference() -> None:
     world = FakeTarget("h", {"x": {"a": "1", "remark": "a minor release is there"}})
     report = run([world], Tier("one", (thing("x"), thing("y"))))
     assert [(str(r), text) for r, text in report.notes] == [("thing x", "a minor release is there")]
@@ -158,7 +158,7 @@ def slept(world: FakeTarget, *tiers: Tier) -> list[float]:
     return pauses
 
 
-def test_waiting_when_its_end_can_be_told_then_its_tier_is_looked_at_alone_and_at_once() -> None:
+def test_waiting_when_its_end_is_known_then_its_tier_is_looked_at_alone_and_at_once() -> None:
     world = Working("h", {"x": {"waiting": "paint to dry"}, "y": {"a": "1"}})
     tiers = (
         Tier("one", (FakeResource(on="h", object_name="x", has_end_probe=True),)),
@@ -168,7 +168,7 @@ def test_waiting_when_its_end_can_be_told_then_its_tier_is_looked_at_alone_and_a
     assert world.probed == [["x", "y"], ["end of x"], ["x"], ["x", "y"]]
 
 
-def test_waiting_when_its_end_cannot_be_told_then_it_is_looked_at_after_a_pause() -> None:
+def test_waiting_when_its_end_is_unknown_then_it_is_looked_at_after_a_pause() -> None:
     world = Working("h", {"x": {"waiting": "paint to dry"}})
     world.end_code = 1
     assert slept(
@@ -207,7 +207,7 @@ def test_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -
         run([world], Tier("one", (thing("x"),)))
 
 
-def test_equal_asks_when_two_resources_share_one_then_it_is_asked_once() -> None:
+def test_equal_probes_when_two_resources_share_one_then_it_is_sent_once() -> None:
     counts: list[int] = []
 
     class Counting(FakeTarget):
@@ -259,20 +259,20 @@ def test_restart_when_not_allowed_then_nothing_at_all_is_done() -> None:
     assert world.acts == []
 
 
-def test_held_when_another_host_has_to_move_first_then_does_after_it() -> None:
+def test_blocked_when_another_host_has_to_move_first_then_does_after_it() -> None:
     first, second = FakeTarget("a"), FakeTarget("b")
     report = run([first, second], Tier("one", (restarting("b", after="a"), restarting("a"))))
     assert [change.resource.on for change in report.changed] == ["a", "b"]
 
 
-def test_held_when_the_other_host_is_no_part_of_the_run_then_ends_with_the_reason() -> None:
+def test_blocked_when_the_other_host_is_no_part_of_the_run_then_ends_with_the_reason() -> None:
     world, other = FakeTarget("b"), FakeTarget("a")
     with pytest.raises(NotConverged, match="waited 5 s: a first"):
         run([world, other], Tier("one", (restarting("b", after="a"),)))
     assert world.acts == []
 
 
-def test_held_when_only_looked_at_then_is_part_of_the_plan() -> None:
+def test_blocked_when_only_looked_at_then_is_part_of_the_plan() -> None:
     tiers = [Tier("one", (restarting("b", after="a"),))]
     report = converge(
         tiers, {"a": FakeTarget("a"), "b": FakeTarget("b")}, observe_only, RecordingObserver()

@@ -49,7 +49,7 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("model", "share"), MODELS)
-def test_loop_when_anything_happens_in_any_order_then_the_invariants_hold(
+def test_loop_when_anything_happens_in_any_order_then_the_invariants_are_true(
     one_after_the_other: None, model: type[LoopModel], share: int
 ) -> None:
     run_state_machine_as_test(

@@ -101,7 +101,7 @@ def of(kind: type[R], tiers: tuple[Tier, ...]) -> list[R]:
 
 
 class TestEveryContribution:
-    def test_packages_when_brought_then_installed_and_held(
+    def test_packages_when_brought_then_installed_and_excluded_from_upgrades(
         self, exporting: tuple[Tier, ...]
     ) -> None:
         assert "exporter" in of(PackageSet, exporting)[0].names
@@ -145,7 +145,7 @@ class TestEveryContribution:
         (timer,) = [r for r in stopped if isinstance(r, Unit) and r.unit == "exporter.timer"]
         assert (timer.enabled, timer.active) == (False, False)
 
-    def test_feature_when_not_asked_for_then_brings_nothing(
+    def test_feature_when_not_enabled_then_brings_nothing(
         self, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(features, "FEATURES", (Exporter,))

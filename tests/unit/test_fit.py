@@ -45,7 +45,7 @@ def test_memory_setting_above_the_machines_is_bad_input(
 
 
 @pytest.mark.covers("B94")
-def test_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
+def test_slot_that_may_retain_more_than_the_disk_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="max_slot_wal_keep_size 16GB is not less than the ma"):
         look(conf(disk=10 * GB, max_slot_wal_keep_size="16GB"))
     look(conf(disk=10 * GB, max_slot_wal_keep_size="2GB"))
@@ -65,7 +65,7 @@ def test_machine_that_is_too_small_is_bad_input(small: PostgresqlConf, expected:
 
 
 @pytest.mark.covers("B86")
-def test_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
+def test_connections_that_could_take_more_memory_than_there_is_are_a_note() -> None:
     (note,) = conf(max_connections=500, work_mem="64MB").notes({})
     assert note == (
         "500 connections x work_mem 64MB + shared_buffers 2GB are 34048MB; the machine has 8GB"
@@ -79,7 +79,7 @@ def test_computed_settings_when_nothing_is_given_fit_every_machine(memory: int) 
     assert computed.notes({}) == ()
 
 
-def test_conf_when_the_machine_is_not_seen_yet_is_not_judged() -> None:
+def test_conf_when_the_machine_is_not_observed_yet_is_not_judged() -> None:
     unseen = replace(CONF, overrides={"shared_buffers": "900GB"})
     look(unseen)
     assert unseen.notes({}) == ()

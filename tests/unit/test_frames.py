@@ -128,7 +128,7 @@ def test_session_when_neighbours_say_the_same_then_is_one_process_and_a_frame_ea
     assert (other.out, [f.code for f in (a, b, other, c)]) == (b"x\n", [0, 0, 0, 0])
 
 
-def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_said() -> None:
+def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_sent() -> None:
     good, bad = run_steps(speak("a\n"), speak("no such thing\nmore\n"), speak("b\n"))
     assert (good.code, good.err) == (0, b"")
     assert (bad.index, bad.code, bad.err) == (1, 3, b"no: such thing\n")
@@ -139,7 +139,7 @@ def test_session_when_it_ends_without_an_error_then_the_step_failed_all_the_same
     assert [f.code for f in run_steps(leave, leave)] == [1]
 
 
-def test_session_when_the_guard_refuses_a_step_then_it_is_not_said(tmp_path: Path) -> None:
+def test_session_when_the_guard_refuses_a_step_then_it_is_not_sent(tmp_path: Path) -> None:
     fence = tmp_path / "fence"
     guard = ("", f"[ ! -e {fence} ] || {{ echo fenced >&2; exit 76; }}")
     raise_it = framing.ShellStep(

@@ -38,7 +38,7 @@ def hba(lines: Sequence[str]) -> PgHba:
     )
 
 
-def test_file_when_it_is_as_wished_then_is_taken() -> None:
+def test_file_when_it_is_as_declared_then_is_taken() -> None:
     assert hba(LINES).text() == "\n".join(LINES) + "\n"
 
 
@@ -94,7 +94,7 @@ def test_line_when_it_is_none_that_we_write_is_bad_input(line: str) -> None:
 
 
 @pytest.mark.covers("F81")
-def test_file_when_it_holds_more_than_was_wished_is_bad_input() -> None:
+def test_file_when_it_has_more_than_was_declared_is_bad_input() -> None:
     more = [*LINES[:-1], 'hostssl all "friend" 10.0.0.0/8 scram-sha-256', LINES[-1]]
     with pytest.raises(InventoryError, match="other rules than the inventory's"):
         hba(more).text()

@@ -47,7 +47,7 @@ def take(folder: Path, lines: list[LocalChannel], run: str = "r1", **more: float
 
 
 @pytest.mark.covers("F6")
-def test_machine_when_held_then_the_next_is_told_by_whom(
+def test_machine_when_locked_then_the_next_is_refused_and_names_the_owner(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     take(folder, lines)
@@ -58,7 +58,7 @@ def test_machine_when_held_then_the_next_is_told_by_whom(
 
 
 @pytest.mark.covers("F8")
-def test_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
+def test_machine_when_its_lock_owner_ended_then_free_with_a_higher_number(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
@@ -70,7 +70,7 @@ def test_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
 
 
 @pytest.mark.covers("F10")
-def test_machine_when_its_holder_is_silent_past_the_lease_then_free(
+def test_machine_when_its_lock_owner_is_silent_past_the_lease_then_free(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     take(folder, lines, lease=0.2)
@@ -79,7 +79,7 @@ def test_machine_when_its_holder_is_silent_past_the_lease_then_free(
 
 
 @pytest.mark.covers("F10")
-def test_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
+def test_lock_when_lost_then_taken_again_only_where_nobody_was_in_between(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
@@ -106,7 +106,7 @@ def test_wait_when_the_other_ends_in_time_then_taken(
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2}', "{}", "[1]"])
 @pytest.mark.parametrize("file", ["holder", "fence"])
-def test_record_when_it_cannot_be_read_then_counts_as_held(
+def test_record_when_it_cannot_be_read_then_counts_as_locked(
     folder: Path, lines: list[LocalChannel], file: str, text: str
 ) -> None:
     folder.mkdir(parents=True)
@@ -155,7 +155,7 @@ def test_step_when_another_took_over_then_refused_and_nothing_done(
 
 
 @pytest.mark.covers("F6")
-def test_machine_when_another_run_was_there_before_it_was_held_then_looked_at_again(
+def test_machine_when_another_run_was_there_before_it_was_locked_then_looked_at_again(
     host: Host, folder: Path
 ) -> None:
     folder.mkdir(parents=True)
@@ -201,7 +201,7 @@ def test_note_when_a_step_runs_then_is_on_the_machine_already(host: Host, folder
 
 
 @pytest.mark.covers("F5")
-def test_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
+def test_step_when_its_run_ended_then_the_next_waits_for_its_end(
     folder: Path, tmp_path: Path
 ) -> None:
     folder.mkdir(parents=True)

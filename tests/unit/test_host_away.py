@@ -51,7 +51,7 @@ def test_machine_when_lost_in_mid_step_and_back_soon_is_looked_at(
 
 
 @pytest.mark.covers("F2")
-def test_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
+def test_machine_when_lost_in_mid_step_and_away_for_long_counts_as_unreachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = machine(monkeypatch, away=3, seconds=0)
@@ -120,7 +120,7 @@ def test_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_ano
 
 
 @pytest.mark.covers("F2")
-def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
+def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_unreachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 0, 1)

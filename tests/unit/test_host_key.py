@@ -74,7 +74,7 @@ def test_host_key_beside_lines_of_others_keeps_them(tmp_path: Path) -> None:
     assert second.startswith("db-1 ecdsa-sha2-nistp256 ")
 
 
-def test_host_key_open_to_others_is_named_and_shut(tmp_path: Path) -> None:
+def test_host_key_open_to_others_is_named_and_closed(tmp_path: Path) -> None:
     run(make_host_key(tmp_path, "db-1"))
     (tmp_path / "host_keys" / "db-1").chmod(0o644)
     assert remaining_keys(run(make_host_key(tmp_path, "db-1"), plan=True)) == {
@@ -100,7 +100,9 @@ def test_host_key_of_a_server_that_has_a_key_of_its_own_is_left_alone(tmp_path: 
     assert not (tmp_path / "host_keys").exists()
 
 
-def test_host_key_for_a_server_that_is_gone_replaces_what_it_was_pinned_to(tmp_path: Path) -> None:
+def test_host_key_for_a_server_that_is_deleted_replaces_what_it_was_pinned_to(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "known_hosts").write_text("db-10 ssh-rsa AAAA\ndb-1 ssh-ed25519 AAAArotated\n")
     assert run(make_host_key(tmp_path, "db-1")).remaining == []
     other, current = known(tmp_path)

@@ -109,7 +109,7 @@ def test_machine_when_not_known_as_this_node_is_refused(
     ],
     ids=["another database", "no control file", "no data"],
 )
-def test_data_when_not_the_markers_are_refused_unless_made_anew(
+def test_data_when_not_the_markers_are_refused_unless_created_again(
     found: IdentityFacts, identifier: str, expected: str
 ) -> None:
     identity = replace(IDENTITY, identifier=identifier)
@@ -135,7 +135,7 @@ def test_version_when_edited_is_refused_and_nothing_is_promised(marker: str | No
     [(5, "an empty one is never made"), (6, "is being made, and /etc/pgprovision/marker.json")],
     ids=["configuration and no data", "note and marker"],
 )
-def test_cluster_when_there_was_one_is_never_made_anew(code: int, expected: str) -> None:
+def test_cluster_when_there_was_one_is_never_created_again(code: int, expected: str) -> None:
     cluster = PostgresCluster(on="db-1", instance=Instance())
     with pytest.raises(Refused, match=expected):
         cluster.read(Answer(code))
@@ -302,7 +302,7 @@ def test_adopt_when_it_acts_writes_the_marker_alone(cluster: Inventory) -> None:
     assert [r.kind for r in resources if tuple(r.change(Diff(None, r.desired())))] == ["marker"]
 
 
-def test_every_node_when_written_to_is_asked_whose_it_is(cluster: Inventory) -> None:
+def test_every_node_when_written_to_has_its_identity_verified(cluster: Inventory) -> None:
     for chosen in (cluster.nodes, nodes(cluster)[:1], nodes(cluster)[1:]):
         all_tiers = tiers(cluster, chosen, datetime(2026, 11, 20, tzinfo=UTC))
         verified = {r.on for tier in all_tiers for r in tier.resources if r.kind == "identity"}

@@ -79,7 +79,7 @@ def approve(answer: str) -> Approve:
 @pytest.mark.parametrize(
     "answer", ["", "y", "yes", "hcb", "HCB-LAB", "hcb-lab ", " hcb-lab", "db-1"]
 )
-def test_name_when_typed_otherwise_or_not_at_all_touches_nothing(answer: str) -> None:
+def test_name_when_confirmed_otherwise_or_not_at_all_touches_nothing(answer: str) -> None:
     with pytest.raises(Refused, match="the name typed is not the cluster's") as caught:
         approve(answer)(())
     assert caught.value.exit_code == 3
@@ -87,5 +87,5 @@ def test_name_when_typed_otherwise_or_not_at_all_touches_nothing(answer: str) ->
 
 
 @pytest.mark.covers("B109")
-def test_name_when_typed_in_full_is_taken() -> None:
+def test_name_when_confirmed_in_full_is_taken() -> None:
     assert approve("hcb-lab")(()) is Impact.DESTROY

@@ -49,7 +49,7 @@ def script() -> str:
     ("record", "fence"),
     [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (OWNER.text(), "three")],
 )
-def test_lock_when_its_record_cannot_be_read_then_counts_as_held(record: str, fence: str) -> None:
+def test_lock_when_its_record_cannot_be_read_then_counts_as_locked(record: str, fence: str) -> None:
     machine = ModelMachine("a", lock_owner=record, fence=fence)
     with pytest.raises(Locked, match="cannot be read") as refused:
         acquire(FakeLockChannel(machine, script()), "a", LockRequest(OWNER))

@@ -44,7 +44,7 @@ def actions(answer: Answer) -> Mapping[str, bool]:
     return {do.why: do.reconnects for do in (resource.change(diff) if diff else ())}
 
 
-def test_firewall_when_all_is_as_wished_then_nothing_is_done() -> None:
+def test_firewall_when_all_is_as_declared_then_nothing_is_done() -> None:
     assert actions(look("rules as nft lists them")) == {}
 
 
@@ -53,11 +53,11 @@ def test_firewall_when_the_live_rules_differ_then_they_are_loaded_alone(live: st
     assert actions(look(live)) == {"load the host firewall": True}
 
 
-def test_firewall_when_absent_then_loaded_before_it_is_kept_for_the_next_boot() -> None:
+def test_firewall_when_absent_then_loaded_before_it_is_saved_for_the_next_boot() -> None:
     assert actions(look("", saved="")) == {"load the host firewall": True}
 
 
-def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_kept() -> None:
+def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_saved() -> None:
     assert actions(look("rules as nft lists them", "unproven", "old\n")) == {
         "a new connection works: keep the firewall": False,
         "correct the rules for the next boot": False,
@@ -73,7 +73,7 @@ def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_kept() -> No
         ("203.0.113.9 40000 192.0.2.2 2022", "came in by port 2022"),
     ],
 )
-def test_firewall_when_it_would_shut_out_this_session_then_refused(
+def test_firewall_when_it_would_lock_out_this_session_then_refused(
     came_from: str, expected: str
 ) -> None:
     with pytest.raises(Refused, match=expected) as caught:
@@ -112,7 +112,7 @@ def test_rules_when_rendered_then_ssh_is_open_and_the_rest_dropped() -> None:
     assert 'ip saddr { 203.0.113.0/24 } tcp dport { 22 } accept comment "SSH"' in text
 
 
-def test_undo_when_armed_twice_then_the_first_is_kept() -> None:
+def test_undo_when_armed_twice_then_the_first_is_preserved() -> None:
     assert (
         ConfirmedChange("firewall").arm_command().index("[ -e /run/pgprovision/undo-firewall ] ||")
         > 0

@@ -88,7 +88,7 @@ def masked(text: str, folder: Path) -> str:
 
 
 @pytest.mark.covers("V14")
-def test_everything_told_when_only_secrets_differ_then_is_the_same(
+def test_everything_shown_when_only_secrets_differ_then_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed: dict[str, dict[str, str]] = {}

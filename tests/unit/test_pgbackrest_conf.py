@@ -149,7 +149,7 @@ def test_secret_when_it_would_not_be_read_back_is_refused(text: str) -> None:
         (None, "aes-256-cbc", False),
     ],
 )
-def test_encryption_when_the_version_has_weak_subkeys_is_remarked(
+def test_encryption_when_the_version_has_weak_subkeys_is_noted(
     version: tuple[int, ...] | None, cipher: str, warned: bool
 ) -> None:
     notes = replace(CONF, version=version).notes({"repo1-cipher-type": cipher})
@@ -157,7 +157,7 @@ def test_encryption_when_the_version_has_weak_subkeys_is_remarked(
 
 
 @pytest.mark.covers("row:D2")
-def test_archive_queue_when_limited_is_written_and_its_loss_remarked() -> None:
+def test_archive_queue_when_limited_is_written_and_its_loss_noted() -> None:
     conf = replace(CONF, text=rendered("16GB"), version=(2, 60))
     found = conf.read(look(written(conf)))
     assert found

@@ -86,16 +86,16 @@ def test_backup_when_read_has_times_sizes_and_damage() -> None:
         (Answer(2), "exit code 2"),
     ],
 )
-def test_info_when_nothing_can_be_told_says_why(given: Answer, problem: str) -> None:
+def test_info_when_nothing_can_be_read_says_why(given: Answer, problem: str) -> None:
     assert parse(given).error.startswith(problem)
 
 
-def test_info_when_not_installed_is_empty_and_no_trouble() -> None:
+def test_info_when_not_installed_is_empty_and_no_problem() -> None:
     assert not parse(Answer(127)).error
     assert not parse(Answer(127)).system_identifier
 
 
-def test_trouble_when_bytes_are_not_text_is_still_read() -> None:
+def test_problem_when_bytes_are_not_text_is_still_read() -> None:
     repo = {"key": 2, "status": {"code": 99, "message": "[CryptoError] bad"}}
     text = json.dumps([{**STANZA, "repo": [repo]}]).replace("bad", "bad \x01").encode()
     assert parse(Answer(out=text + b" ")).error == "repo2: [CryptoError] bad \x01"

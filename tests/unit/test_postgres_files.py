@@ -78,7 +78,7 @@ def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> 
     assert shown.endswith("include_if_exists = 'local.conf'\n")
 
 
-def test_conf_when_the_machine_is_seen_then_sized_from_it() -> None:
+def test_conf_when_the_machine_is_observed_then_sized_from_it() -> None:
     size = CONF.needs()[1].probe
     observed = Answered({size: Answer(out=b"8039000\n2\n85899345920\n")})
     assert settings(CONF.resolved(observed))["shared_buffers"] == "2GB"
@@ -86,7 +86,7 @@ def test_conf_when_the_machine_is_seen_then_sized_from_it() -> None:
     assert settings(given.resolved(observed))["shared_buffers"] == "1GB"
 
 
-def test_conf_when_the_size_is_given_then_the_machine_is_not_asked() -> None:
+def test_conf_when_the_size_is_given_then_the_machine_is_not_probed() -> None:
     assert len(replace(CONF, memory=GB, cores=1, disk=GB).needs()) == 1
 
 
@@ -100,7 +100,9 @@ def test_conf_when_overridden_then_once_and_in_its_place() -> None:
     assert "jit = on  # set in the inventory" in lines
 
 
-def test_conf_when_the_machine_is_not_seen_yet_then_its_sizes_are_managed_all_the_same() -> None:
+def test_conf_when_the_machine_is_not_observed_yet_then_its_sizes_are_managed_all_the_same() -> (
+    None
+):
     assert {"shared_buffers", "max_wal_size", "jit", "port"} <= CONF.managed_names()
 
 

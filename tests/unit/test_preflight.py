@@ -106,7 +106,7 @@ def test_locale_when_the_machine_has_it_not_is_bad_input() -> None:
 @pytest.mark.parametrize(
     ("now", "expected"), [(4600, "3600 s ahead of the controller's"), (400, "600 s behind")]
 )
-def test_clock_when_off_is_bad_input_and_a_remark_where_up_repairs_it(
+def test_clock_when_off_is_bad_input_and_a_note_where_up_repairs_it(
     now: int, expected: str
 ) -> None:
     assert expected in refusal(f"now {now}\n").what
@@ -115,7 +115,7 @@ def test_clock_when_off_is_bad_input_and_a_remark_where_up_repairs_it(
 
 
 @pytest.mark.covers("B107")
-def test_clock_when_settled_is_the_controllers() -> None:
+def test_clock_when_resolved_is_the_controllers() -> None:
     resource = replace(PREFLIGHT, controller_clock=None).resolved(
         Answered({CLOCK_PROBE: Answer(out=b"1000\n")})
     )

@@ -194,7 +194,7 @@ def test_readable_file_when_edited_then_it_is_named(state: Path) -> None:
     ("head", "expected"),
     [(None, "missing"), (b"", "unreadable"), (b"[1]", "unreadable"), (b"\xff{", "unreadable")],
 )
-def test_head_when_gone_or_garbage_then_it_is_told_and_the_next_run_goes_on(
+def test_head_when_missing_or_garbage_then_it_is_reported_and_the_next_run_goes_on(
     head: bytes | None, expected: str, state: Path
 ) -> None:
     first = finished_run()
@@ -212,7 +212,7 @@ def older(state: Path, name: str) -> None:
     (state / f"{name}.jsonl").write_text(f"{json.dumps(begin)}\n{json.dumps(end)}\n")
 
 
-def test_records_when_of_before_the_chain_then_told_apart_and_the_last_is_held(
+def test_records_when_of_before_the_chain_then_distinguished_and_the_last_is_verified(
     state: Path,
 ) -> None:
     older(state, "20260101T000000Z-000000")
@@ -277,7 +277,7 @@ def test_file_when_of_a_newer_version_then_it_is_shown_and_its_chain_is_checked(
     assert states(state) == {record.id: "edited"}
 
 
-def test_file_when_it_may_not_be_read_then_it_is_told(state: Path) -> None:
+def test_file_when_it_may_not_be_read_then_it_is_reported(state: Path) -> None:
     finished_run()
     (state / "20260101T000000Z-000000.jsonl").symlink_to("/proc/self/mem")  # a file, unreadable
     found = states(state)

@@ -88,7 +88,7 @@ def test_replica_when_it_alone_accepts_writes_is_refused() -> None:
         check_single_writer("db-1", {"db-2": server()}, "unit")
 
 
-def test_stranger_when_it_accepts_writes_is_for_the_claim_to_refuse() -> None:
+def test_foreign_instance_when_it_accepts_writes_is_for_the_claim_to_refuse() -> None:
     check_single_writer("db-1", {"db-1": server(), "db-2": server(system_identifier="72")}, "unit")
 
 
@@ -99,7 +99,7 @@ class Answered(dict[str, Answer]):
         return super().get(on)
 
 
-def test_replicas_without_a_primary_are_told_to_make_one() -> None:
+def test_replicas_without_a_primary_are_refused_until_there_is_one() -> None:
     check = SplitBrainCheck(
         on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",), primary_required=True
     )
@@ -139,7 +139,7 @@ UNREACHABLE = Unreachable("no answer", where="db-2")
     [(WRITABLE, True), (STANDS_BY, False), (UNREACHABLE, False), (None, False)],
     ids=["writable", "replica", "unreachable", "no server"],
 )
-def test_verb_whose_work_is_not_on_the_nodes_asks_them_first(
+def test_verb_when_its_work_is_not_on_the_nodes_probes_them_first(
     tmp_path: Path, second: Answer | PgprovisionError | None, refused: bool
 ) -> None:
     folder = static_inventory(tmp_path)
@@ -189,7 +189,7 @@ def test_re_clone_when_planned_is_destructive_and_a_first_clone_is_not() -> None
 
 
 @pytest.mark.covers("F93")
-def test_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time() -> None:
+def test_clone_when_it_failed_reports_its_output_and_starts_again_next_time() -> None:
     failed = replace(STANDBY, job_state=JobState("failed"))
     state = failed.read(Answer(4))
     assert isinstance(state, dict)
@@ -198,7 +198,7 @@ def test_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time()
     assert STANDBY.read(Answer(4)) is None
 
 
-def test_seeding_when_under_way_shows_how_far_it_is() -> None:
+def test_clone_when_under_way_shows_how_far_it_is() -> None:
     running = replace(STANDBY, job_state=JobState("running", "1/3 kB (31%)\n2/3 kB (62%)"))
     state = running.read(Answer(4))
     assert isinstance(state, Waiting)
@@ -209,7 +209,7 @@ def test_seeding_when_under_way_shows_how_far_it_is() -> None:
 @pytest.mark.parametrize(
     "source", [BASE_BACKUP, PgbackrestRestore("main")], ids=["base backup", "restore"]
 )
-def test_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
+def test_clone_when_it_begins_verifies_the_identity_of_the_data_before_anything_moves(
     source: BaseBackup | PgbackrestRestore,
 ) -> None:
     standby = replace(STANDBY, data_source=source, primary_identifier="71")
@@ -349,7 +349,7 @@ def test_re_clone_when_data_are_being_made_already_attaches() -> None:
     )
 
 
-def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
+def test_re_clone_when_planned_makes_data_and_slot_again_of_this_node_alone(
     cluster: Inventory,
 ) -> None:
     node = cluster.node("server-postgres-2")
@@ -388,7 +388,7 @@ def test_scope_when_the_primary_alone_touches_nobody_else(cluster: Inventory) ->
     assert ours == {"server-postgres-1"}
 
 
-def test_seed_when_declared_decides_where_first_data_come_from(cluster: Inventory) -> None:
+def test_data_source_when_declared_decides_where_first_data_come_from(cluster: Inventory) -> None:
     nodes = cluster.replicas
     sources = {
         resource.on: type(resource.data_source)
@@ -428,7 +428,9 @@ def test_remove_replica_when_aimed_at_the_primary_is_refused(cluster: Inventory)
         remove_replica.declared_replica(cluster, "server-postgres-1")
 
 
-def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inventory) -> None:
+def test_add_replica_when_there_again_with_another_data_source_is_refused(
+    cluster: Inventory,
+) -> None:
     with pytest.raises(InventoryError, match="its seed is backup, not primary"):
         add_node(cluster.folder, NewNode(name="server-postgres-4", seed="primary"))
 
@@ -437,7 +439,7 @@ def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inve
 
 
 @pytest.mark.covers("F94")
-def test_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> None:
+def test_slot_when_its_node_is_undeclared_is_a_problem_with_its_command() -> None:
     row = {"active": False, "wal_status": "extended", "restart_lsn": "0/1000000"}
     slots = {
         "pgprovision_db_3": row,
@@ -534,7 +536,7 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> ServerSnapsh
         ),
     ],
 )
-def test_sorting_when_told_by_the_catalogs_names_all_but_C(
+def test_sorting_when_reported_by_the_catalogs_names_all_but_C(
     found: ServerSnapshot, sorting: set[str]
 ) -> None:
     assert collation_sources(found) == sorting

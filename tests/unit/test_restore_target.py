@@ -180,7 +180,7 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
         (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
     ],
 )
-def test_target_when_outside_is_bad_input_and_the_window_is_told(
+def test_target_when_outside_is_bad_input_and_the_window_is_named(
     target: RecoveryTarget, expected: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
@@ -198,7 +198,7 @@ def test_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> 
         plan_restore(at(15 + 1.1 * second), BACKUPS, (ONE, TWO))
 
 
-def test_damaged_backup_when_not_asked_for_is_passed_over() -> None:
+def test_damaged_backup_when_not_requested_is_passed_over() -> None:
     torn = replace(BACKUPS[2], damaged=True)
     assert plan_restore(END_OF_WAL, (*BACKUPS[:2], torn), (ONE, TWO)).backup == BACKUPS[1]
     requests = RecoveryTarget("end", backup=torn.label)
@@ -245,7 +245,7 @@ def test_archive_when_listed_tells_each_timeline() -> None:
     assert two == ArchivedTimeline(2, ((1, LEFT),), "00000002000000000000000E", 500)
 
 
-def test_archive_when_it_cannot_be_seen_has_no_timelines() -> None:
+def test_archive_when_it_cannot_be_read_has_no_timelines() -> None:
     assert archive_timelines.parse(Answer(4)) == archive_timelines.parse(None) == ()
 
 

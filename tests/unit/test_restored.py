@@ -162,7 +162,7 @@ def test_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> N
     assert machine.probes[-1] == RESTORED.probe()
 
 
-def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
+def test_restored_when_complete_is_as_declared_whatever_the_window_is_now() -> None:
     late = replace(RESTORED, target=recovery_target({"time": "2020-01-01 00:00Z"}))
     resolved, found = state(late, observation(data=data_directory()))
     assert not differs(resolved, found)
@@ -204,7 +204,7 @@ def test_restored_when_the_target_was_not_met_says_which_backup_may_help() -> No
 
 
 @pytest.mark.covers("F118")
-def test_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
+def test_restored_when_the_time_is_after_the_last_transaction_says_so() -> None:
     done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
     account = recovery.parse_result(Answer(out=done.encode()))
     note, *_ = replace(RESTORED, result=account).notes({"role": "restored"})
@@ -212,7 +212,7 @@ def test_restored_when_the_time_lies_after_the_last_transaction_says_so() -> Non
     assert note.endswith("if anything, had not been archived")
 
 
-def test_restored_when_it_failed_reports_what_was_said() -> None:
+def test_restored_when_it_failed_reports_the_message() -> None:
     resolved, found = state(RESTORED, observation(job="failed"))
     (do,) = resolved.change(differs(resolved, found))
     assert "journalctl" in do.text
@@ -230,7 +230,9 @@ def test_restored_when_it_failed_reports_what_was_said() -> None:
         ("running /srv/other", True),
     ],
 )
-def test_vacancy_when_anybody_elses_data_are_there_is_refused(expected: str, refused: bool) -> None:
+def test_empty_host_check_when_foreign_data_are_there_is_refused(
+    expected: str, refused: bool
+) -> None:
     check = EmptyHostCheck(on="copy", instance=HERE)
     if refused:
         with pytest.raises(Refused):
@@ -262,7 +264,7 @@ def names(inventory: Inventory, on: str) -> set[str]:
 
 
 @pytest.mark.covers("row:D6")
-def test_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
+def test_copy_when_made_probes_and_touches_nobody_else(past: Inventory) -> None:
     all_tiers = tiers(past, (past.node("copy"),), NOW)
     resources = [resource for tier in all_tiers for resource in tier.resources]
     assert {resource.on for resource in resources} == {"copy"}
@@ -301,7 +303,7 @@ def test_copy_when_added_twice_with_another_target_is_refused(past: Inventory) -
         add_node(past.folder, replace(same, restore={"xid": "746"}))
 
 
-def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
+def test_copy_when_added_writes_what_it_was_given(past: Inventory) -> None:
     target = recovery_target({"time": "2026-11-29 03:00+01:00"})
     from pgprovision.inventory.schema.restore import RestoreSpec
 

@@ -81,12 +81,12 @@ def test_name_when_nobody_has_it_is_bad_input(folder: InventoryFolder) -> None:
     assert wrong.value.next == "one of: app_a, app_b, alone, replicator"
 
 
-def test_password_when_kept_elsewhere_is_refused(folder: InventoryFolder) -> None:
+def test_password_when_stored_elsewhere_is_refused(folder: InventoryFolder) -> None:
     with pytest.raises(Refused, match="the secret comes from !env ALONE"):
         rotation_step(folder.load(), "alone")
 
 
-def test_files_when_begun_and_finished_hold_the_old_password_as_long_as_it_may_be_needed(
+def test_files_when_begun_and_finished_contain_the_old_password_as_long_as_it_may_be_needed(
     folder: InventoryFolder,
 ) -> None:
     file = folder.path / "secrets/app_a.password"
@@ -105,7 +105,7 @@ def test_files_when_begun_and_finished_hold_the_old_password_as_long_as_it_may_b
     assert (folder.load().roles["app_a"].password, previous.exists()) == (made, False)
 
 
-def test_files_when_cut_off_between_the_two_then_begins_anew(folder: InventoryFolder) -> None:
+def test_files_when_interrupted_between_the_two_then_begins_again(folder: InventoryFolder) -> None:
     first = rotation_step(folder.load())
     first.previous.hardlink_to(first.file)
     assert not rotation_step(folder.load()).started

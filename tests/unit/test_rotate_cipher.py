@@ -74,7 +74,7 @@ def test_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder:
 
 
 @pytest.mark.covers("F111")
-def test_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
+def test_rotation_when_begun_again_uses_no_path_and_no_passphrase_of_before(
     folder: Path,
 ) -> None:
     first = next_step(load(folder), NOW)

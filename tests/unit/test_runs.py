@@ -91,7 +91,7 @@ def test_runs_when_the_inventory_lacks_all_but_its_name_then_they_are_shown(
         ("cluster: [a\n", "cluster.yml:"),
     ],
 )
-def test_runs_when_the_name_cannot_be_told_then_bad_input(
+def test_runs_when_the_name_cannot_be_read_then_bad_input(
     text: str | None, expected: str, shell: Shell, tmp_path: Path
 ) -> None:
     if text is not None:

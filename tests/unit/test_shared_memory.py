@@ -107,7 +107,7 @@ def test_raising_when_a_standby_has_less_then_the_primary_waits_for_it() -> None
     assert why_blocked(primary, diff(primary)) == "r2 first: it runs with max_connections = 200"
 
 
-def test_raising_when_every_standby_has_it_then_it_is_the_primary_s_turn() -> None:
+def test_raising_when_every_standby_has_it_then_the_primary_is_next() -> None:
     primary = conf("p", Nodes({"p": 200, "r1": 300, "r2": 300}), max_connections=300)
     assert why_blocked(primary, diff(primary)) == ""
 
@@ -125,7 +125,7 @@ def test_lowering_when_the_primary_has_more_then_the_standby_waits_for_it() -> N
     assert why_blocked(standby, diff(standby, max_connections=300)) == reason
 
 
-def test_lowering_when_it_has_been_replayed_then_it_is_the_standby_s_turn() -> None:
+def test_lowering_when_it_has_been_replayed_then_the_standby_is_next() -> None:
     standby = conf("r1", Nodes({"p": 100, "r1": 300}, control=100), max_connections=100)
     found = diff(standby, max_connections=300)
     assert why_blocked(standby, found) == ""

@@ -37,7 +37,7 @@ def test_snapshot_when_the_server_turns_us_away_then_refused_with_its_words() ->
         SNAPSHOT.parse(Answer(2, err=message.encode()))
 
 
-def test_snapshot_when_asked_by_two_then_the_asks_are_equal() -> None:
+def test_snapshot_when_used_by_two_then_the_probes_are_equal() -> None:
     assert (
         SnapshotQuery(Instance(15), ("a",)).probe() == SnapshotQuery(Instance(15), ("a",)).probe()
     )

@@ -147,18 +147,18 @@ def test_watch_file_when_it_is_none_is_bad_input(tmp_path: Path, text: str, what
         WatchFile.read(tmp_path / "nowhere")
 
 
-def test_heartbeat_when_asked_for_is_one_get(heard: ReceivedRequests) -> None:
+def test_heartbeat_when_requested_is_one_get(heard: ReceivedRequests) -> None:
     notifications.ping(Secret(heard.url))
     assert heard.requests == [("GET", "/canary-5d1c", b"")]
 
 
-def test_webhook_when_told_gets_the_document(heard: ReceivedRequests) -> None:
+def test_webhook_when_called_gets_the_document(heard: ReceivedRequests) -> None:
     notifications.post_json(Secret(heard.url), {"state": "alarm"})
     method, _, body = heard.requests[0]
     assert (method, json.loads(body)) == ("POST", {"state": "alarm"})
 
 
-def test_url_when_it_cannot_be_told_is_masked(heard: ReceivedRequests) -> None:
+def test_url_when_it_cannot_be_reached_is_masked(heard: ReceivedRequests) -> None:
     heard.status = 500
     with pytest.raises(NotificationError, match="answered 500") as refused:
         notifications.ping(Secret(heard.url))
@@ -172,7 +172,7 @@ def test_url_when_it_cannot_be_told_is_masked(heard: ReceivedRequests) -> None:
     assert "http://127.0.0.1/***" in str(refused.value)
 
 
-def test_drill_when_it_proved_nothing_is_told_as_backup_watch_says(
+def test_drill_when_it_proved_nothing_is_reported_as_backup_watch_says(
     folder: Path, heard: ReceivedRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder / "cluster.yml"

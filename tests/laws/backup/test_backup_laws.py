@@ -124,7 +124,7 @@ def test_first_backup_when_the_controller_is_killed_is_attached_to(world: World)
     machine.run(world.conf())
 
 
-def test_first_backup_when_it_fails_says_why_and_is_started_anew_by_the_next_run(
+def test_first_backup_when_it_fails_says_why_and_is_started_again_by_the_next_run(
     world: World,
 ) -> None:
     machine, path = world.machine, "/failing"
@@ -188,7 +188,7 @@ def test_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
 
 
 @pytest.mark.covers("row:A7")
-def test_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given(
+def test_job_when_its_end_is_awaited_is_reported_at_it_and_else_after_the_time_given(
     world: World,
 ) -> None:
     machine, job = world.machine, Job("pgprovision-law.service")
@@ -210,7 +210,7 @@ def test_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given
 
 
 @pytest.mark.covers("F53")
-def test_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
+def test_packages_when_dpkg_is_locked_wait_and_name_the_lock_owner(world: World) -> None:
     world.machine.shell("apt-get -q -y remove less")
     program = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w')"
     program += "; fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(3)"

@@ -79,7 +79,7 @@ def refused(world: World, **given: str) -> str:
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
 )
-def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
+def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_reported(
     world: World, given: dict[str, str], expected: str
 ) -> None:
     assert expected in refused(world, **given)
@@ -96,7 +96,7 @@ def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
         ("slow", "cause: the store answers too slowly, or the line to it is cut off"),
     ],
 )
-def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_said(
+def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_reported(
     world: World, door: tuple[FaultyObjectStore, int], mode: int | str, expected: str
 ) -> None:
     store, port = door
@@ -163,7 +163,7 @@ def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left
 
 
 @pytest.mark.covers("row:D2", "row:D4")
-def test_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(world: World) -> None:
+def test_second_repository_when_declared_gets_a_stanza_and_wal_of_its_own(world: World) -> None:
     conf, stanza = world.conf(second="/second"), world.second_stanza("/second")
     world.machine.run(conf, stanza)
     assert not world.machine.plan(conf, stanza)
@@ -174,7 +174,7 @@ def test_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(world: W
 
 
 @pytest.mark.covers("F110")
-def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_swap(
+def test_second_repository_of_another_cluster_when_declared_is_refused_before_the_swap(
     world: World,
 ) -> None:
     machine = world.machine
@@ -195,7 +195,7 @@ def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_
 
 
 @pytest.mark.covers("F114")
-def test_repository_when_damaged_in_three_ways_is_told_of_each(world: World) -> None:
+def test_repository_when_damaged_in_three_ways_reports_each(world: World) -> None:
     machine, path = world.machine, "/damaged"
     machine.run(world.conf(path), world.stanza(path), world.first_backup)
     store = world.stored(path)

@@ -223,7 +223,7 @@ def test_restore_when_the_target_is_not_met_is_bad_input(
 
 @pytest.mark.covers("F118")
 @long
-def test_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
+def test_restore_when_given_the_backup_before_finds_what_is_before_the_newest(
     canary: Canary,
 ) -> None:
     row = canary.row(20)
@@ -264,7 +264,7 @@ def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canar
 
 @pytest.mark.covers("F66")
 @long
-def test_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
+def test_restore_when_killed_is_set_aside_and_created_again(canary: Canary) -> None:
     with pytest.raises(Killed):
         canary.run(recovery_target({}), watcher=Deserter())
     machine = canary.world.machine
@@ -308,7 +308,7 @@ def test_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None
 
 @pytest.mark.covers("F117", "F118")
 @long
-def test_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
+def test_tablespace_when_restored_is_beside_the_data_and_the_original_stays(
     canary: Canary,
 ) -> None:
     machine, space = canary.world.machine, "/srv/space"

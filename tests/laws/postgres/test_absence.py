@@ -51,7 +51,7 @@ def test_role_when_it_owns_nothing_is_dropped(instance: Instance, absent_role: R
 
 
 @pytest.mark.covers("F133", "F134")
-def test_role_and_database_when_not_in_the_inventory_are_told_and_left(
+def test_role_and_database_when_not_in_the_inventory_are_reported_and_left(
     instance: Instance, absent_role: Role
 ) -> None:
     sql(instance, f"create database shop owner {ident(LEAVER)}")

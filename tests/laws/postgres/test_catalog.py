@@ -237,7 +237,7 @@ def test_resource_when_one_key_is_broken_then_it_alone_is_named_and_repaired(
 
 
 @pytest.mark.covers("F103")
-def test_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_seen(
+def test_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_found(
     instance: Instance,
 ) -> None:
     sql(instance, "create database sorted")

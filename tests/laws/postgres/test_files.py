@@ -254,7 +254,7 @@ def test_loaded_when_local_conf_would_not_start_then_the_server_is_not_restarted
     assert plan_local(*resources) == []
 
 
-def test_live_settings_when_local_conf_wins_then_it_is_told_and_no_difference(
+def test_live_settings_when_local_conf_wins_then_it_is_reported_and_no_difference(
     instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")

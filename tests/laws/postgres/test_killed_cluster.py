@@ -34,7 +34,7 @@ def cluster() -> Iterator[PostgresCluster]:
 
 @pytest.mark.covers("F65")
 @pytest.mark.parametrize("seconds", POINTS)
-def test_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
+def test_cluster_when_initdb_is_killed_is_set_aside_and_created_again(
     cluster: PostgresCluster, seconds: float
 ) -> None:
     data = Path(cluster.instance.data_directory)

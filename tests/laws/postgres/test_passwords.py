@@ -116,7 +116,7 @@ def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
     assert plan_local(*absent) == []
 
 
-def test_role_when_its_password_is_set_then_no_log_and_no_statistics_hold_the_verifier(
+def test_role_when_its_password_is_set_then_no_log_and_no_statistics_contain_the_verifier(
     instance: Instance,
 ) -> None:
     sql(instance, "alter role postgres set log_statement = 'all'")

@@ -202,7 +202,7 @@ def test_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step
 
 
 @pytest.mark.covers("row:C3")
-def test_authority_when_it_ends_soon_then_is_told_and_not_renewed_in_circles(
+def test_authority_when_it_ends_soon_then_is_reported_and_not_renewed_in_circles(
     resources: TlsResources,
 ) -> None:
     last = resources.at(NOW + tls.AUTHORITY_LIFETIME - timedelta(days=30))
