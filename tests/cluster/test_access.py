@@ -1,4 +1,4 @@
-"""Who gets into the database and who does not, and that no secret lies where it should not."""
+"""Who gets into the database and who does not, and that no secret is where it should not be."""
 
 import socket
 from pathlib import Path

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lab
 
 
 class World:
-    """The cluster's wishes and targets, as a run has them."""
+    """The cluster's tiers and targets, as a run has them."""
 
     def __init__(self, person: CliUser, targets: Targets) -> None:
         self.person = person

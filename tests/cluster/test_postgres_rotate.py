@@ -58,7 +58,7 @@ def login(person: CliUser, role: str, secret: str) -> str:
 
 @contextmanager
 def application(person: CliUser, role: str) -> Iterator[list[str]]:
-    """One session that stays open, and logins one after the other; what they said."""
+    """One session that stays open, and logins one after the other; their output."""
     secret, outputs, over = password(person, role).read_text().strip(), [], threading.Event()
     sleep = f'psql -XAtwc "select pg_sleep(300)" "{WHERE} user={role}"'
     script = f"read -r PGPASSWORD; export PGPASSWORD; {sleep}"

@@ -1,4 +1,4 @@
-"""F80: what a run said was done is there after the power fails in the very next moment.
+"""F80: what a run reported as done is there after the power fails in the very next moment.
 
 The machine's /etc, PostgreSQL's data and our own folder are put on a disk of their own (an ext4
 image behind a loop device). When the run has ended, the image is copied as it is: what its kernel

@@ -111,7 +111,7 @@ def kinds(found: dict[str, Any]) -> list[str]:
 
 
 def alarmed(watcher: Watcher, due: datetime, kind: str, **changes: Any) -> None:
-    """As of that moment there is this alarm and no other, and it is told at once."""
+    """As of that moment there is this alarm and no other, and it is reported at once."""
     code, found = watcher.observe(due, **changes)
     assert (code, kinds(found)) == (1, [kind])
     print(watcher.run(due, **changes).err)
@@ -143,7 +143,7 @@ def test_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
 @pytest.mark.parametrize(
     ("fault", "undo"),
     [
-        (  # `systemctl mask` refuses where the file lies in /etc: people lay the link themselves
+        (  # `systemctl mask` refuses where the file is in /etc: people make the link themselves
             f"mv {UNITS}/{DIFF} /root/ && ln -s /dev/null {UNITS}/{DIFF}",
             f"mv -fT /root/{DIFF} {UNITS}/{DIFF}",
         ),
@@ -235,7 +235,7 @@ def test_clock_of_the_host_when_wrong_is_an_alarm(
     cluster: CliUser, watcher: Watcher, store: Path
 ) -> None:
     """By libfaketime. Two days, and the store takes nothing from that host; ten minutes, and
-    PostgreSQL, whose clock it is that names a backup, names it wrong."""
+    the clock of PostgreSQL, which names a backup, names it wrong."""
     due, before = watcher.due(), watcher.newest("backup")
     cluster.shell(PRIMARY, "apt-get install -qy --no-install-recommends faketime")
     backup = "pgbackrest --stanza=main --type=diff --log-level-console=warn backup"

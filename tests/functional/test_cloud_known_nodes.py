@@ -1,4 +1,4 @@
-"""What was finished is remembered: a lost primary is never made anew and empty, a replica is."""
+"""What was finished is remembered: a lost primary is never created again empty, a replica is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from tests.support.hetzner_simulator import FakeHypervisor, HetznerSimulator, se
 
 @dataclass
 class Meeting(FakeHypervisor):
-    """Machines whose making ends when `expected` of them are being made at once."""
+    """Machines that are made when `expected` of them are being made at once."""
 
     expected: int = MAX_PARALLEL_SERVERS
     most: int = 0

@@ -22,7 +22,7 @@ from tests.support.hetzner_simulator import HetznerSimulator
 
 @contextmanager
 def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """An HTTPS server with a certificate of its own making, and the requests it was told."""
+    """An HTTPS server with a certificate of its own making, and the requests it received."""
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

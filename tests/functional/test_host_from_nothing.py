@@ -24,7 +24,10 @@ from tests.support.port_scanner import PortScanner, in_private_network, on_inter
 pytestmark = pytest.mark.lab
 
 NODE, PRIVATE = "host-1", "10.0.1.2"
-GATEWAY, CLIENT = "10.0.0.1", "10.0.2.9"  # a stranger of the private network, and a declared one
+GATEWAY, CLIENT = (
+    "10.0.0.1",
+    "10.0.2.9",
+)  # an undeclared address of the private network, and a declared one
 FRIENDS = ("198.51.100.9", "2001:db8:f::9")  # outside, and on the list for SSH
 OUTSIDE_ADDRESSES = ("203.0.113.7", "2001:db8:ffff::7")
 SCAN = (*range(1, 1025), 5432, 9999)
@@ -214,7 +217,7 @@ def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
 
 @pytest.mark.covers("S34", "S35", "S36", "S37")
 def test_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
-    """Something listens on all addresses, so that only a firewall can keep it shut."""
+    """Something listens on all addresses, so that only a firewall can close it."""
     made.shell("systemd-run -q --unit=open-door python3 -m http.server 9999 --bind ::")
     assert wait_until(lambda: "9999" in made.shell("ss -Hltn"), seconds=10)
     assert made.doors() == DOORS

@@ -1,5 +1,5 @@
-"""Whose machine, whose data: on real machines. Nothing is written to what is another's, data are
-never made anew, and what was half made is set aside.
+"""The identity of hosts and data, on real machines. Nothing is written to foreign hosts, data are
+never created again, and what was half made is set aside.
 
 One cluster for the whole file; each test leaves it as it found it, up to the last part.
 """
@@ -345,7 +345,7 @@ def test_adopt_when_the_live_role_is_another_is_refused(pair: CliUser) -> None:
     assert_converged(pair)
 
 
-# --- F80: what was said to be done outlasts the power ---
+# --- F80: what was reported as done outlasts the power ---
 
 
 @pytest.mark.covers("F80")

@@ -25,7 +25,7 @@ BOOKS = "hcb_production"
 
 @dataclass(frozen=True)
 class Row:
-    """One that the canary was told is committed, and when."""
+    """A row that PostgreSQL reported as committed, and when."""
 
     number: int
     committed: datetime

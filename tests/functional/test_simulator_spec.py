@@ -18,7 +18,7 @@ _ABSENT = 999_999
 
 @dataclass
 class Judged:
-    """Calls the simulator, keeps every complaint and every (method, path) that was called."""
+    """Calls the simulator, keeps every problem and every (method, path) that was called."""
 
     sim: HetznerSimulator
     judge: ResponseValidator

@@ -148,7 +148,7 @@ class DisturbedRuns(LoopModel):
 
     @rule(changes=manual_changes, on=hosts, at=steps)
     def meet_lock_owner(self, changes: ManualChanges, on: str, at: int) -> None:
-        """V10: whoever comes while another acts is told so and does nothing."""
+        """V10: a run that comes while another acts is refused and does nothing."""
         self._break(changes)
         rivals: list[ModelRun] = []
         expected = expected_state(self.declared, self.world)

@@ -23,7 +23,7 @@ ObjectsByMachine = dict[str, dict[str, dict[str, str]]]
 
 
 class Killed(BaseException):
-    """The process is gone: nothing after this is told, and nothing is tidied."""
+    """The process is gone: nothing after this is reported, and nothing is tidied."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def action_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class ModelWrite:
-    """A step that a machine carried out: whose, with which number, while which was in force."""
+    """A step that a machine carried out: of which run, with which number, while which was in force."""
 
     run: int
     on: str

@@ -1,4 +1,4 @@
-"""One run of the real loop over a model's world, and everything that can be told of it."""
+"""One run of the real loop over a model's world, and everything that is known of it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class ModelRun:
         return self._go(lambda changes: self._approve(changes, ceiling))
 
     def lock_hosts(self) -> bool:
-        """As `Targets.hold`: reached all, taken in order of their names."""
+        """As `Targets.require_locks`: reached all, taken in order of their names."""
         self._before_lock()
         for host in self.hosts:
             host.lock_keeper.ensure_connected()

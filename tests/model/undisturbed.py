@@ -57,7 +57,7 @@ class UndisturbedRuns(LoopModel):
 
     @rule(value=values)
     def run_by_another_path(self, value: str) -> None:
-        """V7: from nothing, and by way of another wish, to the same."""
+        """V7: from nothing, and by way of another desired state, to the same."""
         fresh, roundabout = ModelState(), deepcopy(self.world)
         other_files = [ModelFile(on=on, object_name="x", values=(("k", value),)) for on in HOSTS]
         detour = [

@@ -1,4 +1,4 @@
-"""A small world for the engine: targets that hold plain values, resources that wish for them."""
+"""A small world for the engine: targets that hold plain values, resources that declare them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -32,7 +32,7 @@ Hook = Callable[[FrameType], None]
 
 
 class Crash(Exception):
-    """A fault of our own, told together with the secrets that were at hand."""
+    """A fault of our own, raised together with the secrets that were at hand."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""F81, F82: pg_hba.conf is read back before it is sent, and asked whom it shuts out."""
+"""F81, F82: pg_hba.conf is read back before it is sent, and checked for whom it locks out."""
 
 from collections.abc import Sequence
 

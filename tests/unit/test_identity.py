@@ -1,4 +1,4 @@
-"""Whose machine it is: every combination of claim, marker, note and data, and what adopt allows."""
+"""The identity of a host: each combination of claim, marker, note and data; what adopt allows."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -2,7 +2,7 @@
 
 Both load it alike; what `up` does more is to carry out every step of every tier. So the cases that
 are accepted, and hostile text in every field that takes it, are planned and then carried out, on
-machines that believe everything they are told.
+machines that believe everything they are sent.
 """
 
 import random
@@ -67,7 +67,7 @@ class Believing:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded(Resource):
-    """A wish that counts as true once its actions were carried out."""
+    """A resource that counts as true once its actions were carried out."""
 
     kind: ClassVar[str] = "told"
     resource: Resource

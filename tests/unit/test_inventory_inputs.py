@@ -89,7 +89,7 @@ def test_bad_input(file: Path, tmp_path: Path) -> None:
 
 
 def spoiled(folder: InventoryFolder, problem: Problem) -> set[KeyPath]:
-    """Keys that are wrong anew, or still, once the problem's example stands in its place."""
+    """Keys that are newly wrong, or still, once the problem's example stands in its place."""
     assert problem.example
     for name in re.findall(r"!file (secrets/[^ ,}\]]+)", problem.example):
         if not (folder.path / name).exists():

@@ -38,7 +38,7 @@ def look(live: str, proof: str = "proven", saved: str = "rules\n") -> Answer:
 
 
 def actions(answer: Answer) -> Mapping[str, bool]:
-    """What would be done, and whether it makes the connection anew."""
+    """What would be done, and whether it connects again."""
     resource = FIREWALL.resolved(Answered())
     diff = Diff(resource.read(answer), resource.desired())
     return {do.why: do.reconnects for do in (resource.change(diff) if diff else ())}

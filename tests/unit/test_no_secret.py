@@ -1,4 +1,4 @@
-"""V14: two inventories that differ only in their secrets are told, planned and recorded alike."""
+"""V14: two inventories that differ only in their secrets are shown, planned and recorded alike."""
 
 import json
 import re

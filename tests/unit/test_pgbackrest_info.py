@@ -24,7 +24,7 @@ FULL = {
     "timestamp": {"start": 1795171041, "stop": 1795171043},
     "type": "full",
 }
-# A differential of 2.55 with block incremental: the repository's whole size is not told.
+# A differential of 2.55 with block incremental: the repository's whole size is not in it.
 DIFF = {
     **FULL,
     "error": True,

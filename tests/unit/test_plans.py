@@ -1,6 +1,6 @@
 """The whole plan of each verb, tier by tier, compared with tests/plans/VERB.txt.
 
-A plan that is meant to change is written anew with `python -m tests.unit.test_plans`; read the
+A plan that is meant to change is written again with `python -m tests.unit.test_plans`; read the
 difference before it is kept.
 """
 

@@ -1,4 +1,4 @@
-"""postgresql.conf and pg_hba.conf as text: what is rendered, what moved, what cannot be said."""
+"""postgresql.conf and pg_hba.conf as text: what is rendered, what moved, what cannot be written."""
 
 from collections.abc import Mapping
 from dataclasses import replace

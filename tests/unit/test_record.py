@@ -177,7 +177,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
             RunObservers([record, RecordingObserver()]),
         )
     assert world.acts == []
-    record.end("PgprovisionError", 0.1)  # told already: raises nothing, hides nothing
+    record.end("PgprovisionError", 0.1)  # reported already: raises nothing, hides nothing
     ballast.unlink()
     finished_run()
     assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)

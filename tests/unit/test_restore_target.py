@@ -1,4 +1,4 @@
-"""Targets of a recovery: times with zones, the hour that comes twice, what lies outside."""
+"""Targets of a recovery: times with zones, the hour that comes twice, what is outside."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

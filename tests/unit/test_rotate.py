@@ -1,4 +1,4 @@
-"""Rotation of a password: which role is meant, and what lies in its files at each step."""
+"""Rotation of a password: which role is meant, and what is in its files at each step."""
 
 import json
 from pathlib import Path

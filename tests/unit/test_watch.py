@@ -189,7 +189,7 @@ def test_drill_when_it_proved_nothing_is_reported_as_backup_watch_says(
 
 @contextmanager
 def post_office() -> Iterator[tuple[int, list[str]]]:
-    """An SMTP server that takes everything; what it was told."""
+    """An SMTP server that takes everything; what it received."""
     lines: list[str] = []
 
     class Handler(socketserver.StreamRequestHandler):

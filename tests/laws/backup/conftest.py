@@ -34,7 +34,7 @@ archive_command = 'pgbackrest --stanza=main archive-push %p'
 
 @dataclass(frozen=True)
 class World:
-    """A machine, the lab's storage, and the wishes that follow each other."""
+    """A machine, the lab's storage, and the resources that follow each other."""
 
     machine: BackupMachine
     lab: Lab
@@ -102,7 +102,7 @@ class World:
         return Stanza(on=MACHINE_NAME, conf=conf, instance=INSTANCE, repository=2)
 
     def stored(self, path: str) -> Path:
-        """Where the objects of a repository lie."""
+        """Where the objects of a repository are."""
         return self.lab.home / "s3" / "data" / s3.BUCKET / path.strip("/")
 
     def authority(self) -> File:

@@ -28,7 +28,7 @@ def edit(old: str, new: str) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A wish, and for each key the shell text that breaks it behind our back."""
+    """A resource, and for each key the shell text that breaks it by hand."""
 
     resource: Callable[[World], Resource]
     breaks: Mapping[str, str]
@@ -175,7 +175,7 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
 def test_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
     world: World,
 ) -> None:
-    """A rerun that is quick is none of the crashes after which a server is left alone."""
+    """A quick rerun does not count as a crash, after which a server is left alone."""
     text = "[Unit]\\nStartLimitIntervalSec=600\\nStartLimitBurst=1\\n"
     text += "[Service]\\nExecStart=/bin/sleep 3600\\n[Install]\\nWantedBy=multi-user.target\\n"
     path, machine = "/etc/systemd/system/counted.service", world.machine

@@ -49,7 +49,7 @@ def door(world: World) -> Iterator[tuple[FaultyObjectStore, int]]:
 
 
 def refused(world: World, **given: str) -> str:
-    """What is said where a configuration cannot read the repository; the old one stays."""
+    """The error where a configuration cannot read the repository; the old one stays."""
     keep = f"sha256sum {CONFIG_FILE}; ls /etc/pgbackrest"
     before = world.machine.shell(keep)
     with pytest.raises(StepFailed) as caught:

@@ -1,4 +1,4 @@
-"""F133, F134: what leaves the inventory is told and stays; absence never cascades."""
+"""F133, F134: what leaves the inventory is reported and stays; absence never cascades."""
 
 from dataclasses import replace
 

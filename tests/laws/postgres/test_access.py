@@ -1,4 +1,4 @@
-"""C5, C6: the split of duties, told as a day with an application, on a real server."""
+"""C5, C6: the split of duties, as a day with an application, on a real server."""
 
 import subprocess
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def catalog_resources(inventory: Inventory) -> list[Resource]:
 def folder(
     instance: Instance, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[InventoryFolder]:
-    """An inventory whose primary is this very machine."""
+    """An inventory with this very machine as its primary."""
     cluster = CLUSTER.format(version=instance.version, port=instance.port)
     folder = static_inventory(tmp_path_factory.mktemp("inventory"), cluster, STATIC_PRIMARY)
     (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{LOCAL}.yml")
@@ -79,7 +79,7 @@ class Say:
         self.instance, self.secrets = instance, secrets
 
     def __call__(self, role: str, query: str, database: str = "books") -> str:
-        """What came back, or PostgreSQL's complaint."""
+        """What came back, or PostgreSQL's error."""
         password = (self.secrets / f"{role}.password").read_text().strip()
         where = f"host=127.0.0.1 port={self.instance.port} user={role} dbname={database}"
         # Not Debian's wrapper: it warns while another test's cluster comes or goes.

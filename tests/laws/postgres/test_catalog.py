@@ -29,7 +29,7 @@ BOOKS = "books \"of\" 'all' = 1"
 
 @dataclass(frozen=True)
 class Case:
-    """A wish, and for each key the SQL that breaks it behind our back."""
+    """A resource, and for each key the SQL that breaks it by hand."""
 
     resource: Callable[[SnapshotQuery], CatalogResource]
     breaks: Mapping[str, str]

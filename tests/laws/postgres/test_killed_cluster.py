@@ -1,4 +1,4 @@
-"""F65: initdb dies at any moment. What it left is recognised, renamed aside, and made anew."""
+"""F65: initdb dies at any moment. What it left is recognised, set aside, and created again."""
 
 import os
 import shutil

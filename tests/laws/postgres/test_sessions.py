@@ -1,4 +1,4 @@
-"""F91: what is said to one database in a pass goes through one psql; each step is named all the
+"""F91: what is sent to one database in a pass goes through one psql; each step is named all the
 same."""
 
 import pytest

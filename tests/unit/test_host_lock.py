@@ -62,7 +62,7 @@ def test_machine_when_its_lock_owner_ended_then_free_with_a_higher_number(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
-    lines[0].close()  # what the kernel does to a connection whose process died
+    lines[0].close()  # what the kernel does to a connection after its process died
     second = take(folder, lines, "r2")
     second.release()
     third = take(folder, lines, "r3")

@@ -98,7 +98,7 @@ def test_loop_when_the_difference_never_ends_then_it_does() -> None:
 def test_file_when_written_then_on_disk_before_it_has_its_name_and_the_name_after(
     tmp_path: Path,
 ) -> None:
-    """The order of a crash-safe write, told by stand-ins for sync and mv."""
+    """The order of a crash-safe write, recorded by stand-ins for sync and mv."""
     log, path = tmp_path / "log", tmp_path / "conf"
     for tool in ("sync", "mv", "chown", "chmod"):
         stand_in = tmp_path / "bin" / tool

@@ -1,4 +1,4 @@
-"""Backups judged by what lies in a bucket: listings as values, every alarm, nothing else."""
+"""Backups judged by the objects in a bucket: listings as values, every alarm, nothing else."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
