@@ -43,7 +43,7 @@ def action_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class ModelWrite:
-    """A step that a machine carried out: of which run, with which number, while which was in force."""
+    """A step that a machine carried out: its run, its number, and the one in force."""
 
     run: int
     on: str

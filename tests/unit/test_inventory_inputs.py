@@ -2,7 +2,7 @@
 and the whole report. No problems: it is accepted.
 
 `base`: static or cloud. `cluster`, `node`: text put behind those files; `swap`: text replaced in
-cluster.yml; `whole`: cluster.yml itself; `times`: how often it stands there; `files`: other files.
+cluster.yml; `document`: cluster.yml itself; `times`: how often it stands there; `files`: other files.
 """
 
 import re
@@ -49,7 +49,7 @@ def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
     for old, new in case.get("swap", {}).items():
         assert old in text
         text = text.replace(old, new)
-    text = case.get("whole", text + case.get("cluster", "")) * case.get("times", 1)
+    text = case.get("document", text + case.get("cluster", "")) * case.get("times", 1)
     node = (HETZNER_PRIMARY if base is HETZNER_CLUSTER else STATIC_PRIMARY) + case.get("node", "")
     folder = make(path, text, case.get("only_node", node))
     folder.write("key", "AKIAEXAMPLE")
@@ -60,7 +60,7 @@ def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
         folder.write("secrets/pgbackrest2.passphrase", "q" * 43)
     for name, content in case.get("files", {}).items():
         folder.write(name, content, 0o644 if name in case.get("open", ()) else 0o600)
-    for name in case.get("gone", ()):
+    for name in case.get("deleted", ()):
         (path / name).unlink()
     return folder
 

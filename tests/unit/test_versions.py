@@ -25,7 +25,7 @@ LISTED = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "settings-by-version.yml").read_text()
 )
 SINCE: Mapping[str, int] = {n: version for version, ns in LISTED["since"].items() for n in ns}
-REMOVED: Mapping[str, int] = {n: version for version, ns in LISTED["gone"].items() for n in ns}
+REMOVED: Mapping[str, int] = {n: version for version, ns in LISTED["removed"].items() for n in ns}
 VERSIONS = range(13, 19)
 
 
