@@ -75,7 +75,7 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(
     assert run_loop(sim, server_tiers(inventory, inventory.nodes), observe_only).remaining == []
 
 
-def test_server_that_shuts_down_is_disconnected_before(
+def test_server_to_be_resized_is_disconnected_before_it_stops(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)

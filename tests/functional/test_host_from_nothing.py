@@ -24,10 +24,8 @@ from tests.support.port_scanner import PortScanner, in_private_network, on_inter
 pytestmark = pytest.mark.lab
 
 NODE, PRIVATE = "host-1", "10.0.1.2"
-GATEWAY, CLIENT = (
-    "10.0.0.1",
-    "10.0.2.9",
-)  # an undeclared address of the private network, and a declared one
+# An undeclared address of the private network, and a declared one.
+GATEWAY, CLIENT = "10.0.0.1", "10.0.2.9"
 FRIENDS = ("198.51.100.9", "2001:db8:f::9")  # outside, and on the list for SSH
 OUTSIDE_ADDRESSES = ("203.0.113.7", "2001:db8:ffff::7")
 SCAN = (*range(1, 1025), 5432, 9999)

@@ -86,8 +86,8 @@ HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 def swap_addresses(person: CliUser) -> None:
     """Each of the two machines answers at the other's address, with the other's host key."""
-    address = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
-    addresses = {node: person.shell(node, address).partition("/")[0] for node in BOTH}
+    show_address = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
+    addresses = {node: person.shell(node, show_address).partition("/")[0] for node in BOTH}
     keys = {node: person.shell(node, f"cat {HOST_KEY}") for node in BOTH}
     router = ["ip", "-n", person.lab.config.network.router]
     routes = subprocess.run([*router, "route"], capture_output=True, text=True, check=True).stdout

@@ -2,7 +2,7 @@
 and the whole report. No problems: it is accepted.
 
 `base`: static or cloud. `cluster`, `node`: text put behind those files; `swap`: text replaced in
-cluster.yml; `document`: cluster.yml itself; `times`: how often it stands there; `files`: other files.
+cluster.yml; `document`: cluster.yml itself; `times`: how often it is in it; `files`: other files.
 """
 
 import re

@@ -108,11 +108,13 @@ def authority() -> tuple[Secret, str]:
 
 
 @pytest.fixture
-def resources(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) -> TlsResources:
+def tls_resources(
+    instance: Instance, authority: tuple[Secret, str], tmp_path: Path
+) -> TlsResources:
     """Applied once; `client` may log in."""
     key, bundle = authority
     folder = instance.config_directory
-    resources = TlsResources(
+    tls_resources = TlsResources(
         instance,
         Certificate(
             on=LOCAL,
@@ -135,77 +137,77 @@ def resources(instance: Instance, authority: tuple[Secret, str], tmp_path: Path)
     )
     stored = literal(scram.verifier(Secret(PASSWORD), b"0123456789abcdef"))
     sql(instance, "drop role if exists client; create role client login password " + stored)
-    converge_local(*resources.resources)
-    return resources
+    converge_local(*tls_resources.resources)
+    return tls_resources
 
 
 @pytest.mark.covers("row:C3")
-def test_certificate_when_applied_then_nothing_differs(resources: TlsResources) -> None:
-    assert plan_local(*resources.resources) == []
+def test_certificate_when_applied_then_nothing_differs(tls_resources: TlsResources) -> None:
+    assert plan_local(*tls_resources.resources) == []
 
 
 @pytest.mark.covers("S25")
 def test_client_when_it_verifies_the_server_then_gets_in_with_channel_binding(
-    resources: TlsResources, tmp_path: Path
+    tls_resources: TlsResources, tmp_path: Path
 ) -> None:
-    ca = resources.certificate.ca_certificate
-    assert resources.login(ca, tmp_path, more="channel_binding=require") == "in"
+    ca = tls_resources.certificate.ca_certificate
+    assert tls_resources.login(ca, tmp_path, more="channel_binding=require") == "in"
 
 
 @pytest.mark.covers("S26")
 def test_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
-    resources: TlsResources, tmp_path: Path
+    tls_resources: TlsResources, tmp_path: Path
 ) -> None:
-    (tmp_path / "ca.crt").write_text(resources.certificate.ca_certificate)
+    (tmp_path / "ca.crt").write_text(tls_resources.certificate.ca_certificate)
     for old in ("-tls1_1", "-tls1_2"):
-        assert "Cipher is (NONE)" in resources.openssl(old)
+        assert "Cipher is (NONE)" in tls_resources.openssl(old)
     strict = f"-CAfile {tmp_path}/ca.crt -verify_return_error -verify_hostname {NODE}"
-    assert "Verify return code: 0 (ok)" in resources.openssl(strict)
-    good = resources.openssl(strict, "openssl x509 -noout -checkend 2592000")
+    assert "Verify return code: 0 (ok)" in tls_resources.openssl(strict)
+    good = tls_resources.openssl(strict, "openssl x509 -noout -checkend 2592000")
     assert good == "Certificate will not expire"
 
 
 @pytest.mark.covers("row:C3")
 def test_certificate_when_renewal_is_due_then_sessions_survive_it(
-    resources: TlsResources, tmp_path: Path
+    tls_resources: TlsResources, tmp_path: Path
 ) -> None:
-    later = resources.at(NOW + tls.CERTIFICATE_LIFETIME - tls.RENEW_BEFORE + timedelta(hours=1))
-    old = resources.serial()
-    (tmp_path / "ca.crt").write_text(resources.certificate.ca_certificate)
-    with session(resources.instance, tmp_path / "ca.crt") as client:
+    later = tls_resources.at(NOW + tls.CERTIFICATE_LIFETIME - tls.RENEW_BEFORE + timedelta(hours=1))
+    old = tls_resources.serial()
+    (tmp_path / "ca.crt").write_text(tls_resources.certificate.ca_certificate)
+    with session(tls_resources.instance, tmp_path / "ca.crt") as client:
         (change,) = plan_local(*later.resources)
         assert change.keys == ("renewal_due",)
         report = converge_local(*later.resources)
         assert [change.impact for change in report.changed] == [Impact.NONE, Impact.RELOAD]
         assert send_query(client, "select 'still in'") == "still in"
-    assert resources.serial() != old
+    assert tls_resources.serial() != old
     assert plan_local(*later.resources) == []
 
 
 @pytest.mark.covers("row:C3")
 def test_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step(
-    resources: TlsResources, authority: tuple[Secret, str], tmp_path: Path
+    tls_resources: TlsResources, authority: tuple[Secret, str], tmp_path: Path
 ) -> None:
     old_key, old = authority
     new_key, new = tls.new_authority("books", NOW)
     (tmp_path / "old.crt").write_text(old)
-    with session(resources.instance, tmp_path / "old.crt") as client:
+    with session(tls_resources.instance, tmp_path / "old.crt") as client:
         both = old + new
-        converge_local(*resources.signed_by(old_key, both).resources)
-        assert [resources.login(ca, tmp_path) for ca in (old, both)] == ["in", "in"]
-        converge_local(*resources.signed_by(new_key, both).resources)
-        assert [resources.login(ca, tmp_path) for ca in (both, new)] == ["in", "in"]
-        assert "certificate verify failed" in resources.login(old, tmp_path)
-        converge_local(*resources.signed_by(new_key, new).resources)
-        assert resources.login(new, tmp_path) == "in"
+        converge_local(*tls_resources.signed_by(old_key, both).resources)
+        assert [tls_resources.login(ca, tmp_path) for ca in (old, both)] == ["in", "in"]
+        converge_local(*tls_resources.signed_by(new_key, both).resources)
+        assert [tls_resources.login(ca, tmp_path) for ca in (both, new)] == ["in", "in"]
+        assert "certificate verify failed" in tls_resources.login(old, tmp_path)
+        converge_local(*tls_resources.signed_by(new_key, new).resources)
+        assert tls_resources.login(new, tmp_path) == "in"
         assert send_query(client, "select 'still in'") == "still in"
 
 
 @pytest.mark.covers("row:C3")
 def test_authority_when_it_ends_soon_then_is_reported_and_not_renewed_in_circles(
-    resources: TlsResources,
+    tls_resources: TlsResources,
 ) -> None:
-    last = resources.at(NOW + tls.AUTHORITY_LIFETIME - timedelta(days=30))
+    last = tls_resources.at(NOW + tls.AUTHORITY_LIFETIME - timedelta(days=30))
     report = converge_local(*last.resources)
     assert report.remaining == []
     assert "the cluster's CA ends on" in next(text for _, text in report.notes)
