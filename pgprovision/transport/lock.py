@@ -8,6 +8,7 @@ so a run that wakes up late can do no more. A step that still runs when its run 
 `busy`, and whoever comes next waits for its end."""
 
 import base64
+import binascii
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ why() { echo "cannot write $1: $(df --output=pcent,ipcent,target "$2" | awk 'NR 
   printf "of the disk at %s %s are used, of its inodes %s", $3, $1, $2 }')"; exit 1; }
 mkdir -p "$1" "${1%/*}/runs" && cd "$1" && exec 9>>lock 8>>busy ||
   why "$1" "${1%/*/*}"
-show() { if [ -e "$1" ]; then base64 -w0 "$1"; else printf -- -; fi; echo; }
+show() { if text=$(base64 -w0 "$1" 2>/dev/null); then printf %s "$text"
+  elif [ -e "$1" ]; then printf %s unreadable; else printf -- -; fi; echo; }
 put() { printf '%s\\n' "$2" >"$1.new" && sync "$1.new" && mv "$1.new" "$1" && sync .; } 2>&-
 if ! flock -n 9; then
   echo held; show holder; show fence
@@ -191,7 +193,12 @@ def _await_greeting(channel: Channel) -> None:
 def _receive_file(channel: Channel) -> str | None:
     """A file's content; None where there is none."""
     encoded = channel.receive_line(10.0)
-    return None if encoded == "-" else base64.b64decode(encoded).decode(errors="replace").strip()
+    if encoded == "-":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode(errors="replace").strip()
+    except binascii.Error:
+        return encoded  # no record: it counts as locked
 
 
 def _locked_error(where: str, owner_text: str | None, fence: str | None) -> Locked:

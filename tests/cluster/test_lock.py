@@ -197,7 +197,7 @@ def test_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
         go_on(slow)
         end = wait_for(process)
     assert end.code == code, end.err
-    assert "finishing the step that runs" in end.err
+    assert "finishing the current action" in end.err
     assert "already done: 2 changes" in end.err
     assert "next: run the same command again" in end.err
     assert slow.shell(PRIMARY, f"ls {LOCK_FOLDER}/holder 2>&- || echo free") == "free"

@@ -1,6 +1,7 @@
 """The lock of a machine, on this one: the real shell, in a folder of the test's own."""
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pgprovision.errors import Interrupted, Locked, OutcomeUnknown
 from pgprovision.lab.process import wait_until
 from pgprovision.lock_owner import LockOwner, is_parsable, parse_fence, unlock_token
 from pgprovision.transport import lock
+from pgprovision.transport.connection import Channel
 from pgprovision.transport.host import Host
 from pgprovision.transport.local import LocalChannel, LocalConnection
 from pgprovision.transport.lock import HostLock, LockRequest
@@ -101,6 +103,30 @@ def test_wait_when_the_other_ends_in_time_then_taken(
     assert (
         lock.acquire(waiting, "db-1", LockRequest(owner("r2"), wait_seconds=30)).fencing_token == 2
     )
+
+
+def test_machine_when_its_owner_ends_while_the_record_is_read_then_no_record_is_made_of_an_error(
+    folder: Path, lines: list[LocalChannel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(folder, lines)
+    program = tmp_path / "bin" / "base64"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nrm -f holder\nexec /usr/bin/base64 "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with pytest.raises(Locked):
+        take(folder, lines, "r2")
+
+
+@pytest.mark.parametrize("line", ["base64: holder: No such file or directory", "===", "a"])
+def test_record_when_it_is_no_base64_then_counts_as_locked(line: str) -> None:
+    class OneLine(Channel):
+        def send_line(self, text: str) -> None: ...
+        def close(self) -> None: ...
+        def _receive_bytes(self, seconds: float) -> bytes:
+            return f"{line}\n".encode()
+
+    assert lock._receive_file(OneLine()) == line
 
 
 @pytest.mark.covers("F11")
