@@ -278,13 +278,13 @@ def test_drill_server_when_declared_is_alone_and_unprotected(folder: InventoryFo
 def test_drill_when_planned_probes_no_production_node(folder: InventoryFolder) -> None:
     declared = inventory(folder)
     node = tasks.drill_node(declared, None)
-    all_tiers = tasks.drill_inventory(declared, node)
+    drill_inventory = tasks.drill_inventory(declared, node)
     tiers = (
-        *tasks.machine_tiers(all_tiers, node, "me"),
-        *tasks.package_tiers(all_tiers, node),
-        *tasks.copy_tiers(all_tiers, node, END_OF_WAL),
-        *tasks.integrity_tiers(all_tiers, node),
-        *tasks.removal_tiers(all_tiers, node),
+        *tasks.machine_tiers(drill_inventory, node, "me"),
+        *tasks.package_tiers(drill_inventory, node),
+        *tasks.copy_tiers(drill_inventory, node, END_OF_WAL),
+        *tasks.integrity_tiers(drill_inventory, node),
+        *tasks.removal_tiers(drill_inventory, node),
     )
     on = {resource.on for tier in tiers for resource in tier.resources}
     on |= {need.on for tier in tiers for one in tier.resources for need in needs_of(one)}

@@ -355,10 +355,10 @@ def test_re_clone_when_planned_makes_data_and_slot_again_of_this_node_alone(
     node = cluster.node("server-postgres-2")
     all_tiers = reclone.tiers(cluster, node, ExistingData("7"), NOW)
     resources = [resource for tier in all_tiers for resource in tier.resources]
-    assert [w.former_inode for w in resources if isinstance(w, Standby)] == ["7"]
-    renewed = [w.name for w in resources if getattr(w, "recreate", False)]
+    assert [r.former_inode for r in resources if isinstance(r, Standby)] == ["7"]
+    renewed = [r.name for r in resources if getattr(r, "recreate", False)]
     assert renewed == ["pgprovision_server_postgres_2"]
-    assert [w.on for w in resources if isinstance(w, NodeIdentity) and w.recreating] == [node.name]
+    assert [r.on for r in resources if isinstance(r, NodeIdentity) and r.recreating] == [node.name]
 
 
 # --- scopes, E5 ---
