@@ -228,7 +228,7 @@ RARE_CHANGES = (
 # are like. Shown elsewhere.
 NOT_TESTED_BY_HAND = {
     "abandoned slots": "only reported",
-    "answers": "waited for: tests/unit/test_restored.py",
+    "answers": "waited for: tests/unit/test_restore.py",
     "archiver": "only reported: tests/laws/backup/test_backup_store.py",
     "access times": "a container has its machine's; tests/vagrant",
     "backup": "taken when asked for: tests/cluster/test_backups.py",

@@ -55,9 +55,9 @@ def test_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None
     record = RecordWriter(CLUSTER, "up")
     world = Reading("h", record=record.path)
     run(world, record)
-    told = [json.loads(line) for line in world.inside.splitlines()]
-    assert [e["resource"] for e in told if e["event"] == "acting"] == ["thing x", "thing y"]
-    assert not [e for e in told if e["event"] == "done"]
+    events = [json.loads(line) for line in world.inside.splitlines()]
+    assert [e["resource"] for e in events if e["event"] == "acting"] == ["thing x", "thing y"]
+    assert not [e for e in events if e["event"] == "done"]
     assert record.path.read_text().startswith(world.inside)  # nothing written is rewritten
 
 
@@ -177,7 +177,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
             RunObservers([record, RecordingObserver()]),
         )
     assert world.acts == []
-    record.end("PgprovisionError", 0.1)  # told already: raises nothing, hides nothing
+    record.end("PgprovisionError", 0.1)  # reported already: raises nothing, hides nothing
     ballast.unlink()
     finished_run()
     assert all(verdict.sound for verdict in verify(small_disk)), verify(small_disk)

@@ -75,7 +75,7 @@ def test_secret_is_printed_only_into_a_secret(folder: Path, text: str) -> None:
     assert b"s3kr1t" in made.reveal()
 
 
-def test_template_is_read_anew_after_it_changed(folder: Path) -> None:
+def test_template_is_read_again_after_it_changed(folder: Path) -> None:
     _write(folder, "one")
     assert render("test.j2", folder) == "one"
     _write(folder, "another")

@@ -1,4 +1,4 @@
-"""Targets of a recovery: times with zones, the hour that comes twice, what lies outside."""
+"""Targets of a recovery: times with zones, the hour that comes twice, what is outside."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ def test_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("2026-11-29 03:00", "has no zone"),
         ("yesterday", "expected a time with a zone"),
@@ -101,12 +101,12 @@ def test_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
     ],
 )
 def test_time_when_it_is_no_one_moment_is_refused_with_what_it_could_be(
-    text: str, said: str
+    text: str, expected: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
         recovery_target({"time": text})
     assert refused.value.exit_code == 2
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_target_when_two_are_given_or_none_to_stop_before_is_refused() -> None:
@@ -167,7 +167,7 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("target", "expected"),
     [
         (at(-1), "before the end of the first backup"),
         (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "lies in the future"),
@@ -180,13 +180,13 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
         (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
     ],
 )
-def test_target_when_outside_is_bad_input_and_the_window_is_told(
-    wish: RecoveryTarget, said: str
+def test_target_when_outside_is_bad_input_and_the_window_is_named(
+    target: RecoveryTarget, expected: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
-        plan_restore(wish, BACKUPS, (ONE, TWO))
+        plan_restore(target, BACKUPS, (ONE, TWO))
     assert refused.value.exit_code == 2
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
     assert "timeline 1: 2026-11-01T03:00:00+00:00 to 2026-11-09" in str(refused.value)
 
 
@@ -198,11 +198,11 @@ def test_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> 
         plan_restore(at(15 + 1.1 * second), BACKUPS, (ONE, TWO))
 
 
-def test_damaged_backup_when_not_asked_for_is_passed_over() -> None:
+def test_damaged_backup_when_not_requested_is_passed_over() -> None:
     torn = replace(BACKUPS[2], damaged=True)
     assert plan_restore(END_OF_WAL, (*BACKUPS[:2], torn), (ONE, TWO)).backup == BACKUPS[1]
-    asked = RecoveryTarget("end", backup=torn.label)
-    assert plan_restore(asked, (*BACKUPS[:2], torn), (ONE, TWO)).backup == torn
+    requests = RecoveryTarget("end", backup=torn.label)
+    assert plan_restore(requests, (*BACKUPS[:2], torn), (ONE, TWO)).backup == torn
 
 
 @pytest.mark.parametrize("backups", [(), BACKUPS])
@@ -245,7 +245,7 @@ def test_archive_when_listed_tells_each_timeline() -> None:
     assert two == ArchivedTimeline(2, ((1, LEFT),), "00000002000000000000000E", 500)
 
 
-def test_archive_when_it_cannot_be_seen_has_no_timelines() -> None:
+def test_archive_when_it_cannot_be_read_has_no_timelines() -> None:
     assert archive_timelines.parse(Answer(4)) == archive_timelines.parse(None) == ()
 
 

@@ -21,7 +21,7 @@ from pgprovision.transport.lock import HostLock, LockRequest
 from pgprovision.transport.lock_keeper import LockKeeper
 
 
-def holder(run: str = "r1") -> LockOwner:
+def owner(run: str = "r1") -> LockOwner:
     return LockOwner("ann", "laptop", "2026-11-20 13:00:00 UTC", "up", run)
 
 
@@ -41,15 +41,15 @@ def lines(folder: Path) -> Iterator[list[LocalChannel]]:
 
 def take(folder: Path, lines: list[LocalChannel], run: str = "r1", **more: float) -> HostLock:
     lease = more.pop("lease", lock.LEASE_SECONDS)
-    mine = int(more.pop("mine")) if "mine" in more else None
-    claim = LockRequest(holder(run), wait_seconds=more.get("wait", 0.0))
+    number = int(more.pop("number")) if "number" in more else None
+    claim = LockRequest(owner(run), wait_seconds=more.get("wait", 0.0))
     line = LocalChannel(lock.lock_command(str(folder), claim.wait_seconds, lease))
     lines.append(line)
-    return lock.acquire(line, "db-1", claim, mine)
+    return lock.acquire(line, "db-1", claim, number)
 
 
 @pytest.mark.covers("F6")
-def test_machine_when_held_then_the_next_is_told_by_whom(
+def test_machine_when_locked_then_the_next_is_refused_and_names_the_owner(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     take(folder, lines)
@@ -60,11 +60,11 @@ def test_machine_when_held_then_the_next_is_told_by_whom(
 
 
 @pytest.mark.covers("F8")
-def test_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
+def test_machine_when_its_lock_owner_ended_then_free_with_a_higher_number(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
-    lines[0].close()  # what the kernel does to a connection whose process died
+    lines[0].close()  # what the kernel does to a connection after its process died
     second = take(folder, lines, "r2")
     second.release()
     third = take(folder, lines, "r3")
@@ -72,7 +72,7 @@ def test_machine_when_its_holder_is_gone_then_free_with_a_higher_number(
 
 
 @pytest.mark.covers("F10")
-def test_machine_when_its_holder_is_silent_past_the_lease_then_free(
+def test_machine_when_its_lock_owner_is_silent_past_the_lease_then_free(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     take(folder, lines, lease=0.2)
@@ -81,16 +81,16 @@ def test_machine_when_its_holder_is_silent_past_the_lease_then_free(
 
 
 @pytest.mark.covers("F10")
-def test_hold_when_lost_then_taken_again_only_where_nobody_was_in_between(
+def test_lock_when_lost_then_taken_again_only_where_nobody_was_in_between(
     folder: Path, lines: list[LocalChannel]
 ) -> None:
     first = take(folder, lines)
     lines[0].close()
-    again = take(folder, lines, mine=first.fencing_token)
+    again = take(folder, lines, number=first.fencing_token)
     lines[1].close()
     take(folder, lines, "r2").release()
     with pytest.raises(Locked, match="lost its hold, and another has been here since"):
-        take(folder, lines, mine=again.fencing_token)
+        take(folder, lines, number=again.fencing_token)
 
 
 def test_wait_when_the_other_ends_in_time_then_taken(
@@ -101,7 +101,7 @@ def test_wait_when_the_other_ends_in_time_then_taken(
     lines.append(waiting)
     first.release()
     assert (
-        lock.acquire(waiting, "db-1", LockRequest(holder("r2"), wait_seconds=30)).fencing_token == 2
+        lock.acquire(waiting, "db-1", LockRequest(owner("r2"), wait_seconds=30)).fencing_token == 2
     )
 
 
@@ -132,7 +132,7 @@ def test_record_when_it_is_no_base64_then_counts_as_locked(line: str) -> None:
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2}', "{}", "[1]"])
 @pytest.mark.parametrize("file", ["holder", "fence"])
-def test_record_when_it_cannot_be_read_then_counts_as_held(
+def test_record_when_it_cannot_be_read_then_counts_as_locked(
     folder: Path, lines: list[LocalChannel], file: str, text: str
 ) -> None:
     folder.mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_record_when_it_cannot_be_read_then_counts_as_held(
 
 
 def test_token_when_the_record_can_be_read_then_the_run_else_a_digest() -> None:
-    known = holder().text()
+    known = owner().text()
     assert (unlock_token(known, "3"), unlock_token(known, "3 stopped")) == ("r1", "r1")
     assert (
         len(
@@ -163,7 +163,7 @@ def test_token_when_the_record_can_be_read_then_the_run_else_a_digest() -> None:
 def host(folder: Path) -> Iterator[Host]:
     machine = Host("db-1", LocalConnection)
     machine.lock_keeper = LockKeeper("db-1", LocalConnection, str(folder))
-    machine.lock_keeper.require_lock(LockRequest(holder()))
+    machine.lock_keeper.require_lock(LockRequest(owner()))
     yield machine
     machine.release()
 
@@ -181,7 +181,7 @@ def test_step_when_another_took_over_then_refused_and_nothing_done(
 
 
 @pytest.mark.covers("F6")
-def test_machine_when_another_run_was_there_before_it_was_held_then_looked_at_again(
+def test_machine_when_another_run_was_there_before_it_was_locked_then_looked_at_again(
     host: Host, folder: Path
 ) -> None:
     folder.mkdir(parents=True)
@@ -227,7 +227,7 @@ def test_note_when_a_step_runs_then_is_on_the_machine_already(host: Host, folder
 
 
 @pytest.mark.covers("F5")
-def test_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
+def test_step_when_its_run_ended_then_the_next_waits_for_its_end(
     folder: Path, tmp_path: Path
 ) -> None:
     folder.mkdir(parents=True)
@@ -235,19 +235,19 @@ def test_step_when_its_run_is_gone_then_the_next_waits_for_its_end(
         ["sh", "-c", f"exec 8>>{folder}/busy; flock 8; echo; sleep 60"], stdout=subprocess.PIPE
     )
     assert orphan.stdout and orphan.stdout.readline()
-    said: list[str] = []
+    messages: list[str] = []
 
     def waiting(text: str) -> None:
-        said.append(text)
+        messages.append(text)
         subprocess.run(["pkill", "-P", str(orphan.pid)], check=False)  # while it still has a parent
         orphan.kill()
 
-    keeper = LockKeeper("db-1", LocalConnection, str(folder))
-    keeper.require_lock(LockRequest(holder(), on_wait=waiting))
+    lock_keeper = LockKeeper("db-1", LocalConnection, str(folder))
+    lock_keeper.require_lock(LockRequest(owner(), on_wait=waiting))
     try:
-        assert keeper.acquire()
+        assert lock_keeper.acquire()
     finally:
         orphan.kill()
         orphan.wait()
-        keeper.release()
-    assert said and said[0].startswith("a step of a run that is gone still runs: s")
+        lock_keeper.release()
+    assert messages and messages[0].startswith("a step of a run that is gone still runs: s")
