@@ -93,7 +93,7 @@ def _in_zone(naive: datetime, zone: str) -> datetime:
     try:
         timezone = ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"no time zone is called {zone}; expected {TIME_EXAMPLE}") from None
+        raise ValueError(f"unknown time zone {zone}; expected {TIME_EXAMPLE}") from None
     first = naive.replace(tzinfo=timezone, fold=0)
     second = naive.replace(tzinfo=timezone, fold=1)
     if first.utcoffset() == second.utcoffset():
@@ -130,7 +130,7 @@ def parse_xid(text: str) -> str:
 def parse_restore_point(text: str) -> str:
     """The name of a restore point. Raises ValueError."""
     if not text or not text.isprintable() or len(text.encode()) > NAME_BYTES:
-        raise ValueError("expected what pg_create_restore_point was given")
+        raise ValueError("expected the name given to pg_create_restore_point")
     return text
 
 
@@ -144,7 +144,9 @@ def recovery_target(
     given = {kind: text for kind, text in options.items() if text}
     if len(given) > 1:
         names = " and ".join(f"--{kind}" for kind in given)
-        raise InventoryError(f"{names} are two targets; expected one of them", done=NOTHING_CHANGED)
+        raise InventoryError(
+            f"{names} are two recovery targets; expected one of them", done=NOTHING_CHANGED
+        )
     for kind, text in given.items():
         try:
             return RecoveryTarget(kind, PARSERS[kind](text), inclusive, timeline, backup)
@@ -152,8 +154,7 @@ def recovery_target(
             raise InventoryError(f"--{kind}: {text!r}: {error}", done=NOTHING_CHANGED) from None
     if not inclusive:
         raise InventoryError(
-            "there is nothing to stop right before; expected --exclusive beside --time, --lsn,"
-            " --xid or --name",
+            "--exclusive needs a target; expected it with --time, --lsn, --xid or --name",
             done=NOTHING_CHANGED,
         )
     return RecoveryTarget("end", "", True, timeline, backup)

@@ -18,7 +18,7 @@ def unlock(
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Take a host's lock away from the run that holds it; its next step is refused.
+    """Break a host's lock; the run that owned it cannot act any more.
 
     Hardly ever needed: the lock of a run that died is free at once, that of one that fell silent
     after 20 seconds. It is for a record on the host that is damaged, or a run that hangs.

@@ -26,13 +26,13 @@ ATTEMPTS = 3
 PAGE_SIZE = 1000  # objects in an answer, the most there are
 
 _CAUSES = {
-    "InvalidAccessKeyId": "the store does not know the access key",
+    "InvalidAccessKeyId": "the access key does not exist in the object store",
     "SignatureDoesNotMatch": "the secret access key is not the one that belongs to the access key",
     "AccessDenied": "the access key may not list this bucket",
     "NoSuchBucket": "there is no such bucket",
     "RequestTimeTooSkewed": "this machine's clock is too far from the store's",
-    "PermanentRedirect": "the bucket lies in another region",
-    "AuthorizationHeaderMalformed": "the bucket lies in another region",
+    "PermanentRedirect": "the bucket is in another region",
+    "AuthorizationHeaderMalformed": "the bucket is in another region",
 }
 
 

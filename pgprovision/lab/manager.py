@@ -109,7 +109,7 @@ class Lab:
             wait_for_port(address, config.api_port, self._api(), "the API simulator")
             wait_for_port(address, config.s3_port, store.daemon, "the object storage")
             wait_for_port(
-                address, config.s3_read_port, store.read_only_daemon, "the storage for reading"
+                address, config.s3_read_port, store.read_only_daemon, "the read-only object storage"
             )
 
     def down(self, log: LogLine) -> None:
@@ -198,7 +198,7 @@ def destroy_abandoned_labs(log: LogLine) -> None:
         lab = Lab(name)
         pid_file = lab.home / "owner.pid"
         if pid_file.exists() and not _is_alive(read_pid_file(pid_file)):
-            log(f"clearing lab {name}, left by a process that is gone")
+            log(f"clearing lab {name}, left by a process that has ended")
             lab.destroy(log)
 
 

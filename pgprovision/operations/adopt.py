@@ -47,7 +47,7 @@ class Adopt(Operation):
     command: ClassVar[str] = "adopt"
     name: str
     confirm: str = ""
-    """The node's name, typed beforehand."""
+    """The node's name, to confirm without a prompt."""
 
     def check(self, inventory: Inventory) -> None:
         inventory.node(self.name)
@@ -62,7 +62,7 @@ class Adopt(Operation):
         if not node.is_primary:
             primary = _look_at(inventory, targets, inventory.primary).identifier
         check(inventory, node, existing, primary)
-        question = f"Type {self.name} to take this machine as {self.name}"
+        question = f"Type {self.name} to confirm: adopt this host as node {self.name}"
         return Prepared(
             tiers=tiers(inventory, node),
             confirmation=TypedName(self.name, question, self.confirm, "the node's"),
@@ -134,11 +134,11 @@ def description(
     if server is not None:
         databases = (f"{name} ({size})" for name, size in existing.sizes.items())
         yield "databases", ", ".join(databases) or "(cannot be asked)"
-        yield "streams from here", ", ".join(map(_standby, server.replication)) or "nobody"
+        yield "standbys", ", ".join(map(_standby, server.replication)) or "nobody"
     if server is not None and server.receiver is not None:
-        yield "streams from", str(server.receiver.get("sender_host"))
+        yield "primary_conninfo host", str(server.receiver.get("sender_host"))
     yield (
-        "says of itself",
+        "identity files",
         existing.identity_files.marker
         or existing.identity_files.claim
         or "nothing: no marker, no claim",
@@ -209,7 +209,8 @@ def _check_data_directory(node: Node, existing: ExistingNode, node_instance: Ins
     data, in_progress = node_instance.data_directory, in_progress_file(node_instance)
     if existing.identity_files.in_progress:
         raise _refused(
-            f"{in_progress} says that {data} was still being made: a half-made cluster is nobody's",
+            f"{in_progress} says that {data} was still being created: an incomplete data directory"
+            " cannot be adopted",
             f"with its claim in place, pgprovision up goes on with it; without, on the host: mv"
             f" {data} {data}.aside; rm {in_progress}; then: pgprovision up {node.name}",
         )

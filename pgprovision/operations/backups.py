@@ -59,7 +59,9 @@ class VerifyBackups(Operation):
     def finished(self, run: Run) -> int:
         problems = [text for r, text in run.report.notes if isinstance(r, RepositoryVerification)]
         if run.succeeded and not run.options.json:
-            report.print_line(f"{len(problems)} wrong" if problems else "every repository is sound")
+            report.print_line(
+                f"{len(problems)} problems" if problems else "no problems found in any repository"
+            )
         return run.exit_code or (1 if problems else 0)
 
 
@@ -68,7 +70,7 @@ def declared_backup(inventory: Inventory) -> Wish:
     if inventory.backup is None:
         raise Refused(
             "the inventory has no backup:",
-            done="nothing was touched",
+            done="nothing was changed",
             next="add it to cluster.yml (`pgprovision init` shows every key), then: pgprovision up",
         )
     return inventory.backup
@@ -97,7 +99,7 @@ def backup_now(
     if not backup.archiving:
         raise Refused(
             "archiving is declared off (backup.archiving): a backup could not be restored",
-            done="nothing was touched",
+            done="nothing was changed",
             next="set backup.archiving to true, then: pgprovision up (it takes a full backup)",
         )
     primary = Topology.declared(inventory).primary

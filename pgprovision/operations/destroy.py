@@ -41,7 +41,7 @@ class Destroy(Operation):
 
     command: ClassVar[str] = "destroy"
     confirm: str = ""
-    """The cluster's name, typed beforehand."""
+    """The cluster's name, to confirm without a prompt."""
 
     def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
         if targets.cloud is None:
@@ -72,7 +72,7 @@ class DestroyPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know before the name is typed."""
-        stays = tuple(f"stays: {name}" for name in self.retained)
+        stays = tuple(f"kept: {name}" for name in self.retained)
         return stays if self.has_objects else (_NOTHING_FOUND, *stays)
 
 

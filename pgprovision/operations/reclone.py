@@ -31,7 +31,7 @@ class ReClone(Operation):
     command: ClassVar[str] = "re-clone"
     name: str
     confirm: str = ""
-    """The name, typed beforehand."""
+    """The name, to confirm without a prompt."""
 
     def check(self, inventory: Inventory) -> None:
         inventory.node(self.name)
@@ -94,7 +94,7 @@ def check(
     upstream: ServerSnapshot | None,
 ) -> None:
     """Raises Refused where there are, or may be, writes on this node that nobody else has."""
-    name, done = node.name, "nothing was touched"
+    name, done = node.name, "nothing was changed"
     if node.is_primary:
         raise Refused(
             f"{name} is the primary by the inventory, and is never cloned over",
@@ -105,7 +105,7 @@ def check(
         raise Refused(
             f"{name} is a restored copy, and follows nobody",
             done=done,
-            next=f"to restore it anew: pgprovision restore --onto {name}",
+            next=f"to restore it again: pgprovision restore --onto {name}",
         )
     if server is not None and not server.in_recovery:
         raise Refused(

@@ -36,7 +36,7 @@ class RemoveReplica(Operation):
     command: ClassVar[str] = "remove-replica"
     name: str
     confirm: str = ""
-    """The name, typed beforehand."""
+    """The name, to confirm without a prompt."""
     delete_server: bool = False
 
     def check(self, inventory: Inventory) -> None:
@@ -103,7 +103,7 @@ def declared_replica(inventory: Inventory, name: str) -> Node | None:
         raise Refused(
             f"{name} is the primary",
             where=f"nodes/{name}.yml",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"to remove the whole cluster: pgprovision destroy; to see who follows {name}: "
             "pgprovision status",
         )
@@ -153,7 +153,7 @@ def _server(inventory: Inventory, request: RemovalRequest) -> tuple[DeletedResou
     if inventory.hetzner is None or (node is not None and node.address is not None):
         raise Refused(
             f"the host of {name} was not made by pgprovision; it deletes none of those",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"the same without --delete-server: the host of {name} and its data stay",
         )
     return (DeletedResource(cluster=inventory.cluster, collection="servers", object_name=name),)

@@ -84,14 +84,14 @@ def plan_resize(
     if node.address is not None or server is None:
         raise Refused(
             f"{node.name} has no server of ours that could be resized",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"pgprovision plan {node.name} shows what would be made",
         )
     if desired is None:
         raise CloudError(
             f"there is no server type {node.server_type}",
             where=node.name,
-            done="nothing was touched",
+            done="nothing was changed",
             next=NEXT_IF_UNAVAILABLE,
         )
     _check(server, desired, types)
@@ -149,13 +149,13 @@ def _check(server: ApiObject, desired: ApiObject, types: tuple[ApiObject, ...]) 
             f"{desired['name']} cannot be had in {location} now; "
             f"{alternatives(types, desired['name'], location)}",
             where=server["name"],
-            done="nothing was touched",
+            done="nothing was changed",
             next=NEXT_IF_UNAVAILABLE,
         )
 
 
 def _refused(server: ApiObject, what: str, next_step: str) -> Refused:
-    return Refused(what, where=server["name"], done="nothing was touched", next=next_step)
+    return Refused(what, where=server["name"], done="nothing was changed", next=next_step)
 
 
 def _describe_type(kind: ApiObject, server: ApiObject, currency: str) -> str:

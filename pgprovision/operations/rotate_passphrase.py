@@ -95,7 +95,7 @@ def next_step(inventory: Inventory, now: datetime) -> RotationStep:
         if not backup.archiving:
             raise Refused(
                 "archiving is declared off (backup.archiving): nothing could be proven",
-                done="nothing was touched",
+                done="nothing was changed",
                 next="set backup.archiving to true, then: pgprovision up",
             )
         started = repositories.begin_rotation(inventory, backup, now)
@@ -106,7 +106,7 @@ def next_step(inventory: Inventory, now: datetime) -> RotationStep:
         raise Refused(
             "there is a standing second repository, and pgBackRest keeps both in step: a third one"
             " is not made",
-            done="nothing was touched",
+            done="nothing was changed",
             next="give one of them another path and cipher_pass in cluster.yml, then: pgprovision"
             " up (it fills the new path); when that is sound, the same for the other one",
         )
@@ -173,7 +173,7 @@ def next_advice(step: RotationStep) -> str:
     first, second = backup.repository, backup.second_repository
     if second is None:
         return (
-            f"{step.removed_path} is in no configuration any more. Its objects are still in bucket"
+            f"{step.removed_path} is no longer configured. Its objects are still in bucket"
             f" {first.bucket}: remove them by hand when nobody needs them"
         )
     source = first.cipher_pass.source if first.cipher_pass else ""

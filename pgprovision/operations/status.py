@@ -162,7 +162,7 @@ def _compare(
             differs.setdefault(change.resource.on, []).append(text)
         for resource, text in view.notes:
             notes.setdefault(resource.on, []).append(text)
-        problems += [f"{r.on}: {r}: under way: {w.reason}" for r, w in view.waiting]
+        problems += [f"{r.on}: {r}: in progress: {w.reason}" for r, w in view.waiting]
     return differs, notes, problems
 
 

@@ -65,10 +65,10 @@ class ShowPlan(Confirmation):
             if not sys.stdin.isatty():
                 raise Refused(
                     "there is no terminal to ask on, and no --yes",
-                    done="nothing was touched",
+                    done="nothing was changed",
                     next="read the plan above, then run the same command with --yes",
                 )
-            typer.confirm(f"\n{len(changes)} changes. Go on?", abort=True, err=True)
+            typer.confirm(f"\nApply {len(changes)} changes?", abort=True, err=True)
             return self.impact
 
         return approve
@@ -90,9 +90,9 @@ class TypedName(Confirmation):
         def approve(changes: Sequence[Change]) -> Impact:
             if self._typed(changes) != self.name:
                 raise Refused(
-                    f"the name typed is not {self.of}",
-                    done="nothing was touched",
-                    next=f"if it is meant, type its name in full: {self.name}",
+                    f"the confirmation does not match {self.of} name",
+                    done="nothing was changed",
+                    next=f"to confirm, give its name in full: {self.name}",
                 )
             return Impact.DESTROY
 

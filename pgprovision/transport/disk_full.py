@@ -29,6 +29,6 @@ def add_disk_usage(error: PgprovisionError, run_script: Callable[[str], str]) ->
         return
     error.state = "no file is incomplete: each is the old one or the new one"
     error.next = (
-        "make room there (never by hand in pg_wal), then run the same command again: it goes on "
-        "from here"
+        "free disk space there (never by hand in pg_wal), then run the same command again: it"
+        " continues from here"
     )

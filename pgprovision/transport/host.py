@@ -61,7 +61,7 @@ class Host:
             except OSError as error:
                 self.close()
                 if not may_retry or self._stopping or isinstance(error, TimeoutError):
-                    what = f"the look was cut off: {error}"
+                    what = f"the connection was lost while probing: {error}"
                     raise Unreachable(what, where=self.name) from error
             may_retry, self._reconnect_until = False, time.monotonic() + RECONNECT_SECONDS
 
@@ -81,7 +81,7 @@ class Host:
             return
         connection = self._connected()
         if connection is None or isinstance(connection, Waiting):
-            raise Unreachable("the machine went away after it was looked at", where=self.name)
+            raise Unreachable("the host became unreachable after it was probed", where=self.name)
         steps = [
             framing.ShellStep(
                 a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal(), a.psql_session
@@ -108,7 +108,7 @@ class Host:
                     raise StepFailed(
                         f"{what}\n{_indent(message)}",
                         where=self.name,
-                        next="mend the cause and run the same command again: it goes on from here",
+                        next="fix the cause and run the same command again: it continues from here",
                     )
                 fault_points.after_change(fault_point)
                 on_done(actions[frame.index])
@@ -124,8 +124,8 @@ class Host:
                 f"connection lost during: {actions[min(completed, len(actions) - 1)].why}"
                 f" ({error})",
                 where=self.name,
-                next="run the same command again when it answers: it looks first, and waits for "
-                "what still runs there",
+                next="run the same command again when it answers: it probes first, and waits for "
+                "what is still running there",
             ) from error
         if any(action.reconnects for action in actions):
             self.close()
@@ -163,7 +163,7 @@ class Host:
         if self._stopping:
             return Interrupted(f"stopped before: {action.why}", where=self.name)
         return Locked(
-            f"another run has taken over; refused: {action.why}",
+            f"another run has locked this host; refused: {action.why}",
             where=self.name,
             state="this run does nothing more there",
             next="pgprovision plan shows how things are now",

@@ -83,7 +83,7 @@ def fence_guard(fencing_token: int, folder: str) -> tuple[str, str]:
     busy, fence = sh(f"{folder}/busy"), sh(f"{folder}/fence")
     refused = f'{{ echo "fenced: $f" >&2; exit {FENCED_EXIT_CODE}; }}'
     return (
-        f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier step still runs'; exit 1; }}",
+        f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier action is still running'; exit 1; }}",
         f'read -r f <{fence} 2>&-; [ "$f" = {fencing_token} ] || {refused}',
     )
 
@@ -143,7 +143,7 @@ def acquire(
         owner_text, fence = _receive_file(channel), _receive_file(channel)
         if not request.wait_seconds:
             raise _locked_error(where, owner_text, fence)
-        request.on_wait(f"held by {LockOwner.parse(owner_text) or 'a run that cannot be named'}")
+        request.on_wait(f"locked by {LockOwner.parse(owner_text) or 'an unknown run'}")
         try:
             reply = channel.receive_line(request.wait_seconds + 10)
         except (ConnectionError, TimeoutError) as error:
@@ -160,20 +160,20 @@ def acquire(
         raise _locked_error(where, owner_text, fence)
     if previous_token is not None and last_token != previous_token:
         raise Locked(
-            "this run lost its hold, and another has been here since: "
+            "this run lost its lock, and another run has locked the host since: "
             f"{LockOwner.parse(owner_text) or 'it has ended'}",
             where=where,
-            state="this run does nothing more there: steps refuse its fencing number",
+            state="this run does nothing more there: actions refuse its fencing number",
             next="pgprovision plan shows how things are now",
         )
     encoded_owner = base64.b64encode(request.owner.text().encode()).decode()
     channel.send_line(f"take {last_token + 1} {request.owner.run} {encoded_owner}")
     seconds_left = ORPHAN_SECONDS
     while (reply := channel.receive_line(REPLY_SECONDS)).startswith("busy"):
-        request.on_wait(f"a step of a run that is gone still runs: {reply[5:].strip()}")
+        request.on_wait(f"an action of a run that has ended is still running: {reply[5:].strip()}")
         seconds_left -= 0.5
         if seconds_left < 0:
-            raise Locked(f"a step of an earlier run does not end: {reply[5:]}", where=where)
+            raise Locked(f"an action of an earlier run does not end: {reply[5:]}", where=where)
     if reply != "taken":
         raise ConnectionError(reply)
     return HostLock(channel, last_token + 1)
@@ -203,11 +203,15 @@ def _receive_file(channel: Channel) -> str | None:
 
 def _locked_error(where: str, owner_text: str | None, fence: str | None) -> Locked:
     owner = LockOwner.parse(owner_text) if is_parsable(owner_text, fence) else None
-    what = f"held by {owner}" if owner else "its lock's record cannot be read, so it counts as held"
-    wait_hint = "wait for its end with: pgprovision --wait 600 ...; " if owner else ""
+    what = (
+        f"locked by {owner}"
+        if owner
+        else "its lock record cannot be read, so the host counts as locked"
+    )
+    wait_hint = "wait for that run with: pgprovision --wait 600 ...; " if owner else ""
     return Locked(
         what,
         where=where,
-        next=f"{wait_hint}to take it away, when you know that run is no more: "
+        next=f"{wait_hint}to break the lock, when you know that run has ended: "
         f"pgprovision unlock {where} {unlock_token(owner_text, fence)}",
     )

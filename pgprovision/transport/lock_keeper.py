@@ -59,9 +59,9 @@ class LockKeeper:
             self._lock = acquire(channel, self._where, self._request, self._fencing_token)
         except (OSError, EOFError) as error:
             raise Unreachable(
-                f"its lock cannot be taken: {error}",
+                f"its lock cannot be acquired: {error}",
                 where=self._where,
-                next="mend that on the machine, then run the same command again: it looks first",
+                next="fix that on the host, then run the same command again: it probes first",
             ) from error
         self._fencing_token = self._lock.fencing_token
         return True
@@ -76,12 +76,16 @@ class LockKeeper:
         for _ in range(2):  # a hold that was lost is found out by talking, and taken once more
             self.acquire()
             if self._lock is None or self._fencing_token is None:
-                raise Unreachable("it went away before its lock was taken", where=self._where)
+                raise Unreachable(
+                    "it became unreachable before its lock was acquired", where=self._where
+                )
             if first and self._fencing_token > 1:
-                raise OutcomeUnknown("another run was here before it was held", where=self._where)
+                raise OutcomeUnknown(
+                    "another run acted on it before it was locked", where=self._where
+                )
             if self._sync_record():
                 return fence_guard(self._fencing_token, self._folder)
-        raise Unreachable("its lock is lost again and again", where=self._where)
+        raise Unreachable("its lock was lost twice", where=self._where)
 
     def stop(self) -> None:
         """The step that runs is the last."""

@@ -67,7 +67,7 @@ def test_destroy_with_a_wrong_name_typed_touches_nothing(
 ) -> None:
     up(tmp_path, sim)
     sim.control("DELETE", "/requests")
-    with pytest.raises(Refused, match="the name typed is not the cluster's"):
+    with pytest.raises(Refused, match="the confirmation does not match the cluster's name"):
         remove(tmp_path, sim, typed="lob")
     assert sim.control("GET", "/requests")["writes"] == 0
 

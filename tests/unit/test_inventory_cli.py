@@ -80,10 +80,12 @@ def approve(typed: str) -> Approve:
     "typed", ["", "y", "yes", "hcb", "HCB-LAB", "hcb-lab ", " hcb-lab", "db-1"]
 )
 def test_name_when_typed_otherwise_or_not_at_all_touches_nothing(typed: str) -> None:
-    with pytest.raises(Refused, match="the name typed is not the cluster's") as caught:
+    with pytest.raises(
+        Refused, match="the confirmation does not match the cluster's name"
+    ) as caught:
         approve(typed)(())
     assert caught.value.exit_code == 3
-    assert caught.value.done == "nothing was touched"
+    assert caught.value.done == "nothing was changed"
 
 
 @pytest.mark.covers("B109")

@@ -105,7 +105,7 @@ def test_begin_when_read_then_it_says_who_from_where_what_and_how_it_was_approve
 @pytest.mark.parametrize(
     ("argv", "approved"),
     [
-        (["up"], "an answer at the terminal"),
+        (["up"], "prompt"),
         (["up", "-y"], "-y"),
         (["re-clone", "db-2", "--confirm=db-2"], "--confirm"),
         (["up", "--plan", "tonight"], "--plan"),
@@ -156,7 +156,7 @@ def test_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) 
 def test_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:
     before = finished_run().id
     fill_disk(small_disk)
-    with pytest.raises(Refused, match=r"(?s)No space left.*nothing was touched.*make room"):
+    with pytest.raises(Refused, match=r"(?s)No space left.*nothing was changed.*free disk space"):
         RecordWriter(CLUSTER, "up")
     assert [run.id for run in read_runs(small_disk)] == [before]
     assert all(verdict.sound for verdict in verify(small_disk))
@@ -169,7 +169,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
     world = FakeTarget("h")
     # The page that was begun has room yet: the lines of these names have not.
     things = [FakeResource(on="h", object_name=name * 3000) for name in ("x", "y")]
-    with pytest.raises(PgprovisionError, match="nothing more is done"):
+    with pytest.raises(PgprovisionError, match="nothing more is changed"):
         converge(
             [Tier("things", tuple(things))],
             {"h": world},
@@ -187,7 +187,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
 def test_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk: Path) -> None:
     record = RecordWriter(CLUSTER, "up")
     ballast = fill_disk(small_disk)
-    with pytest.raises(PgprovisionError, match="nothing more is done"):
+    with pytest.raises(PgprovisionError, match="nothing more is changed"):
         record.acting([make_change("x" * 9000)])
     ballast.unlink()
     record.end("PgprovisionError", 0.1)

@@ -43,12 +43,12 @@ def way_back(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ({"limit": 100, "b": 1}, {"limit": 500, "b": 1}, "the inventory say limit = 100; then"),
+        ({"limit": 100, "b": 1}, {"limit": 500, "b": 1}, "set in the inventory: limit = 100; then"),
         ({"limit": None}, {"limit": 5}, "say limit = (absent);"),
         ({"names": ("a", "b")}, {"names": ()}, 'say names = ["a", "b"];'),
         ({"text": "line\n" * 50}, {"text": ""}, "say text = (what `before` shows);"),
-        ({"limit": 1}, None, "put it back into the inventory"),
-        (None, {"limit": 1}, "made from nothing"),
+        ({"limit": 1}, None, "declare it in the inventory again"),
+        (None, {"limit": 1}, "created by this run"),
     ],
 )
 def test_undo_when_something_was_changed_then_it_names_the_way_back(

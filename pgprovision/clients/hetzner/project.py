@@ -152,7 +152,7 @@ class HetznerProject:
         raise CloudError(
             f"{action.why}: no answer {len(RETRY_PAUSES)} times, the outcome is "
             f"unknown ({last_error})",
-            next="run the same command again: it looks first",
+            next="run the same command again: it probes first",
         )
 
     def _add_to_list(self, kind: str, item: ApiObject) -> None:
@@ -174,7 +174,7 @@ class HetznerProject:
     def _id(self, kind: str, name: str, *, must_be_ours: bool = False) -> int:
         item = find_object(self._list(kind), name)
         if item is None:
-            raise CloudError(f"there is no {name} among this project's {kind} any more")
+            raise CloudError(f"{name} no longer exists among this project's {kind}")
         if must_be_ours:
             self._check_ours(item, kind)
         return int(item["id"])

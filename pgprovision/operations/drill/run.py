@@ -107,7 +107,7 @@ class DrillRun:
             item = operation.leftover_server(cloud, self.inventory)
             if item is not None:
                 operation.check_leftover(item, controller_label())
-                report.print_note(f"a drill left {item['name']} behind: it goes first")
+                report.print_note(f"a drill left {item['name']} behind: it is deleted first")
             else:
                 offered = server_quote(cloud, self.inventory, (self.node,))
                 if not self.json:

@@ -36,7 +36,7 @@ class Rebuild(Operation):
 
     command: ClassVar[str] = "rebuild"
     confirm: str = ""
-    """The cluster's name, typed beforehand."""
+    """The cluster's name, to confirm without a prompt."""
     observer: report.PhaseTimer = field(default_factory=report.PhaseTimer, init=False)
     began: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
 

@@ -117,7 +117,7 @@ class RestoreInPlace(Restore):
     """`restore --onto NODE`: its data are renamed aside."""
 
     confirm: str = ""
-    """The node's name, typed beforehand."""
+    """The node's name, to confirm without a prompt."""
 
     def check(self, inventory: Inventory) -> None:
         require_backup(inventory)
@@ -146,7 +146,7 @@ def in_place_node(inventory: Inventory, name: str) -> Node:
         raise Refused(
             f"{name} is a replica: its data are its primary's",
             done=NOTHING_CHANGED,
-            next=f"for the same data anew: pgprovision re-clone {name}; for an older state beside"
+            next=f"to clone it again: pgprovision re-clone {name}; for an older state beside"
             " the cluster: pgprovision restore --to NEW-NAME",
         )
     return node

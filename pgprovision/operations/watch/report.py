@@ -42,7 +42,7 @@ def unknown_verdict(error: PgprovisionError, now: datetime) -> WatchVerdict:
 def with_unsent_alarms(verdict: WatchVerdict, failed: Sequence[PgprovisionError]) -> WatchVerdict:
     """And what could not be told to somebody: an alarm of its own."""
     next = "is the service up, is its address in backup.watch still right? pgprovision watch"
-    unsent = tuple(Alarm("sender", f"not told: {error}", next) for error in failed)
+    unsent = tuple(Alarm("sender", f"not notified: {error}", next) for error in failed)
     return replace(verdict, alarms=(*verdict.alarms, *unsent))
 
 

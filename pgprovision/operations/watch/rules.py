@@ -199,7 +199,7 @@ def _clocks(
     if local_now is not None and abs(local_now - now) > MAX_CLOCK_SKEW:
         way = "ahead of" if local_now > now else "behind"
         off = f"{age_text(abs(local_now - now))} {way} the store's"
-        text = f"this machine's clock is {off}; ages were told by the store's"
+        text = f"this machine's clock is {off}; ages are measured by the object store's"
         yield Alarm("clock_here", text, "timedatectl status")
     newest = max(repository.backups, key=lambda b: b.last_object_at, default=None)
     if newest is None or newest.first_object_at is None:
@@ -229,7 +229,7 @@ def _drill(
     if limits.drill is None or not drills_known or since is None:
         return
     if now - since > limits.drill + limits.grace:
-        never = "no restore was ever proven"
+        never = "no restore has been proven yet"
         text = (
             f"the last proven restore is {age_text(now - since)} old"
             if last_proven_restore
