@@ -84,7 +84,8 @@ def show_outcome(outcome: Report, record: str | None) -> None:
     _show_failed(outcome)
     trips = ", ".join(f"{on} {n}" for on, n in outcome.round_trips.items())
     print_line(
-        f"\n{len(outcome.changed)} changed in {format_duration(outcome.seconds)}; SSH execs: {trips}"
+        f"\n{len(outcome.changed)} changed in {format_duration(outcome.seconds)};"
+        f" SSH execs: {trips}"
     )
     print_line(f"record: {record}")
 
@@ -159,7 +160,8 @@ def show_status(document: Mapping[str, Any]) -> None:
         print_line("backup  none")
     failing = {True: ", the last attempt FAILED", False: "", None: ", unknown"}
     print_line(
-        f"WAL archive: last segment {document['archive']['last']}{failing[document['archive']['failing']]}"
+        f"WAL archive: last segment {document['archive']['last']}"
+        f"{failing[document['archive']['failing']]}"
     )
     if document["archive"]["alarm"]:
         print_error(f"archive {document['archive']['alarm']}")

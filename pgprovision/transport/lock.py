@@ -83,7 +83,7 @@ def fence_guard(fencing_token: int, folder: str) -> tuple[str, str]:
     busy, fence = sh(f"{folder}/busy"), sh(f"{folder}/fence")
     refused = f'{{ echo "fenced: $f" >&2; exit {FENCED_EXIT_CODE}; }}'
     return (
-        f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier action is still running'; exit 1; }}",
+        f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier action still runs'; exit 1; }}",
         f'read -r f <{fence} 2>&-; [ "$f" = {fencing_token} ] || {refused}',
     )
 

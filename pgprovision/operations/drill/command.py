@@ -64,7 +64,8 @@ class Drill(Operation):
     def carry_out(self, run: Run) -> None:
         if not run.options.json:
             report.print_note(
-                f"drill: the newest backup to {self.target}, on {self.node.name}; then it is deleted"
+                f"drill: the newest backup to {self.target}, on {self.node.name},"
+                " which is deleted afterwards"
             )
         confirmation = self.prepare(run.inventory, run.targets).confirmation
         drill = DrillRun(
