@@ -1,4 +1,4 @@
-"""Where a recovery is to stop, as people write it and as PostgreSQL is told it."""
+"""Where a recovery is to stop, as people write it and as PostgreSQL's settings have it."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["NOTHING_CHANGED", "RecoveryTarget", "recovery_target"]
 
 TargetKind = Literal["end", "time", "lsn", "xid", "name"]
 TIME_EXAMPLE = "2026-11-29 03:00+01:00, or 2026-11-29 03:00 Europe/Berlin"
-XID_LIMIT = 1 << 64  # with the epoch, as pg_current_xact_id() tells them
+XID_LIMIT = 1 << 64  # with the epoch, as pg_current_xact_id() returns them
 FIRST_XID = 3  # the ones before are PostgreSQL's own
 NAME_BYTES = 63  # pg_create_restore_point takes no longer one
 _TIME = re.compile(
@@ -25,7 +25,7 @@ _TIME = re.compile(
 class RecoveryTarget:
     """A point in a cluster's history. `value`: a time in UTC as ISO 8601, an LSN, a transaction id,
     the name of a restore point; none for the end of the WAL. `inclusive` false: right before it.
-    `timeline` 0: the newest. `backup`: the label of the backup to begin with; none: the right one.
+    `timeline` 0: the newest. `backup`: the label of the backup set; none: the newest before it.
     """
 
     kind: TargetKind = "end"

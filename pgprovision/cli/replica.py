@@ -93,7 +93,7 @@ def remove_replica(
     """Take a replica out: stop it, drop its slot and hba line, rename nodes/NAME.yml.
 
     Its host and data stay, unless --delete-server is given. Run again, it finishes what is left;
-    it also drops the slot of a replica whose file was removed by hand.
+    it also drops the slot of a replica after its file was removed by hand.
     """
     from pgprovision.operations.remove_replica import RemoveReplica
 

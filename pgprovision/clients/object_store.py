@@ -58,7 +58,7 @@ class Bucket:
 
 
 class BucketReader:
-    """One conversation with the store. `server_time`: what its clock said last."""
+    """One connection to the object store. `server_time`: the last reading of its clock."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -67,7 +67,7 @@ class BucketReader:
         self.requests = 0
 
     def list_level(self, prefix: str) -> ObjectListing:
-        """What lies directly below. Raises ObjectStoreError."""
+        """What is directly below. Raises ObjectStoreError."""
         return _merged(self._pages(prefix, Delimiter="/"))
 
     def list_prefix(self, prefix: str) -> ObjectListing:
@@ -161,7 +161,7 @@ def _client(bucket: Bucket) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """In a few words, without addresses: the place is told beside it."""
+    """In a few words, without addresses: the error's `where` has them."""
     from botocore.exceptions import ConnectionError, HTTPClientError, SSLError
 
     if isinstance(error, SSLError | ssl.SSLError):

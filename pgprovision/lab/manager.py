@@ -113,7 +113,7 @@ class Lab:
             )
 
     def down(self, log: LogLine) -> None:
-        """Shut machines down and stop every process; `up` resumes where this left."""
+        """Stop the machines and every process; `up` resumes."""
         self._must_exist()
         with self._lock():
             self._stop(log, keep_state=True)
@@ -193,7 +193,7 @@ class Lab:
 
 
 def destroy_abandoned_labs(log: LogLine) -> None:
-    """Destroy temporary labs whose process has ended without doing so."""
+    """Destroy temporary labs that an ended process left behind."""
     for name in known_labs():
         lab = Lab(name)
         pid_file = lab.home / "owner.pid"

@@ -63,7 +63,7 @@ class Resize(Operation):
 
 @dataclass(frozen=True)
 class ResizePlan:
-    """What `plan_resize` wishes for, and what a person should know before it."""
+    """What a resize declares, and what a person should know before it."""
 
     tiers: tuple[Tier, ...]
     notes: tuple[str, ...]
@@ -72,14 +72,14 @@ class ResizePlan:
 def plan_resize(
     cloud: ReadOnlyCloud, inventory: Inventory, node: Node, *, reachable: bool = False
 ) -> ResizePlan:
-    """The node's server with the inventory's type. `reachable`: the machine can be asked whose it
-    is, and has to be this node. Raises Refused where that cannot be, CloudError where it cannot be
-    had now."""
-    seen = cloud.observe((SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE))
+    """The node's server with the inventory's type. `reachable`: the host answers, and its
+    identity has to be this node. Raises Refused where that cannot be, CloudError where the type is
+    not available now."""
+    answers = cloud.observe((SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE))
     servers = [
-        item for item in seen[SERVERS_PROBE].items if has_cluster_labels(item, inventory.cluster)
+        item for item in answers[SERVERS_PROBE].items if has_cluster_labels(item, inventory.cluster)
     ]
-    types = seen[SERVER_TYPES_PROBE].items
+    types = answers[SERVER_TYPES_PROBE].items
     server, desired = find_object(servers, node.name), find_object(types, node.server_type)
     if node.address is not None or server is None:
         raise Refused(
@@ -95,7 +95,7 @@ def plan_resize(
             next=NEXT_IF_UNAVAILABLE,
         )
     _check(server, desired, types)
-    now, currency = server["server_type"], seen[PRICING_PROBE].items[0]["currency"]
+    now, currency = server["server_type"], answers[PRICING_PROBE].items[0]["currency"]
     notes = [
         f"{node.name}: {_describe_type(now, server, currency)}"
         f" -> {_describe_type(desired, server, currency)}"

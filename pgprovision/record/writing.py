@@ -100,7 +100,7 @@ class RecordWriter:
         failure: Exception | None = None,
     ) -> None:
         """The run is over: what is left, and what ended it where it did not end well. A record
-        that could not be written was told of already."""
+        that could not be written was reported already."""
         extra = {"message": str(failure)} if failure else {}
         already_reported = self._broken
         try:

@@ -1,4 +1,4 @@
-"""Whose turn it is on this controller: one run at a time for a cluster.
+"""The lock on this controller: one run at a time for a cluster.
 
 Two runs from one machine never get as far as the hosts' own locks, also where no host exists yet.
 """

@@ -1,9 +1,9 @@
-"""One run at a time on a machine: a lock the kernel frees, a record people read, a rising number.
+"""One run at a time on a host: a lock the kernel frees, a record people read, a fencing number.
 
-The lock is a `flock` held by a shell on the machine that lives as long as its SSH channel and as
+The lock is a `flock` of a shell on the host that lives as long as its SSH channel and as
 long as it hears from the run: `LEASE_SECONDS` seconds of silence and it lets go. So a run that died
-is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every holder
-writes a number higher than the one before; each step of a batch first compares it (`fence_guard`),
+is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every lock
+owner writes a number higher than the one before; each step of a batch first compares it (`fence_guard`),
 so a run that wakes up late can do no more. A step that still runs when its run is gone keeps
 `busy`, and whoever comes next waits for its end."""
 
@@ -66,7 +66,7 @@ esac; done
 
 @dataclass(frozen=True)
 class LockRequest:
-    """Who takes it, how many seconds it waits for another to end, and who is told meanwhile."""
+    """The owner, how many seconds to wait for another run to end, and what to call meanwhile."""
 
     owner: LockOwner
     wait_seconds: float = 0.0
@@ -74,7 +74,7 @@ class LockRequest:
 
 
 def lock_command(folder: str, wait: float, lease: float = LEASE_SECONDS) -> tuple[str, ...]:
-    """What runs on the machine while it is held."""
+    """What runs on the host while it is locked."""
     return ("bash", "-c", _SCRIPT, "pgprovision-hold", folder, f"{wait:.0f}", f"{lease:.1f}")
 
 
@@ -89,7 +89,7 @@ def fence_guard(fencing_token: int, folder: str) -> tuple[str, str]:
 
 
 class HostLock:
-    """A machine held by this run. `alive`: as far as was heard last."""
+    """A host locked by this run. `alive`: as far as was heard last."""
 
     def __init__(self, channel: Channel, fencing_token: int) -> None:
         self.fencing_token = fencing_token
@@ -104,15 +104,15 @@ class HostLock:
         self._send(f"note {base64.b64encode(text.encode()).decode()}")
 
     def sync_record(self) -> bool:
-        """Whether everything noted is on disk there, and the machine still held."""
+        """Whether everything noted is on disk there, and the host is still locked."""
         return self._send("sync", expect_reply=True)
 
     def stop(self) -> None:
-        """The step that runs is the last."""
+        """The current action is the last."""
         self._send("stop", expect_reply=True)
 
     def release(self) -> None:
-        """Let go, in order."""
+        """Release it, in order."""
         self._released.set()
         self._send("end", expect_reply=True)
         self._channel.close()
@@ -135,8 +135,8 @@ class HostLock:
 def acquire(
     channel: Channel, where: str, request: LockRequest, previous_token: int | None = None
 ) -> HostLock:
-    """Take a machine. `previous_token`: the number it was held with before, and nobody may have
-    come in between. Raises Locked, ConnectionError, TimeoutError."""
+    """Lock a host. `previous_token`: the fencing number this run had before; no other run may have
+    locked it since. Raises Locked, ConnectionError, TimeoutError."""
     _await_greeting(channel)
     reply = channel.receive_line(REPLY_SECONDS)
     if reply == "held":
@@ -180,7 +180,7 @@ def acquire(
 
 
 def _await_greeting(channel: Channel) -> None:
-    """What a login says before our first word, whole lines or half ones, is nothing of ours, unless
+    """Skip what a login prints before our first word, whole lines or half ones; it is the error where
     no word of ours comes."""
     banner = ""
     try:

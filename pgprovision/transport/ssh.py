@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     import paramiko
 
 CONNECT_SECONDS = 10
-_NULL_HANDLER = logging.NullHandler()  # what fails on the way is said by our own errors
+_NULL_HANDLER = logging.NullHandler()  # our own errors report what fails on the way
 KEEPALIVE_SECONDS = 5  # an unanswered line is noticed by sshd's ClientAlive and by us
-TCP_TIMEOUT_SECONDS = (
-    20  # a peer whose kernel confirms nothing for so long is gone; the lock's lease, too
-)
+TCP_TIMEOUT_SECONDS = 20  # a peer that confirms nothing for so long is gone; the lock's lease, too
 
 
 class SshNotReady(Unreachable):

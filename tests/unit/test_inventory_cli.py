@@ -10,7 +10,7 @@ from pgprovision.cli.app import run
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.options import Options
 from tests.support.inventory_folders import STATIC_CLUSTER, InventoryFolder, static_inventory
 
@@ -72,7 +72,9 @@ def test_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope
 
 
 def approve(typed: str) -> Approve:
-    return TypedName("hcb-lab", "Type hcb-lab", given=typed).approval(Options(inventory=Path()))
+    return NameConfirmation("hcb-lab", "Type hcb-lab", given=typed).approval(
+        Options(inventory=Path())
+    )
 
 
 @pytest.mark.covers("B109")

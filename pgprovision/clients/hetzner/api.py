@@ -32,7 +32,7 @@ _BROKEN = frozenset({"server_error", "bad_gateway", "unavailable", "timeout", "m
 
 
 class HetznerApiError(Exception):
-    """The API said no: its code and words."""
+    """The API refused: its code and message."""
 
     def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{message} ({code})")

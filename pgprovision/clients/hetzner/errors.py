@@ -1,4 +1,4 @@
-"""Hetzner's refusals, said so that a person knows what to do."""
+"""What to do about each of Hetzner's error codes."""
 
 from pgprovision.clients.hetzner.api import HetznerApiError
 from pgprovision.engine.model import Action

@@ -1,4 +1,4 @@
-"""drill, drill --clean: the runs of the loop that a drill is, and what is told of it."""
+"""drill, drill --clean: the runs of the loop that a drill is, and what is reported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""A restore practised: what is looked at, what is judged, and what is told of it.
+"""A restore drill: what is probed, what is judged, and what is reported.
 
-Production is only read: its primary says what would be lost if it were gone now, and the
+Production is only read: its primary tells what would be lost if it failed now, and the
 repository is listed before and after. All the rest happens on the drill's own machine.
 """
 
