@@ -170,8 +170,8 @@ class Host:
         )
 
     def _connected(self) -> Connection | Waiting | None:
-        """After a lost connection the host may be busy, or its network away: connecting is retried for
-        a while before the host counts as unreachable."""
+        """After a lost connection the host may be busy, or its network away: connecting is retried
+        for a while before the host counts as unreachable."""
         while self._connection is None:
             try:
                 connection = self._connect()

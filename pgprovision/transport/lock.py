@@ -3,8 +3,8 @@
 The lock is a `flock` of a shell on the host that lives as long as its SSH channel and as
 long as it hears from the run: `LEASE_SECONDS` seconds of silence and it lets go. So a run that died
 is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every lock
-owner writes a number higher than the one before; each step of a batch first compares it (`fence_guard`),
-so a run that wakes up late can do no more. A step that still runs when its run is gone keeps
+owner writes a number higher than the one before; each step of a batch first compares it
+(`fence_guard`), so a run that wakes up late can do no more. A step that still runs when its run is gone keeps
 `busy`, and whoever comes next waits for its end."""
 
 import base64
@@ -180,8 +180,8 @@ def acquire(
 
 
 def _await_greeting(channel: Channel) -> None:
-    """Skip what a login prints before our first word, whole lines or half ones; it is the error where
-    no word of ours comes."""
+    """Skip what a login prints before our first word, whole lines or half ones; it is the error
+    where no word of ours comes."""
     banner = ""
     try:
         while (text := channel.receive_line(REPLY_SECONDS)) != "hold":

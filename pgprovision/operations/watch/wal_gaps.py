@@ -82,7 +82,7 @@ def backup_starts(repository: RepositoryListing) -> tuple[BackupStart, ...]:
 
 
 def find_gaps(repository: RepositoryListing, now: datetime) -> Iterator[WalGap]:
-    """In each database's WAL from the first segment that a kept backup needs; a hole whose far
+    """In each database's WAL from the first segment that a kept backup needs; a hole with its far
     side arrived within SETTLING is on its way."""
     every = backup_starts(repository)
     for wal in repository.wal:
