@@ -4,8 +4,8 @@ The lock is a `flock` of a shell on the host that lives as long as its SSH chann
 long as it hears from the run: `LEASE_SECONDS` seconds of silence and it lets go. So a run that died
 is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every lock
 owner writes a number higher than the one before; each step of a batch first compares it
-(`fence_guard`), so a run that wakes up late can do no more. A step that still runs when its run is gone keeps
-`busy`, and whoever comes next waits for its end."""
+(`fence_guard`), so a run that wakes up late can do no more. A step that still runs when its run is
+gone keeps `busy`, and whoever comes next waits for its end."""
 
 import base64
 import binascii

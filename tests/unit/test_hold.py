@@ -139,7 +139,7 @@ def test_record_when_it_cannot_be_read_then_counts_as_held(
 ) -> None:
     folder.mkdir(parents=True)
     (folder / file).write_text(text)
-    with pytest.raises(Locked, match="cannot be read, so it counts as held"):
+    with pytest.raises(Locked, match="cannot be read, so the host counts as locked"):
         take(folder, lines)
     assert (folder / file).read_text() == text
 

@@ -125,7 +125,7 @@ def test_end_when_something_is_left_then_both_files_say_what_and_why() -> None:
     end = read_lines(record.path)[-1]
     assert [one["resource"] for one in end["left"]] == ["thing y"]
     text = record.text_path.read_text()
-    assert "left: + h: thing y" in text
+    assert "remaining: + h: thing y" in text
     assert "it broke" in text
     assert "FAILED: h: PgprovisionError: no answer" in text
 
@@ -134,7 +134,12 @@ def test_readable_when_the_run_ends_then_it_is_what_runs_show_prints() -> None:
     record = finished_run("x")
     [run] = read_runs(record.path.parent)
     assert record.text_path.read_text() == run.text
-    for words in ("approved  --yes", "begins: + h: thing x", "do: set x.a", "to undo: made from"):
+    for words in (
+        "approved  --yes",
+        "applying: + h: thing x",
+        "action: set x.a",
+        "to undo: created by this run",
+    ):
         assert words in run.text
 
 

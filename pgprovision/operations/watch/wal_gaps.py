@@ -82,8 +82,8 @@ def backup_starts(repository: RepositoryListing) -> tuple[BackupStart, ...]:
 
 
 def find_gaps(repository: RepositoryListing, now: datetime) -> Iterator[WalGap]:
-    """In each database's WAL from the first segment that a kept backup needs; a hole with its far
-    side arrived within SETTLING is on its way."""
+    """In each database's WAL from the first segment that a kept backup needs; a hole is on
+    its way where its far side arrived within SETTLING."""
     every = backup_starts(repository)
     for wal in repository.wal:
         own = [one for one in every if one.wal is wal]
