@@ -9,8 +9,8 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 @dataclass(frozen=True)
 class SlotStatus:
-    """A slot on a writable node. `node`: whose it is, None where it is not one of ours; one of
-    ours that nobody declares is `abandoned`."""
+    """A slot on a writable node. `node`: the one it belongs to, None where it is not one of ours;
+    one of ours that nobody declares is `abandoned`."""
 
     name: str
     on: str

@@ -18,10 +18,10 @@ def show_backups(document: Mapping[str, Any]) -> None:
         running = ", a backup runs now" if repository["running"] else ""
         print_line(f"repository {number}: WAL {wal['first']} to {wal['last']}{running}")
         table = Table(box=None, pad_edge=False)
-        for column in ("label", "type", "ended", "size", "stored", "timeline", "WAL", ""):
+        for column in ("label", "type", "ended", "size", "in repository", "timeline", "WAL", ""):
             table.add_column(column)
         for backup in repository["backups"]:
-            note = "" if backup["of_this_cluster"] else "of another cluster"
+            note = "" if backup["of_this_cluster"] else "system identifier differs"
             table.add_row(
                 backup["label"],
                 backup["type"],
@@ -30,6 +30,6 @@ def show_backups(document: Mapping[str, Any]) -> None:
                 f"{backup['stored'] / 1e6:.1f} MB",
                 str(backup["timeline"]),
                 f"{backup['wal']['first']} to {backup['wal']['last']}",
-                "DAMAGED" if backup["damaged"] else note,
+                "PAGE ERRORS" if backup["damaged"] else note,
             )
         console().print(table)

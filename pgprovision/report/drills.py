@@ -6,7 +6,7 @@ from typing import Any
 
 from pgprovision.report.printing import console, format_duration, print_error, print_line
 
-NEVER = "never (pgprovision drill practises one)"
+NEVER = "never (run: pgprovision drill)"
 
 
 def show_drill(document: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def show_drills(document: Mapping[str, Any]) -> None:
         print_line(f"no drill yet in {document['folder']}")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("drill", "when", "result", "restored", "lost", "took"):
+    for column in ("drill", "started", "result", "backup", "data loss", "duration"):
         table.add_column(column)
     for drill in document["drills"]:
         when = str(drill["at"] or "?")[:19].replace("T", " ")

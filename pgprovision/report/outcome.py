@@ -72,7 +72,7 @@ def exit_code(outcome: Report) -> int:
 def show_remaining(outcome: Report) -> None:
     """What still differs."""
     if outcome.remaining:
-        print_line("\nleft:")
+        print_line("\nremaining differences:")
         show_changes(outcome.remaining)
 
 
@@ -84,7 +84,8 @@ def show_outcome(outcome: Report, record: str | None) -> None:
     _show_failed(outcome)
     trips = ", ".join(f"{on} {n}" for on, n in outcome.round_trips.items())
     print_line(
-        f"\n{len(outcome.changed)} changed in {format_duration(outcome.seconds)}; trips: {trips}"
+        f"\n{len(outcome.changed)} changed in {format_duration(outcome.seconds)};"
+        f" SSH execs: {trips}"
     )
     print_line(f"record: {record}")
 
@@ -105,7 +106,7 @@ def show_differences(outcome: Report) -> None:
 
 def _show_under_way(outcome: Report) -> None:
     for resource, waiting in outcome.waiting:
-        print_line(f"{resource.on}: {resource}: under way: {waiting.reason}")
+        print_line(f"{resource.on}: {resource}: in progress: {waiting.reason}")
 
 
 def _show_notes(outcome: Report) -> None:
@@ -130,7 +131,7 @@ def show_status(document: Mapping[str, Any]) -> None:
     )
     for column in ("node", "role", "address", "private", "version", "timeline"):
         table.add_column(column)
-    for column in ("lag", "slot", "drift"):
+    for column in ("lag", "slot WAL status", "drift"):
         table.add_column(column)
     for node in document["nodes"]:
         lag = "-"
@@ -159,7 +160,8 @@ def show_status(document: Mapping[str, Any]) -> None:
         print_line("backup  none")
     failing = {True: ", the last attempt FAILED", False: "", None: ", unknown"}
     print_line(
-        f"archive last WAL {document['archive']['last']}{failing[document['archive']['failing']]}"
+        f"WAL archive: last segment {document['archive']['last']}"
+        f"{failing[document['archive']['failing']]}"
     )
     if document["archive"]["alarm"]:
         print_error(f"archive {document['archive']['alarm']}")

@@ -15,7 +15,7 @@ def show_runs(document: Mapping[str, Any]) -> None:
         print_line(f"no records yet in {document['folder']}")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "when", "who", "command", "result", "changes", "took"):
+    for column in ("run", "started", "user", "command", "result", "changes", "duration"):
         table.add_column(column)
     for run in document["runs"]:
         seconds = run["seconds"]
@@ -34,7 +34,7 @@ def show_verification(document: Mapping[str, Any]) -> None:
     if not document["runs"]:
         print_line(f"no records yet in {document['folder']}")
     elif document["sound"]:
-        print_line(f"{len(document['runs'])} runs, the chain is whole")
+        print_line(f"{len(document['runs'])} runs, all records are intact")
     else:
         broken = sum(not run["sound"] for run in document["runs"])
-        print_error(f"the chain is broken: {broken} of {len(document['runs'])}")
+        print_error(f"records are not intact: {broken} of {len(document['runs'])}")

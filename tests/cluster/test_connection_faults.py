@@ -77,7 +77,7 @@ def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: CliUser) ->
     assert run.code == 5, run.err
     assert f"{REPLICA} (" in run.err
     assert "already done: nothing, on any machine" in run.err
-    assert "see whether the machine has power" in run.err
+    assert "check that the server is running" in run.err
     assert written == ""
     assert cluster.run_json("up", "--yes")["left"] == []
     assert cluster.drift() == {}

@@ -56,7 +56,7 @@ def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
     assert run.code == 5
     assert "No space left on device" in run.err
     assert "full: /etc: " in run.err
-    assert "next: make room there (never by hand in pg_wal)" in run.err
+    assert "next: free disk space there (never by hand in pg_wal)" in run.err
     assert after == before
     assert again["left"] == []
     assert cluster.run_json("up", "--yes")["left"] == []

@@ -85,7 +85,7 @@ def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
     run = max(path.stem for path in slow.home.rglob("runs/*.jsonl"))
     for loser, where in ((here, "hcb-lab"), (there, PRIMARY)):
         assert loser.code == 4
-        assert f"{where}: held by root on" in loser.err
+        assert f"{where}: locked by root on" in loser.err
         assert f"UTC: up (run {run})" in loser.err
         assert "--wait 600" in loser.err
     assert records(slow) == before + 1
@@ -121,7 +121,7 @@ def test_up_when_the_lock_owner_was_killed_then_waits_for_its_step_and_goes_on(
         go_on(slow)
         end = wait_for(second)
     assert end.code == 0, end.err
-    assert "a step of a run that is gone still runs" in end.err
+    assert "an action of a run that has ended is still running" in end.err
 
 
 def fence(person: CliUser) -> int:
@@ -151,7 +151,7 @@ def test_lock_owner_when_it_wakes_up_late_then_the_hosts_refuse_it(
         late.send_signal(signal.SIGCONT)
         end = wait_for(late)
     assert end.code == 4, end.err
-    assert "this run lost its hold" in end.err or "another run has taken over" in end.err
+    assert "this run lost its lock" in end.err or "another run has locked this host" in end.err
     assert any(kind == "postgresql.conf" for _, kind, _ in slow.drift())  # it did not touch it
 
 

@@ -10,7 +10,7 @@ from pgprovision.engine.model import Action, Answer, Probe, Report
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.operations.destroy import plan_destroy
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.options import Options
 from pgprovision.tasks.cloud import server_tiers
 from pgprovision.transport.host import Host
@@ -44,7 +44,7 @@ def remove(
     cloud = hetzner_project(sim)
     targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
     plan = plan_destroy(cloud, cloud_inventory(folder, sim))
-    approve = TypedName("lab", "", answer).approval(Options(inventory=folder))
+    approve = NameConfirmation("lab", "", answer).approval(Options(inventory=folder))
     return converge(plan.tiers, targets, approve, watcher or ActionRecorder())
 
 
@@ -67,7 +67,7 @@ def test_destroy_with_a_wrong_confirmation_touches_nothing(
 ) -> None:
     up(tmp_path, sim)
     sim.control("DELETE", "/requests")
-    with pytest.raises(Refused, match="the name typed is not the cluster's"):
+    with pytest.raises(Refused, match="the confirmation does not match the cluster's name"):
         remove(tmp_path, sim, answer="lob")
     assert sim.control("GET", "/requests")["writes"] == 0
 
@@ -106,7 +106,7 @@ def test_destroy_when_another_machine_is_behind_a_label_touches_nothing(
     targets: dict[str, Target] = {"here": Host("here", LocalConnection), "hetzner": cloud}
     targets["db-1"] = Behind("db-1", marker)
     plan = plan_destroy(cloud, inventory, inventory.nodes[:1])
-    approve = TypedName("lab", "", "lab").approval(Options(inventory=tmp_path))
+    approve = NameConfirmation("lab", "", "lab").approval(Options(inventory=tmp_path))
     if refused:
         with pytest.raises(Refused, match=r"this machine is db-|nothing says that it is db-1"):
             converge(plan.tiers, targets, approve, ActionRecorder())

@@ -45,7 +45,7 @@ def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
     output = person(sim, tmp_path / "inventory", "plan")
     assert output.return_value == 1
     assert (
-        "servers to be made, prices without VAT\n"
+        "servers to create, prices without VAT\n"
         "  + db-1: ccx13 in ash, 2 vCPU, 8 GB, 80 GB disk, debian-12: 43.50 EUR a month\n"
         "  + db-2: ccx23 in ash, 4 vCPU, 16 GB, 160 GB disk, debian-12: 86.50 EUR a month\n"
         "  total: 130.00 EUR a month\n"

@@ -56,7 +56,7 @@ def test_capacity_exhausted_at_the_second_of_three_leaves_what_is_made_and_a_rer
     )
     with pytest.raises(CloudError, match="no capacity") as caught:
         run_loop(sim, hetzner_tiers(tmp_path, nodes=3))
-    assert "it goes on from what exists" in caught.value.next
+    assert "it continues from what exists" in caught.value.next
     made = {server["id"] for server in list_objects(sim, "servers")}
     assert 1 <= len(made) <= 2
     assert run_loop(sim, hetzner_tiers(tmp_path, nodes=3)).remaining == []

@@ -297,9 +297,16 @@ def test_marker_when_removed_by_hand_requires_adopt_and_then_all_is_as_it_was(
         next = f"pgprovision adopt {node}"
         assert_refused(pair, "plan", message="never taken for a fresh host", next=next)
         assert_refused(pair, "up", "--yes", message="never taken for a fresh host", next=next)
-        assert_refused(pair, "adopt", node, message="the name typed is not the node's")
         assert_refused(
-            pair, "adopt", node, "--confirm", "ident", message="the name typed is not the node's"
+            pair, "adopt", node, message="the confirmation does not match the node's name"
+        )
+        assert_refused(
+            pair,
+            "adopt",
+            node,
+            "--confirm",
+            "ident",
+            message="the confirmation does not match the node's name",
         )
     pair.shell(node, "sleep 0.1; touch /run/before")
     run = pair.run("adopt", node, "--confirm", node)

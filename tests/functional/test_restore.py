@@ -228,8 +228,8 @@ def test_restore_when_another_cluster_runs_there_is_refused(
     ("words", "expected"),
     [
         (("--onto", TWO, "--confirm", TWO), "is a replica"),
-        (("--onto", ONE, "--confirm", TWO), "the name typed is not the node's"),
-        (("--onto", ONE), "the name typed is not the node's"),
+        (("--onto", ONE, "--confirm", TWO), "the confirmation does not match the node's name"),
+        (("--onto", ONE), "the confirmation does not match the node's name"),
     ],
 )
 def test_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(

@@ -73,5 +73,5 @@ def test_authority_when_key_and_certificate_do_not_belong_together_says_so(
 ) -> None:
     settings = folder.load().tls
     other, _ = tls.new_authority("other", datetime.now(UTC))
-    with pytest.raises(InventoryError, match="belongs to none of its certificates"):
+    with pytest.raises(InventoryError, match="matches none of its certificates"):
         tls.signing_certificate(other, settings.ca_certificate)

@@ -283,5 +283,7 @@ def test_blocked_when_only_looked_at_then_is_part_of_the_plan() -> None:
 
 
 def test_host_when_it_does_not_answer_says_what_to_type_next() -> None:
-    assert "next: run the same command again" in str(Unreachable("the look was cut off"))
+    assert "next: run the same command again" in str(
+        Unreachable("the connection was lost while probing")
+    )
     assert "next: ssh db-1" in str(Unreachable("cannot be reached", next="ssh db-1"))

@@ -124,7 +124,7 @@ def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_unreachable
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 0, 1)
-    with pytest.raises(Unreachable, match="the look was cut off"):
+    with pytest.raises(Unreachable, match="the connection was lost while probing"):
         lost.observe([Probe("true")])
 
 
@@ -134,5 +134,5 @@ def test_line_when_lost_and_the_run_is_to_end_then_no_other_is_dialled(
 ) -> None:
     lost = between_steps(monkeypatch, 1, 1)
     lost.stop()
-    with pytest.raises(Unreachable, match="the look was cut off"):
+    with pytest.raises(Unreachable, match="the connection was lost while probing"):
         lost.observe([Probe("true")])

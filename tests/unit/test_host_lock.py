@@ -55,7 +55,9 @@ def test_machine_when_locked_then_the_next_is_refused_and_names_the_owner(
     take(folder, lines)
     with pytest.raises(Locked) as refused:
         take(folder, lines, "r2")
-    assert refused.value.what == "held by ann on laptop since 2026-11-20 13:00:00 UTC: up (run r1)"
+    assert (
+        refused.value.what == "locked by ann on laptop since 2026-11-20 13:00:00 UTC: up (run r1)"
+    )
     assert "unlock db-1 r1" in refused.value.next
 
 
@@ -89,7 +91,7 @@ def test_lock_when_lost_then_taken_again_only_where_nobody_was_in_between(
     again = take(folder, lines, number=first.fencing_token)
     lines[1].close()
     take(folder, lines, "r2").release()
-    with pytest.raises(Locked, match="lost its hold, and another has been here since"):
+    with pytest.raises(Locked, match="lost its lock, and another run has locked the host since"):
         take(folder, lines, number=again.fencing_token)
 
 
@@ -137,7 +139,7 @@ def test_record_when_it_cannot_be_read_then_counts_as_locked(
 ) -> None:
     folder.mkdir(parents=True)
     (folder / file).write_text(text)
-    with pytest.raises(Locked, match="cannot be read, so it counts as held"):
+    with pytest.raises(Locked, match="cannot be read, so the host counts as locked"):
         take(folder, lines)
     assert (folder / file).read_text() == text
 
@@ -175,7 +177,7 @@ def test_step_when_another_took_over_then_refused_and_nothing_done(
     took_over = Action("another takes over", f"echo 9 >{folder}/fence")
     late = Action("late", f"touch {tmp_path}/late")
     done: list[Action] = []
-    with pytest.raises(Locked, match="another run has taken over; refused: late"):
+    with pytest.raises(Locked, match="another run has locked this host; refused: late"):
         host.act([took_over, late], done.append)
     assert (done, (tmp_path / "late").exists()) == ([took_over], False)
 
@@ -187,7 +189,7 @@ def test_machine_when_another_run_was_there_before_it_was_locked_then_looked_at_
     folder.mkdir(parents=True)
     (folder / "fence").write_text("5\n")
     done: list[Action] = []
-    with pytest.raises(OutcomeUnknown, match="another run was here before it was held"):
+    with pytest.raises(OutcomeUnknown, match="another run acted on it before it was locked"):
         host.act([Action("act", "true")], done.append)
     assert done == []
     host.act([Action("act", "true")], done.append)
@@ -250,4 +252,5 @@ def test_step_when_its_run_ended_then_the_next_waits_for_its_end(
         orphan.kill()
         orphan.wait()
         lock_keeper.release()
-    assert messages and messages[0].startswith("a step of a run that is gone still runs: s")
+    expected = "an action of a run that has ended is still running: s"
+    assert messages and messages[0].startswith(expected)

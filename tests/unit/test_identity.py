@@ -261,7 +261,7 @@ def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, node: Ex
             False,
             existing_node(identity_files=IdentityFacts(has_data=True, in_progress=True)),
             None,
-            "half-made cluster is nobody's",
+            "incomplete data directory cannot be adopted",
         ),
         (
             False,
@@ -291,7 +291,7 @@ def test_adopt_when_shown_says_what_is_there_and_what_will_be_written(cluster: I
     node = existing_node(server=server(replication=(walsender,)), sizes={"shop": "9 MB"})
     shown = dict(adopt.description(cluster, nodes(cluster)[0], node))
     assert shown["databases"] == "shop (9 MB)"
-    assert shown["streams from here"] == "db-2 (streaming)"
+    assert shown["standbys"] == "db-2 (streaming)"
     assert shown["system identifier"] == "71"
     assert "running as primary" in shown["PostgreSQL"]
     assert "server-postgres-1 of hcb-lab" in shown["will be written"]

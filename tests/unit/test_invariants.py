@@ -175,7 +175,7 @@ def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
     waiting = (FakeResource(on="h", object_name="x"), Waiting("the standby to connect"))
     report.show_outcome(Report(waiting=[waiting]), "record")
     assert report.exit_code(Report(waiting=[waiting])) == 1
-    assert "h: thing x: under way: the standby to connect" in capsys.readouterr().out
+    assert "h: thing x: in progress: the standby to connect" in capsys.readouterr().out
 
 
 @pytest.mark.covers("F2")

@@ -10,7 +10,7 @@ from pgprovision.cli.app import run
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.options import Options
 from tests.support.inventory_folders import STATIC_CLUSTER, InventoryFolder, static_inventory
 
@@ -72,7 +72,9 @@ def test_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope
 
 
 def approve(answer: str) -> Approve:
-    return TypedName("hcb-lab", "Type hcb-lab", given=answer).approval(Options(inventory=Path()))
+    return NameConfirmation("hcb-lab", "Type hcb-lab", given=answer).approval(
+        Options(inventory=Path())
+    )
 
 
 @pytest.mark.covers("B109")
@@ -80,10 +82,12 @@ def approve(answer: str) -> Approve:
     "answer", ["", "y", "yes", "hcb", "HCB-LAB", "hcb-lab ", " hcb-lab", "db-1"]
 )
 def test_name_when_confirmed_otherwise_or_not_at_all_touches_nothing(answer: str) -> None:
-    with pytest.raises(Refused, match="the name typed is not the cluster's") as caught:
+    with pytest.raises(
+        Refused, match="the confirmation does not match the cluster's name"
+    ) as caught:
         approve(answer)(())
     assert caught.value.exit_code == 3
-    assert caught.value.done == "nothing was touched"
+    assert caught.value.done == "nothing was changed"
 
 
 @pytest.mark.covers("B109")

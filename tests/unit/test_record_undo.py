@@ -43,12 +43,16 @@ def way_back(
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ({"limit": 100, "b": 1}, {"limit": 500, "b": 1}, "the inventory say limit = 100; then"),
-        ({"limit": None}, {"limit": 5}, "say limit = (absent);"),
-        ({"names": ("a", "b")}, {"names": ()}, 'say names = ["a", "b"];'),
-        ({"text": "line\n" * 50}, {"text": ""}, "say text = (what `before` shows);"),
-        ({"limit": 1}, None, "put it back into the inventory"),
-        (None, {"limit": 1}, "made from nothing"),
+        ({"limit": 100, "b": 1}, {"limit": 500, "b": 1}, "set in the inventory: limit = 100; then"),
+        ({"limit": None}, {"limit": 5}, "set in the inventory: limit = (absent);"),
+        ({"names": ("a", "b")}, {"names": ()}, 'set in the inventory: names = ["a", "b"];'),
+        (
+            {"text": "line\n" * 50},
+            {"text": ""},
+            "set in the inventory: text = (what `before` shows);",
+        ),
+        ({"limit": 1}, None, "declare it in the inventory again"),
+        (None, {"limit": 1}, "created by this run"),
     ],
 )
 def test_undo_when_something_was_changed_then_it_names_the_way_back(
@@ -73,7 +77,7 @@ def test_undo_when_the_way_back_is_a_restart_then_it_says_so() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "kind", "on", "expected"),
     [
-        ({"id": 7}, None, "removal of", CLOUD_TARGET, "no way back"),
+        ({"id": 7}, None, "removal of", CLOUD_TARGET, "cannot be undone"),
         (None, {"role": "standby"}, "standby", "db-2", "aside"),
     ],
 )
@@ -91,7 +95,7 @@ def test_undo_when_it_destroyed_something_then_it_says_what_is_left(
         ("first backup", "db-1", "retention"),
         ("role", "db-1", "present: false"),
         ("server", CLOUD_TARGET, "pgprovision destroy"),
-        ("postmaster", "db-1", "nothing of its own"),
+        ("postmaster", "db-1", "nothing to undo here"),
     ],
 )
 def test_undo_when_made_from_nothing_then_the_way_back_is_its_kinds(

@@ -152,7 +152,7 @@ def test_cluster_when_mistyped_then_the_nearest_is_named(shell: Shell) -> None:
 def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shell: Shell) -> None:
     record = finished_run()
     code, out, _ = shell("runs", "verify", "--cluster", CLUSTER)
-    assert (code, out) == (0, f"{record.id}  ok\n1 runs, the chain is whole\n")
+    assert (code, out) == (0, f"{record.id}  ok\n1 runs, all records are intact\n")
     assert shell.json("verify")["sound"] is True
     record.path.write_bytes(record.path.read_bytes().replace(b'"tier"', b'"tear"'))
     code, out, err = shell("runs", "verify", "--cluster", CLUSTER)
