@@ -223,19 +223,19 @@ class _Run:
                 error.done = NOTHING_ANYWHERE if did_nothing else describe_done(self.report)
 
     def _apply_tiers(
-        self, tiers: Sequence[Tier], ceiling: Impact, planned: Sequence[Change]
+        self, tiers: Sequence[Tier], ceiling: Impact, changes: Sequence[Change]
     ) -> None:
         """Bring all tiers to rest, in order."""
         try:
             for position in range(len(tiers)):
                 self.apply_tier(tiers[position:], ceiling)
         except Interrupted:
-            self.report.remaining = self._not_done(planned)
+            self.report.remaining = self._not_done(changes)
             raise
 
-    def _not_done(self, planned: Sequence[Change]) -> list[Change]:
+    def _not_done(self, changes: Sequence[Change]) -> list[Change]:
         done = {resource_address(change.resource) for change in self.report.changed}
-        return [c for c in planned if resource_address(c.resource) not in done]
+        return [c for c in changes if resource_address(c.resource) not in done]
 
     def apply_tier(self, tiers: Sequence[Tier], ceiling: Impact) -> None:
         """Bring the first of these tiers to rest. Each look is at all of them, so the next tier
@@ -365,12 +365,12 @@ class _Run:
         if not observe.await_end(pairs, self.targets, seconds):
             self.sleep(seconds)
 
-    def verify(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
+    def verify(self, tiers: Sequence[Tier], changes: Sequence[Change]) -> None:
         """The verification: what differs now is what remains. Differences without actions remain
         without being an error. Of a host that was lost, what was planned and not done remains."""
         if not self._has_observed(tiers):
             self.refresh(tiers)
-        not_done = {resource_address(c.resource): c for c in self._not_done(planned)}
+        not_done = {resource_address(c.resource): c for c in self._not_done(changes)}
         for tier in tiers:
             view = observe.compare(tier, self.observation, self.failed)
             _append_new(self.report.remaining, view.changes)

@@ -115,7 +115,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Need:
-    """A probe whose answer a resource must have before its desired state is complete."""
+    """A probe; a resource must have its answer before its desired state is complete."""
 
     on: str
     """The target to look at; it may be another one than the resource's."""
@@ -211,8 +211,8 @@ class Check(Resource):
 
 
 class WithNeeds(ABC):
-    """A resource whose desired state depends on what only a host knows: its memory, an installed
-    version, the primary's system identifier."""
+    """A resource with a desired state that depends on what only a host knows: its memory, an
+    installed version, the primary's system identifier."""
 
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
@@ -248,11 +248,11 @@ class WithSecrets(ABC):
     @property
     @abstractmethod
     def secret_keys(self) -> frozenset[str]:
-        """The keys whose values no report and no record may show."""
+        """The keys of the values that no report and no record may show."""
 
 
 class WithDescription(ABC):
-    """A resource whose keys say little to people, such as the text of a whole file."""
+    """A resource with keys that say little to people, such as `content` for a complete file."""
 
     @abstractmethod
     def describe_changes(self, diff: Diff) -> tuple[str, ...]:

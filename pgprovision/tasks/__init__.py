@@ -39,9 +39,9 @@ def tiers(
     """Everything these nodes should be.
 
     Standbys bring their primary's part with them: access, the replication role, the slots.
-    `also_open_access_on`: other nodes whose access rules are brought up to date. `topology`: who
-    is primary; as declared, if not given. `intents`: what this run wants of a node, by its name,
-    beyond what is declared.
+    `also_open_access_on`: other nodes; only their access rules are brought up to date. `topology`:
+    who is primary; as declared, if not given. `intents`: what this run does with a node, by its
+    name, in addition to converging it.
     """
     scope = PlanScope(
         inventory=inventory,

@@ -25,7 +25,7 @@ def maintenance_databases(context: PlanContext) -> Iterator[Resource]:
 
 
 def database_schemas(context: PlanContext) -> Iterator[Resource]:
-    """The schemas of every database, and PUBLIC shut out of it (CREATE in `public`, too)."""
+    """The schemas of every database, without rights for PUBLIC (CREATE in `public`, too)."""
     for database in context.inventory.databases.values():
         access = database.access or Access()
         yield _grant(context, database.name, PUBLIC)

@@ -180,7 +180,7 @@ def _shared_resources(inventory: Inventory, cloud: HetznerSpec) -> tuple[Hetzner
 
 
 def _rules(firewall: CloudFirewall) -> tuple[FirewallRule, ...]:
-    """SSH first, then what the inventory lets in besides."""
+    """SSH first, then what else the inventory lets in."""
     extra = (
         FirewallRule(
             "in",

@@ -138,8 +138,10 @@ def integrity_tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
 
 
 def removal_tiers(inventory: Inventory, node: Node, reachable: bool = False) -> tuple[Tier, ...]:
-    """No server, no pin, no secret. Of a host that is not ours to remove, the copy is. A label is
-    no proof: a server that `reachable` is asked whose it is."""
+    """Delete the drill's server with its pin and secret; on a host of the inventory, only the copy.
+
+    A label proves nothing: `reachable` means that the server's identity is checked first.
+    """
     cluster, on = inventory.cluster, node.name
     if node.address is not None:
         jobs = (restore.RESTORE_UNIT, integrity.INTEGRITY_UNIT)

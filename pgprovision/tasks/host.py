@@ -46,8 +46,8 @@ def first_boot(context: PlanContext) -> Iterator[Resource]:
 
 
 def identity(context: PlanContext, for_deletion: bool = False) -> Iterator[Resource]:
-    """Whose machine this is, before anything is written to it. What became of its data does not
-    matter where they are made again, and `for_deletion`: where the machine is to be deleted."""
+    """The host's identity, before anything is written to it. Its data are not checked where they
+    are replaced, or where the host is to be deleted (`for_deletion`)."""
     on, cluster = context.on, context.inventory.cluster
     yield NodeIdentity(
         on=on,

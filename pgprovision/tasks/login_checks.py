@@ -17,8 +17,8 @@ from pgprovision.tasks.paths import CLUSTER_CA
 
 
 def network_access(context: PlanContext) -> Iterator[Resource]:
-    """From a replica to the primary: the first declared user that may come from here gets in, a
-    stranger does not."""
+    """From a replica to the primary: the first declared user that may connect from here can, an
+    unknown role cannot."""
     rule, user = next(_logins_from(context), (None, ""))
     yield NetworkAccessCheck(
         on=context.on,

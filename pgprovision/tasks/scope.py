@@ -74,7 +74,7 @@ class PlanScope:
 
     @property
     def restored(self) -> tuple[Node, ...]:
-        """Nodes whose data come from the backups."""
+        """Nodes with data from the backups."""
         return tuple(node for node in self.nodes if self.context(node).restores_data)
 
     @property
@@ -84,8 +84,8 @@ class PlanScope:
 
     @property
     def configuration_directories(self) -> tuple[Node, ...]:
-        """Nodes whose configuration directory is made here. A restore in place is of
-        finished nodes, which have theirs."""
+        """Nodes to create a configuration directory for. A restore in place is of finished nodes,
+        which have one."""
         if any(isinstance(intent, Restore) for intent in self.intents.values()):
             return ()
         return (*self.standbys, *self.restored)

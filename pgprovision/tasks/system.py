@@ -33,7 +33,7 @@ UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def upgrades(context: PlanContext) -> Iterator[Resource]:
-    """Security updates by themselves, but never PostgreSQL. Said before anything is there."""
+    """Automatic security updates, never of PostgreSQL; set up before anything is installed."""
     if not context.inventory.host.unattended_upgrades:
         return
     on, folder = context.on, context.inventory.folder
@@ -61,7 +61,7 @@ def required_packages(inventory: Inventory) -> tuple[str, ...]:
 
 
 def firewall(context: PlanContext) -> Iterator[Resource]:
-    """Firewall, shut before PostgreSQL is there; SSH as declared, 5432 for nodes and hba ranges."""
+    """Firewall, closed before PostgreSQL runs; SSH as declared, 5432 for nodes and hba ranges."""
     if context.inventory.host.firewall:
         openings = tuple(_openings(context))
         text = render("nftables.conf.j2", context.inventory.folder, openings=openings)
@@ -126,7 +126,7 @@ def kernel(context: PlanContext) -> Iterator[Resource]:
 
 
 def held_packages(context: PlanContext) -> Iterator[Resource]:
-    """What apt must not touch unasked; what waits is reported."""
+    """What apt must not upgrade by itself; pending upgrades are reported."""
     inventory = context.inventory
     if inventory.host.unattended_upgrades:
         names = (f"postgresql-{inventory.postgres.version}", *features.packages(inventory))

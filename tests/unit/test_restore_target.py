@@ -170,7 +170,7 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
     ("wish", "said"),
     [
         (at(-1), "before the end of the first backup"),
-        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "lies in the future"),
+        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "is in the future"),
         (at(15.5), "after the arrival of the newest WAL"),
         (at(9, timeline=1), "after the arrival of the newest WAL"),
         (RecoveryTarget("lsn", "0/2000000"), "before the end of the first backup"),

@@ -36,8 +36,8 @@ run() {
   done
 }
 last_lines() {
-  doings='starting up|LOG:  (connection|disconnection|checkpoint|received|aborting|shutting|database)'
-  grep -vE "$doings" "$work/log" | tail -n 12 >&2
+  routine='starting up|LOG:  (connection|disconnection|checkpoint|received|aborting|shutting|database)'
+  grep -vE "$routine" "$work/log" | tail -n 12 >&2
 }
 
 # Fails, with the reason, where segment $1 is not the last one there is: a hole is no end.
@@ -71,12 +71,12 @@ if [ -z "$up" ]; then
   exit 1
 fi
 
-said=$(postgres "$bin/psql" -XAtq -h "$work" -p "$port" -d postgres -c "$query")
+row=$(postgres "$bin/psql" -XAtq -h "$work" -p "$port" -d postgres -c "$query")
 postgres "$bin/pg_ctl" -D "$data" -s -w -t 86400 -m fast stop
 wait $pid || true
-IFS='|' read -r lsn segment timeline last_transaction <<SAID
-$said
-SAID
+IFS='|' read -r lsn segment timeline last_transaction <<ROW
+$row
+ROW
 {
   echo "lsn=$lsn"
   echo "timeline=$timeline"
@@ -92,8 +92,8 @@ if [ -n "$archiving" ]; then # the server that starts with these data sends it
   history=$(printf '%08X.history' "$timeline")
   [ ! -e "$data/pg_wal/$history" ] || postgres touch "$data/pg_wal/archive_status/$history.ready"
 else # what ALTER SYSTEM left in there of the original's part in its cluster is not the copy's
-  theirs='^ *(archive_|primary_|recovery_|restore_command|synchronous_standby_names|cluster_name)'
-  postgres sed -E -i "/$theirs/d" "$data/postgresql.auto.conf"
+  settings='^ *(archive_|primary_|recovery_|restore_command|synchronous_standby_names|cluster_name)'
+  postgres sed -E -i "/$settings/d" "$data/postgresql.auto.conf"
 fi
 rm -rf "$work"
 echo "ended=$(date +%s.%N)" >>"$account"

@@ -185,7 +185,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         )
         if result.beyond:
             summary += (
-                f"; {result.target} lies after the last transaction in the repository: what was"
+                f"; {result.target} is after the last transaction in the repository: what was"
                 " committed between the two, if anything, had not been archived"
             )
         return (summary, *super().notes(state))
@@ -218,7 +218,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
             f"{self.target} was not met in the WAL that follows backup {self.result.backup}:"
             f" {self.result.missed}\n"
             "  already done: what was restored is not used; the next run renames it aside\n"
-            f"  next: choose another target; where it lies before that backup, {begin}"
+            f"  next: choose another target; where it is before that backup, {begin}"
         )
 
     def _read_repository(self) -> str:

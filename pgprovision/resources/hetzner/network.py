@@ -52,7 +52,7 @@ class HetznerNetwork(HetznerResource):
                 continue
             if subnet["network_zone"] != self.zone:
                 raise Refused(
-                    f"subnet {subnet['ip_range']} lies in zone {subnet['network_zone']}, the "
+                    f"subnet {subnet['ip_range']} is in zone {subnet['network_zone']}, the "
                     f"inventory says {self.zone}; a private network never spans zones",
                     next="correct hetzner.network.network_zone, or choose another network",
                 )

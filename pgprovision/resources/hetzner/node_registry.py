@@ -1,9 +1,9 @@
 """Which nodes were ever finished, stored where the loss of a controller does not lose it.
 
-A primary whose server was deleted must not be created again and empty: its data are in the backups
-and on its replicas. So a label of the cluster's placement group has the system identifier of each
-finished node. The pins in known_hosts are a second record, which is there even where the API token
-is of another project.
+A primary with a deleted server must not be created again as an empty one: its data are in the
+backups and on its replicas. So a label of the cluster's placement group has the system identifier
+of each finished node. The pins in known_hosts are a second record, which is there even where the
+API token is of another project.
 """
 
 import json

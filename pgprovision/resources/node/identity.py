@@ -106,7 +106,7 @@ def check_identity(found: IdentityFacts, identity: "NodeIdentity") -> None:
     identity_of_file = json_fields(text, "cluster", "node")
     if identity_of_file is None:
         raise _refused(
-            f"{path} is damaged: nothing tells whose machine this is",
+            f"{path} is damaged: it does not say which node this host is",
             f"pgprovision adopt {identity.node}",
         )
     cluster, node = identity_of_file

@@ -35,7 +35,7 @@ STALLED_SECONDS = 1800.0  # without a per cent more: WAL that does not arrive en
 BACKUP_UNIT = (
     "pgprovision-backup-full.service"  # one name for all: never two backups of ours at once
 )
-# Lies there from when archiving was declared off until a full backup was taken after it.
+# Exists from when archiving was declared off until a full backup was taken after it.
 ARCHIVING_OFF_FILE = f"{PGPROVISION_DIRECTORY}/archiving-was-off"
 BackupType = str  # full, diff or incr
 ARCHIVING_OFF_PROBE = Probe(f"stat -c %Y {ARCHIVING_OFF_FILE} 2>/dev/null || true")
@@ -98,7 +98,7 @@ class RequiredBackup(Resource, WithNeeds):
 
     @abstractmethod
     def satisfies(self, backup: BackupInfo) -> bool:
-        """Whether this one is what is wished for."""
+        """Whether this backup is what is required."""
 
     def read(self, answer: Answer) -> State | Waiting | None:
         info: StanzaInfo = pgbackrest.parse(answer)

@@ -53,12 +53,12 @@ def pgbackrest_command(stanza: str, *arguments: str, seconds: float | None = Non
     run = as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *arguments)
     return (
         f"end=$(($(date +%s) + {LOCKED_SECONDS}))\n"
-        f"until said=$({run} 2>&1); do code=$?\n"
-        f'  case "$said" in *"{LOCKED_ERROR}"*)\n'
+        f"until output=$({run} 2>&1); do code=$?\n"
+        f'  case "$output" in *"{LOCKED_ERROR}"*)\n'
         "    [ $(date +%s) -ge $end ] || { sleep 1; continue; };; esac\n"
         f"  [ $code != {TIMEOUT_CODE} ] || echo 'ended by pgprovision:"
         f" not done in {int(seconds)} s' >&2\n"
-        f"  {{ {filtered_message('said')}; {error_hint_script('said')}; }} >&2; exit 1\ndone"
+        f"  {{ {filtered_message('output')}; {error_hint_script('output')}; }} >&2; exit 1\ndone"
     )
 
 
@@ -111,8 +111,8 @@ def _same_cluster(stanza: str, options: tuple[str, ...], data: str) -> str:
         " grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
         "for repo in $(printf '%s\\n' \"$known\" | cut -d: -f2 | cut -d, -f1 | sort -u); do\n"
         '  case "$known" in *"repo-key:$repo,system-id:$here"*) continue;; esac\n'
-        f'  echo "stanza {stanza} in repository $repo belongs to another cluster, whose system'
-        ' identifier is not $here: give this one a path of its own; nothing was written" >&2\n'
+        f'  echo "stanza {stanza} in repository $repo belongs to another cluster: its system'
+        ' identifier is not $here; give this one a path of its own; nothing was written" >&2\n'
         "  exit 1\ndone"
     )
 

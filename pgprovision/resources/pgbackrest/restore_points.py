@@ -127,21 +127,21 @@ def _backups_before(
     if target.kind == "time":
         target_time = target.target_time.timestamp()
         if target_time < window.earliest:
-            raise _outside_window(f"{target} lies before the end of the first backup", all_windows)
+            raise _outside_window(f"{target} is before the end of the first backup", all_windows)
         if target_time > datetime.now(UTC).timestamp():
-            raise _outside_window(f"{target} lies in the future", all_windows)
+            raise _outside_window(f"{target} is in the future", all_windows)
         if target_time >= window.latest + STORE_CLOCK_STEP:
             raise _outside_window(
-                f"{target} lies after the arrival of the newest WAL in the repository", all_windows
+                f"{target} is after the arrival of the newest WAL in the repository", all_windows
             )
         return [b for b in window.backups if b.stop <= target_time]
     if target.kind == "lsn":
         target_lsn = lsn_to_bytes(target.value)
         if target_lsn < window.start_lsn:
-            raise _outside_window(f"{target} lies before the end of the first backup", all_windows)
+            raise _outside_window(f"{target} is before the end of the first backup", all_windows)
         if target_lsn >= window.end_lsn:
             raise _outside_window(
-                f"{target} lies after the newest WAL in the repository", all_windows
+                f"{target} is after the newest WAL in the repository", all_windows
             )
         return [b for b in window.backups if lsn_to_bytes(b.lsn_range[1]) <= target_lsn]
     return list(window.backups)

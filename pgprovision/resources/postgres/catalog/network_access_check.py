@@ -9,9 +9,7 @@ from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 CONNECT_TIMEOUT = 10  # three were too few for two emulated machines to agree on TLS
-UNKNOWN_ROLE = (
-    "pgprovision_stranger"  # so named that whoever reads the server's log knows who knocks
-)
+UNKNOWN_ROLE = "pgprovision_unknown_role"  # the server's log shows who tries to connect
 PASSWORD_REQUESTED, REJECTED = "asked for its password by a verified server", "rejected"
 _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects connection": REJECTED}
 

@@ -143,10 +143,10 @@ class PostgresqlConf(NodeSettings, Resource, WithNeeds, WithOrder, WithNotes, Wi
             self.rollout_order,
             {**self.rollout_order.overridden, **self.rollout_order.minimum},
         )
-        least = {
+        minimum = {
             name: max(order.overridden.get(name, 0), order.minimum.get(name, 0)) for name in names
         }
-        return self.render(sections=tuple(self.sections(least)))
+        return self.render(sections=tuple(self.sections(minimum)))
 
     def blocked_by(self, diff: Diff) -> Waiting | None:
         order, desired = self.rollout_order, self.standby_parameters()

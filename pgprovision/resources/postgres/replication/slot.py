@@ -1,7 +1,7 @@
 """Physical replication slots: the primary retains WAL for a replica until it has received it.
 
 The name of a slot says which node it is for: `pgprovision_` and the node's name, with `_` for
-characters that slots do not allow. Node names have no `_`, so the node can be told from the slot.
+characters that slots do not allow. Node names have no `_`, so the slot's name gives the node.
 """
 
 import re

@@ -197,7 +197,7 @@ class TransparentHugePages(Resource, WithNeeds, WithNotes):
             return ()
         return (
             f"cannot be set in here (a container): transparent huge pages are {state['enabled']},"
-            " wished never",
+            " expected never",
         )
 
     def change(self, diff: Diff) -> Iterable[Action]:

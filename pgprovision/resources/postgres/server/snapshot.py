@@ -238,7 +238,7 @@ def _database(found: dict[str, Any]) -> DatabaseSnapshot:
             for name, row in found["schemas"].items()
         },
         object_counts={(schema, kind): number for schema, kind, number in rows("totals")},
-        privilege_counts={tuple(row): number for *row, number in rows("held")},
+        privilege_counts={tuple(row): number for *row, number in rows("privilege_counts")},
         default_privileges=frozenset(rows("defaults")),
         global_default_privileges=frozenset(rows("global_defaults")),
         collations=frozenset(rows("collations")),

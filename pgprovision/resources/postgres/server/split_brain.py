@@ -81,7 +81,7 @@ def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], un
     names = " and ".join(describe_writer(name, writable[name]) for name in (primary, *others))
     raise Refused(
         f"{1 + len(others)} nodes accept writes: {names}",
-        next="decide whose writes count and stop PostgreSQL on the other"
+        next="decide which node's writes count and stop PostgreSQL on the other"
         f" (systemctl stop {unit}); correct the roles in nodes/*.yml;"
         " then pgprovision re-clone NAME makes the stopped one a replica again",
     )
