@@ -82,6 +82,6 @@ def not_converged(changes: Sequence[Change]) -> NotConverged:
         reason = (change.diff.before or {}).get("failure")
         names.append(f"{resource_address(change.resource)} ({reason or ', '.join(change.keys)})")
     return NotConverged(
-        f"done, and still different at the last look: {'; '.join(names)}",
-        next="pgprovision drift shows before and after; run up again once the cause is clear",
+        f"all actions were run, and these still differ: {'; '.join(names)}",
+        next="pgprovision drift shows before and after; correct the cause, then run up again",
     )

@@ -41,7 +41,7 @@ from pgprovision.errors import (
 
 CLOUD = "hetzner"  # the target all others depend on: when it fails, the run ends
 MAX_PASSES = 30  # passes of a tier (ten nodes, one restart each); more means going in circles
-NOTHING_ANYWHERE = "nothing, on any machine: all of them have to answer"
+NOTHING_ANYWHERE = "nothing on any host: a run begins only when all hosts answer"
 RECHECK_DELAYS = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an action has no effect yet
 
 

@@ -113,7 +113,11 @@ def test_primary_whose_server_is_gone_is_not_made_anew(
             {"labels": ours},
         )
     sim.control("DELETE", "/requests")
-    pattern = "nobody here knows" if forgotten == "known_hosts" else "the primary db-1 is gone"
+    pattern = (
+        "its host key is not known here"
+        if forgotten == "known_hosts"
+        else "the primary db-1 does not exist"
+    )
     with pytest.raises(Refused, match=pattern) as caught:
         up(sim, tmp_path)
     if forgotten == "nothing":

@@ -176,8 +176,8 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
         (RecoveryTarget("lsn", "0/2000000"), "before the end of the first backup"),
         (RecoveryTarget("lsn", "0/F000000"), "after the newest WAL"),
         (RecoveryTarget("end", timeline=3), "no timeline 3"),
-        (RecoveryTarget("end", backup="20261101-000000F"), "does not lead to"),
-        (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
+        (RecoveryTarget("end", backup="20261101-000000F"), "is not reachable from backup"),
+        (replace(at(3), backup=BACKUPS[1].label), "is not reachable from backup"),
     ],
 )
 def test_target_when_outside_is_bad_input_and_the_window_is_told(

@@ -50,7 +50,7 @@ class DrillCleanup(Resource):
             f"{target_instance.config_directory}",
         ]
         yield Action(
-            f"stop {self.name}, set its data aside, forget its secrets",
+            f"stop {self.name}, set its data aside, remove its secrets",
             f"{sh('systemctl', 'stop', *self.jobs, target_instance.unit)} 2>/dev/null\n"
             f"set -e; ! {sh('systemctl', '--quiet', 'is-active', target_instance.unit)}\n"
             f"{set_aside(data)}\n"

@@ -37,7 +37,7 @@ class Standby(DataDirectoryCopy, WithNeeds):
 
     @property
     def expected_identity(self) -> tuple[str, str]:
-        return self.primary_identifier, "the primary"
+        return self.primary_identifier, "the primary's"
 
     def needs(self) -> tuple[Need, ...]:
         control = system_identifier_probe(self.instance)

@@ -59,7 +59,7 @@ class HetznerNetwork(HetznerResource):
             return self.subnet
         if self.existing:
             raise Refused(
-                f"no subnet of this network holds {self.subnet}",
+                f"no subnet of this network contains {self.subnet}",
                 next=f"add one yourself: hcloud network add-subnet {self.object_name} --type cloud "
                 f"--network-zone {self.zone} --ip-range {self.subnet}",
             )

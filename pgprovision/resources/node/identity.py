@@ -133,9 +133,9 @@ def _check_empty(found: IdentityFacts, identity: "NodeIdentity") -> None:
         message = f"there are traces of a PostgreSQL cluster, and no data in {data_directory}"
     raise _refused(
         f"{message}; nothing says that it is {identity.node} of {identity.cluster}"
-        f" ({MARKER_FILE} is not there): it is never taken for a fresh host",
-        f"where it is {identity.node}'s: pgprovision adopt {identity.node} (shows what is there"
-        f" first); where it is the wrong host, correct the address in nodes/{identity.node}.yml",
+        f" ({MARKER_FILE} is missing), so this host does not count as empty",
+        f"if it is {identity.node}'s: pgprovision adopt {identity.node} (shows what is there"
+        f" first); if it is the wrong host, correct the address in nodes/{identity.node}.yml",
     )
 
 
@@ -156,11 +156,11 @@ def _check_data(found: IdentityFacts, identity: "NodeIdentity") -> None:
         return
     now = f"has system identifier {identity.identifier}"
     if not identity.identifier:
-        now = "cannot be read" if found.has_data else "is gone"
+        now = "cannot be read" if found.has_data else "is missing"
     raise _refused(
         f"the marker says system identifier {recorded}, and the cluster on disk {now}:"
         " not the database that was provisioned here, or its disk is not mounted",
-        f"find out what became of it before anything else (findmnt; ls"
+        f"look for the data first (findmnt; ls"
         f" {identity.instance.data_directory}*); the marker is {MARKER_FILE}",
     )
 

@@ -192,7 +192,7 @@ class OnDemandBackup(RequiredBackup):
         if server is None or server.in_recovery:
             found = "PostgreSQL does not answer there" if server is None else "this is a standby"
             raise Refused(
-                f"{found}: backups are taken of a primary that runs",
+                f"{found}: a backup needs a running primary",
                 next="pgprovision status shows who is primary",
             )
         return super().resolved(facts)

@@ -57,7 +57,7 @@ class PrivateAddress(Check):
     def read(self, answer: Answer) -> State | Waiting:
         if answer.code == 3:
             return Waiting(
-                f"private address {self.address} on a card of {self.on} (ip -4 addr shows them)",
+                f"private address {self.address} on an interface of {self.on} (ip -4 addr)",
                 ADDRESS_SECONDS,
             )
         return {"present": True}

@@ -186,10 +186,10 @@ class HostFirewall(Resource, WithNeeds):
             wrong = f"it comes from {address}, and SSH is open to {ranges}"
             advice = f"add {address}/{address.max_prefixlen} to host.ssh_source_ips"
         elif current.port not in self.ssh.ports:
-            wrong = f"it came in by port {current.port}, and SSH is open on {self.ssh.ports}"
+            wrong = f"it uses port {current.port}, and SSH is open on {self.ssh.ports}"
             advice = f"set ssh.port, or open port {current.port} under host.open_ports"
         if wrong:
             raise Refused(
-                f"the host firewall as declared would lock out this very session: {wrong}",
+                f"the declared host firewall would lock out this session: {wrong}",
                 next=advice,
             )

@@ -145,5 +145,5 @@ def _quoted_name(name: str) -> str:
     if isinstance(name, HbaKeyword):
         return str(name)
     if not name.isprintable() or name.startswith("/"):
-        raise InventoryError(f"pg_hba.conf cannot hold this name: {name!r}")
+        raise InventoryError(f"a name that pg_hba.conf does not allow: {name!r}")
     return ident(name)

@@ -108,7 +108,7 @@ class RolloutOrder:
     def _after(self, node: str, why: str) -> Waiting:
         if node in self.in_scope:
             return Waiting(f"{node} first: {why}", ROLLOUT_SECONDS)
-        return Waiting(f"{node} first, which is no part of this run: {why}", 0.0)
+        return Waiting(f"{node} first, which is not part of this run: {why}", 0.0)
 
 
 class RestoredCopyOrder(RolloutOrder):

@@ -75,7 +75,7 @@ class StreamingReplication(Check, WithNeeds, WithDescription):
         if self.slot_lost:
             return f"its slot is lost; if the archive does not help: pgprovision re-clone {self.on}"
         unit = self.snapshot.instance.unit
-        return f"on {self.on}: journalctl -u {unit} and the log say why not"
+        return f"on {self.on}: see journalctl -u {unit} and PostgreSQL's log"
 
     def desired(self) -> State:
         return {"streaming": True}
