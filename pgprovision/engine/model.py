@@ -220,7 +220,7 @@ class WithNeeds(ABC):
 
     @abstractmethod
     def resolved(self, facts: Facts) -> Self:
-        """The same resource with the facts in its fields. Called once per look, before `read`.
+        """This resource with the facts in its fields. Called once per look, before `read`.
         Must cope with facts that are missing: a target may not exist yet. Raises Refused where a
         fact makes it unsafe to go on."""
 

@@ -34,7 +34,7 @@ from pgprovision.tasks import restored_copy as copied
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import TLS, drop_in_path, instance
 
-DRILL_LABEL = "drill"  # the label of a drill's server; who makes it is its value
+DRILL_LABEL = "drill"  # the label of a drill's server; its value is the owner
 LOOPBACK = IPv4Address("127.0.0.1")
 REQUIRED_SETTINGS = frozenset({"shared_preload_libraries", "max_prepared_transactions"})
 
@@ -62,8 +62,8 @@ def drill_node(inventory: Inventory, address: str | None) -> Node:
 
 
 def drill_inventory(inventory: Inventory, node: Node, repository: int = 1) -> Inventory:
-    """The inventory as the drill sees it: a node more, and one repository, read with keys that can
-    do no more where there are some."""
+    """The inventory with the drill's node and one repository, with its read-only keys if there are
+    any."""
     backup = inventory.backup
     if backup is not None:
         chosen = dict(backup.repositories)[repository].with_read_key()

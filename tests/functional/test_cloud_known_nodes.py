@@ -122,7 +122,7 @@ def test_primary_whose_server_is_gone_is_not_made_anew(
         up(sim, tmp_path)
     if forgotten == "nothing":
         assert IDENTIFIER in caught.value.what
-        assert "promote a replica; where all servers are gone" in caught.value.next
+        assert "promote a replica; if all servers were deleted" in caught.value.next
         assert "pgprovision rebuild" in caught.value.next
     assert sim.control("GET", "/requests")["writes"] == 0
 

@@ -188,7 +188,7 @@ def test_restored_when_the_target_was_not_met_says_which_backup_may_help() -> No
     settled, found = state(wish, seen(job="failed", account=missed))
     (do,) = settled.change(differs(settled, found))
     assert do.unmet_exit_code == 65
-    assert "xid 745 was not met" in do.text
+    assert "xid 745 was not reached" in do.text
     _, again = state(replace(WISH, target=END_OF_WAL), seen(job="failed", account=missed))
     assert again is None
 

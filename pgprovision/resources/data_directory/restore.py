@@ -41,7 +41,7 @@ from pgprovision.resources.system.transient_unit import NOT_PROBED
 
 RESTORE_UNIT = "pgprovision-restore.service"
 UNMET_EXIT_CODE = 65  # sysexits' EX_DATAERR
-SPARE_BYTES = 64 << 20  # bytes beside the backup's own: WAL, control files
+SPARE_BYTES = 64 << 20  # in addition to the backup's size: WAL, control files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from pgprovision.resources.postgres.conninfo import extend, verified_connection
 from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import as_postgres
 
-CLONE_UNIT = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
+CLONE_UNIT = "pgprovision-seed.service"  # one name for every source: never two copies at once
 
 
 @dataclass(frozen=True, kw_only=True)

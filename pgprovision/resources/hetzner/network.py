@@ -13,11 +13,7 @@ from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 @dataclass(frozen=True, kw_only=True)
 class HetznerNetwork(HetznerResource):
-    """A network with the subnet of the nodes. It is never deleted, shrunk or moved.
-
-    `existing`: a network that pgprovision did not create, by name or id. It is only looked up, and
-    must contain the subnet.
-    """
+    """A network with the subnet of the nodes. It is never deleted, shrunk or moved."""
 
     kind: ClassVar[str] = "network"
     collection: ClassVar[str] = "networks"
@@ -25,6 +21,8 @@ class HetznerNetwork(HetznerResource):
     subnet: str
     zone: str
     existing: bool = False
+    """pgprovision did not create it: it is only looked up, by name or id, and must contain the
+    subnet."""
 
     def read(self, answer: Answer) -> State | None:
         item = find_object(answer.items, self.object_name) if self.existing else self.find(answer)

@@ -101,7 +101,7 @@ class NodeRegistry(HetznerResource, WithNeeds):
             raise Refused(
                 f"the server of the primary {self.primary} does not exist, and "
                 f"its node was finished{database_text}: no empty one is created in its place",
-                next="promote a replica; if all servers were deleted, restore the backups: pgprovision"
+                next="promote a replica; if all servers were deleted: pgprovision"
                 " rebuild; to start again without the data: pgprovision destroy, then up",
             )
 

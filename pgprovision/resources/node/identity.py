@@ -171,18 +171,16 @@ def _refused(message: str, next: str) -> Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeIdentity(Check, WithNeeds):
-    """This host is NODE of CLUSTER and has the database that its marker names, or it is empty.
-
-    `recreating`: the data are about to be replaced, so other data on the disk are no reason to
-    stop.
-    """
+    """This host is NODE of CLUSTER and has the database that its marker names, or it is empty."""
 
     kind: ClassVar[str] = "identity"
     cluster: str
     node: str
     instance: Instance
     recreating: bool = False
+    """The data are about to be replaced, so other data on the disk are no reason to refuse."""
     identifier: str = ""
+    """A fact: the system identifier of the data on the disk."""
 
     @property
     def name(self) -> str:

@@ -149,6 +149,7 @@ class FirstBackup(RequiredBackup):
 
     kind: ClassVar[str] = "first backup"
     archiving_off_since: int = 0
+    """A fact: when archiving was declared off, in seconds since 1970; 0: it was not."""
 
     def needs(self) -> tuple[Need, ...]:
         return (*super().needs(), Need(self.on, ARCHIVING_OFF_PROBE))
@@ -173,8 +174,7 @@ class FirstBackup(RequiredBackup):
 
 @dataclass(frozen=True, kw_only=True)
 class OnDemandBackup(RequiredBackup):
-    """A backup that ended after `ended_after`, in seconds since 1970 by the host's clock. Only for
-    the primary.
+    """A new backup. Only for the primary.
 
     A backup that already runs is waited for; where it is of another type, the required one follows.
     """
@@ -182,6 +182,7 @@ class OnDemandBackup(RequiredBackup):
     kind: ClassVar[str] = "backup"
     snapshot: SnapshotQuery
     ended_after: int
+    """It must end after this time, in seconds since 1970 by the host's clock."""
     backup_type: BackupType = "incr"
 
     def needs(self) -> tuple[Need, ...]:

@@ -73,14 +73,14 @@ def filtered_message(variable: str) -> str:
 
 
 def probe_command(stanza: str, *arguments: str) -> str:
-    """The same for a probe: it gives up after `PROBE_SECONDS`."""
+    """Shell text that runs pgBackRest as postgres in a probe, for at most `PROBE_SECONDS`."""
     quick = (f"--io-timeout={IO_SECONDS}", "--log-level-console=off", "--log-level-stderr=warn")
-    limit = ("timeout", "-s", "KILL", str(PROBE_SECONDS))  # a look holds no lock
+    limit = ("timeout", "-s", "KILL", str(PROBE_SECONDS))  # a probe has no lock to release
     return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *arguments)
 
 
 def info_probe(stanza: str, repository: int | None = None) -> Probe:
-    """Prints what a repository holds, or all of them: one round trip, at most `PROBE_SECONDS`."""
+    """Prints the content of one repository, or of all: one round trip, at most `PROBE_SECONDS`."""
     command = probe_command(stanza, *repository_options(repository), "--output=json", "info")
     return Probe(f"command -v pgbackrest >/dev/null || exit {NOT_INSTALLED_CODE}; {command}")
 

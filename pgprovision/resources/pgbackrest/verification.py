@@ -132,7 +132,7 @@ def _path(repository: int) -> str:
 
 
 def _script(stanza: str, repository: int) -> str:
-    """Run as postgres: one part after the other, each with its exit code. The result file is
+    """Shell text for postgres: writes every part with its exit code into the result file, which is
     complete or the former one."""
     path = _path(repository)
 
@@ -218,7 +218,7 @@ def _manifest_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
-    """Every gap after the oldest backup's start, and which backups cannot be restored for it."""
+    """Every gap after the oldest backup's start, and the backups that it makes useless."""
     names = [line for line in lines if wal_segments.is_segment(line)]
     backups = info.backups_of(info.system_identifier)
     if not backups:
@@ -233,7 +233,7 @@ def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _missing_needed(names: Iterable[str], needed: Iterable[str]) -> Iterator[str]:
-    """What backups need is looked up by name: it counts as no gap."""
+    """Needed segments that are missing: they are reported by name and do not count as gaps."""
     existing = set(names)
     yield from (segment for segment in needed if segment not in existing)
 

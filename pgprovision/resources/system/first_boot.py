@@ -41,7 +41,7 @@ class PrivateAddress(Check):
     """The private address is on an interface of the host.
 
     PostgreSQL starts without an error when an address of `listen_addresses` is missing, so an
-    interface that is late would leave a database that nobody reaches.
+    interface that is late would leave a database that no client can reach.
     """
 
     kind: ClassVar[str] = "private address"

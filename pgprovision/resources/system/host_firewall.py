@@ -1,8 +1,8 @@
 """The host's own firewall: the cloud firewall does not filter the private network.
 
-One nftables table; others stay as they are. nft itself tells the meaning of the desired rules: they
-are loaded in an empty network namespace and listed from there, and the two listings are compared.
-So any rule that was added, removed or changed by hand differs, whatever the template looks like.
+One nftables table; others stay as they are. The desired rules are loaded in an empty network
+namespace and listed there by nft, and the two listings are compared. So any rule that was added,
+removed or changed by hand differs, whatever the template looks like.
 """
 
 from collections.abc import Iterable
@@ -89,7 +89,7 @@ class HostFirewall(Resource, WithNeeds):
     text: str
     """The rules, as nft reads them."""
     ssh: FirewallOpening
-    """The opening for SSH: refused where it would not let this session in."""
+    """The opening for SSH. Refused where it would lock out this session."""
     normalized_rules: str = ""
     ssh_session: SshSession | None = None
 

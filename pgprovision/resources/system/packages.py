@@ -77,12 +77,14 @@ def wait_while_locked(answer: Answer, state: State, desired: State) -> State | W
 
 @dataclass(frozen=True, kw_only=True)
 class PackageSet(Resource):
-    """Packages by name, in any version, or `pinned` to one. No package is ever removed."""
+    """Installed packages. No package is ever removed."""
 
     kind: ClassVar[str] = "packages"
     title: str
     names: tuple[str, ...] = ()
+    """Packages that may have any version."""
     pinned: Mapping[str, str] = field(default_factory=dict)
+    """Packages that must have one version."""
 
     @property
     def name(self) -> str:

@@ -56,7 +56,7 @@ class Unit(Resource):
     drop_ins: tuple[str, ...] = ()
     """Files that belong to it; systemd does not report one in a new directory as unread."""
     log_file: str = ""
-    """A log that says more than the journal about a failed start."""
+    """A log with more about a failed start than the journal has."""
 
     @property
     def name(self) -> str:

@@ -205,7 +205,7 @@ def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> 
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        ({"xid": "3999999999"}, "was not met"),
+        ({"xid": "3999999999"}, "was not reached"),
         ({"name": "never"}, "recovery ended before configured recovery target was reached"),
     ],
 )

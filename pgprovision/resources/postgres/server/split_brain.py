@@ -15,16 +15,14 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, Snaps
 
 @dataclass(frozen=True, kw_only=True)
 class SplitBrainCheck(Check, WithNeeds):
-    """No node but the declared primary accepts writes. Nodes that do not answer are not judged.
-
-    `primary_required`: this run creates replicas and no primary, so there must be one.
-    """
+    """No node but the declared primary accepts writes. Nodes that do not answer do not count."""
 
     kind: ClassVar[str] = "live roles"
     snapshot: SnapshotQuery
     primary: str
     replicas: tuple[str, ...]
     primary_required: bool = False
+    """This run creates replicas and no primary, so there must be one."""
 
     @property
     def name(self) -> str:
