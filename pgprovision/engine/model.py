@@ -235,7 +235,7 @@ class WithOrder(ABC):
 
 
 class WithNotes(ABC):
-    """A resource that knows something worth telling that is no difference."""
+    """A resource with notes: worth knowing, and no difference."""
 
     @abstractmethod
     def notes(self, state: State) -> tuple[str, ...]:
@@ -256,7 +256,7 @@ class WithDescription(ABC):
 
     @abstractmethod
     def describe_changes(self, diff: Diff) -> tuple[str, ...]:
-        """The differing keys in people's words: "archive_command" instead of "content"."""
+        """The differing keys, for people: "archive_command" instead of "content"."""
 
 
 def needs_of(resource: Resource) -> tuple[Need, ...]:
@@ -290,7 +290,7 @@ class Change:
     diff: Diff
     """How it differs."""
     actions: tuple[Action, ...]
-    """What closes the difference; empty: nobody can act from here."""
+    """What closes the difference; empty: this run cannot."""
     blocked_by: Waiting | None = None
     """What has to come first on another target."""
 

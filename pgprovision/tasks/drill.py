@@ -1,4 +1,4 @@
-"""A restored copy on a machine of its own, from nothing and back to nothing.
+"""A restored copy on a host of its own, from its creation to its removal.
 
 It listens on loopback alone, archives nothing, holds no slots and follows nobody; where the
 inventory gives a read-only key pair, it has no other. Nothing here is on a production node.
@@ -72,7 +72,7 @@ def drill_inventory(inventory: Inventory, node: Node, repository: int = 1) -> In
 
 
 def machine_tiers(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, ...]:
-    """The machine: a server that is labelled as `owner`'s drill, or a host that holds nothing."""
+    """The host: a server that is labelled as `owner`'s drill, or an empty host."""
     context = PlanContext.declared(inventory, node)
     on, target_instance = context.on, context.instance
     claim = ClaimFile(on=on, cluster=inventory.cluster, node=on, instance=target_instance)
@@ -167,7 +167,7 @@ def _directories(context: PlanContext) -> Iterator[Resource]:
 
 
 def _configuration(context: PlanContext) -> Iterator[Resource]:
-    """Of the inventory's settings only those without which the data cannot be opened."""
+    """The inventory's settings that PostgreSQL needs to open the data, and no others."""
     inventory, node, query = context.inventory, context.node, context.snapshot
     postgres = inventory.postgres
     needed = {
