@@ -22,7 +22,7 @@ class Standby(DataDirectoryCopy, WithNeeds):
 
     kind: ClassVar[str] = "standby"
     unit_name: ClassVar[str] = CLONE_UNIT
-    failure_role: ClassVar[str] = "seeding failed"
+    failure_role: ClassVar[str] = "clone failed"
     primary: str
     data_source: DataSource
     primary_identifier: str = ""

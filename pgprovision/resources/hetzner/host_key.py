@@ -32,7 +32,7 @@ SERVERS_PROBE = Probe("servers")
 
 @dataclass(frozen=True)
 class HostKeyPair:
-    """What the controller has. Keys are "TYPE BASE64"."""
+    """The key pair and pins on the controller. Keys are "TYPE BASE64"."""
 
     mode: str
     """The key file's mode; empty where there is no file."""

@@ -32,7 +32,7 @@ _RELOAD = "sshd -t; systemctl try-reload-or-restart ssh.service"
 
 @dataclass(frozen=True, kw_only=True)
 class _HostKeyRotation(Resource, WithNeeds):
-    """What both halves need: the server's public keys, the controller's pins and key pair."""
+    """The server's public keys, and the controller's pins and key pair."""
 
     bootstrap_key: HostKey
     server_keys: tuple[str, ...] = ()

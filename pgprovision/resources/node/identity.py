@@ -1,9 +1,9 @@
 """The identity of a host: cluster, node and system identifier, compared before anything is written
 to it.
 
-Existence is never judged by a port, a unit or PG_VERSION. A claim file says that a run may build
-here. The marker is written last and takes its place; it ties cluster, node and PostgreSQL's system
-identifier together. A host with data and neither file is foreign: it never counts as empty.
+A port, a unit or PG_VERSION proves nothing. A claim file says that a run may create this node
+here. The marker is written last and takes its place; it has cluster, node and PostgreSQL's system
+identifier. A host with data and neither file is foreign: it never counts as empty.
 """
 
 import json
@@ -27,7 +27,7 @@ from pgprovision.resources.postgres.server.instance import Instance, in_progress
 PGPROVISION_DIRECTORY = "/etc/pgprovision"
 CLAIM_FILE = f"{PGPROVISION_DIRECTORY}/claim.json"
 MARKER_FILE = f"{PGPROVISION_DIRECTORY}/marker.json"
-FILE_FORMAT = 1  # of claim and marker; one that names none is of this one
+FILE_FORMAT = 1  # of claim file and marker; also where the file names no format
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Checks that a host can be what the inventory asks for: clock, port, network, locale, size.
+"""Checks that a host can be what the inventory declares: clock, port, network, locale, size.
 
 Runs before the first write, with all problems in one message. Where the node is finished, a wrong
 clock or network is only noted, because the run repairs it.
@@ -123,7 +123,7 @@ class Preflight(Check, WithNeeds, WithNotes):
         return replace(self, controller_clock=clock, conf=self.conf.with_machine_size(facts))
 
     def read(self, answer: Answer) -> State:
-        """Raises InventoryError with everything that does not fit."""
+        """Raises InventoryError with all problems."""
         facts = parse(answer.text)
         problems = [*self.conf.problems(), *self._port(facts)]
         notes = [*self._clock(facts), *self._network(facts)]

@@ -32,7 +32,8 @@ class ReleaseCompatibility(Check, WithNeeds):
     primary_collations: frozenset[str] = frozenset(
         {"the primary's PostgreSQL, which did not answer"}
     )
-    """What sorts text there and may do so otherwise here; of ICU the version counts alone."""
+    """What sorts text on the primary and may sort it differently here; of ICU only the version
+    counts."""
 
     @property
     def name(self) -> str:

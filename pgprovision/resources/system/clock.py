@@ -1,4 +1,4 @@
-"""The synchronisation of the clock: by the time daemon that is there, or systemd-timesyncd."""
+"""The synchronisation of the clock: by the installed time daemon, or systemd-timesyncd."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -46,13 +46,14 @@ _CHANGE = ConfirmedChange("firewall")
 
 @dataclass(frozen=True)
 class FirewallOpening:
-    """Ports that are open to some networks, what for, and on which of the host's addresses."""
+    """Ports that are open to some networks."""
 
     purpose: str
     ports: tuple[int, ...]
     sources: tuple[IPv4Network | IPv6Network, ...]
     protocol: str = "tcp"
     address: IPv4Address | IPv6Address | None = None
+    """The address of the host that they are open on; None: all."""
 
     @property
     def matches(self) -> tuple[str, ...]:
@@ -91,6 +92,7 @@ class HostFirewall(Resource, WithNeeds):
     ssh: FirewallOpening
     """The opening for SSH. Refused where it would lock out this session."""
     normalized_rules: str = ""
+    """A fact: the rules as nft lists them."""
     ssh_session: SshSession | None = None
 
     @property

@@ -65,7 +65,7 @@ class Feature(ABC):
         return ()
 
     def settings(self, context: PlanContext) -> tuple[ConfSection, ...]:
-        """Settings of postgresql.conf; they win over the computed ones, and `postgres.settings` wins
+        """Settings of postgresql.conf; they win over the computed ones, `postgres.settings` wins
         over them. A setting that no section has is added to the section with its title."""
         return ()
 

@@ -82,7 +82,7 @@ class Certificate(Resource, WithNotes):
 
     def read(self, answer: Answer) -> State | None:
         if answer.code:
-            return None  # the key comes first; the next look sees it
+            return None  # there is no key yet
         marker = "-----BEGIN CERTIFICATE-----"
         public_key, found, rest = answer.text.partition(marker)
         state: dict[str, str | bool | tuple[str, ...]] = {"public_key": public_key.strip()}
