@@ -36,7 +36,7 @@ def show_restore_result(node: str, result: Mapping[str, Any]) -> None:
     )
     if result["beyond"]:
         print_line(
-            f"{result['target']} is after the last transaction in the repository: what was"
+            f"{result['target']} lies after the last transaction in the repository: what was"
             " committed between the two, if anything, had not been archived"
         )
     restore_time, recovery_time = (

@@ -198,7 +198,7 @@ def test_restored_when_the_time_lies_after_the_last_transaction_says_so() -> Non
     done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
     account = recovery.parse_result(Answer(out=done.encode()))
     told, *_ = replace(WISH, result=account).notes({"role": "restored"})
-    assert "time 2026-11-29T03:00:00+00:00 is after the last transaction" in told
+    assert "time 2026-11-29T03:00:00+00:00 is later than the last transaction" in told
     assert told.endswith("if anything, had not been archived")
 
 

@@ -185,7 +185,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         )
         if result.beyond:
             summary += (
-                f"; {result.target} is after the last transaction in the repository: what was"
+                f"; {result.target} is later than the last transaction in the repository: what was"
                 " committed between the two, if anything, had not been archived"
             )
         return (summary, *super().notes(state))

@@ -197,7 +197,7 @@ def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> 
     wish = recovery_target({"time": last.isoformat()})
     assert canary.cut(wish) == canary.upto(100)
     (told,) = canary.world.machine.notes(canary.restored(wish))[:1]
-    assert "is after the last transaction in the repository" in told
+    assert "is later than the last transaction in the repository" in told
 
 
 @pytest.mark.covers("F118")
