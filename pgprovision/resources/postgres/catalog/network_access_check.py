@@ -9,7 +9,7 @@ from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
 CONNECT_TIMEOUT = 10  # seconds; three were too few for TLS between two emulated hosts
-UNKNOWN_ROLE = "pgprovision_unknown_role"  # the server's log shows who tries to connect
+UNKNOWN_ROLE = "pgprovision_unknown"  # the server's log shows who tries to connect
 PASSWORD_REQUESTED, REJECTED = "asked for its password by a verified server", "rejected"
 _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects connection": REJECTED}
 
