@@ -58,7 +58,7 @@ def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: CliUser
     assert run.code == 5
     assert f"{REPLICA} (" in run.err
     assert "cannot be reached: timed out (a connection to port 22 was tried for 10 s)" in run.err
-    assert "already done: nothing, on any machine" in run.err
+    assert "already done: nothing on any host" in run.err
     assert "by hand: ssh -p 22 root@" in run.err
     assert cluster.shell(PRIMARY, f"find {FOLDERS} -newer /run/before") == ""
     assert cluster.run_json("up", "--yes")["left"] == []
@@ -76,7 +76,7 @@ def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: CliUser) ->
         power(cluster, REPLICA, on=True)
     assert run.code == 5, run.err
     assert f"{REPLICA} (" in run.err
-    assert "already done: nothing, on any machine" in run.err
+    assert "already done: nothing on any host" in run.err
     assert "check that the server is running" in run.err
     assert written == ""
     assert cluster.run_json("up", "--yes")["left"] == []

@@ -113,12 +113,16 @@ def test_primary_when_its_server_is_deleted_is_not_created_again(
             {"labels": ours},
         )
     sim.control("DELETE", "/requests")
-    pattern = "nobody here knows" if forgotten == "known_hosts" else "the primary db-1 is gone"
+    pattern = (
+        "its host key is not known here"
+        if forgotten == "known_hosts"
+        else "the primary db-1 does not exist"
+    )
     with pytest.raises(Refused, match=pattern) as caught:
         up(sim, tmp_path)
     if forgotten == "nothing":
         assert IDENTIFIER in caught.value.what
-        assert "promote a replica; where all servers are gone" in caught.value.next
+        assert "promote a replica; if all servers were deleted" in caught.value.next
         assert "pgprovision rebuild" in caught.value.next
     assert sim.control("GET", "/requests")["writes"] == 0
 

@@ -67,7 +67,7 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(
     run_loop(sim, (cloud,), watcher=notebook)
     assert sizes(sim) == [("ccx23", 80, "running"), ("ccx13", 80, "running")]
     assert notebook.actions == [
-        "shut server db-1 down",
+        "shut down server db-1",
         "make server db-1 a ccx23",
         "start server db-1",
     ]

@@ -205,10 +205,10 @@ def test_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
     (person.inventory / "nodes" / f"{REPLICA}.yml").unlink()
     for run in runs:
         assert run.code == 2, run.err
-        assert "old-1: 4 things do not fit" in run.err
+        assert "old-1: 4 problems" in run.err
         assert re.search(r"port 5432 is in use on \S+ by systemd-socket- \(pid \d+\)", run.err)
         assert re.search(r"its clock is 3\d\d\d s ahead of the controller's", run.err)
-        assert "10.0.7.0/28 on card docker0 overlaps with the node 10.0.7.12" in run.err
+        assert "10.0.7.0/28 on interface docker0 overlaps with the node 10.0.7.12" in run.err
         assert "it has no locale de_DE.UTF-8; it has c, c.utf8" in run.err
     assert person.shell(PRIMARY, OURS) == ""
 

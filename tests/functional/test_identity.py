@@ -237,7 +237,7 @@ def test_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_disk(
             )  # an empty mount point
         with assert_unchanged(pair, *BOTH, data=True):
             assert_refused(
-                pair, "up", "--yes", message="the cluster on disk is gone", next="findmnt"
+                pair, "up", "--yes", message="the cluster on disk is missing", next="findmnt"
             )
         pair.shell(ONE, f"mv {MARKER} /run/marker")
         with assert_unchanged(pair, *BOTH, data=True):
@@ -295,8 +295,8 @@ def test_marker_when_removed_by_hand_requires_adopt_and_then_all_is_as_it_was(
     pair.shell(node, f"rm -r {lost}")
     with assert_unchanged(pair, node):
         next = f"pgprovision adopt {node}"
-        assert_refused(pair, "plan", message="never taken for a fresh host", next=next)
-        assert_refused(pair, "up", "--yes", message="never taken for a fresh host", next=next)
+        assert_refused(pair, "plan", message="does not count as empty", next=next)
+        assert_refused(pair, "up", "--yes", message="does not count as empty", next=next)
         assert_refused(
             pair, "adopt", node, message="the confirmation does not match the node's name"
         )
@@ -331,9 +331,7 @@ def test_claim_when_removed_before_the_end_requires_adopt(pair: CliUser) -> None
     clean_up = pair.run("plan")
     assert clean_up.code == 1, clean_up.err
     pair.shell(ONE, "mv /etc/pgprovision/claim.json /run/claim")
-    assert_refused(
-        pair, "up", "--yes", message="never taken for a fresh host", next="pgprovision adopt"
-    )
+    assert_refused(pair, "up", "--yes", message="does not count as empty", next="pgprovision adopt")
     pair.shell(ONE, f"mv /run/claim {MARKER}")
     assert_converged(pair)
 

@@ -278,7 +278,7 @@ def test_clone_when_another_cluster_answers_copies_nothing(kin: CliUser) -> None
     with another_cluster(kin):
         run = re_clone(kin, TWO)
     assert run.code == 5
-    assert "this would be a copy of cluster" in run.err
+    assert "the source has system identifier" in run.err
     assert (inode(kin, TWO), aside(kin, TWO)) == (before, 0)
     assert kin.run("up", "--yes").code == 0
     assert streams(kin, TWO) == "streaming|pgprovision_kin_2"

@@ -173,7 +173,7 @@ def test_look_when_all_is_there_finds_nothing() -> None:
             {"verify": ["2026-11-29 07:02:39 P02   INFO: invalid checksum 'a/b.zst'"]},
             "invalid checksum 'a/b.zst'",
         ),
-        ({"verify": []}, "pgbackrest verify did not come to its end"),
+        ({"verify": []}, "pgbackrest verify did not finish"),
         ({"info": ["[]"]}, "it cannot be read"),
     ],
 )

@@ -153,7 +153,7 @@ def test_plan_when_a_host_does_not_answer_then_its_error_says_that_nothing_was_d
     host = FakeTarget("h", failure=Unreachable("no answer", done="all of it"))
     report = converge([Tier("one", (thing("x"),))], {"h": host}, observe_only, RecordingObserver())
     (error,) = report.failed.values()
-    assert "already done: nothing, on any machine" in str(error)
+    assert "already done: nothing on any host" in str(error)
 
 
 def claims(path: Path) -> Iterator[str]:

@@ -71,10 +71,10 @@ ADOPT = "pgprovision adopt db-1"
             "is db-1 of cluster d",
             "address",
         ),
-        (replace(FULL, marker=None), "never taken for a fresh host", ADOPT),
+        (replace(FULL, marker=None), "does not count as empty", ADOPT),
         (IdentityFacts(has_data=True), "holds a PostgreSQL cluster", ADOPT),
         (IdentityFacts(has_config=True), "traces of a PostgreSQL cluster, and no data", ADOPT),
-        (IdentityFacts(has_data=True, in_progress=True), "never taken for a fresh host", ADOPT),
+        (IdentityFacts(has_data=True, in_progress=True), "does not count as empty", ADOPT),
         (replace(FULL, marker=""), "marker.json is damaged", ADOPT),
         (replace(FULL, marker='{"cluster": "c", '), "marker.json is damaged", ADOPT),
         (IdentityFacts(claim="", has_data=True), "claim.json is damaged", ADOPT),
@@ -105,7 +105,7 @@ def test_machine_when_not_known_as_this_node_is_refused(
     [
         (FULL, "72", "has system identifier 72"),
         (FULL, "", "cannot be read"),
-        (replace(FULL, has_data=False, versions=()), "", "is gone"),
+        (replace(FULL, has_data=False, versions=()), "", "is missing"),
     ],
     ids=["another database", "no control file", "no data"],
 )
@@ -132,7 +132,7 @@ def test_version_when_edited_is_refused_and_nothing_is_promised(marker: str | No
 @pytest.mark.covers("F69")
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [(5, "an empty one is never made"), (6, "is being made, and /etc/pgprovision/marker.json")],
+    [(5, "no empty one is created"), (6, "is being created, and /etc/pgprovision/marker.json")],
     ids=["configuration and no data", "note and marker"],
 )
 def test_cluster_when_there_was_one_is_never_created_again(code: int, expected: str) -> None:

@@ -70,7 +70,7 @@ def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_saved() -> N
     [
         ("198.51.100.7 40000 192.0.2.2 22", "it comes from 198.51.100.7"),
         ("2001:dba::1 40000 2001:db8::2 22", "it comes from 2001:dba::1"),
-        ("203.0.113.9 40000 192.0.2.2 2022", "came in by port 2022"),
+        ("203.0.113.9 40000 192.0.2.2 2022", "it uses port 2022"),
     ],
 )
 def test_firewall_when_it_would_lock_out_this_session_then_refused(

@@ -153,7 +153,7 @@ def test_encryption_when_the_version_has_weak_subkeys_is_noted(
     version: tuple[int, ...] | None, cipher: str, warned: bool
 ) -> None:
     notes = replace(CONF, version=version).notes({"repo1-cipher-type": cipher})
-    assert ["2.59.3 mends" in text for text in notes] == [True] * warned
+    assert ["fixed in 2.59.3" in text for text in notes] == [True] * warned
 
 
 @pytest.mark.covers("row:D2")
@@ -163,5 +163,5 @@ def test_archive_queue_when_limited_is_written_and_its_loss_noted() -> None:
     assert found
     assert parse_options(written(conf))["archive-push-queue-max"] == "16GB"
     (note,) = conf.notes(found)
-    assert "beyond 16GB of waiting WAL" in note
+    assert "above 16GB (archive-push-queue-max), waiting WAL is dropped" in note
     assert "archive-push-queue-max" not in parse_options(written(CONF))

@@ -63,9 +63,12 @@ def test_machine_when_all_fits_is_taken(more: str) -> None:
 @pytest.mark.parametrize(
     ("route", "expected"),
     [
-        ("10.0.5.0/24 dev docker0", "10.0.5.0/24 on card docker0 overlaps with the private"),
-        ("10.0.0.0/16 dev wg0", "10.0.0.0/16 on card wg0 overlaps with the private network 10"),
-        ("10.0.1.12 dev tun0", "10.0.1.12/32 on card tun0 overlaps with the private network"),
+        ("10.0.5.0/24 dev docker0", "10.0.5.0/24 on interface docker0 overlaps with the private"),
+        (
+            "10.0.0.0/16 dev wg0",
+            "10.0.0.0/16 on interface wg0 overlaps with the private network 10",
+        ),
+        ("10.0.1.12 dev tun0", "10.0.1.12/32 on interface tun0 overlaps with the private network"),
     ],
 )
 def test_range_when_another_card_has_it_is_bad_input(route: str, expected: str) -> None:
@@ -143,8 +146,8 @@ def test_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
     message = str(caught.value)
     words = ("256MB of memory", "port 5432", "its clock", "docker0", "no locale xx_XX")
     assert [word for word in words if word not in message] == []
-    assert "db-1: 5 things do not fit" in message
-    assert "db-2: 4 things do not fit" in message
+    assert "db-1: 5 problems" in message
+    assert "db-2: 4 problems" in message
 
 
 def _with_clock(look: Observation) -> Observation:

@@ -196,7 +196,7 @@ def test_restored_when_the_target_was_not_met_says_which_backup_may_help() -> No
     resolved, found = state(target, observation(job="failed", account=missed))
     (do,) = resolved.change(differs(resolved, found))
     assert do.unmet_exit_code == 65
-    assert "xid 745 was not met" in do.text
+    assert "xid 745 was not reached" in do.text
     _, again = state(
         replace(RESTORED, target=END_OF_WAL), observation(job="failed", account=missed)
     )
@@ -208,7 +208,7 @@ def test_restored_when_the_time_is_after_the_last_transaction_says_so() -> None:
     done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
     account = recovery.parse_result(Answer(out=done.encode()))
     note, *_ = replace(RESTORED, result=account).notes({"role": "restored"})
-    assert "time 2026-11-29T03:00:00+00:00 lies after the last transaction" in note
+    assert "time 2026-11-29T03:00:00+00:00 is later than the last transaction" in note
     assert note.endswith("if anything, had not been archived")
 
 

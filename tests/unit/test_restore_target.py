@@ -170,14 +170,14 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
     ("target", "expected"),
     [
         (at(-1), "before the end of the first backup"),
-        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "lies in the future"),
+        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "is in the future"),
         (at(15.5), "after the arrival of the newest WAL"),
         (at(9, timeline=1), "after the arrival of the newest WAL"),
         (RecoveryTarget("lsn", "0/2000000"), "before the end of the first backup"),
         (RecoveryTarget("lsn", "0/F000000"), "after the newest WAL"),
         (RecoveryTarget("end", timeline=3), "no timeline 3"),
-        (RecoveryTarget("end", backup="20261101-000000F"), "does not lead to"),
-        (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
+        (RecoveryTarget("end", backup="20261101-000000F"), "is not reachable from backup"),
+        (replace(at(3), backup=BACKUPS[1].label), "is not reachable from backup"),
     ],
 )
 def test_target_when_outside_is_bad_input_and_the_window_is_named(

@@ -152,7 +152,7 @@ def test_waiting_when_the_other_is_no_part_of_the_run_then_does_not_wait() -> No
     blocked = alone.blocked_by(diff(alone))
     assert blocked
     assert blocked.timeout == 0
-    assert blocked.reason.startswith("r1 first, which is no part of this run")
+    assert blocked.reason.startswith("r1 first, which is not part of this run")
 
 
 def test_standby_when_people_raised_the_primary_in_local_conf_then_goes_with_it() -> None:

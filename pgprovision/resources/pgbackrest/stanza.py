@@ -82,7 +82,7 @@ class Stanza(Resource, WithNeeds):
             return None
         if info.system_identifier != self.identifier:
             if not self.configured:  # another repository may have been looked at
-                return {**self.desired(), "repository": "pgbackrest.conf is not as wished"}
+                return {**self.desired(), "repository": "pgbackrest.conf is not as declared"}
             local_state = f"is {self.identifier}" if self.identifier else "does not exist yet"
             raise Refused(
                 f"stanza {self.conf.stanza} in {self._repository_name} belongs to another cluster,"

@@ -197,7 +197,7 @@ def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> 
     target = recovery_target({"time": last.isoformat()})
     assert canary.cut(target) == canary.upto(100)
     (note,) = canary.world.machine.notes(canary.restored(target))[:1]
-    assert "lies after the last transaction in the repository" in note
+    assert "is later than the last transaction in the repository" in note
 
 
 @pytest.mark.covers("F118")
@@ -205,7 +205,7 @@ def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> 
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ({"xid": "3999999999"}, "was not met"),
+        ({"xid": "3999999999"}, "was not reached"),
         ({"name": "never"}, "recovery ended before configured recovery target was reached"),
     ],
 )
