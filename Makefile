@@ -31,7 +31,7 @@ bench: setup ## a rerun with 500 databases, 2,000 roles and 5,000 hba lines: sec
 pitr: setup ## a hundred restores to a point in time, each compared row by row; ~10 min
 	PGP_PITR=100 .venv/bin/pytest -q tests/laws/backup/test_restore_laws.py -k hundred
 
-bench-restore: setup ## our restore and first seed beside pgbackrest and pg_basebackup; SIZE=5 GB
+bench-restore: setup ## our restore and clone beside pgbackrest and pg_basebackup; SIZE=5 GB
 	PGP_SIZE=$(or $(SIZE),5) .venv/bin/pytest -q -s benchmarks/restore.py
 
 drill-sweep: setup ## a drill killed at each of its changes, and cleaned up after, ten minutes

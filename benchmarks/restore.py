@@ -44,15 +44,15 @@ BIN = "/usr/lib/postgresql/15/bin"
 
 
 class Primary:
-    """The other machine, of which only the system identifier is asked."""
+    """The other machine, of which only the system identifier is probed."""
 
     name = "primary"
 
     def __init__(self, identifier: str) -> None:
         self._answer = Answer(out=identifier.encode())
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
-        return dict.fromkeys(asks, self._answer)
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
+        return dict.fromkeys(probes, self._answer)
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError("nothing is done to the primary")
@@ -68,10 +68,10 @@ def timed(work: Callable[[], object]) -> float:
 def in_turns(ours: Sequence[float], bare: Sequence[float]) -> list[float]:
     """A ratio for every two rounds, in which each of the two went first once."""
     pairs = zip(ours[::2], ours[1::2], bare[::2], bare[1::2], strict=True)
-    return [(mine + again) / (its + other) for mine, again, its, other in pairs]
+    return [(a + b) / (bare_a + bare_b) for a, b, bare_a, bare_b in pairs]
 
 
-def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: World) -> None:
+def test_restore_and_clone_when_timed_beside_the_bare_tools_are_as_fast(world: World) -> None:
     machine = world.machine
 
     def ours(resource: Resource) -> None:
@@ -95,7 +95,7 @@ def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: Wo
         start = f'{control} -l /tmp/bare.log -o "{options} {quiet}" start'
         machine.shell(f"{start}; {recovered}; {control} stop")
 
-    def bare_seed() -> None:
+    def bare_clone() -> None:
         words = f"{BIN}/pg_basebackup -d '{CONNINFO}' -D {PARENT}/bare -S bench -X stream -c fast"
         machine.shell(f"{POSTGRES} {words}")
 
@@ -129,7 +129,7 @@ def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: Wo
             ("pgbackrest restore", "bare", bare_restore),
             ("our restore", "ours", lambda: ours(restored)),
         ],
-        [("pg_basebackup", "bare", bare_seed), ("our seed", "ours", lambda: ours(standby))],
+        [("pg_basebackup", "bare", bare_clone), ("our clone", "ours", lambda: ours(standby))],
     ]
     for number in range(ROUNDS):
         for pair in pairs:
@@ -141,12 +141,12 @@ def test_restore_and_seed_when_timed_beside_the_bare_tools_are_as_fast(world: Wo
         print(f"{word:<20} {middle[word]:7.1f} s   {', '.join(f'{t:.1f}' for t in times)}")
     ratios = {
         "restore": in_turns(took["our restore"], took["pgbackrest restore"]),
-        "seed": in_turns(took["our seed"], took["pg_basebackup"]),
+        "clone": in_turns(took["our clone"], took["pg_basebackup"]),
     }
     for word, of in ratios.items():
-        told = ", ".join(f"{ratio:.3f}" for ratio in of)
+        each = ", ".join(f"{ratio:.3f}" for ratio in of)
         print(
-            f"{word}: {statistics.median(of):.3f} of the bare tool's time (at most {MOST}); {told}"
+            f"{word}: {statistics.median(of):.3f} of the bare tool's time (at most {MOST}); {each}"
         )
     machine.shell(f"{POSTGRES} psql -XAtqc \"select pg_drop_replication_slot('bench')\"")
     assert all(statistics.median(of) <= MOST for of in ratios.values()), ratios

@@ -67,7 +67,7 @@ class Locked(PgprovisionError):
 class Unreachable(PgprovisionError):
     """A host did not answer, or is not the host it should be."""
 
-    default_next = "run the same command again when it answers: it looks first"
+    default_next = "run the same command again when it answers: it probes first"
 
 
 class StepFailed(PgprovisionError):

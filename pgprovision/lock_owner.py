@@ -1,4 +1,4 @@
-"""Who holds a machine: what the lock's files on it say."""
+"""The owner of a host's lock, from the lock's files on it."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class LockOwner:
 
 
 def parse_fence(fence: str | None) -> int | None:
-    """The last holder's number; 0 where nobody ever was, None where it cannot be told."""
+    """The last lock owner's number; 0 before the first one, None where it is unreadable."""
     if fence is None:
         return 0
     word = fence.strip().removesuffix(" stopped")
@@ -44,12 +44,12 @@ def parse_fence(fence: str | None) -> int | None:
 
 
 def is_parsable(owner: str | None, fence: str | None) -> bool:
-    """Whether one can tell that nobody holds it once its lock is free."""
+    """Whether a free lock is known to have no owner."""
     return parse_fence(fence) is not None and (owner is None or LockOwner.parse(owner) is not None)
 
 
 def unlock_token(owner: str | None, fence: str | None) -> str:
-    """What has to be typed to take a hold away: the run's id; of a damaged record its digest."""
+    """What confirms that a lock is to be broken: the run's id; of a damaged record its digest."""
     parsed = LockOwner.parse(owner)
     if parsed and is_parsable(owner, fence):
         return parsed.run

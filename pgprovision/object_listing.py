@@ -1,4 +1,4 @@
-"""What lies in a store, as values: objects by their key, and the store's own clock."""
+"""A listing of an object store, as values: objects by their key, and the store's clock."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Where a recovery is to stop, as people write it and as PostgreSQL is told it."""
+"""Where a recovery is to stop, as people write it and as PostgreSQL's settings have it."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["NOTHING_CHANGED", "RecoveryTarget", "recovery_target"]
 
 TargetKind = Literal["end", "time", "lsn", "xid", "name"]
 TIME_EXAMPLE = "2026-11-29 03:00+01:00, or 2026-11-29 03:00 Europe/Berlin"
-XID_LIMIT = 1 << 64  # with the epoch, as pg_current_xact_id() tells them
+XID_LIMIT = 1 << 64  # with the epoch, as pg_current_xact_id() returns them
 FIRST_XID = 3  # the ones before are PostgreSQL's own
 NAME_BYTES = 63  # pg_create_restore_point takes no longer one
 _TIME = re.compile(
@@ -25,7 +25,7 @@ _TIME = re.compile(
 class RecoveryTarget:
     """A point in a cluster's history. `value`: a time in UTC as ISO 8601, an LSN, a transaction id,
     the name of a restore point; none for the end of the WAL. `inclusive` false: right before it.
-    `timeline` 0: the newest. `backup`: the label of the backup to begin with; none: the right one.
+    `timeline` 0: the newest. `backup`: the label of the backup set; none: the newest before it.
     """
 
     kind: TargetKind = "end"
@@ -93,7 +93,7 @@ def _in_zone(naive: datetime, zone: str) -> datetime:
     try:
         timezone = ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"no time zone is called {zone}; expected {TIME_EXAMPLE}") from None
+        raise ValueError(f"unknown time zone {zone}; expected {TIME_EXAMPLE}") from None
     first = naive.replace(tzinfo=timezone, fold=0)
     second = naive.replace(tzinfo=timezone, fold=1)
     if first.utcoffset() == second.utcoffset():
@@ -130,7 +130,7 @@ def parse_xid(text: str) -> str:
 def parse_restore_point(text: str) -> str:
     """The name of a restore point. Raises ValueError."""
     if not text or not text.isprintable() or len(text.encode()) > NAME_BYTES:
-        raise ValueError("expected what pg_create_restore_point was given")
+        raise ValueError("expected the name given to pg_create_restore_point")
     return text
 
 
@@ -144,7 +144,9 @@ def recovery_target(
     given = {kind: text for kind, text in options.items() if text}
     if len(given) > 1:
         names = " and ".join(f"--{kind}" for kind in given)
-        raise InventoryError(f"{names} are two targets; expected one of them", done=NOTHING_CHANGED)
+        raise InventoryError(
+            f"{names} are two recovery targets; expected one of them", done=NOTHING_CHANGED
+        )
     for kind, text in given.items():
         try:
             return RecoveryTarget(kind, PARSERS[kind](text), inclusive, timeline, backup)
@@ -152,8 +154,7 @@ def recovery_target(
             raise InventoryError(f"--{kind}: {text!r}: {error}", done=NOTHING_CHANGED) from None
     if not inclusive:
         raise InventoryError(
-            "there is nothing to stop right before; expected --exclusive beside --time, --lsn,"
-            " --xid or --name",
+            "--exclusive needs a target; expected it with --time, --lsn, --xid or --name",
             done=NOTHING_CHANGED,
         )
     return RecoveryTarget("end", "", True, timeline, backup)

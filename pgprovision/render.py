@@ -66,7 +66,7 @@ def _filter(
 
 def _refuse(value: object) -> object:
     if isinstance(value, Secret):
-        raise InventoryError(f"prints the secret from {value.source}; expected no secret here")
+        raise InventoryError(f"contains the secret from {value.source}; expected no secret here")
     return value
 
 

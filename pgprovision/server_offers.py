@@ -10,7 +10,7 @@ from pgprovision.hetzner_labels import ApiObject
 
 NEXT_IF_UNAVAILABLE = (
     "change server_type, image, or the location within the network's zone, and run again: "
-    "it goes on from what exists"
+    "it continues from what exists"
 )
 
 
@@ -179,7 +179,7 @@ def alternatives(types: Iterable[ApiObject], server_type: str, location: str) ->
         and is_available(t, location)
     ]
     return (
-        f"available now in {location}: {', '.join(in_location) or 'nothing like it'}; "
+        f"available now in {location}: {', '.join(in_location) or 'no similar server type'}; "
         f"{server_type} available now in: {', '.join(elsewhere) or 'no location'}"
     )
 

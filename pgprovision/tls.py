@@ -66,7 +66,7 @@ def signing_certificate(ca_key: Secret, bundle: str) -> "x509.Certificate":
         if certificate.public_key() == public:
             return certificate
     raise InventoryError(
-        f"the authority's key ({ca_key.source}) belongs to none of its certificates",
+        f"the authority's key ({ca_key.source}) matches none of its certificates",
         next="put back the ca.key and ca.crt that belong together",
     )
 

@@ -15,11 +15,11 @@ def adopt(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The node's name.")],
     confirm: Annotated[
-        str, typer.Option(help="The node's name, typed beforehand.", metavar="NAME")
+        str, typer.Option(help="The node's name, to confirm without a prompt.", metavar="NAME")
     ] = "",
     json: Json = False,
 ) -> int:
-    """Take a machine that has a database as this node: show it, write its marker, nothing else.
+    """Adopt an existing database server as this node: show it, write its marker, nothing else.
 
     For a host that lost its marker, and for one that was provisioned by hand. Refused where what is
     there is of another role, cluster or database than the inventory says. `plan` then shows what

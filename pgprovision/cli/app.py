@@ -100,7 +100,7 @@ def run() -> int:
         report.print_error(str(error))
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        report.print_error("interrupted; nothing was touched")
+        report.print_error("interrupted; nothing was changed")
         return INTERRUPTED
     except typer.Exit as end:
         return end.exit_code
@@ -123,9 +123,9 @@ def _unexpected(error: Exception) -> int:
     with NamedTemporaryFile("w", prefix="pgprovision-crash-", suffix=".txt", delete=False) as crash:
         crash.writelines(format_exception(error))
     report.print_error(
-        f"a fault of pgprovision's own: {type(error).__name__}\n"
-        f"  the details are in {crash.name}\n"
-        f"  next: run the same command again; it looks first and does nothing twice"
+        f"internal error: {type(error).__name__}\n"
+        f"  details: {crash.name}\n"
+        f"  next: run the same command again; it probes first and does nothing twice"
     )
     return 5
 

@@ -14,11 +14,12 @@ def register(app: typer.Typer) -> None:
 def destroy(
     context: typer.Context,
     confirm: Annotated[
-        str, typer.Option(help="The cluster's name, typed beforehand.", metavar="CLUSTER")
+        str,
+        typer.Option(help="The cluster's name, to confirm without a prompt.", metavar="CLUSTER"),
     ] = "",
     json: Json = False,
 ) -> int:
-    """Remove the cluster's servers and their data for good. Backups and strangers' things stay.
+    """Remove the cluster's servers and their data for good. Backups and unmanaged objects are kept.
 
     Only what carries the cluster's labels goes. Run again, it finishes what is left.
     """

@@ -92,7 +92,7 @@ def ssh(
 
 @app.command()
 def down(name: LabName = "demo") -> None:
-    """Shut the machines down and stop every process; `up` resumes."""
+    """Stop the machines and every process; `up` resumes."""
     with _lab(name) as lab:
         lab.down(typer.echo)
         typer.echo(f"lab {name} is down; `pgprovision lab up` resumes it")

@@ -14,7 +14,8 @@ def register(app: typer.Typer) -> None:
 def rebuild(
     context: typer.Context,
     confirm: Annotated[
-        str, typer.Option(help="The cluster's name, typed beforehand.", metavar="CLUSTER")
+        str,
+        typer.Option(help="The cluster's name, to confirm without a prompt.", metavar="CLUSTER"),
     ] = "",
     json: Json = False,
 ) -> int:

@@ -18,7 +18,9 @@ from pgprovision.cli.options import (
 )
 
 ReplicaName = Annotated[str, typer.Argument(help="The replica's name.")]
-Confirm = Annotated[str, typer.Option(help="The replica's name, typed beforehand.", metavar="NAME")]
+Confirm = Annotated[
+    str, typer.Option(help="The replica's name, to confirm without a prompt.", metavar="NAME")
+]
 
 
 class CloneSource(Enum):
@@ -69,7 +71,7 @@ def add_replica(
 def re_clone(
     context: typer.Context, name: ReplicaName, confirm: Confirm = "", json: Json = False
 ) -> int:
-    """Make a replica anew: stop it, rename its data aside, seed it again, see it stream.
+    """Re-clone a replica: stop it, set its data aside, clone it again, wait until it streams.
 
     Refused for a node that accepts writes or that others stream from. Cut off before the copy
     was complete, `up NAME` goes on with it.
@@ -91,7 +93,7 @@ def remove_replica(
     """Take a replica out: stop it, drop its slot and hba line, rename nodes/NAME.yml.
 
     Its host and data stay, unless --delete-server is given. Run again, it finishes what is left;
-    it also drops the slot of a replica whose file was removed by hand.
+    it also drops the slot of a replica after its file was removed by hand.
     """
     from pgprovision.operations.remove_replica import RemoveReplica
 

@@ -23,13 +23,16 @@ Time = Annotated[
 ]
 Lsn = Annotated[str, typer.Option(help="A place in the WAL, as 0/3000060.")]
 Xid = Annotated[str, typer.Option(help="The last transaction that counts.")]
-RestorePointName = Annotated[str, typer.Option(help="What pg_create_restore_point was given.")]
+RestorePointName = Annotated[str, typer.Option(help="The name given to pg_create_restore_point.")]
 Exclusive = Annotated[bool, typer.Option("--exclusive", help="Stop right before the target.")]
 BackupSet = Annotated[
-    str, typer.Option("--set", help="The backup to begin with; the right one if not given.")
+    str,
+    typer.Option(
+        "--set", help="Backup set to restore from (default: the newest before the target)."
+    ),
 ]
 TimelineOption = Annotated[
-    int, typer.Option("--timeline", help="Which history to follow; the newest if not given.", min=0)
+    int, typer.Option("--timeline", help="Timeline to follow (default: latest).", min=0)
 ]
 
 

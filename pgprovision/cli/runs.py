@@ -39,7 +39,7 @@ def show(
 
 @app.command("verify")
 def verify(context: typer.Context, cluster: Cluster = "", json: Json = False) -> int:
-    """Check that the records are what was written. Exit 3 where the chain is broken.
+    """Check that the records are what was written. Exit 3 where they are not intact.
 
     A line or a file that was edited, cut, reordered, swapped or removed is named.
     """

@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
 def schema() -> None:
     """Print the inventory's JSON Schema: completion and checks in editors that read YAML.
 
-    `init` puts it beside a new inventory; after an update of pgprovision, write it anew. VS Code's
+    `init` puts it beside a new inventory; after an update of pgprovision, write it again. VS Code's
     YAML extension has to know the tags: "yaml.customTags": ["!env scalar", "!env mapping",
     "!file scalar", "!command sequence"].
     """

@@ -1,4 +1,4 @@
-"""unlock: take a host's lock away from a run that is no more."""
+"""unlock: break a host's lock."""
 
 from typing import Annotated
 
@@ -14,17 +14,17 @@ def register(app: typer.Typer) -> None:
 def unlock(
     context: typer.Context,
     node: Annotated[str, typer.Argument(help="The name of the node.")],
-    holder: Annotated[
-        str, typer.Argument(help="What the refusal printed: the run's id.", metavar="RUN-ID")
+    run_id: Annotated[
+        str, typer.Argument(help="The run's id, as the refusal printed it.", metavar="RUN-ID")
     ],
     yes: Yes = False,
     json: Json = False,
 ) -> int:
-    """Take a host's lock away from the run that holds it; its next step is refused.
+    """Break a host's lock; the run that owned it cannot act any more.
 
-    Hardly ever needed: the lock of a run that died is free at once, that of one that fell silent
-    after 20 seconds. It is for a record on the host that is damaged, or a run that hangs.
+    Hardly ever needed: the lock of a run that died is free at once, that of a run that is silent
+    after 20 seconds. It is for a damaged lock record on the host, or a run that hangs.
     """
     from pgprovision.operations.unlock import Unlock
 
-    return run(Unlock(node, holder), context, yes=yes, json=json)
+    return run(Unlock(node, run_id), context, yes=yes, json=json)

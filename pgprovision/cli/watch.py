@@ -22,10 +22,10 @@ def watch(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Judge the backups by what lies in the bucket: age, WAL without holes, manifests, clocks.
+    """Judge the backups by the objects in the bucket: age, WAL gaps, manifests, clocks.
 
     Needs neither hosts nor cloud nor passphrase. Exit 1 with every alarm named, 6 where the bucket
-    cannot be read, which is an alarm, too. Asks for heartbeat_url after a success and only then.
+    cannot be read, which is an alarm, too. Requests heartbeat_url only after a success.
     """
     if context.invoked_subcommand:
         return 0

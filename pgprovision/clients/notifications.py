@@ -1,6 +1,6 @@
-"""Alarms on their way to people: a URL that is asked for, JSON that is posted, mail.
+"""Sends alarms: a URL that is requested, JSON that is posted, mail.
 
-A URL of such a service is a secret, and so is never told, only its host. Each way ends in time.
+A URL of such a service is a secret: only its host is reported. Each way has a timeout.
 """
 
 import smtplib

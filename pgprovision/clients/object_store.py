@@ -26,13 +26,13 @@ ATTEMPTS = 3
 PAGE_SIZE = 1000  # objects in an answer, the most there are
 
 _CAUSES = {
-    "InvalidAccessKeyId": "the store does not know the access key",
+    "InvalidAccessKeyId": "the access key does not exist in the object store",
     "SignatureDoesNotMatch": "the secret access key is not the one that belongs to the access key",
     "AccessDenied": "the access key may not list this bucket",
     "NoSuchBucket": "there is no such bucket",
     "RequestTimeTooSkewed": "this machine's clock is too far from the store's",
-    "PermanentRedirect": "the bucket lies in another region",
-    "AuthorizationHeaderMalformed": "the bucket lies in another region",
+    "PermanentRedirect": "the bucket is in another region",
+    "AuthorizationHeaderMalformed": "the bucket is in another region",
 }
 
 
@@ -58,7 +58,7 @@ class Bucket:
 
 
 class BucketReader:
-    """One conversation with the store. `server_time`: what its clock said last."""
+    """One connection to the object store. `server_time`: the last reading of its clock."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -67,7 +67,7 @@ class BucketReader:
         self.requests = 0
 
     def list_level(self, prefix: str) -> ObjectListing:
-        """What lies directly below. Raises ObjectStoreError."""
+        """What is directly below. Raises ObjectStoreError."""
         return _merged(self._pages(prefix, Delimiter="/"))
 
     def list_prefix(self, prefix: str) -> ObjectListing:
@@ -161,7 +161,7 @@ def _client(bucket: Bucket) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """In a few words, without addresses: the place is told beside it."""
+    """In a few words, without addresses: the error's `where` has them."""
     from botocore.exceptions import ConnectionError, HTTPClientError, SSLError
 
     if isinstance(error, SSLError | ssl.SSLError):

@@ -1,4 +1,4 @@
-"""How a run ends early, what it did by then, and how two attempts at a change are told apart."""
+"""How a run ends early, what it did by then, and how two attempts at a change are compared."""
 
 from collections.abc import Mapping, Sequence
 
@@ -65,7 +65,7 @@ def check_ceiling(changes: Sequence[Change], ceiling: Impact) -> None:
 
 
 def interrupted(unknown: Mapping[str, OutcomeUnknown]) -> Interrupted:
-    """The error that ends a run on request. `unknown`: steps whose connection was cut for it."""
+    """The error that ends a run on request. `unknown`: per target, the step it disconnected."""
     lost = "; ".join(f"{on}: {error.what.partition(' (')[0]}" for on, error in unknown.items())
     error = Interrupted(
         f"interrupted{f'; outcome unknown: {lost}' if lost else ', after the step that ran'}",
@@ -76,12 +76,12 @@ def interrupted(unknown: Mapping[str, OutcomeUnknown]) -> Interrupted:
 
 
 def not_converged(changes: Sequence[Change]) -> NotConverged:
-    """The error that ends a run whose actions were run and did not close the difference."""
+    """The error for changes that still differ after all their actions."""
     names = []
     for change in changes:
         reason = (change.diff.before or {}).get("failure")
         names.append(f"{resource_address(change.resource)} ({reason or ', '.join(change.keys)})")
     return NotConverged(
-        f"done, and still different at the last look: {'; '.join(names)}",
-        next="pgprovision drift shows before and after; run up again once the cause is clear",
+        f"all actions were run, and these still differ: {'; '.join(names)}",
+        next="pgprovision drift shows before and after; correct the cause, then run up again",
     )

@@ -40,13 +40,15 @@ from pgprovision.errors import (
 )
 
 CLOUD = "hetzner"  # the target all others depend on: when it fails, the run ends
-MAX_PASSES = 30  # passes of a tier (ten nodes, one restart each); more means going in circles
-NOTHING_ANYWHERE = "nothing, on any machine: all of them have to answer"
+MAX_PASSES = (
+    30  # passes of a tier (ten nodes, one restart each); more means that it does not converge
+)
+NOTHING_ANYWHERE = "nothing on any host: a run begins only when all hosts answer"
 RECHECK_DELAYS = (0.1, 0.4, 1.0, 2.0, 4.0)  # seconds between looks when an action has no effect yet
 
 
 class RunObserver(Protocol):
-    """Called as things happen. `acting` is called before anything is sent."""
+    """Called during a run. `acting` is called before anything is sent."""
 
     def tier_started(self, tier: Tier) -> None: ...
     def acting(self, changes: Sequence[Change]) -> None: ...
@@ -62,7 +64,7 @@ class RunController(Protocol):
     """Locks the hosts for the run, and may ask it to end."""
 
     def lock_hosts(self) -> bool:
-        """Keep other runs out; True where one could have acted since the look. Raises Locked."""
+        """Lock out other runs; True where one could have acted since the look. Raises Locked."""
         ...
 
     @property
@@ -72,7 +74,7 @@ class RunController(Protocol):
 
 
 class NullController:
-    """No other runs to keep out, and no interruption."""
+    """No other runs to lock out, and no interruption."""
 
     stop_requested = False
 
@@ -167,7 +169,7 @@ class _Run:
     observation: Observation = field(default_factory=Observation)
     """The last look."""
     observed_tiers: Sequence[Tier] = ()
-    """The tiers it was at."""
+    """The tiers of the last look."""
     unknown_outcomes: dict[str, OutcomeUnknown] = field(default_factory=dict)
     """Per target, a lost connection since the last look."""
 
@@ -223,19 +225,19 @@ class _Run:
                 error.done = NOTHING_ANYWHERE if did_nothing else describe_done(self.report)
 
     def _apply_tiers(
-        self, tiers: Sequence[Tier], ceiling: Impact, planned: Sequence[Change]
+        self, tiers: Sequence[Tier], ceiling: Impact, changes: Sequence[Change]
     ) -> None:
         """Bring all tiers to rest, in order."""
         try:
             for position in range(len(tiers)):
                 self.apply_tier(tiers[position:], ceiling)
         except Interrupted:
-            self.report.remaining = self._not_done(planned)
+            self.report.remaining = self._not_done(changes)
             raise
 
-    def _not_done(self, planned: Sequence[Change]) -> list[Change]:
+    def _not_done(self, changes: Sequence[Change]) -> list[Change]:
         done = {resource_address(change.resource) for change in self.report.changed}
-        return [c for c in planned if resource_address(c.resource) not in done]
+        return [c for c in changes if resource_address(c.resource) not in done]
 
     def apply_tier(self, tiers: Sequence[Tier], ceiling: Impact) -> None:
         """Bring the first of these tiers to rest. Each look is at all of them, so the next tier
@@ -286,7 +288,7 @@ class _Run:
         return False
 
     def _attempt(self, steps: _NextSteps, progress: _TierProgress, ceiling: Impact) -> None:
-        """One pass. What was lost on the way may be tried again, once a look has shown it."""
+        """One pass. An action with an unknown outcome may be tried again after the next look."""
         check_ceiling(steps.untried, ceiling)
         progress.passes, progress.rechecks = progress.passes + 1, 0
         if progress.passes > MAX_PASSES:
@@ -365,12 +367,12 @@ class _Run:
         if not observe.await_end(pairs, self.targets, seconds):
             self.sleep(seconds)
 
-    def verify(self, tiers: Sequence[Tier], planned: Sequence[Change]) -> None:
-        """The verification: what differs now is what remains. Differences without actions remain
-        without being an error. Of a host that was lost, what was planned and not done remains."""
+    def verify(self, tiers: Sequence[Tier], changes: Sequence[Change]) -> None:
+        """The last look: what differs now remains. Differences without actions remain without being
+        an error. Of a host that was lost, the approved changes that were not done remain."""
         if not self._has_observed(tiers):
             self.refresh(tiers)
-        not_done = {resource_address(c.resource): c for c in self._not_done(planned)}
+        not_done = {resource_address(c.resource): c for c in self._not_done(changes)}
         for tier in tiers:
             view = observe.compare(tier, self.observation, self.failed)
             _append_new(self.report.remaining, view.changes)

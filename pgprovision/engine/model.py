@@ -115,7 +115,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Need:
-    """A probe whose answer a resource must have before its desired state is complete."""
+    """A probe; a resource must have its answer before its desired state is complete."""
 
     on: str
     """The target to look at; it may be another one than the resource's."""
@@ -211,8 +211,8 @@ class Check(Resource):
 
 
 class WithNeeds(ABC):
-    """A resource whose desired state depends on what only a host knows: its memory, an installed
-    version, the primary's system identifier."""
+    """A resource with a desired state that depends on what only a host knows: its memory, an
+    installed version, the primary's system identifier."""
 
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
@@ -220,7 +220,7 @@ class WithNeeds(ABC):
 
     @abstractmethod
     def resolved(self, facts: Facts) -> Self:
-        """The same resource with the facts in its fields. Called once per look, before `read`.
+        """This resource with the facts in its fields. Called once per look, before `read`.
         Must cope with facts that are missing: a target may not exist yet. Raises Refused where a
         fact makes it unsafe to go on."""
 
@@ -235,7 +235,7 @@ class WithOrder(ABC):
 
 
 class WithNotes(ABC):
-    """A resource that knows something worth telling that is no difference."""
+    """A resource with notes: worth knowing, and no difference."""
 
     @abstractmethod
     def notes(self, state: State) -> tuple[str, ...]:
@@ -248,15 +248,15 @@ class WithSecrets(ABC):
     @property
     @abstractmethod
     def secret_keys(self) -> frozenset[str]:
-        """The keys whose values no report and no record may show."""
+        """The keys of the values that no report and no record may show."""
 
 
 class WithDescription(ABC):
-    """A resource whose keys say little to people, such as the text of a whole file."""
+    """A resource with keys that say little to people, such as `content` for a complete file."""
 
     @abstractmethod
     def describe_changes(self, diff: Diff) -> tuple[str, ...]:
-        """The differing keys in people's words: "archive_command" instead of "content"."""
+        """The differing keys, for people: "archive_command" instead of "content"."""
 
 
 def needs_of(resource: Resource) -> tuple[Need, ...]:
@@ -290,7 +290,7 @@ class Change:
     diff: Diff
     """How it differs."""
     actions: tuple[Action, ...]
-    """What closes the difference; empty: nobody can act from here."""
+    """What closes the difference; empty: this run cannot."""
     blocked_by: Waiting | None = None
     """What has to come first on another target."""
 

@@ -1,4 +1,4 @@
-"""Observing and comparing: the half of the loop that changes nothing."""
+"""Observing and comparing: the part of the loop that changes nothing."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence

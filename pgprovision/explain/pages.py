@@ -110,7 +110,7 @@ def _head(cluster: str, outcome: Report) -> Iterator[str]:
     for resource, waiting in outcome.waiting:
         yield comment(f"under way on {resource.on}: {resource}: {waiting.reason}")
     for on in outcome.failed:
-        yield comment(f"{on} could not be looked at; nothing is said about it here")
+        yield comment(f"{on} could not be probed; it is missing below")
     yield ""
 
 

@@ -47,6 +47,6 @@ def _no_proxy(address: str, env: Mapping[str, str] = os.environ) -> dict[str, st
     """Where this host talks through a proxy: not to the lab."""
     if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in env):
         return {}
-    kept = env.get("NO_PROXY") or env.get("no_proxy") or ""
-    merged = ",".join([*filter(None, kept.split(",")), address])
+    existing = env.get("NO_PROXY") or env.get("no_proxy") or ""
+    merged = ",".join([*filter(None, existing.split(",")), address])
     return {"NO_PROXY": merged, "no_proxy": merged}

@@ -51,9 +51,9 @@ def _run(command: Sequence[str], stdin: str | None) -> subprocess.CompletedProce
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel frees it when the holder dies.
+    """Lock `path` exclusively; the kernel frees it when the owner dies.
 
-    The holder may remove the file: who waited for it meanwhile locks the new one.
+    The owner may remove the file: who waited for it meanwhile locks the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

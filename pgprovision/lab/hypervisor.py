@@ -89,7 +89,7 @@ class Hypervisor(Protocol):
         ...
 
     def rebuild(self, spec: MachineSpec) -> None:
-        """Wipe the disk and make it anew from the spec's image; the machine stays off."""
+        """Wipe the disk and create it again from the spec's image; the machine stays off."""
         ...
 
     def attach(self, machine: int, interface: PrivateInterface) -> None:

@@ -53,7 +53,7 @@ def services(config: LabConfig, api: Daemon, store: s3.LabObjectStore) -> list[L
             "s3-read",
             store.read_only_daemon.pid(),
             f"https://{s3.HOSTNAME}:{config.s3_read_port} ({address})",
-            "the same for reading alone",
+            "object storage, read-only access",
         ),
         LabService("packages", cache.daemon.pid(), cache.url, "package cache, for all labs"),
     ]

@@ -109,11 +109,11 @@ class Lab:
             wait_for_port(address, config.api_port, self._api(), "the API simulator")
             wait_for_port(address, config.s3_port, store.daemon, "the object storage")
             wait_for_port(
-                address, config.s3_read_port, store.read_only_daemon, "the storage for reading"
+                address, config.s3_read_port, store.read_only_daemon, "the read-only object storage"
             )
 
     def down(self, log: LogLine) -> None:
-        """Shut machines down and stop every process; `up` resumes where this left."""
+        """Stop the machines and every process; `up` resumes."""
         self._must_exist()
         with self._lock():
             self._stop(log, keep_state=True)
@@ -193,12 +193,12 @@ class Lab:
 
 
 def destroy_abandoned_labs(log: LogLine) -> None:
-    """Destroy temporary labs whose process has ended without doing so."""
+    """Destroy temporary labs that an ended process left behind."""
     for name in known_labs():
         lab = Lab(name)
         pid_file = lab.home / "owner.pid"
         if pid_file.exists() and not _is_alive(read_pid_file(pid_file)):
-            log(f"clearing lab {name}, left by a process that is gone")
+            log(f"clearing lab {name}, left by a process that has ended")
             lab.destroy(log)
 
 

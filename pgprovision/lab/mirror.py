@@ -1,7 +1,7 @@
 """A package repository in PGDG's shape, signed with a key of its own, made of Debian packages.
 
 It has what PGDG has and Debian 12 has not: PostgreSQL 15 under PGDG's version numbers, and Debian
-13's pgBackRest, whose program runs unchanged on Debian 12. Built once per user, below the images.
+13's pgBackRest, which runs unchanged on Debian 12. Built once per user, below the images.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def _build(scratch: Path, mirror: Path, proxy: str, image: Path) -> None:
 
 
 def sign_repository(mirror: Path, keys: Path, valid_seconds: int = 10 * 365 * 86400) -> None:
-    """Writes InRelease and key.asc anew. `keys`: an empty folder for a new key."""
+    """Writes InRelease and key.asc again. `keys`: an empty folder for a new key."""
     gpg = ("gpg", "--homedir", str(keys), "--batch", "--quiet", "--yes", "--passphrase", "")
     try:
         run(*gpg, "--quick-generate-key", "A mirror of the lab's", "ed25519", "sign", "never")

@@ -237,7 +237,7 @@ def free_number(name: str, taken: Iterable[int]) -> int:
 
 
 def numbers_in_use() -> set[int]:
-    """Numbers whose addresses some lab, or anything else on this host, has routes for."""
+    """Numbers with addresses that some lab, or anything else on this host, has routes for."""
     return {int(n) for n in re.findall(r"\b198\.18\.(\d+)\.\d+", run("ip", "-4", "route"))}
 
 

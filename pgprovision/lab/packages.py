@@ -32,7 +32,7 @@ ReportPage:
 
 @dataclass(frozen=True)
 class PackageCache:
-    """The cache in `home`, in the user's cache folder unless told otherwise."""
+    """The cache in `home`, by default in the user's cache folder."""
 
     home: Path
 
@@ -85,5 +85,5 @@ class PackageCache:
         wait_for_port(CACHE_ADDRESS, port, self.daemon, "the package cache")
 
     def _port(self) -> int:
-        kept = self.home / "port"
-        return int(kept.read_text()) if kept.exists() else _FIRST_PORT
+        path = self.home / "port"
+        return int(path.read_text()) if path.exists() else _FIRST_PORT

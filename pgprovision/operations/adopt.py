@@ -1,7 +1,7 @@
-"""A machine that has data and lost its marker, or whose cluster was made by hand, becomes a node.
+"""Makes a host with data but without a marker, or with a cluster made by hand, a node.
 
-What is there is shown, the name is typed, the marker is written, and nothing else. Refused where
-what is there contradicts the inventory, or what the machine still says of itself.
+What is there is shown, the name is confirmed, the marker is written, and nothing else. Refused
+where what is there contradicts the inventory, or the host's identity files.
 """
 
 import json
@@ -27,7 +27,7 @@ from pgprovision.resources.node.identity import (
 from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
@@ -47,7 +47,7 @@ class Adopt(Operation):
     command: ClassVar[str] = "adopt"
     name: str
     confirm: str = ""
-    """The node's name, typed beforehand."""
+    """The node's name, to confirm without a prompt."""
 
     def check(self, inventory: Inventory) -> None:
         inventory.node(self.name)
@@ -62,10 +62,10 @@ class Adopt(Operation):
         if not node.is_primary:
             primary = _look_at(inventory, targets, inventory.primary).identifier
         check(inventory, node, existing, primary)
-        question = f"Type {self.name} to take this machine as {self.name}"
+        question = f"Type {self.name} to confirm: adopt this host as node {self.name}"
         return Prepared(
             tiers=tiers(inventory, node),
-            confirmation=TypedName(self.name, question, self.confirm, "the node's"),
+            confirmation=NameConfirmation(self.name, question, self.confirm, "the node's"),
         )
 
     def finished(self, run: Run) -> int:
@@ -107,7 +107,7 @@ def _look_at(inventory: Inventory, targets: Targets, node: Node) -> ExistingNode
 
 
 def parse(inventory: Inventory, answers: Mapping[Probe, Answer]) -> ExistingNode:
-    found, identifier, disk, size, server, sizes = (answers[ask] for ask in probes(inventory))
+    found, identifier, disk, size, server, sizes = (answers[probe] for probe in probes(inventory))
     return ExistingNode(
         identity_files=identity.parse(found),
         identifier=identifier.text.strip(),
@@ -121,7 +121,7 @@ def parse(inventory: Inventory, answers: Mapping[Probe, Answer]) -> ExistingNode
 def description(
     inventory: Inventory, node: Node, existing: ExistingNode
 ) -> Iterator[tuple[str, str]]:
-    """What a person should have read before typing the name."""
+    """What a person should read before confirming the name."""
     node_instance, server, disk = instance(inventory), existing.server, existing.existing_data
     role, timeline = ("standby" if disk.standby else "primary"), disk.timeline
     runs = "stopped, the data are"
@@ -134,11 +134,11 @@ def description(
     if server is not None:
         databases = (f"{name} ({size})" for name, size in existing.sizes.items())
         yield "databases", ", ".join(databases) or "(cannot be asked)"
-        yield "streams from here", ", ".join(map(_standby, server.replication)) or "nobody"
+        yield "standbys", ", ".join(map(_standby, server.replication)) or "nobody"
     if server is not None and server.receiver is not None:
-        yield "streams from", str(server.receiver.get("sender_host"))
+        yield "primary_conninfo host", str(server.receiver.get("sender_host"))
     yield (
-        "says of itself",
+        "identity files",
         existing.identity_files.marker
         or existing.identity_files.claim
         or "nothing: no marker, no claim",
@@ -183,7 +183,7 @@ def check(inventory: Inventory, node: Node, existing: ExistingNode, primary: str
 
 
 def _check_identity(inventory: Inventory, node: Node, existing: ExistingNode) -> None:
-    """What the machine still says of itself is never overruled."""
+    """The host's identity files are never overruled."""
     for path, text in (
         (MARKER_FILE, existing.identity_files.marker),
         (CLAIM_FILE, existing.identity_files.claim),
@@ -209,7 +209,8 @@ def _check_data_directory(node: Node, existing: ExistingNode, node_instance: Ins
     data, in_progress = node_instance.data_directory, in_progress_file(node_instance)
     if existing.identity_files.in_progress:
         raise _refused(
-            f"{in_progress} says that {data} was still being made: a half-made cluster is nobody's",
+            f"{in_progress} says that {data} was still being created: an incomplete data directory"
+            " cannot be adopted",
             f"with its claim in place, pgprovision up goes on with it; without, on the host: mv"
             f" {data} {data}.aside; rm {in_progress}; then: pgprovision up {node.name}",
         )

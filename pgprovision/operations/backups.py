@@ -8,7 +8,7 @@ from pgprovision import report
 from pgprovision.engine.model import Answer, Impact, Probe, Tier
 from pgprovision.engine.observe import Target
 from pgprovision.errors import InventoryError, Refused, Unreachable
-from pgprovision.inventory.schema.backup import BackupSpec as Wish
+from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.inventory.topology import Topology
 from pgprovision.resources.pgbackrest import info as pgbackrest
@@ -59,16 +59,18 @@ class VerifyBackups(Operation):
     def finished(self, run: Run) -> int:
         problems = [text for r, text in run.report.notes if isinstance(r, RepositoryVerification)]
         if run.succeeded and not run.options.json:
-            report.print_line(f"{len(problems)} wrong" if problems else "every repository is sound")
+            report.print_line(
+                f"{len(problems)} problems" if problems else "no problems found in any repository"
+            )
         return run.exit_code or (1 if problems else 0)
 
 
-def declared_backup(inventory: Inventory) -> Wish:
+def declared_backup(inventory: Inventory) -> BackupSpec:
     """What the inventory says of backups. Raises Refused where it says nothing."""
     if inventory.backup is None:
         raise Refused(
             "the inventory has no backup:",
-            done="nothing was touched",
+            done="nothing was changed",
             next="add it to cluster.yml (`pgprovision init` shows every key), then: pgprovision up",
         )
     return inventory.backup
@@ -97,7 +99,7 @@ def backup_now(
     if not backup.archiving:
         raise Refused(
             "archiving is declared off (backup.archiving): a backup could not be restored",
-            done="nothing was touched",
+            done="nothing was changed",
             next="set backup.archiving to true, then: pgprovision up (it takes a full backup)",
         )
     primary = Topology.declared(inventory).primary
@@ -125,7 +127,7 @@ def backup_now(
                 f"repository {number} cannot be read: {contents[number].error}",
                 where=primary.name,
                 done="nothing was begun",
-                next="mend the cause, then the same command again",
+                next="fix the cause, then run the same command again",
             )
     return (*_identity_tiers(inventory), *tiers)
 
@@ -133,14 +135,14 @@ def backup_now(
 def verify(
     inventory: Inventory, targets: Mapping[str, Target], repository: int | None
 ) -> tuple[Tier, ...]:
-    """Each repository meant, looked through anew."""
+    """Each selected repository, verified again."""
     backup = declared_backup(inventory)
     numbers = select_repositories(
         inventory, repository, [number for number, _ in backup.repositories]
     )
     primary = Topology.declared(inventory).primary.name
     probes = {number: verification.verification_probe(number) for number in numbers}
-    seen = probe_answers(targets, primary, tuple(probes.values()))
+    answers = probe_answers(targets, primary, tuple(probes.values()))
     tiers = [
         Tier(
             f"repository {number}",
@@ -149,7 +151,7 @@ def verify(
                     on=primary,
                     stanza=backup.stanza,
                     repository=number,
-                    started_after=verification.parse(seen[probes[number]].text).started_at,
+                    started_after=verification.parse(answers[probes[number]].text).started_at,
                 ),
             ),
         )
@@ -170,8 +172,8 @@ def repository_contents(
 ) -> dict[int, StanzaInfo]:
     """What each repository holds, as one node sees it. Raises Unreachable."""
     probes = dict(info_probes(inventory))
-    seen = probe_answers(targets, on, tuple(probes.values()))
-    return {number: pgbackrest.parse(seen[ask]) for number, ask in probes.items()}
+    answers = probe_answers(targets, on, tuple(probes.values()))
+    return {number: pgbackrest.parse(answers[probe]) for number, probe in probes.items()}
 
 
 def probe_answers(

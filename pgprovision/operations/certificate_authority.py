@@ -42,7 +42,7 @@ def switch(inventory: Inventory) -> None:
     if not _next(key).exists():
         raise Refused(
             "there is no new authority to switch to",
-            done="nothing was touched",
+            done="nothing was changed",
             next="pgprovision ca renew",
         )
     _next(key).rename(key)
@@ -55,7 +55,7 @@ def retire(inventory: Inventory) -> None:
     if _next(key).exists():
         raise Refused(
             "the new authority does not sign yet; without the old one nobody would be trusted",
-            done="nothing was touched",
+            done="nothing was changed",
             next="pgprovision ca switch",
         )
     certificate = tls.only_signing_certificate(inventory.tls.ca_key, inventory.tls.ca_certificate)
@@ -69,7 +69,7 @@ def _key_and_bundle(inventory: Inventory) -> tuple[Path, Path]:
     if not bundle.exists() or bundle.read_text().strip() != inventory.tls.ca_certificate.strip():
         raise Refused(
             f"{bundle} is not the file that tls.ca_certificate comes from",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"keep the certificates beside the key: ca_certificate: !file {bundle.name}",
         )
     return key, bundle

@@ -1,8 +1,8 @@
 """Removing a cluster's servers and what was made around them. Never its backups.
 
-Only what carries the cluster's labels goes; of that, what others use stays. It is the loop with
-everything declared absent, so a run that was cut off is finished by the next. A label is no proof
-of what runs behind it: machines that answer are asked whose they are, before anything goes.
+Only what carries the cluster's labels is deleted; of that, what others use is kept. It is the loop
+with everything declared absent, so the next run finishes an interrupted one. A label does not prove
+identity: every host that answers has its identity verified before anything is deleted.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pgprovision.hetzner_labels import ApiObject, has_cluster_labels
 from pgprovision.inventory.schema.cluster import Inventory, Node
 from pgprovision.operations.split_brain import refuse_split_brain
 from pgprovision.resources.hetzner.deleted_resource import DeletedResource
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.operation import Operation, Prepared
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import host
@@ -41,7 +41,7 @@ class Destroy(Operation):
 
     command: ClassVar[str] = "destroy"
     confirm: str = ""
-    """The cluster's name, typed beforehand."""
+    """The cluster's name, to confirm without a prompt."""
 
     def prepare(self, inventory: Inventory, targets: Targets) -> Prepared:
         if targets.cloud is None:
@@ -53,7 +53,7 @@ class Destroy(Operation):
         return Prepared(
             tiers=plan.tiers,
             notes=plan.notes,
-            confirmation=TypedName(inventory.cluster, question, self.confirm),
+            confirmation=NameConfirmation(inventory.cluster, question, self.confirm),
         )
 
 
@@ -72,19 +72,19 @@ class DestroyPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know before the name is typed."""
-        stays = tuple(f"stays: {name}" for name in self.retained)
+        stays = tuple(f"kept: {name}" for name in self.retained)
         return stays if self.has_objects else (_NOTHING_FOUND, *stays)
 
 
 def plan_destroy(
     cloud: ReadOnlyCloud, inventory: Inventory, reachable: Sequence[Node] = ()
 ) -> DestroyPlan:
-    """What `destroy` would remove. `reachable`: nodes that can be asked. Raises CloudError."""
+    """What `destroy` would remove. `reachable`: nodes that can be probed. Raises CloudError."""
     probes = {kind: Probe(kind) for kind in DELETION_ORDER}
     answers = cloud.observe(tuple(probes.values()))
     ours = {
-        kind: [item for item in answers[ask].items if has_cluster_labels(item, inventory.cluster)]
-        for kind, ask in probes.items()
+        kind: [item for item in answers[probe].items if has_cluster_labels(item, inventory.cluster)]
+        for kind, probe in probes.items()
     }
     servers = {int(item["id"]) for item in ours["servers"]}
     deletions, retained = [], []

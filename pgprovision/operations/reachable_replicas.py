@@ -1,4 +1,4 @@
-"""The replicas that are told of another one that comes or goes."""
+"""The replicas that are updated when another one is added or removed."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from pgprovision.run.targets import Targets
 
 @dataclass(frozen=True)
 class ReachableReplicas:
-    """Those whose access rules are brought up to date, and a note for each of the others."""
+    """Those with access rules to update, and a note for each of the others."""
 
     nodes: tuple[Node, ...]
     notes: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""Making a replica anew from its primary or a backup: its data are renamed aside first.
+"""Re-clones a replica from its primary or a backup: its data are set aside first.
 
-For one whose slot is lost, whose data are damaged, or a former primary that was stopped for good.
+For a replica with a lost slot or damaged data, or a former primary that was stopped for good.
 Never for a node that accepts writes, or that others stream from.
 """
 
@@ -17,7 +17,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.postgres.server.instance import Instance, in_progress_file
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 from pgprovision.resources.postgres.server.split_brain import describe_writer
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.operation import Operation, Prepared
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import intent
@@ -31,7 +31,7 @@ class ReClone(Operation):
     command: ClassVar[str] = "re-clone"
     name: str
     confirm: str = ""
-    """The name, typed beforehand."""
+    """The name, to confirm without a prompt."""
 
     def check(self, inventory: Inventory) -> None:
         inventory.node(self.name)
@@ -49,11 +49,11 @@ class ReClone(Operation):
         check(node, existing, server, primary, upstream_server)
         return Prepared(
             tiers=tiers(inventory, node, existing, datetime.now(UTC)),
-            confirmation=TypedName(
+            confirmation=NameConfirmation(
                 self.name,
                 f"Type {self.name} to rename its data aside and clone it again",
                 given=self.confirm,
-                of="the replica's",
+                noun="the replica's",
             ),
         )
 
@@ -94,7 +94,7 @@ def check(
     upstream: ServerSnapshot | None,
 ) -> None:
     """Raises Refused where there are, or may be, writes on this node that nobody else has."""
-    name, done = node.name, "nothing was touched"
+    name, done = node.name, "nothing was changed"
     if node.is_primary:
         raise Refused(
             f"{name} is the primary by the inventory, and is never cloned over",
@@ -105,7 +105,7 @@ def check(
         raise Refused(
             f"{name} is a restored copy, and follows nobody",
             done=done,
-            next=f"to restore it anew: pgprovision restore --in-place {name}",
+            next=f"to restore it again: pgprovision restore --in-place {name}",
         )
     if server is not None and not server.in_recovery:
         raise Refused(

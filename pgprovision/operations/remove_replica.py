@@ -1,5 +1,5 @@
-"""Taking a replica out of its cluster: it stops, its ways in are shut, its slot goes, and at last
-its file in the inventory is renamed. Run again after a cut, it finishes what is left.
+"""Takes a replica out of its cluster: it is stopped, its access rules and its slot are deleted, and
+at last its file in the inventory is renamed. Run again, it finishes what is left.
 
 Works without a file, too: what a removed node left on the primary is recognised by its slot's name.
 """
@@ -18,7 +18,7 @@ from pgprovision.quote import sh
 from pgprovision.resources.hetzner.deleted_resource import DeletedResource
 from pgprovision.resources.node.inventory_node_file import RemovedNodeFile
 from pgprovision.resources.postgres.replication.slot import Slot, slot_name
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.tasks import configuration, host, replica, system
@@ -31,12 +31,12 @@ CONTROLLER = "controller"
 
 @dataclass(frozen=True)
 class RemoveReplica(Operation):
-    """`remove-replica NAME`, also of one whose file was removed by hand."""
+    """`remove-replica NAME`, also after its file was removed by hand."""
 
     command: ClassVar[str] = "remove-replica"
     name: str
     confirm: str = ""
-    """The name, typed beforehand."""
+    """The name, to confirm without a prompt."""
     delete_server: bool = False
 
     def check(self, inventory: Inventory) -> None:
@@ -61,11 +61,11 @@ class RemoveReplica(Operation):
         return Prepared(
             tiers=tiers(inventory, request),
             notes=notes,
-            confirmation=TypedName(
+            confirmation=NameConfirmation(
                 self.name,
                 f"Type {self.name} to take it out of the cluster",
                 given=self.confirm,
-                of="the replica's",
+                noun="the replica's",
             ),
         )
 
@@ -103,7 +103,7 @@ def declared_replica(inventory: Inventory, name: str) -> Node | None:
         raise Refused(
             f"{name} is the primary",
             where=f"nodes/{name}.yml",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"to remove the whole cluster: pgprovision destroy; to see who follows {name}: "
             "pgprovision status",
         )
@@ -117,7 +117,7 @@ def without_node(inventory: Inventory, name: str) -> Inventory:
 
 
 def tiers(inventory: Inventory, request: RemovalRequest) -> tuple[Tier, ...]:
-    """The steps, in an order in which each leaves the cluster well. The inventory is the whole."""
+    """The steps, in an order in which each leaves the cluster well. The inventory still has it."""
     rest, node = without_node(inventory, request.name), request.node
     primary = Topology.declared(inventory).primary
     is_copy = node is not None and node.is_copy  # it was never let in anywhere
@@ -125,19 +125,23 @@ def tiers(inventory: Inventory, request: RemovalRequest) -> tuple[Tier, ...]:
     slot = Slot(
         on=primary.name, snapshot=snapshot(rest), slot=slot_name(request.name), present=False
     )
-    whole = PlanContext.declared(inventory, primary)
-    identities = [found for other in access_nodes for found in host.identity(whole.at(other))]
+    primary_context = PlanContext.declared(inventory, primary)
+    identities = [
+        found for other in access_nodes for found in host.identity(primary_context.at(other))
+    ]
     if node is not None and request.running:
-        identities += host.identity(whole.at(node), for_deletion=request.delete_server)
+        identities += host.identity(primary_context.at(node), for_deletion=request.delete_server)
     plan = [
         Tier("identity", tuple(identities)),
-        Tier("split-brain check", () if is_copy else tuple(host.split_brain_check(whole))),
+        Tier(
+            "split-brain check", () if is_copy else tuple(host.split_brain_check(primary_context))
+        ),
     ]
     if request.delete_server:
         host_key_removal = bootstrap_host_key(inventory, request.name, absent=True)
         plan += [Tier("server", _server(inventory, request)), Tier("host key", (host_key_removal,))]
     elif node is not None and request.running:
-        plan.append(Tier("stop replication", tuple(replica.stopped(whole.at(node)))))
+        plan.append(Tier("stop replication", tuple(replica.stopped(primary_context.at(node)))))
     remaining = [PlanContext.declared(rest, other) for other in access_nodes]
     firewalls = [resource for context in remaining for resource in system.firewall(context)]
     hbas = [resource for context in remaining for resource in configuration.pg_hba(context)]
@@ -156,7 +160,7 @@ def _server(inventory: Inventory, request: RemovalRequest) -> tuple[DeletedResou
     if inventory.hetzner is None or (node is not None and node.address is not None):
         raise Refused(
             f"the host of {name} was not made by pgprovision; it deletes none of those",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"the same without --delete-server: the host of {name} and its data stay",
         )
     return (DeletedResource(cluster=inventory.cluster, collection="servers", object_name=name),)

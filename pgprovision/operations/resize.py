@@ -63,7 +63,7 @@ class Resize(Operation):
 
 @dataclass(frozen=True)
 class ResizePlan:
-    """What `plan_resize` wishes for, and what a person should know before it."""
+    """What a resize declares, and what a person should know before it."""
 
     tiers: tuple[Tier, ...]
     notes: tuple[str, ...]
@@ -72,30 +72,30 @@ class ResizePlan:
 def plan_resize(
     cloud: ReadOnlyCloud, inventory: Inventory, node: Node, *, reachable: bool = False
 ) -> ResizePlan:
-    """The node's server with the inventory's type. `reachable`: the machine can be asked whose it
-    is, and has to be this node. Raises Refused where that cannot be, CloudError where it cannot be
-    had now."""
-    seen = cloud.observe((SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE))
+    """The node's server with the inventory's type. `reachable`: the host answers, and its
+    identity has to be this node. Raises Refused where that cannot be, CloudError where the type is
+    not available now."""
+    answers = cloud.observe((SERVERS_PROBE, SERVER_TYPES_PROBE, PRICING_PROBE))
     servers = [
-        item for item in seen[SERVERS_PROBE].items if has_cluster_labels(item, inventory.cluster)
+        item for item in answers[SERVERS_PROBE].items if has_cluster_labels(item, inventory.cluster)
     ]
-    types = seen[SERVER_TYPES_PROBE].items
+    types = answers[SERVER_TYPES_PROBE].items
     server, desired = find_object(servers, node.name), find_object(types, node.server_type)
     if node.address is not None or server is None:
         raise Refused(
             f"{node.name} has no server of ours that could be resized",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"pgprovision plan {node.name} shows what would be made",
         )
     if desired is None:
         raise CloudError(
             f"there is no server type {node.server_type}",
             where=node.name,
-            done="nothing was touched",
+            done="nothing was changed",
             next=NEXT_IF_UNAVAILABLE,
         )
     _check(server, desired, types)
-    now, currency = server["server_type"], seen[PRICING_PROBE].items[0]["currency"]
+    now, currency = server["server_type"], answers[PRICING_PROBE].items[0]["currency"]
     notes = [
         f"{node.name}: {_describe_type(now, server, currency)}"
         f" -> {_describe_type(desired, server, currency)}"
@@ -149,13 +149,13 @@ def _check(server: ApiObject, desired: ApiObject, types: tuple[ApiObject, ...]) 
             f"{desired['name']} cannot be had in {location} now; "
             f"{alternatives(types, desired['name'], location)}",
             where=server["name"],
-            done="nothing was touched",
+            done="nothing was changed",
             next=NEXT_IF_UNAVAILABLE,
         )
 
 
 def _refused(server: ApiObject, what: str, next_step: str) -> Refused:
-    return Refused(what, where=server["name"], done="nothing was touched", next=next_step)
+    return Refused(what, where=server["name"], done="nothing was changed", next=next_step)
 
 
 def _describe_type(kind: ApiObject, server: ApiObject, currency: str) -> str:

@@ -1,7 +1,7 @@
 """Another passphrase for the backups: a stanza's cannot be changed, so a repository takes over.
 
-A successor with a new passphrase gets everything that the first one gets; once a full backup lies
-in it and was looked through, the two change roles. The former one keeps its backups, and gets WAL,
+A successor with a new passphrase gets everything that the first one gets; once it has a verified
+full backup, the two change roles. The former one keeps its backups, and gets WAL,
 until its retention has passed; then it leaves the configuration. Which step is next is read from
 the inventory (repositories.yml), so the same command goes on wherever it was cut off.
 """
@@ -95,7 +95,7 @@ def next_step(inventory: Inventory, now: datetime) -> RotationStep:
         if not backup.archiving:
             raise Refused(
                 "archiving is declared off (backup.archiving): nothing could be proven",
-                done="nothing was touched",
+                done="nothing was changed",
                 next="set backup.archiving to true, then: pgprovision up",
             )
         started = repositories.begin_rotation(inventory, backup, now)
@@ -106,7 +106,7 @@ def next_step(inventory: Inventory, now: datetime) -> RotationStep:
         raise Refused(
             "there is a standing second repository, and pgBackRest keeps both in step: a third one"
             " is not made",
-            done="nothing was touched",
+            done="nothing was changed",
             next="give one of them another path and cipher_pass in cluster.yml, then: pgprovision"
             " up (it fills the new path); when that is sound, the same for the other one",
         )
@@ -146,8 +146,8 @@ def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]
         tier(
             "pgBackRest configuration of restored copies", *on(copies, restored_copy.configuration)
         ),
-        *(tier(f"stanza in repository {n}", *wishes) for n, wishes in enumerate(stanzas, 1)),
-        *(tier(f"full backup in repository {n}", *wishes) for n, wishes in enumerate(fulls, 1)),
+        *(tier(f"stanza in repository {n}", *declared) for n, declared in enumerate(stanzas, 1)),
+        *(tier(f"full backup in repository {n}", *declared) for n, declared in enumerate(fulls, 1)),
     ]
     if step.phase == "fill":
         found.append(tier("integrity of the repository", _verification(inventory, targets)))
@@ -156,7 +156,7 @@ def tiers(step: RotationStep, targets: Mapping[str, Target]) -> tuple[Tier, ...]
 
 
 def _verification(inventory: Inventory, targets: Mapping[str, Target]) -> RepositoryVerification:
-    """The successor, looked through after its full backup, and anew where that was not sound."""
+    """The successor, verified after its full backup, and again where that was not sound."""
     primary = Topology.declared(inventory).primary.name
     probe = verification.verification_probe(2)
     found = verification.parse(backups.probe_answers(targets, primary, (probe,))[probe].text)
@@ -175,7 +175,7 @@ def next_advice(step: RotationStep) -> str:
     first, second = backup.repository, backup.second_repository
     if second is None:
         return (
-            f"{step.removed_path} is in no configuration any more. Its objects are still in bucket"
+            f"{step.removed_path} is no longer configured. Its objects are still in bucket"
             f" {first.bucket}: remove them by hand when nobody needs them"
         )
     source = first.cipher_pass.source if first.cipher_pass else ""

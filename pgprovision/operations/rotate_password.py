@@ -125,7 +125,7 @@ def select_login(inventory: Inventory, name: str, server: ServerSnapshot) -> str
     if not started and not idle:
         raise Refused(
             f"every login of {name} is in use: {_session_counts(sessions)}",
-            done="nothing was touched",
+            done="nothing was changed",
             next="bring the application to one of them, then the same command again; or name the"
             " login: its open sessions stay, and new ones need the new password",
         )
@@ -172,7 +172,7 @@ def tiers(
     if database is None:
         raise Refused(
             f"{current.role} may connect to no database of the inventory: no login could prove it",
-            done="nothing was touched",
+            done="nothing was changed",
             next=f"give it access to a database; or remove {current.file}, then: secrets init, up",
         )
     local_connection = login_checks.primary_conninfo(desired, "127.0.0.1", database)

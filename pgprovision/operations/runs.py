@@ -15,7 +15,7 @@ from pgprovision.record import RunRecord
 from pgprovision.run.options import Options
 from pgprovision.run.query import Document, Query
 
-MAX_SUGGESTIONS = 5  # names in a complaint
+MAX_SUGGESTIONS = 5  # names in an error message
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class VerifyRuns(Query[Document]):
 
 
 def select_run(runs: list[RunRecord], name: str, folder: Path, noun: str = "run") -> RunRecord:
-    """Raises InventoryError where it is none of them, or several."""
+    """Raises InventoryError where no run matches, or several do."""
     found = record.find_runs(runs, name)
     if len(found) == 1:
         return found[0]

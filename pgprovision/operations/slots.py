@@ -9,7 +9,7 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
 @dataclass(frozen=True)
 class SlotStatus:
-    """A slot on a writable `node`. `replica`: the node it is for, None where it is not one of ours;
+    """A slot on a writable `node`. `replica`: the one it belongs to, None where not one of ours;
     one of ours that nobody declares is `abandoned`."""
 
     name: str

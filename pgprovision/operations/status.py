@@ -91,7 +91,7 @@ def status(
     last_drill: Mapping[str, Any] | None = None,
 ) -> Status:
     """One look at everything, compared with the inventory. Changes nothing. `known_problems`:
-    troubles that were met before; `last_drill`: the last proven restore."""
+    problems found before; `last_drill`: the last proven restore."""
     observation = observe.observe_tiers(tiers, targets)
     differs, notes, problems = _compare(tiers, observation)
     servers = {node.name: _server(inventory, node, observation) for node in inventory.nodes}
@@ -162,7 +162,7 @@ def _compare(
             differs.setdefault(change.resource.on, []).append(text)
         for resource, text in view.notes:
             notes.setdefault(resource.on, []).append(text)
-        problems += [f"{r.on}: {r}: under way: {w.reason}" for r, w in view.waiting]
+        problems += [f"{r.on}: {r}: in progress: {w.reason}" for r, w in view.waiting]
     return differs, notes, problems
 
 
@@ -224,18 +224,18 @@ def _backlog(
 ) -> ArchiveBacklog:
     if inventory.backup is None:
         return ArchiveBacklog()
-    asked = Topology.declared(inventory).primary.name  # by the plan, which is of declared roles
+    on = Topology.declared(inventory).primary.name  # by the plan, which is of declared roles
     probe = archive_backlog.archive_error_probe(inventory.backup.stanza)
-    error = observation.get(asked, probe)
+    error = observation.get(on, probe)
     return archive_backlog.backlog(primary, error)
 
 
 def _backups(inventory: Inventory, observation: Observation) -> tuple[BackupInfo, ...]:
     """Of every repository, the first one's first."""
     found: list[BackupInfo] = []
-    asked = Topology.declared(inventory).primary.name  # by the plan, which is of declared roles
+    on = Topology.declared(inventory).primary.name  # by the plan, which is of declared roles
     for _, probe in info_probes(inventory):
-        answer = observation.get(asked, probe)
+        answer = observation.get(on, probe)
         found += info.parse(answer).backups if answer else ()
     return tuple(found)
 

@@ -32,7 +32,7 @@ def approval_source(plan: Sequence[Change]) -> str:
         if option in given:
             return option
     prompted = not plan or any(change.actions for change in plan)
-    return "an answer at the terminal" if prompted else "nothing to approve"
+    return "prompt" if prompted else "nothing to approve"
 
 
 def _who() -> str:

@@ -15,7 +15,7 @@ HEAD = "head"
 
 
 def records_folder(cluster: str) -> Path:
-    """Where the records of a cluster lie on this controller."""
+    """The folder of a cluster's records on this controller."""
     state = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     return Path(state) / "pgprovision" / cluster / "runs"
 

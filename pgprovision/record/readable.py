@@ -37,7 +37,7 @@ def _tier(event: Event) -> Iterator[str]:
 
 
 def _acting(event: Event) -> Iterator[str]:
-    yield f"{_time(event)}  begins: {_change(event)}"
+    yield f"{_time(event)}  applying: {_change(event)}"
     before, after = event.get("before"), event.get("after")
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted(after):
@@ -46,7 +46,7 @@ def _acting(event: Event) -> Iterator[str]:
     elif isinstance(before, dict):
         yield from (f"      {key} was {_value(before[key])}" for key in sorted(before))
     for action in _items(event.get("actions")):
-        yield f"      do: {_word(action, 'why')}"
+        yield f"      action: {_word(action, 'why')}"
         yield from (f"        | {line}" for line in _word(action, "text").splitlines())
     if event.get("undo"):
         yield f"      to undo: {_word(event, 'undo')}"
@@ -68,7 +68,7 @@ def _end(event: Event) -> Iterator[str]:
     if event.get("message"):
         yield from (f"      {line}" for line in _word(event, "message").splitlines())
     for change in _items(event.get("left")):
-        yield f"      left: {_change(change)}"
+        yield f"      remaining: {_change(change)}"
 
 
 def _drill(event: Event) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _drill(event: Event) -> Iterator[str]:
     yield f"      restored   {_word(event, 'backup')} to {_word(event, 'target')}"
     yield f"      on         {_word(event, 'machine')}"
     lost, how = event.get("lost_seconds"), event.get("lost_by")
-    yield f"      lost       {'not measured' if lost is None else f'{lost} s (by {how})'}"
+    yield f"      data loss  {'not measured' if lost is None else f'{lost} s (by {how})'}"
     phases = event.get("phases")
     for name, seconds in phases.items() if isinstance(phases, dict) else ():
         yield f"      {name:<10} {seconds} s"

@@ -32,12 +32,12 @@ def undo_hint(change: Change) -> str:
     before, after = change.redacted.before, change.redacted.after
     kind = change.resource.kind
     if kind in EFFECT_KINDS:
-        return "nothing of its own: take back what made it necessary"
+        return "nothing to undo here: undo the change that made it necessary"
     if change.impact is Impact.DESTROY:
         if after is None:
             return (
-                "no way back: it is gone, with what it held. up makes another; data come back from"
-                " a backup only"
+                "cannot be undone: it was deleted with its contents. up creates another; data can"
+                " only be restored from a backup"
             )
         return (
             "its data were renamed to DIRECTORY.aside-TIME (pgprovision status names it): stop"
@@ -48,9 +48,9 @@ def undo_hint(change: Change) -> str:
             " (its content was a secret and is not in the record)" if _masked(before) else ""
         )
         return (
-            f"put it back into the inventory, as `before` shows it{secret_lost};"
+            f"declare it in the inventory again, as `before` shows it{secret_lost};"
             " then pgprovision up."
-            " What it held does not come back"
+            " Its contents are not restored"
         )
     if before is None:
         return _undo_creation(change)
@@ -58,8 +58,8 @@ def undo_hint(change: Change) -> str:
     back = ", ".join(f"{key} = {_previous_value(before.get(key))}" for key in keys)
     again = f" (a {change.impact.name.lower()} again)" if change.impact else ""
     return (
-        f"have the inventory say {back}; then pgprovision up{again}. What the inventory has no word"
-        " for is by hand, and the next up changes it again"
+        f"set in the inventory: {back}; then pgprovision up{again}. What the inventory cannot"
+        " declare is by hand, and the next up changes it again"
     )
 
 
@@ -76,11 +76,11 @@ def _undo_creation(change: Change) -> str:
         return "declare it `present: false` in the inventory; then pgprovision up"
     if on == CLOUD_TARGET:
         return (
-            "take it out of the inventory and delete it at Hetzner by hand; pgprovision destroy"
-            " takes the whole cluster"
+            "remove it from the inventory and delete it at Hetzner by hand; pgprovision destroy"
+            " deletes the whole cluster"
         )
     return (
-        "made from nothing: take it out of the inventory, or the next up makes it again, then"
+        "created by this run: remove it from the inventory, or the next up creates it again, then"
         " remove it by hand"
     )
 

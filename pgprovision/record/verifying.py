@@ -79,7 +79,7 @@ def _check_lines(run: RunRecord, before_the_chain: bool) -> tuple[str, str] | No
         return None
     for number, event in enumerate(run.events, 1):
         if event is None:
-            return "modified", f"line {number} is none of ours"
+            return "modified", f"line {number} is no record line"
     if not _chained(run):
         if before_the_chain:
             return None
@@ -93,7 +93,7 @@ def _check_lines(run: RunRecord, before_the_chain: bool) -> tuple[str, str] | No
     if misplaced and set(numbers) == set(expected_numbers):
         return "reordered", f"from line {misplaced[0]} on"
     if misplaced:
-        return "truncated", f"lines are missing or strange from line {misplaced[0]} on"
+        return "truncated", f"lines are missing or invalid from line {misplaced[0]} on"
     unchained = [n for n in expected_numbers[1:] if events[n - 1].get("prev") != run.digests[n - 2]]
     if unchained:  # two in a row: the line between was edited, or its digest of the one before
         between = f" or {unchained[0]}" if unchained[0] + 1 in unchained else ""
@@ -116,7 +116,7 @@ def _check_expected_digests(run: RunRecord, expected: Sequence[str]) -> tuple[st
 def _complete(run: RunRecord) -> tuple[str, str]:
     end = run.ended
     if end is None:
-        return NOT_ENDED, "killed, or still under way"
+        return NOT_ENDED, "killed, or still running"
     if not _chained(run):
         return "unchained", "written before there were digests"
     if run.partial_line:

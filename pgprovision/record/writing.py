@@ -64,8 +64,8 @@ class RecordWriter:
             raise Refused(
                 f"the record cannot be written: {error}",
                 where=str(self.path),
-                done="nothing was touched",
-                next="make room there, or set XDG_STATE_HOME to a folder with space",
+                done="nothing was changed",
+                next="free disk space there, or set XDG_STATE_HOME to a folder on another disk",
             ) from error
 
     def _begin(self, cluster: str, command: str, plan: Sequence[Change], approved: str) -> None:
@@ -100,7 +100,7 @@ class RecordWriter:
         failure: Exception | None = None,
     ) -> None:
         """The run is over: what is left, and what ended it where it did not end well. A record
-        that could not be written was told of already."""
+        that could not be written was reported already."""
         extra = {"message": str(failure)} if failure else {}
         already_reported = self._broken
         try:
@@ -153,9 +153,9 @@ class RecordWriter:
             except OSError as error:
                 self._broken = True
                 raise PgprovisionError(
-                    f"the record cannot be written, so nothing more is done: {error}",
+                    f"the run record cannot be written, so nothing more is changed: {error}",
                     where=str(self.path),
-                    next="make room there and run the same command again",
+                    next="free disk space there and run the same command again",
                 ) from error
 
     def _write_event(self, event: str, **fields: Any) -> None:

@@ -31,7 +31,7 @@ def show_quote(quote: Quote, stream: TextIO | None = None) -> None:
     """What the servers to be made cost, and which of them cannot be had."""
     out = console(stream)
     if quote.offers or quote.unavailable:
-        out.print("\nservers to be made, prices without VAT", markup=False, style="bold")
+        out.print("\nservers to create, prices without VAT", markup=False, style="bold")
     for offer in quote.offers:
         out.print(f"  + {offer}", markup=False)
     if quote.offers:
@@ -42,7 +42,7 @@ def show_quote(quote: Quote, stream: TextIO | None = None) -> None:
 
 def _lines(change: Change) -> Iterator[str]:
     impact = "" if change.impact is Impact.NONE else f"  [{change.impact.name.lower()}]"
-    note = "" if change.actions else "  (reported: nothing can be done about it from here)"
+    note = "" if change.actions else "  (reported only: pgprovision cannot change it)"
     note = f"  ({change.blocked_by.reason})" if change.blocked_by else note
     yield f"{_SIGNS[_verb(change)]} {change.resource}{impact}{note}"
     if change.diff.before is not None:

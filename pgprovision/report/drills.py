@@ -6,7 +6,7 @@ from typing import Any
 
 from pgprovision.report.printing import console, format_duration, print_error, print_line
 
-NEVER = "never (pgprovision drill practises one)"
+NEVER = "never (run: pgprovision drill)"
 
 
 def show_drill(document: Mapping[str, Any]) -> None:

@@ -73,7 +73,7 @@ def exit_code(outcome: Report) -> int:
 def show_remaining(outcome: Report) -> None:
     """What still differs."""
     if outcome.remaining:
-        print_line("\nleft:")
+        print_line("\nremaining differences:")
         show_changes(outcome.remaining)
 
 
@@ -107,7 +107,7 @@ def show_differences(outcome: Report) -> None:
 
 def _show_under_way(outcome: Report) -> None:
     for resource, waiting in outcome.waiting:
-        print_line(f"{resource.on}: {resource}: under way: {waiting.reason}")
+        print_line(f"{resource.on}: {resource}: in progress: {waiting.reason}")
 
 
 def _show_notes(outcome: Report) -> None:

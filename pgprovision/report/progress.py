@@ -73,7 +73,7 @@ class Progress:
             self._line(resource.on, f"waiting: {waiting.reason}", "")
 
     def show_notice(self, text: str) -> None:
-        """Something that holds up the whole run; said once."""
+        """What the run waits for; reported once."""
         with self._lock:
             new = self._last_shown.get("") != text
             self._last_shown[""] = text

@@ -16,7 +16,7 @@ def show_restore_plan(document: Mapping[str, Any]) -> None:
             f" to {line['restorable_until']} ({line['from_lsn']} to {line['to_lsn']})"
         )
     if not document["timelines"]:
-        print_error(f"nothing can be restored from stanza {document['stanza']}")
+        print_error(f"no restorable backup in stanza {document['stanza']}")
     table = Table(box=None, pad_edge=False)
     for column in ("backup", "type", "timeline", "ended", "database size", "repository size", ""):
         table.add_column(column)
@@ -36,7 +36,7 @@ def show_restore_result(node: str, result: Mapping[str, Any]) -> None:
     )
     if result["target_after_last_transaction"]:
         print_line(
-            f"{result['target']} lies after the last transaction in the repository: what was"
+            f"{result['target']} is later than the last transaction in the repository: what was"
             " committed between the two, if anything, had not been archived"
         )
     restore_time, recovery_time = (
@@ -48,6 +48,6 @@ def show_restore_result(node: str, result: Mapping[str, Any]) -> None:
 def show_rebuild(document: Mapping[str, Any]) -> None:
     """What a rebuild cost."""
     lost, phases = document["data_loss"], document["phases"]
-    print_line(f"lost: what was committed after {lost['committed_after'] or 'the backup'}")
-    print_line(f"the newest WAL in the repository had arrived at {lost['newest_wal']}")
+    print_line(f"data loss: everything committed after {lost['committed_after'] or 'the backup'}")
+    print_line(f"the newest WAL in the repository was archived at {lost['newest_wal']}")
     print_line(", ".join(f"{name} {format_duration(seconds)}" for name, seconds in phases.items()))

@@ -34,7 +34,7 @@ def show_verification(document: Mapping[str, Any]) -> None:
     if not document["runs"]:
         print_line(f"no records yet in {document['folder']}")
     elif document["valid"]:
-        print_line(f"{len(document['runs'])} runs, the chain is whole")
+        print_line(f"{len(document['runs'])} runs, all records are intact")
     else:
         broken = sum(not run["valid"] for run in document["runs"])
-        print_error(f"the chain is broken: {broken} of {len(document['runs'])}")
+        print_error(f"records are not intact: {broken} of {len(document['runs'])}")

@@ -1,4 +1,4 @@
-"""What allows a run to act: a plan that was shown and confirmed, or a name typed in full."""
+"""What allows a run to act: a plan that was shown and confirmed, or a name given in full."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -65,40 +65,40 @@ class ShowPlan(Confirmation):
             if not sys.stdin.isatty():
                 raise Refused(
                     "there is no terminal to ask on, and no --yes",
-                    done="nothing was touched",
+                    done="nothing was changed",
                     next="read the plan above, then run the same command with --yes",
                 )
-            typer.confirm(f"\n{len(changes)} changes. Go on?", abort=True, err=True)
+            typer.confirm(f"\nApply {len(changes)} changes?", abort=True, err=True)
             return self.impact
 
         return approve
 
 
 @dataclass(frozen=True)
-class TypedName(Confirmation):
-    """Everything is allowed once a name was typed in full, with --confirm or at a prompt."""
+class NameConfirmation(Confirmation):
+    """Everything is allowed once a name was given in full, with --confirm or at a prompt."""
 
     name: str
     question: str
     """Says what will be done to what."""
     given: str = ""
     """What --confirm had."""
-    of: str = "the cluster's"
-    """Whose name it is, for the message where another was typed."""
+    noun: str = "the cluster's"
+    """The noun before `name` in the message where another was given."""
 
     def approval(self, options: Options) -> Approve:
         def approve(changes: Sequence[Change]) -> Impact:
-            if self._typed(changes) != self.name:
+            if self._confirmed_name(changes) != self.name:
                 raise Refused(
-                    f"the name typed is not {self.of}",
-                    done="nothing was touched",
-                    next=f"if it is meant, type its name in full: {self.name}",
+                    f"the confirmation does not match {self.noun} name",
+                    done="nothing was changed",
+                    next=f"to confirm, give its name in full: {self.name}",
                 )
             return Impact.DESTROY
 
         return approve
 
-    def _typed(self, changes: Sequence[Change]) -> str:
+    def _confirmed_name(self, changes: Sequence[Change]) -> str:
         for change in changes:
             report.print_note(str(change.resource))
         if self.given or not sys.stdin.isatty():

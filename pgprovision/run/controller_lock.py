@@ -1,4 +1,4 @@
-"""Whose turn it is on this controller: one run at a time for a cluster.
+"""The lock on this controller: one run at a time for a cluster.
 
 Two runs from one machine never get as far as the hosts' own locks, also where no host exists yet.
 """
@@ -31,13 +31,13 @@ class ControllerLock:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             while not _try_lock(self._file):
                 lock_owner = LockOwner.parse(self._path.read_text(errors="replace"))
-                what = f"held by {lock_owner or 'another run on this machine'}"
+                what = f"locked by {lock_owner or 'another run on this machine'}"
                 if time.monotonic() >= deadline:
                     raise Locked(
                         what,
                         where=cluster,
-                        done="nothing was touched",
-                        next="wait for its end with: pgprovision --wait 600 ...",
+                        done="nothing was changed",
+                        next="wait for that run with: pgprovision --wait 600 ...",
                     )
                 on_wait(what)
                 time.sleep(0.2)
@@ -46,8 +46,8 @@ class ControllerLock:
             raise Refused(
                 f"the lock of this cluster cannot be written: {error}",
                 where=str(self._path),
-                done="nothing was touched",
-                next="make room there, or set XDG_STATE_HOME to a folder with space",
+                done="nothing was changed",
+                next="free disk space there, or set XDG_STATE_HOME to a folder on another disk",
             ) from error
 
     def write_owner(self, lock_owner: LockOwner) -> None:

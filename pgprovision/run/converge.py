@@ -30,13 +30,13 @@ def converge_once(operation: "Operation", run: "Run") -> None:
     tiers = prepared.tiers
     if targets.cloud_error is not None:
         tiers = _without_cloud(tiers, run, targets.cloud_error, observes_only)
-    approve = _telling(operation, prepared.confirmation.approval(run.options))
+    approve = _announced(operation, prepared.confirmation.approval(run.options))
     run.session.converge(tiers, approve, run.report)
     if run.succeeded:
         run.details = operation.details(run)
 
 
-def _telling(operation: "Operation", approve: Approve) -> Approve:
+def _announced(operation: "Operation", approve: Approve) -> Approve:
     """The same approval; the operation hears once that it was given, before anything is sent."""
     given = False
 

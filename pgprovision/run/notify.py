@@ -1,4 +1,4 @@
-"""Whom an alarm is told, of the watcher's and of a drill's: the ways that backup.watch gives."""
+"""Sends alarms of watch and of drills, by the ways in backup.watch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -71,7 +71,7 @@ class Operation(ABC):
     locks_hosts: ClassVar[bool] = True
     """False: it acts on hosts that another run has locked."""
     observer: RunObserver | None = None
-    """Told what happens, beside progress and record."""
+    """Called as the run proceeds, like progress and record."""
 
     def load(self, options: Options) -> Inventory:
         """The inventory, read once. A verb that adds a node does so here."""
@@ -107,9 +107,9 @@ class Operation(ABC):
         """The next part of the same command, where this one ended well and is not all."""
         return None
 
-    def ended(self, run: Run) -> None:  # noqa: B027 - most verbs have nobody to tell
-        """Its hosts are free and its record is closed, and nothing was reported yet: whoever else
-        has to know is told here. Also where it failed."""
+    def ended(self, run: Run) -> None:  # noqa: B027 - most verbs notify nobody
+        """Its hosts are free and its record is closed, and nothing was reported yet: other
+        notifications are sent here. Also where it failed."""
 
     def document(self, run: Run) -> Mapping[str, Any]:
         """Its JSON."""

@@ -47,7 +47,7 @@ class SavedPlan:
         if cluster != self.cluster:
             raise Refused(
                 f"the plan is for cluster {self.cluster}, the inventory for {cluster}",
-                done="nothing was touched",
+                done="nothing was changed",
                 next="pgprovision -i INVENTORY plan --out FILE",
             )
         now = dict(_digests(folder, self.salt))
@@ -74,12 +74,12 @@ class SavedPlan:
                 else []
             )
             lines = "\n".join([*differing[:MAX_SHOWN_DIFFERENCES], *omitted])
-            raise self._stale(f"the world has moved\n{lines}")
+            raise self._stale(f"the plan would be different now\n{lines}")
 
     def _stale(self, why: str) -> Refused:
         return Refused(
-            f"the plan of {self.made} is stale: {why}",
-            done="nothing was touched",
+            f"the plan made at {self.made} is stale: {why}",
+            done="nothing was changed",
             next="pgprovision plan --out FILE makes a new one; read it, then the same command",
         )
 

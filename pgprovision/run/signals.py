@@ -23,7 +23,7 @@ HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class CommandController:
-    """One run's. Before `begin` nothing was touched, and a signal ends the program at once; after
+    """One run's. Before `begin` nothing was changed, and a signal ends the program at once; after
     it the first signal ends the run after the step that runs, a second one cuts the lines."""
 
     def __init__(

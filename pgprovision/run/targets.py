@@ -61,7 +61,7 @@ class Targets(dict[str, Target]):
         self.release()
 
     def require_locks(self, lock_request: LockRequest) -> None:
-        """From now on nothing is done on a machine unless this run holds it."""
+        """From now on no action runs on a host unless this run has its lock."""
         for host in self._hosts():
             host.lock_keeper.require_lock(lock_request)
 
@@ -171,7 +171,7 @@ class Targets(dict[str, Target]):
         return {node.name: self.address(node) for node in self._inventory.nodes}
 
     def _on_server_stop(self, server: str) -> None:
-        """Whoever looks next connects anew, and waits while it boots."""
+        """The next probe connects again, and waits while it boots."""
         host = self.get(server)
         if isinstance(host, Host):
             host.close()
@@ -208,7 +208,7 @@ class Targets(dict[str, Target]):
             return True
         kinds = Probe("servers"), Probe("placement_groups")
         answers = self.cloud.observe(kinds)
-        servers, groups = (answers[ask].items for ask in kinds)
+        servers, groups = (answers[kind].items for kind in kinds)
         if any(f"{LABEL_PREFIX}{node.name}" in group["labels"] for group in groups):
             return False  # it was finished once
         created_at = [

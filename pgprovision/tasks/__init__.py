@@ -1,4 +1,4 @@
-"""What a cluster is made of, in order: the runbook, section by section, tier by tier.
+"""The tiers of a cluster, in order, in sections as in the runbook.
 
 A step yields the resources of one node; a tier may assume the tiers before it, on all nodes.
 """
@@ -36,12 +36,12 @@ def tiers(
     topology: Topology | None = None,
     intents: Mapping[str, Intent] = NO_INTENTS,
 ) -> tuple[Tier, ...]:
-    """Everything these nodes should be.
+    """The desired state of these nodes.
 
-    Standbys bring their primary's part with them: access, the replication role, the slots.
-    `also_open_access_on`: other nodes whose access rules are brought up to date. `topology`: who
-    is primary; as declared, if not given. `intents`: what this run wants of a node, by its name,
-    beyond what is declared.
+    For standbys, also what their primary needs: access rules, the replication role, slots.
+    `also_open_access_on`: other nodes; only their access rules are brought up to date. `topology`:
+    who is primary; as declared, if not given. `intents`: what this run does with a node, by its
+    name, in addition to converging it.
     """
     scope = PlanScope(
         inventory=inventory,
@@ -66,7 +66,7 @@ def tiers(
 
 
 def machine(scope: PlanScope) -> Iterator[Tier]:
-    """A machine that is reached, is the right one and may become this node."""
+    """A host that answers, has the right identity and may become this node."""
     yield from cloud.server_tiers(scope.inventory, scope.nodes)
     yield scope.tier("identity", [*scope.nodes, *scope.access_only], host.identity)
     yield scope.tier("empty host", scope.copies, restored_copy.empty_host)
@@ -78,7 +78,7 @@ def machine(scope: PlanScope) -> Iterator[Tier]:
 
 
 def operating_system(scope: PlanScope) -> Iterator[Tier]:
-    """Packages, firewall, SSH, clock: all before PostgreSQL has anything to lose."""
+    """Packages, firewall, SSH, clock: all before PostgreSQL has data."""
     yield scope.tier("unattended upgrades", scope.nodes, system.upgrades, phase="packages")
     yield scope.tier("package repository", scope.nodes, system.repository, phase="packages")
     yield scope.tier("packages", scope.nodes, host.packages, phase="packages")
@@ -89,7 +89,7 @@ def operating_system(scope: PlanScope) -> Iterator[Tier]:
 
 
 def new_cluster(scope: PlanScope) -> Iterator[Tier]:
-    """A place for the data: initdb on the primary, a configuration directory elsewhere."""
+    """A new cluster on the primary, a configuration directory elsewhere, certificates."""
     yield scope.tier("PostgreSQL cluster", scope.new_primary, postgres.cluster)
     yield scope.tier(
         "configuration directory", scope.configuration_directories, replica.config_directory
@@ -101,7 +101,7 @@ def new_cluster(scope: PlanScope) -> Iterator[Tier]:
 
 
 def configuration_files(scope: PlanScope) -> Iterator[Tier]:
-    """pgbackrest.conf first: postgresql.conf calls it. Who may connect, also on other nodes."""
+    """pgbackrest.conf first, as `archive_command` needs it; pg_hba.conf also on other nodes."""
     yield from _features(scope, Position.BEFORE_CONFIGURATION)
     everywhere = [*scope.standbys, *scope.writable]
     yield scope.tier(
@@ -111,7 +111,7 @@ def configuration_files(scope: PlanScope) -> Iterator[Tier]:
 
 
 def restored_data(scope: PlanScope) -> Iterator[Tier]:
-    """Data from the backups, where they are not the node's own."""
+    """Data restored from the backups."""
     data = restored_copy.restored_data
     yield scope.tier("restored data directory", scope.restored, data, phase="data")
     yield scope.tier(
@@ -120,7 +120,7 @@ def restored_data(scope: PlanScope) -> Iterator[Tier]:
 
 
 def service(scope: PlanScope) -> Iterator[Tier]:
-    """PostgreSQL runs, with what the files say, and comes back after a boot."""
+    """PostgreSQL runs with the settings of its files, and starts at boot."""
     yield scope.tier("kernel parameters", scope.writable, system.kernel)
     yield scope.tier("start at boot", scope.new_primary, postgres.at_boot)
     yield scope.tier("PostgreSQL service", scope.writable, postgres.service)
@@ -165,7 +165,7 @@ def standbys(scope: PlanScope) -> Iterator[Tier]:
 
 
 def finish(scope: PlanScope) -> Iterator[Tier]:
-    """Timers; file modes; last of all the marker, and the cloud's note that the node is done."""
+    """Timers; file modes; last the marker, and the label at Hetzner that the node is finished."""
     yield from _features(scope, Position.SCHEDULES)
     yield scope.tier("file permissions", scope.nodes, system.file_permissions)
     yield scope.tier("identity marker", scope.nodes, host.marker)

@@ -1,5 +1,5 @@
-"""Who may do what in a database. PUBLIC may do nothing; an owner, logins that act as it to
-change the schema, a group that reads and writes, a group that reads."""
+"""The privileges in a database: none for PUBLIC; an owner, logins that migrate the schema as the
+owner, a group that reads and writes, a group that reads."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,17 +15,17 @@ READ_AND_WRITE: Mapping[PrivilegeTarget, tuple[str, ...]] = {
     "tables": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "sequences": ("USAGE", "SELECT"),
 }
-OWNED_BY_DATABASE_OWNER = 15  # from here on schema public belongs to whoever owns the database
+OWNED_BY_DATABASE_OWNER = 15  # since this version the database's owner owns schema public
 
 
 def maintenance_databases(context: PlanContext) -> Iterator[Resource]:
-    """The databases every server has: the superuser's alone."""
+    """postgres and template1, which every server has: no rights for PUBLIC."""
     for database in ("postgres", "template1"):
         yield _grant(context, database, PUBLIC)
 
 
 def database_schemas(context: PlanContext) -> Iterator[Resource]:
-    """The schemas of every database, and PUBLIC shut out of it (CREATE in `public`, too)."""
+    """The schemas of every database, without rights for PUBLIC (CREATE in `public`, too)."""
     for database in context.inventory.databases.values():
         access = database.access or Access()
         yield _grant(context, database.name, PUBLIC)
@@ -42,7 +42,7 @@ def database_schemas(context: PlanContext) -> Iterator[Resource]:
 
 
 def privileges(context: PlanContext) -> Iterator[Resource]:
-    """What migrations, the application and readers hold, on what is there and on what comes."""
+    """The privileges of migrations, application and readers, on existing and on later objects."""
     for database in context.inventory.databases.values():
         if (access := database.access) is None:
             continue

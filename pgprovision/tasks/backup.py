@@ -30,7 +30,7 @@ def configuration(context: PlanContext) -> Iterator[Resource]:
 def configuration_of(
     context: PlanContext, backup: BackupSpec, *, can_back_up: bool = True
 ) -> Iterator[Resource]:
-    """The same of what `backup` says: the inventory's own, or another for a copy."""
+    """Directories, CAs and pgbackrest.conf for `backup`: the inventory's, or that of a copy."""
     on = context.on
     for path in ("/var/lib/pgbackrest", "/var/log/pgbackrest", "/var/spool/pgbackrest"):
         yield Directory(on=on, path=path, mode="0750", owner="postgres", group="postgres")
@@ -42,7 +42,7 @@ def configuration_of(
 
 
 def stanza(context: PlanContext, number: int = 1) -> Iterator[Resource]:
-    """The stanza, checked, and a full backup before anybody relies on the database."""
+    """The stanza, checked by sending a WAL segment."""
     backup = context.inventory.backup
     if backup is not None and number in dict(backup.repositories):
         yield Stanza(
@@ -56,7 +56,7 @@ def stanza(context: PlanContext, number: int = 1) -> Iterator[Resource]:
 
 
 def second_stanza(context: PlanContext) -> Iterator[Resource]:
-    """The same in the second repository, where there is one."""
+    """The stanza in the second repository, where there is one."""
     yield from stanza(context, number=2)
 
 
@@ -73,12 +73,12 @@ def first_full_backup(context: PlanContext, number: int = 1) -> Iterator[Resourc
 
 
 def second_first_full_backup(context: PlanContext) -> Iterator[Resource]:
-    """The same in the second repository, where there is one."""
+    """The first full backup in the second repository, where there is one."""
     yield from first_full_backup(context, number=2)
 
 
 def archiving_off(context: PlanContext) -> Iterator[Resource]:
-    """Before archiving is switched off, a note says that it is."""
+    """A file that records, before archiving is switched off, that it is off."""
     backup = context.inventory.backup
     if backup is not None and not backup.archiving:
         text = "Written by pgprovision: WAL of this time is not in the archive.\n"
@@ -86,7 +86,7 @@ def archiving_off(context: PlanContext) -> Iterator[Resource]:
 
 
 def archiving_on(context: PlanContext) -> Iterator[Resource]:
-    """The note goes once a full backup was taken after that time. How the archive does."""
+    """Delete that file, after a full backup was taken; check the WAL archiving."""
     backup = context.inventory.backup
     if backup is not None and backup.archiving:
         yield File(on=context.on, path=ARCHIVING_OFF_FILE, content=None)
@@ -94,8 +94,8 @@ def archiving_on(context: PlanContext) -> Iterator[Resource]:
 
 
 def schedule(context: PlanContext) -> Iterator[Resource]:
-    """Timers on every node; on a standby a run is skipped and says so. Where archiving is
-    declared off there is nothing to take."""
+    """Timers on every node; on a standby a run is skipped and reports that. Where archiving is
+    declared off the timers are stopped."""
     backup, on = context.inventory.backup, context.on
     if backup is None:
         return
@@ -134,8 +134,8 @@ def schedule(context: PlanContext) -> Iterator[Resource]:
 def pgbackrest_conf(
     context: PlanContext, backup: BackupSpec, *, can_back_up: bool = True
 ) -> PgbackrestConf:
-    """pgbackrest.conf of what `backup` says. Not `can_back_up`: it names no instance, and without
-    one no command of pgBackRest's takes a backup."""
+    """pgbackrest.conf for `backup`. Without `can_back_up` it names no instance, so no command of
+    pgBackRest's can take a backup."""
     repositories = [
         {
             "number": number,
@@ -160,7 +160,7 @@ def pgbackrest_conf(
 
 
 def info_probes(inventory: Inventory) -> Iterator[tuple[int, Probe]]:
-    """How to look at each repository, by its number."""
+    """The probe of each repository, with its number."""
     backup = inventory.backup
     if backup is None:
         return
@@ -169,7 +169,7 @@ def info_probes(inventory: Inventory) -> Iterator[tuple[int, Probe]]:
 
 
 def repository_argument(backup: BackupSpec, number: int) -> int | None:
-    """How one repository is called: by its number, where there are several."""
+    """The number of a repository for pgBackRest's `--repo`; None where there is only one."""
     return number if len(backup.repositories) > 1 else None
 
 

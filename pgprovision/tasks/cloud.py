@@ -22,7 +22,7 @@ from pgprovision.tasks.intent import Intent, Rebuild, Resize
 
 
 class ReadOnlyCloud(Protocol):
-    """The cloud, to look at."""
+    """The Hetzner project, read only."""
 
     def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]: ...
 
@@ -58,7 +58,7 @@ def declared_server(context: PlanContext) -> Iterator[Resource]:
 
 
 def host_key_rotation(inventory: Inventory, nodes: Sequence[Node]) -> Tier:
-    """The first contact is over; each server takes a host key that is only its own."""
+    """After the first connection, each server gets a host key that only it has."""
     ours = _cloud_nodes(nodes) if inventory.hetzner else ()
     bootstrap_keys = [bootstrap_host_key(inventory, node.name) for node in ours]
     return Tier(
@@ -77,8 +77,8 @@ def node_registry(
     topology: Topology | None = None,
     intents: Mapping[str, Intent] = NO_INTENTS,
 ) -> Tier:
-    """What is finished is remembered: a server that held data is never made again by itself, but
-    only where that is a node's intent. `topology`: the declared one if not given."""
+    """The record of finished nodes: a server that had data is only created again where that is a
+    node's intent. `topology`: the declared one if not given."""
     primary = (topology or Topology.declared(inventory)).primary
     ours = _cloud_nodes(nodes)
     if inventory.hetzner is None or not ours:
@@ -96,7 +96,7 @@ def node_registry(
 def temporary_server(
     inventory: Inventory, node: Node, extra_labels: Mapping[str, str]
 ) -> tuple[Tier, ...]:
-    """A server for a while: labelled as such, in no group and no private network, unprotected."""
+    """A temporary server: labelled as such, in no group and no private network, unprotected."""
     if inventory.hetzner is None or node.address is not None:
         return ()
     key = bootstrap_host_key(inventory, node.name)
@@ -111,7 +111,7 @@ def temporary_server(
 
 
 def server_quote(cloud: ReadOnlyCloud | None, inventory: Inventory, nodes: Sequence[Node]) -> Quote:
-    """What the servers that are still to be made will be, with prices; no call where none is.
+    """The servers that are to be created, with prices; no request where there are none.
 
     Raises CloudError where Hetzner does not answer.
     """
@@ -143,7 +143,7 @@ def _cloud_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def bootstrap_host_key(inventory: Inventory, node: str, *, absent: bool = False) -> HostKey:
-    """The key a node's server is born with. `absent`: it is forgotten, with its pin."""
+    """The first host key of a node's server. `absent`: it is deleted, with its pin."""
     secrets = inventory.secrets_folder
     return HostKey(
         cluster=inventory.cluster,
@@ -155,7 +155,7 @@ def bootstrap_host_key(inventory: Inventory, node: str, *, absent: bool = False)
 
 
 def _shared_resources(inventory: Inventory, cloud: HetznerSpec) -> tuple[HetznerResource, ...]:
-    """What the servers share."""
+    """Network, placement group, firewall and SSH keys of all servers."""
     cluster, network, firewall = inventory.cluster, cloud.network, cloud.firewall
     return (
         HetznerNetwork(
@@ -180,7 +180,7 @@ def _shared_resources(inventory: Inventory, cloud: HetznerSpec) -> tuple[Hetzner
 
 
 def _rules(firewall: CloudFirewall) -> tuple[FirewallRule, ...]:
-    """SSH first, then what the inventory lets in besides."""
+    """SSH first, then what else the inventory lets in."""
     extra = (
         FirewallRule(
             "in",

@@ -1,4 +1,4 @@
-"""postgresql.conf and pg_hba.conf of a node, whole."""
+"""The complete postgresql.conf and pg_hba.conf of a node."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,14 +29,14 @@ from pgprovision.tasks.paths import CLUSTER_CA, SERVER_CERTIFICATE, SERVER_KEY, 
 
 
 def postgresql_conf(context: PlanContext) -> Iterator[Resource]:
-    """Rendered whole, sized from the machine, overridden setting by setting; a restart in
-    the right order among the nodes that this run looks after."""
+    """postgresql.conf, sized for the host, with the declared settings; the nodes of this run
+    restart in the order that standbys need."""
     yield replace(plain_conf(context), rollout_order=_rollout_order(context))
 
 
 def pending_configuration(context: PlanContext) -> Iterator[Resource]:
-    """What was written is loaded, also when a run was killed between the two. It is what
-    the server runs with."""
+    """The written files are loaded, also after a run that was killed between the two, and the
+    server runs with their values."""
     order = _rollout_order(context)
     yield PendingConfiguration(on=context.on, snapshot=context.snapshot, rollout_order=order)
     yield LiveSettings(on=context.on, snapshot=context.snapshot)
@@ -74,7 +74,7 @@ def pg_hba(context: PlanContext) -> Iterator[Resource]:
 
 
 def setting_overrides(context: PlanContext) -> Iterator[Resource]:
-    """What ALTER SYSTEM set over the file is put back."""
+    """Settings that ALTER SYSTEM overrides are reset."""
     yield SettingOverrides(
         on=context.on,
         snapshot=context.snapshot,
@@ -97,7 +97,7 @@ def _rollout_order(context: PlanContext) -> RolloutOrder:
 
 
 def plain_conf(context: PlanContext) -> PostgresqlConf:
-    """The file by itself: no other node has a say in it."""
+    """postgresql.conf without the rollout order among the nodes."""
     postgres, enabled = context.inventory.postgres, features.features(context.inventory)
     upstream = None
     if context.is_standby:

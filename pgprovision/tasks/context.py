@@ -31,11 +31,11 @@ class PlanContext:
     topology: Topology
     """Who is primary: no step reads the declared role where the live one is meant."""
     in_scope: tuple[Node, ...] = ()
-    """The nodes this run looks after."""
+    """The nodes of this run."""
     intents: Mapping[str, Intent] = field(default_factory=lambda: NO_INTENTS)
-    """What this run wants of a node, by its name; Keep where it has none."""
+    """What this run is to do with a node, by its name; Keep where it has none."""
     now: datetime = field(default_factory=utc_now)
-    """The moment certificates are judged at."""
+    """The time for which certificates have to be valid."""
 
     @classmethod
     def declared(cls, inventory: Inventory, node: Node) -> Self:
@@ -43,7 +43,7 @@ class PlanContext:
         return cls(inventory=inventory, node=node, topology=Topology.declared(inventory))
 
     def at(self, node: Node) -> Self:
-        """The same plan, for another node."""
+        """This plan, for another node."""
         return replace(self, node=node)
 
     @property
@@ -110,7 +110,7 @@ class PlanContext:
 
     @property
     def recovery_target(self) -> RecoveryTarget:
-        """What data from the backups are recovered to."""
+        """Where the recovery of data from the backups stops."""
         match self.intent:
             case Restore(target) | Rebuild(target):
                 return target

@@ -1,4 +1,4 @@
-"""A restored copy on a machine of its own, from nothing and back to nothing.
+"""A restored copy on a host of its own, from its creation to its removal.
 
 It listens on loopback alone, archives nothing, holds no slots and follows nobody; where the
 inventory gives a read-only key pair, it has no other. Nothing here is on a production node.
@@ -34,7 +34,7 @@ from pgprovision.tasks import restored_copy as copied
 from pgprovision.tasks.context import PlanContext
 from pgprovision.tasks.paths import TLS, drop_in_path, instance
 
-DRILL_LABEL = "drill"  # the label of a drill's server; who makes it is its value
+DRILL_LABEL = "drill"  # the label of a drill's server; its value is the owner
 LOOPBACK = IPv4Address("127.0.0.1")
 REQUIRED_SETTINGS = frozenset({"shared_preload_libraries", "max_prepared_transactions"})
 
@@ -62,8 +62,8 @@ def drill_node(inventory: Inventory, address: str | None) -> Node:
 
 
 def drill_inventory(inventory: Inventory, node: Node, repository: int = 1) -> Inventory:
-    """The inventory as the drill sees it: a node more, and one repository, read with keys that can
-    do no more where there are some."""
+    """The inventory with the drill's node and one repository, with its read-only keys if there are
+    any."""
     backup = inventory.backup
     if backup is not None:
         chosen = dict(backup.repositories)[repository].with_read_key()
@@ -72,7 +72,7 @@ def drill_inventory(inventory: Inventory, node: Node, repository: int = 1) -> In
 
 
 def machine_tiers(inventory: Inventory, node: Node, owner: str) -> tuple[Tier, ...]:
-    """The machine: a server that is labelled as `owner`'s drill, or a host that holds nothing."""
+    """The host: a server that is labelled as `owner`'s drill, or an empty host."""
     context = PlanContext.declared(inventory, node)
     on, target_instance = context.on, context.instance
     claim = ClaimFile(on=on, cluster=inventory.cluster, node=on, instance=target_instance)
@@ -138,8 +138,10 @@ def integrity_tiers(inventory: Inventory, node: Node) -> tuple[Tier, ...]:
 
 
 def removal_tiers(inventory: Inventory, node: Node, reachable: bool = False) -> tuple[Tier, ...]:
-    """No server, no pin, no secret. Of a host that is not ours to remove, the copy is. A label is
-    no proof: a server that `reachable` is asked whose it is."""
+    """Delete the drill's server with its pin and secret; on a host of the inventory, only the copy.
+
+    A label proves nothing: `reachable` means that the server's identity is checked first.
+    """
     cluster, on = inventory.cluster, node.name
     if node.address is not None:
         jobs = (restore.RESTORE_UNIT, integrity.INTEGRITY_UNIT)
@@ -165,7 +167,7 @@ def _directories(context: PlanContext) -> Iterator[Resource]:
 
 
 def _configuration(context: PlanContext) -> Iterator[Resource]:
-    """Of the inventory's settings only those without which the data cannot be opened."""
+    """The inventory's settings that PostgreSQL needs to open the data, and no others."""
     inventory, node, query = context.inventory, context.node, context.snapshot
     postgres = inventory.postgres
     needed = {

@@ -1,4 +1,4 @@
-"""A machine before PostgreSQL runs on it: ready, ours, with packages, certificates and limits."""
+"""A host before PostgreSQL runs on it: ready, identified, with packages and certificates."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ from pgprovision.tasks.paths import (
 
 
 def split_brain_check(context: PlanContext) -> Iterator[Resource]:
-    """Nothing is done to a cluster that has two histories, or another primary than is declared."""
+    """Refuses a cluster with two writable nodes, or with another primary than declared."""
     declared = Topology.declared(context.inventory)
     yield SplitBrainCheck(
         on=declared.primary.name,
@@ -39,15 +39,15 @@ def split_brain_check(context: PlanContext) -> Iterator[Resource]:
 
 
 def first_boot(context: PlanContext) -> Iterator[Resource]:
-    """The machine has booted to the end, has its private address, and room."""
+    """The first boot is finished; disk space and the private address are there."""
     yield FirstBoot(on=context.on)
     yield DiskSpaceCheck(on=context.on)
     yield PrivateAddress(on=context.on, address=str(context.node.private_ip))
 
 
 def identity(context: PlanContext, for_deletion: bool = False) -> Iterator[Resource]:
-    """Whose machine this is, before anything is written to it. What became of its data does not
-    matter where they are made again, and `for_deletion`: where the machine is to be deleted."""
+    """The host's identity, before anything is written to it. Its data are not checked where they
+    are replaced, or where the host is to be deleted (`for_deletion`)."""
     on, cluster = context.on, context.inventory.cluster
     yield NodeIdentity(
         on=on,
@@ -59,7 +59,7 @@ def identity(context: PlanContext, for_deletion: bool = False) -> Iterator[Resou
 
 
 def claim_file(context: PlanContext) -> Iterator[Resource]:
-    """It is being made into this node; a replica, from a machine like its primary's."""
+    """The claim file; a replica needs the same release as its primary."""
     on = context.on
     yield ClaimFile(on=on, cluster=context.inventory.cluster, node=on, instance=context.instance)
     if context.is_standby:
@@ -67,7 +67,7 @@ def claim_file(context: PlanContext) -> Iterator[Resource]:
 
 
 def release_compatibility(context: PlanContext) -> ReleaseCompatibility:
-    """Whether this machine can be a replica of that primary at all."""
+    """The check that this host's OS release and PostgreSQL fit its primary's."""
     return ReleaseCompatibility(
         on=context.on,
         instance=context.instance,
@@ -112,7 +112,7 @@ def certificates(context: PlanContext) -> Iterator[Resource]:
 
 
 def signed_certificate(context: PlanContext) -> Iterator[Resource]:
-    """The certificate, once the key is there to be certified."""
+    """The certificate for the key that the tier before created."""
     yield Certificate(
         on=context.on,
         path=SERVER_CERTIFICATE,
@@ -125,7 +125,7 @@ def signed_certificate(context: PlanContext) -> Iterator[Resource]:
 
 
 def unit_drop_in(context: PlanContext) -> Iterator[Resource]:
-    """What systemd gives the instance."""
+    """Our settings for the instance's systemd unit."""
     path = drop_in_path(context.instance)
     yield Directory(on=context.on, path=path.rpartition("/")[0])
     yield File(
@@ -140,7 +140,7 @@ def unit_drop_in(context: PlanContext) -> Iterator[Resource]:
 
 
 def marker(context: PlanContext) -> Iterator[Resource]:
-    """Written last: this machine is finished, and which database it holds."""
+    """The identity marker, written last: the node is finished."""
     on = context.on
     yield IdentityMarker(
         on=on, cluster=context.inventory.cluster, node=on, instance=context.instance

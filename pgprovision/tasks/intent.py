@@ -1,5 +1,5 @@
-"""What a run wants of a node beyond what is declared. It is an input of the plan: the resources
-are built for it, and no finished plan is changed."""
+"""What a run is to do with a node in addition to converging it. It is an input of the plan: the
+resources are built for it, and no finished plan is changed."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Keep:
 
 @dataclass(frozen=True)
 class Reclone:
-    """A standby whose data directory is made again: renamed aside, then copied from its source."""
+    """A standby: its data directory is set aside and cloned again from its source."""
 
     existing_inode: str
     """Of the data directory that counts as absent; empty where there is none."""
@@ -21,7 +21,7 @@ class Reclone:
 
 @dataclass(frozen=True)
 class Restore:
-    """A finished node whose data directory is replaced by what the backups hold."""
+    """A finished node: its data directory is replaced by a restore from the backups."""
 
     target: RecoveryTarget
     existing_inode: str
@@ -30,7 +30,7 @@ class Restore:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """A node that is gone, server and all: made again, its data from the backups."""
+    """A lost node: its server is created again, its data come from the backups."""
 
     target: RecoveryTarget = END_OF_WAL
 

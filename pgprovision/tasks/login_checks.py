@@ -1,4 +1,4 @@
-"""What the others of the network get, from a machine that is one of them."""
+"""Logins to the primary, checked from another node."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -17,8 +17,8 @@ from pgprovision.tasks.paths import CLUSTER_CA
 
 
 def network_access(context: PlanContext) -> Iterator[Resource]:
-    """From a replica to the primary: the first declared user that may come from here gets in, a
-    stranger does not."""
+    """From a replica to the primary: the first declared user that may connect from here can, an
+    unknown role cannot."""
     rule, user = next(_logins_from(context), (None, ""))
     yield NetworkAccessCheck(
         on=context.on,
@@ -31,7 +31,7 @@ def network_access(context: PlanContext) -> Iterator[Resource]:
 
 
 def first_login(context: PlanContext) -> Iterator[VerifiedLogin]:
-    """The first declared user that may come from here logs in."""
+    """The first declared user that may connect from here logs in."""
     for rule, user in islice(_logins_from(context), 1):
         depends_on = f"{rule} {context.inventory.tls.ca_certificate}"
         yield verified_login(context, user, _remote_conninfo(context, rule), depends_on=depends_on)

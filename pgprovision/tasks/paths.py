@@ -21,12 +21,12 @@ def instance(inventory: Inventory) -> Instance:
 
 
 def drop_in_path(target_instance: Instance) -> str:
-    """What we add to the instance's systemd unit."""
+    """The path of our drop-in for the instance's systemd unit."""
     return f"/etc/systemd/system/{target_instance.unit}.d/pgprovision.conf"
 
 
 def snapshot(inventory: Inventory) -> SnapshotQuery:
-    """The one look at everything inside PostgreSQL."""
+    """The query for everything inside PostgreSQL."""
     return SnapshotQuery(
         instance(inventory), tuple(inventory.databases), (SERVER_CERTIFICATE, CLUSTER_CA)
     )
@@ -38,7 +38,7 @@ def replica_slot(node: Node) -> str:
 
 
 def config_file(target_instance: Instance, node: Node, name: str, content: str) -> File:
-    """One of pg_createcluster's own, as we have it."""
+    """A file that pg_createcluster would write, with our content."""
     return File(
         on=node.name,
         path=f"{target_instance.config_directory}/{name}",

@@ -34,8 +34,8 @@ def cluster(context: PlanContext) -> Iterator[Resource]:
 
 
 def at_boot(context: PlanContext) -> Iterator[Resource]:
-    """Started at boot, and not before its configuration is ours: a machine that lost its power
-    half-way comes up without PostgreSQL."""
+    """Start at boot, enabled only once the configuration is ours: a host that lost power before
+    that boots without PostgreSQL."""
     yield config_file(context.instance, context.node, "start.conf", "auto\n")
 
 
@@ -51,7 +51,7 @@ def service(context: PlanContext) -> Iterator[Resource]:
 
 
 def replication_role(context: PlanContext) -> Iterator[Resource]:
-    """Whom the replicas log in as."""
+    """The role that the replicas log in as."""
     query, replication = context.snapshot, context.inventory.postgres.replication
     yield Role(
         on=context.on,
@@ -104,7 +104,7 @@ def database_contents(context: PlanContext) -> Iterator[Resource]:
 
 
 def slots(context: PlanContext) -> Iterator[Resource]:
-    """One physical slot for every replica, and none of ours for anybody else."""
+    """One physical slot for every replica; slots of former replicas are reported."""
     on, query, standbys = context.on, context.snapshot, context.topology.standbys
     for standby in standbys:
         recreate = isinstance(context.intent_of(standby), Reclone)
@@ -113,7 +113,7 @@ def slots(context: PlanContext) -> Iterator[Resource]:
 
 
 def unmanaged(context: PlanContext) -> Iterator[Resource]:
-    """What is there and not in the inventory; `status` lists it, nobody touches it."""
+    """Roles and databases that are not in the inventory; they are reported and left."""
     yield UnmanagedObjects(
         on=context.on,
         snapshot=context.snapshot,
@@ -129,7 +129,7 @@ def unmanaged(context: PlanContext) -> Iterator[Resource]:
 
 
 def declared_role(context: PlanContext, role: RoleSpec) -> Role:
-    """One of the inventory's own."""
+    """A role of the inventory or of a feature."""
     return Role(
         on=context.on,
         snapshot=context.snapshot,

@@ -1,4 +1,4 @@
-"""Bad input that only a machine can tell, before the first write to it."""
+"""Problems of the inventory that only a host shows, before the first write to it."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from pgprovision.tasks.context import PlanContext
 
 
 def preflight(context: PlanContext) -> Iterator[Resource]:
-    """What the inventory asks of the machine fits it; all that does not, at once."""
+    """The host can be what the inventory declares. Raises InventoryError with all problems."""
     inventory = context.inventory
     network, databases = inventory.hetzner and inventory.hetzner.network, inventory.databases
     locales = {inventory.postgres.locale, *(database.locale for database in databases.values())}

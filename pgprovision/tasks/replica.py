@@ -1,4 +1,4 @@
-"""A streaming replica: seeded from its primary or from a backup, verified, caught up."""
+"""A streaming replica: cloned from its primary or from a backup, verified, caught up."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ from pgprovision.tasks.paths import (
 
 
 def config_directory(context: PlanContext) -> Iterator[Resource]:
-    """What pg_createcluster would lay out: Debian's wrappers find the cluster by it."""
+    """The files that pg_createcluster would write: Debian's wrappers find the cluster by them."""
     for path in (f"/etc/postgresql/{context.instance.version}", context.instance.config_directory):
         yield Directory(on=context.on, path=path, mode="0750", owner="postgres", group="postgres")
     contents = {
@@ -53,7 +53,7 @@ def passfile(context: PlanContext) -> Iterator[Resource]:
 
 
 def standby(context: PlanContext) -> Iterator[Resource]:
-    """The same release as the primary, its data through this node's slot."""
+    """The standby's data directory, cloned by a host with its primary's release."""
     primary, slot = context.primary.name, replica_slot(context.node)
     source: DataSource = BaseBackup(primary, upstream_conninfo(context), slot)
     if context.inventory.backup and context.node.clone_from == "backup":
@@ -80,7 +80,7 @@ def streaming(context: PlanContext) -> Iterator[Resource]:
 
 
 def stopped(context: PlanContext) -> Iterator[Resource]:
-    """The node follows nobody any more, also after a reboot. Its data stay."""
+    """The node no longer follows its primary, also after a reboot. Its data stay."""
     on = context.on
     yield Unit(on=on, unit=CLONE_UNIT, enabled=None, active=False)
     yield config_file(context.instance, context.node, "start.conf", "manual\n")
@@ -91,7 +91,7 @@ def stopped(context: PlanContext) -> Iterator[Resource]:
 
 
 def upstream_conninfo(context: PlanContext) -> str:
-    """How this node reaches its primary: by name in the certificate, by private address."""
+    """The connection string to the primary: its private address, its name in the certificate."""
     return primary_conninfo(
         host=context.primary.name,
         address=str(context.primary.private_ip),

@@ -1,7 +1,7 @@
 """A copy of the database, restored from the backups onto a machine of its own.
 
-It has the cluster's settings, ways in, roles and data, and no part in it: it archives nothing, has
-no slots, follows nobody, and its pgbackrest.conf cannot back it up.
+It has the cluster's settings, access rules, roles and data, and is no member: it archives nothing,
+has no slots, follows nobody, and its pgbackrest.conf cannot back it up.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pgprovision.tasks.context import PlanContext
 
 
 def empty_host(context: PlanContext) -> Iterator[Resource]:
-    """Nobody else's data on that machine."""
+    """No foreign data on that host."""
     yield EmptyHostCheck(on=context.on, instance=context.instance)
 
 
@@ -34,7 +34,7 @@ def configuration(context: PlanContext) -> Iterator[Resource]:
 
 
 def restored_data(context: PlanContext) -> Iterator[Resource]:
-    """The data; for the primary they are the cluster's next history, which is archived."""
+    """The restored data; those of a primary start the next timeline, which is archived."""
     backup_spec = context.inventory.backup
     if backup_spec is not None:
         yield RestoredDataDirectory(
@@ -48,5 +48,5 @@ def restored_data(context: PlanContext) -> Iterator[Resource]:
 
 
 def accepts_writes(context: PlanContext) -> Iterator[Resource]:
-    """It answers, and a copy archives nothing."""
+    """PostgreSQL accepts writes; a copy archives nothing."""
     yield AcceptsWrites(on=context.on, snapshot=context.snapshot, archiving=context.is_primary)

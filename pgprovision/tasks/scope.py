@@ -1,4 +1,4 @@
-"""The nodes of a plan, by the part each has in it."""
+"""The nodes of a plan, in groups."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ NodeGroup = Literal["members", "primary", "copies"]
 
 @dataclass(frozen=True, kw_only=True)
 class PlanScope:
-    """Whom a plan is about. The groups keep the order of `nodes`."""
+    """The nodes of a plan. The groups keep the order of `nodes`."""
 
     inventory: Inventory
     nodes: tuple[Node, ...]
     """The nodes that are brought to their desired state."""
     also_open_access_on: tuple[Node, ...]
-    """Other nodes: only whom they let in is brought up to date."""
+    """Other nodes: only their access rules are brought up to date."""
     topology: Topology
     intents: Mapping[str, Intent]
     now: datetime
 
     def context(self, node: Node) -> PlanContext:
-        """What a step for this node is given."""
+        """The argument of a step for this node."""
         return PlanContext(
             inventory=self.inventory,
             node=node,
@@ -74,7 +74,7 @@ class PlanScope:
 
     @property
     def restored(self) -> tuple[Node, ...]:
-        """Nodes whose data come from the backups."""
+        """Nodes with data from the backups."""
         return tuple(node for node in self.nodes if self.context(node).restores_data)
 
     @property
@@ -84,15 +84,15 @@ class PlanScope:
 
     @property
     def configuration_directories(self) -> tuple[Node, ...]:
-        """Nodes whose configuration directory is made here. A restore in place is of
-        finished nodes, which have theirs."""
+        """Nodes to create a configuration directory for. A restore in place is of finished nodes,
+        which have one."""
         if any(isinstance(intent, Restore) for intent in self.intents.values()):
             return ()
         return (*self.standbys, *self.restored)
 
     @property
     def upstream(self) -> tuple[Node, ...]:
-        """The primary, where this run makes its standbys and leaves it as it is otherwise."""
+        """The primary that this run creates standbys for and does not converge itself."""
         return (self.topology.primary,) if self.standbys and not self.primary else ()
 
     @property

@@ -33,7 +33,7 @@ UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 def upgrades(context: PlanContext) -> Iterator[Resource]:
-    """Security updates by themselves, but never PostgreSQL. Said before anything is there."""
+    """Automatic security updates, never of PostgreSQL; set up before anything is installed."""
     if not context.inventory.host.unattended_upgrades:
         return
     on, folder = context.on, context.inventory.folder
@@ -61,7 +61,7 @@ def required_packages(inventory: Inventory) -> tuple[str, ...]:
 
 
 def firewall(context: PlanContext) -> Iterator[Resource]:
-    """Firewall, shut before PostgreSQL is there; SSH as declared, 5432 for nodes and hba ranges."""
+    """Firewall, closed before PostgreSQL runs; SSH as declared, 5432 for nodes and hba ranges."""
     if context.inventory.host.firewall:
         openings = tuple(_openings(context))
         text = render("nftables.conf.j2", context.inventory.folder, openings=openings)
@@ -69,7 +69,7 @@ def firewall(context: PlanContext) -> Iterator[Resource]:
 
 
 def sshd(context: PlanContext) -> Iterator[Resource]:
-    """SSH with keys only. Root may log in only where this very tool does, and never by password."""
+    """SSH with keys only. Root may log in only where pgprovision does, and never by password."""
     if context.inventory.host.harden_sshd:
         root = "prohibit-password" if context.node.ssh.user == "root" else "no"
         text = render("sshd.conf.j2", context.inventory.folder, root_login=root)
@@ -77,7 +77,7 @@ def sshd(context: PlanContext) -> Iterator[Resource]:
 
 
 def services(context: PlanContext) -> Iterator[Resource]:
-    """The firewall up before the network is, at every boot; clock, journal, login."""
+    """The firewall before the network at every boot; clock, journal, logind, banner."""
     on, host, folder = context.on, context.inventory.host, context.inventory.folder
     if host.firewall:
         unit = "pgprovision-firewall.service"
@@ -101,8 +101,8 @@ def services(context: PlanContext) -> Iterator[Resource]:
 
 
 def kernel(context: PlanContext) -> Iterator[Resource]:
-    """Kernel, once the configuration says how much memory PostgreSQL takes, and before it starts;
-    its filesystem, where the machine was made for it."""
+    """Kernel parameters, once the configuration says how much memory PostgreSQL takes, and before
+    it starts; noatime for its file system, where the server was created for it."""
     on, host = context.on, context.inventory.host
     huge = HugePages(on=on, instance=context.instance) if host.huge_pages else None
     if huge:
@@ -126,7 +126,7 @@ def kernel(context: PlanContext) -> Iterator[Resource]:
 
 
 def held_packages(context: PlanContext) -> Iterator[Resource]:
-    """What apt must not touch unasked; what waits is reported."""
+    """What apt must not upgrade by itself; pending upgrades are reported."""
     inventory = context.inventory
     if inventory.host.unattended_upgrades:
         names = (f"postgresql-{inventory.postgres.version}", *features.packages(inventory))
@@ -135,7 +135,7 @@ def held_packages(context: PlanContext) -> Iterator[Resource]:
 
 
 def file_permissions(context: PlanContext) -> Iterator[Resource]:
-    """Configuration and logs are nobody else's business; and what runs is as it was started."""
+    """Configuration and logs, closed to others; a check of the running postmaster."""
     # pg_createcluster's own; the others have a mode of their own.
     files = ("start.conf", "environment", "pg_ctl.conf", "postgresql.conf.previous")
     yield NotWorldReadable(on=context.on, folder=context.instance.config_directory, files=files)
@@ -150,7 +150,7 @@ def file_permissions(context: PlanContext) -> Iterator[Resource]:
 
 
 def _configured(on: str, daemon: str, content: str) -> Iterator[Resource]:
-    """A file of ours among a systemd daemon's, and the daemon started since."""
+    """A drop-in file for a systemd daemon, and the daemon restarted after it."""
     folder = f"/etc/systemd/{daemon}.conf.d"
     path = f"{folder}/pgprovision.conf"
     yield Directory(on=on, path=folder)

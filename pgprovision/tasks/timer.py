@@ -1,4 +1,4 @@
-"""A verb on a schedule, on the machine of whoever operates the cluster: a service and its timer."""
+"""A verb on a schedule, on the controller: a service and its timer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,19 @@ UNIT_DIRECTORY = "/etc/systemd/system"
 
 @dataclass(frozen=True)
 class ScheduledCommand:
-    """`argv`: the command, its program by full path. `user` runs it. `randomized_delay`: up to
-    this much later, at random."""
+    """A verb that systemd runs on the controller."""
 
     verb: str
     cluster: str
     folder: Path
     argv: Sequence[str]
+    """The command, its program by full path."""
     user: str
+    """The operating system's user that runs it."""
     calendar: str
+    """systemd's OnCalendar."""
     randomized_delay: str = "15min"
+    """The longest random delay."""
 
     @property
     def name(self) -> str:
@@ -33,11 +36,11 @@ class ScheduledCommand:
 
     @property
     def environment(self) -> str:
-        """The file for what the inventory takes from the environment."""
+        """The file with the environment variables that the inventory uses."""
         return f"/etc/pgprovision/{self.cluster}.env"
 
     def units(self) -> dict[str, str]:
-        """The text of both by their path."""
+        """The text of service and timer by path."""
         values = {
             "verb": self.verb,
             "cluster": self.cluster,
@@ -55,7 +58,7 @@ class ScheduledCommand:
         }
 
     def tiers(self) -> tuple[Tier, ...]:
-        """Both on this machine, the timer enabled and running."""
+        """Service and timer on this controller, the timer enabled and running."""
         return (Tier(f"{self.verb} timer", tuple(self._resources())),)
 
     def _resources(self) -> Iterator[Resource]:

@@ -30,7 +30,7 @@ class Channel(ABC):
             piece = self._receive_bytes(max(0.01, deadline - time.monotonic()))
             if not piece:
                 output = self._buffer.decode(errors="replace").strip()
-                raise ConnectionError(f"it ended: {output or 'no word'}")
+                raise ConnectionError(f"it ended: {output or 'no output'}")
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""A full disk in words: which mount it is, how full, what lies on it."""
+"""Describes a full disk: which mount it is, how full, what is on it."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ _DISK_FULL_MESSAGES = ("No space left on device", "Disk quota exceeded", "enough
 _USAGE_SCRIPT = """
 df -l -x devtmpfs -x squashfs -x iso9660 --output=pcent,ipcent,avail,itotal,iavail,target |
 sed 1d | while read -r bytes inodes left all free mount; do
-  if [ "$said" ]; then [ "${bytes%\\%}" -ge 95 ] 2>&- || [ "${inodes%\\%}" -ge 95 ] 2>&-
+  if [ "$reported" ]; then [ "${bytes%\\%}" -ge 95 ] 2>&- || [ "${inodes%\\%}" -ge 95 ] 2>&-
   else [ "$left" = 0 ] || { [ "$all" != 0 ] && [ "$free" = 0 ]; }; fi || continue
   echo "$mount: $bytes of its bytes are used, $inodes of its inodes; the largest below it:"
   timeout 10 du -xam "$mount" 2>&- | sort -rn | sed -n '2,4s/\\t/ MB /p'
@@ -22,13 +22,13 @@ def add_disk_usage(error: PgprovisionError, run_script: Callable[[str], str]) ->
     Not every program says so: to apt a server `no longer has a ReleaseCompatibility file`. Then a
     disk on which nothing at all is left is named."""
     reported = any(sign in error.what for sign in _DISK_FULL_MESSAGES)
-    usage = run_script(f"said={'yes' if reported else ''}\n{_USAGE_SCRIPT}").strip()
+    usage = run_script(f"reported={'yes' if reported else ''}\n{_USAGE_SCRIPT}").strip()
     if usage:
         error.what += "\n  full: " + usage.replace("\n", "\n    ")
     elif not reported:
         return
     error.state = "no file is incomplete: each is the old one or the new one"
     error.next = (
-        "make room there (never by hand in pg_wal), then run the same command again: it goes on "
-        "from here"
+        "free disk space there (never by hand in pg_wal), then run the same command again: it"
+        " continues from here"
     )

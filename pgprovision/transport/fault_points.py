@@ -21,7 +21,7 @@ def before_change() -> int:
 
 
 def after_change(number: int) -> None:
-    """Its answer came; nobody has been told yet."""
+    """Its answer came; nothing was reported yet."""
     _strike_at(f"{number}@after")
 
 

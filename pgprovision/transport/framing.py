@@ -2,13 +2,13 @@
 
 `encode` makes a script for one `sh` that reads it from stdin; `Decoder` takes what comes back, in
 pieces of any size, and gives each step's answer the moment its frame is complete. At first the
-shell prints a mark on both streams: what a login said before it is dropped. After each step it
+shell prints a mark on both streams: what a login printed before it is dropped. After each step it
 prints the mark, the step's number and its exit code on both streams. The mark is random, so no
 step's output can pass for it. Payloads travel as base64 inside the script: any bytes, no temporary
 file, no argument list.
 
-Neighbours that are said to the same psql share one process: starting one takes longer than most
-of what is said to it. Each is a step of its own all the same, with its guard, frame and exit code.
+Neighbouring steps for the same psql session share one process: starting one takes longer than most
+of its input. Each is a step of its own all the same, with its guard, frame and exit code.
 """
 
 import base64

@@ -20,7 +20,7 @@ from pgprovision.transport.lock_keeper import LockKeeper
 
 PROBE_SECONDS = 60.0  # a look is short; longer means the machine hangs
 RECONNECT_PAUSE_SECONDS = 1.0
-SSHD_RELOAD_SECONDS = 10.0  # nobody listens while sshd starts itself anew
+SSHD_RELOAD_SECONDS = 10.0  # nobody listens while sshd restarts
 RECONNECT_SECONDS = 60.0  # an emulated machine that finds 300 MB in one piece was away for 36 s
 
 
@@ -42,7 +42,7 @@ class Host:
         self.lock_keeper = LockKeeper(name, connect)
 
     def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
-        """Answers to all asks in one trip. Raises Unreachable."""
+        """Answers to all probes in one round trip. Raises Unreachable."""
         try:
             return None if self._given_up else self._observe(probes)
         except PgprovisionError:
@@ -52,8 +52,8 @@ class Host:
             return None
 
     def _observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
-        """A line that was lost since it was last used is no machine that is gone, and a look moves
-        nothing: it is dialled again, and asked once more."""
+        """A connection lost since its last use does not mean that the host is unreachable; probes
+        change nothing: it connects again, and probes once more."""
         may_retry = self._connection is not None and self.required
         while True:
             try:
@@ -61,7 +61,7 @@ class Host:
             except OSError as error:
                 self.close()
                 if not may_retry or self._stopping or isinstance(error, TimeoutError):
-                    what = f"the look was cut off: {error}"
+                    what = f"the connection was lost while probing: {error}"
                     raise Unreachable(what, where=self.name) from error
             may_retry, self._reconnect_until = False, time.monotonic() + RECONNECT_SECONDS
 
@@ -81,7 +81,7 @@ class Host:
             return
         connection = self._connected()
         if connection is None or isinstance(connection, Waiting):
-            raise Unreachable("the machine went away after it was looked at", where=self.name)
+            raise Unreachable("the host became unreachable after it was probed", where=self.name)
         steps = [
             framing.ShellStep(
                 a.text, a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal(), a.psql_session
@@ -89,7 +89,7 @@ class Host:
             for a in actions
         ]
         guard = self.lock_keeper.batch_guard()
-        if self._stopping:  # it was asked to end before there was a hold that could tell
+        if self._stopping:  # stopped before there was a lock that could tell
             raise self._fenced_error(actions[0])
         completed, fault_point = 0, fault_points.before_change()
         try:
@@ -108,7 +108,7 @@ class Host:
                     raise StepFailed(
                         f"{what}\n{_indent(message)}",
                         where=self.name,
-                        next="mend the cause and run the same command again: it goes on from here",
+                        next="fix the cause and run the same command again: it continues from here",
                     )
                 fault_points.after_change(fault_point)
                 on_done(actions[frame.index])
@@ -124,8 +124,8 @@ class Host:
                 f"connection lost during: {actions[min(completed, len(actions) - 1)].why}"
                 f" ({error})",
                 where=self.name,
-                next="run the same command again when it answers: it looks first, and waits for "
-                "what still runs there",
+                next="run the same command again when it answers: it probes first, and waits for "
+                "what is still running there",
             ) from error
         if any(action.reconnects for action in actions):
             self.close()
@@ -137,17 +137,17 @@ class Host:
             self._connection = None
 
     def stop(self) -> None:
-        """The step that runs is the last one of this run."""
+        """The current action is the last one of this run."""
         self._stopping = True
         self.lock_keeper.stop()
 
     def release(self) -> None:
-        """The run is over: let go of the machine."""
+        """The run is over: release the host."""
         self.close()
         self.lock_keeper.release()
 
     def _output_of(self, text: str) -> str:
-        """What a short look says; nothing where that fails, too."""
+        """The output of a short probe; empty where that fails, too."""
         connection = self._connected()
         if connection is None or isinstance(connection, Waiting):
             return ""
@@ -163,15 +163,15 @@ class Host:
         if self._stopping:
             return Interrupted(f"stopped before: {action.why}", where=self.name)
         return Locked(
-            f"another run has taken over; refused: {action.why}",
+            f"another run has locked this host; refused: {action.why}",
             where=self.name,
             state="this run does nothing more there",
             next="pgprovision plan shows how things are now",
         )
 
     def _connected(self) -> Connection | Waiting | None:
-        """A machine whose line was lost in mid-step may be busy, or its network away: it is dialled
-        for a while before it counts as gone."""
+        """After a lost connection the host may be busy, or its network away: connecting is retried
+        for a while before the host counts as unreachable."""
         while self._connection is None:
             try:
                 connection = self._connect()
@@ -216,5 +216,5 @@ class Host:
 
 
 def _indent(text: str, lines: int = 15) -> str:
-    """The last lines of what a step said, set apart."""
+    """The last lines of an action's output, indented."""
     return "\n".join(f"    | {line}" for line in text.splitlines()[-lines:])

@@ -43,7 +43,7 @@ class LocalConnection:
         while len(ready.get_map()) > (1 if left else 0):
             events = ready.select(remaining_seconds())
             if not events:
-                raise TimeoutError("no answer within the step's limit")
+                raise TimeoutError("no answer within the action's timeout")
             for key, _ in events:
                 if key.data == "in":
                     left = left[shell.stdin.raw.write(left[:4096]) or 0 :]  # type: ignore[attr-defined]

@@ -1,13 +1,14 @@
-"""One run at a time on a machine: a lock the kernel frees, a record people read, a rising number.
+"""One run at a time on a host: a lock the kernel frees, a record people read, a fencing number.
 
-The lock is a `flock` held by a shell on the machine that lives as long as its SSH channel and as
+The lock is a `flock` of a shell on the host that lives as long as its SSH channel and as
 long as it hears from the run: `LEASE_SECONDS` seconds of silence and it lets go. So a run that died
-is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every holder
-writes a number higher than the one before; each step of a batch first compares it (`fence_guard`),
-so a run that wakes up late can do no more. A step that still runs when its run is gone keeps
-`busy`, and whoever comes next waits for its end."""
+is gone at once, and one that was stopped (a closed laptop) is gone after the lease. Every lock
+owner writes a number higher than the one before; each step of a batch first compares it
+(`fence_guard`), so a run that wakes up late can do no more. A step that still runs when its run is
+gone keeps `busy`, and whoever comes next waits for its end."""
 
 import base64
+import binascii
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ why() { echo "cannot write $1: $(df --output=pcent,ipcent,target "$2" | awk 'NR 
   printf "of the disk at %s %s are used, of its inodes %s", $3, $1, $2 }')"; exit 1; }
 mkdir -p "$1" "${1%/*}/runs" && cd "$1" && exec 9>>lock 8>>busy ||
   why "$1" "${1%/*/*}"
-show() { if [ -e "$1" ]; then base64 -w0 "$1"; else printf -- -; fi; echo; }
+show() { if text=$(base64 -w0 "$1" 2>/dev/null); then printf %s "$text"
+  elif [ -e "$1" ]; then printf %s unreadable; else printf -- -; fi; echo; }
 put() { printf '%s\\n' "$2" >"$1.new" && sync "$1.new" && mv "$1.new" "$1" && sync .; } 2>&-
 if ! flock -n 9; then
   echo held; show holder; show fence
@@ -64,7 +66,7 @@ esac; done
 
 @dataclass(frozen=True)
 class LockRequest:
-    """Who takes it, how many seconds it waits for another to end, and who is told meanwhile."""
+    """The owner, how many seconds to wait for another run to end, and what to call meanwhile."""
 
     owner: LockOwner
     wait_seconds: float = 0.0
@@ -72,7 +74,7 @@ class LockRequest:
 
 
 def lock_command(folder: str, wait: float, lease: float = LEASE_SECONDS) -> tuple[str, ...]:
-    """What runs on the machine while it is held."""
+    """What runs on the host while it is locked."""
     return ("bash", "-c", _SCRIPT, "pgprovision-hold", folder, f"{wait:.0f}", f"{lease:.1f}")
 
 
@@ -81,13 +83,13 @@ def fence_guard(fencing_token: int, folder: str) -> tuple[str, str]:
     busy, fence = sh(f"{folder}/busy"), sh(f"{folder}/fence")
     refused = f'{{ echo "fenced: $f" >&2; exit {FENCED_EXIT_CODE}; }}'
     return (
-        f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier step still runs'; exit 1; }}",
+        f"exec 8>>{busy}; flock -w 30 8 || {{ echo 'an earlier action still runs'; exit 1; }}",
         f'read -r f <{fence} 2>&-; [ "$f" = {fencing_token} ] || {refused}',
     )
 
 
 class HostLock:
-    """A machine held by this run. `alive`: as far as was heard last."""
+    """A host locked by this run. `alive`: as far as was heard last."""
 
     def __init__(self, channel: Channel, fencing_token: int) -> None:
         self.fencing_token = fencing_token
@@ -102,15 +104,15 @@ class HostLock:
         self._send(f"note {base64.b64encode(text.encode()).decode()}")
 
     def sync_record(self) -> bool:
-        """Whether everything noted is on disk there, and the machine still held."""
+        """Whether everything noted is on disk there, and the host is still locked."""
         return self._send("sync", expect_reply=True)
 
     def stop(self) -> None:
-        """The step that runs is the last."""
+        """The current action is the last."""
         self._send("stop", expect_reply=True)
 
     def release(self) -> None:
-        """Let go, in order."""
+        """Release it, in order."""
         self._released.set()
         self._send("end", expect_reply=True)
         self._channel.close()
@@ -133,15 +135,15 @@ class HostLock:
 def acquire(
     channel: Channel, where: str, request: LockRequest, previous_token: int | None = None
 ) -> HostLock:
-    """Take a machine. `previous_token`: the number it was held with before, and nobody may have
-    come in between. Raises Locked, ConnectionError, TimeoutError."""
+    """Lock a host. `previous_token`: the fencing number this run had before; no other run may have
+    locked it since. Raises Locked, ConnectionError, TimeoutError."""
     _await_greeting(channel)
     reply = channel.receive_line(REPLY_SECONDS)
     if reply == "held":
         owner_text, fence = _receive_file(channel), _receive_file(channel)
         if not request.wait_seconds:
             raise _locked_error(where, owner_text, fence)
-        request.on_wait(f"held by {LockOwner.parse(owner_text) or 'a run that cannot be named'}")
+        request.on_wait(f"locked by {LockOwner.parse(owner_text) or 'an unknown run'}")
         try:
             reply = channel.receive_line(request.wait_seconds + 10)
         except (ConnectionError, TimeoutError) as error:
@@ -158,28 +160,28 @@ def acquire(
         raise _locked_error(where, owner_text, fence)
     if previous_token is not None and last_token != previous_token:
         raise Locked(
-            "this run lost its hold, and another has been here since: "
+            "this run lost its lock, and another run has locked the host since: "
             f"{LockOwner.parse(owner_text) or 'it has ended'}",
             where=where,
-            state="this run does nothing more there: steps refuse its fencing number",
+            state="this run does nothing more there: actions refuse its fencing number",
             next="pgprovision plan shows how things are now",
         )
     encoded_owner = base64.b64encode(request.owner.text().encode()).decode()
     channel.send_line(f"take {last_token + 1} {request.owner.run} {encoded_owner}")
     seconds_left = ORPHAN_SECONDS
     while (reply := channel.receive_line(REPLY_SECONDS)).startswith("busy"):
-        request.on_wait(f"a step of a run that is gone still runs: {reply[5:].strip()}")
+        request.on_wait(f"an action of a run that has ended is still running: {reply[5:].strip()}")
         seconds_left -= 0.5
         if seconds_left < 0:
-            raise Locked(f"a step of an earlier run does not end: {reply[5:]}", where=where)
+            raise Locked(f"an action of an earlier run does not end: {reply[5:]}", where=where)
     if reply != "taken":
         raise ConnectionError(reply)
     return HostLock(channel, last_token + 1)
 
 
 def _await_greeting(channel: Channel) -> None:
-    """What a login says before our first word, whole lines or half ones, is nothing of ours, unless
-    no word of ours comes."""
+    """Skip what a login prints before our first word, whole lines or half ones; it is the error
+    where no word of ours comes."""
     banner = ""
     try:
         while (text := channel.receive_line(REPLY_SECONDS)) != "hold":
@@ -191,16 +193,25 @@ def _await_greeting(channel: Channel) -> None:
 def _receive_file(channel: Channel) -> str | None:
     """A file's content; None where there is none."""
     encoded = channel.receive_line(10.0)
-    return None if encoded == "-" else base64.b64decode(encoded).decode(errors="replace").strip()
+    if encoded == "-":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode(errors="replace").strip()
+    except binascii.Error:
+        return encoded  # no record: it counts as locked
 
 
 def _locked_error(where: str, owner_text: str | None, fence: str | None) -> Locked:
     owner = LockOwner.parse(owner_text) if is_parsable(owner_text, fence) else None
-    what = f"held by {owner}" if owner else "its lock's record cannot be read, so it counts as held"
-    wait_hint = "wait for its end with: pgprovision --wait 600 ...; " if owner else ""
+    what = (
+        f"locked by {owner}"
+        if owner
+        else "its lock record cannot be read, so the host counts as locked"
+    )
+    wait_hint = "wait for that run with: pgprovision --wait 600 ...; " if owner else ""
     return Locked(
         what,
         where=where,
-        next=f"{wait_hint}to take it away, when you know that run is no more: "
+        next=f"{wait_hint}to break the lock, when you know that run has ended: "
         f"pgprovision unlock {where} {unlock_token(owner_text, fence)}",
     )

@@ -1,4 +1,4 @@
-"""A machine kept held through a run, whatever becomes of the line."""
+"""Keeps a host locked through a run, also when the connection is lost."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,8 @@ from pgprovision.transport.lock import HostLock, LockRequest, acquire, fence_gua
 
 
 class LockKeeper:
-    """Keeps one machine held through a run: from when it can first be reached, over a connection
-    of its own, and taken again where the line was lost and nobody came in between."""
+    """Keeps one host locked through a run: from when it can first be reached, over a connection
+    of its own, and locked again where that was lost and no other run came in between."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class LockKeeper:
         self._synced = 0
 
     def require_lock(self, request: LockRequest) -> None:
-        """From now on nothing is done on the machine unless it is held."""
+        """From now on no action runs on the host unless it is locked."""
         self._request = request
 
     def append_record(self, text: str) -> None:
@@ -38,7 +38,7 @@ class LockKeeper:
         self._record_lines.append(text)
 
     def ensure_connected(self) -> None:
-        """Connect, where there is a machine. Raises Unreachable."""
+        """Connect, where the host exists. Raises Unreachable."""
         if self._lock is not None and not self._lock.alive:
             self.disconnect()
         if self._connection is None:
@@ -46,7 +46,7 @@ class LockKeeper:
             self._connection = None if isinstance(connection, Waiting) else connection
 
     def acquire(self) -> bool:
-        """Hold it; False where there is no machine yet. Raises Locked, Unreachable."""
+        """Take the lock; False where the host does not exist yet. Raises Locked, Unreachable."""
         self.ensure_connected()
         if self._request is None or self._connection is None:
             return False
@@ -59,49 +59,53 @@ class LockKeeper:
             self._lock = acquire(channel, self._where, self._request, self._fencing_token)
         except (OSError, EOFError) as error:
             raise Unreachable(
-                f"its lock cannot be taken: {error}",
+                f"its lock cannot be acquired: {error}",
                 where=self._where,
-                next="mend that on the machine, then run the same command again: it looks first",
+                next="fix that on the host, then run the same command again: it probes first",
             ) from error
         self._fencing_token = self._lock.fencing_token
         return True
 
     def batch_guard(self) -> tuple[str, str]:
-        """The guard of a batch: held, and what is to be done is in the record there. Raises
-        Locked, Unreachable; OutcomeUnknown where the machine came up during this run and another
-        run was there before it was held: what was seen of it may be old."""
+        """The guard of a batch: locked, and what is to be done is in the record there. Raises
+        Locked, Unreachable; OutcomeUnknown where the host came up during this run and another
+        run acted on it before it was locked: what was observed of it may be old."""
         if self._request is None:
             return ("", "")
         first = self._fencing_token is None
-        for _ in range(2):  # a hold that was lost is found out by talking, and taken once more
+        for _ in range(2):  # a lost lock is noticed by talking, and taken once more
             self.acquire()
             if self._lock is None or self._fencing_token is None:
-                raise Unreachable("it went away before its lock was taken", where=self._where)
+                raise Unreachable(
+                    "it became unreachable before its lock was acquired", where=self._where
+                )
             if first and self._fencing_token > 1:
-                raise OutcomeUnknown("another run was here before it was held", where=self._where)
+                raise OutcomeUnknown(
+                    "another run acted on it before it was locked", where=self._where
+                )
             if self._sync_record():
                 return fence_guard(self._fencing_token, self._folder)
-        raise Unreachable("its lock is lost again and again", where=self._where)
+        raise Unreachable("its lock was lost twice", where=self._where)
 
     def stop(self) -> None:
-        """The step that runs is the last."""
+        """The current action is the last."""
         if self._lock is not None:
             self._lock.stop()
 
     def release(self) -> None:
-        """Let go; what is still to be noted is noted first."""
+        """Release it; what is still to be recorded is recorded first."""
         if self._lock is not None and self._lock.alive and self._sync_record():
             self._lock.release()
         self.disconnect()
 
     def disconnect(self) -> None:
-        """Let go without a word: the machine goes down."""
+        """Disconnect without releasing it: the host goes down."""
         if self._connection is not None:
             self._connection.close()
         self._lock = self._connection = None
 
     def _sync_record(self) -> bool:
-        """Everything noted is on disk there, and the machine still held."""
+        """Everything noted is on disk there, and the host is still locked."""
         assert self._lock
         end = len(self._record_lines)
         for text in self._record_lines[self._synced : end]:

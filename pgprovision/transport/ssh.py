@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     import paramiko
 
 CONNECT_SECONDS = 10
-_NULL_HANDLER = logging.NullHandler()  # what fails on the way is said by our own errors
+_NULL_HANDLER = logging.NullHandler()  # our own errors report what fails on the way
 KEEPALIVE_SECONDS = 5  # an unanswered line is noticed by sshd's ClientAlive and by us
-TCP_TIMEOUT_SECONDS = (
-    20  # a peer whose kernel confirms nothing for so long is gone; the lock's lease, too
-)
+TCP_TIMEOUT_SECONDS = 20  # a peer that confirms nothing for so long is gone; the lock's lease, too
 
 
 class SshNotReady(Unreachable):
@@ -97,7 +95,7 @@ class SshConnection:
             timer.start()
             channel.exec_command(command)
         except (paramiko.SSHException, EOFError) as error:
-            raise ConnectionError(str(error) or "the line is dead") from error
+            raise ConnectionError(str(error) or "the connection is dead") from error
         finally:
             timer.cancel()
         return channel
@@ -160,7 +158,7 @@ def _read_output(
             not select.select([ready], [], [], min(1.0, remaining_seconds()))[0]
             and remaining_seconds() <= 0
         ):
-            raise TimeoutError("no answer within the step's limit")
+            raise TimeoutError("no answer within the action's timeout")
         elif ended:
             time.sleep(0.01)
 
@@ -187,12 +185,12 @@ def _connect(endpoint: SshEndpoint) -> "fabric.Connection":
             f"got {error.key.fingerprint}",
             where=_where(endpoint),
             state="the connection ended before authentication",
-            next=f"find out who answers there; after a known rebuild remove the line of "
+            next=f"find out which host answers there; after a known rebuild remove the line of "
             f"{pin} from {endpoint.known_hosts or '~/.ssh/known_hosts'} and pin the new key",
         ) from error
     except paramiko.PasswordRequiredException as error:
         raise Unreachable(
-            f"the key for {endpoint.user} has a passphrase, and nobody is asked for it here",
+            f"the key for {endpoint.user} has a passphrase, and pgprovision never prompts for it",
             where=_where(endpoint),
             next=f"ssh-add {endpoint.identity_file or ''}".strip()
             + " (an agent keeps it), then the same"
@@ -226,7 +224,7 @@ def _not_ready_error(endpoint: SshEndpoint, what: str) -> SshNotReady:
     return SshNotReady(
         f"{what} (a connection to port {endpoint.port} was tried for {CONNECT_SECONDS} s)",
         where=_where(endpoint),
-        next="see whether the machine has power and a firewall lets you in, then by hand: "
+        next="check that the server is running and that its firewalls allow you, then by hand: "
         f"ssh{jump} -p {endpoint.port} {endpoint.user}@{endpoint.host} true",
     )
 

@@ -38,13 +38,13 @@ def person(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> CliUser:
 
 
 @pytest.fixture(scope="session")
-def planned(person: CliUser) -> CommandStep:
+def plan(person: CliUser) -> CommandStep:
     """`plan`, when there is nothing."""
     return _step(person, "plan", "--json")
 
 
 @pytest.fixture(scope="session")
-def primary(person: CliUser, planned: CommandStep) -> CommandStep:
+def primary(person: CliUser, plan: CommandStep) -> CommandStep:
     """`up primary`, from nothing."""
     return _step(person, "up", "primary", "--yes", "--json")
 

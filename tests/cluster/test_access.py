@@ -1,4 +1,4 @@
-"""Who gets into the database and who does not, and that no secret lies where it should not."""
+"""Who gets into the database and who does not, and that no secret is where it should not be."""
 
 import socket
 from pathlib import Path
@@ -46,13 +46,13 @@ def test_rails_when_it_verifies_the_server_gets_in(cluster: CliUser) -> None:
     ],
 )
 def test_login_when_nobody_declared_it_is_rejected(cluster: CliUser, conninfo: str) -> None:
-    said = psql(cluster, conninfo, cluster.secrets()["rails.password"])
-    assert "pg_hba.conf rejects connection" in said
+    output = psql(cluster, conninfo, cluster.secrets()["rails.password"])
+    assert "pg_hba.conf rejects connection" in output
 
 
 def test_rails_when_the_password_is_wrong_is_refused(cluster: CliUser) -> None:
-    said = psql(cluster, f"{RAILS} {VERIFIED}", "wrong")
-    assert "password authentication failed" in said
+    output = psql(cluster, f"{RAILS} {VERIFIED}", "wrong")
+    assert "password authentication failed" in output
 
 
 @pytest.mark.covers("S23")
@@ -151,7 +151,7 @@ def test_port_when_tried_from_outside_does_not_answer(cluster: CliUser) -> None:
         ),
     ],
 )
-def test_server_when_asked_about_its_doors_has_none_open(
+def test_server_when_scanned_has_none_open(
     cluster: CliUser, node: str, query: str, answer: str
 ) -> None:
     assert cluster.sql(node, query) == answer
@@ -159,7 +159,7 @@ def test_server_when_asked_about_its_doors_has_none_open(
 
 @pytest.mark.covers("S29", "S32")
 @pytest.mark.parametrize("node", [PRIMARY, REPLICA])
-def test_server_when_asked_in_every_database_is_as_the_model_says(
+def test_server_when_queried_in_every_database_is_as_the_model_says(
     cluster: CliUser, node: str
 ) -> None:
     logging = ("log_connections", "log_disconnections", "log_line_prefix", "log_statement")
@@ -193,7 +193,7 @@ def test_server_when_it_listens_does_so_on_loopback_and_privately(
         (REPLICA, {"/etc/pgbackrest/pgbackrest.conf", "/etc/pgprovision/replication.pgpass"}),
     ],
 )
-def test_secret_when_everything_is_done_lies_only_where_it_is_used(
+def test_secret_when_everything_is_done_is_only_where_it_is_used(
     cluster: CliUser, node: str, published: set[str]
 ) -> None:
     search = "grep -rlaFf - / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev"

@@ -84,10 +84,10 @@ def rotated(cluster: CliUser) -> Iterator[Rotated]:
         file.unlink(missing_ok=True)
         cluster.sql(PRIMARY, "drop table canary")
         cluster.run_json("up", "--yes")
-        whole(cluster)
+        restore_repository(cluster)
 
 
-def whole(person: CliUser) -> None:
+def restore_repository(person: CliUser) -> None:
     """A repository without a hole again: what was archived elsewhere, or not at all, is missing."""
     person.run_json("backup", "now", "--type", "full", "--yes")
     newest = "--repo1-retention-full-type=count --repo1-retention-full=1"
@@ -101,7 +101,7 @@ def waits(person: CliUser) -> int:
 
 
 @pytest.mark.covers("row:D5")
-def test_backup_now_when_asked_for_takes_one_and_list_shows_it(cluster: CliUser) -> None:
+def test_backup_now_when_requested_takes_one_and_list_shows_it(cluster: CliUser) -> None:
     before = [backup["label"] for backup in backups(cluster)]
     run = cluster.run_json("backup", "now", "--type", "incr", "--yes")
     (new,) = (backup for backup in backups(cluster) if backup["label"] not in before)
@@ -134,15 +134,15 @@ def test_backup_verify_when_a_byte_is_flipped_ends_with_1_and_names_it(
     bucket = cluster.lab.home / "s3/data" / cluster.lab.env()["PGPROVISION_LAB_S3_BUCKET"]
     (newest,) = sorted((bucket / "hcb-lab/archive/main").glob("*/*/0*-*"))[-1:]
     assert cluster.run("backup", "verify").code == 0
-    kept = newest.read_bytes()
-    newest.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    original = newest.read_bytes()
+    newest.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
     try:
         run = cluster.run("backup", "verify", "--json")
     finally:
-        newest.write_bytes(kept)
-    said = [remark["text"] for remark in run.document["notes"]]
+        newest.write_bytes(original)
+    notes = [note["text"] for note in run.document["notes"]]
     assert run.code == 1
-    assert any(newest.name[:24] in text for text in said), said
+    assert any(newest.name[:24] in text for text in notes), notes
 
 
 @pytest.mark.covers("F111")

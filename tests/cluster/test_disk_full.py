@@ -56,7 +56,7 @@ def test_root_when_full_then_the_file_is_the_old_one_and_the_mount_is_named(
     assert run.code == 5
     assert "No space left on device" in run.err
     assert "full: /etc: " in run.err
-    assert "next: make room there (never by hand in pg_wal)" in run.err
+    assert "next: free disk space there (never by hand in pg_wal)" in run.err
     assert after == before
     assert again["remaining"] == []
     assert cluster.run_json("up", "--yes")["remaining"] == []
@@ -108,8 +108,8 @@ def test_others_when_full_then_up_works_and_status_says_so(cluster: CliUser) -> 
         run = cluster.run("up", "--yes")
         cluster.shell(PRIMARY, "rm /run/fill*")
     assert run.code == 0, run.err
-    (remarks,) = (node["notes"] for node in found["nodes"] if node["name"] == PRIMARY)
-    named = {text.split()[1] for text in remarks if text.startswith("disk: ")}
+    (notes,) = (node["notes"] for node in found["nodes"] if node["name"] == PRIMARY)
+    named = {text.split()[1] for text in notes if text.startswith("disk: ")}
     assert named >= {"/var/log", "/tmp", "/boot", "/run"}
     assert cluster.drift() == {}
 
@@ -159,7 +159,7 @@ def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
         after = cluster.shell(PRIMARY, f"ls {wal} | grep -c ^0")
         cluster.shell(PRIMARY, f"mount -o remount,size=2g {wal}; cat /root/hosts >/etc/hosts")
         again = cluster.run_json("up", "--yes", "--allow", "restart")
-        kept = int(cluster.sql(PRIMARY, "select count(*) from filler"))
+        survived = int(cluster.sql(PRIMARY, "select count(*) from filler"))
         waiting = f"ls {wal}/archive_status/*.ready 2>/dev/null | wc -l"
         archived = wait_until(lambda: cluster.shell(PRIMARY, waiting) == "0", seconds=90)
     finally:
@@ -174,6 +174,6 @@ def test_wal_when_its_mount_is_full_stays_and_is_archived_once_there_is_room(
     assert f"MB {wal}/0000000" in run.err
     assert after == segments
     assert again["remaining"] == []
-    assert kept == rows
+    assert survived == rows
     assert archived
     assert cluster.run_json("up")["remaining"] == []

@@ -9,7 +9,7 @@ from tests.support.cli_user import CliUser
 
 pytestmark = pytest.mark.lab
 
-KEPT = (
+UNCHANGED = (
     "stat -c '%i %w' /var/lib/postgresql/15/main; od -An -t u8 -N 8"
     " /var/lib/postgresql/15/main/global/pg_control; stat -c '%i' /etc/postgresql/15/main"
 )
@@ -29,9 +29,9 @@ exit 1
 def data(cluster: CliUser) -> Iterator[None]:
     """Rows and files that have to be the same afterwards."""
     cluster.sql(PRIMARY, "create table f55 as select generate_series(1, 1000) i; checkpoint")
-    before = cluster.shell(PRIMARY, KEPT)
+    before = cluster.shell(PRIMARY, UNCHANGED)
     yield
-    assert cluster.shell(PRIMARY, KEPT) == before
+    assert cluster.shell(PRIMARY, UNCHANGED) == before
     assert cluster.sql(PRIMARY, "select count(*) from f55; drop table f55") == "1000"
 
 
@@ -53,8 +53,8 @@ def test_dpkg_when_killed_over_postgresql_itself_is_repaired_and_data_stay(
 ) -> None:
     kill(cluster, "postgresql-15", status)
     apt = "apt-get -qq -y --allow-change-held-packages --reinstall install postgresql-15"
-    said = cluster.shell(PRIMARY, f"! {apt}", fails=True)
-    assert "postgresql-15" in broken(cluster), said
+    output = cluster.shell(PRIMARY, f"! {apt}", fails=True)
+    assert "postgresql-15" in broken(cluster), output
     named = cluster.drift()[PRIMARY, "packages", "PostgreSQL and its tools"]
     repaired = cluster.run("up", "--yes")
     assert repaired.code == 0, repaired.err

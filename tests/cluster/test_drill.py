@@ -144,8 +144,8 @@ def test_status_when_a_drill_proved_it_says_so(drilling: CliUser, proven: Comman
     found = drilling.run_json("status")
     assert found["last_proven_drill"]["result"] == "proven"
     assert found["last_proven_drill"]["seconds"] == proven.document["seconds"]
-    said = drilling.run("status").out
-    (line,) = [line for line in said.splitlines() if line.startswith("last proven restore: ")]
+    output = drilling.run("status").out
+    (line,) = [line for line in output.splitlines() if line.startswith("last proven restore: ")]
     assert line.endswith(" of data lost")
     assert drilling.run("runs", "verify").code == 0
 
@@ -213,12 +213,14 @@ def damaged(person: CliUser, pattern: str, keep: int = 0) -> Iterator[Path]:
     path = found[-1]
     aside = person.home / "aside"
     shutil.copy2(path, aside)
-    whole = path.read_bytes()
+    content = path.read_bytes()
     try:
         if keep:
-            half = len(whole) // 2
+            half = len(content) // 2
             path.write_bytes(
-                whole[:half] + bytes(b ^ 0xFF for b in whole[half : half + 64]) + whole[half + 64 :]
+                content[:half]
+                + bytes(b ^ 0xFF for b in content[half : half + 64])
+                + content[half + 64 :]
             )
         else:
             path.unlink()
@@ -247,8 +249,8 @@ def test_drill_when_a_wal_segment_is_missing_fails_and_names_it(
     for _ in range(3):
         drilling.sql(PRIMARY, "create table w(); drop table w; select pg_switch_wal()")
     assert wait_until(lambda: len(segments(drilling)) >= 3, 60)
-    gone = segments(drilling)[-2]
-    with damaged(drilling, f"archive/main/*/*/{gone.name}"):
+    missing = segments(drilling)[-2]
+    with damaged(drilling, f"archive/main/*/*/{missing.name}"):
         found = failed(drilling, spare)
     (failure,) = found["failures"]
     assert "missing or damaged" in failure

@@ -18,8 +18,9 @@ from tests.support.postgres_machine import SilentObserver
 pytestmark = [pytest.mark.lab, pytest.mark.backups]
 
 NAME = "pgprovision-drill-hcb-lab"
-TOLD = "/run/drilled"
-DRILL = ("/bin/sh", "-c", f'echo "$HOME $KEY 100%" >{TOLD}')  # that machine has no pgprovision
+RESULT_FILE = "/run/drilled"
+# That machine has no pgprovision.
+DRILL = ("/bin/sh", "-c", f'echo "$HOME $KEY 100%" >{RESULT_FILE}')
 OFTEN = "*-*-* *:*:0/5"
 FIRES = 90  # systemd may be late by AccuracySec, a minute
 
@@ -36,7 +37,7 @@ def machine(cluster: CliUser) -> Iterator[Host]:
     cluster.shell(
         PRIMARY,
         f"systemctl stop {units}; systemctl disable -q {NAME}.timer; systemctl reset-failed\n"
-        f"rm -f {UNIT_DIRECTORY}/{NAME}.* {TOLD} "
+        f"rm -f {UNIT_DIRECTORY}/{NAME}.* {RESULT_FILE} "
         "/etc/pgprovision/hcb-lab.env; systemctl daemon-reload",
     )
 
@@ -59,9 +60,9 @@ def test_drill_when_installed_is_started_by_its_timer_and_again_changes_nothing(
         f"systemd-analyze verify {UNIT_DIRECTORY}/{NAME}.service {UNIT_DIRECTORY}/{NAME}.timer",
     )
     assert cluster.shell(PRIMARY, f"systemctl is-enabled {NAME}.timer") == "enabled"
-    said = f"cat {TOLD} 2>/dev/null || :"
-    assert wait_until(lambda: cluster.shell(PRIMARY, said) != "", seconds=FIRES)
-    assert cluster.shell(PRIMARY, said) == "/root of-the-file 100%"
+    show = f"cat {RESULT_FILE} 2>/dev/null || :"
+    assert wait_until(lambda: cluster.shell(PRIMARY, show) != "", seconds=FIRES)
+    assert cluster.shell(PRIMARY, show) == "/root of-the-file 100%"
     assert installed(machine, tmp_path, OFTEN, *DRILL).changed == []
     installed(machine, tmp_path, "monthly", *DRILL)
     shown = cluster.shell(PRIMARY, f"systemctl show -P NextElapseUSecRealtime {NAME}.timer")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lab
 
 
 class World:
-    """The cluster's wishes and targets, as a run has them."""
+    """The cluster's tiers and targets, as a run has them."""
 
     def __init__(self, person: CliUser, targets: Targets) -> None:
         self.person = person
@@ -36,9 +36,9 @@ class World:
 
     def differs(self) -> Drift:
         """What one look finds: the differing keys by target, kind and name."""
-        seen = observe.observe_tiers(self.tiers, self.targets)
-        assert seen.failed == {}
-        views = [observe.compare(tier, seen) for tier in self.tiers]
+        observed = observe.observe_tiers(self.tiers, self.targets)
+        assert observed.failed == {}
+        views = [observe.compare(tier, observed) for tier in self.tiers]
         changes = [change for view in views for change in view.changes]
         waiting = [resource for view in views for resource, _ in view.waiting]
         named = {(c.resource.on, c.resource.kind, c.resource.name): list(c.keys) for c in changes}
@@ -58,7 +58,7 @@ def world(cluster: CliUser) -> Iterator[World]:
             yield World(cluster, targets)
 
 
-def test_every_resource_when_everything_is_done_reads_as_wished(world: World) -> None:
+def test_every_resource_when_everything_is_done_reads_as_declared(world: World) -> None:
     assert world.differs() == {}
 
 
@@ -67,12 +67,12 @@ def test_every_resource_when_everything_is_done_has_no_action(world: World) -> N
     assert (report.changed, report.remaining, report.failed) == ([], [], {})
 
 
-def test_every_kind_when_wished_for_has_been_broken_or_says_why_not(world: World) -> None:
-    wished = {resource.kind for tier in world.tiers for resource in tier.resources}
+def test_every_kind_when_declared_has_been_broken_or_says_why_not(world: World) -> None:
+    kinds = {resource.kind for tier in world.tiers for resource in tier.resources}
     broken = {
         kind for case in (*COMMON_CHANGES, *RARE_CHANGES) for _, kind, _ in _named(case.values)
     }
-    unproven = wished - broken - set(NOT_TESTED_BY_HAND)
+    unproven = kinds - broken - set(NOT_TESTED_BY_HAND)
     assert not unproven, f"say in tests/support/manual_changes.py how a hand breaks it: {unproven}"
 
 

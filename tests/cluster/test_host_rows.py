@@ -214,18 +214,18 @@ def test_container_when_it_cannot_set_the_kernel_is_reported_and_not_failed(
     cluster: CliUser,
 ) -> None:
     found = cluster.run_json("status")["nodes"][0]
-    said = "\n".join(found["notes"])
+    notes = "\n".join(found["notes"])
     assert found["drift"] == []
     for name in ("vm.swappiness", "vm.overcommit_memory", "huge pages", "OOM score"):
-        assert name in said
+        assert name in notes
 
 
 @pytest.mark.covers("row:B4")
-def test_huge_pages_when_asked_for_are_what_the_running_server_says(cluster: CliUser) -> None:
+def test_huge_pages_when_requested_are_what_the_running_server_says(cluster: CliUser) -> None:
     """The machines cannot reserve any; the question can be asked all the same."""
     question = HugePages(on=PRIMARY, instance=Instance()).pages_needed_command
-    told = cluster.shell(PRIMARY, question)
-    assert told == cluster.sql(PRIMARY, "show shared_memory_size_in_huge_pages")
+    sizes = cluster.shell(PRIMARY, question)
+    assert sizes == cluster.sql(PRIMARY, "show shared_memory_size_in_huge_pages")
     assert cluster.shell(PRIMARY, "ls -d /run/pgprovision-ask* 2>&- || :") == ""
 
 
@@ -235,5 +235,5 @@ def test_postmaster_when_its_binary_was_replaced_is_reported(cluster: CliUser) -
     cluster.shell(REPLICA, replace)
     run = cluster.run("drift", "--json")
     assert run.code == 0
-    said = {remark["text"] for remark in run.document["notes"] if remark["target"] == REPLICA}
-    assert "binary newer than process: PostgreSQL runs as before its upgrade" in said
+    notes = {note["text"] for note in run.document["notes"] if note["target"] == REPLICA}
+    assert "binary newer than process: PostgreSQL runs as before its upgrade" in notes

@@ -16,7 +16,7 @@ from tests.support.cli_user import CliUser, wait_for
 
 pytestmark = pytest.mark.lab
 
-HOLD = "/var/lib/pgprovision/hold"
+LOCK_FOLDER = "/var/lib/pgprovision/hold"
 SLOW = "/etc/apt/apt.conf.d/99-slow"  # installing takes as long as this file is there
 BY_HAND = "echo '# by hand' >>/etc/postgresql/15/main/postgresql.conf"
 
@@ -85,7 +85,7 @@ def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
     run = max(path.stem for path in slow.home.rglob("runs/*.jsonl"))
     for loser, where in ((here, "hcb-lab"), (there, PRIMARY)):
         assert loser.code == 4
-        assert f"{where}: held by root on" in loser.err
+        assert f"{where}: locked by root on" in loser.err
         assert f"UTC: up (run {run})" in loser.err
         assert "--wait 600" in loser.err
     assert records(slow) == before + 1
@@ -94,7 +94,7 @@ def test_up_when_run_twice_at_once_then_one_proceeds_and_one_says_who_holds_it(
 
 
 @pytest.mark.covers("F6")
-def test_up_when_told_to_wait_then_goes_on_after_the_other(
+def test_up_when_waiting_is_allowed_then_goes_on_after_the_other(
     slow: CliUser, elsewhere: CliUser
 ) -> None:
     with ExitStack() as both:
@@ -107,7 +107,7 @@ def test_up_when_told_to_wait_then_goes_on_after_the_other(
 
 
 @pytest.mark.covers("F5", "F8")
-def test_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
+def test_up_when_the_lock_owner_was_killed_then_waits_for_its_step_and_goes_on(
     slow: CliUser, elsewhere: CliUser
 ) -> None:
     with ExitStack() as both:
@@ -116,33 +116,33 @@ def test_up_when_the_holder_was_killed_then_waits_for_its_step_and_goes_on(
         installing = slow.shell(PRIMARY, "pgrep -c apt-get")
         first.kill()
         second = both.enter_context(running(elsewhere))
-        assert wait_until(lambda: fence(slow) > 0 and holder(slow, elsewhere), 10)
+        assert wait_until(lambda: fence(slow) > 0 and is_locked_by(slow, elsewhere), 10)
         assert slow.shell(PRIMARY, "pgrep -c apt-get") == installing
         go_on(slow)
         end = wait_for(second)
     assert end.code == 0, end.err
-    assert "a step of a run that is gone still runs" in end.err
+    assert "an action of a run that has ended is still running" in end.err
 
 
 def fence(person: CliUser) -> int:
-    return int(person.shell(PRIMARY, f"cut -d ' ' -f 1 {HOLD}/fence"))
+    return int(person.shell(PRIMARY, f"cut -d ' ' -f 1 {LOCK_FOLDER}/fence"))
 
 
-def holder(person: CliUser, other: CliUser) -> bool:
+def is_locked_by(person: CliUser, other: CliUser) -> bool:
     """Whether the newest run of the other controller holds the primary."""
     runs = sorted(path.stem for path in other.home.rglob("runs/*.jsonl"))
-    return bool(runs) and runs[-1] in person.shell(PRIMARY, f"cat {HOLD}/holder || :")
+    return bool(runs) and runs[-1] in person.shell(PRIMARY, f"cat {LOCK_FOLDER}/holder || :")
 
 
 @pytest.mark.covers("F10", "V11")
-def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
+def test_lock_owner_when_it_wakes_up_late_then_the_hosts_refuse_it(
     slow: CliUser, elsewhere: CliUser
 ) -> None:
     with running(slow) as late:
         assert under_way(slow)
         late.send_signal(signal.SIGSTOP)
         for node in (PRIMARY, REPLICA):  # what the lease does after 20 s of silence
-            slow.shell(node, f"kill $(cat {HOLD}/pid)")
+            slow.shell(node, f"kill $(cat {LOCK_FOLDER}/pid)")
         slow.shell(PRIMARY, BY_HAND)
         go_on(slow)
         taken = elsewhere.run("up", "--yes")
@@ -151,16 +151,16 @@ def test_holder_when_it_wakes_up_late_then_the_hosts_refuse_it(
         late.send_signal(signal.SIGCONT)
         end = wait_for(late)
     assert end.code == 4, end.err
-    assert "this run lost its hold" in end.err or "another run has taken over" in end.err
+    assert "this run lost its lock" in end.err or "another run has locked this host" in end.err
     assert any(kind == "postgresql.conf" for _, kind, _ in slow.drift())  # it did not touch it
 
 
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize("text", ["", "garbage", '{"version": 2, "who": "x"}'])
-def test_lock_record_when_it_cannot_be_read_then_counts_as_held(
+def test_lock_record_when_it_cannot_be_read_then_counts_as_locked(
     cluster: CliUser, text: str
 ) -> None:
-    cluster.shell(PRIMARY, f"rm -f /root/.x; cat >{HOLD}/holder", text)
+    cluster.shell(PRIMARY, f"rm -f /root/.x; cat >{LOCK_FOLDER}/holder", text)
     cluster.shell(PRIMARY, BY_HAND)
     refused = cluster.run("up", "--yes")
     assert refused.code == 4
@@ -174,11 +174,11 @@ def test_lock_record_when_it_cannot_be_read_then_counts_as_held(
 
 
 @pytest.mark.covers("F11")
-def test_lock_record_when_another_user_owns_it_then_counts_as_held(cluster: CliUser) -> None:
-    cluster.shell(PRIMARY, f"echo x >{HOLD}/holder; chown postgres {HOLD}/holder")
+def test_lock_record_when_another_user_owns_it_then_counts_as_locked(cluster: CliUser) -> None:
+    cluster.shell(PRIMARY, f"echo x >{LOCK_FOLDER}/holder; chown postgres {LOCK_FOLDER}/holder")
     cluster.shell(PRIMARY, BY_HAND)
     assert "counts as held" in cluster.run("up", "--yes").err
-    cluster.shell(PRIMARY, f"rm {HOLD}/holder")
+    cluster.shell(PRIMARY, f"rm {LOCK_FOLDER}/holder")
     assert cluster.run_json("up", "--yes")["remaining"] == []
 
 
@@ -193,14 +193,14 @@ def test_signal_when_it_comes_then_the_step_ends_and_the_lock_is_free(
         assert under_way(slow)
         slow.shell(PRIMARY, BY_HAND)
         process.send_signal(number)
-        assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
+        assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {LOCK_FOLDER}/fence"), 10)
         go_on(slow)
         end = wait_for(process)
     assert end.code == code, end.err
-    assert "finishing the step that runs" in end.err
+    assert "finishing the current action" in end.err
     assert "already done: 2 changes" in end.err
     assert "next: run the same command again" in end.err
-    assert slow.shell(PRIMARY, f"ls {HOLD}/holder 2>&- || echo free") == "free"
+    assert slow.shell(PRIMARY, f"ls {LOCK_FOLDER}/holder 2>&- || echo free") == "free"
     assert slow.shell(PRIMARY, "command -v tmux")
 
 
@@ -211,7 +211,7 @@ def test_signal_when_it_comes_twice_then_stops_at_once_and_a_rerun_waits_for_the
     with running(slow) as process:
         assert under_way(slow)
         process.send_signal(signal.SIGINT)
-        assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {HOLD}/fence"), 10)
+        assert wait_until(lambda: "stopped" in slow.shell(PRIMARY, f"cat {LOCK_FOLDER}/fence"), 10)
         process.send_signal(signal.SIGINT)
         end = wait_for(process)
     assert end.code == 7, end.err
@@ -234,7 +234,7 @@ def test_output_when_it_is_closed_then_the_run_goes_on_to_its_end(slow: CliUser)
 
 
 @pytest.mark.covers("row:G4")
-def test_record_when_a_run_ends_then_its_copy_lies_on_each_host(cluster: CliUser) -> None:
+def test_record_when_a_run_ends_then_its_copy_is_on_each_host(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, BY_HAND)
     path = Path(cluster.run_json("up", "--yes")["record"])
     for node in (PRIMARY, REPLICA):

@@ -21,29 +21,29 @@ def recorded(step: CommandStep) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
-def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(planned: CommandStep) -> None:
-    changes = planned.document["changes"]
-    assert planned.run.code == 1
+def test_plan_when_nothing_is_there_shows_all_of_it_as_to_be_made(plan: CommandStep) -> None:
+    changes = plan.document["changes"]
+    assert plan.run.code == 1
     assert [c["name"] for c in changes if c["before"] is not None] == []
     assert {c["target"] for c in changes} == {"controller", "hetzner", PRIMARY}
     kinds = {c["kind"] for c in changes}
     assert kinds >= {"network", "server", "packages", "role", "first backup", "identity marker"}
 
 
-def test_plan_when_nothing_is_there_moves_nothing(planned: CommandStep) -> None:
-    assert (planned.api_writes, planned.controller_files) == (0, [])
+def test_plan_when_nothing_is_there_moves_nothing(plan: CommandStep) -> None:
+    assert (plan.api_writes, plan.controller_files) == (0, [])
 
 
 def test_up_primary_when_nothing_is_there_makes_what_was_planned(
-    planned: CommandStep, primary: CommandStep
+    plan: CommandStep, primary: CommandStep
 ) -> None:
     assert primary.run.code == 0, primary.run.err
     made = {(c["target"], c["kind"], c["name"]) for c in primary.document["changes"]}
-    wished = {(c["target"], c["kind"], c["name"]) for c in planned.document["changes"]}
+    declared = {(c["target"], c["kind"], c["name"]) for c in plan.document["changes"]}
     # What only a machine that is there can tell: who has not read its configuration yet, which
     # host key it took, which database it holds.
     later = {"daemon configuration", "file permissions", "rotated host key pin", "node registry"}
-    assert {kind for _, kind, _ in made - wished} <= later
+    assert {kind for _, kind, _ in made - declared} <= later
     assert primary.document["remaining"] == []
     kinds = {kind for _, kind, _ in made}
     assert kinds >= {"network", "placement group", "firewall", "ssh key", "server"}
@@ -75,7 +75,9 @@ def test_cluster_when_made_has_checksums_and_the_declared_locale(
 
 
 @pytest.mark.covers("row:C4", "row:C6")
-def test_roles_and_database_when_made_are_as_wished(person: CliUser, primary: CommandStep) -> None:
+def test_roles_and_database_when_made_are_as_declared(
+    person: CliUser, primary: CommandStep
+) -> None:
     limit = "select rolconnlimit, rolcanlogin, rolsuper from pg_roles where rolname = 'rails'"
     assert person.sql(PRIMARY, limit) == "500|t|f"
     owner = "select datdba::regrole from pg_database where datname = 'hcb_production'"
@@ -86,7 +88,7 @@ def test_roles_and_database_when_made_are_as_wished(person: CliUser, primary: Co
 
 
 @pytest.mark.covers("row:D4")
-def test_first_full_backup_when_up_ends_lies_in_the_bucket_encrypted(
+def test_first_full_backup_when_up_ends_is_in_the_bucket_encrypted(
     person: CliUser, primary: CommandStep
 ) -> None:
     bucket = person.lab.home / "s3/data" / person.lab.env()["PGPROVISION_LAB_S3_BUCKET"]

@@ -76,7 +76,7 @@ def test_repository_when_one_key_is_broken_is_named_alone_and_repaired(
     assert not run(cluster, of(mirror)).changed
 
 
-def gone(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
+def without_release(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     (mirror.suite / "InRelease").unlink()
     return of(mirror)
 
@@ -85,7 +85,7 @@ def unsigned(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     signed = (mirror.suite / "InRelease").read_text()
     plain = signed.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE")[0]
     (mirror.suite / "Release").write_text(plain)
-    return gone(mirror, tmp_path)
+    return without_release(mirror, tmp_path)
 
 
 def altered(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
@@ -105,9 +105,9 @@ def of_another_key(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
 
 @pytest.mark.covers("F56")
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
-        (gone, "does not have a Release file"),
+        (without_release, "does not have a Release file"),
         (unsigned, "is not signed"),
         (altered, "Hash Sum mismatch"),
         (expired, "expired"),
@@ -115,9 +115,9 @@ def of_another_key(mirror: PackageMirror, tmp_path: Path) -> AptRepository:
     ],
 )
 def test_repository_when_it_cannot_be_trusted_is_refused_and_nothing_is_written(
-    cluster: CliUser, mirror: PackageMirror, tmp_path: Path, spoil: object, said: str
+    cluster: CliUser, mirror: PackageMirror, tmp_path: Path, spoil: object, expected: str
 ) -> None:
     assert callable(spoil)
-    with pytest.raises(StepFailed, match=said):
+    with pytest.raises(StepFailed, match=expected):
         run(cluster, spoil(mirror, tmp_path))
     assert cluster.shell(REPLICA, f"ls {FILES} 2>&- || :") == ""

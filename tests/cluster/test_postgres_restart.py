@@ -46,7 +46,7 @@ def restarts(run: CommandResult) -> list[str]:
     return [change["target"] for change in run.document["changes"] if change["impact"] == "restart"]
 
 
-def complaints(person: CliUser) -> str:
+def count_warnings(person: CliUser) -> str:
     """What a standby says when its primary has more than it."""
     return person.shell(REPLICA, f"grep -cE 'insufficient|recovery has paused' {LOG} || true")
 
@@ -55,8 +55,8 @@ def complaints(person: CliUser) -> str:
 def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: CliUser) -> None:
     before = started(operator)
     declare(operator, max_connections=230)
-    planned = operator.run("plan", "--json").document["changes"]
-    assert {(c["target"], c["impact"]) for c in planned} == {
+    plan = operator.run("plan", "--json").document["changes"]
+    assert {(c["target"], c["impact"]) for c in plan} == {
         (PRIMARY, "restart"),
         (REPLICA, "restart"),
     }
@@ -68,10 +68,10 @@ def test_restart_when_not_allowed_is_shown_and_nothing_is_done(operator: CliUser
 
 
 @pytest.mark.covers("row:C8", "F87")
-def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn(
+def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_one_after_the_other(
     operator: CliUser,
 ) -> None:
-    said = complaints(operator)
+    before = count_warnings(operator)
     declare(
         operator,
         max_connections=230,
@@ -93,7 +93,7 @@ def test_shared_memory_when_raised_and_lowered_moves_standby_and_primary_in_turn
     assert show(operator, "max_connections") == ("210", "210")
     assert show(operator, "max_prepared_transactions") == ("0", "0")
 
-    assert complaints(operator) == said
+    assert count_warnings(operator) == before
     streaming = "select state from pg_stat_replication"
     assert operator.sql(PRIMARY, streaming) == "streaming"
     assert operator.drift() == {}

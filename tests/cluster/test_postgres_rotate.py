@@ -58,15 +58,15 @@ def login(person: CliUser, role: str, secret: str) -> str:
 
 @contextmanager
 def application(person: CliUser, role: str) -> Iterator[list[str]]:
-    """One session that stays open, and logins one after the other; what they said."""
-    secret, said, over = password(person, role).read_text().strip(), [], threading.Event()
+    """One session that stays open, and logins one after the other; their output."""
+    secret, outputs, over = password(person, role).read_text().strip(), [], threading.Event()
     sleep = f'psql -XAtwc "select pg_sleep(300)" "{WHERE} user={role}"'
-    held = f"read -r PGPASSWORD; export PGPASSWORD; {sleep}"
-    words = person.lab.shell(REPLICA, ["sh", "-c", held])
+    script = f"read -r PGPASSWORD; export PGPASSWORD; {sleep}"
+    words = person.lab.shell(REPLICA, ["sh", "-c", script])
 
     def knock() -> None:
         while not over.is_set():
-            said.append(login(person, role, secret))
+            outputs.append(login(person, role, secret))
 
     with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as session:
         assert session.stdin
@@ -75,7 +75,7 @@ def application(person: CliUser, role: str) -> Iterator[list[str]]:
         knocking = threading.Thread(target=knock)
         knocking.start()
         try:
-            yield said
+            yield outputs
         finally:
             over.set()
             knocking.join()
@@ -89,15 +89,15 @@ def test_group_when_rotated_in_turns_then_no_login_of_the_application_fails(
 ) -> None:
     before = {role: password(split, role).read_text() for role in ("rails_a", "rails_b")}
     for used, other in (("rails_a", "rails_b"), ("rails_b", "rails_a")):
-        with application(split, used) as said:
-            while not said:
+        with application(split, used) as outputs:
+            while not outputs:
                 pass
             run = split.run("rotate", "hcb_app", "--yes")
             assert run.code == 0, run.err
             new = password(split, other).read_text()
             assert new != before[other]
             assert login(split, other, new.strip()) == other
-        assert set(said) == {used}
+        assert set(outputs) == {used}
         assert "password authentication failed" in login(split, other, before[other].strip())
     assert not list((split.inventory / "secrets").glob("*.previous"))
     assert split.drift() == {}
@@ -123,7 +123,7 @@ def test_replication_password_when_killed_at_each_step_then_the_rerun_finishes(
 
 
 @pytest.mark.covers("row:C9")
-def test_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
+def test_network_when_the_way_is_open_too_wide_or_closed_then_drift_says_so(
     split: CliUser,
 ) -> None:
     conf = "/etc/postgresql/15/main/pg_hba.conf"
@@ -132,8 +132,8 @@ def test_network_when_the_way_is_open_too_wide_or_shut_then_drift_says_so(
     wide = split.drift()
     split.run_json("up", "--yes")
     split.shell(PRIMARY, f"sed -i '1i host all rails 10.0.0.0/8 reject' {conf}{reload}")
-    shut = split.drift()
+    closed = split.drift()
     split.run_json("up", "--yes")
     key = (REPLICA, "network access", f"to {PRIMARY}")
-    assert (wide[key], shut[key]) == (["an unknown role"], ["rails"])
+    assert (wide[key], closed[key]) == (["an unknown role"], ["rails"])
     assert split.drift() == {}

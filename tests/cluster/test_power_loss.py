@@ -1,4 +1,4 @@
-"""F80: what a run said was done is there after the power fails in the very next moment.
+"""F80: what a run reported as done is there after the power fails in the very next moment.
 
 The machine's /etc, PostgreSQL's data and our own folder are put on a disk of their own (an ext4
 image behind a loop device). When the run has ended, the image is copied as it is: what its kernel
@@ -59,8 +59,8 @@ def on_a_disk(person: CliUser, image: Path) -> Iterator[None]:
     number = device.removeprefix("/dev/loop")
     flat = {folder: f"{DISK}/{folder.replace('/', '_')}" for folder in FOLDERS}
     there = [f"mkdir -p {DISK}; mknod {DEVICE} b 7 {number}; mount {DEVICE} {DISK}"]
-    there += [f"cp -a {folder} {kept}" for folder, kept in flat.items()]
-    there += [f"mount --bind {kept} {folder}" for folder, kept in flat.items()]
+    there += [f"cp -a {folder} {copied}" for folder, copied in flat.items()]
+    there += [f"mount --bind {copied} {folder}" for folder, copied in flat.items()]
     back = [f"mountpoint -q {FOLDERS[-1]} || exit 0"]
     back += [f"umount -l {folder}" for folder in reversed(FOLDERS)]
     back += [f"rm -rf {f}/*; cp -a {flat[f]}/. {f}" for f in FOLDERS[1:]]
@@ -98,8 +98,8 @@ def test_run_when_the_power_fails_right_after_its_end_then_what_it_did_is_on_dis
     assert run.code == 0, run.err
     with mounted(cut, tmp_path / "cut") as disk:
         etc, data, ours = (disk / folder.replace("/", "_") for folder in FOLDERS)
-        kept = [(etc / path.removeprefix("/etc/")).read_text() for path in (MARKER, CONF)]
-        assert "".join(kept).strip() == live
+        contents = [(etc / path.removeprefix("/etc/")).read_text() for path in (MARKER, CONF)]
+        assert "".join(contents).strip() == live
         assert not (etc / CLAIM.removeprefix("/etc/")).exists()
         assert (data / f"15/main/pg_replslot/{SLOT}/state").stat().st_size > 0
         newest = max((ours / "runs").glob("*.jsonl"), key=lambda path: path.stem)

@@ -80,11 +80,13 @@ NFT = "table inet theirs { chain c { tcp dport 9 counter accept; }; }"
 
 
 @pytest.fixture
-def theirs(cluster: CliUser) -> Iterator[CliUser]:
+def edited_by_hand(cluster: CliUser) -> Iterator[CliUser]:
     """A cluster in which others keep things, too."""
     files = f"set -- {' '.join(FILES)}"
-    kept = "for f; do mkdir -p ${f%/*}; [ ! -e $f ] || cp -p $f $f.kept; echo '# theirs' >$f; done"
-    cluster.shell(PRIMARY, f"umask 022; {files}; {kept}; nft '{NFT}'")
+    script = (
+        "for f; do mkdir -p ${f%/*}; [ ! -e $f ] || cp -p $f $f.kept; echo '# theirs' >$f; done"
+    )
+    cluster.shell(PRIMARY, f"umask 022; {files}; {script}; nft '{NFT}'")
     cluster.sql(PRIMARY, MAKE)
     cloud = cluster.cloud()
     server = cloud.servers.get_by_name(PRIMARY)
@@ -102,7 +104,7 @@ def theirs(cluster: CliUser) -> Iterator[CliUser]:
     assert cluster.drift() == {}
 
 
-def seen(person: CliUser) -> dict[str, object]:
+def observed(person: CliUser) -> dict[str, object]:
     """All of it, as it is now."""
     cloud = person.cloud()
     server, firewall = cloud.servers.get_by_name(PRIMARY), cloud.firewalls.get_by_name("theirs")
@@ -118,14 +120,16 @@ def seen(person: CliUser) -> dict[str, object]:
 
 @pytest.mark.covers("V8")
 def test_things_of_others_when_all_around_is_repaired_survive_byte_for_byte(
-    theirs: CliUser,
+    edited_by_hand: CliUser,
 ) -> None:
-    before = seen(theirs)
-    theirs.shell(PRIMARY, "\n".join(("set -e", *BREAK)))
-    theirs.sql(PRIMARY, "alter role rails connection limit 7; alter system set work_mem = '1MB'")
-    theirs.sql(PRIMARY, "drop extension pgcrypto", "hcb_production")
-    open_firewall(theirs)
-    repaired = theirs.run("up", "--yes", "--json").document
+    before = observed(edited_by_hand)
+    edited_by_hand.shell(PRIMARY, "\n".join(("set -e", *BREAK)))
+    edited_by_hand.sql(
+        PRIMARY, "alter role rails connection limit 7; alter system set work_mem = '1MB'"
+    )
+    edited_by_hand.sql(PRIMARY, "drop extension pgcrypto", "hcb_production")
+    open_firewall(edited_by_hand)
+    repaired = edited_by_hand.run("up", "--yes", "--json").document
     assert repaired["remaining"] == []
     assert len(repaired["changes"]) >= len(BREAK)
-    assert seen(theirs) == before
+    assert observed(edited_by_hand) == before

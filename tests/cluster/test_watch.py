@@ -111,13 +111,13 @@ def kinds(found: dict[str, Any]) -> list[str]:
 
 
 def alarmed(watcher: Watcher, due: datetime, kind: str, **changes: Any) -> None:
-    """As of that moment there is this alarm and no other, and it is told at once."""
+    """As of that moment there is this alarm and no other, and it is reported at once."""
     code, found = watcher.observe(due, **changes)
     assert (code, kinds(found)) == (1, [kind])
     print(watcher.run(due, **changes).err)
 
 
-def test_watch_when_all_is_well_ends_with_0_and_asks_for_the_heartbeat_once(
+def test_watch_when_all_is_well_ends_with_0_and_requests_the_heartbeat_once(
     watcher: Watcher,
 ) -> None:
     with http_receiver() as service:
@@ -143,7 +143,7 @@ def test_timer_when_it_fires_brings_a_backup_and_no_alarm_comes(
 @pytest.mark.parametrize(
     ("fault", "undo"),
     [
-        (  # `systemctl mask` refuses where the file lies in /etc: people lay the link themselves
+        (  # `systemctl mask` refuses where the file is in /etc: people make the link themselves
             f"mv {UNITS}/{DIFF} /root/ && ln -s /dev/null {UNITS}/{DIFF}",
             f"mv -fT /root/{DIFF} {UNITS}/{DIFF}",
         ),
@@ -193,11 +193,11 @@ def test_script_when_it_ends_with_0_and_no_backup_is_an_alarm(
     cluster.shell(PRIMARY, f"{swap} mv pgbackrest pgbackrest.real && mv liar pgbackrest", LIAR)
     try:
         cluster.shell(PRIMARY, f"systemctl start {SERVICE}")
-        said = cluster.shell(PRIMARY, f"systemctl show -p Result -p ExecMainStatus {SERVICE}")
+        output = cluster.shell(PRIMARY, f"systemctl show -p Result -p ExecMainStatus {SERVICE}")
     finally:
         cluster.shell(PRIMARY, "mv -f /usr/bin/pgbackrest.real /usr/bin/pgbackrest")
-    assert "Result=success" in said
-    assert "ExecMainStatus=0" in said
+    assert "Result=success" in output
+    assert "ExecMainStatus=0" in output
     assert watcher.newest("backup") == before
     alarmed(watcher, due, "backup_age", **NO_WAL)
 
@@ -235,12 +235,14 @@ def test_clock_of_the_host_when_wrong_is_an_alarm(
     cluster: CliUser, watcher: Watcher, store: Path
 ) -> None:
     """By libfaketime. Two days, and the store takes nothing from that host; ten minutes, and
-    PostgreSQL, whose clock it is that names a backup, names it wrong."""
+    the clock of PostgreSQL, which names a backup, names it wrong."""
     due, before = watcher.due(), watcher.newest("backup")
     cluster.shell(PRIMARY, "apt-get install -qy --no-install-recommends faketime")
     backup = "pgbackrest --stanza=main --type=diff --log-level-console=warn backup"
-    said = cluster.shell(PRIMARY, f"runuser -u postgres -- faketime '+2 days' {backup}", fails=True)
-    assert "RequestTimeTooSkewed" in said
+    output = cluster.shell(
+        PRIMARY, f"runuser -u postgres -- faketime '+2 days' {backup}", fails=True
+    )
+    assert "RequestTimeTooSkewed" in output
     assert watcher.newest("backup") == before
     alarmed(watcher, due, "backup_age", **NO_WAL)
     environment = "/etc/postgresql/15/main/environment"
@@ -280,7 +282,7 @@ def test_clock_of_the_watcher_when_wrong_is_an_alarm(watcher: Watcher) -> None:
 
 
 @pytest.mark.covers("F114")
-def test_wal_when_a_segment_is_gone_from_the_store_is_found(
+def test_wal_when_a_segment_is_missing_from_the_store_is_found(
     cluster: CliUser, watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     switch = "select pg_logical_emit_message(false, 'x', 'x'); select pg_switch_wal()"
@@ -304,7 +306,7 @@ def test_wal_when_a_segment_is_gone_from_the_store_is_found(
 
 @pytest.mark.covers("F114")
 @long
-def test_manifest_when_gone_from_the_store_is_found(
+def test_manifest_when_missing_from_the_store_is_found(
     watcher: Watcher, store: Path, tmp_path: Path
 ) -> None:
     manifest = store / "backup/main" / watcher.newest("full") / "backup.manifest"
@@ -344,7 +346,7 @@ def test_objects_when_read_are_encrypted_and_show_no_row(
 
 @pytest.mark.covers("S57")
 @long
-def test_repository_when_asked_for_without_a_key_is_shut(cluster: CliUser) -> None:
+def test_repository_when_requested_without_a_key_is_rejected(cluster: CliUser) -> None:
     env = cluster.lab.env()
     address, bucket = env["PGPROVISION_LAB_ADDRESS"], env["PGPROVISION_LAB_S3_BUCKET"]
     for endpoint in ("PGPROVISION_LAB_S3_ENDPOINT", "PGPROVISION_LAB_S3_READ_ENDPOINT"):
@@ -384,9 +386,9 @@ def test_store_when_its_certificate_is_false_gets_no_backup_and_cannot_be_watche
         backup = f"timeout 60 pgbackrest --stanza=main --repo1-storage-port={port} --type=diff"
         quick = "--io-timeout=3 --log-level-console=warn"
         words = [f"runuser -u postgres -- {backup} {quick} backup; echo code $?"]
-        said = cluster.shell(PRIMARY, words[0], fails=True)
-        assert "code 0" not in said
-        assert "certificate" in said
+        output = cluster.shell(PRIMARY, words[0], fails=True)
+        assert "code 0" not in output
+        assert "certificate" in output
         known = json.loads(watcher.file.read_text())["store"]
         code, found = watcher.observe(store={**known, "endpoint": address, "port": port})
         assert (code, kinds(found)) == (6, ["store_unreachable"])

@@ -27,7 +27,7 @@ def yes(changes: object) -> Impact:
 
 
 @pytest.fixture
-def wanted(cluster: CliUser, tmp_path: Path) -> WatchFile:
+def desired(cluster: CliUser, tmp_path: Path) -> WatchFile:
     file = tmp_path / "hcb-lab.watch"
     file.write_text(cluster.run("watch", "export").out)
     return WatchFile.read(file)
@@ -45,27 +45,27 @@ def machine(cluster: CliUser) -> Iterator[Host]:
     )
 
 
-def run(machine: Host, wanted: WatchFile, tmp_path: Path) -> Report:
+def run(machine: Host, desired: WatchFile, tmp_path: Path) -> Report:
     words = ("/bin/cat", FILE)  # in the place of this program, which that machine does not have
     timer = ScheduledCommand(
-        "watch", wanted.cluster, tmp_path, words, "root", "*-*-* *:00/15:00", "1min"
+        "watch", desired.cluster, tmp_path, words, "root", "*-*-* *:00/15:00", "1min"
     )
-    tiers = watch_tiers(FILE, wanted, timer.tiers())
+    tiers = watch_tiers(FILE, desired, timer.tiers())
     return converge(tiers, {CONTROLLER: machine}, yes, SilentObserver())
 
 
 def test_watch_when_installed_has_its_file_for_root_alone_and_a_timer_that_runs(
-    cluster: CliUser, machine: Host, wanted: WatchFile, tmp_path: Path
+    cluster: CliUser, machine: Host, desired: WatchFile, tmp_path: Path
 ) -> None:
-    first = run(machine, wanted, tmp_path)
+    first = run(machine, desired, tmp_path)
     assert (first.remaining, first.failed) == ([], {})
     shown = cluster.shell(PRIMARY, f"stat -c '%a %U' {FILE} /etc/pgprovision/watch; cat {FILE}")
     assert shown.startswith("600 root\n700 root\n")
-    assert shown.endswith(wanted.text().text().strip())
+    assert shown.endswith(desired.text().text().strip())
     assert cluster.shell(PRIMARY, f"systemctl is-active {NAME}.timer") == "active"
     cluster.shell(PRIMARY, f"systemd-analyze verify /etc/systemd/system/{NAME}.service")
     cluster.shell(PRIMARY, f"systemctl start {NAME}.service")
-    again: list[Change] = run(machine, wanted, tmp_path).changed
+    again: list[Change] = run(machine, desired, tmp_path).changed
     assert again == []
 
 

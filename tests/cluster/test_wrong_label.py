@@ -18,7 +18,7 @@ OTHER = "hcb-other"
 
 @pytest.fixture
 def mistaken(cluster: CliUser, tmp_path: Path) -> Iterator[CliUser]:
-    """Somebody of another cluster whose labels the replica's server wears, with the same keys."""
+    """An operator of another cluster, with the same keys; the replica's server has its labels."""
     other = replace(cluster, home=tmp_path)
     shutil.copytree(cluster.inventory, other.inventory)
     other.rewrite("cluster.yml", {r"(?m)^cluster: .*": f"cluster: {OTHER}"})

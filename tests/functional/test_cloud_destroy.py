@@ -10,7 +10,7 @@ from pgprovision.engine.model import Action, Answer, Probe, Report
 from pgprovision.engine.observe import Target
 from pgprovision.errors import Refused
 from pgprovision.operations.destroy import plan_destroy
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.options import Options
 from pgprovision.tasks.cloud import server_tiers
 from pgprovision.transport.host import Host
@@ -34,12 +34,12 @@ class Killed(BaseException):
 
 
 def up(folder: Path, sim: HetznerSimulator) -> None:
-    wishes = cloud_inventory(folder, sim)
-    assert run_loop(sim, server_tiers(wishes, wishes.nodes)).remaining == []
+    inventory = cloud_inventory(folder, sim)
+    assert run_loop(sim, server_tiers(inventory, inventory.nodes)).remaining == []
 
 
 def remove(
-    folder: Path, sim: HetznerSimulator, typed: str = "lab", watcher: ActionRecorder | None = None
+    folder: Path, sim: HetznerSimulator, answer: str = "lab", watcher: ActionRecorder | None = None
 ) -> Report:
     cloud = hetzner_project(sim)
     targets: dict[str, Target] = {
@@ -47,7 +47,7 @@ def remove(
         "hetzner": cloud,
     }
     plan = plan_destroy(cloud, cloud_inventory(folder, sim))
-    approve = TypedName("lab", "", typed).approval(Options(inventory=folder))
+    approve = NameConfirmation("lab", "", answer).approval(Options(inventory=folder))
     return converge(plan.tiers, targets, approve, watcher or ActionRecorder())
 
 
@@ -65,13 +65,13 @@ def test_destroy_removes_all_that_is_ours_and_forgets_the_host_keys(
 
 
 @pytest.mark.covers("F50")
-def test_destroy_with_a_wrong_name_typed_touches_nothing(
+def test_destroy_with_a_wrong_confirmation_touches_nothing(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     up(tmp_path, sim)
     sim.control("DELETE", "/requests")
-    with pytest.raises(Refused, match="the name typed is not the cluster's"):
-        remove(tmp_path, sim, typed="lob")
+    with pytest.raises(Refused, match="the confirmation does not match the cluster's name"):
+        remove(tmp_path, sim, answer="lob")
     assert sim.control("GET", "/requests")["writes"] == 0
 
 
@@ -81,8 +81,8 @@ class Behind:
     def __init__(self, name: str, marker: str) -> None:
         self.name, self._marker = name, marker
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
-        return {ask: Answer(out=self._marker.encode()) for ask in asks}
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
+        return {probe: Answer(out=self._marker.encode()) for probe in probes}
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError("nothing is done on it")
@@ -105,14 +105,14 @@ def test_destroy_when_another_machine_is_behind_a_label_touches_nothing(
     sim: HetznerSimulator, tmp_path: Path, marker: str, refused: bool
 ) -> None:
     up(tmp_path, sim)
-    cloud, wishes = hetzner_project(sim), cloud_inventory(tmp_path, sim)
+    cloud, inventory = hetzner_project(sim), cloud_inventory(tmp_path, sim)
     targets: dict[str, Target] = {
         "controller": Host("controller", LocalConnection),
         "hetzner": cloud,
     }
     targets["db-1"] = Behind("db-1", marker)
-    plan = plan_destroy(cloud, wishes, wishes.nodes[:1])
-    approve = TypedName("lab", "", "lab").approval(Options(inventory=tmp_path))
+    plan = plan_destroy(cloud, inventory, inventory.nodes[:1])
+    approve = NameConfirmation("lab", "", "lab").approval(Options(inventory=tmp_path))
     if refused:
         with pytest.raises(Refused, match=r"this machine is db-|nothing says that it is db-1"):
             converge(plan.tiers, targets, approve, ActionRecorder())
@@ -127,11 +127,11 @@ def test_destroy_killed_after_any_action_is_finished_by_the_next(
     sim: HetznerSimulator, tmp_path: Path, last: int
 ) -> None:
     up(tmp_path, sim)
-    seen: list[str] = []
+    reasons: list[str] = []
 
     def stop(action: Action) -> None:
-        seen.append(action.why)
-        if len(seen) > last:
+        reasons.append(action.why)
+        if len(reasons) > last:
             raise Killed
 
     with pytest.raises(Killed):
@@ -141,7 +141,9 @@ def test_destroy_killed_after_any_action_is_finished_by_the_next(
 
 
 @pytest.mark.covers("F50")
-def test_destroy_leaves_strangers_and_what_they_use(sim: HetznerSimulator, tmp_path: Path) -> None:
+def test_destroy_leaves_foreign_objects_and_what_they_use(
+    sim: HetznerSimulator, tmp_path: Path
+) -> None:
     up(tmp_path, sim)
     server = {"name": "theirs", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
     network, wall = only_object(sim, "networks")["id"], only_object(sim, "firewalls")["id"]
@@ -173,8 +175,8 @@ def test_destroy_leaves_an_existing_network(sim: HetznerSimulator, tmp_path: Pat
     body = {"name": "office", "ip_range": "10.0.0.0/16", "subnets": [subnet]}
     before = call_and_wait(sim, "POST", "/networks", body)["network"]
     for name in ("office", str(before["id"])):
-        wishes = cloud_inventory(tmp_path, sim, network={"name": name, "existing": True})
-        assert run_loop(sim, server_tiers(wishes, wishes.nodes)).remaining == []
+        inventory = cloud_inventory(tmp_path, sim, network={"name": name, "existing": True})
+        assert run_loop(sim, server_tiers(inventory, inventory.nodes)).remaining == []
         assert only_object(sim, "networks")["servers"]
     remove(tmp_path, sim)
     assert only_object(sim, "networks") == before

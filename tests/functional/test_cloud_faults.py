@@ -33,7 +33,7 @@ CREATES = ("/networks", "/placement_groups", "/firewalls", "/ssh_keys", "/server
 @pytest.mark.covers("F33")
 @pytest.mark.parametrize("drop", ["before", "after"])
 @pytest.mark.parametrize("path", CREATES)
-def test_create_whose_answer_is_lost_makes_exactly_one(
+def test_create_when_its_answer_is_lost_makes_exactly_one(
     sim: HetznerSimulator, tmp_path: Path, path: str, drop: str
 ) -> None:
     sim.fault(method="POST", path=path, drop=drop)
@@ -81,10 +81,12 @@ def test_broken_api_is_ridden_out(
     for kind in CREATES:
         only_object(sim, kind.removeprefix("/"))
     assert [call for call, _ in sim.machines.log] == ["create", "firewall", "start"]
-    asked = [(r["method"], r["path"]) for r in sim.control("GET", "/requests")["requests"]]
-    tried = [at for at, ask in enumerate(asked) if ask == ("POST", path.removeprefix("*"))]
+    requests = [(r["method"], r["path"]) for r in sim.control("GET", "/requests")["requests"]]
+    tried = [
+        at for at, request in enumerate(requests) if request == ("POST", path.removeprefix("*"))
+    ]
     if method == "POST" and len(tried) > 1:  # looked up by name and labels before each repeat
-        lists = [at for at, ask in enumerate(asked) if ask == ("GET", path)]
+        lists = [at for at, request in enumerate(requests) if request == ("GET", path)]
         assert all(any(a < at < b for at in lists) for a, b in pairwise(tried))
 
 
@@ -122,8 +124,8 @@ def test_name_taken_by_ours_with_another_spec_shows_the_difference(
 ) -> None:
     run_loop(sim, hetzner_tiers(tmp_path))
     host_keys, cloud = hetzner_tiers(tmp_path)
-    *rest, wanted = cloud.resources
-    other = replace(wanted, server_type="ccx23", location="hel1")  # type: ignore[call-arg]
+    *rest, server = cloud.resources
+    other = replace(server, server_type="ccx23", location="hel1")  # type: ignore[call-arg]
     sim.control("DELETE", "/requests")
     (change,) = run_loop(sim, (host_keys, Tier("cloud", (*rest, other))), observe_only).remaining
     keys = ("server_type", "location")
@@ -146,20 +148,20 @@ def test_eleventh_server_of_a_group_is_found_in_the_plan(
 
 
 @pytest.mark.covers("F36")
-def test_capacity_gone_keeps_what_is_there_and_says_what_can_be_had(tmp_path: Path) -> None:
+def test_capacity_exhausted_leaves_what_is_there_and_says_what_is_available(tmp_path: Path) -> None:
     sold_out = frozenset({("ccx13", "ash"), ("ccx13", "hel1")})
     with serve_simulator(tmp_path / "cloud", sold_out=sold_out) as sim:
         with pytest.raises(CloudError) as caught:
             run_loop(sim, hetzner_tiers(tmp_path))
-        said = str(caught.value)
-        assert "no capacity" in said
-        assert "available now in ash: ccx23, ccx33" in said
-        assert "ccx13 available now in: fsn1, nbg1, hil, sin" in said
+        message = str(caught.value)
+        assert "no capacity" in message
+        assert "available now in ash: ccx23, ccx33" in message
+        assert "ccx13 available now in: fsn1, nbg1, hil, sin" in message
         assert "hetzner: network net" in caught.value.done
         assert len(list_objects(sim, "networks")) == 1
         keys, cloud = hetzner_tiers(tmp_path)
-        *rest, wanted = cloud.resources
-        larger = replace(wanted, server_type="ccx23")  # type: ignore[call-arg]
+        *rest, server = cloud.resources
+        larger = replace(server, server_type="ccx23")  # type: ignore[call-arg]
         assert run_loop(sim, (keys, Tier("cloud", (*rest, larger)))).remaining == []
 
 
@@ -181,8 +183,8 @@ def test_action_that_never_ends_is_bounded_and_not_begun_twice(
     keys, cloud = hetzner_tiers(tmp_path)
     *rest, _ = cloud.resources
     run_loop(sim, (keys, Tier("cloud", tuple(rest))))
-    wanted = make_server("db-1", "10.0.1.11")
-    create, *_ = wanted.change(Diff(None, wanted.desired()))
+    server = make_server("db-1", "10.0.1.11")
+    create, *_ = server.change(Diff(None, server.desired()))
     sim.machines.pause.clear()
     with pytest.raises(CloudError, match=r"create_server \(action \d+\) is still running after"):
         hetzner_project(sim).act([replace(create, timeout=0.5)], lambda action: None)
@@ -252,8 +254,8 @@ def test_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
 @pytest.mark.covers("F51")
 def test_api_that_is_down_says_so_within_its_budget(tmp_path: Path) -> None:
     with serve_simulator(tmp_path / "cloud") as sim:
-        gone = sim.endpoint
-    cloud, clock = patient(gone)
+        endpoint = sim.endpoint
+    cloud, clock = patient(endpoint)
     with pytest.raises(CloudError, match="the API does not answer"):
         cloud.observe((Probe("servers"),))
     assert clock.now < 30
@@ -272,7 +274,9 @@ def test_write_that_is_never_answered_ends_after_three_tries(
     assert len(tried) == 3
 
 
-def test_name_of_a_stranger_in_a_path_is_refused_before_the_call(sim: HetznerSimulator) -> None:
+def test_name_of_a_foreign_object_in_a_path_is_refused_before_the_call(
+    sim: HetznerSimulator,
+) -> None:
     sim.call("POST", "/networks", {"name": "theirs", "ip_range": "10.0.0.0/16"})
     with pytest.raises(Refused, match="does not carry this cluster's labels"):
         hetzner_project(sim).act(

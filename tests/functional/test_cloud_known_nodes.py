@@ -1,4 +1,4 @@
-"""What was finished is remembered: a lost primary is never made anew and empty, a replica is."""
+"""What was finished is remembered: a lost primary is never created again empty, a replica is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ class Finished:
     sim: HetznerSimulator
     name: str
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
         there = self.name in [server["name"] for server in list_objects(self.sim, "servers")]
-        return {ask: Answer(out=MARKER.encode()) for ask in asks} if there else None
+        return {probe: Answer(out=MARKER.encode()) for probe in probes} if there else None
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None: ...
 
 
 def up(sim: HetznerSimulator, folder: Path, *, plan: bool = False, token: str = TOKEN) -> Report:
     """db-1, the primary, and db-2."""
-    wishes = cloud_inventory(folder, sim)
-    tiers = (*server_tiers(wishes, wishes.nodes), node_registry(wishes, wishes.nodes))
+    inventory = cloud_inventory(folder, sim)
+    tiers = (*server_tiers(inventory, inventory.nodes), node_registry(inventory, inventory.nodes))
     machines = {name: Finished(sim, name) for name in ("db-1", "db-2")}
     if plan:
         return run_loop(sim, tiers, observe_only, token=token, machines=machines)
@@ -87,8 +87,8 @@ def test_label_taken_off_by_hand_is_named_and_put_back(
 ) -> None:
     up(sim, tmp_path)
     group = only_object(sim, "placement_groups")
-    kept = {k: v for k, v in group["labels"].items() if not k.endswith("db-2")} | {"team": "data"}
-    call_and_wait(sim, "PUT", f"/placement_groups/{group['id']}", {"labels": kept})
+    labels = {k: v for k, v in group["labels"].items() if not k.endswith("db-2")} | {"team": "data"}
+    call_and_wait(sim, "PUT", f"/placement_groups/{group['id']}", {"labels": labels})
     assert remaining_keys(up(sim, tmp_path, plan=True)) == {"node registry lab": ("db-2",)}
     up(sim, tmp_path)
     assert only_object(sim, "placement_groups")["labels"] == {**group["labels"], "team": "data"}
@@ -96,7 +96,7 @@ def test_label_taken_off_by_hand_is_named_and_put_back(
 
 @pytest.mark.covers("F46")
 @pytest.mark.parametrize("forgotten", ["nothing", "known_hosts", "labels"])
-def test_primary_whose_server_is_gone_is_not_made_anew(
+def test_primary_when_its_server_is_deleted_is_not_created_again(
     sim: HetznerSimulator, tmp_path: Path, forgotten: str
 ) -> None:
     up(sim, tmp_path)
@@ -113,25 +113,29 @@ def test_primary_whose_server_is_gone_is_not_made_anew(
             {"labels": ours},
         )
     sim.control("DELETE", "/requests")
-    pattern = "nobody here knows" if forgotten == "known_hosts" else "the primary db-1 is gone"
+    pattern = (
+        "its host key is not known here"
+        if forgotten == "known_hosts"
+        else "the primary db-1 does not exist"
+    )
     with pytest.raises(Refused, match=pattern) as caught:
         up(sim, tmp_path)
     if forgotten == "nothing":
         assert IDENTIFIER in caught.value.what
-        assert "promote a replica; where all servers are gone" in caught.value.next
+        assert "promote a replica; if all servers were deleted" in caught.value.next
         assert "pgprovision rebuild" in caught.value.next
     assert sim.control("GET", "/requests")["writes"] == 0
 
 
 @pytest.mark.covers("F46")
-def test_replica_whose_server_is_gone_is_made_anew_with_a_new_host_key(
+def test_replica_when_its_server_is_deleted_is_created_again_with_a_new_host_key(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     up(sim, tmp_path)
     own_keys(tmp_path)
     delete(sim, "db-2")
-    planned = remaining_keys(up(sim, tmp_path, plan=True))
-    assert {"host key db-2", "server db-2"} == set(planned)
+    plan = remaining_keys(up(sim, tmp_path, plan=True))
+    assert {"host key db-2", "server db-2"} == set(plan)
     assert up(sim, tmp_path).remaining == []
     first, second = (tmp_path / "secrets" / "known_hosts").read_text().splitlines()
     assert first == "db-1 ssh-ed25519 AAAAdb-1"
@@ -155,8 +159,8 @@ def test_token_of_another_project_builds_no_twins(sim: HetznerSimulator, tmp_pat
 def test_cluster_that_was_never_finished_may_begin_in_another_project(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    wishes = cloud_inventory(tmp_path, sim)
-    host_keys, _ = server_tiers(wishes, wishes.nodes)
+    inventory = cloud_inventory(tmp_path, sim)
+    host_keys, _ = server_tiers(inventory, inventory.nodes)
     run_loop(sim, (host_keys,))
     assert len(up(sim, tmp_path, plan=True, token=OTHER_PROJECT_TOKEN).remaining) > 1
 
@@ -164,7 +168,9 @@ def test_cluster_that_was_never_finished_may_begin_in_another_project(
 def test_destroy_forgets_what_was_known(sim: HetznerSimulator, tmp_path: Path) -> None:
     up(sim, tmp_path)
     own_keys(tmp_path)
-    wishes = cloud_inventory(tmp_path, sim)
-    run_loop(sim, plan_destroy(hetzner_project(sim), wishes).tiers, lambda changes: Impact.DESTROY)
+    inventory = cloud_inventory(tmp_path, sim)
+    run_loop(
+        sim, plan_destroy(hetzner_project(sim), inventory).tiers, lambda changes: Impact.DESTROY
+    )
     assert (tmp_path / "secrets" / "known_hosts").read_text() == ""
     assert up(sim, tmp_path).remaining == []

@@ -78,7 +78,7 @@ def test_plan_changes_nothing(sim: HetznerSimulator, tmp_path: Path) -> None:
     assert not (tmp_path / "host_keys").exists()
 
 
-def test_more_than_a_page_of_strangers_is_no_obstacle(
+def test_more_than_a_page_of_foreign_objects_is_no_obstacle(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     for number in range(51):
@@ -93,11 +93,11 @@ def test_more_than_a_page_of_strangers_is_no_obstacle(
 def test_run_killed_after_any_action_is_finished_by_the_next(
     sim: HetznerSimulator, tmp_path: Path, last: int
 ) -> None:
-    seen: list[str] = []
+    reasons: list[str] = []
 
     def stop(action: Action) -> None:
-        seen.append(action.why)
-        if len(seen) > last:
+        reasons.append(action.why)
+        if len(reasons) > last:
             raise Killed
 
     with pytest.raises(Killed):
@@ -118,11 +118,11 @@ def test_key_registered_by_someone_else_is_used_as_it_is(
 
 
 @pytest.mark.covers("F35")
-def test_server_of_a_stranger_is_refused_and_nothing_is_made(
+def test_foreign_server_is_refused_and_nothing_is_made(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    theirs = {"name": "db-1", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
-    call_and_wait(sim, "POST", "/servers", theirs)
+    foreign = {"name": "db-1", "server_type": "ccx13", "image": "debian-12", "location": "ash"}
+    call_and_wait(sim, "POST", "/servers", foreign)
     before, requests = only_object(sim, "servers"), writes(sim)
     with pytest.raises(Refused, match="not ours"):
         run_loop(sim, hetzner_tiers(tmp_path))
@@ -131,7 +131,7 @@ def test_server_of_a_stranger_is_refused_and_nothing_is_made(
 
 
 @pytest.mark.covers("F47")
-def test_firewall_opened_by_hand_is_named_and_shut(sim: HetznerSimulator, tmp_path: Path) -> None:
+def test_firewall_opened_by_hand_is_named_and_closed(sim: HetznerSimulator, tmp_path: Path) -> None:
     run_loop(sim, hetzner_tiers(tmp_path))
     wall = only_object(sim, "firewalls")
     postgres = {
@@ -219,8 +219,8 @@ def test_firewall_rules_of_the_inventory_are_set_and_one_more_by_api_is_named(
     ping = {"protocol": "icmp", "source_ips": ["0.0.0.0/0", "::/0"], "purpose": "ping"}
     metrics = {"port": 9100, "source_ips": ["198.51.100.7/32"], "purpose": "node exporter"}
     firewall = {"name": "wall", "ssh_source_ips": ["192.0.2.0/24"], "rules": [ping, metrics]}
-    wishes = cloud_inventory(tmp_path, sim, nodes=1, firewall=firewall)
-    tiers = server_tiers(wishes, wishes.nodes)
+    inventory = cloud_inventory(tmp_path, sim, nodes=1, firewall=firewall)
+    tiers = server_tiers(inventory, inventory.nodes)
     assert run_loop(sim, tiers).remaining == []
     wall = only_object(sim, "firewalls")
     rules = [(r["protocol"], r["port"], r["source_ips"], r["description"]) for r in wall["rules"]]

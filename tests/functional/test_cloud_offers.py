@@ -42,25 +42,25 @@ def person(sim: HetznerSimulator, path: Path, *words: str) -> Result:
 def test_plan_when_servers_are_to_be_made_then_shows_what_they_are_and_cost(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    said = person(sim, tmp_path / "inventory", "plan")
-    assert said.return_value == 1
+    output = person(sim, tmp_path / "inventory", "plan")
+    assert output.return_value == 1
     assert (
-        "servers to be made, prices without VAT\n"
+        "servers to create, prices without VAT\n"
         "  + db-1: ccx13 in ash, 2 vCPU, 8 GB, 80 GB disk, debian-12: 43.50 EUR a month\n"
         "  + db-2: ccx23 in ash, 4 vCPU, 16 GB, 160 GB disk, debian-12: 86.50 EUR a month\n"
         "  total: 130.00 EUR a month\n"
-    ) in said.stdout
+    ) in output.stdout
     assert sim.control("GET", "/requests")["writes"] == 0
 
 
 def test_plan_when_a_type_is_sold_out_then_says_so_and_shows_the_rest(
     short: HetznerSimulator, tmp_path: Path
 ) -> None:
-    said = person(short, tmp_path / "inventory", "plan")
-    assert said.return_value == 1
-    assert "  + db-2: ccx23 in ash" in said.stdout
-    assert "! db-1: ccx13 is sold out in ash; available now in ash: ccx23, ccx33" in said.stdout
-    assert "+ server db-1" in said.stdout
+    output = person(short, tmp_path / "inventory", "plan")
+    assert output.return_value == 1
+    assert "  + db-2: ccx23 in ash" in output.stdout
+    assert "! db-1: ccx13 is sold out in ash; available now in ash: ccx23, ccx33" in output.stdout
+    assert "+ server db-1" in output.stdout
 
 
 def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
@@ -78,28 +78,28 @@ def test_plan_as_json_when_servers_are_to_be_made_then_has_their_prices(
 def test_up_when_a_type_is_sold_out_then_ends_before_anything_is_made(
     short: HetznerSimulator, tmp_path: Path
 ) -> None:
-    said = person(short, tmp_path / "inventory", "up", "--yes")
-    assert isinstance(said.exception, CloudError)
-    assert said.exception.exit_code == 6
-    assert "ccx13 is sold out in ash" in said.exception.what
-    assert "change server_type" in said.exception.next
+    output = person(short, tmp_path / "inventory", "up", "--yes")
+    assert isinstance(output.exception, CloudError)
+    assert output.exception.exit_code == 6
+    assert "ccx13 is sold out in ash" in output.exception.what
+    assert "change server_type" in output.exception.next
     assert short.control("GET", "/requests")["writes"] == 0
 
 
-def test_preflight_when_all_is_there_then_asks_nothing(
+def test_preflight_when_all_is_there_then_requests_nothing(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
-    wishes = cloud_inventory(tmp_path, sim)
-    assert len(server_quote(hetzner_project(sim), wishes, wishes.nodes).offers) == 2
-    run_loop(sim, server_tiers(wishes, wishes.nodes))
+    inventory = cloud_inventory(tmp_path, sim)
+    assert len(server_quote(hetzner_project(sim), inventory, inventory.nodes).offers) == 2
+    run_loop(sim, server_tiers(inventory, inventory.nodes))
     cloud = hetzner_project(sim)
-    assert server_quote(cloud, wishes, wishes.nodes).offers == ()
+    assert server_quote(cloud, inventory, inventory.nodes).offers == ()
     assert cloud.api_calls == 1
 
 
 @pytest.mark.covers("row:A8")
 @pytest.mark.parametrize(
-    ("wish", "reason"),
+    ("selection", "reason"),
     [
         ({"server_type": "ccx12"}, "there is no server type ccx12"),
         ({"location": "ams1"}, "there is no location ams1; in us-east: ash"),
@@ -108,10 +108,10 @@ def test_preflight_when_all_is_there_then_asks_nothing(
     ],
 )
 def test_preflight_when_something_does_not_exist_then_names_what_does(
-    sim: HetznerSimulator, tmp_path: Path, wish: dict[str, str], reason: str
+    sim: HetznerSimulator, tmp_path: Path, selection: dict[str, str], reason: str
 ) -> None:
-    wishes = cloud_inventory(tmp_path, sim)
-    node = wishes.nodes[0].model_copy(update=wish)
-    (refusal,) = server_quote(hetzner_project(sim), wishes, (node,)).unavailable
+    inventory = cloud_inventory(tmp_path, sim)
+    node = inventory.nodes[0].model_copy(update=selection)
+    (refusal,) = server_quote(hetzner_project(sim), inventory, (node,)).unavailable
     assert refusal.what.startswith(reason)
     assert list_objects(sim, "servers") == []

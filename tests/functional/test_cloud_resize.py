@@ -30,22 +30,24 @@ class Killed(BaseException):
     """The controller dies."""
 
 
-def wishing(folder: Path, sim: HetznerSimulator, server_type: str, node: int = 0) -> Inventory:
+def inventory_with(
+    folder: Path, sim: HetznerSimulator, server_type: str, node: int = 0
+) -> Inventory:
     """Two nodes, one of them of this type."""
-    wishes = cloud_inventory(folder, sim)
-    nodes = list(wishes.nodes)
+    inventory = cloud_inventory(folder, sim)
+    nodes = list(inventory.nodes)
     nodes[node] = nodes[node].model_copy(update={"server_type": server_type})
-    return wishes.model_copy(update={"nodes": tuple(nodes)})
+    return inventory.model_copy(update={"nodes": tuple(nodes)})
 
 
 def made(folder: Path, sim: HetznerSimulator) -> None:
-    wishes = cloud_inventory(folder, sim)
-    run_loop(sim, server_tiers(wishes, wishes.nodes))
+    inventory = cloud_inventory(folder, sim)
+    run_loop(sim, server_tiers(inventory, inventory.nodes))
 
 
-def wanted(folder: Path, sim: HetznerSimulator, server_type: str, node: int = 0) -> ResizePlan:
-    wishes = wishing(folder, sim, server_type, node)
-    return plan_resize(hetzner_project(sim), wishes, wishes.nodes[node])
+def resize_plan(folder: Path, sim: HetznerSimulator, server_type: str, node: int = 0) -> ResizePlan:
+    inventory = inventory_with(folder, sim, server_type, node)
+    return plan_resize(hetzner_project(sim), inventory, inventory.nodes[node])
 
 
 def sizes(sim: HetznerSimulator) -> list[tuple[str, int, str]]:
@@ -61,19 +63,19 @@ def test_resize_to_more_keeps_the_disk_and_starts_again(
     made(tmp_path, sim)
     sim.machines.log.clear()
     notebook = ActionRecorder()
-    (_, cloud, _) = wanted(tmp_path, sim, "ccx23").tiers
+    (_, cloud, _) = resize_plan(tmp_path, sim, "ccx23").tiers
     run_loop(sim, (cloud,), watcher=notebook)
     assert sizes(sim) == [("ccx23", 80, "running"), ("ccx13", 80, "running")]
     assert notebook.actions == [
-        "shut server db-1 down",
+        "shut down server db-1",
         "make server db-1 a ccx23",
         "start server db-1",
     ]
-    wishes = wishing(tmp_path, sim, "ccx23")
-    assert run_loop(sim, server_tiers(wishes, wishes.nodes), observe_only).remaining == []
+    inventory = inventory_with(tmp_path, sim, "ccx23")
+    assert run_loop(sim, server_tiers(inventory, inventory.nodes), observe_only).remaining == []
 
 
-def test_server_that_is_shut_down_is_let_go_of_before(
+def test_server_to_be_resized_is_disconnected_before_it_stops(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)
@@ -82,7 +84,7 @@ def test_server_that_is_shut_down_is_let_go_of_before(
     def let_go(server: str) -> None:
         power.append((server, list_objects(sim, "servers")[0]["status"] == "running"))
 
-    (_, change, _) = wanted(tmp_path, sim, "ccx23").tiers
+    (_, change, _) = resize_plan(tmp_path, sim, "ccx23").tiers
     cloud = HetznerProject(
         "hetzner", Secret(TOKEN, "test"), sim.endpoint, "lab", before_shutdown=let_go
     )
@@ -98,13 +100,13 @@ def test_resize_says_what_it_costs_and_that_replicas_come_first(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)
-    assert wanted(tmp_path, sim, "ccx23").notes == (
+    assert resize_plan(tmp_path, sim, "ccx23").notes == (
         "db-1: ccx13 (2 vCPU, 8 GB, 43.00 EUR a month without VAT) -> "
         "ccx23 (4 vCPU, 16 GB, 86.00 EUR a month without VAT)",
         "the primary is not there while it is resized: choose a quiet moment",
         "replicas first, so that none is smaller: db-2",
     )
-    assert len(wanted(tmp_path, sim, "ccx23", node=1).notes) == 1
+    assert len(resize_plan(tmp_path, sim, "ccx23", node=1).notes) == 1
 
 
 @pytest.mark.parametrize("last", range(3))
@@ -112,14 +114,14 @@ def test_resize_killed_after_any_action_is_finished_by_the_next(
     sim: HetznerSimulator, tmp_path: Path, last: int
 ) -> None:
     made(tmp_path, sim)
-    seen: list[str] = []
+    reasons: list[str] = []
 
     def stop(action: Action) -> None:
-        seen.append(action.why)
-        if len(seen) > last:
+        reasons.append(action.why)
+        if len(reasons) > last:
             raise Killed
 
-    cloud = wanted(tmp_path, sim, "ccx23").tiers[:2]
+    cloud = resize_plan(tmp_path, sim, "ccx23").tiers[:2]
     with pytest.raises(Killed):
         run_loop(sim, cloud, watcher=ActionRecorder(stop))
     assert run_loop(sim, cloud).remaining == []
@@ -131,7 +133,7 @@ def test_resize_below_the_disk_is_refused_and_says_what_fits(
 ) -> None:
     made(tmp_path, sim)
     with pytest.raises(Refused, match="80 GB, a cx23 only 40 GB: a disk never shrinks") as caught:
-        wanted(tmp_path, sim, "cx23")
+        resize_plan(tmp_path, sim, "cx23")
     assert "choose one of ccx13, ccx23, ccx33" in caught.value.next
 
 
@@ -139,7 +141,7 @@ def test_resize_to_what_is_sold_out_ends_before_anything_stops(tmp_path: Path) -
     with serve_simulator(tmp_path / "cloud", sold_out=frozenset({("ccx23", "ash")})) as sim:
         made(tmp_path, sim)
         with pytest.raises(CloudError, match="ccx23 cannot be had in ash now; available now in"):
-            wanted(tmp_path, sim, "ccx23")
+            resize_plan(tmp_path, sim, "ccx23")
         assert [status for *_, status in sizes(sim)] == ["running", "running"]
 
 
@@ -147,15 +149,15 @@ def test_resize_of_a_server_that_is_not_there_is_refused(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     with pytest.raises(Refused, match="db-1 has no server of ours"):
-        wanted(tmp_path, sim, "ccx23")
+        resize_plan(tmp_path, sim, "ccx23")
 
 
-def test_plan_when_another_type_is_wished_names_the_verb(
+def test_plan_when_another_type_is_declared_names_the_verb(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     made(tmp_path, sim)
-    wishes = wishing(tmp_path, sim, "ccx23")
-    report = run_loop(sim, server_tiers(wishes, wishes.nodes))
+    inventory = inventory_with(tmp_path, sim, "ccx23")
+    report = run_loop(sim, server_tiers(inventory, inventory.nodes))
     assert [change.keys for change in report.remaining] == [
         ("server_type (pgprovision resize carries it out)",)
     ]

@@ -17,7 +17,7 @@ from tests.support.hetzner_simulator import FakeHypervisor, HetznerSimulator, se
 
 @dataclass
 class Meeting(FakeHypervisor):
-    """Machines whose making ends when `expected` of them are being made at once."""
+    """Machines that are made when `expected` of them are being made at once."""
 
     expected: int = MAX_PARALLEL_SERVERS
     most: int = 0
@@ -43,12 +43,12 @@ def test_servers_when_several_are_missing_then_three_are_made_at_once(tmp_path: 
         assert machines.most == MAX_PARALLEL_SERVERS
         assert [server["status"] for server in list_objects(sim, "servers")] == ["running"] * 5
     for node in range(1, 6):
-        mine = [why.split()[0] for why in notebook.actions if f"server db-{node}" in why]
-        assert mine == ["create", "attach", "start", "protect"]
+        actions = [why.split()[0] for why in notebook.actions if f"server db-{node}" in why]
+        assert actions == ["create", "attach", "start", "protect"]
 
 
 @pytest.mark.covers("F36")
-def test_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goes_on(
+def test_capacity_exhausted_at_the_second_of_three_leaves_what_is_made_and_a_rerun_goes_on(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     sim.fault(
@@ -56,7 +56,7 @@ def test_capacity_gone_at_the_second_of_three_keeps_what_is_made_and_a_rerun_goe
     )
     with pytest.raises(CloudError, match="no capacity") as caught:
         run_loop(sim, hetzner_tiers(tmp_path, nodes=3))
-    assert "it goes on from what exists" in caught.value.next
+    assert "it continues from what exists" in caught.value.next
     made = {server["id"] for server in list_objects(sim, "servers")}
     assert 1 <= len(made) <= 2
     assert run_loop(sim, hetzner_tiers(tmp_path, nodes=3)).remaining == []

@@ -22,7 +22,7 @@ from tests.support.hetzner_simulator import HetznerSimulator
 
 @contextmanager
 def impostor(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """An HTTPS server with a certificate of its own making, and the requests it was told."""
+    """An HTTPS server with a certificate of its own making, and the requests it received."""
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -54,7 +54,7 @@ def test_false_certificate_is_refused_before_the_token_is_sent(tmp_path: Path) -
     assert caught.value.state == "the request was not sent"
 
 
-def test_endpoint_without_tls_is_asked_directly_whatever_proxy_is_set(
+def test_endpoint_without_tls_is_requested_directly_whatever_proxy_is_set(
     sim: HetznerSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "all_proxy"):

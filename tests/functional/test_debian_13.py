@@ -34,8 +34,11 @@ def test_up_when_repeated_finds_nothing_in_one_trip(thirteen: CliUser) -> None:
 
 
 @pytest.mark.covers("S44", "row:B7")
-def test_host_when_provisioned_is_shut(thirteen: CliUser) -> None:
+def test_host_when_provisioned_is_closed(thirteen: CliUser) -> None:
     assert thirteen.shell(NODE, "nft list ruleset | grep -c 'policy drop'") == "1"
-    shut = "passwordauthentication no\nx11forwarding no"
-    assert thirteen.shell(NODE, "sshd -T | grep -E '^(passwordauth|x11forwarding)' | sort") == shut
+    sshd_settings = "passwordauthentication no\nx11forwarding no"
+    assert (
+        thirteen.shell(NODE, "sshd -T | grep -E '^(passwordauth|x11forwarding)' | sort")
+        == sshd_settings
+    )
     assert thirteen.shell(NODE, "systemctl --failed --no-legend") == ""

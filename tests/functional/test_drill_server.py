@@ -25,16 +25,16 @@ class Killed(BaseException):
     """The controller dies."""
 
 
-def wishes(sim: HetznerSimulator, folder: Path) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
+def drill_tiers(sim: HetznerSimulator, folder: Path) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
     """The server as it is made, and as it is removed."""
-    whole = cloud_inventory(folder, sim, nodes=1)
-    node = drill.drill_node(whole, None)
-    key = replace(cloud.bootstrap_host_key(whole, node.name), absent=True)
-    gone = DeletedResource(
+    inventory = cloud_inventory(folder, sim, nodes=1)
+    node = drill.drill_node(inventory, None)
+    key = replace(cloud.bootstrap_host_key(inventory, node.name), absent=True)
+    deleted = DeletedResource(
         cluster="lab", collection="servers", object_name=node.name, required_label=drill.DRILL_LABEL
     )
-    made = cloud.temporary_server(whole, node, {drill.DRILL_LABEL: "here"})
-    return made, (Tier("removal", (gone,)), Tier("host keys", (key,)))
+    made = cloud.temporary_server(inventory, node, {drill.DRILL_LABEL: "here"})
+    return made, (Tier("removal", (deleted,)), Tier("host keys", (key,)))
 
 
 @pytest.mark.covers("F120")
@@ -48,12 +48,12 @@ def test_drill_server_when_killed_after_any_action_is_removed_and_nothing_else(
         ("networks", "firewalls", "ssh_keys", "volumes"),
     )
     before = {kind: [item["id"] for item in list_objects(sim, kind)] for kind in kinds}
-    made, removed = wishes(sim, tmp_path)
-    seen: list[str] = []
+    made, removed = drill_tiers(sim, tmp_path)
+    reasons: list[str] = []
 
     def stop(action: Action) -> None:
-        seen.append(action.why)
-        if len(seen) > last:
+        reasons.append(action.why)
+        if len(reasons) > last:
             raise Killed
 
     if last < 4:
@@ -74,7 +74,7 @@ def test_drill_server_when_made_is_alone_labelled_and_unprotected(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     run_loop(sim, hetzner_tiers(tmp_path))
-    made, _ = wishes(sim, tmp_path)
+    made, _ = drill_tiers(sim, tmp_path)
     assert run_loop(sim, made).remaining == []
     (server,) = (item for item in list_objects(sim, "servers") if item["name"] == NAME)
     assert server["labels"]["drill"] == "here"
@@ -88,7 +88,7 @@ def test_server_of_the_drills_name_when_it_has_no_such_label_is_not_removed(
     sim: HetznerSimulator, tmp_path: Path
 ) -> None:
     run_loop(sim, hetzner_tiers(tmp_path))
-    made, removed = wishes(sim, tmp_path)
+    made, removed = drill_tiers(sim, tmp_path)
     run_loop(sim, made)
     (server,) = (item for item in list_objects(sim, "servers") if item["name"] == NAME)
     labels = {key: value for key, value in server["labels"].items() if key != "drill"}

@@ -54,8 +54,8 @@ class Old:
         names = f"{node},{self.public[node]}" if node == PRIMARY else node
         file = self.person.inventory / "secrets/known_hosts"
         others = file.read_text().splitlines() if file.exists() else []
-        kept = [line for line in others if not line.startswith(node)]
-        file.write_text("".join(f"{line}\n" for line in [*kept, f"{names} {key}"]))
+        remaining = [line for line in others if not line.startswith(node)]
+        file.write_text("".join(f"{line}\n" for line in [*remaining, f"{names} {key}"]))
 
     def describe(self, node: str, text: str) -> None:
         (self.person.inventory / "nodes" / f"{node}.yml").write_text(text)
@@ -100,7 +100,7 @@ def test_host_key_when_unknown_is_refused_before_a_login(old: Old) -> None:
 
 
 @pytest.mark.covers("B104")
-def test_sudo_when_it_asks_for_a_password_is_said_and_nothing_written(old: Old) -> None:
+def test_sudo_when_it_needs_a_password_is_reported_and_nothing_written(old: Old) -> None:
     old.pin(PRIMARY)
     old.describe(
         PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + "ssh: {user: asked}\n"
@@ -116,7 +116,7 @@ OURS = "ls -d /etc/pgprovision /var/lib/pgprovision /etc/postgresql-common 2>/de
 
 
 @pytest.mark.parametrize(
-    ("node", "shell", "back", "said"),
+    ("node", "shell", "back", "expected"),
     [
         pytest.param(
             "ssh: {user: stranger}\n",
@@ -143,7 +143,7 @@ OURS = "ls -d /etc/pgprovision /var/lib/pgprovision /etc/postgresql-common 2>/de
     ids=["wrong user", "no sudo", "key that is not let in"],
 )
 def test_login_when_it_is_not_right_is_named_and_nothing_written(
-    old: Old, node: str, shell: str, back: str, said: str
+    old: Old, node: str, shell: str, back: str, expected: str
 ) -> None:
     old.pin(PRIMARY)
     old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]) + node)
@@ -152,13 +152,13 @@ def test_login_when_it_is_not_right_is_named_and_nothing_written(
     old.person.shell(PRIMARY, back)
     old.describe(PRIMARY, _node(old, "primary", PRIMARY, old.public[PRIMARY]))
     assert run.code == 5, run.err
-    assert said in run.err
+    assert expected in run.err
     assert "next: " in run.err
     assert old.person.shell(PRIMARY, OURS) == ""
 
 
 @pytest.mark.covers("B103")
-def test_key_when_it_has_a_passphrase_is_said_and_nobody_asked(old: Old) -> None:
+def test_key_when_it_has_a_passphrase_is_reported_without_a_prompt(old: Old) -> None:
     old.pin(PRIMARY)
     key = old.person.inventory / "secrets/id_ed25519"
     plain = key.read_bytes()
@@ -205,10 +205,10 @@ def test_host_when_it_does_not_fit_says_all_at_once_and_nothing_is_written(
     (person.inventory / "nodes" / f"{REPLICA}.yml").unlink()
     for run in runs:
         assert run.code == 2, run.err
-        assert "old-1: 4 things do not fit" in run.err
+        assert "old-1: 4 problems" in run.err
         assert re.search(r"port 5432 is in use on \S+ by systemd-socket- \(pid \d+\)", run.err)
         assert re.search(r"its clock is 3\d\d\d s ahead of the controller's", run.err)
-        assert "10.0.7.0/28 on card docker0 overlaps with the node 10.0.7.12" in run.err
+        assert "10.0.7.0/28 on interface docker0 overlaps with the node 10.0.7.12" in run.err
         assert "it has no locale de_DE.UTF-8; it has c, c.utf8" in run.err
     assert person.shell(PRIMARY, OURS) == ""
 
@@ -220,7 +220,7 @@ def test_up_when_the_host_exists_already_needs_no_cloud(primary: Old) -> None:
 
 
 @pytest.mark.covers("row:A9")
-def test_add_replica_when_it_lies_behind_a_jump_host_streams(cluster: Old) -> None:
+def test_add_replica_when_it_is_behind_a_jump_host_streams(cluster: Old) -> None:
     receiver = "select status, slot_name from pg_stat_wal_receiver"
     assert cluster.person.sql(REPLICA, receiver) == "streaming|pgprovision_old_2"
     logins = cluster.person.shell(REPLICA, "journalctl -u ssh -o cat | grep 'Accepted publickey'")
@@ -343,18 +343,18 @@ def test_host_when_another_inventory_names_it_is_refused_and_not_written_to(
     cluster: Old,
 ) -> None:
     person = cluster.person
-    stranger = replace(cluster, person=new_user(person.lab, person.home / "stranger", "stranger"))
-    stranger.person.rewrite(
+    foreign = replace(cluster, person=new_user(person.lab, person.home / "stranger", "stranger"))
+    foreign.person.rewrite(
         "cluster.yml", {TOP_LEVEL_KEY.format("hetzner"): "", TOP_LEVEL_KEY.format("ssh"): SSH}
     )
-    (stranger.person.inventory / "nodes/stranger-1.yml").unlink()
-    secrets = stranger.person.inventory / "secrets"
+    (foreign.person.inventory / "nodes/stranger-1.yml").unlink()
+    secrets = foreign.person.inventory / "secrets"
     for name in ("id_ed25519", "id_ed25519.pub"):
         (secrets / name).write_bytes((person.inventory / "secrets" / name).read_bytes())
-    stranger.describe(PRIMARY, _node(cluster, "primary", PRIMARY, cluster.public[PRIMARY]))
-    stranger.pin(PRIMARY)
+    foreign.describe(PRIMARY, _node(cluster, "primary", PRIMARY, cluster.public[PRIMARY]))
+    foreign.pin(PRIMARY)
     person.shell(PRIMARY, "touch /run/before")
-    run = stranger.person.run("up", "--yes")
+    run = foreign.person.run("up", "--yes")
     written = person.shell(PRIMARY, f"find {WRITTEN} -newer /run/before")
     assert run.code == 3
     assert "this machine is old-1 of cluster old, not old-1 of stranger" in run.err

@@ -57,7 +57,9 @@ def test_extensions_when_declared_then_created_in_their_schemas(extended: CliUse
     ]
 
 
-def test_packages_when_of_extensions_then_installed_and_held(extended: CliUser) -> None:
+def test_packages_when_of_extensions_then_installed_and_excluded_from_upgrades(
+    extended: CliUser,
+) -> None:
     names = [f"postgresql-17-{name}" for name in PACKAGES]
     listed = extended.shell(NODE, f"dpkg-query -W -f '${{Package}}\\n' {' '.join(names)}")
     assert listed.split() == names

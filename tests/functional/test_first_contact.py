@@ -24,10 +24,10 @@ from tests.support.cloud_cluster import ActionRecorder, allow_restart
 
 NODE = "keys-1"
 STEPS = (
-    "make a host key of its own",
+    "create a host key on",
     "pin keys-1's rotated host key",
-    "give up the host key",
-    "forget the host key",
+    "remove the first host key from",
+    "remove the first host key of",
 )
 
 

@@ -24,9 +24,10 @@ from tests.support.port_scanner import PortScanner, in_private_network, on_inter
 pytestmark = pytest.mark.lab
 
 NODE, PRIVATE = "host-1", "10.0.1.2"
-GATEWAY, CLIENT = "10.0.0.1", "10.0.2.9"  # a stranger of the private network, and a declared one
+# An undeclared address of the private network, and a declared one.
+GATEWAY, CLIENT = "10.0.0.1", "10.0.2.9"
 FRIENDS = ("198.51.100.9", "2001:db8:f::9")  # outside, and on the list for SSH
-STRANGERS = ("203.0.113.7", "2001:db8:ffff::7")
+OUTSIDE_ADDRESSES = ("203.0.113.7", "2001:db8:ffff::7")
 SCAN = (*range(1, 1025), 5432, 9999)
 CONF = "/etc/postgresql/15/main/postgresql.conf"
 
@@ -63,7 +64,7 @@ class Made:
 
     person: CliUser
     outside: Mapping[str, PortScanner]
-    seen: frozenset[str]
+    observed: frozenset[str]
 
     def shell(self, text: str) -> str:
         return self.person.shell(NODE, text)
@@ -76,7 +77,7 @@ class Made:
         """Every way in, tried by those who may and those who may not."""
         v4, v6 = addresses(self.person)
         outside = zip(self.outside.values(), (v4, v6) * 2, strict=True)
-        scans = [stranger.open_ports(target, SCAN) for stranger, target in outside]
+        scans = [scanner.open_ports(target, SCAN) for scanner, target in outside]
         return {
             "S34": self.shell("ss -Hltn 'sport = :5432' | awk '{print $4}' | sort").split(),
             "S35": scans[:2],
@@ -125,7 +126,7 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mad
     listed = ", ".join(f'"{ip_network(a)}"' for a in (network.host_address, CLIENT, *FRIENDS))
     with ExitStack() as open_till_the_end:
         mirror = open_till_the_end.enter_context(serve_mirror(job_lab, home / "mirror"))
-        world = open_till_the_end.enter_context(on_internet(network, *FRIENDS, *STRANGERS))
+        world = open_till_the_end.enter_context(on_internet(network, *FRIENDS, *OUTSIDE_ADDRESSES))
         shutil.copy(mirror.key, person.inventory / "mirror.asc")
         apt = f"source: pgdg\n  mirror: {mirror.url}\n  mirror_key: !file mirror.asc\n"
         person.rewrite(
@@ -138,47 +139,49 @@ def made(job_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mad
                 r"addresses: \[10\.0\.0\.0/16\]": "addresses: [10.0.2.0/24]",
             },
         )
-        with person.start("up", "--yes") as running, watched(person, running, world[2]) as seen:
-            _, said = running.communicate(timeout=300)
-        assert running.returncode == 0, said
-        yield Made(person, {who.address: who for who in world}, frozenset(seen))
+        with person.start("up", "--yes") as running, watched(person, running, world[2]) as observed:
+            _, output = running.communicate(timeout=300)
+        assert running.returncode == 0, output
+        yield Made(person, {who.address: who for who in world}, frozenset(observed))
 
 
 @contextmanager
 def watched(
-    person: CliUser, running: "subprocess.Popen[str]", stranger: PortScanner
+    person: CliUser, running: "subprocess.Popen[str]", scanner: PortScanner
 ) -> Iterator[set[str]]:
     """Watches from the moment the machine is there, from within, from the private network and from
     outside; what was seen is complete at the end."""
-    seen: set[str] = set()
+    observed: set[str] = set()
     words: list[str] = []
     while running.poll() is None and not words:
         with suppress(LabError):
             words = person.lab.shell(NODE, ["sh", "-c", WATCH])
         time.sleep(0.05)
     if not words:
-        yield seen
+        yield observed
         return
     neighbour = in_private_network(*private(person), GATEWAY)
     with (
         neighbour.probing(PRIVATE, 5432) as nearby,
-        stranger.probing(addresses(person)[0], 5432) as far,
+        scanner.probing(addresses(person)[0], 5432) as far,
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch,
     ):
         try:
-            yield seen
+            yield observed
         finally:
             person.console(NODE, f"touch {END}")
             assert watch.stdout
-            seen.update(watch.stdout.read().split())
-    seen.update({f"{word} from nearby" for word in nearby}, {f"{word} from far" for word in far})
+            observed.update(watch.stdout.read().split())
+    observed.update(
+        {f"{word} from nearby" for word in nearby}, {f"{word} from far" for word in far}
+    )
 
 
 @pytest.mark.covers("F57", "S38")
 def test_postgres_when_it_first_listens_is_ours_and_behind_the_firewall(
     made: Made,
 ) -> None:
-    assert made.seen == {"listening", "dialled from nearby", "dialled from far"}
+    assert made.observed == {"listening", "dialled from nearby", "dialled from far"}
 
 
 @pytest.mark.covers("row:B1")
@@ -200,9 +203,9 @@ def test_pgbackrest_2_55_when_its_endpoint_is_dead_ends_with_the_reason(
         f"systemctl -q is-active silent || systemd-run -q --unit=silent python3 -c {sh(silent)}\n"
         f"printf %s {sh(conf)} >/run/dead.conf; chmod 0644 /run/dead.conf"
     )
-    said = made.person.console(NODE, info.check_readable("main", "--config=/run/dead.conf"))
-    assert said.returncode == 1
-    assert ("localhost:9:" in said.stderr) or ("no answer from the repository" in said.stderr)
+    output = made.person.console(NODE, info.check_readable("main", "--config=/run/dead.conf"))
+    assert output.returncode == 1
+    assert ("localhost:9:" in output.stderr) or ("no answer from the repository" in output.stderr)
 
 
 def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
@@ -212,17 +215,19 @@ def test_up_when_repeated_finds_nothing_in_one_trip(made: Made) -> None:
 
 @pytest.mark.covers("S34", "S35", "S36", "S37")
 def test_doors_when_tried_from_everywhere_open_as_declared(made: Made) -> None:
-    """Something listens on all addresses, so that only a firewall can keep it shut."""
+    """Something listens on all addresses, so that only a firewall can close it."""
     made.shell("systemd-run -q --unit=open-door python3 -m http.server 9999 --bind ::")
     assert wait_until(lambda: "9999" in made.shell("ss -Hltn"), seconds=10)
     assert made.doors() == DOORS
 
 
 @pytest.mark.covers("S37")
-def test_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
+def test_cloud_firewall_when_the_host_has_none_still_protects(made: Made) -> None:
     made.shell("nft delete table inet pgprovision")
     targets = addresses(made.person)
-    reached = [made.outside[a].open_ports(targets[":" in a], SCAN) for a in (*FRIENDS, *STRANGERS)]
+    reached = [
+        made.outside[a].open_ports(targets[":" in a], SCAN) for a in (*FRIENDS, *OUTSIDE_ADDRESSES)
+    ]
     assert made.reaches(GATEWAY, 9999) == [9999]
     assert reached == [[22], [22], [], []]
     made.person.run_json("up", "--yes")
@@ -230,14 +235,14 @@ def test_cloud_firewall_when_the_hosts_is_gone_still_holds(made: Made) -> None:
 
 
 @pytest.mark.covers("B80")
-def test_firewall_when_it_would_shut_out_this_session_is_refused(made: Made) -> None:
+def test_firewall_when_it_would_lock_out_this_session_is_refused(made: Made) -> None:
     person = made.person
     person.rewrite("cluster.yml", {"# ssh_source_ips:": "ssh_source_ips:"})
     before = made.shell("nft list ruleset")
     run = person.run("up", "--yes")
     person.rewrite("cluster.yml", {"ssh_source_ips: .203": "# ssh_source_ips: [203"})
     assert run.code == 3
-    assert "lock out this very session" in run.err
+    assert "lock out this session" in run.err
     assert "host.ssh_source_ips" in run.err
     assert made.shell("nft list ruleset") == before
     assert person.drift() == {}
@@ -268,10 +273,10 @@ def test_unattended_upgrade_leaves_postgres_alone_and_the_minor_is_reported(
     )
     look = "cat /var/lib/postgresql/15/main/postmaster.pid; dpkg-query -W 'postgresql*'"
     before = made.shell(look)
-    said = made.shell("unattended-upgrade -v")
+    output = made.shell("unattended-upgrade -v")
     found = made.person.run_json("up")
-    assert "postgresql-15 is marked to be held back" in said
-    assert "postgresql-client-15 is blacklisted" in said
+    assert "postgresql-15 is marked to be held back" in output
+    assert "postgresql-client-15 is blacklisted" in output
     assert made.shell(look) == before
     assert any("an upgrade is pending: postgresql-15" in r["text"] for r in found["notes"])
 

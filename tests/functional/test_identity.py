@@ -1,5 +1,5 @@
-"""Whose machine, whose data: on real machines. Nothing is written to what is another's, data are
-never made anew, and what was half made is set aside.
+"""The identity of hosts and data, on real machines. Nothing is written to foreign hosts, data are
+never created again, and what was half made is set aside.
 
 One cluster for the whole file; each test leaves it as it found it, up to the last part.
 """
@@ -86,14 +86,14 @@ HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 def swap_addresses(person: CliUser) -> None:
     """Each of the two machines answers at the other's address, with the other's host key."""
-    mine = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
-    held = {node: person.shell(node, mine).partition("/")[0] for node in BOTH}
+    show_address = "ip -4 -o addr show eth0 | awk '{ print $4 }'"
+    addresses = {node: person.shell(node, show_address).partition("/")[0] for node in BOTH}
     keys = {node: person.shell(node, f"cat {HOST_KEY}") for node in BOTH}
     router = ["ip", "-n", person.lab.config.network.router]
     routes = subprocess.run([*router, "route"], capture_output=True, text=True, check=True).stdout
     cards = {line.split()[0]: line.split()[2] for line in routes.splitlines()}
     for node, other in (BOTH, BOTH[::-1]):
-        old, new = held[node], held[other]
+        old, new = addresses[node], addresses[other]
         person.shell(node, f"ip addr add {new}/32 dev eth0; ip addr del {old}/32 dev eth0")
         gateway = "172.31.1.1"
         default = f"ip route replace default via {gateway} dev eth0"
@@ -119,8 +119,8 @@ def test_machines_when_swapped_behind_their_addresses_are_refused_and_not_writte
             assert_refused(
                 pair, *leave, message=f"this machine is {ONE} of cluster ident, not {TWO}"
             )
-            typed = ("adopt", ONE, "--confirm", ONE)
-            assert_refused(pair, *typed, message=f"{MARKER} says that this machine is {TWO}")
+            command = ("adopt", ONE, "--confirm", ONE)
+            assert_refused(pair, *command, message=f"{MARKER} says that this machine is {TWO}")
     finally:
         swap_addresses(pair)
     assert_converged(pair)
@@ -237,7 +237,7 @@ def test_volume_when_not_mounted_is_refused_and_nothing_made_on_the_root_disk(
             )  # an empty mount point
         with assert_unchanged(pair, *BOTH, data=True):
             assert_refused(
-                pair, "up", "--yes", message="the cluster on disk is gone", next="findmnt"
+                pair, "up", "--yes", message="the cluster on disk is missing", next="findmnt"
             )
         pair.shell(ONE, f"mv {MARKER} /run/marker")
         with assert_unchanged(pair, *BOTH, data=True):
@@ -272,8 +272,8 @@ def test_roles_when_swapped_are_refused_as_the_live_role_wins(pair: CliUser) -> 
     swapped = {"role: primary": "role: replica"}, {"role: replica": "role: primary"}
     with inventory_changed(pair, first, swapped[0]), inventory_changed(pair, second, swapped[1]):
         with assert_unchanged(pair, *BOTH):
-            said = f"{ONE} (timeline 1"
-            assert_refused(pair, "up", "--yes", message=said, next="the live role wins")
+            expected = f"{ONE} (timeline 1"
+            assert_refused(pair, "up", "--yes", message=expected, next="the live role wins")
         with postgres_stopped(pair, *BOTH), assert_unchanged(pair, *BOTH, data=True):
             assert_refused(pair, "up", "--yes", message="the live role wins")
     assert_converged(pair)
@@ -288,18 +288,25 @@ def test_roles_when_swapped_are_refused_as_the_live_role_wins(pair: CliUser) -> 
     [(ONE, MARKER), (TWO, "/etc/pgprovision")],
     ids=["primary's marker", "all of a replica's"],
 )
-def test_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
+def test_marker_when_removed_by_hand_requires_adopt_and_then_all_is_as_it_was(
     pair: CliUser, node: str, lost: str
 ) -> None:
     before = database_state(pair, ONE)
     pair.shell(node, f"rm -r {lost}")
     with assert_unchanged(pair, node):
         next = f"pgprovision adopt {node}"
-        assert_refused(pair, "plan", message="never taken for a fresh host", next=next)
-        assert_refused(pair, "up", "--yes", message="never taken for a fresh host", next=next)
-        assert_refused(pair, "adopt", node, message="the name typed is not the node's")
+        assert_refused(pair, "plan", message="does not count as empty", next=next)
+        assert_refused(pair, "up", "--yes", message="does not count as empty", next=next)
         assert_refused(
-            pair, "adopt", node, "--confirm", "ident", message="the name typed is not the node's"
+            pair, "adopt", node, message="the confirmation does not match the node's name"
+        )
+        assert_refused(
+            pair,
+            "adopt",
+            node,
+            "--confirm",
+            "ident",
+            message="the confirmation does not match the node's name",
         )
     pair.shell(node, "sleep 0.1; touch /run/before")
     run = pair.run("adopt", node, "--confirm", node)
@@ -319,14 +326,12 @@ def test_marker_when_removed_by_hand_asks_for_adopt_and_then_all_is_as_it_was(
 
 
 @pytest.mark.covers("F78")
-def test_claim_when_removed_before_the_end_asks_for_adopt(pair: CliUser) -> None:
+def test_claim_when_removed_before_the_end_requires_adopt(pair: CliUser) -> None:
     pair.shell(ONE, f"mv {MARKER} /etc/pgprovision/claim.json")  # as in a run that was killed
     clean_up = pair.run("plan")
     assert clean_up.code == 1, clean_up.err
     pair.shell(ONE, "mv /etc/pgprovision/claim.json /run/claim")
-    assert_refused(
-        pair, "up", "--yes", message="never taken for a fresh host", next="pgprovision adopt"
-    )
+    assert_refused(pair, "up", "--yes", message="does not count as empty", next="pgprovision adopt")
     pair.shell(ONE, f"mv /run/claim {MARKER}")
     assert_converged(pair)
 
@@ -345,7 +350,7 @@ def test_adopt_when_the_live_role_is_another_is_refused(pair: CliUser) -> None:
     assert_converged(pair)
 
 
-# --- F80: what was said to be done outlasts the power ---
+# --- F80: what was reported as done outlasts the power ---
 
 
 @pytest.mark.covers("F80")
@@ -392,8 +397,8 @@ def test_foreign_cluster_is_refused_untouched_until_adopted_and_then_converges(
     adopted = pair.run("adopt", ONE, "--confirm", ONE)
     assert adopted.code == 0, adopted.err
     assert "theirs (" in adopted.err
-    planned = pair.run("plan", "--json").document["changes"]
-    kinds = {change["kind"] for change in planned}
+    plan = pair.run("plan", "--json").document["changes"]
+    kinds = {change["kind"] for change in plan}
     assert {"role", "database", "pg_hba.conf"} <= kinds
     assert not {"identity marker", "claim file"} & kinds
     run = pair.run("up", "--yes", "--allow", "restart")

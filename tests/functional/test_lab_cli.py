@@ -28,9 +28,11 @@ def test_status_when_up_lists_every_process(lab: Lab) -> None:
 
 def test_env_when_sourced_by_a_shell_has_what_clients_need(lab: Lab) -> None:
     exports = run("env", "--name", lab.name).stdout
-    seen = subprocess.run(["sh", "-c", f"{exports}\nenv"], capture_output=True, text=True).stdout
+    variables = subprocess.run(
+        ["sh", "-c", f"{exports}\nenv"], capture_output=True, text=True
+    ).stdout
     for key, value in lab.env().items():
-        assert f"{key}={value}\n" in seen
+        assert f"{key}={value}\n" in variables
 
 
 def test_lab_when_unknown_is_bad_input(lab: Lab) -> None:
@@ -57,7 +59,7 @@ def test_lab_when_not_root_refuses_in_one_line(lab: Lab) -> None:
     assert "needs root" in done.stderr
 
 
-def test_packages_when_missing_and_nobody_to_ask_are_named_and_not_installed(lab: Lab) -> None:
+def test_packages_when_missing_and_no_terminal_are_named_and_not_installed(lab: Lab) -> None:
     done = run("up", "--name", "never", before=("env", "PATH=/nonexistent"))
     assert done.returncode == 3
     assert "mmdebstrap           builds their image" in done.stdout

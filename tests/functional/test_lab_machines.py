@@ -98,10 +98,12 @@ def pair(both: Pair) -> Pair:
 
 
 def test_machine_when_booted_has_name_and_user_data(pair: Pair) -> None:
-    seen = pair.run(FIRST, "cloud-init status --wait >&2; hostname; ls /root; systemctl --failed")
-    assert f"node-{FIRST}" in seen
-    assert "user-data-ran" in seen
-    assert "0 loaded units" in seen
+    observed = pair.run(
+        FIRST, "cloud-init status --wait >&2; hostname; ls /root; systemctl --failed"
+    )
+    assert f"node-{FIRST}" in observed
+    assert "user-data-ran" in observed
+    assert "0 loaded units" in observed
 
 
 def test_cards_when_booted_look_as_at_hetzner(pair: Pair) -> None:
@@ -117,11 +119,11 @@ def test_cards_when_booted_look_as_at_hetzner(pair: Pair) -> None:
     assert mac == seat(FIRST).mac
 
 
-def test_machine_when_it_asks_for_the_world_is_told_at_once(pair: Pair) -> None:
+def test_machine_when_it_pings_the_internet_is_refused_at_once(pair: Pair) -> None:
     assert "Net Unreachable" in pair.run(FIRST, "ping -c1 -W1 192.0.32.8")
 
 
-def test_machine_when_it_asks_for_the_storage_knows_its_name(pair: Pair, lab: Lab) -> None:
+def test_machine_when_it_resolves_the_storage_knows_its_name(pair: Pair, lab: Lab) -> None:
     assert lab.config.network.host_address in pair.run(FIRST, "getent hosts s3.lab.internal")
 
 
@@ -158,16 +160,16 @@ def test_networks_when_two_cannot_see_each_other(pair: Pair) -> None:
     assert "enp8s0" not in pair.run(FIRST, "ip -br link")
 
 
-def test_reboot_when_asked_keeps_the_disk_and_forgets_the_kernel_state(pair: Pair) -> None:
+def test_reboot_when_requested_keeps_the_disk_and_forgets_the_kernel_state(pair: Pair) -> None:
     pair.run(FIRST, "touch /root/kept; nft add table inet forgotten; sync")
     pair.hypervisor.reboot(FIRST)
-    asked = "nft list tables && echo asked"
-    assert wait_until(lambda: pair.run(FIRST, asked) == "asked\n", seconds=60)
+    command = "nft list tables && echo asked"
+    assert wait_until(lambda: pair.run(FIRST, command) == "asked\n", seconds=60)
     assert "kept" in pair.run(FIRST, "ls /root")
     assert pair.pings(FIRST, seat(SECOND).ip)
 
 
-def test_shutdown_when_asked_stays_off_until_started(pair: Pair) -> None:
+def test_shutdown_when_requested_stays_off_until_started(pair: Pair) -> None:
     pair.hypervisor.shutdown(FIRST)
     assert pair.stops(FIRST)
     assert wait_until(lambda: not pair.site.machine(FIRST).should_be_on, seconds=10)

@@ -160,7 +160,7 @@ def test_storage_secret_when_serving_is_in_no_process_list(lab: Lab) -> None:
     assert lab.env()["HCLOUD_TOKEN"] not in listed
 
 
-def test_packages_when_asked_from_a_machine_come_through_the_cache(
+def test_packages_when_requested_by_a_machine_come_through_the_cache(
     lab: Lab, login: SshLogin
 ) -> None:
     address = create_server(lab, "packages", login.public_key())

@@ -93,8 +93,8 @@ def test_replicas_when_three_all_stream_through_slots_of_their_own(kin: CliUser)
 
 @pytest.mark.covers("row:E2")
 def test_replica_when_seeded_from_the_backup_has_nothing_over_our_files(kin: CliUser) -> None:
-    said = kin.shell(FOUR, f"journalctl -o cat -u {JOB}")
-    assert "restore of stanza main" in said
+    output = kin.shell(FOUR, f"journalctl -o cat -u {JOB}")
+    assert "restore of stanza main" in output
     assert kin.shell(FOUR, f"grep -v '^#' {DATA}/postgresql.auto.conf", fails=True) == ""
     assert kin.shell(FOUR, f"ls {DATA} | grep signal") == "standby.signal"
     assert "archive-get" in kin.sql(FOUR, "show restore_command")
@@ -152,14 +152,14 @@ def test_replica_when_away_for_too_long_is_named_and_never_wiped(kin: CliUser) -
     kin.sql(ONE, "drop table fill")
     found = kin.run_json("status")
     assert [node["role"] for node in found["nodes"]] == ["primary", "none", "replica", "replica"]
-    (trouble,) = [text for text in found["problems"] if "is lost" in text]
-    assert "pgprovision re-clone kin-2" in trouble
+    (problem,) = [text for text in found["problems"] if "is lost" in text]
+    assert "pgprovision re-clone kin-2" in problem
     assert kin.run("up", "--yes").code == 0  # the archive has what the primary has not any more
     assert streams(kin, TWO) == "streaming|pgprovision_kin_2"
     assert inode(kin, TWO) == before
 
 
-def test_re_clone_when_another_name_is_typed_moves_nothing(kin: CliUser) -> None:
+def test_re_clone_when_another_name_is_confirmed_moves_nothing(kin: CliUser) -> None:
     before = inode(kin, TWO)
     run = kin.run("re-clone", TWO, "--confirm", THREE)
     assert (run.code, inode(kin, TWO), aside(kin, TWO)) == (3, before, 0)
@@ -175,16 +175,16 @@ def test_re_clone_when_aimed_at_the_primary_is_refused(kin: CliUser) -> None:
 
 
 @pytest.mark.covers("row:E3")
-def test_re_clone_when_typed_sets_data_aside_and_streams_again(kin: CliUser) -> None:
+def test_re_clone_when_confirmed_sets_data_aside_and_streams_again(kin: CliUser) -> None:
     before = inode(kin, TWO)
     run = re_clone(kin, TWO, "--json")
     assert run.code == 0, run.err
     assert kin.shell(TWO, f"stat -c %i {DATA}.aside-*") == before
-    (remark,) = [r["text"] for r in run.document["notes"] if "aside" in r["text"]]
-    assert remark.startswith(f"set aside; to remove it: rm -r {DATA}.aside-")
+    (note,) = [r["text"] for r in run.document["notes"] if "aside" in r["text"]]
+    assert note.startswith(f"set aside; to remove it: rm -r {DATA}.aside-")
     assert streams(kin, TWO) == "streaming|pgprovision_kin_2"
     unchanged(kin)
-    kin.shell(TWO, remark.partition(": ")[2])
+    kin.shell(TWO, note.partition(": ")[2])
 
 
 # --- F66, F92, F93: a seed that is cut off, or is not the primary's ---
@@ -208,7 +208,9 @@ def copied(person: CliUser, node: str, megabytes: int) -> bool:
 
 @pytest.mark.covers("F66")
 @pytest.mark.parametrize("megabytes", [0, 20])
-def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: CliUser, megabytes: int) -> None:
+def test_base_backup_when_killed_is_set_aside_and_created_again(
+    kin: CliUser, megabytes: int
+) -> None:
     before = aside(kin, TWO)
     with slow_copy(kin, TWO):
         running = kin.start("re-clone", TWO, "--confirm", TWO)
@@ -225,7 +227,7 @@ def test_base_backup_when_killed_is_set_aside_and_made_anew(kin: CliUser, megaby
 
 
 @pytest.mark.covers("F66")
-def test_restore_when_killed_is_set_aside_and_made_anew(kin: CliUser) -> None:
+def test_restore_when_killed_is_set_aside_and_created_again(kin: CliUser) -> None:
     running = kin.start("re-clone", FOUR, "--confirm", FOUR)
     assert wait_until(lambda: copied(kin, FOUR, 4), seconds=60)
     kin.shell(FOUR, f"systemctl kill -s KILL {JOB}")
@@ -276,7 +278,7 @@ def test_clone_when_another_cluster_answers_copies_nothing(kin: CliUser) -> None
     with another_cluster(kin):
         run = re_clone(kin, TWO)
     assert run.code == 5
-    assert "this would be a copy of cluster" in run.err
+    assert "the source has system identifier" in run.err
     assert (inode(kin, TWO), aside(kin, TWO)) == (before, 0)
     assert kin.run("up", "--yes").code == 0
     assert streams(kin, TWO) == "streaming|pgprovision_kin_2"
@@ -301,8 +303,8 @@ def test_slot_when_its_replica_left_the_inventory_is_named_until_it_is_dropped(
     found = kin.run_json("status")
     assert [s["replica"] for s in found["slots"] if s["abandoned"]] == [FOUR]
     assert any("pgprovision remove-replica kin-4" in text for text in found["problems"])
-    gone = kin.run("remove-replica", FOUR, "--confirm", FOUR)
-    assert gone.code == 0, gone.err
+    removal = kin.run("remove-replica", FOUR, "--confirm", FOUR)
+    assert removal.code == 0, removal.err
     assert "pgprovision_kin_4" not in slots(kin)
     unchanged(kin)
 

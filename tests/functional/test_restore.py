@@ -25,7 +25,7 @@ BOOKS = "hcb_production"
 
 @dataclass(frozen=True)
 class Row:
-    """One that the canary was told is committed, and when."""
+    """A row that PostgreSQL reported as committed, and when."""
 
     number: int
     committed: datetime
@@ -116,7 +116,7 @@ def test_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> N
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("--time", "2020-01-01 00:00Z"), "before the end of the first backup"),
         (("--time", "2126-01-01 00:00 Europe/Berlin"), "in the future"),
@@ -126,12 +126,12 @@ def test_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> N
     ],
 )
 def test_restore_when_outside_the_window_is_bad_input_and_touches_nothing(
-    past: Past, first: list[Row], words: tuple[str, ...], said: str
+    past: Past, first: list[Row], words: tuple[str, ...], expected: str
 ) -> None:
     before, writes = past.files(), past.person.api_requests()["writes"]
     run = past.person.run("restore", *(("--to", COPY) if words else ()), *words, "--yes")
     assert run.code == 2, run.err
-    assert said in run.err
+    assert expected in run.err
     assert (past.files(), past.person.api_requests()["writes"]) == (before, writes)
 
 
@@ -152,9 +152,9 @@ def test_copy_when_made_has_exactly_the_rows_of_that_moment(
     assert copied.code == 0, copied.err
     assert past.rows(COPY) == upto(20)
     assert past.rows(ONE) == past.rows(TWO) == upto(30)
-    told = copied.document["restored"]
-    assert (told["node"], told["timeline"], told["target_not_reached"]) == (COPY, 2, "")
-    assert told["restore_seconds"] > 0 < told["recovery_seconds"]
+    restored = copied.document["restored"]
+    assert (restored["node"], restored["timeline"], restored["target_not_reached"]) == (COPY, 2, "")
+    assert restored["restore_seconds"] > 0 < restored["recovery_seconds"]
 
 
 @pytest.mark.covers("row:D6")
@@ -227,19 +227,19 @@ def test_restore_when_another_cluster_runs_there_is_refused(
 
 @pytest.mark.covers("F117")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("--in-place", TWO, "--confirm", TWO), "is a replica"),
-        (("--in-place", ONE, "--confirm", TWO), "the name typed is not the node's"),
-        (("--in-place", ONE), "the name typed is not the node's"),
+        (("--in-place", ONE, "--confirm", TWO), "the confirmation does not match the node's name"),
+        (("--in-place", ONE), "the confirmation does not match the node's name"),
     ],
 )
 def test_restore_when_aimed_at_a_replica_or_not_confirmed_is_refused(
-    past: Past, first: list[Row], words: tuple[str, ...], said: str
+    past: Past, first: list[Row], words: tuple[str, ...], expected: str
 ) -> None:
     run = past.person.run("restore", *words)
     assert run.code == 3, run.err
-    assert said in run.err
+    assert expected in run.err
     assert past.rows(ONE) == past.rows(TWO) == upto(30)
 
 
@@ -269,7 +269,7 @@ def test_restore_when_onto_the_primary_is_exact_and_its_replica_follows(
 
 
 @pytest.mark.covers("F118")
-def test_restore_when_across_a_promotion_follows_the_history_that_is_asked_for(
+def test_restore_when_across_a_promotion_follows_the_history_that_is_requested(
     past: Past, back: CommandResult, first: list[Row]
 ) -> None:
     assert back.code == 0, back.err
@@ -299,13 +299,13 @@ def test_rebuild_when_the_cluster_still_answers_is_refused(past: Past, back: Com
 
 
 @pytest.mark.covers("F119")
-def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
+def test_rebuild_when_all_else_is_lost_brings_the_cluster_back_from_its_bucket(
     past: Past, back: CommandResult
 ) -> None:
     person = past.person
     past.archive()
     expected = past.rows(ONE)
-    gone(person)
+    delete_servers(person)
     started = datetime.now(UTC)
     assert person.run("up", "--yes").code == 3  # never an empty one in its place
     run = person.run("rebuild", "--confirm", "past", "--json")
@@ -323,7 +323,7 @@ def test_rebuild_when_all_else_is_gone_brings_the_cluster_back_from_its_bucket(
     assert wait_until(lambda: past.rows(TWO) == expected, seconds=30)
 
 
-def gone(person: CliUser) -> None:
+def delete_servers(person: CliUser) -> None:
     """Every server deleted by hand, and the controller's state with them."""
     cloud = person.cloud()
     for server in cloud.servers.get_all():

@@ -66,9 +66,7 @@ def test_secret_when_everything_was_done_is_nowhere(
 
 @pytest.mark.covers("S6")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_secret_when_everything_was_done_lies_where_it_is_used(
-    hunt: SecretSearch, node: str
-) -> None:
+def test_secret_when_everything_was_done_is_where_it_is_used(hunt: SecretSearch, node: str) -> None:
     assert hunt.files_with_canary(node, EVERYWHERE) == EXPECTED_FILES[node]
 
 
@@ -93,13 +91,15 @@ def test_verifier_when_a_statement_of_ours_fails_is_in_no_log(
     sinks: Mapping[str, bytes],
 ) -> None:
     assert b"lock timeout" in b"\n".join(sinks[name] for name in ("standard error", "server logs"))
-    told = {name: sinks[name] for name in ("server logs", "pg_stat_activity", "pg_stat_statements")}
-    assert [name for name, text in told.items() if b"SCRAM-SHA-256$" in text] == []
+    sources = {
+        name: sinks[name] for name in ("server logs", "pg_stat_activity", "pg_stat_statements")
+    }
+    assert [name for name, text in sources.items() if b"SCRAM-SHA-256$" in text] == []
 
 
 @pytest.mark.covers("S11")
 @pytest.mark.parametrize("node", [FIRST, SECOND])
-def test_temporary_files_when_runs_ended_or_were_killed_are_gone(
+def test_temporary_files_when_runs_ended_or_were_killed_are_deleted(
     hunt: SecretSearch, node: str
 ) -> None:
     ours = "find /tmp /var/tmp /dev/shm /run -xdev ! -type l ( -name '*pgp*' -o -name 'tmp.*' )"
@@ -147,8 +147,8 @@ def test_agent_when_it_could_be_forwarded_is_not(
 @pytest.mark.covers("S50")
 def test_files_when_the_controller_keeps_them_are_private(hunt: SecretSearch) -> None:
     home = hunt.user.home
-    kept = [*(home / ".local").rglob("*"), *(home / "inventory/secrets").rglob("*")]
-    private = [path for path in kept if path.suffix not in (".pub", ".crt")]
+    paths = [*(home / ".local").rglob("*"), *(home / "inventory/secrets").rglob("*")]
+    private = [path for path in paths if path.suffix not in (".pub", ".crt")]
     assert len(private) > 20
     assert [path for path in private if path.stat().st_mode & 0o077] == []
 

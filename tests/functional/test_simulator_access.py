@@ -131,7 +131,7 @@ def test_list_when_longer_than_a_page_then_links_and_client_follow(sim: HetznerS
     assert [group["name"] for group in second["placement_groups"]] == ["g2", "g0"]
 
 
-def test_list_when_more_than_fifty_wanted_then_fifty(sim: HetznerSimulator) -> None:
+def test_list_when_more_than_fifty_are_requested_then_fifty(sim: HetznerSimulator) -> None:
     answer = sim.call("GET", "/servers?per_page=1000").json()
     assert answer["meta"]["pagination"]["per_page"] == 50
 
@@ -141,13 +141,15 @@ def test_endpoint_when_given_with_a_slash_then_works(sim: HetznerSimulator) -> N
     assert requests.get(f"{sim.endpoint}//servers", headers=headers, timeout=10).ok
 
 
-def test_requests_when_counted_then_writes_and_reads_are_told_apart(sim: HetznerSimulator) -> None:
+def test_requests_when_counted_then_writes_and_reads_are_counted_apart(
+    sim: HetznerSimulator,
+) -> None:
     sim.client().ssh_keys.get_all()
     sim.client().ssh_keys.create("k", SSH_KEY)
     sim.call("POST", "/ssh_keys", {}, "guess")
-    seen = sim.control("GET", "/requests")
-    assert (seen["writes"], seen["reads"]) == (2, 1)
-    assert [(r["method"], r["path"], r["status"]) for r in seen["requests"]] == [
+    counts = sim.control("GET", "/requests")
+    assert (counts["writes"], counts["reads"]) == (2, 1)
+    assert [(r["method"], r["path"], r["status"]) for r in counts["requests"]] == [
         ("GET", "/v1/ssh_keys", 200),
         ("POST", "/v1/ssh_keys", 201),
         ("POST", "/v1/ssh_keys", 401),

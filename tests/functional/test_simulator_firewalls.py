@@ -1,4 +1,4 @@
-"""Firewalls: what servers' machines are told to enforce."""
+"""Firewalls: what the machines of servers enforce."""
 
 from typing import Any
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from tests.support.hetzner_simulator import FakeHypervisor, serve_simulator
 
-_WANTED = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
+_REQUEST = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
 
 
 def test_create_when_restarted_before_the_wait_then_finishes(tmp_path: Path) -> None:
     machines = FakeHypervisor()
     with serve_simulator(tmp_path, machines, action_seconds=0.3) as sim:
-        made = sim.call("POST", "/servers", _WANTED).json()
+        made = sim.call("POST", "/servers", _REQUEST).json()
     with serve_simulator(tmp_path, machines, action_seconds=0.3) as sim:
         ended = sim.wait_for_actions([made["action"], *made["next_actions"]])
         assert [action["status"] for action in ended] == ["success", "success"]
@@ -22,7 +22,7 @@ def test_machine_work_when_interrupted_then_done_again(tmp_path: Path) -> None:
     stuck, healthy = FakeHypervisor(), FakeHypervisor()
     stuck.pause.clear()
     with serve_simulator(tmp_path, stuck) as first:
-        made = first.call("POST", "/servers", _WANTED).json()
+        made = first.call("POST", "/servers", _REQUEST).json()
         with serve_simulator(tmp_path, healthy) as second:
             ended = second.wait_for_actions([made["action"], *made["next_actions"]])
         stuck.broken = {"create"}  # what the dead process would have done no longer matters

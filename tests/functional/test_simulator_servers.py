@@ -18,7 +18,7 @@ from tests.support.hetzner_simulator import (
     serve_simulator,
 )
 
-_WANTED = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
+_REQUEST = {"name": "one", "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
 
 
 def _create(sim: HetznerSimulator, name: str = "one", **more: Any) -> BoundServer:
@@ -36,7 +36,7 @@ def _create(sim: HetznerSimulator, name: str = "one", **more: Any) -> BoundServe
 
 
 def _refused(sim: HetznerSimulator, **change: Any) -> tuple[int, str]:
-    answer = sim.call("POST", "/servers", _WANTED | change)
+    answer = sim.call("POST", "/servers", _REQUEST | change)
     return answer.status_code, answer.json()["error"]["code"]
 
 
@@ -54,7 +54,7 @@ def test_creation_when_answered_then_initializing_locked_and_lists_what_follows(
     sim: HetznerSimulator,
 ) -> None:
     sim.machines.pause.clear()
-    made = sim.call("POST", "/servers", _WANTED).json()
+    made = sim.call("POST", "/servers", _REQUEST).json()
     sim.machines.pause.set()
     assert (made["server"]["status"], made["server"]["locked"]) == ("initializing", True)
     assert made["action"]["command"] == "create_server"
@@ -91,14 +91,14 @@ def test_creation_when_limits_are_reached_then_says_which(tmp_path: Path) -> Non
         _create(sim)
         assert _refused(sim, name="two") == (412, "resource_unavailable")
         assert sim.call(
-            "POST", "/servers", _WANTED | {"name": "two", "public_net": {"enable_ipv4": False}}
+            "POST", "/servers", _REQUEST | {"name": "two", "public_net": {"enable_ipv4": False}}
         ).ok
         assert _refused(sim, name="three") == (403, "resource_limit_exceeded")
 
 
 def test_creation_when_machine_fails_then_actions_err_with_its_words(sim: HetznerSimulator) -> None:
     sim.machines.broken = {"create"}
-    made = sim.call("POST", "/servers", _WANTED).json()
+    made = sim.call("POST", "/servers", _REQUEST).json()
     first, second = sim.wait_for_actions([made["action"], *made["next_actions"]])
     assert (first["status"], second["status"]) == ("error", "error")
     assert "the test says so" in first["error"]["message"]
@@ -113,8 +113,8 @@ def test_servers_when_created_in_parallel_then_each_has_its_own_addresses(
     network = sim.call("POST", "/networks", body).json()["network"]["id"]
 
     def create(number: int) -> None:
-        wanted = _WANTED | {"name": f"s{number}", "networks": [network]}
-        made = sim.call("POST", "/servers", wanted).json()
+        request = _REQUEST | {"name": f"s{number}", "networks": [network]}
+        made = sim.call("POST", "/servers", request).json()
         sim.wait_for_actions([made["action"], *made["next_actions"]])
 
     with ThreadPoolExecutor() as pool:
@@ -186,7 +186,7 @@ def test_server_when_rebuilt_then_new_image_same_address_and_firewall_first(
     assert (spec.image, spec.public_ipv4, spec.user_data) == ("debian-13", "192.0.2.10", "new")
 
 
-def test_server_when_deleted_then_gone_with_its_addresses(sim: HetznerSimulator) -> None:
+def test_server_when_deleted_then_removed_with_its_addresses(sim: HetznerSimulator) -> None:
     server = _create(sim)
     action = server.delete()
     action.wait_until_finished()
@@ -194,14 +194,14 @@ def test_server_when_deleted_then_gone_with_its_addresses(sim: HetznerSimulator)
     assert sim.client().servers.get_all() == []
     assert sim.client().primary_ips.get_all() == []
     assert sim.machines.specs == {}
-    again = sim.call("POST", "/servers", _WANTED).json()["server"]
+    again = sim.call("POST", "/servers", _REQUEST).json()["server"]
     assert again["public_net"]["ipv4"]["ip"] == "192.0.2.10"
 
 
-def test_primary_ip_when_made_beforehand_then_used_and_kept(sim: HetznerSimulator) -> None:
+def test_primary_ip_when_made_beforehand_then_used_and_preserved(sim: HetznerSimulator) -> None:
     body = {"name": "fixed", "type": "ipv4", "location": "nbg1"}
     address = sim.call("POST", "/primary_ips", body).json()["primary_ip"]
-    made = sim.call("POST", "/servers", _WANTED | {"public_net": {"ipv4": address["id"]}}).json()
+    made = sim.call("POST", "/servers", _REQUEST | {"public_net": {"ipv4": address["id"]}}).json()
     assert made["server"]["public_net"]["ipv4"]["ip"] == address["ip"]
     sim.wait_for_actions([made["action"], *made["next_actions"]])
     path = f"/primary_ips/{address['id']}"

@@ -18,11 +18,11 @@ _ABSENT = 999_999
 
 @dataclass
 class Judged:
-    """Calls the simulator, keeps every complaint and every (method, path) that was called."""
+    """Calls the simulator, keeps every problem and every (method, path) that was called."""
 
     sim: HetznerSimulator
     judge: ResponseValidator
-    complaints: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     called: set[tuple[str, str]] = field(default_factory=set)
 
     def __call__(self, method: str, path: str, json: Any = None, status: int = 0) -> Any:
@@ -30,9 +30,9 @@ class Judged:
         bare = path.partition("?")[0]
         body = answer.json() if answer.content else None
         self.called.add((method, bare))
-        self.complaints += self.judge.problems(method, bare, answer.status_code, body)
+        self.problems += self.judge.problems(method, bare, answer.status_code, body)
         if status and answer.status_code != status:
-            self.complaints.append(f"{method} {path}: {answer.status_code}, wanted {status}")
+            self.problems.append(f"{method} {path}: {answer.status_code}, wanted {status}")
         if method in ("POST", "PUT", "DELETE") and answer.ok and body:
             begun = [body.get("action"), *body.get("actions", []), *body.get("next_actions", [])]
             self.sim.wait_for_actions([action for action in begun if action])
@@ -46,12 +46,12 @@ def api(sim: HetznerSimulator) -> Iterator[Judged]:
         pytest.skip("no API description: set PGPROVISION_HCLOUD_SPEC to hcloud-openapi.json")
     judged = Judged(sim, ResponseValidator(path))
     yield judged
-    assert judged.complaints == []
+    assert judged.problems == []
 
 
 def _server(api: Judged, name: str, **more: Any) -> int:
-    wanted = {"name": name, "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
-    return int(api("POST", "/servers", wanted | more, 201)["server"]["id"])
+    request = {"name": name, "server_type": "ccx13", "image": "debian-12", "location": "nbg1"}
+    return int(api("POST", "/servers", request | more, 201)["server"]["id"])
 
 
 def _read_everything(api: Judged) -> None:
@@ -177,7 +177,7 @@ def _not_called(api: Judged) -> list[tuple[str, str]]:
     ]
 
 
-def test_answers_when_wrongly_asked_then_match_the_description(api: Judged) -> None:
+def test_answers_when_wrongly_requested_then_match_the_description(api: Judged) -> None:
     api("GET", f"/servers/{_ABSENT}", status=404)
     api("GET", "/servers?sort=colour", status=422)
     api("GET", "/servers?page=0", status=422)
@@ -185,5 +185,5 @@ def test_answers_when_wrongly_asked_then_match_the_description(api: Judged) -> N
     api("POST", "/servers", {"name": "no_underscores"}, 422)
     api("GET", "/actions", status=410)
     _server(api, "one")
-    wanted = {"name": "one", "server_type": "ccx13", "image": "debian-12"}
-    api("POST", "/servers", wanted, 409)
+    request = {"name": "one", "server_type": "ccx13", "image": "debian-12"}
+    api("POST", "/servers", request, 409)

@@ -140,7 +140,7 @@ class DisturbedRuns(LoopModel):
         self._check_run(run)
         assert run.error is None
         assert not (run_again and run.writes), "V10: what another had done was done once more"
-        counters["overtaken"] += bool(run.planned)
+        counters["overtaken"] += bool(run.plan_steps)
         if run_again:
             assert self.world.state == expected
         assert self._run().error is None
@@ -148,7 +148,7 @@ class DisturbedRuns(LoopModel):
 
     @rule(changes=manual_changes, on=hosts, at=steps)
     def meet_lock_owner(self, changes: ManualChanges, on: str, at: int) -> None:
-        """V10: whoever comes while another acts is told so and does nothing."""
+        """V10: a run that comes while another acts is refused and does nothing."""
         self._break(changes)
         rivals: list[ModelRun] = []
         expected = expected_state(self.declared, self.world)
@@ -156,11 +156,11 @@ class DisturbedRuns(LoopModel):
         run = ModelRun(self.world, self.declared, stop)
         run.faults.on_stop = lambda: rivals.append(ModelRun(self.world, self.declared).up())
         self._check_run(run.up())
-        counters["met a holder"] += len(rivals)
+        counters["met a lock owner"] += len(rivals)
         for rival in rivals:
             self._check_run(rival)
             assert rival.writes == [], "V10: two acted at once"
-            assert isinstance(rival.error, Locked) or not rival.planned
+            assert isinstance(rival.error, Locked) or not rival.plan_steps
         assert (run.error, self.world.state) == (None, expected)
 
     @rule(changes=manual_changes, on=hosts, at=steps, value=st.sampled_from("45"))

@@ -1,4 +1,4 @@
-"""What every model of the loop has: a world, a wish, and a judge of each run."""
+"""What every model of the loop has: a world, a desired state, and a judge of each run."""
 
 from collections import Counter
 from copy import deepcopy
@@ -35,7 +35,7 @@ INITIAL_RESOURCES: tuple[ModelResource, ...] = (
 
 
 class LoopModel(RuleBasedStateMachine):
-    """The wish may be edited, and people may do things by hand."""
+    """The desired state may be edited, and people may do things by hand."""
 
     def __init__(self) -> None:
         super().__init__()

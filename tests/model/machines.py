@@ -23,7 +23,7 @@ ObjectsByMachine = dict[str, dict[str, dict[str, str]]]
 
 
 class Killed(BaseException):
-    """The process is gone: nothing after this is told, and nothing is tidied."""
+    """The process is gone: nothing after this is reported, and nothing is tidied."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def action_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class ModelWrite:
-    """A step that a machine carried out: whose, with which number, while which was in force."""
+    """A step that a machine carried out: its run, its number, and the one in force."""
 
     run: int
     on: str
@@ -122,7 +122,7 @@ class ModelState:
 class FaultSchedule:
     """One run's. Each strikes once."""
 
-    planned: tuple[ModelFault, ...] = ()
+    faults: tuple[ModelFault, ...] = ()
     on_stall: Callable[[], None] = lambda: None
     on_stop: Callable[[], None] = lambda: None
     struck: list[ModelFault] = field(default_factory=list)
@@ -131,7 +131,7 @@ class FaultSchedule:
 
     def next_fault(self, on: str) -> ModelFault | None:
         at, self.steps[on] = self.steps[on], self.steps[on] + 1
-        for fault in self.planned:
+        for fault in self.faults:
             if (fault.on, fault.at) == (on, at):
                 self.struck.append(fault)
                 return fault

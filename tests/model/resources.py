@@ -1,4 +1,4 @@
-"""What is wished for in a model's world, and where it should end: the loop's own nouns on one side,
+"""The desired state of a model's world, and where it should end: the loop's own nouns on one side,
 arithmetic that knows nothing of them (`expected_state`) on the other."""
 
 import json
@@ -144,7 +144,7 @@ LAYERS: tuple[tuple[type[ModelResource], ...], ...] = (
 
 
 def model_tiers(resources: Sequence[ModelResource]) -> tuple[Tier, ...]:
-    """The wishes, each in its tier, in the order they are given."""
+    """The resources, each in its tier, in the order they are given."""
     return tuple(
         Tier(
             layer[0].kind, tuple(resource for resource in resources if isinstance(resource, layer))
@@ -156,7 +156,7 @@ def model_tiers(resources: Sequence[ModelResource]) -> tuple[Tier, ...]:
 def expected_state(resources: Sequence[ModelResource], world: ModelState) -> WorldState:
     """Where an undisturbed run must end, from what is there now."""
     state = world.state
-    for resource in sorted(resources, key=lambda wish: isinstance(wish, ModelCopy)):
+    for resource in sorted(resources, key=lambda one: isinstance(one, ModelCopy)):
         objects = state[resource.on]
         values_ = dict(objects.get(resource.object_name, {}))
         match resource:
@@ -181,7 +181,7 @@ def expected_state(resources: Sequence[ModelResource], world: ModelState) -> Wor
 
 
 def managed_values(resources: Sequence[ModelResource], state: WorldState) -> Mapping[str, object]:
-    """Only what is wished for: two paths to one wish end alike in this."""
+    """Only what is declared: two paths to one desired state end alike in this."""
     found: dict[str, object] = {}
     for resource in resources:
         thing = state[resource.on].get(resource.object_name)

@@ -1,4 +1,4 @@
-"""One run of the real loop over a model's world, and everything that can be told of it."""
+"""One run of the real loop over a model's world, and everything that is known of it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class ModelRun:
         self.observer, self.report = ModelObserver(), Report()
         self.error: PgprovisionError | None = None
         self.killed = False
-        self.planned: list[StepName] = []
+        self.plan_steps: list[StepName] = []
         self.impacts: set[Impact] = set()
         self.round_trips: dict[str, int] = {}
         self._before_lock, self._on_stall = before_lock, on_stall
@@ -90,7 +90,7 @@ class ModelRun:
         return self._go(lambda changes: self._approve(changes, ceiling))
 
     def lock_hosts(self) -> bool:
-        """As `Targets.hold`: reached all, taken in order of their names."""
+        """As `Targets.require_locks`: reached all, taken in order of their names."""
         self._before_lock()
         for host in self.hosts:
             host.lock_keeper.ensure_connected()
@@ -98,11 +98,11 @@ class ModelRun:
         return any(taken)
 
     def _approve(self, changes: Sequence[Change], ceiling: Impact) -> Impact:
-        if not self.planned:
+        if not self.plan_steps:
             owner = LockOwner("me", "here", "now", "up", f"run-{self.id}")
             for host in self.hosts:
                 host.lock_keeper.require_lock(LockRequest(owner))
-        self.planned = step_names(changes)
+        self.plan_steps = step_names(changes)
         self.impacts = {change.impact for change in changes}
         return ceiling
 

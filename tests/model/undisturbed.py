@@ -23,13 +23,15 @@ class UndisturbedRuns(LoopModel):
         expected = expected_state(self.declared, self.world)
         first = self._run()
         assert (first.error, self.world.state) == (None, expected), "V4: not where it should be"
-        assert sorted(first.executed) == sorted(first.planned), "V2: done is not what was planned"
+        assert sorted(first.executed) == sorted(first.plan_steps), (
+            "V2: done is not what was planned"
+        )
         for on in HOSTS:
             executed_steps, planned_steps = (
-                [s for s in steps if s[0] == on] for steps in (first.executed, first.planned)
+                [s for s in steps if s[0] == on] for steps in (first.executed, first.plan_steps)
             )
             assert _files(executed_steps) == _files(planned_steps), "V2: in another order"
-        max_trips = 3 + 2 * len(first.planned) + BOOT_PROBES + JOB_PROBES + 1
+        max_trips = 3 + 2 * len(first.plan_steps) + BOOT_PROBES + JOB_PROBES + 1
         most = max(first.round_trips.values())
         counters["most trips of a host"] = max(counters["most trips of a host"], most)
         assert most <= max_trips, "V20: more trips than the plan accounts for"
@@ -55,7 +57,7 @@ class UndisturbedRuns(LoopModel):
 
     @rule(value=values)
     def run_by_another_path(self, value: str) -> None:
-        """V7: from nothing, and by way of another wish, to the same."""
+        """V7: from nothing, and by way of another desired state, to the same."""
         fresh, roundabout = ModelState(), deepcopy(self.world)
         other_files = [ModelFile(on=on, object_name="x", values=(("k", value),)) for on in HOSTS]
         detour = [
@@ -105,9 +107,7 @@ class UndisturbedRuns(LoopModel):
             assert isinstance(refused.error, Refused) and self._snapshot() == before, "V9"
             assert self._run(declared=without_data, ceiling=Impact.DESTROY).error is None
         assert "data" not in self.world.machines["c"].objects
-        self.declared = [
-            wish for wish in without_data if wish.object_name != "data" or wish.on != "c"
-        ]
+        self.declared = [one for one in without_data if one.object_name != "data" or one.on != "c"]
 
 
 def _files(steps: list[tuple[str, str]]) -> list[str]:

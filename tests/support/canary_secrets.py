@@ -21,13 +21,13 @@ class Canary:
 
     def spellings(self) -> dict[str, tuple[bytes, ...]]:
         """Seven ways to write it down."""
-        whole, core = self.text.encode(), self.core.encode()
+        text, core = self.text.encode(), self.core.encode()
         return {
             "raw": (core,),
             **{f"base64 at {offset}": (_base64(core, offset),) for offset in range(3)},
             "URL": (quote(self.text, safe="").encode(),),
             "hex": (core.hex().encode(), core.hex().upper().encode()),
-            "JSON": (json.dumps(self.text)[1:-1].encode(), whole),
+            "JSON": (json.dumps(self.text)[1:-1].encode(), text),
         }
 
 
@@ -76,8 +76,8 @@ def find_leaks(canaries: Iterable[Canary], sinks: Mapping[str, bytes]) -> list[L
 def folder_content(folder: Path, *excluding: Path) -> bytes:
     """Every file in a folder, as one, without those below `excluding`."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    kept = (f for f in files if not any(f.is_relative_to(excluded) for excluded in excluding))
-    return b"\n".join(f"{path.name}\n".encode() + path.read_bytes() for path in kept)
+    included = (f for f in files if not any(f.is_relative_to(excluded) for excluded in excluding))
+    return b"\n".join(f"{path.name}\n".encode() + path.read_bytes() for path in included)
 
 
 def _base64(data: bytes, offset: int) -> bytes:

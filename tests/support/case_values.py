@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pgprovision.secret import Secret
 
-HOST = "db-1"  # the target of a resource whose case names none
+HOST = "db-1"  # the target of a resource where its case names none
 
 
 class CaseError(Exception):
@@ -22,8 +22,8 @@ def only(what: str, given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def build(made: type, values: Mapping[str, Any], where: str) -> Any:
-    """A dataclass of these values. A field left out is its default; `on` is HOST; one whose class
-    needs no values is made without."""
+    """A dataclass of these values. A field left out is its default; `on` is HOST; one with
+    a class that needs no values is made without."""
     known = {field.name: field for field in fields(made) if field.init}
     only(f"{where}: {made.__name__}", values, known)
     hints = get_type_hints(made)

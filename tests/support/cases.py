@@ -116,11 +116,11 @@ class Case:
         observed, facts = self.content["observed"], self.content.get("facts", {})
         own = Need(resource.on, resource.probe())
         unused = {*facts}
-        seen: dict[str, dict[Probe, Answer]] = {own.on: {}}
+        by_target: dict[str, dict[Probe, Answer]] = {own.on: {}}
         if observed is not None:
-            seen[own.on][own.probe] = answer(observed, own.probe)
+            by_target[own.on][own.probe] = answer(observed, own.probe)
         for need in (need for need in needs_of(resource) if need != own):
-            answers = seen.setdefault(need.on, {})
+            answers = by_target.setdefault(need.on, {})
             for part in (part for part in facts if part == need.on or part in need.probe.text):
                 unused.discard(part)
                 fact = facts[part]
@@ -130,7 +130,7 @@ class Case:
                 answers[need.probe] = answer(observed, need.probe)
         if unused:
             raise CaseError(f"facts: {self.content['resource']} needs no {', '.join(unused)}")
-        return Observation(dict(seen))
+        return Observation(dict(by_target))
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class CliUser:
-    """Somebody with a home of their own, in which the inventory lies."""
+    """Somebody with a home of their own, in which the inventory is."""
 
     lab: Lab
     home: Path
@@ -51,8 +51,10 @@ class CliUser:
     @property
     def environment(self) -> dict[str, str]:
         """The lab's, with nothing of this machine's user in it."""
-        kept = {k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "XDG_STATE_HOME")}
-        return {**kept, **self.lab.env(), "HOME": str(self.home)}
+        variables = {
+            k: v for k, v in os.environ.items() if k not in ("SSH_AUTH_SOCK", "XDG_STATE_HOME")
+        }
+        return {**variables, **self.lab.env(), "HOME": str(self.home)}
 
     def run(self, *words: str, kill: str = "") -> CommandResult:
         """One command to its end. `kill` is a point of `transport.fault_points`."""
@@ -110,7 +112,7 @@ class CliUser:
         return Client(env["HCLOUD_TOKEN"], api_endpoint=env["HCLOUD_ENDPOINT"], poll_interval=0.1)
 
     def api_requests(self, method: str = "GET") -> dict[str, Any]:
-        """What the API was asked: `writes`, `reads`, `requests`. DELETE starts anew."""
+        """What the API received: `writes`, `reads`, `requests`. DELETE starts again from 0."""
         config = self.lab.config
         url = f"http://{config.network.host_address}:{config.api_port}/_lab/requests"
         headers = {"Authorization": f"Bearer {config.control_token}"}

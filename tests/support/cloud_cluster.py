@@ -1,4 +1,4 @@
-"""A small cluster's cloud, wished for on a simulator, and a watcher that remembers."""
+"""A small cluster's cloud, declared on a simulator, and a watcher that remembers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -83,10 +83,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if ids := carried(item):
             item.user_properties.append(("covers", " ".join(ids)))
-    if wanted := {*_chosen(config)}:
-        out = [item for item in items if not wanted & {*carried(item)}]
+    if chosen := {*_chosen(config)}:
+        out = [item for item in items if not chosen & {*carried(item)}]
         config.hook.pytest_deselected(items=out)
-        items[:] = [item for item in items if wanted & {*carried(item)}]
+        items[:] = [item for item in items if chosen & {*carried(item)}]
 
 
 def _chosen(config: pytest.Config) -> tuple[str, ...]:

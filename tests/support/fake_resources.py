@@ -1,4 +1,4 @@
-"""A small world for the engine: targets that hold plain values, resources that wish for them."""
+"""A small world for the engine: targets that hold plain values, resources that declare them."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ class FakeTarget:
         return len(self.probed)
 
     def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
-        self.probed.append([ask.text for ask in probes])
+        self.probed.append([one.text for one in probes])
         if self.failure:
             raise self.failure
         if self.booting:

@@ -130,9 +130,9 @@ def _nullable_references(node: Any) -> None:
     for child in list(children):
         _nullable_references(child)
     if isinstance(node, dict) and node.get("nullable") is True and "allOf" in node:
-        whole = {"allOf": node.pop("allOf")}
+        reference = {"allOf": node.pop("allOf")}
         del node["nullable"]
-        node["anyOf"] = [_NULL, whole]
+        node["anyOf"] = [_NULL, reference]
 
 
 def _objects(node: Any) -> list[Schema]:

@@ -168,7 +168,7 @@ def serve_simulator(
     settings: SimulatorSettings = DEFAULT_SETTINGS,
     **changes: Any,
 ) -> Iterator[HetznerSimulator]:
-    """Serve on a free port of 127.0.0.1 until the end of the block; state lies in `folder`."""
+    """Serve on a free port of 127.0.0.1 until the end of the block; state is in `folder`."""
     machines = machines or FakeHypervisor()
     app = create_app(folder, machines, replace(settings, **changes))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -157,8 +157,8 @@ def _lines(text: bytes, rng: random.Random) -> bytes:
 def _tree(text: bytes, rng: random.Random) -> bytes:
     """A value put out, twice, elsewhere, or made something else."""
     try:
-        whole = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        nodes = _collections(whole)
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        nodes = _collections(node)
     except (yaml.YAMLError, ValueError, RecursionError):
         return _bytes(text, rng)
     if not nodes:
@@ -185,7 +185,7 @@ def _tree(text: bytes, rng: random.Random) -> bytes:
             else:
                 _put(parent, at, yaml.SequenceNode("tag:yaml.org,2002:seq", [item]))
     try:
-        return bytes(yaml.serialize(whole, allow_unicode=True, encoding="utf-8"))
+        return bytes(yaml.serialize(node, allow_unicode=True, encoding="utf-8"))
     except (yaml.YAMLError, UnicodeEncodeError, RecursionError, AttributeError, TypeError):
         return _bytes(text, rng)
 

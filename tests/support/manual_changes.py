@@ -228,7 +228,7 @@ RARE_CHANGES = (
 # are like. Shown elsewhere.
 NOT_TESTED_BY_HAND = {
     "abandoned slots": "only reported",
-    "accepts connections": "waited for: tests/unit/test_restored.py",
+    "accepts connections": "waited for: tests/unit/test_restore.py",
     "archive backlog": "only reported: tests/laws/backup/test_backup_store.py",
     "noatime mount": "a container has its machine's; tests/vagrant",
     "backup": "taken when asked for: tests/cluster/test_backups.py",

@@ -1,4 +1,4 @@
-"""A door in front of the lab's S3 server that can be told to misbehave."""
+"""A door in front of the lab's S3 server that misbehaves on request."""
 
 import http.client
 import socket
@@ -19,8 +19,8 @@ ERROR_CODES = {403: "AccessDenied", 404: "NoSuchKey", 500: "InternalError", 503:
 class FaultyObjectStore:
     """Everything is passed on, unless `mode` says otherwise.
 
-    A number: that status for every request. `skewed`: as a store answers a host whose clock is
-    off. `reset`: uploads are cut off in their middle. `slow`: no answer for SLOW_SECONDS.
+    A number: that status for every request. `skewed`: as a store answers a host with a
+    wrong clock. `reset`: uploads are cut off in their middle. `slow`: no answer for SLOW_SECONDS.
     """
 
     def __init__(self, upstream: tuple[str, int], ca: Path) -> None:

@@ -16,7 +16,7 @@ RECEIVE_BUFFER = 64 << 20
 
 
 def stream_of(packet: bytes) -> tuple[str, bytes]:
-    """Whose an IP packet is, and what it carries."""
+    """The stream of an IP packet, and what it carries."""
     if packet[0] >> 4 == 4:
         at, protocol, ends = (packet[0] & 15) * 4, packet[9], packet[12:20]
     else:

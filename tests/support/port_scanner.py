@@ -1,4 +1,4 @@
-"""Strangers on the lab's networks, who try doors from an address of their choice."""
+"""Outsiders on the lab's networks, who try ports from an address of their choice."""
 
 import subprocess
 import sys

@@ -2,7 +2,7 @@
 lab's machines is started with, and every byte on their wires; and the arguments of
 whatever process PID starts here.
 
-Processes are traced from the machine's boot on; at each exec, and every 50 ms besides, arguments
+Processes are traced from the machine's boot on; at each exec, and also every 50 ms, arguments
 and environment are written down. So a process of a millisecond is seen as well. Ends on SIGTERM.
 """
 

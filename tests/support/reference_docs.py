@@ -100,7 +100,7 @@ def _cell(text: object) -> str:
 
 
 def _inventory_keys() -> Iterator[str]:
-    whole = json_schema.build_schema()
+    schema = json_schema.build_schema()
     tags = ", ".join(f'"{tag}"' for tag in json_schema.YAML_TAGS)
     yield (
         "# The inventory\n\n"
@@ -134,8 +134,8 @@ def _inventory_keys() -> Iterator[str]:
         "the private network, a locale that is not there, a clock five minutes off) is refused by\n"
         "the first look, all of it at once, before anything is written.\n"
     )
-    yield from _model("cluster.yml", whole)
-    models = {name: model for name, model in whole["$defs"].items() if "properties" in model}
+    yield from _model("cluster.yml", schema)
+    models = {name: model for name, model in schema["$defs"].items() if "properties" in model}
     yield from _model("nodes/NAME.yml", models.pop("Node"), "Node")
     for name, model in models.items():
         yield from _model(name, model)
@@ -184,10 +184,10 @@ def _value(value: json_schema.JsonSchema) -> str:
 
 def _number(limits: dict[str, Any]) -> str:
     match limits:
-        case {"minimum": least, "maximum": most}:
-            return f"a whole number, {least} to {most}"
-        case {"minimum": least}:
-            return f"a whole number from {least}"
+        case {"minimum": lowest, "maximum": most}:
+            return f"a whole number, {lowest} to {most}"
+        case {"minimum": lowest}:
+            return f"a whole number from {lowest}"
     return "a whole number"
 
 

@@ -18,7 +18,7 @@ CLUSTER = "hcb-lab"
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the records of this test lie."""
+    """Where the records of this test are."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr("sys.argv", ["pgprovision", "-i", "prod", "up", "--yes"])
     return records_folder(CLUSTER)
@@ -30,7 +30,7 @@ def make_change(
     after: State | None = None,
     impact: Impact = Impact.NONE,
 ) -> Change:
-    """Of a thing whose actions have this impact."""
+    """Of a thing with actions of this impact."""
     after = {"a": "1"} if after is None else after
     thing = FakeResource(
         on="h", object_name=name, declared=tuple((k, str(v)) for k, v in after.items())
@@ -64,7 +64,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def small_disk(state: Path) -> Iterator[Path]:
-    """The records lie on 2 MB of their own."""
+    """The records are on 2 MB of their own."""
     if os.getuid():
         pytest.skip("needs root, to mount a small tmpfs")
     state.mkdir(parents=True)

@@ -65,8 +65,8 @@ def merge_sweeps(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping
     shared = {name: after.get(name) for name in ("commit", "stride")}
     new = [{**shared, **walk} for walk in after["walks"]]
     replaced = {(walk["scenario"], walk["kind"]) for walk in new}
-    kept = [w for w in before.get("walks", ()) if (w["scenario"], w["kind"]) not in replaced]
-    walks = [*kept, *new]
+    remaining = [w for w in before.get("walks", ()) if (w["scenario"], w["kind"]) not in replaced]
+    walks = [*remaining, *new]
     return {
         "points": sum(walk["points"] for walk in walks),
         "converged": sum(walk["points"] for walk in walks if not walk["wrong"]),
@@ -95,7 +95,7 @@ def render_page(
         lines.append(f"| {section} | {len(good)} | {len(section_ids)} | {', '.join(bad) or '-'} |")
     lines += ["", "## Runs of their own", "", *_runs(results), "", "## Tests by id", ""]
     lines += ["| id | tests that passed | one of them |", "|---|---|---|"]
-    known = [one for wanted in programme().values() for one in wanted]
+    known = [one for ids in programme().values() for one in ids]
     for id_ in known:
         entry = tests.get(id_, Evidence())
         if entry.passed:

@@ -1,6 +1,6 @@
 """`make sweep`: crash points of an install, add-replica, a day-two change and destroy, by kinds of
 death; the standing oracles after each. A line for each walk, one JSON file with those that ended,
-and a log of what each run said.
+and a log of the output of each run.
 
     python -m tests.sweep [--only kill-before,host] [--stride 4] [--points 9] [--results FOLDER]
 """

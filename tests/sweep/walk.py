@@ -35,7 +35,7 @@ class Walk:
     codes: list[int] = field(
         default_factory=list
     )  # how each run ended, a rerun that finds nothing last
-    log: Path | None = None  # what each run said
+    log: Path | None = None  # the output of each run
 
     def expect(self, condition: bool, what: str) -> None:
         if not condition:

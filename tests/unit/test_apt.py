@@ -47,17 +47,17 @@ def test_fingerprint_when_the_key_is_cut_off_then_bad_input() -> None:
 
 
 def test_repository_when_absent_then_it_is_tried_before_anything_is_written() -> None:
-    wish = AptRepository(on="db", key=pgdg_key(), codename="bookworm")
-    before = wish.read(Answer(out=b"===key\n===source\n===preference\n"))
-    actions = list(wish.change(Diff(before, wish.desired())))
+    resource = AptRepository(on="db", key=pgdg_key(), codename="bookworm")
+    before = resource.read(Answer(out=b"===key\n===source\n===preference\n"))
+    actions = list(resource.change(Diff(before, resource.desired())))
     assert before is None
     assert [action.why.split()[0] for action in actions] == ["try", "write", "write", "write"]
     assert "trusted" not in "".join(action.text for action in actions)
 
 
 def test_repository_when_rendered_then_its_key_alone_may_sign_it() -> None:
-    wish = AptRepository(on="db", key=pgdg_key(), codename="bookworm")
-    line = str(wish.desired()["source"]).splitlines()[-1]
+    resource = AptRepository(on="db", key=pgdg_key(), codename="bookworm")
+    line = str(resource.desired()["source"]).splitlines()[-1]
     assert line == (
         "deb [signed-by=/etc/apt/keyrings/pgdg.asc] https://apt.postgresql.org/pub/repos/apt"
         " bookworm-pgdg main"

@@ -58,7 +58,7 @@ def test_retire_when_the_old_one_still_signs_is_refused(folder: InventoryFolder)
         certificate_authority.retire(folder.load())
 
 
-def test_renewal_when_the_key_is_kept_elsewhere_is_refused(
+def test_renewal_when_the_key_is_stored_elsewhere_is_refused(
     folder: InventoryFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CA_KEY", (folder.path / "secrets/ca.key").read_text())
@@ -71,7 +71,7 @@ def test_renewal_when_the_key_is_kept_elsewhere_is_refused(
 def test_authority_when_key_and_certificate_do_not_belong_together_says_so(
     folder: InventoryFolder,
 ) -> None:
-    wish = folder.load().tls
+    settings = folder.load().tls
     other, _ = tls.new_authority("other", datetime.now(UTC))
-    with pytest.raises(InventoryError, match="belongs to none of its certificates"):
-        tls.signing_certificate(other, wish.ca_certificate)
+    with pytest.raises(InventoryError, match="matches none of its certificates"):
+        tls.signing_certificate(other, settings.ca_certificate)

@@ -22,7 +22,7 @@ SEGMENTS = [wal_segments.segment_name(1, place) for place in range(0xFD, 0x103)]
 
 
 @pytest.mark.covers("F114")
-def test_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
+def test_holes_when_a_segment_is_missing_name_it_across_the_upper_half() -> None:
     assert SEGMENTS[2:4] == ["0000000100000000000000FF", "000000010000000100000000"]
     assert wal_segments.gaps(SEGMENTS, SEGMENTS[0]) == ()
     assert wal_segments.gaps([*SEGMENTS[:2], *SEGMENTS[4:]], SEGMENTS[0]) == (
@@ -31,7 +31,7 @@ def test_holes_when_a_segment_is_gone_name_it_across_the_upper_half() -> None:
 
 
 @pytest.mark.covers("F114")
-def test_holes_when_they_are_older_than_what_is_asked_for_do_not_count() -> None:
+def test_holes_when_they_are_older_than_what_is_requested_do_not_count() -> None:
     assert wal_segments.gaps([SEGMENTS[0], *SEGMENTS[3:]], SEGMENTS[3]) == ()
 
 
@@ -50,12 +50,12 @@ def test_holes_when_a_timeline_ends_are_none() -> None:
 
 
 @pytest.mark.covers("F107")
-def test_cause_when_an_error_is_known_is_told_and_when_not_nothing() -> None:
+def test_cause_when_an_error_is_known_is_reported_and_when_not_nothing() -> None:
     for signs, meaning in ERROR_HINTS:
         assert error_hint(f"[ProtocolError] {signs[0]} of something") in {m for _, m in ERROR_HINTS}
         assert meaning
-    said = "HTTP request failed with 403 (Forbidden):\n<Code>RequestTimeTooSkewed</Code>"
-    assert "clock" in error_hint(said)
+    message = "HTTP request failed with 403 (Forbidden):\n<Code>RequestTimeTooSkewed</Code>"
+    assert "clock" in error_hint(message)
     assert "key" in error_hint("HTTP request failed with 403 (Forbidden):")
     assert error_hint("all is well") == ""
 
@@ -149,8 +149,8 @@ def looked(**given: list[str]) -> str:
         "verify": ["2026-11-29 07:02:39 P00   INFO: verify command end: completed successfully"],
     } | given
     lines = ["== begun 100"]
-    for name, said in parts.items():
-        lines += [f"== {name}", *said, "== ended 0"]
+    for name, output in parts.items():
+        lines += [f"== {name}", *output, "== ended 0"]
     return "\n".join([*lines, "== done"])
 
 
@@ -162,7 +162,7 @@ def test_look_when_all_is_there_finds_nothing() -> None:
 
 @pytest.mark.covers("F114")
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ({"manifests": []}, "backup.manifest and backup.manifest.copy missing; it cannot be"),
         ({"wal": SEGMENTS[1:]}, f"WAL {SEGMENTS[0]} is missing: 20261120-103721F cannot be"),
@@ -174,12 +174,12 @@ def test_look_when_all_is_there_finds_nothing() -> None:
             {"verify": ["2026-11-29 07:02:39 P02   INFO: invalid checksum 'a/b.zst'"]},
             "invalid checksum 'a/b.zst'",
         ),
-        ({"verify": []}, "pgbackrest verify did not come to its end"),
+        ({"verify": []}, "pgbackrest verify did not finish"),
         ({"info": ["[]"]}, "it cannot be read"),
     ],
 )
-def test_look_when_something_is_wrong_names_it(given: dict[str, list[str]], said: str) -> None:
-    assert any(said in problem for problem in parse(looked(**given)).problems)
+def test_look_when_something_is_wrong_names_it(given: dict[str, list[str]], expected: str) -> None:
+    assert any(expected in problem for problem in parse(looked(**given)).problems)
 
 
 @pytest.mark.covers("F114")
@@ -187,13 +187,13 @@ def test_look_that_was_cut_off_says_nothing() -> None:
     assert not parse(looked().removesuffix("== done")).complete
 
 
-class Seen:
+class Answered:
     """Facts: one answer to the snapshot, nothing else."""
 
     def __init__(self, found: ServerSnapshot | None) -> None:
         self.found = found
 
-    def get(self, on: str, ask: object) -> Answer | None:
+    def get(self, on: str, probe: object) -> Answer | None:
         return Answer() if self.found else None
 
 
@@ -211,15 +211,15 @@ def test_backup_now_of_what_is_no_running_primary_is_refused(standby: bool) -> N
     SHOWN.clear()
     if standby:
         SHOWN["now"] = ServerSnapshot(**{**vars(server()), "in_recovery": True})
-    wish = OnDemandBackup(
+    resource = OnDemandBackup(
         on="db", stanza="main", instance=Instance(), snapshot=Shown(Instance()), ended_after=0
     )
     with pytest.raises(Refused, match="standby" if standby else "does not answer"):
-        wish.resolved(Seen(None))
+        resource.resolved(Answered(None))
 
 
 def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
-    wish = OnDemandBackup(
+    resource = OnDemandBackup(
         on="db",
         stanza="main",
         instance=Instance(),
@@ -229,14 +229,14 @@ def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
         identifier="7710200676590158511",
     )
     answer = Answer(out=json.dumps([STANZA]).encode())
-    assert wish.read(answer) is None
-    assert not any(map(wish.satisfies, parsed(answer).backups))
-    assert wish.satisfies(replace(parsed(answer).backups[1], stop=1795171044))
+    assert resource.read(answer) is None
+    assert not any(map(resource.satisfies, parsed(answer).backups))
+    assert resource.satisfies(replace(parsed(answer).backups[1], stop=1795171044))
 
 
 @pytest.mark.covers("row:D5")
 @pytest.mark.parametrize(
-    ("result", "active", "said"),
+    ("result", "active", "expected"),
     [
         ("exec-condition", "inactive", "the diff backup due Sun was skipped: not the primary"),
         ("exit-code", "failed", "the diff backup due Sun FAILED: journalctl -u pgbackrest-b"),
@@ -244,9 +244,9 @@ def test_backup_now_when_an_older_one_is_there_waits_for_its_own() -> None:
     ],
 )
 def test_scheduled_backup_when_it_was_skipped_or_failed_is_in_status(
-    result: str, active: str, said: str
+    result: str, active: str, expected: str
 ) -> None:
-    wish = BackupTimerResults(on="db", types=("diff",))
+    resource = BackupTimerResults(on="db", types=("diff",))
     text = f"Id=pgbackrest-backup@diff.service\nActiveState={active}\nResult={result}\n"
-    state = wish.read(Answer(out=f"{text}InactiveEnterTimestamp=Sun\n".encode()))
-    assert [text.startswith(said) for text in wish.notes(state)] == [True] * bool(said)
+    state = resource.read(Answer(out=f"{text}InactiveEnterTimestamp=Sun\n".encode()))
+    assert [text.startswith(expected) for text in resource.notes(state)] == [True] * bool(expected)

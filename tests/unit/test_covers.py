@@ -65,7 +65,7 @@ def test_report_when_tests_carry_ids_then_each_has_its_own_once(folder: Path) ->
         ("B4,V9", ["test_key_when_twice", "test_kernel[1]"]),
     ],
 )
-def test_selection_when_by_id_then_a_row_and_a_bad_input_are_told_apart(
+def test_selection_when_by_id_then_a_row_and_a_bad_input_are_distinguished(
     folder: Path, ids: str, names: list[str]
 ) -> None:
     lines = run(folder, "--collect-only", "--covers", ids).stdout.splitlines()

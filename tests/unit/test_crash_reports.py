@@ -32,7 +32,7 @@ Hook = Callable[[FrameType], None]
 
 
 class Crash(Exception):
-    """A fault of our own, told together with the secrets that were at hand."""
+    """A fault of our own, raised together with the secrets that were at hand."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def at_each_end(hook: Hook) -> Iterator[None]:
         sys.setprofile(None)
 
 
-def held(frame: FrameType, canaries: list[Canary]) -> list[Secret | str | bytes]:
+def values_of(frame: FrameType, canaries: list[Canary]) -> list[Secret | str | bytes]:
     """The secrets among a function's own values."""
     values = frame.f_locals.values()
     found: list[Secret | str | bytes] = [v for v in values if isinstance(v, Secret)]
@@ -99,13 +99,13 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def canaries(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> list[Canary]:
-    kept = [new_password(name) for name in PASSWORDS]
-    for canary in kept:
+    passwords = [new_password(name) for name in PASSWORDS]
+    for canary in passwords:
         InventoryFolder(inventory).write(f"secrets/{canary.name}", canary.text + "\n")
     given = [known_secret(name, new_password(name).core) for name in IN_ENVIRONMENT]
     for canary in given:
         monkeypatch.setenv(canary.name, canary.text)
-    return [*kept, *given, private_key("CA key", inventory / "secrets/ca.key", 2)]
+    return [*passwords, *given, private_key("CA key", inventory / "secrets/ca.key", 2)]
 
 
 @pytest.mark.covers("S8")
@@ -117,16 +117,16 @@ def test_crash_report_when_any_function_with_a_secret_breaks_has_none(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    holders: dict[CodeType, None] = {}
+    functions: dict[CodeType, None] = {}
 
     def find(frame: FrameType) -> None:
-        if frame.f_code not in holders and held(frame, canaries):
-            holders[frame.f_code] = None
+        if frame.f_code not in functions and values_of(frame, canaries):
+            functions[frame.f_code] = None
 
     with at_each_end(find):
         work(inventory)
-    assert len(holders) >= 20
-    for code in holders:
+    assert len(functions) >= 20
+    for code in functions:
         if code.co_qualname.startswith("Secret."):
             continue  # who calls it is in the list
         crashed = _crash(inventory, code, canaries)
@@ -134,14 +134,14 @@ def test_crash_report_when_any_function_with_a_secret_breaks_has_none(
     reports = {path.name: path.read_bytes() for path in tmp_path.glob("pgprovision-crash-*")}
     assert len(reports) >= 20
     assert all(b"Crash: " in report for report in reports.values())
-    said = capfd.readouterr()
-    sinks = {**reports, "out": said.out.encode(), "err": said.err.encode()}
+    printed = capfd.readouterr()
+    sinks = {**reports, "out": printed.out.encode(), "err": printed.err.encode()}
     assert find_leaks(canaries, sinks) == []
 
 
 def _crash(inventory: Path, code: CodeType, canaries: list[Canary]) -> Exception:
     def strike(frame: FrameType) -> None:
-        if frame.f_code is code and (found := held(frame, canaries)):
+        if frame.f_code is code and (found := values_of(frame, canaries)):
             raise Crash([v for v in found if isinstance(v, Secret)], code.co_qualname)
 
     try:

@@ -28,8 +28,8 @@ def test_exit_codes_when_read_in_the_readme_then_all_of_them_are_there() -> None
     written = re.findall(r"^\| (\d+) \| .", README.read_text(), re.MULTILINE)
     assert sorted(codes) == [int(code) for code in written]
     commands = (reference_docs.DOCS / "commands.md").read_text()
-    said = " ".join(commands.partition("Exit codes: ")[2].split())
-    assert re.findall(r"(?:^|, )(\d+) [a-z]", said[:300]) == [str(code) for code in sorted(codes)]
+    text = " ".join(commands.partition("Exit codes: ")[2].split())
+    assert re.findall(r"(?:^|, )(\d+) [a-z]", text[:300]) == [str(code) for code in sorted(codes)]
 
 
 def test_template_when_shipped_then_it_is_in_the_documentation() -> None:
@@ -40,9 +40,9 @@ def test_template_when_shipped_then_it_is_in_the_documentation() -> None:
 
 
 def test_command_when_shipped_then_it_says_what_it_does() -> None:
-    said = {words: command.__doc__ or "" for words, command in reference_docs.commands()}
-    assert "pgprovision explain" in said and "pgprovision secrets init" in said
-    assert [words for words, text in said.items() if len(text) < 20] == []
+    descriptions = {words: command.__doc__ or "" for words, command in reference_docs.commands()}
+    assert "pgprovision explain" in descriptions and "pgprovision secrets init" in descriptions
+    assert [words for words, text in descriptions.items() if len(text) < 20] == []
     unsaid = [
         f"{words} {name}"
         for words, command in reference_docs.commands()
@@ -54,10 +54,10 @@ def test_command_when_shipped_then_it_says_what_it_does() -> None:
 
 def test_inventory_key_when_it_can_be_written_then_it_says_what_it_means() -> None:
     models = json_schema.build_schema()
-    whole = {"cluster.yml": models, **models["$defs"]}
+    schemas = {"cluster.yml": models, **models["$defs"]}
     silent = [
         f"{name}.{key}"
-        for name, model in whole.items()
+        for name, model in schemas.items()
         for key, value in model.get("properties", {}).items()
         if "required" in model and "description" in model and not value.get("description")
     ]

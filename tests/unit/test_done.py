@@ -58,7 +58,7 @@ class TestRefusalAfterActions:
         "error",
         [
             Refused("not safe", done="nothing was written"),
-            InventoryError("no such thing", done="nothing was touched"),
+            InventoryError("no such thing", done="nothing was changed"),
         ],
     )
     def test_refused_when_a_later_look_refuses_then_names_the_changes_that_were_made(
@@ -110,7 +110,9 @@ class TestUnfinishedChanges:
         class Fenced(FakeTarget):
             def act(self, actions, on_done):  # type: ignore[no-untyped-def]
                 super().act(actions[:1], on_done)
-                raise Locked("another run has taken over", where="h", state="nothing more there")
+                raise Locked(
+                    "another run has locked this host", where="h", state="nothing more there"
+                )
 
         raised = run(Fenced("h"), Tier("one", (thing("x"), thing("y"))))
         assert raised.done == "1 change: h: thing x"
@@ -151,7 +153,7 @@ def test_plan_when_a_host_does_not_answer_then_its_error_says_that_nothing_was_d
     host = FakeTarget("h", failure=Unreachable("no answer", done="all of it"))
     report = converge([Tier("one", (thing("x"),))], {"h": host}, observe_only, RecordingObserver())
     (error,) = report.failed.values()
-    assert "already done: nothing, on any machine" in str(error)
+    assert "already done: nothing on any host" in str(error)
 
 
 def claims(path: Path) -> Iterator[str]:

@@ -132,11 +132,11 @@ def files() -> dict[str, list[Path]]:
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
 def test_room_when_it_imports_then_only_through_its_doors(room: str) -> None:
-    mine = files().get(room, [])
-    assert mine, "no such room any more"
+    modules = files().get(room, [])
+    assert modules, "no such room any more"
     wrong = {
         f"{file.relative_to(ROOT)}: {name}"
-        for file in mine
+        for file in modules
         for name in imports(file) - ALLOWED[room]
     }
     assert wrong == set()

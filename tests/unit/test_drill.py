@@ -91,7 +91,7 @@ def test_listing_when_a_new_timeline_arrived_names_it() -> None:
 
 
 @pytest.mark.covers("F116")
-def test_listing_when_a_file_is_gone_without_a_backup_names_it() -> None:
+def test_listing_when_a_file_is_missing_without_a_backup_names_it() -> None:
     (wal,) = (path for path in OLD if path.startswith("archive"))
     now = {path: state for path, state in OLD.items() if path != wal}
     assert repository_files.compare_files(OLD, now).foreign == (f"gone: {wal}",)
@@ -135,8 +135,8 @@ def test_lost_when_everything_is_archived_is_nothing_however_idle() -> None:
 
 def test_lost_when_a_commit_waits_counts_from_the_oldest_one() -> None:
     at = datetime(2026, 11, 29, 12, 0, 42, tzinfo=UTC).timestamp()
-    said = f"{at} 00000001000000000000000A\nCOMMIT 2026-11-29 12:00:00.000000 UTC\n"
-    assert standing(said).data_loss_seconds == pytest.approx(42.0)
+    output = f"{at} 00000001000000000000000A\nCOMMIT 2026-11-29 12:00:00.000000 UTC\n"
+    assert standing(output).data_loss_seconds == pytest.approx(42.0)
 
 
 def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
@@ -144,28 +144,28 @@ def test_lost_when_the_primary_is_a_standby_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lsn", "whole"), [("0/A000000", True), ("0/9000028", True), ("0/8FFFFF8", False)]
+    ("lsn", "complete"), [("0/A000000", True), ("0/9000028", True), ("0/8FFFFF8", False)]
 )
-def test_archived_wal_when_the_copy_ends_before_it_is_told(lsn: str, whole: bool) -> None:
-    assert standing("1.0 00000001000000000000000A\n").covered_by(lsn) is whole
+def test_archived_wal_when_the_copy_ends_before_it_is_reported(lsn: str, complete: bool) -> None:
+    assert standing("1.0 00000001000000000000000A\n").covered_by(lsn) is complete
 
 
-def beat(folder: InventoryFolder, newest: str, kept: str) -> DrillResult:
+def beat(folder: InventoryFolder, newest: str, archived: str) -> DrillResult:
     declared = inventory(folder, "{heartbeat: {database: app, query: select max(at) from beats}}")
-    (_, ask) = drill_judged.primary_probes(declared)
+    (_, probe) = drill_judged.primary_probes(declared)
     proof = DrillResult("the end of the WAL", "drill")
-    there = {ask: Answer(0, newest.encode())} if newest else {}
+    there = {probe: Answer(0, newest.encode())} if newest else {}
     drill_judged.measure_data_loss(
         declared,
         proof,
         RecoveryPoint(100.0, "0" * 24, 10.0),
         there,
-        {ask: Answer(0, kept.encode())},
+        {probe: Answer(0, archived.encode())},
     )
     return proof
 
 
-def test_heartbeat_when_both_have_it_measures_what_lies_between(folder: InventoryFolder) -> None:
+def test_heartbeat_when_both_have_it_measures_what_is_between(folder: InventoryFolder) -> None:
     proof = beat(folder, "1764417642.0\n", "1764417600.0\n")
     assert (proof.lost_seconds, proof.lost_by) == (42.0, "heartbeat")
 
@@ -180,9 +180,9 @@ def test_heartbeat_when_the_copy_has_no_row_fails(folder: InventoryFolder) -> No
     assert proof.checks == [DrillCheck("heartbeat", False, "no row")]
 
 
-def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
-    told = {"data_loss_seconds": 90.0, "data_loss_measured_by": "last commit"}
-    assert data_loss(told) == "at most 90 s of data lost"
+def test_lost_when_no_host_answers_is_at_most_the_last_commit() -> None:
+    expected = {"data_loss_seconds": 90.0, "data_loss_measured_by": "last commit"}
+    assert data_loss(expected) == "at most 90 s of data lost"
 
 
 # --- probes ---
@@ -190,13 +190,13 @@ def test_lost_when_nobody_could_be_asked_is_at_most_the_last_commit() -> None:
 
 def probed(folder: InventoryFolder, judgement: str, answer: Answer) -> DrillCheck:
     declared = inventory(folder, f"{{probes: [{{database: app, query: select 1, {judgement}}}]}}")
-    ask = scalar_query.scalar_probe(Instance(), "app", "select 1")
-    (check,) = drill_judged.check_queries(declared, {ask: answer})
+    probe = scalar_query.scalar_probe(Instance(), "app", "select 1")
+    (check,) = drill_judged.check_queries(declared, {probe: answer})
     return check
 
 
 @pytest.mark.parametrize(
-    ("judgement", "said", "ok"),
+    ("judgement", "expected", "ok"),
     [
         ("at_least: 10", "10\n", True),
         ("at_least: 10", "9\n", False),
@@ -209,19 +209,21 @@ def probed(folder: InventoryFolder, judgement: str, answer: Answer) -> DrillChec
     ],
 )
 def test_probe_when_answered_is_judged(
-    folder: InventoryFolder, judgement: str, said: str, ok: bool
+    folder: InventoryFolder, judgement: str, expected: str, ok: bool
 ) -> None:
-    assert probed(folder, judgement, Answer(0, said.encode())).passed is ok
+    assert probed(folder, judgement, Answer(0, expected.encode())).passed is ok
 
 
-def test_probe_when_the_table_is_gone_says_what_postgresql_said(folder: InventoryFolder) -> None:
-    said = b'ERROR:  relation "orders" does not exist\nLINE 1: ...'
-    check = probed(folder, "at_least: 1", Answer(3, b"", said))
+def test_probe_when_the_table_is_missing_reports_the_message_of_postgresql(
+    folder: InventoryFolder,
+) -> None:
+    output = b'ERROR:  relation "orders" does not exist\nLINE 1: ...'
+    check = probed(folder, "at_least: 1", Answer(3, b"", output))
     assert (check.passed, check.detail) == (False, 'ERROR:  relation "orders" does not exist')
 
 
 @pytest.mark.covers("S62")
-def test_probe_when_asked_is_read_only_and_no_superusers() -> None:
+def test_probe_when_sent_is_read_only_and_no_superusers() -> None:
     text = scalar_query.scalar_probe(Instance(), "app", "select 1").text
     assert "begin transaction read only" in text
     assert "set local role pg_read_all_data" in text
@@ -250,14 +252,18 @@ def test_removal_when_the_label_is_not_there_takes_nothing(marked: str, there: b
     assert (removal.read(Answer(items=(item,))) is not None) is there
 
 
-def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: InventoryFolder) -> None:
+def test_drill_server_when_declared_is_alone_and_unprotected(folder: InventoryFolder) -> None:
     declared = inventory(folder)
     node = tasks.drill_node(declared, None)
     (server,) = tasks.machine_tiers(tasks.drill_inventory(declared, node), node, "me")[1].resources
-    wish = server.desired()
-    assert wish is not None
-    assert (wish["private_ip"], wish["placement_group"], wish["protection"]) == (None, None, False)
-    (create, *_) = server.change(Diff(None, wish))
+    desired = server.desired()
+    assert desired is not None
+    assert (desired["private_ip"], desired["placement_group"], desired["protection"]) == (
+        None,
+        None,
+        False,
+    )
+    (create, *_) = server.change(Diff(None, desired))
     assert create.body is not None
     assert create.body["labels"] == {
         "managed-by": "pgprovision",
@@ -269,19 +275,19 @@ def test_drill_server_when_wished_for_is_alone_and_unprotected(folder: Inventory
 
 
 @pytest.mark.covers("F116")
-def test_drill_when_planned_asks_no_production_node(folder: InventoryFolder) -> None:
+def test_drill_when_planned_probes_no_production_node(folder: InventoryFolder) -> None:
     declared = inventory(folder)
     node = tasks.drill_node(declared, None)
-    whole = tasks.drill_inventory(declared, node)
+    drill_inventory = tasks.drill_inventory(declared, node)
     tiers = (
-        *tasks.machine_tiers(whole, node, "me"),
-        *tasks.package_tiers(whole, node),
-        *tasks.copy_tiers(whole, node, END_OF_WAL),
-        *tasks.integrity_tiers(whole, node),
-        *tasks.removal_tiers(whole, node),
+        *tasks.machine_tiers(drill_inventory, node, "me"),
+        *tasks.package_tiers(drill_inventory, node),
+        *tasks.copy_tiers(drill_inventory, node, END_OF_WAL),
+        *tasks.integrity_tiers(drill_inventory, node),
+        *tasks.removal_tiers(drill_inventory, node),
     )
     on = {resource.on for tier in tiers for resource in tier.resources}
-    on |= {need.on for tier in tiers for wish in tier.resources for need in needs_of(wish)}
+    on |= {need.on for tier in tiers for one in tier.resources for need in needs_of(one)}
     assert on == {"controller", "hetzner", "hcb-lab-drill"}
 
 
@@ -298,38 +304,38 @@ def test_drill_when_there_are_no_backups_is_refused(folder: InventoryFolder) -> 
 
 
 @pytest.mark.covers("F117")
-def test_vacated_when_the_host_is_somebody_elses_is_left_alone() -> None:
-    wish = DrillCleanup(on="x-drill", cluster="x", node="x-drill", instance=Instance())
-    assert wish.read(Answer(0, b'{"cluster": "y", "node": "db-1"}')) is None
-    assert wish.read(Answer(0, b"")) is None
-    assert wish.read(Answer(0, b'{"cluster": "x", "node": "x-drill"}')) == {"claim": True}
+def test_drill_cleanup_when_the_host_is_foreign_is_left_alone() -> None:
+    resource = DrillCleanup(on="x-drill", cluster="x", node="x-drill", instance=Instance())
+    assert resource.read(Answer(0, b'{"cluster": "y", "node": "db-1"}')) is None
+    assert resource.read(Answer(0, b"")) is None
+    assert resource.read(Answer(0, b'{"cluster": "x", "node": "x-drill"}')) == {"claim": True}
 
 
 # --- integrity ---
 
 
 def test_integrity_when_a_page_is_broken_differs_and_has_no_actions() -> None:
-    wish = Integrity(on="d", instance=Instance())
-    said = b"pg_amcheck clean\npg_checksums exit 1\npg_checksums checksum failed in block 3\n"
-    before = wish.read(Answer(0, said))
+    resource = Integrity(on="d", instance=Instance())
+    output = b"pg_amcheck clean\npg_checksums exit 1\npg_checksums checksum failed in block 3\n"
+    before = resource.read(Answer(0, output))
     assert isinstance(before, dict)
     assert before == {
         "pg_amcheck": "clean",
         "pg_checksums": "exit 1\nchecksum failed in block 3",
     }
-    diff = Diff(before, wish.desired())
-    assert (diff.keys, tuple(wish.change(diff))) == (("pg_checksums",), ())
+    diff = Diff(before, resource.desired())
+    assert (diff.keys, tuple(resource.change(diff))) == (("pg_checksums",), ())
 
 
-def test_integrity_when_the_unit_died_fails_with_what_it_said() -> None:
-    wish = Integrity(on="d", instance=Instance(), job_state=JobState("failed"))
-    before = wish.read(Answer(4))
+def test_integrity_when_the_unit_died_fails_with_its_output() -> None:
+    resource = Integrity(on="d", instance=Instance(), job_state=JobState("failed"))
+    before = resource.read(Answer(4))
     assert isinstance(before, dict)
-    (do,) = wish.change(Diff(before, wish.desired()))
+    (do,) = resource.change(Diff(before, resource.desired()))
     assert "failed" in do.text
 
 
-def test_integrity_when_of_postgresql_13_asks_no_amcheck() -> None:
+def test_integrity_when_of_postgresql_13_runs_no_amcheck() -> None:
     assert tuple(Integrity(on="d", instance=Instance(version=13)).desired()) == ("pg_checksums",)
 
 
@@ -388,9 +394,9 @@ def test_letter_when_a_drill_proved_nothing_says_what_was_wrong() -> None:
 
 @pytest.mark.covers("row:D7")
 def test_proven_when_read_is_one_line() -> None:
-    told = record.drill_document({**PROOF, "lost_by": "wal"})
-    told["started_at"] = "2026-11-26T12:00:00+00:00"
-    assert last_proven_restore(told, NOW) == "3 days ago, 14 min, 42 s of data lost"
+    proof = record.drill_document({**PROOF, "lost_by": "wal"})
+    proof["started_at"] = "2026-11-26T12:00:00+00:00"
+    assert last_proven_restore(proof, NOW) == "3 days ago, 14 min, 42 s of data lost"
 
 
 BACKUPS = (
@@ -410,11 +416,11 @@ BACKUPS = (
 
 
 @pytest.mark.parametrize(
-    ("days", "drill", "troubles"),
+    ("days", "drill", "problems"),
     [(29, "", 0), (30, "", 1), (8, "{period_days: 7}", 1), (None, "", 1), (None, "period", 0)],
 )
-def test_drill_when_older_than_its_period_is_a_trouble(
-    folder: InventoryFolder, days: int | None, drill: str, troubles: int
+def test_drill_when_older_than_its_period_is_a_problem(
+    folder: InventoryFolder, days: int | None, drill: str, problems: int
 ) -> None:
     young = drill == "period"
     declared = inventory(folder, "" if young else drill)
@@ -423,7 +429,7 @@ def test_drill_when_older_than_its_period_is_a_trouble(
         last = {"started_at": (NOW - timedelta(days=days)).isoformat()}
     backups = BACKUPS if not young else (replace(BACKUPS[0], stop=int(NOW.timestamp())),)
     found = list(drill_problems(declared, last, backups, NOW))
-    assert len(found) == troubles
+    assert len(found) == problems
     assert all("next: pgprovision drill" in text for text in found)
 
 
@@ -431,5 +437,5 @@ def test_units_command_when_it_holds_specifiers_stays_what_it_is() -> None:
     assert systemd_exec("/bin/x", "a b", "50%", "$HOME") == '/bin/x "a b" "50%%" "$$HOME"'
 
 
-def test_ask_when_equal_is_asked_once() -> None:
+def test_probe_when_equal_is_sent_once() -> None:
     assert isinstance(scalar_query.timestamp_probe(Instance(), "app", "select now()"), Probe)

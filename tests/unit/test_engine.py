@@ -88,7 +88,7 @@ def test_converge_when_nothing_can_be_done_then_it_is_left_and_no_error() -> Non
     assert [str(change.resource) for change in report.remaining] == ["thing x"]
 
 
-def test_converge_when_something_is_worth_knowing_then_it_is_told_and_no_difference() -> None:
+def test_converge_when_something_is_worth_knowing_then_it_is_reported_and_no_difference() -> None:
     world = FakeTarget("h", {"x": {"a": "1", "remark": "a minor release is there"}})
     report = run([world], Tier("one", (thing("x"), thing("y"))))
     assert [(str(r), text) for r, text in report.notes] == [("thing x", "a minor release is there")]
@@ -132,17 +132,17 @@ def test_converge_when_a_machine_boots_then_it_waits_and_goes_on() -> None:
 
 
 class Working(FakeTarget):
-    """Something is under way in it; `telling`: what it answers when it is asked for the end."""
+    """Something is under way in it; `end_code`: what it answers when it is asked for the end."""
 
-    telling = 0
+    end_code = 0
 
     def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
         answers = super().observe(probes)
-        if not (ends := [ask for ask in probes if ask.text.startswith("end of ")]):
+        if not (ends := [probe for probe in probes if probe.text.startswith("end of ")]):
             return answers
-        if not self.telling:
+        if not self.end_code:
             self.objects[ends[0].text.removeprefix("end of ")] = {"a": "1"}
-        return {ask: Answer(self.telling) for ask in ends}
+        return {probe: Answer(self.end_code) for probe in ends}
 
 
 def slept(world: FakeTarget, *tiers: Tier) -> list[float]:
@@ -158,7 +158,7 @@ def slept(world: FakeTarget, *tiers: Tier) -> list[float]:
     return pauses
 
 
-def test_waiting_when_its_end_can_be_told_then_its_tier_is_looked_at_alone_and_at_once() -> None:
+def test_waiting_when_its_end_is_known_then_its_tier_is_looked_at_alone_and_at_once() -> None:
     world = Working("h", {"x": {"waiting": "paint to dry"}, "y": {"a": "1"}})
     tiers = (
         Tier("one", (FakeResource(on="h", object_name="x", has_end_probe=True),)),
@@ -168,9 +168,9 @@ def test_waiting_when_its_end_can_be_told_then_its_tier_is_looked_at_alone_and_a
     assert world.probed == [["x", "y"], ["end of x"], ["x"], ["x", "y"]]
 
 
-def test_waiting_when_its_end_cannot_be_told_then_it_is_looked_at_after_a_pause() -> None:
+def test_waiting_when_its_end_is_unknown_then_it_is_looked_at_after_a_pause() -> None:
     world = Working("h", {"x": {"waiting": "paint to dry"}})
-    world.telling = 1
+    world.end_code = 1
     assert slept(
         world, Tier("one", (FakeResource(on="h", object_name="x", has_end_probe=True),))
     ) == [0.2]
@@ -178,17 +178,17 @@ def test_waiting_when_its_end_cannot_be_told_then_it_is_looked_at_after_a_pause(
 
 
 def test_waiting_when_the_machine_goes_away_meanwhile_then_the_next_look_says_so() -> None:
-    gone = Unreachable("no answer", where="h")
+    unreachable = Unreachable("no answer", where="h")
 
-    class Leaving(Working):
+    class Disappearing(Working):
         def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
             if self.probed:
-                self.failure = gone
+                self.failure = unreachable
             return super().observe(probes)
 
-    world = Leaving("h", {"x": {"waiting": "paint to dry"}})
+    world = Disappearing("h", {"x": {"waiting": "paint to dry"}})
     report = run([world], Tier("one", (FakeResource(on="h", object_name="x", has_end_probe=True),)))
-    assert report.failed == {"h": gone}
+    assert report.failed == {"h": unreachable}
 
 
 def test_last_look_when_the_one_before_was_at_everything_then_is_not_repeated() -> None:
@@ -207,17 +207,17 @@ def test_converge_when_waiting_passes_its_limit_then_says_what_it_waited_for() -
         run([world], Tier("one", (thing("x"),)))
 
 
-def test_equal_asks_when_two_resources_share_one_then_it_is_asked_once() -> None:
-    asked: list[int] = []
+def test_equal_probes_when_two_resources_share_one_then_it_is_sent_once() -> None:
+    counts: list[int] = []
 
     class Counting(FakeTarget):
         def observe(self, probes):  # type: ignore[no-untyped-def]
-            asked.append(len(probes))
+            counts.append(len(probes))
             return super().observe(probes)
 
     world = Counting("h", {"x": {"a": "1"}})
     run([world], Tier("one", (thing("x"), thing("x"))))
-    assert asked == [1]
+    assert counts == [1]
 
 
 def restarting(on: str, after: str = "") -> FakeResource:
@@ -259,20 +259,20 @@ def test_restart_when_not_allowed_then_nothing_at_all_is_done() -> None:
     assert world.acts == []
 
 
-def test_held_when_another_host_has_to_move_first_then_does_after_it() -> None:
+def test_blocked_when_another_host_has_to_move_first_then_does_after_it() -> None:
     first, second = FakeTarget("a"), FakeTarget("b")
     report = run([first, second], Tier("one", (restarting("b", after="a"), restarting("a"))))
     assert [change.resource.on for change in report.changed] == ["a", "b"]
 
 
-def test_held_when_the_other_host_is_no_part_of_the_run_then_ends_with_the_reason() -> None:
+def test_blocked_when_the_other_host_is_no_part_of_the_run_then_ends_with_the_reason() -> None:
     world, other = FakeTarget("b"), FakeTarget("a")
     with pytest.raises(NotConverged, match="waited 5 s: a first"):
         run([world, other], Tier("one", (restarting("b", after="a"),)))
     assert world.acts == []
 
 
-def test_held_when_only_looked_at_then_is_part_of_the_plan() -> None:
+def test_blocked_when_only_looked_at_then_is_part_of_the_plan() -> None:
     tiers = [Tier("one", (restarting("b", after="a"),))]
     report = converge(
         tiers, {"a": FakeTarget("a"), "b": FakeTarget("b")}, observe_only, RecordingObserver()
@@ -283,5 +283,7 @@ def test_held_when_only_looked_at_then_is_part_of_the_plan() -> None:
 
 
 def test_host_when_it_does_not_answer_says_what_to_type_next() -> None:
-    assert "next: run the same command again" in str(Unreachable("the look was cut off"))
+    assert "next: run the same command again" in str(
+        Unreachable("the connection was lost while probing")
+    )
     assert "next: ssh db-1" in str(Unreachable("cannot be reached", next="ssh db-1"))

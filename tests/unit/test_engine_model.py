@@ -28,10 +28,10 @@ class Model(UndisturbedRuns, DisturbedRuns):
 
 
 CALM = pytest.mark.covers("V1", "V2", "V3", "V6", "V7", "V8", "V9", "V12", "V20")
-TROUBLED = pytest.mark.covers("V4", "V5", "V10", "V11", "V13", "V19", "V21", "V24")
+DISTURBED = pytest.mark.covers("V4", "V5", "V10", "V11", "V13", "V19", "V21", "V24")
 MODELS = [  # and their tenths of the examples
     pytest.param(UndisturbedRuns, 2, id="calm", marks=CALM),
-    pytest.param(DisturbedRuns, 4, id="troubled", marks=TROUBLED),
+    pytest.param(DisturbedRuns, 4, id="troubled", marks=DISTURBED),
     pytest.param(Model, 4, id="all-at-once"),
 ]
 
@@ -49,7 +49,7 @@ def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("model", "share"), MODELS)
-def test_loop_when_anything_happens_in_any_order_then_the_invariants_hold(
+def test_loop_when_anything_happens_in_any_order_then_the_invariants_are_true(
     one_after_the_other: None, model: type[LoopModel], share: int
 ) -> None:
     run_state_machine_as_test(

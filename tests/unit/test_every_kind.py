@@ -1,4 +1,4 @@
-"""Every kind of resource is under the laws: a hand breaks it, or it is said why not and where."""
+"""Every kind of resource is under the laws: a hand breaks it, or the registry says why not."""
 
 from pathlib import Path
 

@@ -208,7 +208,7 @@ class TestTable:
             ("some_thing", "postgresql-17-some-thing"),
         ],
     )
-    def test_package_when_asked_for_then_as_debian_calls_it(
+    def test_package_when_requested_then_as_debian_calls_it(
         self, extension: str, package: str
     ) -> None:
         assert extension_package(extension, 17) == package

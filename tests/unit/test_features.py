@@ -101,7 +101,7 @@ def of(kind: type[R], tiers: tuple[Tier, ...]) -> list[R]:
 
 
 class TestEveryContribution:
-    def test_packages_when_brought_then_installed_and_held(
+    def test_packages_when_brought_then_installed_and_excluded_from_upgrades(
         self, exporting: tuple[Tier, ...]
     ) -> None:
         assert "exporter" in of(PackageSet, exporting)[0].names
@@ -145,7 +145,7 @@ class TestEveryContribution:
         (timer,) = [r for r in stopped if isinstance(r, Unit) and r.unit == "exporter.timer"]
         assert (timer.enabled, timer.active) == (False, False)
 
-    def test_feature_when_not_asked_for_then_brings_nothing(
+    def test_feature_when_not_enabled_then_brings_nothing(
         self, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(features, "FEATURES", (Exporter,))
@@ -205,8 +205,8 @@ class TestSettingsOfFeatures:
         assert titles == [section.title for section in SETTINGS.sections({})]
 
     def test_setting_when_people_wrote_it_then_theirs_wins(self) -> None:
-        wanted = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
-        conf = replace(SETTINGS, feature_sections=(wanted,), overrides={"Track_IO_Timing": "off"})
+        section = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
+        conf = replace(SETTINGS, feature_sections=(section,), overrides={"Track_IO_Timing": "off"})
         (found,) = [
             s.value
             for part in conf.sections({})
@@ -216,8 +216,8 @@ class TestSettingsOfFeatures:
         assert found == "off"
 
     def test_setting_when_brought_then_managed(self) -> None:
-        wanted = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
-        assert "track_io_timing" in replace(SETTINGS, feature_sections=(wanted,)).managed_names()
+        section = ConfSection("Exporter", (ConfSetting("track_io_timing", True),))
+        assert "track_io_timing" in replace(SETTINGS, feature_sections=(section,)).managed_names()
 
 
 class TestPreloadLibraries:

@@ -43,24 +43,26 @@ def test_decoder_when_fed_in_any_pieces_then_gives_every_step_once(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.binary(max_size=300), st.integers(0, 125)), min_size=1, max_size=5))
 def test_shell_when_given_any_bytes_and_codes_then_returns_them(
-    wanted: list[tuple[bytes, int]],
+    expected: list[tuple[bytes, int]],
 ) -> None:
     mark = framing.new_mark()
-    script = framing.encode([framing.ShellStep(f"cat; exit {c}", data) for data, c in wanted], mark)
+    script = framing.encode(
+        [framing.ShellStep(f"cat; exit {c}", data) for data, c in expected], mark
+    )
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
     for out, err in LocalConnection().run(script, lambda: 20.0):
         got += decoder.feed(out, err)
-    assert [(f.out, f.code) for f in got] == wanted
+    assert [(f.out, f.code) for f in got] == expected
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80))
 def test_step_text_when_any_unicode_then_reaches_the_shell_unchanged(text: str) -> None:
-    ask = Probe(sh("printf", "%s", text))
-    answers = Host("controller", LocalConnection).observe([ask])
+    probe = Probe(sh("printf", "%s", text))
+    answers = Host("controller", LocalConnection).observe([probe])
     assert answers is not None and not isinstance(answers, Waiting)
-    assert answers[ask].text == text
+    assert answers[probe].text == text
 
 
 def test_actions_when_one_fails_then_the_rest_do_not_run() -> None:
@@ -104,7 +106,7 @@ SPEAKER = r"""while read -r word rest; do case $word in
 esac; done"""
 
 
-def said(*steps: framing.ShellStep, guard: tuple[str, str] = ("", "")) -> list[framing.Frame]:
+def run_steps(*steps: framing.ShellStep, guard: tuple[str, str] = ("", "")) -> list[framing.Frame]:
     mark = framing.new_mark()
     decoder = framing.Decoder(mark)
     got: list[framing.Frame] = []
@@ -119,25 +121,25 @@ def speak(words: str) -> framing.ShellStep:
 
 
 def test_session_when_neighbours_say_the_same_then_is_one_process_and_a_frame_each() -> None:
-    a, b, other, c = said(speak("a\n"), speak("b"), framing.ShellStep("echo x"), speak("c\n"))
+    a, b, other, c = run_steps(speak("a\n"), speak("b"), framing.ShellStep("echo x"), speak("c\n"))
     (first, one), (second, two), (third, three) = (f.out.decode().split() for f in (a, b, c))
     assert (first, second, third) == ("a", "b", "c")
     assert one == two != three
     assert (other.out, [f.code for f in (a, b, other, c)]) == (b"x\n", [0, 0, 0, 0])
 
 
-def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_said() -> None:
-    good, bad = said(speak("a\n"), speak("no such thing\nmore\n"), speak("b\n"))
+def test_session_when_a_step_fails_then_it_alone_fails_and_the_rest_are_not_sent() -> None:
+    good, bad = run_steps(speak("a\n"), speak("no such thing\nmore\n"), speak("b\n"))
     assert (good.code, good.err) == (0, b"")
     assert (bad.index, bad.code, bad.err) == (1, 3, b"no: such thing\n")
 
 
 def test_session_when_it_ends_without_an_error_then_the_step_failed_all_the_same() -> None:
     leave = framing.ShellStep("read -r l", b"one\n", psql_session=True)
-    assert [f.code for f in said(leave, leave)] == [1]
+    assert [f.code for f in run_steps(leave, leave)] == [1]
 
 
-def test_session_when_the_guard_refuses_a_step_then_it_is_not_said(tmp_path: Path) -> None:
+def test_session_when_the_guard_refuses_a_step_then_it_is_not_sent(tmp_path: Path) -> None:
     fence = tmp_path / "fence"
     guard = ("", f"[ ! -e {fence} ] || {{ echo fenced >&2; exit 76; }}")
     raise_it = framing.ShellStep(
@@ -145,5 +147,5 @@ def test_session_when_the_guard_refuses_a_step_then_it_is_not_said(tmp_path: Pat
         b"go\n",
         psql_session=True,
     )
-    done, refused = said(raise_it, raise_it, raise_it, guard=guard)
+    done, refused = run_steps(raise_it, raise_it, raise_it, guard=guard)
     assert (done.code, refused.code, refused.err) == (0, 76, b"fenced\n")

@@ -1,4 +1,4 @@
-"""F81, F82: pg_hba.conf is read back before it is sent, and asked whom it shuts out."""
+"""F81, F82: pg_hba.conf is read back before it is sent, and checked for whom it locks out."""
 
 from collections.abc import Sequence
 
@@ -38,13 +38,13 @@ def hba(lines: Sequence[str]) -> PgHba:
     )
 
 
-def test_file_when_it_is_as_wished_then_is_taken() -> None:
+def test_file_when_it_is_as_declared_then_is_taken() -> None:
     assert hba(LINES).text() == "\n".join(LINES) + "\n"
 
 
 @pytest.mark.covers("F82")
 @pytest.mark.parametrize(
-    ("lines", "shut"),
+    ("lines", "rejected"),
     [
         pytest.param(
             ["local all all scram-sha-256", *LINES],
@@ -69,10 +69,10 @@ def test_file_when_it_is_as_wished_then_is_taken() -> None:
         pytest.param([], "maintenance (by: no line for it)", id="an empty file"),
     ],
 )
-def test_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], shut: str) -> None:
+def test_file_when_it_would_lock_us_out_is_refused(lines: Sequence[str], rejected: str) -> None:
     with pytest.raises(Refused) as refused:
         hba(lines).desired()
-    assert shut in str(refused.value)
+    assert rejected in str(refused.value)
 
 
 @pytest.mark.covers("F81")
@@ -94,7 +94,7 @@ def test_line_when_it_is_none_that_we_write_is_bad_input(line: str) -> None:
 
 
 @pytest.mark.covers("F81")
-def test_file_when_it_holds_more_than_was_wished_is_bad_input() -> None:
+def test_file_when_it_has_more_than_was_declared_is_bad_input() -> None:
     more = [*LINES[:-1], 'hostssl all "friend" 10.0.0.0/8 scram-sha-256', LINES[-1]]
     with pytest.raises(InventoryError, match="other rules than the inventory's"):
         hba(more).text()

@@ -31,22 +31,22 @@ class Servers:
     names: tuple[str, ...]
     name: str = "hetzner"
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
         servers = tuple(
             {"name": name, "labels": cluster_labels(CLUSTER, name)} for name in self.names
         )
-        return {ask: Answer(items=servers) for ask in asks}
+        return {probe: Answer(items=servers) for probe in probes}
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None: ...
 
 
-def run(wish: HostKey, *servers: str, plan: bool = False) -> Report:
+def run(resource: HostKey, *servers: str, plan: bool = False) -> Report:
     """Of a server that is still to be made, unless it is among these."""
     targets: dict[str, Target] = {
         "controller": Host("controller", LocalConnection),
         "hetzner": Servers(servers),
     }
-    tier = Tier("host keys", (wish,))
+    tier = Tier("host keys", (resource,))
     return converge((tier,), targets, observe_only if plan else allow_restart, ActionRecorder())
 
 
@@ -74,7 +74,7 @@ def test_host_key_beside_lines_of_others_keeps_them(tmp_path: Path) -> None:
     assert second.startswith("db-1 ecdsa-sha2-nistp256 ")
 
 
-def test_host_key_open_to_others_is_named_and_shut(tmp_path: Path) -> None:
+def test_host_key_open_to_others_is_named_and_closed(tmp_path: Path) -> None:
     run(make_host_key(tmp_path, "db-1"))
     (tmp_path / "host_keys" / "db-1").chmod(0o644)
     assert remaining_keys(run(make_host_key(tmp_path, "db-1"), plan=True)) == {
@@ -100,18 +100,20 @@ def test_host_key_of_a_server_that_has_a_key_of_its_own_is_left_alone(tmp_path: 
     assert not (tmp_path / "host_keys").exists()
 
 
-def test_host_key_for_a_server_that_is_gone_replaces_what_it_was_pinned_to(tmp_path: Path) -> None:
+def test_host_key_for_a_server_that_is_deleted_replaces_what_it_was_pinned_to(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "known_hosts").write_text("db-10 ssh-rsa AAAA\ndb-1 ssh-ed25519 AAAArotated\n")
     assert run(make_host_key(tmp_path, "db-1")).remaining == []
-    other, mine = known(tmp_path)
+    other, current = known(tmp_path)
     assert other == "db-10 ssh-rsa AAAA"
-    assert mine.startswith("db-1 ecdsa-sha2-nistp256 ")
+    assert current.startswith("db-1 ecdsa-sha2-nistp256 ")
 
 
 def test_host_key_when_the_server_is_there_and_nothing_is_known_of_it_is_refused(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(Refused, match="nobody here knows the server's host key"):
+    with pytest.raises(Refused, match="its host key is not known here"):
         run(make_host_key(tmp_path, "db-1"), "db-1")
 
 

@@ -1,4 +1,4 @@
-"""Whose machine it is: every combination of claim, marker, note and data, and what adopt allows."""
+"""The identity of a host: each combination of claim, marker, note and data; what adopt allows."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ ADOPT = "pgprovision adopt db-1"
 
 @pytest.mark.covers("F23", "F68", "F78")
 @pytest.mark.parametrize(
-    ("found", "said", "next"),
+    ("found", "expected", "next"),
     [
         (replace(FULL, marker=OTHERS), "this machine is db-2 of cluster c, not db-1", "address"),
         (
@@ -71,10 +71,10 @@ ADOPT = "pgprovision adopt db-1"
             "is db-1 of cluster d",
             "address",
         ),
-        (replace(FULL, marker=None), "never taken for a fresh host", ADOPT),
+        (replace(FULL, marker=None), "does not count as empty", ADOPT),
         (IdentityFacts(has_data=True), "holds a PostgreSQL cluster", ADOPT),
         (IdentityFacts(has_config=True), "traces of a PostgreSQL cluster, and no data", ADOPT),
-        (IdentityFacts(has_data=True, in_progress=True), "never taken for a fresh host", ADOPT),
+        (IdentityFacts(has_data=True, in_progress=True), "does not count as empty", ADOPT),
         (replace(FULL, marker=""), "marker.json is damaged", ADOPT),
         (replace(FULL, marker='{"cluster": "c", '), "marker.json is damaged", ADOPT),
         (IdentityFacts(claim="", has_data=True), "claim.json is damaged", ADOPT),
@@ -92,28 +92,28 @@ ADOPT = "pgprovision adopt db-1"
     ],
 )
 def test_machine_when_not_known_as_this_node_is_refused(
-    found: IdentityFacts, said: str, next: str
+    found: IdentityFacts, expected: str, next: str
 ) -> None:
-    with pytest.raises(Refused, match=said) as refused:
+    with pytest.raises(Refused, match=expected) as refused:
         check_identity(found, IDENTITY)
     assert next in refused.value.next
 
 
 @pytest.mark.covers("F68", "F69")
 @pytest.mark.parametrize(
-    ("found", "identifier", "said"),
+    ("found", "identifier", "expected"),
     [
         (FULL, "72", "has system identifier 72"),
         (FULL, "", "cannot be read"),
-        (replace(FULL, has_data=False, versions=()), "", "is gone"),
+        (replace(FULL, has_data=False, versions=()), "", "is missing"),
     ],
     ids=["another database", "no control file", "no data"],
 )
-def test_data_when_not_the_markers_are_refused_unless_made_anew(
-    found: IdentityFacts, identifier: str, said: str
+def test_data_when_not_the_markers_are_refused_unless_created_again(
+    found: IdentityFacts, identifier: str, expected: str
 ) -> None:
     identity = replace(IDENTITY, identifier=identifier)
-    with pytest.raises(Refused, match=f"the marker says system identifier 71.* {said}"):
+    with pytest.raises(Refused, match=f"the marker says system identifier 71.* {expected}"):
         check_identity(found, identity)
     check_identity(found, replace(identity, recreating=True))
     check_identity(replace(found, in_progress=True), identity)
@@ -131,13 +131,13 @@ def test_version_when_edited_is_refused_and_nothing_is_promised(marker: str | No
 
 @pytest.mark.covers("F69")
 @pytest.mark.parametrize(
-    ("code", "said"),
-    [(5, "an empty one is never made"), (6, "is being made, and /etc/pgprovision/marker.json")],
+    ("code", "expected"),
+    [(5, "no empty one is created"), (6, "is being created, and /etc/pgprovision/marker.json")],
     ids=["configuration and no data", "note and marker"],
 )
-def test_cluster_when_there_was_one_is_never_made_anew(code: int, said: str) -> None:
+def test_cluster_when_there_was_one_is_never_created_again(code: int, expected: str) -> None:
     cluster = PostgresCluster(on="db-1", instance=Instance())
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=expected):
         cluster.read(Answer(code))
 
 
@@ -172,10 +172,10 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     return load(folder)
 
 
-def sight(**given: Any) -> ExistingNode:
+def existing_node(**given: Any) -> ExistingNode:
     found = IdentityFacts(has_data=True, has_config=True, versions=("15",))
-    seen = ExistingNode(found, "71", ExistingData("7", standby=False, timeline=1), "24M", None, {})
-    return replace(seen, **given)
+    node = ExistingNode(found, "71", ExistingData("7", standby=False, timeline=1), "24M", None, {})
+    return replace(node, **given)
 
 
 def server(**given: Any) -> ServerSnapshot:
@@ -183,12 +183,12 @@ def server(**given: Any) -> ServerSnapshot:
 
 
 STANDBY = ExistingData("7", standby=True, timeline=1)
-SAID = '{{"cluster": "{}", "node": "{}", "system_identifier": "{}"}}'
+IDENTITY_JSON = '{{"cluster": "{}", "node": "{}", "system_identifier": "{}"}}'
 
 
 def marked(cluster: str, node: str, identifier: str = "71") -> IdentityFacts:
     return IdentityFacts(
-        marker=SAID.format(cluster, node, identifier), has_data=True, versions=("15",)
+        marker=IDENTITY_JSON.format(cluster, node, identifier), has_data=True, versions=("15",)
     )
 
 
@@ -198,110 +198,115 @@ def nodes(cluster: Inventory) -> tuple[Node, Node]:
 
 @pytest.mark.covers("F78")
 @pytest.mark.parametrize(
-    ("replica", "seen"),
+    ("replica", "node"),
     [
-        (False, sight()),
-        (False, sight(server=server())),
-        (False, sight(identity_files=IdentityFacts(claim="", marker="", has_data=True))),
-        (True, sight(existing_data=STANDBY)),
-        (True, sight(server=server(in_recovery=True))),
-        (False, sight(identity_files=marked("hcb-lab", "server-postgres-1"))),
+        (False, existing_node()),
+        (False, existing_node(server=server())),
+        (False, existing_node(identity_files=IdentityFacts(claim="", marker="", has_data=True))),
+        (True, existing_node(existing_data=STANDBY)),
+        (True, existing_node(server=server(in_recovery=True))),
+        (False, existing_node(identity_files=marked("hcb-lab", "server-postgres-1"))),
     ],
     ids=["stopped", "running", "damaged", "stopped standby", "standby", "marked already"],
 )
-def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, seen: ExistingNode) -> None:
-    adopt.check(cluster, nodes(cluster)[replica], seen, "71" if replica else None)
+def test_adopt_when_all_fits_goes_on(cluster: Inventory, replica: bool, node: ExistingNode) -> None:
+    adopt.check(cluster, nodes(cluster)[replica], node, "71" if replica else None)
 
 
 @pytest.mark.covers("F78")
 @pytest.mark.parametrize(
-    ("replica", "seen", "primary", "said"),
+    ("replica", "node", "primary", "expected"),
     [
         (
             False,
-            sight(existing_data=STANDBY),
+            existing_node(existing_data=STANDBY),
             None,
             "are a standby's, and the inventory says primary",
         ),
-        (False, sight(server=server(in_recovery=True)), None, "the live role wins"),
-        (True, sight(), "71", "are a primary's, and the inventory says replica"),
-        (True, sight(existing_data=STANDBY), "72", "server-postgres-1 has 72"),
-        (True, sight(existing_data=STANDBY), "", "has no cluster that could be asked"),
+        (False, existing_node(server=server(in_recovery=True)), None, "the live role wins"),
+        (True, existing_node(), "71", "are a primary's, and the inventory says replica"),
+        (True, existing_node(existing_data=STANDBY), "72", "server-postgres-1 has 72"),
+        (True, existing_node(existing_data=STANDBY), "", "has no cluster that could be asked"),
         (
             False,
-            sight(identity_files=marked("other", "server-postgres-1")),
+            existing_node(identity_files=marked("other", "server-postgres-1")),
             None,
             "of cluster other",
         ),
         (
             False,
-            sight(identity_files=marked("hcb-lab", "server-postgres-2")),
+            existing_node(identity_files=marked("hcb-lab", "server-postgres-2")),
             None,
             "is server-postgres-2",
         ),
         (
             False,
-            sight(identity_files=marked("hcb-lab", "server-postgres-1", "72")),
+            existing_node(identity_files=marked("hcb-lab", "server-postgres-1", "72")),
             None,
             "identifier 72",
         ),
-        (False, sight(server=server(system_identifier="9")), None, "what answers on port 5432"),
         (
             False,
-            sight(identity_files=IdentityFacts(marker='{"format": 2}', has_data=True)),
+            existing_node(server=server(system_identifier="9")),
+            None,
+            "what answers on port 5432",
+        ),
+        (
+            False,
+            existing_node(identity_files=IdentityFacts(marker='{"format": 2}', has_data=True)),
             None,
             "a newer release",
         ),
         (
             False,
-            sight(identity_files=IdentityFacts(has_data=True, in_progress=True)),
+            existing_node(identity_files=IdentityFacts(has_data=True, in_progress=True)),
             None,
-            "half-made cluster is nobody's",
+            "incomplete data directory cannot be adopted",
         ),
         (
             False,
-            sight(identity_files=IdentityFacts(), identifier=""),
+            existing_node(identity_files=IdentityFacts(), identifier=""),
             None,
             "there is no cluster in",
         ),
         (
             False,
-            sight(identity_files=IdentityFacts(versions=("14",)), identifier=""),
+            existing_node(identity_files=IdentityFacts(versions=("14",)), identifier=""),
             None,
             "there is one of PostgreSQL 14",
         ),
     ],
 )
 def test_adopt_when_the_marker_would_not_be_true_is_refused(
-    cluster: Inventory, replica: bool, seen: ExistingNode, primary: str | None, said: str
+    cluster: Inventory, replica: bool, node: ExistingNode, primary: str | None, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=said) as refused:
-        adopt.check(cluster, nodes(cluster)[replica], seen, primary)
-    by_the_verb = said != "a newer release"  # by a resource: the run says what was done
+    with pytest.raises(Refused, match=expected) as refused:
+        adopt.check(cluster, nodes(cluster)[replica], node, primary)
+    by_the_verb = expected != "a newer release"  # by a resource: the run says what was done
     assert refused.value.done == ("nothing was written" if by_the_verb else "")
 
 
 def test_adopt_when_shown_says_what_is_there_and_what_will_be_written(cluster: Inventory) -> None:
     walsender = {"application_name": "db-2", "state": "streaming"}
-    seen = sight(server=server(replication=(walsender,)), sizes={"shop": "9 MB"})
-    shown = dict(adopt.description(cluster, nodes(cluster)[0], seen))
+    node = existing_node(server=server(replication=(walsender,)), sizes={"shop": "9 MB"})
+    shown = dict(adopt.description(cluster, nodes(cluster)[0], node))
     assert shown["databases"] == "shop (9 MB)"
-    assert shown["streams from here"] == "db-2 (streaming)"
+    assert shown["standbys"] == "db-2 (streaming)"
     assert shown["system identifier"] == "71"
     assert "running as primary" in shown["PostgreSQL"]
     assert "server-postgres-1 of hcb-lab" in shown["will be written"]
 
 
 def test_adopt_when_it_acts_writes_the_marker_alone(cluster: Inventory) -> None:
-    wishes = [r for tier in adopt.tiers(cluster, nodes(cluster)[0]) for r in tier.resources]
-    assert [r.kind for r in wishes if tuple(r.change(Diff(None, r.desired())))] == [
+    resources = [r for tier in adopt.tiers(cluster, nodes(cluster)[0]) for r in tier.resources]
+    assert [r.kind for r in resources if tuple(r.change(Diff(None, r.desired())))] == [
         "identity marker"
     ]
 
 
-def test_every_node_when_written_to_is_asked_whose_it_is(cluster: Inventory) -> None:
+def test_every_node_when_written_to_has_its_identity_verified(cluster: Inventory) -> None:
     for chosen in (cluster.nodes, nodes(cluster)[:1], nodes(cluster)[1:]):
-        whole = tiers(cluster, chosen, datetime(2026, 11, 20, tzinfo=UTC))
-        asked = {r.on for tier in whole for r in tier.resources if r.kind == "identity"}
-        files = {r.on for tier in whole for r in tier.resources if isinstance(r, File)}
-        assert files - asked <= {"controller"}
+        all_tiers = tiers(cluster, chosen, datetime(2026, 11, 20, tzinfo=UTC))
+        verified = {r.on for tier in all_tiers for r in tier.resources if r.kind == "identity"}
+        files = {r.on for tier in all_tiers for r in tier.resources if isinstance(r, File)}
+        assert files - verified <= {"controller"}

@@ -20,7 +20,7 @@ OLD, NEW = "old\n" * 2_000, "new\n" * 4_000
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="coreutils' sync")
 
 
-def wish(path: Path, content: str) -> File:
+def desired_file(path: Path, content: str) -> File:
     me = {"owner": str(os.getuid()), "group": str(os.getgid())}
     return File(on="controller", path=str(path), content=content, **me)
 
@@ -56,12 +56,12 @@ def test_file_when_killed_between_write_and_rename_is_the_old_or_the_new_one(
     path, moments = tmp_path / name, random.Random(79)
     began = time.monotonic()
     for _ in range(3):
-        write(wish(path, OLD))
+        write(desired_file(path, OLD))
     longest = (time.monotonic() - began) / 3 * 2  # seconds: twice what one write takes here and now
     found: list[str] = []
     for _ in range(RUNS // 2):
-        write_and_die(wish(path, NEW), moments.uniform(0.0, longest))
+        write_and_die(desired_file(path, NEW), moments.uniform(0.0, longest))
         found.append(path.read_text())
         if found[-1] == NEW:
-            write(wish(path, OLD))  # over whatever the killed one left beside it
+            write(desired_file(path, OLD))  # over whatever the killed one left beside it
     assert set(found) == {OLD, NEW}

@@ -63,7 +63,7 @@ def test_new_inventory_when_written_then_commands_name_it_and_secrets_stay_out(
 
 
 @every_kind
-def test_new_inventory_when_opened_in_an_editor_then_its_schema_lies_beside_it(
+def test_new_inventory_when_opened_in_an_editor_then_its_schema_is_beside_it(
     tmp_path: Path, kind: InventoryKind
 ) -> None:
     create_inventory(tmp_path / "shop", kind)

@@ -2,7 +2,7 @@
 
 Both load it alike; what `up` does more is to carry out every step of every tier. So the cases that
 are accepted, and hostile text in every field that takes it, are planned and then carried out, on
-machines that believe everything they are told.
+machines that believe everything they are sent.
 """
 
 import random
@@ -49,11 +49,11 @@ class Believing:
     """A target where everything that is sent is done at once, and nothing was there before."""
 
     name: str
-    told: set[str] = field(default_factory=set)
+    recorded: set[str] = field(default_factory=set)
     steps: int = 0
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
-        return {ask: Answer(0 if ask.text in self.told else 4) for ask in asks}
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
+        return {probe: Answer(0 if probe.text in self.recorded else 4) for probe in probes}
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         sent = [a.stdin if isinstance(a.stdin, bytes) else a.stdin.reveal() for a in actions]
@@ -61,76 +61,85 @@ class Believing:
         framing.encode(steps, framing.new_mark(), stop_on_failure=True)
         self.steps += len(steps)
         for action in actions:
-            self.told.add(action.why.partition("\0")[2])
+            self.recorded.add(action.why.partition("\0")[2])
             done(action)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told(Resource):
-    """A wish that counts as true once its actions were carried out."""
+class Recorded(Resource):
+    """A resource that counts as true once its actions were carried out."""
 
     kind: ClassVar[str] = "told"
-    wish: Resource
+    resource: Resource
     number: int
 
     @property
     def name(self) -> str:
-        return f"{self.number} {self.wish}"
+        return f"{self.number} {self.resource}"
 
     def probe(self) -> Probe:
         return Probe(self.name)
 
     def read(self, answer: Answer) -> State | None:
-        wished = self.wish.desired()
-        return {} if answer.code and wished is None else None if answer.code else wished
+        desired = self.resource.desired()
+        return {} if answer.code and desired is None else None if answer.code else desired
 
     def desired(self) -> State | None:
-        return self.wish.desired()
+        return self.resource.desired()
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        for action in self.wish.change(Diff(None, self.desired())):
+        for action in self.resource.change(Diff(None, self.desired())):
             yield Action(
                 f"{action.why}\0{self.name}", action.text, action.stdin, impact=action.impact
             )
 
 
-def told(wishes: Sequence[Tier]) -> list[Tier]:
+def recorded(planned_tiers: Sequence[Tier]) -> list[Tier]:
     number = iter(range(10**6))
     return [
         Tier(
             tier.title,
             tuple(
-                Told(on=wish.on, wish=wish, number=next(number))
-                for wish in tier.resources
-                if wish.desired() and tuple(wish.change(Diff(None, wish.desired())))
+                Recorded(on=resource.on, resource=resource, number=next(number))
+                for resource in tier.resources
+                if resource.desired() and tuple(resource.change(Diff(None, resource.desired())))
             ),
         )
-        for tier in wishes
+        for tier in planned_tiers
     ]
 
 
-def planned(inventory: Inventory) -> Sequence[Tier] | None:
+def plan_of(inventory: Inventory) -> Sequence[Tier] | None:
     """What `plan` would show; None where it is bad input by then."""
     try:
-        wishes = tiers(inventory, inventory.nodes, NOW)
+        all_tiers = tiers(inventory, inventory.nodes, NOW)
         converge(
-            wishes, {name: Nowhere(name) for name in names(wishes)}, observe_only, RunObservers()
+            all_tiers,
+            {name: Nowhere(name) for name in names(all_tiers)},
+            observe_only,
+            RunObservers(),
         )
     except InventoryError:
         return None
-    return wishes
+    return all_tiers
 
 
-def names(wishes: Sequence[Tier]) -> set[str]:
-    needed = {n.on for tier in wishes for wish in tier.resources for n in needs_of(wish)}
-    return needed | {wish.on for tier in wishes for wish in tier.resources}
+def names(planned_tiers: Sequence[Tier]) -> set[str]:
+    needed = {
+        n.on for tier in planned_tiers for resource in tier.resources for n in needs_of(resource)
+    }
+    return needed | {resource.on for tier in planned_tiers for resource in tier.resources}
 
 
-def applied(wishes: Sequence[Tier]) -> int:
+def applied(planned_tiers: Sequence[Tier]) -> int:
     """Every step of `up`, carried out; how many there were. Raises InventoryError."""
-    targets = {name: Believing(name) for name in names(wishes)}
+    targets = {name: Believing(name) for name in names(planned_tiers)}
     report = converge(
-        told(wishes), targets, lambda changes: Impact.DESTROY, RunObservers(), sleep=lambda s: None
+        recorded(planned_tiers),
+        targets,
+        lambda changes: Impact.DESTROY,
+        RunObservers(),
+        sleep=lambda s: None,
     )
     assert report.remaining == []
     return sum(target.steps for target in targets.values())
@@ -143,10 +152,10 @@ def test_case_when_plan_takes_it_then_up_does_not_call_it_bad_input(tmp_path: Pa
         case: Mapping[str, Any] = yaml.safe_load(file.read_text())
         if case["problems"]:
             continue
-        wishes = planned(load(folder_of(case, tmp_path / str(number)).path))
-        if wishes is not None:
+        planned_tiers = plan_of(load(folder_of(case, tmp_path / str(number)).path))
+        if planned_tiers is not None:
             took += 1
-            assert applied(wishes) > 20, file.stem
+            assert applied(planned_tiers) > 20, file.stem
     assert took > 15
 
 
@@ -158,11 +167,11 @@ def test_hostile_text_when_plan_takes_it_then_up_does_not_call_it_bad_input(
     pairs = [(field, text) for field in FIELDS for text in accepted(field)]
     for place, text in chance.sample(pairs, EXAMPLES):
         found = ended(folder, place, text)
-        wishes = None if isinstance(found, BadInventory) else planned(found)
-        if wishes is not None:
+        planned_tiers = None if isinstance(found, BadInventory) else plan_of(found)
+        if planned_tiers is not None:
             took += 1
             try:
-                assert applied(wishes) > 20
+                assert applied(planned_tiers) > 20
             except InventoryError as wrong:
                 pytest.fail(f"{place} took {text!r} in a plan: {wrong}")
     assert took > EXAMPLES // 4

@@ -216,7 +216,7 @@ def test_servers_without_a_public_ipv4_address_are_refused_with_the_reason(tmp_p
     assert problem.startswith("cluster.yml:3:9: hetzner.ipv4: not supported: package archives")
 
 
-def test_seed_when_there_is_no_backup_to_take_it_from_is_refused(tmp_path: Path) -> None:
+def test_data_source_when_there_is_no_backup_to_take_it_from_is_refused(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path)
     folder.write("nodes/db-2.yml", REPLICA + "clone_from: backup\n")
     assert folder.only_problem().startswith(

@@ -10,7 +10,7 @@ from pgprovision.cli.app import run
 from pgprovision.engine.loop import Approve
 from pgprovision.engine.model import Impact
 from pgprovision.errors import InventoryError, Refused
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.options import Options
 from tests.support.inventory_folders import STATIC_CLUSTER, InventoryFolder, static_inventory
 
@@ -30,14 +30,14 @@ def line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def connect(*_: object) -> None:
         raise AssertionError("it talks to somebody")
 
-    def typed(*words: str) -> tuple[int, str, str]:
+    def run_line(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["pgprovision", *words])
         code = run()
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    return typed
+    return run_line
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
@@ -71,21 +71,25 @@ def test_scope_that_names_no_node_is_bad_input(tmp_path: Path, line: Line, scope
     assert "no node is called" in err and "db-1" in err
 
 
-def approve(typed: str) -> Approve:
-    return TypedName("hcb-lab", "Type hcb-lab", given=typed).approval(Options(inventory=Path()))
+def approve(answer: str) -> Approve:
+    return NameConfirmation("hcb-lab", "Type hcb-lab", given=answer).approval(
+        Options(inventory=Path())
+    )
 
 
 @pytest.mark.covers("B109")
 @pytest.mark.parametrize(
-    "typed", ["", "y", "yes", "hcb", "HCB-LAB", "hcb-lab ", " hcb-lab", "db-1"]
+    "answer", ["", "y", "yes", "hcb", "HCB-LAB", "hcb-lab ", " hcb-lab", "db-1"]
 )
-def test_name_when_typed_otherwise_or_not_at_all_touches_nothing(typed: str) -> None:
-    with pytest.raises(Refused, match="the name typed is not the cluster's") as caught:
-        approve(typed)(())
+def test_name_when_confirmed_otherwise_or_not_at_all_touches_nothing(answer: str) -> None:
+    with pytest.raises(
+        Refused, match="the confirmation does not match the cluster's name"
+    ) as caught:
+        approve(answer)(())
     assert caught.value.exit_code == 3
-    assert caught.value.done == "nothing was touched"
+    assert caught.value.done == "nothing was changed"
 
 
 @pytest.mark.covers("B109")
-def test_name_when_typed_in_full_is_taken() -> None:
+def test_name_when_confirmed_in_full_is_taken() -> None:
     assert approve("hcb-lab")(()) is Impact.DESTROY

@@ -69,8 +69,8 @@ def fields(annotation: Any = Inventory, loc: KeyPath = ()) -> Iterator[Field]:
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         for key, field in inner.model_fields.items():
             if key not in NOT_WRITTEN:
-                told = tuple(field.metadata)
-                own = Annotated[field.annotation, *told] if told else field.annotation
+                metadata = tuple(field.metadata)
+                own = Annotated[field.annotation, *metadata] if metadata else field.annotation
                 yield from fields(own, (*loc, key))
     elif get_origin(inner) is tuple:
         yield from fields(args[0], (*loc, 0))
@@ -155,25 +155,25 @@ def ended(folder: InventoryFolder, field: Field, text: str) -> Inventory | BadIn
         return wrong
 
 
-def put(holder: Any, loc: KeyPath, value: object) -> None:
+def put(container: Any, loc: KeyPath, value: object) -> None:
     """The value there; what is around it, where nothing is, from the models' examples."""
     for depth, part in enumerate(loc[:-1], 1):
-        there = part in holder if isinstance(holder, dict) else len(holder) > int(part)
-        if not there or not isinstance(holder[part], dict | list):
+        there = part in container if isinstance(container, dict) else len(container) > int(part)
+        if not there or not isinstance(container[part], dict | list):
             made = parse_document(Path("x"), example_line(loc[:depth]).encode()).value
-            if isinstance(holder, dict):
-                holder |= made
+            if isinstance(container, dict):
+                container |= made
             else:
-                holder[:1] = made
-        holder = holder[part]
+                container[:1] = made
+        container = container[part]
     last = loc[-1]
     if last == "[key]":
-        spare: Any = next(iter(holder.values()), {})
-        holder[value] = dict(spare) if isinstance(spare, dict) else spare
-    elif isinstance(holder, list) and len(holder) <= int(last):
-        holder.append(value)
+        spare: Any = next(iter(container.values()), {})
+        container[value] = dict(spare) if isinstance(spare, dict) else spare
+    elif isinstance(container, list) and len(container) <= int(last):
+        container.append(value)
     else:
-        holder[last] = value
+        container[last] = value
 
 
 @pytest.mark.covers("S52")
@@ -228,8 +228,8 @@ def test_password_when_in_a_password_file_is_read_back_by_libpq(tmp_path: Path) 
     for text in texts:
         file.write_text(":".join(map(pgpass, ("127.0.0.1", "1", "d", "u", text))) + "\n")
         file.chmod(0o600)
-        told = f"host=127.0.0.1 port=1 dbname=d user=u passfile={conninfo(str(file))}"
-        connection = libpq.PQconnectdb(told.encode())  # nobody answers there
+        conninfo_text = f"host=127.0.0.1 port=1 dbname=d user=u passfile={conninfo(str(file))}"
+        connection = libpq.PQconnectdb(conninfo_text.encode())  # nobody answers there
         assert libpq.PQpass(connection) == text.encode()
         libpq.PQfinish(connection)
 

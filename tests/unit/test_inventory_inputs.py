@@ -2,7 +2,7 @@
 and the whole report. No problems: it is accepted.
 
 `base`: static or cloud. `cluster`, `node`: text put behind those files; `swap`: text replaced in
-cluster.yml; `whole`: cluster.yml itself; `times`: how often it stands there; `files`: other files.
+cluster.yml; `document`: cluster.yml itself; `times`: how often it is in it; `files`: other files.
 """
 
 import re
@@ -49,7 +49,7 @@ def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
     for old, new in case.get("swap", {}).items():
         assert old in text
         text = text.replace(old, new)
-    text = case.get("whole", text + case.get("cluster", "")) * case.get("times", 1)
+    text = case.get("document", text + case.get("cluster", "")) * case.get("times", 1)
     node = (HETZNER_PRIMARY if base is HETZNER_CLUSTER else STATIC_PRIMARY) + case.get("node", "")
     folder = make(path, text, case.get("only_node", node))
     folder.write("key", "AKIAEXAMPLE")
@@ -60,7 +60,7 @@ def folder_of(case: Mapping[str, Any], path: Path) -> InventoryFolder:
         folder.write("secrets/pgbackrest2.passphrase", "q" * 43)
     for name, content in case.get("files", {}).items():
         folder.write(name, content, 0o644 if name in case.get("open", ()) else 0o600)
-    for name in case.get("gone", ()):
+    for name in case.get("deleted", ()):
         (path / name).unlink()
     return folder
 
@@ -89,7 +89,7 @@ def test_bad_input(file: Path, tmp_path: Path) -> None:
 
 
 def spoiled(folder: InventoryFolder, problem: Problem) -> set[KeyPath]:
-    """Keys that are wrong anew, or still, once the problem's example stands in its place."""
+    """Keys that are newly wrong, or still, once the problem's example stands in its place."""
     assert problem.example
     for name in re.findall(r"!file (secrets/[^ ,}\]]+)", problem.example):
         if not (folder.path / name).exists():
@@ -123,19 +123,19 @@ def keys(document: Document, resolver: Resolver) -> set[KeyPath]:
 
 def put(document: Document, problem: Problem, better: Any) -> None:
     """An example in place of what was complained about; one from the top of the file there."""
-    holder = around(document.value, problem.path[:-1])
+    container = around(document.value, problem.path[:-1])
     if isinstance(better, list):
-        holder[problem.path[-1]] = better[0]
+        container[problem.path[-1]] = better[0]
         return
-    holder.pop(problem.path[-1], None)
+    container.pop(problem.path[-1], None)
     top = "belongs under" in problem.text or (len(problem.path) > 1 and problem.path[0] in better)
-    merge(document.value if top else holder, better)
+    merge(document.value if top else container, better)
 
 
-def around(holder: Any, loc: KeyPath) -> Any:
+def around(container: Any, loc: KeyPath) -> Any:
     for part in loc:
-        holder = holder[part]
-    return holder
+        container = container[part]
+    return container
 
 
 def merge(into: dict[str, Any], better: dict[str, Any]) -> None:

@@ -20,8 +20,8 @@ def test_setting_that_we_render_is_known(version: int) -> None:
 
 
 def test_every_setting_is_known_and_none_is_taken_for_another() -> None:
-    gone = {name for name in SETTING_NAMES if unknown_setting(name, 18) is not None}
-    assert gone <= {name for name in SETTING_NAMES if "has no" in str(unknown_setting(name, 18))}
+    unknown = {name for name in SETTING_NAMES if unknown_setting(name, 18) is not None}
+    assert unknown <= {name for name in SETTING_NAMES if "has no" in str(unknown_setting(name, 18))}
     assert {unknown_setting(name.upper(), 13) for name in SETTING_NAMES} == {None}
 
 

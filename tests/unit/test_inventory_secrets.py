@@ -67,7 +67,7 @@ def test_environment_when_unset_takes_the_default(tmp_path: Path) -> None:
     )
 
 
-def test_clear_text_where_a_secret_is_wanted_is_refused_and_not_shown(tmp_path: Path) -> None:
+def test_clear_text_where_a_secret_is_required_is_refused_and_not_shown(tmp_path: Path) -> None:
     problem = static_inventory(
         tmp_path, STATIC_CLUSTER.replace(RAILS, "hunter2hunter2")
     ).only_problem()
@@ -174,7 +174,7 @@ def test_made_ssh_keys_are_a_pair_openssh_reads(tmp_path: Path) -> None:
     assert (tmp_path / "secrets/id_ed25519.pub").read_text() == public
 
 
-def test_authority_when_half_of_it_is_missing_is_not_made_anew(tmp_path: Path) -> None:
+def test_authority_when_half_of_it_is_missing_is_not_created_again(tmp_path: Path) -> None:
     static_inventory(tmp_path)
     (tmp_path / "secrets/ca.key").unlink()
     with pytest.raises(InventoryError, match="belong together"):

@@ -19,7 +19,7 @@ def test_missing_folder_is_one_problem_per_file(tmp_path: Path) -> None:
     ]
 
 
-def test_cluster_file_when_a_directory_is_said_to_be_one(tmp_path: Path) -> None:
+def test_cluster_file_when_a_directory_is_in_its_place(tmp_path: Path) -> None:
     folder = static_inventory(tmp_path)
     (tmp_path / "cluster.yml").unlink()
     (tmp_path / "cluster.yml").mkdir()
@@ -44,14 +44,14 @@ def test_cluster_file_when_a_directory_is_said_to_be_one(tmp_path: Path) -> None
         (b"[a, b]: 1\n", "cluster.yml:1:1: expected a word as key"),
     ],
 )
-def test_unreadable_file_is_one_complaint(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_unreadable_file_is_one_problem(tmp_path: Path, content: bytes, expected: str) -> None:
     folder = static_inventory(tmp_path)
     folder.write("cluster.yml", content)
     assert folder.only_problem().startswith(expected)
 
 
 @pytest.mark.covers("B5")
-def test_nesting_when_the_parser_itself_gives_up_is_told_alike(tmp_path: Path) -> None:
+def test_nesting_when_the_parser_itself_gives_up_is_reported_alike(tmp_path: Path) -> None:
     """libyaml reads a line ahead; where it ends has moved with its releases."""
     folder = static_inventory(tmp_path)
     folder.write("cluster.yml", b"a: " + b"[" * 10_000)
@@ -78,7 +78,9 @@ def test_duplicate_key_names_both_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["no", "on", "Yes", "off", "true"])
-def test_word_that_is_a_boolean_when_text_is_wanted_gets_quotes(tmp_path: Path, word: str) -> None:
+def test_word_that_is_a_boolean_when_text_is_required_gets_quotes(
+    tmp_path: Path, word: str
+) -> None:
     assert static_inventory(tmp_path, STATIC_CLUSTER.replace("hcb-lab", word)).only_problem() == (
         f"cluster.yml:1:10: cluster: '{word}': expected text; write '{word}' in quotes"
     )

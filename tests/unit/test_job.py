@@ -9,9 +9,9 @@ from pgprovision.resources.system.transient_unit import IDLE, Job, JobState
 JOB = Job("pgprovision-work.service", progress="tail -n 1 /var/log/work")
 
 
-def shown(active: str, said: str = "") -> Answer:
+def shown(active: str, output: str = "") -> Answer:
     load = "not-found" if active == "inactive" else "loaded"
-    return Answer(out=f"LoadState={load}\nActiveState={active}\nResult=x\n\n{said}".encode())
+    return Answer(out=f"LoadState={load}\nActiveState={active}\nResult=x\n\n{output}".encode())
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_daemon_when_its_starter_ends_lives_on(daemon: Daemon) -> None:
     assert daemon.pid() is not None
 
 
-def test_daemon_when_stopped_is_gone_and_stopping_again_is_fine(daemon: Daemon) -> None:
+def test_daemon_when_stopped_has_ended_and_stopping_again_is_fine(daemon: Daemon) -> None:
     daemon.start(["sleep", "60"])
     daemon.stop()
     daemon.stop()
@@ -68,7 +68,7 @@ def test_record_when_of_an_earlier_boot_names_nobody(daemon: Daemon) -> None:
     assert daemon.pid() is None
 
 
-def test_lock_when_its_file_is_removed_by_the_holder_can_be_taken_again(tmp_path: Path) -> None:
+def test_lock_when_its_file_is_removed_by_its_owner_can_be_taken_again(tmp_path: Path) -> None:
     with file_lock(tmp_path / "lock"):
         (tmp_path / "lock").unlink()
     with file_lock(tmp_path / "lock"):

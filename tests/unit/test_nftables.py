@@ -17,20 +17,20 @@ from pgprovision.resources.system.ssh_rollback import (
 )
 
 SSH = FirewallOpening("SSH", (22,), (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
-WISH = HostFirewall(on="db", text="rules\n", ssh=SSH)
+FIREWALL = HostFirewall(on="db", text="rules\n", ssh=SSH)
 
 ACCEPTED = Answer(out=b"rules as nft lists them\n")
 
 
 @dataclass(frozen=True)
-class Seen:
+class Answered:
     """One host's answers; the rules are accepted unless `nft` says otherwise."""
 
     came_from: str = ""
     nft: Answer = ACCEPTED
 
-    def get(self, on: str, ask: Probe) -> Answer | None:
-        return Answer(out=self.came_from.encode()) if ask == SSH_SESSION_PROBE else self.nft
+    def get(self, on: str, probe: Probe) -> Answer | None:
+        return Answer(out=self.came_from.encode()) if probe == SSH_SESSION_PROBE else self.nft
 
 
 def look(live: str, proof: str = "proven", saved: str = "rules\n") -> Answer:
@@ -38,13 +38,13 @@ def look(live: str, proof: str = "proven", saved: str = "rules\n") -> Answer:
 
 
 def actions(answer: Answer) -> Mapping[str, bool]:
-    """What would be done, and whether it makes the connection anew."""
-    wish = WISH.resolved(Seen())
-    diff = Diff(wish.read(answer), wish.desired())
-    return {do.why: do.reconnects for do in (wish.change(diff) if diff else ())}
+    """What would be done, and whether it connects again."""
+    resource = FIREWALL.resolved(Answered())
+    diff = Diff(resource.read(answer), resource.desired())
+    return {do.why: do.reconnects for do in (resource.change(diff) if diff else ())}
 
 
-def test_firewall_when_all_is_as_wished_then_nothing_is_done() -> None:
+def test_firewall_when_all_is_as_declared_then_nothing_is_done() -> None:
     assert actions(look("rules as nft lists them")) == {}
 
 
@@ -53,11 +53,11 @@ def test_firewall_when_the_live_rules_differ_then_they_are_loaded_alone(live: st
     assert actions(look(live)) == {"load the host firewall": True}
 
 
-def test_firewall_when_absent_then_loaded_before_it_is_kept_for_the_next_boot() -> None:
+def test_firewall_when_absent_then_loaded_before_it_is_saved_for_the_next_boot() -> None:
     assert actions(look("", saved="")) == {"load the host firewall": True}
 
 
-def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_kept() -> None:
+def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_saved() -> None:
     assert actions(look("rules as nft lists them", "unproven", "old\n")) == {
         "a new connection works: keep the firewall": False,
         "correct the rules for the next boot": False,
@@ -66,28 +66,28 @@ def test_firewall_when_a_new_connection_looks_then_it_is_proven_and_kept() -> No
 
 @pytest.mark.covers("B80")
 @pytest.mark.parametrize(
-    ("came_from", "said"),
+    ("came_from", "expected"),
     [
         ("198.51.100.7 40000 192.0.2.2 22", "it comes from 198.51.100.7"),
         ("2001:dba::1 40000 2001:db8::2 22", "it comes from 2001:dba::1"),
-        ("203.0.113.9 40000 192.0.2.2 2022", "came in by port 2022"),
+        ("203.0.113.9 40000 192.0.2.2 2022", "it uses port 2022"),
     ],
 )
-def test_firewall_when_it_would_shut_out_this_session_then_refused(
-    came_from: str, said: str
+def test_firewall_when_it_would_lock_out_this_session_then_refused(
+    came_from: str, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=said) as caught:
-        WISH.resolved(Seen(came_from)).read(look(""))
+    with pytest.raises(Refused, match=expected) as caught:
+        FIREWALL.resolved(Answered(came_from)).read(look(""))
     assert caught.value.next
 
 
 def test_firewall_when_this_session_is_let_in_then_it_goes_on() -> None:
-    assert WISH.resolved(Seen("203.0.113.9 40000 192.0.2.2 22")).read(look("")) is not None
+    assert FIREWALL.resolved(Answered("203.0.113.9 40000 192.0.2.2 22")).read(look("")) is not None
 
 
 def test_firewall_when_nft_rejects_the_rules_then_refused_with_its_words() -> None:
     with pytest.raises(Refused, match="syntax error"):
-        WISH.resolved(Seen(nft=Answer(1, err=b"syntax error, unexpected newline")))
+        FIREWALL.resolved(Answered(nft=Answer(1, err=b"syntax error, unexpected newline")))
 
 
 def test_session_when_on_a_console_then_there_is_none() -> None:
@@ -112,7 +112,7 @@ def test_rules_when_rendered_then_ssh_is_open_and_the_rest_dropped() -> None:
     assert 'ip saddr { 203.0.113.0/24 } tcp dport { 22 } accept comment "SSH"' in text
 
 
-def test_undo_when_armed_twice_then_the_first_is_kept() -> None:
+def test_undo_when_armed_twice_then_the_first_is_preserved() -> None:
     assert (
         ConfirmedChange("firewall").arm_command().index("[ -e /run/pgprovision/undo-firewall ] ||")
         > 0

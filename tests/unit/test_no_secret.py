@@ -1,4 +1,4 @@
-"""V14: two inventories that differ only in their secrets are told, planned and recorded alike."""
+"""V14: two inventories that differ only in their secrets are shown, planned and recorded alike."""
 
 import json
 import re
@@ -42,17 +42,17 @@ def another(folder: Path, copy: Path) -> None:
 
 
 def secrets_of(folder: Path, flavour: str) -> list[str]:
-    kept = [p for p in (folder / "secrets").iterdir() if p.suffix not in (".pub", ".crt")]
-    texts = [path.read_text().strip() for path in kept if path.is_file()]
+    paths = [p for p in (folder / "secrets").iterdir() if p.suffix not in (".pub", ".crt")]
+    texts = [path.read_text().strip() for path in paths if path.is_file()]
     return [*(t for t in texts if t and t != "*"), *(f"{v}-{flavour}" for v in VARIABLES.values())]
 
 
-def told(found: Inventory) -> dict[str, str]:
+def outputs(found: Inventory) -> dict[str, str]:
     """Everything a run says of a plan: text, JSON, runbook, record."""
-    wishes = tiers(found, found.nodes, NOW)
-    names = {resource.on for tier in wishes for resource in tier.resources}
+    all_tiers = tiers(found, found.nodes, NOW)
+    names = {resource.on for tier in all_tiers for resource in tier.resources}
     outcome = converge(
-        wishes, {name: Nowhere(name) for name in names}, observe_only, RunObservers()
+        all_tiers, {name: Nowhere(name) for name in names}, observe_only, RunObservers()
     )
     outcome.seconds = 0.0
     places = {
@@ -64,11 +64,11 @@ def told(found: Inventory) -> dict[str, str]:
     document = report.run_document("plan", "x", outcome, changes=outcome.remaining, record=None)
     actions = [(a.why, a.text) for change in outcome.remaining for a in change.actions]
     return {
-        "runbook": runbook(found.cluster, wishes, outcome, places),
+        "runbook": runbook(found.cluster, all_tiers, outcome, places),
         "document": json.dumps(document, indent=1),
         "record": record.path.read_text() + record.text_path.read_text(),
         "actions": "\n".join(f"{why}: {text}" for why, text in actions),
-        "reprs": repr(found) + repr(wishes),
+        "reprs": repr(found) + repr(all_tiers),
     }
 
 
@@ -88,10 +88,10 @@ def masked(text: str, folder: Path) -> str:
 
 
 @pytest.mark.covers("V14")
-def test_everything_told_when_only_secrets_differ_then_is_the_same(
+def test_everything_shown_when_only_secrets_differ_then_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: dict[str, dict[str, str]] = {}
+    printed: dict[str, dict[str, str]] = {}
     for flavour in ("one", "other"):
         folder = tmp_path / flavour / "inventory"
         if flavour == "one":
@@ -102,13 +102,13 @@ def test_everything_told_when_only_secrets_differ_then_is_the_same(
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / flavour / "state"))
         for name, value in VARIABLES.items():
             monkeypatch.setenv(name, f"{value}-{flavour}")
-        said[flavour] = told(load(folder))
+        printed[flavour] = outputs(load(folder))
         known = secrets_of(folder, flavour)
         assert len(known) > 6
-        for where, text in said[flavour].items():
+        for where, text in printed[flavour].items():
             assert [s for s in known if s in text] == [], f"a secret is in the {where}"
     for where in ("runbook", "document", "record", "actions"):
-        left, right = (masked(said[f][where], tmp_path / f) for f in said)
+        left, right = (masked(printed[f][where], tmp_path / f) for f in printed)
         assert left.splitlines() == right.splitlines(), f"the {where} depends on a secret"
 
 

@@ -149,19 +149,19 @@ def test_secret_when_it_would_not_be_read_back_is_refused(text: str) -> None:
         (None, "aes-256-cbc", False),
     ],
 )
-def test_encryption_when_the_version_has_weak_subkeys_is_remarked(
+def test_encryption_when_the_version_has_weak_subkeys_is_noted(
     version: tuple[int, ...] | None, cipher: str, warned: bool
 ) -> None:
-    said = replace(CONF, version=version).notes({"repo1-cipher-type": cipher})
-    assert ["2.59.3 mends" in text for text in said] == [True] * warned
+    notes = replace(CONF, version=version).notes({"repo1-cipher-type": cipher})
+    assert ["fixed in 2.59.3" in text for text in notes] == [True] * warned
 
 
 @pytest.mark.covers("row:D2")
-def test_archive_queue_when_limited_is_written_and_its_loss_remarked() -> None:
+def test_archive_queue_when_limited_is_written_and_its_loss_noted() -> None:
     conf = replace(CONF, text=rendered("16GB"), version=(2, 60))
     found = conf.read(look(written(conf)))
     assert found
     assert parse_options(written(conf))["archive-push-queue-max"] == "16GB"
-    (said,) = conf.notes(found)
-    assert "beyond 16GB of waiting WAL" in said
+    (note,) = conf.notes(found)
+    assert "above 16GB (archive-push-queue-max), waiting WAL is dropped" in note
     assert "archive-push-queue-max" not in parse_options(written(CONF))

@@ -24,7 +24,7 @@ FULL = {
     "timestamp": {"start": 1795171041, "stop": 1795171043},
     "type": "full",
 }
-# A differential of 2.55 with block incremental: the repository's whole size is not told.
+# A differential of 2.55 with block incremental: the repository's whole size is not in it.
 DIFF = {
     **FULL,
     "error": True,
@@ -76,7 +76,7 @@ def test_backup_when_read_has_times_sizes_and_damage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "trouble"),
+    ("given", "problem"),
     [
         (Answer(137), "no answer in 15 s"),
         (Answer(1, err=b"runuser: user postgres does not exist\n"), "runuser: user postgres"),
@@ -86,16 +86,16 @@ def test_backup_when_read_has_times_sizes_and_damage() -> None:
         (Answer(2), "exit code 2"),
     ],
 )
-def test_info_when_nothing_can_be_told_says_why(given: Answer, trouble: str) -> None:
-    assert parse(given).error.startswith(trouble)
+def test_info_when_nothing_can_be_read_says_why(given: Answer, problem: str) -> None:
+    assert parse(given).error.startswith(problem)
 
 
-def test_info_when_not_installed_is_empty_and_no_trouble() -> None:
+def test_info_when_not_installed_is_empty_and_no_problem() -> None:
     assert not parse(Answer(127)).error
     assert not parse(Answer(127)).system_identifier
 
 
-def test_trouble_when_bytes_are_not_text_is_still_read() -> None:
+def test_problem_when_bytes_are_not_text_is_still_read() -> None:
     repo = {"key": 2, "status": {"code": 99, "message": "[CryptoError] bad"}}
     text = json.dumps([{**STANZA, "repo": [repo]}]).replace("bad", "bad \x01").encode()
     assert parse(Answer(out=text + b" ")).error == "repo2: [CryptoError] bad \x01"

@@ -1,6 +1,6 @@
 """The whole plan of each verb, tier by tier, compared with tests/plans/VERB.txt.
 
-A plan that is meant to change is written anew with `python -m tests.unit.test_plans`; read the
+A plan that is meant to change is written again with `python -m tests.unit.test_plans`; read the
 difference before it is kept.
 """
 
@@ -133,20 +133,25 @@ def plan_text(plan: Sequence[Tier]) -> str:
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sequence[Tier]]:
+def planned_tiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sequence[Tier]]:
     with pytest.MonkeyPatch.context() as patch:
         return plans(lab_cluster(tmp_path_factory.mktemp("plans"), patch))
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.txt")))
 def test_plan_when_made_then_its_tiers_and_resources_are_in_this_order(
-    planned: Mapping[str, Sequence[Tier]], name: str
+    planned_tiers: Mapping[str, Sequence[Tier]], name: str
 ) -> None:
-    assert plan_text(planned[name]).splitlines() == (PLANS / f"{name}.txt").read_text().splitlines()
+    assert (
+        plan_text(planned_tiers[name]).splitlines()
+        == (PLANS / f"{name}.txt").read_text().splitlines()
+    )
 
 
-def test_every_plan_when_made_then_has_its_file(planned: Mapping[str, Sequence[Tier]]) -> None:
-    assert set(planned) == {path.stem for path in PLANS.glob("*.txt")}
+def test_every_plan_when_made_then_has_its_file(
+    planned_tiers: Mapping[str, Sequence[Tier]],
+) -> None:
+    assert set(planned_tiers) == {path.stem for path in PLANS.glob("*.txt")}
 
 
 def _write() -> None:

@@ -1,4 +1,4 @@
-"""postgresql.conf and pg_hba.conf as text: what is rendered, what moved, what cannot be said."""
+"""postgresql.conf and pg_hba.conf as text: what is rendered, what moved, what cannot be written."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -52,14 +52,14 @@ HBA = PgHba(
 )
 
 
-class Seen:
+class Answered:
     """A look with these answers in it."""
 
     def __init__(self, answers: Mapping[Probe, Answer]) -> None:
         self.answers = answers
 
-    def get(self, on: str, ask: Probe) -> Answer | None:
-        return self.answers.get(ask)
+    def get(self, on: str, probe: Probe) -> Answer | None:
+        return self.answers.get(probe)
 
 
 def state(content: str) -> State:
@@ -71,22 +71,22 @@ def settings(conf: PostgresqlConf) -> Mapping[str, object]:
 
 
 def test_conf_when_the_machine_is_not_there_yet_then_it_can_still_be_shown() -> None:
-    shown = CONF.resolved(Seen({})).text()
+    shown = CONF.resolved(Answered({})).text()
     assert "cluster_name = 'server-postgres-1'" in shown
     assert "listen_addresses = 'localhost,10.0.1.11'" in shown
     assert "shared_buffers" not in shown
     assert shown.endswith("include_if_exists = 'local.conf'\n")
 
 
-def test_conf_when_the_machine_is_seen_then_sized_from_it() -> None:
+def test_conf_when_the_machine_is_observed_then_sized_from_it() -> None:
     size = CONF.needs()[1].probe
-    seen = Seen({size: Answer(out=b"8039000\n2\n85899345920\n")})
-    assert settings(CONF.resolved(seen))["shared_buffers"] == "2GB"
+    observed = Answered({size: Answer(out=b"8039000\n2\n85899345920\n")})
+    assert settings(CONF.resolved(observed))["shared_buffers"] == "2GB"
     given = replace(CONF, memory=4 * GB)
-    assert settings(given.resolved(seen))["shared_buffers"] == "1GB"
+    assert settings(given.resolved(observed))["shared_buffers"] == "1GB"
 
 
-def test_conf_when_the_size_is_given_then_the_machine_is_not_asked() -> None:
+def test_conf_when_the_size_is_given_then_the_machine_is_not_probed() -> None:
     assert len(replace(CONF, memory=GB, cores=1, disk=GB).needs()) == 1
 
 
@@ -100,7 +100,9 @@ def test_conf_when_overridden_then_once_and_in_its_place() -> None:
     assert "jit = on  # set in the inventory" in lines
 
 
-def test_conf_when_the_machine_is_not_seen_yet_then_its_sizes_are_managed_all_the_same() -> None:
+def test_conf_when_the_machine_is_not_observed_yet_then_its_sizes_are_managed_all_the_same() -> (
+    None
+):
     assert {"shared_buffers", "max_wal_size", "jit", "port"} <= CONF.managed_names()
 
 

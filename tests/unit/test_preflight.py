@@ -9,9 +9,9 @@ from pgprovision.engine.observe import Observation, compare
 from pgprovision.errors import InventoryError, Refused
 from pgprovision.resources.node.preflight import CLOCK_PROBE, CONTROLLER, Preflight
 from pgprovision.resources.postgres.server.instance import Instance
-from tests.unit.test_postgres_files import CONF, Seen
+from tests.unit.test_postgres_files import CONF, Answered
 
-WISH = Preflight(
+PREFLIGHT = Preflight(
     on="db-1",
     instance=Instance(),
     private_ip="10.0.1.11",
@@ -33,16 +33,16 @@ route 10.0.0.1 dev priv0 scope link
 NGINX = 'port LISTEN 0 511 {}:5432 0.0.0.0:* users:(("nginx",pid=7,fd=6),("nginx",pid=8,fd=6))\n'
 
 
-def complaint(text: str, wish: Preflight = WISH) -> InventoryError:
+def refusal(text: str, preflight: Preflight = PREFLIGHT) -> InventoryError:
     with pytest.raises(InventoryError) as caught:
-        wish.read(Answer(out=text.encode()))
+        preflight.read(Answer(out=text.encode()))
     assert caught.value.exit_code == 2
     assert caught.value.done == ""
     return caught.value
 
 
-def remarks(text: str, wish: Preflight = WISH) -> tuple[str, ...]:
-    return wish.notes(wish.read(Answer(out=text.encode())))
+def notes(text: str, preflight: Preflight = PREFLIGHT) -> tuple[str, ...]:
+    return preflight.notes(preflight.read(Answer(out=text.encode())))
 
 
 @pytest.mark.parametrize(
@@ -56,77 +56,84 @@ def remarks(text: str, wish: Preflight = WISH) -> tuple[str, ...]:
     ids=["nothing else", "docker elsewhere", "a wider route", "no device"],
 )
 def test_machine_when_all_fits_is_taken(more: str) -> None:
-    assert remarks(FRESH + CARDS + more) == ()
+    assert notes(FRESH + CARDS + more) == ()
 
 
 @pytest.mark.covers("B76")
 @pytest.mark.parametrize(
-    ("route", "said"),
+    ("route", "expected"),
     [
-        ("10.0.5.0/24 dev docker0", "10.0.5.0/24 on card docker0 overlaps with the private"),
-        ("10.0.0.0/16 dev wg0", "10.0.0.0/16 on card wg0 overlaps with the private network 10"),
-        ("10.0.1.12 dev tun0", "10.0.1.12/32 on card tun0 overlaps with the private network"),
+        ("10.0.5.0/24 dev docker0", "10.0.5.0/24 on interface docker0 overlaps with the private"),
+        (
+            "10.0.0.0/16 dev wg0",
+            "10.0.0.0/16 on interface wg0 overlaps with the private network 10",
+        ),
+        ("10.0.1.12 dev tun0", "10.0.1.12/32 on interface tun0 overlaps with the private network"),
     ],
 )
-def test_range_when_another_card_has_it_is_bad_input(route: str, said: str) -> None:
-    error = complaint(f"{FRESH}{CARDS}route {route} scope link\n")
-    assert said in error.what
+def test_range_when_another_card_has_it_is_bad_input(route: str, expected: str) -> None:
+    error = refusal(f"{FRESH}{CARDS}route {route} scope link\n")
+    assert expected in error.what
     assert "hetzner.network.ip_range" in error.next
 
 
 @pytest.mark.covers("B76")
 def test_node_when_another_card_leads_to_it_is_bad_input() -> None:
-    wish = replace(WISH, network_ranges=())
+    resource = replace(PREFLIGHT, network_ranges=())
     assert "overlaps with the node 10.0.1.12" in (
-        complaint(f"{FRESH}{CARDS}route 10.0.1.0/24 dev br-1\n", wish).what
+        refusal(f"{FRESH}{CARDS}route 10.0.1.0/24 dev br-1\n", resource).what
     )
 
 
 @pytest.mark.covers("B79")
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "[::]", "*", "10.0.1.11"])
 def test_port_when_another_program_has_it_is_bad_input(address: str) -> None:
-    error = complaint(FRESH + CARDS + NGINX.format(address))
+    error = refusal(FRESH + CARDS + NGINX.format(address))
     assert error.what == f"port 5432 is in use on {address} by nginx (pid 7)"
     assert "postgres.port: 5433" in error.next
 
 
 @pytest.mark.covers("B79")
 def test_port_when_it_is_used_on_an_address_of_no_concern_is_fine() -> None:
-    assert remarks(FRESH + CARDS + NGINX.format("192.0.2.7")) == ()
+    assert notes(FRESH + CARDS + NGINX.format("192.0.2.7")) == ()
 
 
 @pytest.mark.covers("B95")
 def test_locale_when_the_machine_has_it_not_is_bad_input() -> None:
-    error = complaint(FRESH, replace(WISH, locales=("C.UTF-8", "de_DE.UTF-8")))
+    error = refusal(FRESH, replace(PREFLIGHT, locales=("C.UTF-8", "de_DE.UTF-8")))
     assert error.what == "it has no locale de_DE.UTF-8; it has c, c.utf8, posix"
     assert "localedef -i de_DE -f UTF-8 de_DE.UTF-8" in error.next
 
 
 @pytest.mark.covers("B107")
 @pytest.mark.parametrize(
-    ("now", "said"), [(4600, "3600 s ahead of the controller's"), (400, "600 s behind")]
+    ("now", "expected"), [(4600, "3600 s ahead of the controller's"), (400, "600 s behind")]
 )
-def test_clock_when_off_is_bad_input_and_a_remark_where_up_repairs_it(now: int, said: str) -> None:
-    assert said in complaint(f"now {now}\n").what
-    (remark,) = remarks(f"now {now}\nfinished\n")
-    assert said in remark
+def test_clock_when_off_is_bad_input_and_a_note_where_up_repairs_it(
+    now: int, expected: str
+) -> None:
+    assert expected in refusal(f"now {now}\n").what
+    (note,) = notes(f"now {now}\nfinished\n")
+    assert expected in note
 
 
 @pytest.mark.covers("B107")
-def test_clock_when_settled_is_the_controllers() -> None:
-    wish = replace(WISH, controller_clock=None).resolved(Seen({CLOCK_PROBE: Answer(out=b"1000\n")}))
-    assert wish.controller_clock == 1000
-    assert (CONTROLLER, CLOCK_PROBE) in [(need.on, need.probe) for need in wish.needs()]
+def test_clock_when_resolved_is_the_controllers() -> None:
+    resource = replace(PREFLIGHT, controller_clock=None).resolved(
+        Answered({CLOCK_PROBE: Answer(out=b"1000\n")})
+    )
+    assert resource.controller_clock == 1000
+    assert (CONTROLLER, CLOCK_PROBE) in [(need.on, need.probe) for need in resource.needs()]
 
 
 @pytest.mark.covers("B76", "B79", "B85", "B95", "B107")
 def test_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
     first = replace(
-        WISH,
+        PREFLIGHT,
         locales=("xx_XX",),
         conf=replace(CONF, memory=1 << 28, cores=1, disk=1 << 40),
     )
-    second = replace(WISH, on="db-2")
+    second = replace(PREFLIGHT, on="db-2")
     text = f"now 99999\nlocale C\n{CARDS}{NGINX.format('*')}route 10.0.5.0/24 dev docker0\n"
     answer = Answer(out=text.encode())
     look = Observation({"db-1": {first.probe(): answer}, "db-2": {second.probe(): answer}})
@@ -136,11 +143,11 @@ def test_machines_when_much_does_not_fit_say_all_in_one_report() -> None:
     )
     with pytest.raises(InventoryError) as caught:
         compare(Tier("preflight", resources), _with_clock(look))
-    said = str(caught.value)
+    message = str(caught.value)
     words = ("256MB of memory", "port 5432", "its clock", "docker0", "no locale xx_XX")
-    assert [word for word in words if word not in said] == []
-    assert "db-1: 5 things do not fit" in said
-    assert "db-2: 4 things do not fit" in said
+    assert [word for word in words if word not in message] == []
+    assert "db-1: 5 problems" in message
+    assert "db-2: 4 problems" in message
 
 
 def _with_clock(look: Observation) -> Observation:
@@ -154,9 +161,9 @@ def test_machine_when_foreign_and_bad_input_meet_is_refused_with_both() -> None:
         def read(self, answer: Answer) -> dict[str, str]:
             raise Refused("somebody else's")
 
-    look = Observation({"db-1": {WISH.probe(): Answer(out=b"now 99999\n")}})
+    look = Observation({"db-1": {PREFLIGHT.probe(): Answer(out=b"now 99999\n")}})
     foreign = Foreign(on="db-1", instance=Instance(), private_ip="10.0.1.11", conf=CONF)
     with pytest.raises(Refused) as caught:
-        compare(Tier("preflight", (foreign, WISH)), _with_clock(look))
+        compare(Tier("preflight", (foreign, PREFLIGHT)), _with_clock(look))
     assert "somebody else's" in str(caught.value)
     assert "its clock" in str(caught.value)

@@ -55,9 +55,9 @@ def test_act_when_it_is_sent_then_it_is_in_the_record_and_not_yet_done() -> None
     record = RecordWriter(CLUSTER, "up")
     world = Reading("h", record=record.path)
     run(world, record)
-    told = [json.loads(line) for line in world.inside.splitlines()]
-    assert [e["resource"] for e in told if e["event"] == "acting"] == ["thing x", "thing y"]
-    assert not [e for e in told if e["event"] == "done"]
+    events = [json.loads(line) for line in world.inside.splitlines()]
+    assert [e["resource"] for e in events if e["event"] == "acting"] == ["thing x", "thing y"]
+    assert not [e for e in events if e["event"] == "done"]
     assert record.path.read_text().startswith(world.inside)  # nothing written is rewritten
 
 
@@ -105,7 +105,7 @@ def test_begin_when_read_then_it_says_who_from_where_what_and_how_it_was_approve
 @pytest.mark.parametrize(
     ("argv", "approved"),
     [
-        (["up"], "an answer at the terminal"),
+        (["up"], "prompt"),
         (["up", "-y"], "-y"),
         (["re-clone", "db-2", "--confirm=db-2"], "--confirm"),
         (["up", "--plan", "tonight"], "--plan"),
@@ -125,7 +125,7 @@ def test_end_when_something_is_left_then_both_files_say_what_and_why() -> None:
     end = read_lines(record.path)[-1]
     assert [one["resource"] for one in end["left"]] == ["thing y"]
     text = record.text_path.read_text()
-    assert "left: + h: thing y" in text
+    assert "remaining: + h: thing y" in text
     assert "it broke" in text
     assert "FAILED: h: PgprovisionError: no answer" in text
 
@@ -134,7 +134,12 @@ def test_readable_when_the_run_ends_then_it_is_what_runs_show_prints() -> None:
     record = finished_run("x")
     [run] = read_runs(record.path.parent)
     assert record.text_path.read_text() == run.text
-    for words in ("approved  --yes", "begins: + h: thing x", "do: set x.a", "to undo: made from"):
+    for words in (
+        "approved  --yes",
+        "applying: + h: thing x",
+        "action: set x.a",
+        "to undo: created by this run",
+    ):
         assert words in run.text
 
 
@@ -156,7 +161,7 @@ def test_folders_and_files_when_written_then_nobody_else_can_enter(state: Path) 
 def test_disk_when_full_then_the_run_is_refused_before_the_first_act(small_disk: Path) -> None:
     before = finished_run().id
     fill_disk(small_disk)
-    with pytest.raises(Refused, match=r"(?s)No space left.*nothing was touched.*make room"):
+    with pytest.raises(Refused, match=r"(?s)No space left.*nothing was changed.*free disk space"):
         RecordWriter(CLUSTER, "up")
     assert [run.id for run in read_runs(small_disk)] == [before]
     assert all(verdict.valid for verdict in verify(small_disk))
@@ -169,7 +174,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
     world = FakeTarget("h")
     # The page that was begun has room yet: the lines of these names have not.
     things = [FakeResource(on="h", object_name=name * 3000) for name in ("x", "y")]
-    with pytest.raises(PgprovisionError, match="nothing more is done"):
+    with pytest.raises(PgprovisionError, match="nothing more is changed"):
         converge(
             [Tier("things", tuple(things))],
             {"h": world},
@@ -177,7 +182,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
             RunObservers([record, RecordingObserver()]),
         )
     assert world.acts == []
-    record.end("PgprovisionError", 0.1)  # told already: raises nothing, hides nothing
+    record.end("PgprovisionError", 0.1)  # reported already: raises nothing, hides nothing
     ballast.unlink()
     finished_run()
     assert all(verdict.valid for verdict in verify(small_disk)), verify(small_disk)
@@ -187,7 +192,7 @@ def test_disk_when_it_fills_in_mid_run_then_nothing_more_is_sent(small_disk: Pat
 def test_disk_when_there_is_room_again_then_no_half_line_is_left(small_disk: Path) -> None:
     record = RecordWriter(CLUSTER, "up")
     ballast = fill_disk(small_disk)
-    with pytest.raises(PgprovisionError, match="nothing more is done"):
+    with pytest.raises(PgprovisionError, match="nothing more is changed"):
         record.acting([make_change("x" * 9000)])
     ballast.unlink()
     record.end("PgprovisionError", 0.1)

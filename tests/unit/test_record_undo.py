@@ -41,20 +41,24 @@ def way_back(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "expected"),
     [
-        ({"limit": 100, "b": 1}, {"limit": 500, "b": 1}, "the inventory say limit = 100; then"),
-        ({"limit": None}, {"limit": 5}, "say limit = (absent);"),
-        ({"names": ("a", "b")}, {"names": ()}, 'say names = ["a", "b"];'),
-        ({"text": "line\n" * 50}, {"text": ""}, "say text = (what `before` shows);"),
-        ({"limit": 1}, None, "put it back into the inventory"),
-        (None, {"limit": 1}, "made from nothing"),
+        ({"limit": 100, "b": 1}, {"limit": 500, "b": 1}, "set in the inventory: limit = 100; then"),
+        ({"limit": None}, {"limit": 5}, "set in the inventory: limit = (absent);"),
+        ({"names": ("a", "b")}, {"names": ()}, 'set in the inventory: names = ["a", "b"];'),
+        (
+            {"text": "line\n" * 50},
+            {"text": ""},
+            "set in the inventory: text = (what `before` shows);",
+        ),
+        ({"limit": 1}, None, "declare it in the inventory again"),
+        (None, {"limit": 1}, "created by this run"),
     ],
 )
 def test_undo_when_something_was_changed_then_it_names_the_way_back(
-    before: State | None, after: State | None, said: str
+    before: State | None, after: State | None, expected: str
 ) -> None:
-    assert said in way_back(before, after)
+    assert expected in way_back(before, after)
 
 
 def test_undo_when_it_was_a_secret_then_it_says_that_it_is_not_in_the_record() -> None:
@@ -71,33 +75,33 @@ def test_undo_when_the_way_back_is_a_restart_then_it_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind", "on", "said"),
+    ("before", "after", "kind", "on", "expected"),
     [
-        ({"id": 7}, None, "deletion of", CLOUD_TARGET, "no way back"),
+        ({"id": 7}, None, "deletion of", CLOUD_TARGET, "cannot be undone"),
         (None, {"role": "standby"}, "standby", "db-2", "aside"),
     ],
 )
 def test_undo_when_it_destroyed_something_then_it_says_what_is_left(
-    before: State | None, after: State | None, kind: str, on: str, said: str
+    before: State | None, after: State | None, kind: str, on: str, expected: str
 ) -> None:
-    assert said in way_back(before, after, kind=kind, on=on, impact=Impact.DESTROY)
+    assert expected in way_back(before, after, kind=kind, on=on, impact=Impact.DESTROY)
 
 
 @pytest.mark.parametrize(
-    ("kind", "on", "said"),
+    ("kind", "on", "expected"),
     [
         ("standby", "db-2", "no command deletes data"),
         ("PostgreSQL cluster", "db-1", "no command deletes data"),
         ("first backup", "db-1", "retention"),
         ("role", "db-1", "present: false"),
         ("server", CLOUD_TARGET, "pgprovision destroy"),
-        ("postmaster", "db-1", "nothing of its own"),
+        ("postmaster", "db-1", "nothing to undo here"),
     ],
 )
 def test_undo_when_made_from_nothing_then_the_way_back_is_its_kinds(
-    kind: str, on: str, said: str
+    kind: str, on: str, expected: str
 ) -> None:
-    assert said in way_back(None, {"a": 1}, kind=kind, on=on)
+    assert expected in way_back(None, {"a": 1}, kind=kind, on=on)
 
 
 def test_kinds_when_undo_knows_them_then_they_are_there() -> None:

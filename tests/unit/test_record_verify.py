@@ -77,20 +77,20 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
 @pytest.mark.covers("F138")
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["oldest", "middle", "newest"])
 @pytest.mark.parametrize(
-    ("tamper", "said"),
+    ("tamper", "expected"),
     [
         (edit(b'"text": "x {', b'"text": "z {'), "modified: line 3"),
         (edit(b'"set x.a"', b'"set y.a"'), "modified: line 3 or 4"),
         (edit(b'"n": 2', b'"n":2'), "modified: line 2"),
         (edit(b'"result": "done"', b'"result": "left"'), "modified: line 5"),
-        (edit(b'"event": "tier"', b"garbage"), "modified: line 2 is none of ours"),
-        (order(1, 2, 4, 5), "truncated: lines are missing or strange from line 3 on"),
+        (edit(b'"event": "tier"', b"garbage"), "modified: line 2 is no record line"),
+        (order(1, 2, 4, 5), "truncated: lines are missing or invalid from line 3 on"),
         (order(2, 3, 4, 5), "replaced: it is the record of run None"),
         (order(1, 2, 3), "truncated: after line 3, or that line is edited"),
         (order(), "truncated: after line 0, or that line is edited"),
         (order(1, 2, 4, 3, 5), "reordered: from line 3 on"),
-        (order(1, 2, 3, 3, 4, 5), "truncated: lines are missing or strange from line 4 on"),
-        (order(1, 2, 3, 4, 5, 5), "truncated: lines are missing or strange from line 6 on"),
+        (order(1, 2, 3, 3, 4, 5), "truncated: lines are missing or invalid from line 4 on"),
+        (order(1, 2, 3, 4, 5, 5), "truncated: lines are missing or invalid from line 6 on"),
         (renumbered, "modified: line 2 or 3"),
         (goes_on, "modified: line 6 comes after the end"),
         (half_a_line, "modified: line 6 comes after the end"),
@@ -98,14 +98,14 @@ def test_records_when_nobody_touched_them_then_all_are_ok(state: Path) -> None:
     ],
 )
 def test_line_when_edited_cut_or_moved_then_it_is_named(
-    tamper: Tamper, said: str, which: int, state: Path
+    tamper: Tamper, expected: str, which: int, state: Path
 ) -> None:
     made = [finished_run().path, finished_run().path, finished_run().path]
     tamper(made[which])
     broken = [verdict for verdict in verify(state) if not verdict.valid]
-    assert broken, f"not caught: {said}"
-    told = [f"{v.state}: {v.detail}" for v in broken if v.id == made[which].stem]
-    assert told[0].startswith(said)
+    assert broken, f"not caught: {expected}"
+    reports = [f"{v.state}: {v.detail}" for v in broken if v.id == made[which].stem]
+    assert reports[0].startswith(expected)
 
 
 @pytest.mark.covers("S61")
@@ -131,9 +131,9 @@ def _done_in(cluster: str) -> Path:
 
 def swap(path: Path) -> None:
     other = max(path.parent.glob("*.jsonl"), key=lambda p: (p != path, p.name))
-    mine, theirs = path.read_bytes(), other.read_bytes()
-    path.write_bytes(theirs)
-    other.write_bytes(mine)
+    first, second = path.read_bytes(), other.read_bytes()
+    path.write_bytes(second)
+    other.write_bytes(first)
 
 
 @pytest.mark.covers("F138")
@@ -191,15 +191,15 @@ def test_readable_file_when_edited_then_it_is_named(state: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "said"),
+    ("head", "expected"),
     [(None, "missing"), (b"", "unreadable"), (b"[1]", "unreadable"), (b"\xff{", "unreadable")],
 )
-def test_head_when_gone_or_garbage_then_it_is_told_and_the_next_run_goes_on(
-    head: bytes | None, said: str, state: Path
+def test_head_when_missing_or_garbage_then_it_is_reported_and_the_next_run_goes_on(
+    head: bytes | None, expected: str, state: Path
 ) -> None:
     first = finished_run()
     (state / "head").unlink() if head is None else (state / "head").write_bytes(head)
-    assert states(state) == {first.id: "ok", "head": said}
+    assert states(state) == {first.id: "ok", "head": expected}
     second = finished_run()
     assert states(state) == {first.id: "ok", second.id: "ok"}
 
@@ -212,7 +212,7 @@ def older(state: Path, name: str) -> None:
     (state / f"{name}.jsonl").write_text(f"{json.dumps(begin)}\n{json.dumps(end)}\n")
 
 
-def test_records_when_of_before_the_chain_then_told_apart_and_the_last_is_held(
+def test_records_when_of_before_the_chain_then_distinguished_and_the_last_is_verified(
     state: Path,
 ) -> None:
     older(state, "20260101T000000Z-000000")
@@ -232,7 +232,7 @@ def test_records_when_without_digests_after_the_chain_then_they_are_edited(state
 
 @pytest.mark.covers("F11")
 def test_garbage_when_read_then_never_a_traceback(state: Path) -> None:
-    whole = finished_run("x", "y").path.read_bytes()
+    content = finished_run("x", "y").path.read_bytes()
     chance = random.Random(11)
     deep = b"[" * 100_000 + b"\n"
     strange = [
@@ -250,7 +250,7 @@ def test_garbage_when_read_then_never_a_traceback(state: Path) -> None:
     strange += [b'{"event": "end", "seconds": [], "left": {"a": 1}, "result": {}}\n']
     strange += [b'{"event": "\\u001b[2J", "at": "", "n": {"a": []}}\n', b"9" * 5000 + b"\n"]
     for number in range(300):
-        data = bytearray(whole)
+        data = bytearray(content)
         for _ in range(chance.randrange(1, 6)):
             place = chance.randrange(len(data))
             data[place : place + chance.randrange(9)] = chance.randbytes(chance.randrange(4))
@@ -277,7 +277,7 @@ def test_file_when_of_a_newer_version_then_it_is_shown_and_its_chain_is_checked(
     assert states(state) == {record.id: "modified"}
 
 
-def test_file_when_it_may_not_be_read_then_it_is_told(state: Path) -> None:
+def test_file_when_it_may_not_be_read_then_it_is_reported(state: Path) -> None:
     finished_run()
     (state / "20260101T000000Z-000000.jsonl").symlink_to("/proc/self/mem")  # a file, unreadable
     found = states(state)

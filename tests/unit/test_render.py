@@ -67,7 +67,7 @@ def test_failure_inside_a_template_is_bad_input(folder: Path) -> None:
 def test_secret_is_printed_only_into_a_secret(folder: Path, text: str) -> None:
     _write(folder, text)
     secret = Secret("s3kr1t", "!env NAME")
-    with pytest.raises(InventoryError, match="prints the secret from !env NAME") as caught:
+    with pytest.raises(InventoryError, match="contains the secret from !env NAME") as caught:
         render("test.j2", folder, v=secret)
     assert "s3kr1t" not in str(caught.value)
     made = render_secret("test.j2", folder, v=secret)
@@ -75,7 +75,7 @@ def test_secret_is_printed_only_into_a_secret(folder: Path, text: str) -> None:
     assert b"s3kr1t" in made.reveal()
 
 
-def test_template_is_read_anew_after_it_changed(folder: Path) -> None:
+def test_template_is_read_again_after_it_changed(folder: Path) -> None:
     _write(folder, "one")
     assert render("test.j2", folder) == "one"
     _write(folder, "another")

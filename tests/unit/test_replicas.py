@@ -40,8 +40,8 @@ from tests.support.inventory_folders import lab_inventory, static_inventory
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LOOK = SnapshotQuery(Instance())
-SEED = BaseBackup("db-1", "host='db-1'", "pgprovision_db_2")
-STANDBY = Standby(on="db-2", instance=Instance(), primary="db-1", data_source=SEED)
+BASE_BACKUP = BaseBackup("db-1", "host='db-1'", "pgprovision_db_2")
+STANDBY = Standby(on="db-2", instance=Instance(), primary="db-1", data_source=BASE_BACKUP)
 
 
 def server(**given: Any) -> ServerSnapshot:
@@ -88,29 +88,29 @@ def test_replica_when_it_alone_accepts_writes_is_refused() -> None:
         check_single_writer("db-1", {"db-2": server()}, "unit")
 
 
-def test_stranger_when_it_accepts_writes_is_for_the_claim_to_refuse() -> None:
+def test_foreign_instance_when_it_accepts_writes_is_for_the_claim_to_refuse() -> None:
     check_single_writer("db-1", {"db-1": server(), "db-2": server(system_identifier="72")}, "unit")
 
 
-class Seen(dict[str, Answer]):
+class Answered(dict[str, Answer]):
     """Answers by target, whatever is asked."""
 
-    def get(self, on: str, ask: Probe) -> Answer | None:  # type: ignore[override]
+    def get(self, on: str, probe: Probe) -> Answer | None:  # type: ignore[override]
         return super().get(on)
 
 
-def test_replicas_without_a_primary_are_told_to_make_one() -> None:
-    wish = SplitBrainCheck(
+def test_replicas_without_a_primary_are_refused_until_there_is_one() -> None:
+    check = SplitBrainCheck(
         on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",), primary_required=True
     )
     with pytest.raises(Refused, match="no primary runs there") as refused:
-        wish.resolved(Seen())
+        check.resolved(Answered())
     assert refused.value.next == "pgprovision up primary"
 
 
 def test_live_roles_when_a_node_does_not_answer_are_judged_without_it() -> None:
-    wish = SplitBrainCheck(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",))
-    wish.resolved(Seen({"db-1": answer({})}))
+    check = SplitBrainCheck(on="db-1", snapshot=LOOK, primary="db-1", replicas=("db-2",))
+    check.resolved(Answered({"db-1": answer({})}))
 
 
 @dataclass
@@ -120,26 +120,26 @@ class Machine:
     name: str
     says: Answer | PgprovisionError | None
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
         if isinstance(self.says, PgprovisionError):
             raise self.says
-        return None if self.says is None else dict.fromkeys(asks, self.says)
+        return None if self.says is None else dict.fromkeys(probes, self.says)
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError
 
 
 WRITABLE, STANDS_BY = answer({}), answer({"server": {"in_recovery": True}})
-GONE = Unreachable("no answer", where="db-2")
+UNREACHABLE = Unreachable("no answer", where="db-2")
 
 
 @pytest.mark.covers("F99")
 @pytest.mark.parametrize(
     ("second", "refused"),
-    [(WRITABLE, True), (STANDS_BY, False), (GONE, False), (None, False)],
+    [(WRITABLE, True), (STANDS_BY, False), (UNREACHABLE, False), (None, False)],
     ids=["writable", "replica", "unreachable", "no server"],
 )
-def test_verb_whose_work_is_not_on_the_nodes_asks_them_first(
+def test_verb_when_its_work_is_not_on_the_nodes_probes_them_first(
     tmp_path: Path, second: Answer | PgprovisionError | None, refused: bool
 ) -> None:
     folder = static_inventory(tmp_path)
@@ -189,7 +189,7 @@ def test_re_clone_when_planned_is_destructive_and_a_first_clone_is_not() -> None
 
 
 @pytest.mark.covers("F93")
-def test_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time() -> None:
+def test_clone_when_it_failed_reports_its_output_and_starts_again_next_time() -> None:
     failed = replace(STANDBY, job_state=JobState("failed"))
     state = failed.read(Answer(4))
     assert isinstance(state, dict)
@@ -198,7 +198,7 @@ def test_seeding_when_it_failed_reports_what_it_said_and_starts_anew_next_time()
     assert STANDBY.read(Answer(4)) is None
 
 
-def test_seeding_when_under_way_shows_how_far_it_is() -> None:
+def test_clone_when_under_way_shows_how_far_it_is() -> None:
     running = replace(STANDBY, job_state=JobState("running", "1/3 kB (31%)\n2/3 kB (62%)"))
     state = running.read(Answer(4))
     assert isinstance(state, Waiting)
@@ -206,25 +206,29 @@ def test_seeding_when_under_way_shows_how_far_it_is() -> None:
 
 
 @pytest.mark.covers("F92")
-@pytest.mark.parametrize("seed", [SEED, PgbackrestRestore("main")], ids=["base backup", "restore"])
-def test_seed_when_it_begins_asks_whose_data_it_is_before_anything_moves(
-    seed: BaseBackup | PgbackrestRestore,
+@pytest.mark.parametrize(
+    "source", [BASE_BACKUP, PgbackrestRestore("main")], ids=["base backup", "restore"]
+)
+def test_clone_when_it_begins_verifies_the_identity_of_the_data_before_anything_moves(
+    source: BaseBackup | PgbackrestRestore,
 ) -> None:
-    wish = replace(STANDBY, data_source=seed, primary_identifier="71")
-    (start,) = wish.change(Diff(None, wish.desired()))
+    standby = replace(STANDBY, data_source=source, primary_identifier="71")
+    (start,) = standby.change(Diff(None, standby.desired()))
     steps = [start.text.index(text) for text in ("found=", "touch", "systemctl stop", "mv -T")]
     assert steps == sorted(steps)
-    assert start.text.index("mv -T") < start.text.index(" -D " if seed is SEED else "--type=none")
+    assert start.text.index("mv -T") < start.text.index(
+        " -D " if source is BASE_BACKUP else "--type=none"
+    )
 
 
 # --- E4, F95: streaming ---
 
 
 def streaming(**given: Any) -> StreamingReplication:
-    wish = StreamingReplication(
+    resource = StreamingReplication(
         on="db-2", snapshot=LOOK, primary="db-1", slot="pgprovision_db_2", has_archive=False
     )
-    return replace(wish, **given)
+    return replace(resource, **given)
 
 
 BEHIND = answer({"server": {"in_recovery": True, "lsn": {"replayed": "0/3000000"}}})
@@ -233,14 +237,14 @@ BEHIND = answer({"server": {"in_recovery": True, "lsn": {"replayed": "0/3000000"
 @pytest.mark.covers("F95")
 def test_standby_when_its_slot_is_lost_is_left_and_the_command_named() -> None:
     lost = {"slots": {"pgprovision_db_2": {"wal_status": "lost"}}}
-    wish = streaming().resolved(Seen({"db-1": answer({"server": lost})}))
-    state = wish.read(BEHIND)
+    resource = streaming().resolved(Answered({"db-1": answer({"server": lost})}))
+    state = resource.read(BEHIND)
     assert state == {"streaming": False}
-    diff = Diff(state, wish.desired())
-    assert wish.describe_changes(diff) == (
+    diff = Diff(state, resource.desired())
+    assert resource.describe_changes(diff) == (
         "slot pgprovision_db_2 is lost: pgprovision re-clone db-2",
     )
-    assert tuple(wish.change(diff)) == ()
+    assert tuple(resource.change(diff)) == ()
 
 
 @pytest.mark.covers("F95")
@@ -258,8 +262,8 @@ def test_standby_when_there_is_an_archive_is_waited_for_as_long_as_it_replays() 
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inventory:
     """A primary and three replicas, the last seeded from the backup repository."""
     folder = lab_inventory(tmp_path / "inventory", monkeypatch.setenv)
-    for number, seed in ((2, None), (3, None), (4, "backup")):
-        add_node(folder, NewNode(name=f"server-postgres-{number}", clone_from=seed))
+    for number, source in ((2, None), (3, None), (4, "backup")):
+        add_node(folder, NewNode(name=f"server-postgres-{number}", clone_from=source))
     return load(folder)
 
 
@@ -269,7 +273,7 @@ STANDING_BY = server(in_recovery=True)
 
 @pytest.mark.covers("F74")
 @pytest.mark.parametrize(
-    ("node", "former", "here", "upstream", "said"),
+    ("node", "former", "here", "upstream", "expected"),
     [
         ("1", ExistingData("7"), STANDING_BY, PRIMARY, "is the primary by the inventory"),
         ("2", ExistingData("7"), server(timeline=2), PRIMARY, "accepts writes"),
@@ -313,11 +317,11 @@ def test_re_clone_when_writes_may_be_lost_is_refused(
     former: ExistingData,
     here: ServerSnapshot | None,
     upstream: ServerSnapshot | None,
-    said: str,
+    expected: str,
 ) -> None:
-    wanted = cluster.node(f"server-postgres-{node}")
-    with pytest.raises(Refused, match=said):
-        reclone.check(wanted, former, here, "server-postgres-1", upstream)
+    target = cluster.node(f"server-postgres-{node}")
+    with pytest.raises(Refused, match=expected):
+        reclone.check(target, former, here, "server-postgres-1", upstream)
 
 
 @pytest.mark.parametrize(
@@ -345,29 +349,29 @@ def test_re_clone_when_data_are_being_made_already_attaches() -> None:
     )
 
 
-def test_re_clone_when_planned_makes_data_and_slot_anew_of_this_node_alone(
+def test_re_clone_when_planned_makes_data_and_slot_again_of_this_node_alone(
     cluster: Inventory,
 ) -> None:
     node = cluster.node("server-postgres-2")
-    whole = reclone.tiers(cluster, node, ExistingData("7"), NOW)
-    wishes = [resource for tier in whole for resource in tier.resources]
-    assert [w.former_inode for w in wishes if isinstance(w, Standby)] == ["7"]
-    renewed = [w.name for w in wishes if getattr(w, "recreate", False)]
+    all_tiers = reclone.tiers(cluster, node, ExistingData("7"), NOW)
+    resources = [resource for tier in all_tiers for resource in tier.resources]
+    assert [r.former_inode for r in resources if isinstance(r, Standby)] == ["7"]
+    renewed = [r.name for r in resources if getattr(r, "recreate", False)]
     assert renewed == ["pgprovision_server_postgres_2"]
-    assert [w.on for w in wishes if isinstance(w, NodeIdentity) and w.recreating] == [node.name]
+    assert [r.on for r in resources if isinstance(r, NodeIdentity) and r.recreating] == [node.name]
 
 
 # --- scopes, E5 ---
 
 
-def wished(cluster: Inventory, *names: str) -> set[tuple[str, str]]:
+def desired(cluster: Inventory, *names: str) -> set[tuple[str, str]]:
     nodes = tuple(cluster.node(f"server-postgres-{name}") for name in names)
-    whole = tiers(cluster, nodes, NOW)
-    return {(resource.on, resource.kind) for tier in whole for resource in tier.resources}
+    all_tiers = tiers(cluster, nodes, NOW)
+    return {(resource.on, resource.kind) for tier in all_tiers for resource in tier.resources}
 
 
 def test_scope_when_a_replica_alone_brings_the_primarys_part_with_it(cluster: Inventory) -> None:
-    kinds = {kind for on, kind in wished(cluster, "2") if on == "server-postgres-1"}
+    kinds = {kind for on, kind in desired(cluster, "2") if on == "server-postgres-1"}
     assert kinds == {
         "abandoned slots",
         "host firewall",
@@ -380,19 +384,19 @@ def test_scope_when_a_replica_alone_brings_the_primarys_part_with_it(cluster: In
 
 
 def test_scope_when_the_primary_alone_touches_nobody_else(cluster: Inventory) -> None:
-    ours = {on for on, _ in wished(cluster, "1") if on.startswith("server-")}
+    ours = {on for on, _ in desired(cluster, "1") if on.startswith("server-")}
     assert ours == {"server-postgres-1"}
 
 
-def test_seed_when_declared_decides_where_first_data_come_from(cluster: Inventory) -> None:
+def test_data_source_when_declared_decides_where_first_data_come_from(cluster: Inventory) -> None:
     nodes = cluster.replicas
-    seeds = {
+    sources = {
         resource.on: type(resource.data_source)
         for tier in tiers(cluster, nodes, NOW)
         for resource in tier.resources
         if isinstance(resource, Standby)
     }
-    assert list(seeds.values()) == [BaseBackup, BaseBackup, PgbackrestRestore]
+    assert list(sources.values()) == [BaseBackup, BaseBackup, PgbackrestRestore]
 
 
 @pytest.mark.parametrize(
@@ -403,10 +407,10 @@ def test_remove_replica_when_planned_leaves_the_file_for_last(
     cluster: Inventory, delete_server: bool, first: list[str]
 ) -> None:
     node = cluster.node("server-postgres-3")
-    leaving = remove_replica.RemovalRequest(
+    request = remove_replica.RemovalRequest(
         node.name, node, True, (cluster.nodes[1],), delete_server
     )
-    titles = [tier.title for tier in remove_replica.tiers(cluster, leaving)]
+    titles = [tier.title for tier in remove_replica.tiers(cluster, request)]
     assert titles == [
         "identity",
         "split-brain check",
@@ -431,7 +435,9 @@ def test_remove_replica_when_aimed_at_the_primary_is_refused(cluster: Inventory)
         remove_replica.declared_replica(cluster, "server-postgres-1")
 
 
-def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inventory) -> None:
+def test_add_replica_when_there_again_with_another_data_source_is_refused(
+    cluster: Inventory,
+) -> None:
     with pytest.raises(InventoryError, match="its clone_from is backup, not primary"):
         add_node(cluster.folder, NewNode(name="server-postgres-4", clone_from="primary"))
 
@@ -440,7 +446,7 @@ def test_add_replica_when_there_again_with_another_seed_is_refused(cluster: Inve
 
 
 @pytest.mark.covers("F94")
-def test_slot_when_its_node_is_undeclared_is_a_trouble_with_its_command() -> None:
+def test_slot_when_its_node_is_undeclared_is_a_problem_with_its_command() -> None:
     row = {"active": False, "wal_status": "extended", "restart_lsn": "0/1000000"}
     slots = {
         "pgprovision_db_3": row,
@@ -470,7 +476,7 @@ C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
 
 @pytest.mark.covers("F103")
 @pytest.mark.parametrize(
-    ("mine", "sorted_by", "differs"),
+    ("local", "sorted_by", "differs"),
     [
         (PRIMARYS, LIBC, ""),
         (UPDATED, LIBC, ""),
@@ -495,9 +501,9 @@ C, ICU_ONLY = frozenset[str](), frozenset({"ICU"})
     ],
 )
 def test_release_when_compared_with_the_primarys(
-    mine: tuple[str, ...], sorted_by: frozenset[str], differs: str
+    local: tuple[str, ...], sorted_by: frozenset[str], differs: str
 ) -> None:
-    wish = ReleaseCompatibility(
+    resource = ReleaseCompatibility(
         on="db-2",
         instance=Instance(),
         primary="db-1",
@@ -505,12 +511,12 @@ def test_release_when_compared_with_the_primarys(
         primary_versions=PRIMARYS,
         primary_collations=sorted_by,
     )
-    found = Answer(out="\n".join(mine).encode())
+    found = Answer(out="\n".join(local).encode())
     if not differs:
-        assert wish.read(found) == wish.desired()
+        assert resource.read(found) == resource.desired()
         return
     with pytest.raises(Refused, match=differs):
-        wish.read(found)
+        resource.read(found)
 
 
 def catalog(provider: str, collate: str, *used: tuple[str, str]) -> ServerSnapshot:
@@ -537,7 +543,7 @@ def catalog(provider: str, collate: str, *used: tuple[str, str]) -> ServerSnapsh
         ),
     ],
 )
-def test_sorting_when_told_by_the_catalogs_names_all_but_C(
+def test_sorting_when_reported_by_the_catalogs_names_all_but_C(
     found: ServerSnapshot, sorting: set[str]
 ) -> None:
     assert collation_sources(found) == sorting

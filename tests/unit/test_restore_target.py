@@ -1,4 +1,4 @@
-"""Targets of a recovery: times with zones, the hour that comes twice, what lies outside."""
+"""Targets of a recovery: times with zones, the hour that comes twice, what is outside."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -81,13 +81,13 @@ def test_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("2026-11-29 03:00", "has no zone"),
         ("yesterday", "expected a time with a zone"),
         ("2026-13-29 03:00Z", "month must be in 1..12"),
         ("2026-11-29 25:00Z", "hour must be in 0..23"),
-        ("2026-11-29 03:00 Europe/Berlim", "no time zone is called Europe/Berlim"),
+        ("2026-11-29 03:00 Europe/Berlim", "unknown time zone Europe/Berlim"),
         ("2026-11-29 03:00 ../../etc/passwd", "expected a time with a zone"),
         (
             "2026-10-25 02:30 Europe/Berlin",
@@ -101,18 +101,18 @@ def test_time_when_it_has_a_zone_is_one_moment(text: str, utc: str) -> None:
     ],
 )
 def test_time_when_it_is_no_one_moment_is_refused_with_what_it_could_be(
-    text: str, said: str
+    text: str, expected: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
         recovery_target({"time": text})
     assert refused.value.exit_code == 2
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_target_when_two_are_given_or_none_to_stop_before_is_refused() -> None:
-    with pytest.raises(InventoryError, match="--lsn and --xid are two targets"):
+    with pytest.raises(InventoryError, match="--lsn and --xid are two recovery targets"):
         recovery_target({"lsn": "0/1", "xid": "700"})
-    with pytest.raises(InventoryError, match="nothing to stop right before"):
+    with pytest.raises(InventoryError, match="--exclusive needs a target"):
         recovery_target({}, inclusive=False)
 
 
@@ -167,26 +167,26 @@ def test_backup_when_of_a_history_that_was_left_is_only_for_that_timeline() -> N
 
 @pytest.mark.covers("F118")
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("target", "expected"),
     [
         (at(-1), "before the end of the first backup"),
-        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "lies in the future"),
+        (RecoveryTarget("time", "2126-01-01T00:00:00+00:00"), "is in the future"),
         (at(15.5), "after the arrival of the newest WAL"),
         (at(9, timeline=1), "after the arrival of the newest WAL"),
         (RecoveryTarget("lsn", "0/2000000"), "before the end of the first backup"),
         (RecoveryTarget("lsn", "0/F000000"), "after the newest WAL"),
         (RecoveryTarget("end", timeline=3), "no timeline 3"),
-        (RecoveryTarget("end", backup="20261101-000000F"), "does not lead to"),
-        (replace(at(3), backup=BACKUPS[1].label), "does not lead to"),
+        (RecoveryTarget("end", backup="20261101-000000F"), "is not reachable from backup"),
+        (replace(at(3), backup=BACKUPS[1].label), "is not reachable from backup"),
     ],
 )
-def test_target_when_outside_is_bad_input_and_the_window_is_told(
-    wish: RecoveryTarget, said: str
+def test_target_when_outside_is_bad_input_and_the_window_is_named(
+    target: RecoveryTarget, expected: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
-        plan_restore(wish, BACKUPS, (ONE, TWO))
+        plan_restore(target, BACKUPS, (ONE, TWO))
     assert refused.value.exit_code == 2
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
     assert "timeline 1: 2026-11-01T03:00:00+00:00 to 2026-11-09" in str(refused.value)
 
 
@@ -198,11 +198,11 @@ def test_time_when_in_the_second_in_which_the_newest_wal_arrived_is_inside() -> 
         plan_restore(at(15 + 1.1 * second), BACKUPS, (ONE, TWO))
 
 
-def test_damaged_backup_when_not_asked_for_is_passed_over() -> None:
+def test_damaged_backup_when_not_requested_is_passed_over() -> None:
     torn = replace(BACKUPS[2], damaged=True)
     assert plan_restore(END_OF_WAL, (*BACKUPS[:2], torn), (ONE, TWO)).backup == BACKUPS[1]
-    asked = RecoveryTarget("end", backup=torn.label)
-    assert plan_restore(asked, (*BACKUPS[:2], torn), (ONE, TWO)).backup == torn
+    requests = RecoveryTarget("end", backup=torn.label)
+    assert plan_restore(requests, (*BACKUPS[:2], torn), (ONE, TWO)).backup == torn
 
 
 @pytest.mark.parametrize("backups", [(), BACKUPS])
@@ -245,7 +245,7 @@ def test_archive_when_listed_tells_each_timeline() -> None:
     assert two == ArchivedTimeline(2, ((1, LEFT),), "00000002000000000000000E", 500)
 
 
-def test_archive_when_it_cannot_be_seen_has_no_timelines() -> None:
+def test_archive_when_it_cannot_be_read_has_no_timelines() -> None:
     assert archive_timelines.parse(Answer(4)) == archive_timelines.parse(None) == ()
 
 

@@ -35,7 +35,7 @@ FILE = "secrets/pgbackrest-r20261129T070000.passphrase"
 NEW, PATH = f"!file {FILE}", "/hcb-lab-r20261129T070000"
 
 
-def kept(step: RotationStep) -> None:
+def save_step(step: RotationStep) -> None:
     assert step.pending is not None
     step.pending.save()
 
@@ -54,11 +54,11 @@ def test_rotation_when_it_is_looked_at_writes_nothing(folder: Path) -> None:
 
 @pytest.mark.covers("F111")
 def test_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder: Path) -> None:
-    kept(next_step(load(folder), NOW))
+    save_step(next_step(load(folder), NOW))
     again = next_step(load(folder), NOW)
     assert (again.phase, again.pending) == ("fill", None)
     secret = (folder / FILE).read_text()
-    kept(swap_step(load(folder), NOW))
+    save_step(swap_step(load(folder), NOW))
     both = load(folder)
     assert places(both) == [(PATH, NEW, "first"), ("/hcb-lab", OLD, "former")]
     assert both.backup
@@ -66,7 +66,7 @@ def test_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder:
     assert next_step(both, NOW + timedelta(days=29)).phase == "kept"
     end = next_step(both, NOW + timedelta(days=30))
     assert (end.phase, end.removed_path) == ("end", "/hcb-lab")
-    kept(end)
+    save_step(end)
     assert places(load(folder)) == [(PATH, NEW, "first")]
     assert (folder / FILE).read_text() == secret
     later = next_step(load(folder), NOW + timedelta(days=31)).inventory
@@ -74,11 +74,11 @@ def test_rotation_when_it_goes_on_from_its_file_ends_with_one_repository(folder:
 
 
 @pytest.mark.covers("F111")
-def test_rotation_when_begun_anew_uses_no_path_and_no_passphrase_of_before(
+def test_rotation_when_begun_again_uses_no_path_and_no_passphrase_of_before(
     folder: Path,
 ) -> None:
     first = next_step(load(folder), NOW)
-    kept(first)
+    save_step(first)
     (folder / "repositories.yml").unlink()
     again = next_step(load(folder), NOW + timedelta(seconds=1))
     assert again.pending and first.pending
@@ -100,7 +100,7 @@ def test_rotation_beside_a_standing_second_repository_is_refused(folder: Path) -
 @pytest.mark.covers("F111")
 def test_file_when_written_holds_no_secret(folder: Path) -> None:
     step = next_step(load(folder), NOW)
-    kept(step)
+    save_step(step)
     assert step.pending and step.pending.passphrase
     text = (folder / "repositories.yml").read_text()
     assert step.pending.passphrase.text() not in text

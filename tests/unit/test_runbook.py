@@ -66,15 +66,15 @@ SECRETS = {"secret_plain": "s3cr$et`'\"\\", "secret_ALONE": "alone"}
 def test_runbook_when_run_as_printed_then_nothing_differs(
     tmp_path: Path, content: str | Secret, shell: str
 ) -> None:
-    wishes = (
+    planned_tiers = (
         Tier("folders", (Directory(on="controller", path=f"{tmp_path}/a b", mode="0750", **ME),)),
         Tier("files", (File(on="controller", path=f"{tmp_path}/a b/it's", content=content, **ME),)),
     )
-    outcome = look(wishes)
+    outcome = look(planned_tiers)
     assert len(outcome.remaining) == 2
-    done = paste(shell, text_of(wishes, outcome), SECRETS)
+    done = paste(shell, text_of(planned_tiers, outcome), SECRETS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert look(wishes).remaining == []
+    assert look(planned_tiers).remaining == []
 
 
 @gnu
@@ -84,16 +84,16 @@ def test_secret_when_not_given_then_the_block_stops_and_the_rest_stays(tmp_path:
     files = (
         File(on="controller", path=p, content=c, **ME) for p, c in zip(paths, contents, strict=True)
     )
-    wishes = (Tier("files", tuple(files)),)
-    done = paste("sh", text_of(wishes, look(wishes)), {})
+    planned_tiers = (Tier("files", tuple(files)),)
+    done = paste("sh", text_of(planned_tiers, look(planned_tiers)), {})
     assert done.returncode == 1 and "secret_plain" in done.stderr and "stopped" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_block_when_a_step_fails_then_the_shell_it_was_pasted_into_goes_on(tmp_path: Path) -> None:
     never = tmp_path / "never"
-    wishes = (Tier("one", (Shell(texts=("cd /; umask 0; exit 7", f"touch {never}")),)),)
-    done = paste("bash", f"{text_of(wishes, look(wishes))}\necho $?; umask; pwd", {})
+    planned_tiers = (Tier("one", (Shell(texts=("cd /; umask 0; exit 7", f"touch {never}")),)),)
+    done = paste("bash", f"{text_of(planned_tiers, look(planned_tiers))}\necho $?; umask; pwd", {})
     assert done.stdout.splitlines() == ["1", "0022", str(Path.cwd())]
     assert not never.exists()
 
@@ -102,8 +102,8 @@ def test_work_in_the_background_when_begun_then_its_end_is_awaited(tmp_path: Pat
     file = tmp_path / "file"
     begin = f"(sleep 0.2; echo > {file}) >/dev/null &"
     until = f"until [ -e {file} ]; do sleep 0.05; done"
-    wishes = (Tier("one", (Shell(texts=(begin,), until=until),)),)
-    assert paste("sh", text_of(wishes, look(wishes)), {}).returncode == 0
+    planned_tiers = (Tier("one", (Shell(texts=(begin,), until=until),)),)
+    assert paste("sh", text_of(planned_tiers, look(planned_tiers)), {}).returncode == 0
     assert file.exists()
 
 
@@ -114,10 +114,10 @@ def test_runbook_when_nothing_differs_then_it_says_so() -> None:
 
 @pytest.mark.parametrize("differs", [True, False])
 def test_runbook_when_something_is_worth_knowing_then_it_is_a_comment(differs: bool) -> None:
-    wishes = (Tier("one", (Shell(texts=(), there=True),)),) if differs else ()
-    outcome = look(wishes)
+    planned_tiers = (Tier("one", (Shell(texts=(), there=True),)),) if differs else ()
+    outcome = look(planned_tiers)
     outcome.notes = [(Shell(texts=()), "an upgrade is pending")]
-    text = text_of(wishes, outcome)
+    text = text_of(planned_tiers, outcome)
     assert "# worth knowing of controller: an upgrade is pending" in text.splitlines()
 
 
@@ -127,8 +127,8 @@ def test_runbook_when_a_host_failed_then_it_does_not_claim_that_nothing_differs(
 
 
 def test_difference_when_nothing_can_be_done_then_it_is_a_comment() -> None:
-    wishes = (Tier("one", (Shell(texts=(), there=True),)),)
-    text = text_of(wishes, look(wishes))
+    planned_tiers = (Tier("one", (Shell(texts=(), there=True),)),)
+    text = text_of(planned_tiers, look(planned_tiers))
     assert all(line.startswith("#") or not line for line in text.splitlines())
     assert "nothing is done about it" in text
 
@@ -142,16 +142,16 @@ def test_inventory_when_explained_whole_then_it_is_shell_without_a_secret(
         monkeypatch.setenv(name, value)
     add_node(folder, NewNode(name="server-postgres-2"))
     inventory = load(folder)
-    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
-    names = {resource.on for tier in wishes for resource in tier.resources}
+    all_tiers = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    names = {resource.on for tier in all_tiers for resource in tier.resources}
     targets = {name: Nowhere(name) for name in names}
-    outcome = converge(wishes, targets, observe_only, RunObservers())
+    outcome = converge(all_tiers, targets, observe_only, RunObservers())
     places = {
         name: CloudApi("http://x") if name == "hetzner" else HostShell("ssh") for name in names
     }
-    text = runbook("hcb-lab", wishes, outcome, places)
-    kept = [path for path in (folder / "secrets").iterdir() if path.suffix not in (".pub", ".crt")]
-    secrets = [path.read_text().strip() for path in kept if path.is_file()]
+    text = runbook("hcb-lab", all_tiers, outcome, places)
+    paths = [path for path in (folder / "secrets").iterdir() if path.suffix not in (".pub", ".crt")]
+    secrets = [path.read_text().strip() for path in paths if path.is_file()]
     assert len(secrets) > 4
     assert [s for s in [*secrets, *environment.values()] if s in text and s != "*"] == []
     assert "SCRAM-SHA-256$" not in text
@@ -190,8 +190,8 @@ class Nowhere:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
-        return {ask: Answer() for ask in asks} if self.name == "hetzner" else None
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | Waiting | None:
+        return {probe: Answer() for probe in probes} if self.name == "hetzner" else None
 
     def act(self, actions: Sequence[Action], done: object) -> None:
         raise AssertionError("explain changes nothing")
@@ -224,14 +224,17 @@ class Shell(Resource):
         return (Action("do it", text, wait_command=self.until) for text in self.texts)
 
 
-def look(wishes: Sequence[Tier]) -> Report:
+def look(planned_tiers: Sequence[Tier]) -> Report:
     return converge(
-        wishes, {"controller": Host("controller", LocalConnection)}, observe_only, RunObservers()
+        planned_tiers,
+        {"controller": Host("controller", LocalConnection)},
+        observe_only,
+        RunObservers(),
     )
 
 
-def text_of(wishes: Sequence[Tier], outcome: Report) -> str:
-    return runbook("prod", wishes, outcome, {"controller": HostShell("on this machine")})
+def text_of(planned_tiers: Sequence[Tier], outcome: Report) -> str:
+    return runbook("prod", planned_tiers, outcome, {"controller": HostShell("on this machine")})
 
 
 def paste(shell: str, text: str, secrets: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

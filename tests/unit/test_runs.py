@@ -81,7 +81,7 @@ def test_runs_when_the_inventory_lacks_all_but_its_name_then_they_are_shown(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (None, "cluster.yml:1:1: cannot be read"),
         ("", "empty; expected a mapping"),
@@ -91,14 +91,14 @@ def test_runs_when_the_inventory_lacks_all_but_its_name_then_they_are_shown(
         ("cluster: [a\n", "cluster.yml:"),
     ],
 )
-def test_runs_when_the_name_cannot_be_told_then_bad_input(
-    text: str | None, said: str, shell: Shell, tmp_path: Path
+def test_runs_when_the_name_cannot_be_read_then_bad_input(
+    text: str | None, expected: str, shell: Shell, tmp_path: Path
 ) -> None:
     if text is not None:
         (tmp_path / "cluster.yml").write_text(text)
     code, _, err = shell("-i", str(tmp_path), "runs")
     assert code == 2
-    assert said in err
+    assert expected in err
 
 
 @pytest.mark.parametrize("words", [(), ("verify",)])
@@ -152,7 +152,7 @@ def test_cluster_when_mistyped_then_the_nearest_is_named(shell: Shell) -> None:
 def test_verify_when_whole_then_exit_0_and_when_broken_3_with_the_run_named(shell: Shell) -> None:
     record = finished_run()
     code, out, _ = shell("runs", "verify", "--cluster", CLUSTER)
-    assert (code, out) == (0, f"{record.id}  ok\n1 runs, the chain is whole\n")
+    assert (code, out) == (0, f"{record.id}  ok\n1 runs, all records are intact\n")
     assert shell.json("verify")["valid"] is True
     record.path.write_bytes(record.path.read_bytes().replace(b'"tier"', b'"tear"'))
     code, out, err = shell("runs", "verify", "--cluster", CLUSTER)
@@ -178,19 +178,19 @@ class MakeDirectory(Operation):
 def test_disk_when_full_then_the_command_is_refused_and_nothing_was_made(
     small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inventory, wish = static_inventory(tmp_path / "prod").path, tmp_path / "wish"
+    inventory, marker = static_inventory(tmp_path / "prod").path, tmp_path / "wish"
 
     def up() -> int:
-        return run(MakeDirectory(wish), Options(inventory=inventory, json=True))
+        return run(MakeDirectory(marker), Options(inventory=inventory, json=True))
 
     ballast = fill_disk(small_disk)
     with pytest.raises(Refused, match="No space left"):
         up()
-    assert not wish.exists()
+    assert not marker.exists()
     assert json.loads(capsys.readouterr().out)["record"] is None
     ballast.unlink()
-    assert (up(), wish.is_dir()) == (0, True)
+    assert (up(), marker.is_dir()) == (0, True)
     [record] = read_runs(small_disk)
     begin, end = record.begin, record.ended or {}
-    assert [change["resource"] for change in begin["plan"]] == [f"directory {wish}"]
+    assert [change["resource"] for change in begin["plan"]] == [f"directory {marker}"]
     assert (end["result"], end["left"]) == ("done", [])

@@ -14,8 +14,8 @@ from tests.support.fake_resources import FakeResource
 from tests.support.inventory_folders import static_inventory
 
 
-def change(name: str = "x", before: State | None = None, **wish: str) -> Change:
-    thing = FakeResource(on="h", object_name=name, declared=tuple(wish.items()) or (("a", "1"),))
+def change(name: str = "x", before: State | None = None, **desired: str) -> Change:
+    thing = FakeResource(on="h", object_name=name, declared=tuple(desired.items()) or (("a", "1"),))
     diff = Diff(before, thing.desired())
     return Change(thing, diff, tuple(thing.change(diff)))
 
@@ -56,7 +56,7 @@ def test_plan_when_the_inventory_changed_then_stale_and_says_which_file(
 
 @pytest.mark.covers("F14")
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("now", "expected"),
     [
         ([change("x")], "- h: thing y: no longer"),
         ([change("x"), change("y", {"a": "0"}), change("z")], r"\+ h: thing z: now also"),
@@ -65,9 +65,9 @@ def test_plan_when_the_inventory_changed_then_stale_and_says_which_file(
     ],
 )
 def test_plan_when_the_world_moved_then_stale_and_says_how(
-    plan: saved_plan.SavedPlan, now: list[Change], said: str
+    plan: saved_plan.SavedPlan, now: list[Change], expected: str
 ) -> None:
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=expected):
         plan.check_steps(now)
 
 

@@ -19,7 +19,7 @@ TEXT = "canary-7d1f"
 
 
 @dataclass(frozen=True)
-class Holder:
+class Container:
     password: Secret
 
 
@@ -30,7 +30,7 @@ def _log(secret: Secret) -> str:
 
 def _traceback(secret: Secret) -> str:
     try:
-        raise ValueError(secret, Holder(secret))
+        raise ValueError(secret, Container(secret))
     except ValueError as error:
         return "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()
@@ -49,7 +49,7 @@ def _traceback(secret: Secret) -> str:
         lambda secret: "%s %r" % (secret, {"a": secret}),  # noqa: UP031
         lambda secret: Template("$a").substitute(a=secret),
         lambda secret: json.dumps({"a": secret}, default=str),
-        lambda secret: repr(Holder(secret)),
+        lambda secret: repr(Container(secret)),
         _log,
         _traceback,
     ],

@@ -43,10 +43,10 @@ class Nodes:
     file: str = OURS
     pending: Mapping[str, Any] = field(default_factory=dict)
 
-    def get(self, on: str, ask: Probe) -> Answer | None:
-        if ask == control_file_probe(SNAPSHOT.instance):
+    def get(self, on: str, probe: Probe) -> Answer | None:
+        if probe == control_file_probe(SNAPSHOT.instance):
             return Answer(out=f"max_connections {self.control}\n".encode())
-        if ask != SNAPSHOT.probe() or on not in self.running:
+        if probe != SNAPSHOT.probe() or on not in self.running:
             return None
         value = {"value": str(self.running[on]), "unit": None, "source": "", "file": self.file}
         server = server_row(in_recovery=on != "p", settings={"max_connections": value})
@@ -70,22 +70,22 @@ def conf(on: str, facts: Nodes, **settings: int) -> PostgresqlConf:
     return made.resolved(facts)
 
 
-def diff(wish: PostgresqlConf, **before: int) -> Diff:
+def diff(resource: PostgresqlConf, **before: int) -> Diff:
     """The file as it was rendered with other settings."""
-    was = replace(wish, overrides=before, rollout_order=None)
-    return Diff(was.desired(), wish.desired())
+    was = replace(resource, overrides=before, rollout_order=None)
+    return Diff(was.desired(), resource.desired())
 
 
-def written(wish: PostgresqlConf, found: Diff) -> str:
+def written(resource: PostgresqlConf, found: Diff) -> str:
     """The line that goes into the file now."""
-    stdin = next(iter(wish.change(found))).stdin
+    stdin = next(iter(resource.change(found))).stdin
     assert isinstance(stdin, bytes)
     return next(x for x in stdin.decode().splitlines() if x.startswith("max_connections"))
 
 
-def why_held(wish: PostgresqlConf | PendingConfiguration, found: Diff) -> str:
-    held = wish.blocked_by(found)
-    return held.reason if held else ""
+def why_blocked(resource: PostgresqlConf | PendingConfiguration, found: Diff) -> str:
+    blocked = resource.blocked_by(found)
+    return blocked.reason if blocked else ""
 
 
 def test_control_file_when_read_names_them_as_postgresql_conf_does() -> None:
@@ -103,32 +103,32 @@ def test_control_file_when_read_names_them_as_postgresql_conf_does() -> None:
 def test_raising_when_a_standby_has_less_then_the_primary_waits_for_it() -> None:
     facts = Nodes({"p": 200, "r1": 300, "r2": 200})
     primary, standby = (conf(on, facts, max_connections=300) for on in ("p", "r2"))
-    assert why_held(standby, diff(standby)) == ""
-    assert why_held(primary, diff(primary)) == "r2 first: it runs with max_connections = 200"
+    assert why_blocked(standby, diff(standby)) == ""
+    assert why_blocked(primary, diff(primary)) == "r2 first: it runs with max_connections = 200"
 
 
-def test_raising_when_every_standby_has_it_then_it_is_the_primary_s_turn() -> None:
+def test_raising_when_every_standby_has_it_then_the_primary_is_next() -> None:
     primary = conf("p", Nodes({"p": 200, "r1": 300, "r2": 300}), max_connections=300)
-    assert why_held(primary, diff(primary)) == ""
+    assert why_blocked(primary, diff(primary)) == ""
 
 
 def test_raising_when_a_standby_is_down_then_the_primary_does_not_wait_for_it() -> None:
     primary = conf("p", Nodes({"p": 200, "r1": 300}), max_connections=300)
-    assert why_held(primary, diff(primary)) == ""
+    assert why_blocked(primary, diff(primary)) == ""
 
 
 def test_lowering_when_the_primary_has_more_then_the_standby_waits_for_it() -> None:
     facts = Nodes({"p": 300, "r1": 300, "r2": 300}, control=300)
     primary, standby = (conf(on, facts, max_connections=100) for on in ("p", "r1"))
-    assert why_held(primary, diff(primary, max_connections=300)) == ""
+    assert why_blocked(primary, diff(primary, max_connections=300)) == ""
     reason = "p first: from it come max_connections = 300"
-    assert why_held(standby, diff(standby, max_connections=300)) == reason
+    assert why_blocked(standby, diff(standby, max_connections=300)) == reason
 
 
-def test_lowering_when_it_has_been_replayed_then_it_is_the_standby_s_turn() -> None:
+def test_lowering_when_it_has_been_replayed_then_the_standby_is_next() -> None:
     standby = conf("r1", Nodes({"p": 100, "r1": 300}, control=100), max_connections=100)
     found = diff(standby, max_connections=300)
-    assert why_held(standby, found) == ""
+    assert why_blocked(standby, found) == ""
     assert written(standby, found) == "max_connections = 100  # set in the inventory"
 
 
@@ -136,10 +136,10 @@ def test_lowering_when_something_else_rises_then_the_standby_takes_a_step_betwee
     facts = Nodes({"p": 300, "r1": 300}, control=300)
     standby = conf("r1", facts, max_connections=100, max_wal_senders=20)
     found = diff(standby, max_connections=300)
-    assert why_held(standby, found) == ""
+    assert why_blocked(standby, found) == ""
     assert written(standby, found).startswith("max_connections = 300 ")
     between = diff(standby, max_connections=300, max_wal_senders=20)
-    assert why_held(standby, between) == "p first: from it come max_connections = 300"
+    assert why_blocked(standby, between) == "p first: from it come max_connections = 300"
 
 
 def test_waiting_when_the_other_is_no_part_of_the_run_then_does_not_wait() -> None:
@@ -149,10 +149,10 @@ def test_waiting_when_the_other_is_no_part_of_the_run_then_does_not_wait() -> No
     alone = replace(
         primary, rollout_order=replace(primary.rollout_order, in_scope=frozenset({"p"}))
     )
-    held = alone.blocked_by(diff(alone))
-    assert held
-    assert held.timeout == 0
-    assert held.reason.startswith("r1 first, which is no part of this run")
+    blocked = alone.blocked_by(diff(alone))
+    assert blocked
+    assert blocked.timeout == 0
+    assert blocked.reason.startswith("r1 first, which is not part of this run")
 
 
 def test_standby_when_people_raised_the_primary_in_local_conf_then_goes_with_it() -> None:
@@ -165,10 +165,10 @@ def test_standby_when_people_raised_the_primary_in_local_conf_then_goes_with_it(
 def test_loaded_when_local_conf_raises_the_primary_then_it_waits_for_the_standbys() -> None:
     pending = {"max_connections": {"value": "300", "file": "local.conf"}}
     facts = Nodes({"p": 200, "r1": 200, "r2": 300}, pending=pending)
-    wish = PendingConfiguration(on="p", snapshot=SNAPSHOT, rollout_order=ORDER).resolved(facts)
+    resource = PendingConfiguration(on="p", snapshot=SNAPSHOT, rollout_order=ORDER).resolved(facts)
     answer = facts.get("p", SNAPSHOT.probe())
     assert answer
-    before = wish.read(answer)
+    before = resource.read(answer)
     assert isinstance(before, dict)
-    found = Diff(before, wish.desired())
-    assert why_held(wish, found) == "r1 first: it runs with max_connections = 200"
+    found = Diff(before, resource.desired())
+    assert why_blocked(resource, found) == "r1 first: it runs with max_connections = 200"

@@ -7,7 +7,7 @@ import pytest
 from pgprovision.lab.cloud.store import DocumentStore
 
 
-def test_transaction_when_it_fails_then_nothing_is_kept(tmp_path: Path) -> None:
+def test_transaction_when_it_fails_then_nothing_is_stored(tmp_path: Path) -> None:
     store = DocumentStore(tmp_path)
     with pytest.raises(ValueError, match="no"), store.transaction():
         store.put("thing", {"id": 1, "project": "p"})

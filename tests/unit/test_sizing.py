@@ -12,8 +12,8 @@ from pgprovision.resources.postgres.configuration.settings_sizing import (
 )
 
 
-def values(machine: MachineSize, **wish: int) -> dict[str, object]:
-    return {s.name: s.value for part in sized_sections(machine, **wish) for s in part.settings}
+def values(machine: MachineSize, **options: int) -> dict[str, object]:
+    return {s.name: s.value for part in sized_sections(machine, **options) for s in part.settings}
 
 
 def test_sized_when_8_gb_2_cores_80_gb_then_the_figures_of_the_table() -> None:
@@ -33,10 +33,10 @@ def test_sized_when_8_gb_2_cores_80_gb_then_the_figures_of_the_table() -> None:
     assert {name: found[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize("kept", [0, 180 * MB, 420 * MB])
-def test_sized_when_the_kernel_keeps_some_memory_then_the_figures_stay(kept: int) -> None:
+@pytest.mark.parametrize("reserved", [0, 180 * MB, 420 * MB])
+def test_sized_when_the_kernel_keeps_some_memory_then_the_figures_stay(reserved: int) -> None:
     sold = values(MachineSize(8 * GB, 2, 80 * GB))
-    assert values(MachineSize(8 * GB - kept, 2, 80 * GB + 300 * MB)) == sold
+    assert values(MachineSize(8 * GB - reserved, 2, 80 * GB + 300 * MB)) == sold
 
 
 def test_sized_when_small_or_huge_then_within_limits() -> None:

@@ -27,17 +27,17 @@ def test_snapshot_when_no_server_runs_then_none(answer: Answer) -> None:
 
 @pytest.mark.parametrize("state", ["starting up", "in recovery mode", "shutting down"])
 def test_snapshot_when_the_server_is_on_its_way_then_waiting(state: str) -> None:
-    said = f"{SOCKET}FATAL:  the database system is {state}"
-    assert isinstance(SNAPSHOT.parse(Answer(2, err=said.encode())), Waiting)
+    message = f"{SOCKET}FATAL:  the database system is {state}"
+    assert isinstance(SNAPSHOT.parse(Answer(2, err=message.encode())), Waiting)
 
 
 def test_snapshot_when_the_server_turns_us_away_then_refused_with_its_words() -> None:
-    said = f"{SOCKET}FATAL:  sorry, too many clients already"
+    message = f"{SOCKET}FATAL:  sorry, too many clients already"
     with pytest.raises(Refused, match="too many clients"):
-        SNAPSHOT.parse(Answer(2, err=said.encode()))
+        SNAPSHOT.parse(Answer(2, err=message.encode()))
 
 
-def test_snapshot_when_asked_by_two_then_the_asks_are_equal() -> None:
+def test_snapshot_when_used_by_two_then_the_probes_are_equal() -> None:
     assert (
         SnapshotQuery(Instance(15), ("a",)).probe() == SnapshotQuery(Instance(15), ("a",)).probe()
     )

@@ -68,7 +68,7 @@ class TestDeclared:
         assert names(topology) == (FIRST, [SECOND, THIRD], [COPY])
         assert topology.timeline is None
 
-    def test_node_when_asked_for_its_role_then_has_one_at_most(self, cluster: Inventory) -> None:
+    def test_node_when_its_role_is_read_then_has_one_at_most(self, cluster: Inventory) -> None:
         topology = Topology.declared(cluster)
         roles = [(topology.is_primary(n), topology.is_standby(n)) for n in cluster.nodes]
         assert roles == [(True, False), (False, True), (False, True), (False, False)]
@@ -192,7 +192,7 @@ class TestPlan:
             check_single_writer(check.primary, {SECOND: server(in_recovery=False)}, "unit")
 
 
-def test_tasks_when_they_need_a_role_then_ask_the_topology() -> None:
+def test_tasks_when_they_need_a_role_then_read_the_topology() -> None:
     """The declared role is what a node begins as; only `Topology.declared` reads it."""
     declared_role = re.compile(r"inventory\.(primary|replicas)\b|\bnode\.(is_primary|role)\b")
     rooms = Path(tasks.__file__).parent.rglob("*.py")

@@ -50,16 +50,16 @@ def test_page_when_made_then_counts_shown_failed_and_skipped(tmp_path: Path) -> 
 def test_sweeps_when_kinds_were_walked_on_different_days_then_each_walks_last_counts(
     tmp_path: Path,
 ) -> None:
-    def kept(number: int, commit: str, *walks: tuple[str, str, int, list[str]]) -> None:
+    def save_sweep(number: int, commit: str, *walks: tuple[str, str, int, list[str]]) -> None:
         keys = ("scenario", "kind", "points", "wrong")
         found = [{**dict(zip(keys, walk, strict=True)), "seconds": 1.0} for walk in walks]
         path = tmp_path / f"sweep-{number}.json"
-        whole = {"commit": commit, "stride": 2 * number - 1, "points": 0, "walks": found}
-        path.write_text(json.dumps(whole))
+        sweep = {"commit": commit, "stride": 2 * number - 1, "points": 0, "walks": found}
+        path.write_text(json.dumps(sweep))
         os.utime(path, (number, number))
 
-    kept(1, "one", ("install", "host", 3, ["no next command"]), ("install", "network", 3, []))
-    kept(2, "two", ("install", "host", 4, []))
+    save_sweep(1, "one", ("install", "host", 3, ["no next command"]), ("install", "network", 3, []))
+    save_sweep(2, "two", ("install", "host", 4, []))
     sweep = latest_results(tmp_path)["sweep"]
     assert (sweep["points"], sweep["converged"]) == (7, 7)
     text = render_page({}, {"sweep": sweep}, "abc")

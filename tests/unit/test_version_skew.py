@@ -46,7 +46,7 @@ def test_machine_when_an_older_release_marked_it_goes_on() -> None:
 
 
 @pytest.mark.covers("V23")
-def test_record_when_of_a_newer_release_is_told_and_not_called_sound(state: Path) -> None:
+def test_record_when_of_a_newer_release_is_reported_and_not_called_sound(state: Path) -> None:
     first, second = finished_run(), finished_run()
     text = first.path.read_text()
     assert '"format": 2' in text
@@ -70,11 +70,11 @@ def test_record_when_of_an_older_release_is_sound(state: Path) -> None:
 
 
 @pytest.mark.covers("V23")
-def test_lock_when_of_a_newer_release_counts_as_held() -> None:
-    holder = LockOwner("me", "here", "now", "up", "run")
-    assert is_parsable(holder.text(), "3")
-    newer = replace(holder, version=2).text()
+def test_lock_when_of_a_newer_release_counts_as_locked() -> None:
+    owner = LockOwner("me", "here", "now", "up", "run")
+    assert is_parsable(owner.text(), "3")
+    newer = replace(owner, version=2).text()
     assert LockOwner.parse(newer) is None
     assert not is_parsable(newer, "3")
-    more = json.dumps({**json.loads(holder.text()), "of": "more"})
+    more = json.dumps({**json.loads(owner.text()), "of": "more"})
     assert not is_parsable(more, "3")

@@ -25,13 +25,13 @@ LISTED = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "settings-by-version.yml").read_text()
 )
 SINCE: Mapping[str, int] = {n: version for version, ns in LISTED["since"].items() for n in ns}
-GONE: Mapping[str, int] = {n: version for version, ns in LISTED["gone"].items() for n in ns}
+REMOVED: Mapping[str, int] = {n: version for version, ns in LISTED["removed"].items() for n in ns}
 VERSIONS = range(13, 19)
 
 
 def rendered(version: int) -> Mapping[str, object]:
     """Every line of a standby's postgresql.conf that archives."""
-    wish = NodeSettings(
+    resource = NodeSettings(
         snapshot=SnapshotQuery(Instance(version)),
         node="db-2",
         addresses=("10.0.1.3",),
@@ -47,7 +47,7 @@ def rendered(version: int) -> Mapping[str, object]:
         cores=2,
         disk=80 * GB,
     )
-    return {s.name: s.value for section in wish.sections({}) for s in section.settings}
+    return {s.name: s.value for section in resource.sections({}) for s in section.settings}
 
 
 @pytest.mark.covers("row:C1")
@@ -57,14 +57,14 @@ def test_settings_when_rendered_are_all_known_to_that_version(version: int) -> N
     plain = {name for name in names if "." not in name}
     assert plain <= postgres_settings.SETTING_NAMES
     assert {name for name in plain if SINCE.get(name, 0) > version} == set()
-    assert {name for name in plain if GONE.get(name, 99) <= version} == set()
+    assert {name for name in plain if REMOVED.get(name, 99) <= version} == set()
     assert [name for name in names if postgres_settings.unknown_setting(name, version)] == []
 
 
 def test_settings_when_listed_by_version_are_names_the_inventory_knows() -> None:
-    assert set(SINCE) | set(GONE) <= postgres_settings.SETTING_NAMES
+    assert set(SINCE) | set(REMOVED) <= postgres_settings.SETTING_NAMES
     left = {
-        n for n, version in GONE.items() if postgres_settings.unknown_setting(n, version) is None
+        n for n, version in REMOVED.items() if postgres_settings.unknown_setting(n, version) is None
     }
     assert left == set()
 
@@ -88,7 +88,7 @@ def test_values_when_a_version_has_others_are_those_it_knows() -> None:
 def test_cluster_when_made_has_checksums_as_declared_in_every_version(
     version: int, checksums: bool, words: str
 ) -> None:
-    wish = PostgresCluster(on="db-1", instance=Instance(version), data_checksums=checksums)
-    (action,) = wish.change(Diff(None, wish.desired()))
+    resource = PostgresCluster(on="db-1", instance=Instance(version), data_checksums=checksums)
+    (action,) = resource.change(Diff(None, resource.desired()))
     (line,) = [line for line in action.text.splitlines() if "pg_createcluster" in line]
     assert line.partition(" main")[2].partition(" -- ")[2] == words.removeprefix("-- ")

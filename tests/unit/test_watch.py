@@ -122,8 +122,8 @@ def test_export_when_read_again_is_the_same_and_holds_nothing_that_opens_the_clu
 
 def test_export_when_no_pair_only_reads_is_refused(folder: Path) -> None:
     path = folder / "cluster.yml"
-    kept = [line for line in path.read_text().splitlines() if "    read_key" not in line]
-    text = "\n".join(line for line in kept if "read_endpoint" not in line)
+    lines = [line for line in path.read_text().splitlines() if "    read_key" not in line]
+    text = "\n".join(line for line in lines if "read_endpoint" not in line)
     path.write_text(text)
     done = CliRunner().invoke(app, ["-i", str(folder), "watch", "export"])
     assert isinstance(done.exception, InventoryError)
@@ -149,18 +149,18 @@ def test_watch_file_when_it_is_none_is_bad_input(tmp_path: Path, text: str, what
         WatchFile.read(tmp_path / "nowhere")
 
 
-def test_heartbeat_when_asked_for_is_one_get(heard: ReceivedRequests) -> None:
+def test_heartbeat_when_requested_is_one_get(heard: ReceivedRequests) -> None:
     notifications.ping(Secret(heard.url))
     assert heard.requests == [("GET", "/canary-5d1c", b"")]
 
 
-def test_webhook_when_told_gets_the_document(heard: ReceivedRequests) -> None:
+def test_webhook_when_called_gets_the_document(heard: ReceivedRequests) -> None:
     notifications.post_json(Secret(heard.url), {"state": "alarm"})
     method, _, body = heard.requests[0]
     assert (method, json.loads(body)) == ("POST", {"state": "alarm"})
 
 
-def test_url_when_it_cannot_be_told_is_masked(heard: ReceivedRequests) -> None:
+def test_url_when_it_cannot_be_reached_is_masked(heard: ReceivedRequests) -> None:
     heard.status = 500
     with pytest.raises(NotificationError, match="answered 500") as refused:
         notifications.ping(Secret(heard.url))
@@ -174,7 +174,7 @@ def test_url_when_it_cannot_be_told_is_masked(heard: ReceivedRequests) -> None:
     assert "http://127.0.0.1/***" in str(refused.value)
 
 
-def test_drill_when_it_proved_nothing_is_told_as_backup_watch_says(
+def test_drill_when_it_proved_nothing_is_reported_as_backup_watch_says(
     folder: Path, heard: ReceivedRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder / "cluster.yml"
@@ -191,7 +191,7 @@ def test_drill_when_it_proved_nothing_is_told_as_backup_watch_says(
 
 @contextmanager
 def post_office() -> Iterator[tuple[int, list[str]]]:
-    """An SMTP server that takes everything; what it was told."""
+    """An SMTP server that takes everything; what it received."""
     lines: list[str] = []
 
     class Handler(socketserver.StreamRequestHandler):

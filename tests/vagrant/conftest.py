@@ -37,13 +37,13 @@ class Cluster:
 
     def shell(self, node: str, text: str) -> str:
         """Shell text as root on a machine, over the same SSH as the product; what it printed."""
-        ask = Probe(text)
+        probe = Probe(text)
         with Targets(load(self.inventory)) as targets:
-            seen = targets[node].observe((ask,))
-        assert seen is not None
-        assert not isinstance(seen, Waiting)
-        assert seen[ask].code == 0, seen[ask].err
-        return seen[ask].text.strip()
+            answers = targets[node].observe((probe,))
+        assert answers is not None
+        assert not isinstance(answers, Waiting)
+        assert answers[probe].code == 0, answers[probe].err
+        return answers[probe].text.strip()
 
     def sql(self, node: str, query: str, database: str = "postgres") -> str:
         """A query as the superuser. It holds no quotes of the shell's."""

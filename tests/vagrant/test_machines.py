@@ -65,18 +65,18 @@ def test_timers_and_firewall_when_provisioned_are_there(cluster: Cluster) -> Non
 
 
 @pytest.mark.covers("row:B4")
-def test_kernel_settings_when_provisioned_are_what_is_kept_for_the_next_boot(
+def test_kernel_settings_when_provisioned_are_what_is_saved_for_the_next_boot(
     own_kernel: Cluster,
 ) -> None:
     for node in NODES:
-        kept = own_kernel.shell(
+        output = own_kernel.shell(
             node, f"sed -n 's/^-//p' {kernel_parameters.SYSCTL_FILE} {huge_pages.SYSCTL_FILE}"
         )
-        wished = dict(line.split(" = ") for line in kept.splitlines())
-        live = own_kernel.shell(node, f"sysctl --ignore {' '.join(wished)}").splitlines()
-        assert dict(line.split(" = ") for line in live).items() <= wished.items()
+        declared = dict(line.split(" = ") for line in output.splitlines())
+        live = own_kernel.shell(node, f"sysctl --ignore {' '.join(declared)}").splitlines()
+        assert dict(line.split(" = ") for line in live).items() <= declared.items()
         for name in ("vm.swappiness", "vm.dirty_bytes", "vm.overcommit_memory", "vm.nr_hugepages"):
-            assert f"{name} = {wished[name]}" in live
+            assert f"{name} = {declared[name]}" in live
 
 
 @pytest.mark.covers("row:B4")
@@ -86,7 +86,7 @@ def test_transparent_huge_pages_when_provisioned_are_off(own_kernel: Cluster) ->
 
 
 @pytest.mark.covers("row:B4")
-def test_huge_pages_when_provisioned_hold_postgres_shared_memory(own_kernel: Cluster) -> None:
+def test_huge_pages_when_provisioned_cover_postgres_shared_memory(own_kernel: Cluster) -> None:
     for node in NODES:
         pages = own_kernel.shell(node, "sed -n 's/^HugePages_[TF].*: *//p' /proc/meminfo")
         total, free = map(int, pages.split())

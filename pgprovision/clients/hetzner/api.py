@@ -32,7 +32,7 @@ _BROKEN = frozenset({"server_error", "bad_gateway", "unavailable", "timeout", "m
 
 
 class HetznerApiError(Exception):
-    """The API said no: its code and words."""
+    """The API refused: its code and message."""
 
     def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{message} ({code})")
@@ -132,7 +132,7 @@ class HetznerApi:
                 raise CloudError(
                     f"{slow['command']} (action {slow['id']}) is still running "
                     f"after {timeout:.0f} s",
-                    next="it goes on by itself; run the same command again",
+                    next="it continues by itself; run the same command again",
                 )
             ids = "&".join(f"id={action['id']}" for action in running[:PER_PAGE])
             answer = self.get(f"/actions?{ids}&per_page={PER_PAGE}")
@@ -169,7 +169,7 @@ class HetznerApi:
                     f"the API's certificate is not valid: {error}",
                     where=self._endpoint,
                     state="the request was not sent",
-                    next="find out who answers there; there is no way to skip this check",
+                    next="find out which server answers there; this check cannot be skipped",
                 ) from error
             except requests.RequestException as error:
                 self._count()
@@ -240,6 +240,6 @@ def _short_message(error: Exception) -> str:
 def _rate_limit_error(reset: float) -> CloudError:
     reset_time = datetime.fromtimestamp(reset, UTC).strftime("%H:%M:%S UTC")
     return CloudError(
-        f"Hetzner's rate limit is used up; it is whole again at {reset_time}",
+        f"Hetzner's rate limit is exhausted; it resets at {reset_time}",
         next="run the same command again then; see who else uses this project's API",
     )

@@ -1,4 +1,4 @@
-"""Hetzner's refusals, said so that a person knows what to do."""
+"""What to do about each of Hetzner's error codes."""
 
 from pgprovision.clients.hetzner.api import HetznerApiError
 from pgprovision.engine.model import Action
@@ -6,7 +6,7 @@ from pgprovision.errors import CloudError
 from pgprovision.server_offers import NEXT_IF_UNAVAILABLE
 
 CAPACITY_CODES = frozenset({"resource_unavailable", "placement_error", "no_space_left_in_location"})
-_RERUN = "run the same command again: it goes on from here"
+_RERUN = "run the same command again: it continues from here"
 _NEXT_STEPS = {
     "unauthorized": ("Hetzner rejects the API token", "put a valid token into the inventory"),
     "token_readonly": (
@@ -20,14 +20,14 @@ _NEXT_STEPS = {
     ),
     "protected": (
         "it is protected",
-        "only `pgprovision destroy` takes protection away, after a typed name",
+        "only `pgprovision destroy` removes the protection, after a confirmation",
     ),
-    "uniqueness_error": ("something of that name or key is there already", _RERUN),
+    "uniqueness_error": ("an object of that name or key exists already", _RERUN),
     "server_not_stopped": (
         "it does not shut down",
         "see what keeps it on its console; shut down by hand, run the same command again",
     ),
-    "locked": ("it stays busy with something else", _RERUN),
+    "locked": ("it stays locked by another action", _RERUN),
 }
 
 

@@ -22,7 +22,7 @@ _ALREADY_DONE_CODES = frozenset(
 )
 _STABLE_STATUSES = frozenset({"running", "off", "available", None})
 MAX_PARALLEL_SERVERS = 3  # servers; more at once has cost people their account
-RETRY_PAUSES = (1.0, 5.0, 0.0)  # seconds after each try of a write whose answer was lost
+RETRY_PAUSES = (1.0, 5.0, 0.0)  # seconds after each try of a write without an answer
 
 
 class HetznerProject:
@@ -30,8 +30,8 @@ class HetznerProject:
 
     What a call changes (the names in its path) must be the cluster's by its labels; what it only
     uses (Refs in its body) may be anybody's. A list is kept until the next act, as long as nothing
-    in it is moving. `before_shutdown` is told the name of a server before it is shut down or
-    deleted: what is connected to it lets go."""
+    in it is moving. `before_shutdown` is called with a server's name before it is shut down or
+    deleted: open connections to it are closed."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class HetznerProject:
         raise CloudError(
             f"{action.why}: no answer {len(RETRY_PAUSES)} times, the outcome is "
             f"unknown ({last_error})",
-            next="run the same command again: it looks first",
+            next="run the same command again: it probes first",
         )
 
     def _add_to_list(self, kind: str, item: ApiObject) -> None:
@@ -161,8 +161,8 @@ class HetznerProject:
                 self._lists[kind] += (item,)
 
     def _adopt(self, kind: str, name: str) -> bool:
-        """Whether a create made it although nobody heard the answer. Raises Refused for a
-        stranger. What the create began keeps its object locked, and the next call waits for it."""
+        """Whether a create without an answer made it. Raises Refused for a foreign object.
+        What the create began keeps its object locked, and the next call waits for it."""
         with self._list_lock:
             self._lists.pop(kind, None)
         for item in self._list(kind):
@@ -174,7 +174,7 @@ class HetznerProject:
     def _id(self, kind: str, name: str, *, must_be_ours: bool = False) -> int:
         item = find_object(self._list(kind), name)
         if item is None:
-            raise CloudError(f"there is no {name} among this project's {kind} any more")
+            raise CloudError(f"{name} no longer exists among this project's {kind}")
         if must_be_ours:
             self._check_ours(item, kind)
         return int(item["id"])

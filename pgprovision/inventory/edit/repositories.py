@@ -93,7 +93,7 @@ def swap_repositories(
 
 
 def end_rotation(inventory: Inventory, backup: BackupSpec) -> RepositoryRotation:
-    """The former one is in no configuration any more."""
+    """The former one is no longer configured."""
     first = backup.repository
     return RepositoryRotation(
         inventory.resolver, _text({"path": first.path, "cipher_pass": _source(first)}, {})

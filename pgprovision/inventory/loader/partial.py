@@ -24,15 +24,15 @@ _PLACEHOLDERS: dict[str, Any] = {
         }
     ],
 }
-# parts that speak of each other: where one lacks something, nothing is said about the others
+# parts that refer to each other: where one is incomplete, the others are not checked
 _RELATED = ({"nodes", "hetzner", "host"}, {"roles", "databases", "hba"}, {"backup", "nodes"})
 
 
 def partial_inventory(
     value: dict[str, Any], failure: ValidationError, context: dict[str, Any]
 ) -> tuple[Inventory | None, set[str]]:
-    """An inventory without what is wrong, if there is one, and the parts that nothing can be said
-    about any more. Changes the value."""
+    """An inventory without what is invalid, if there is one, and the parts that cannot be checked
+    any more. Changes the value."""
     incomplete: set[str] = set()
     for _ in range(_ROUNDS):
         for error in sorted(failure.errors(include_url=False), key=_last_first, reverse=True):
@@ -62,26 +62,26 @@ def _with_related(incomplete: set[str]) -> set[str]:
 def _remove_invalid(value: dict[str, Any], loc: KeyPath, kind: str, key: bool) -> set[str]:
     """Takes away what stands at a key path, or what lacks it. The parts that now lack something."""
     *path, last = loc
-    holder: Any = value
+    container: Any = value
     for part in path:
         try:
-            holder = holder[part]
+            container = container[part]
         except (KeyError, IndexError, TypeError):
             return set()
     if kind == "missing":
         stand_in = _placeholder(loc)
-        if isinstance(holder, dict) and stand_in is not None:
-            holder[str(last)] = stand_in
+        if isinstance(container, dict) and stand_in is not None:
+            container[str(last)] = stand_in
             return {"nodes"} if last == "nodes" else set()
         return _remove_invalid(value, tuple(path), "lacking", False) if path else set()
-    if isinstance(holder, list) and isinstance(last, int):
-        del holder[last : last + 1]
-    elif isinstance(holder, dict):
-        found = holder.pop(last, None)
+    if isinstance(container, list) and isinstance(last, int):
+        del container[last : last + 1]
+    elif isinstance(container, dict):
+        found = container.pop(last, None)
         if path == ["roles"] and not key and found is not None:
-            holder[last] = {"name": last}  # the name is right, and others may use it
+            container[last] = {"name": last}  # the name is right, and others may use it
             return set()
-    listed = isinstance(holder, list) or kind == "lacking" or path in (["roles"], ["databases"])
+    listed = isinstance(container, list) or kind == "lacking" or path in (["roles"], ["databases"])
     part = "hba" if loc[:2] == ("postgres", "hba") else str(loc[0])
     return {part} if listed or len(loc) == 1 else set()
 

@@ -99,8 +99,8 @@ class S3Repository(Model):
 class SecondRepository(S3Repository):
     """Another repository, of everything. Its store is the first one's unless it has an `endpoint`.
 
-    `role`: a standing `copy`; the `successor` of the first, whose place it takes once a verified
-    full backup lies in it; the `former` first one, kept until `kept_until`. The last two are
+    `role`: a permanent `copy`; the `successor`, which replaces the first one once it has a verified
+    full backup; the `former` first one, kept until `kept_until`. The last two are
     written by `backup rotate-cipher`.
     """
 

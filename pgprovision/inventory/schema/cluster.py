@@ -37,9 +37,9 @@ class PrivateNetwork(Model):
     subnet: n.PrivateCidr = IPv4Network("10.0.1.0/24")
     """The part of it the nodes live in."""
     network_zone: n.HetznerName = "us-east"
-    """Hetzner's zone; it has to be the one the location lies in."""
+    """Hetzner's zone; it has to be the location's zone."""
     existing: n.Boolean = False
-    """It is somebody else's: looked up, never made, changed or removed."""
+    """It is foreign: looked up, never created, changed or removed."""
 
     @property
     def gateway(self) -> IPv4Address:
@@ -48,7 +48,7 @@ class PrivateNetwork(Model):
 
 
 class CloudFirewallRule(Model):
-    """Traffic that the cloud firewall lets in besides SSH; the host's own lets it in by
+    """Traffic that the cloud firewall allows in addition to SSH; the host firewall allows it by
     `host.open_ports`."""
 
     protocol: Literal["tcp", "udp", "icmp", "esp", "gre"] = "tcp"
@@ -68,8 +68,8 @@ class CloudFirewallRule(Model):
 
 
 class CloudFirewall(Model):
-    """SSH and what the rules say in from these ranges, everything else shut (on the public side
-    only: Hetzner's firewall does not see the private network)."""
+    """Allows SSH from these ranges and what the rules say; all else is closed (on the public side
+    only: Hetzner's firewall does not filter the private network)."""
 
     name: n.CloudName
     """What it is called in the project."""
@@ -158,17 +158,17 @@ class Apt(Model):
     """Where PostgreSQL's packages come from, and what else to install."""
 
     source: Literal["distribution", "pgdg"] = "distribution"
-    """Whose PostgreSQL: the distribution's, or the PostgreSQL project's own repository."""
+    """Origin of PostgreSQL: the distribution, or the PostgreSQL project's own repository."""
     mirror: n.Url | None = None
     """Another address of that repository: a mirror, or one of your own in its shape."""
     mirror_key: n.PgpPublicKey | None = None
     """The public key that alone may sign the mirror, if it is not signed with PGDG's."""
     extra_packages: tuple[n.Package, ...] = ()
-    """Packages to install besides."""
+    """Other packages to install."""
 
 
 class OpenPort(Model):
-    """A port of the host that is open to some networks, besides SSH and PostgreSQL."""
+    """A port of the host that is open to some networks, in addition to SSH and PostgreSQL."""
 
     port: n.Port
     """The port."""
@@ -285,7 +285,7 @@ class RoleSpec(Model):
     valid_until: n.Timestamp | None = None
     """When its password ends."""
     comment: n.Text | None = None
-    """A remark that PostgreSQL keeps with it."""
+    """A comment that PostgreSQL stores with it."""
     settings: Annotated[Mapping[n.SettingName, n.SettingValue], FrozenMapping] = Field(
         default_factory=dict
     )

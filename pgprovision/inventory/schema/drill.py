@@ -23,9 +23,9 @@ class QueryProbe(Model):
 
 
 class Heartbeat(Model):
-    """A query for the moment of the newest row, asked of the primary when a drill begins and of
-    the copy: what lies between is lost. Without it the WAL tells: the age of the oldest commit
-    that was not archived yet."""
+    """A query for the moment of the newest row, run on the primary when a drill begins and on
+    the copy: the difference is the data loss. Without it, the age of the oldest commit that
+    was not archived yet counts."""
 
     database: n.DatabaseName
     """A database of this inventory."""

@@ -63,12 +63,12 @@ def build_schema() -> JsonSchema:
         about = " ".join(str(_model_named(name).__doc__).split("\n\n")[0].split())
         found |= {"title": name, "description": about, "required": required}
     root = models.pop("Inventory")
-    whole = {
+    document = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **root,
         "$defs": {**models, **_ELSEWHERE},
     }
-    schema: JsonSchema = _with_public_names(whole)
+    schema: JsonSchema = _with_public_names(document)
     return schema
 
 

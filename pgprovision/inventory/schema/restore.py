@@ -20,7 +20,7 @@ class RestoreSpec(Model):
     xid: n.RestoreXid | None = None
     """The last transaction that counts."""
     name: n.RestoreName | None = None
-    """What pg_create_restore_point was given."""
+    """The name given to pg_create_restore_point."""
     exclusive: n.Boolean = False
     """Stops right before the target."""
     timeline: n.Integer = Field(default=0, ge=0)
@@ -32,7 +32,9 @@ class RestoreSpec(Model):
     def check_single_target(self) -> Self:
         given = [kind for kind in ("time", "lsn", "xid", "name") if getattr(self, kind)]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are two targets; expected one of them")
+            raise ValueError(
+                f"{' and '.join(given)} are two recovery targets; expected one of them"
+            )
         if self.exclusive and not given:
             raise ValueError(
                 "exclusive without a target; expected time, lsn, xid or name beside it"

@@ -1,4 +1,4 @@
-"""The JSON body of a request, taken apart field by field with the API's own complaints."""
+"""The JSON body of a request, taken apart field by field with the API's own errors."""
 
 import re
 from typing import Any, TypeVar

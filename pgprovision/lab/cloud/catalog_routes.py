@@ -31,11 +31,11 @@ def _routes(kind: str, plural: str, source: DocumentSource, *filters: str) -> Ro
 
 
 def _removed_endpoint(call: ApiCall) -> ApiResponse:
-    raise ApiError("deprecated_api_endpoint", "datacenters are gone; use locations")
+    raise ApiError("deprecated_api_endpoint", "datacenters were removed; use locations")
 
 
 def _unsupported(call: ApiCall) -> ApiResponse:
-    raise ApiError("unsupported_error", "this lab has no such thing; Hetzner does")
+    raise ApiError("unsupported_error", "not supported by the simulator")
 
 
 _EMPTY = (

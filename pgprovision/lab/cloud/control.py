@@ -1,4 +1,4 @@
-"""/_lab: what tests and the lab ask besides the API. Needs the lab's token."""
+"""/_lab: what tests and the lab request in addition to the API. Needs the lab's token."""
 
 import secrets
 from collections.abc import Awaitable, Callable

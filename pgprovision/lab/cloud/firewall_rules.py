@@ -1,4 +1,4 @@
-"""Firewall rules: what the API takes, and what the machine is told. Pure."""
+"""Firewall rules: what the API takes, and what the machine gets. Pure."""
 
 import re
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """What each action does: to the machine (blocking, no lock held), then to the documents.
 
-All work can be done twice: a restarted simulator begins an unfinished action anew.
+All work can be done twice: a restarted simulator begins an unfinished action again.
 """
 
 from collections.abc import Callable

@@ -48,7 +48,7 @@ def _add_subnet(network: Doc, body: RequestBody) -> None:
         raise ApiError("resource_limit_exceeded", "too many subnets", limits)
     zone = body.choice("network_zone", ZONES)
     if any(subnet["network_zone"] != zone for subnet in network["subnets"]):
-        raise invalid_input("network_zone", "all subnets of a network lie in one network zone")
+        raise invalid_input("network_zone", "all subnets of a network are in one network zone")
     if "ip_range" in body:
         chosen = addresses.parse_network("ip_range", body.text("ip_range"))
         addresses.check_subnet(network, chosen)

@@ -20,7 +20,7 @@ def _nothing(call: ApiCall, doc: Doc) -> None:
 
 @dataclass(frozen=True)
 class ObjectKind:
-    """`view` makes the API's shape; `filters` name the query parameters besides the usual."""
+    """`view` makes the API's shape; `filters` name the query parameters beyond the usual."""
 
     kind: str
     plural: str

@@ -49,7 +49,7 @@ def interface_status(project: CloudProject, server: Doc, interface: Doc) -> str:
 
 
 def interfaces_present(project: CloudProject, server: Doc) -> list[Doc]:
-    """The seats whose network cards are, or shall be, in the machine."""
+    """The interfaces with a network card that is, or shall be, in the machine."""
     return [
         interface
         for interface in server["private_net"]

@@ -94,7 +94,7 @@ class CloudProject:
     ) -> Doc:
         """An action that takes time. Those of one queue (its first resource) run in turn.
 
-        `after` is an action without whose success this one fails too.
+        `after` is an action: this one fails where that one failed.
         """
         action = self._action(command, resources)
         action |= {

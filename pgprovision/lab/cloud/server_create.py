@@ -81,7 +81,7 @@ def _begin(
 
 def _reject_removed_fields(body: RequestBody) -> None:
     if "datacenter" in body:
-        raise invalid_input("datacenter", "gone since 2026-07-01; use location")
+        raise invalid_input("datacenter", "removed on 2026-07-01; use location")
     if body.numbers("volumes"):
         raise ApiError("unsupported_error", "this lab has no volumes")
 

@@ -1,4 +1,4 @@
-"""What a simulator can be told: who may call it, how fast it is, how much it sells."""
+"""A simulator's settings: who may call it, how fast it is, how much it sells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

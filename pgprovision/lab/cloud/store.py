@@ -26,7 +26,7 @@ class DocumentStore:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "cloud.sqlite"
-        path.touch(mode=0o600)  # user data lies in here
+        path.touch(mode=0o600)  # has user data
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._depth = 0

@@ -4,8 +4,8 @@ spec.json      the server as created, and the image folder it stands on
 seats.json     its private network cards
 rules.json     its cloud firewall; no file, no firewall
 power          `on` or `off`: what should be, so that a lab brought up again starts it
-disk/ work/    the overlay's own layers (root/ is where a boot mounts the whole)
-console.log    everything the machine said on its console
+disk/ work/    the overlay's own layers (root/ is where a boot mounts the overlay)
+console.log    the machine's console output
 supervisor.*   the process that runs it
 """
 

@@ -25,7 +25,7 @@ _SHUTDOWN_SECONDS = 30
 
 
 class NspawnHypervisor:
-    """A `Hypervisor` whose machines live in the site's folder."""
+    """A `Hypervisor` with its machines in the site's folder."""
 
     def __init__(self, environment: LabEnvironment, log: Callable[[str], None]) -> None:
         self._environment = environment
@@ -130,7 +130,7 @@ class NspawnHypervisor:
                     self._power_on(folder)
 
     def suspend_all(self) -> None:
-        """Shut all machines down together; `resume_all` starts them again."""
+        """Stop all machines together; `resume_all` starts them again."""
         machines = self._environment.machines()
         for folder in machines:
             folder.supervisor.signal(signal.SIGTERM)
@@ -167,7 +167,7 @@ class NspawnHypervisor:
             )
 
     def _wait_for_supervisor(self, folder: MachineFolder) -> None:
-        """A machine that has just gone off is still being cleared away by its supervisor."""
+        """A machine that went off a moment ago is still being cleared away by its supervisor."""
         wait_until(
             lambda: init_pid(folder) is not None or folder.supervisor.pid() is None, _START_SECONDS
         )

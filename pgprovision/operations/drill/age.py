@@ -30,4 +30,4 @@ def drill_problems(
     elif backups:
         oldest = datetime.fromtimestamp(min(backup.stop for backup in backups), UTC)
         if now - oldest >= period:
-            yield f"no restore was ever proven from this machine; {expected}"
+            yield f"no restore has been proven yet from this machine; {expected}"

@@ -1,4 +1,4 @@
-"""drill, drill --clean: the runs of the loop that a drill is, and what is told of it."""
+"""drill, drill --clean: the runs of the loop that a drill is, and what is reported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +64,8 @@ class Drill(Operation):
     def carry_out(self, run: Run) -> None:
         if not run.options.json:
             report.print_note(
-                f"drill: the newest backup to {self.target}, on {self.node.name}; then it is gone"
+                f"drill: the newest backup to {self.target}, on {self.node.name},"
+                " which is deleted afterwards"
             )
         confirmation = self.prepare(run.inventory, run.targets).confirmation
         drill = DrillRun(
@@ -146,7 +147,7 @@ def send_alarm(inventory: Inventory, document: Mapping[str, Any]) -> dict[str, b
     senders = alarm_senders(watch_file_of(inventory), document, lambda: drill_mail(document))
     sent, failed = send_all(senders)
     for error in failed:
-        report.print_note(f"not told: {error}")
+        report.print_note(f"not notified: {error}")
     return sent
 
 

@@ -1,6 +1,6 @@
-"""A restore practised: what is looked at, what is judged, and what is told of it.
+"""A restore drill: what is probed, what is judged, and what is reported.
 
-Production is only read: its primary says what would be lost if it were gone now, and the
+Production is only read: its primary tells what would be lost if it failed now, and the
 repository is listed before and after. All the rest happens on the drill's own machine.
 """
 
@@ -113,7 +113,7 @@ def _resolved(host: str) -> set[str]:
 def _production(inventory: Inventory, host: str, node: str) -> InventoryError:
     return InventoryError(
         f"{host} is {node}, a production host of {inventory.cluster}",
-        done="nothing was touched",
+        done="nothing was changed",
         next="a machine that holds nothing: pgprovision drill --on HOST; without --on, Hetzner"
         " makes one",
     )
@@ -160,7 +160,7 @@ def check_leftover(item: ApiObject, owner: str) -> None:
         raise Locked(
             f"server {item['name']} was made for a drill from {creator} at {item['created']}, which"
             " may be under way",
-            done="nothing was touched",
+            done="nothing was changed",
             next="wait for its end; where it was killed: pgprovision drill --clean",
         )
 

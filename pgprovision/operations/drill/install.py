@@ -52,7 +52,7 @@ class InstallDrill(Operation):
         if schedule.can_install():
             super().show(run)
             report.print_note(
-                f"what the inventory takes with !env belongs into {timer.environment}"
+                f"put the variables the inventory reads with !env into {timer.environment}"
             )
         else:
             schedule.show_by_hand(

@@ -29,7 +29,7 @@ class ListDrills(Query[Document]):
 
 @dataclass(frozen=True)
 class DrillOfCluster:
-    """One drill, and whose."""
+    """One drill, and its cluster."""
 
     cluster: str
     drill: DrillRecord

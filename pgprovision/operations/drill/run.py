@@ -66,7 +66,7 @@ class DrillRun:
             self._check()
 
     def remove(self) -> None:
-        """Whatever ended it, nothing stays; what could not be removed is told."""
+        """Also after a failure, nothing remains; what could not be removed is reported."""
         with self._phase("removal"):
             self._judge_repository()
             with Targets(self.inventory) as after:
@@ -107,7 +107,7 @@ class DrillRun:
             item = operation.leftover_server(cloud, self.inventory)
             if item is not None:
                 operation.check_leftover(item, controller_label())
-                report.print_note(f"a drill left {item['name']} behind: it goes first")
+                report.print_note(f"a drill left {item['name']} behind: it is deleted first")
             else:
                 offered = server_quote(cloud, self.inventory, (self.node,))
                 if not self.json:
@@ -175,7 +175,7 @@ class DrillRun:
         return self._probe_copy(probe).get(probe)
 
     def _probe_primary(self) -> Mapping[Probe, Answer]:
-        """What production says of itself: the only thing that is asked of it, and it is read."""
+        """The probes of production, the only ones: they read."""
         primary = self.targets[Topology.declared(self.inventory).primary.name]
         try:
             answers = primary.observe(judged.primary_probes(self.inventory))

@@ -19,7 +19,7 @@ from pgprovision.operations.restore.restorable import require_backup
 from pgprovision.operations.restore.result import restore_result
 from pgprovision.recovery_target import NOTHING_CHANGED
 from pgprovision.resources.node import identity
-from pgprovision.run.approval import TypedName
+from pgprovision.run.approval import NameConfirmation
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.targets import Targets
 from pgprovision.server_offers import Quote
@@ -36,7 +36,7 @@ class Rebuild(Operation):
 
     command: ClassVar[str] = "rebuild"
     confirm: str = ""
-    """The cluster's name, typed beforehand."""
+    """The cluster's name, to confirm without a prompt."""
     observer: report.PhaseTimer = field(default_factory=report.PhaseTimer, init=False)
     began: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
 
@@ -51,7 +51,7 @@ class Rebuild(Operation):
         return Prepared(
             tiers=tiers(inventory, datetime.now(UTC)),
             notes=notes,
-            confirmation=TypedName(
+            confirmation=NameConfirmation(
                 inventory.cluster,
                 f"Type {inventory.cluster} to bring it back from its backups",
                 given=self.confirm,

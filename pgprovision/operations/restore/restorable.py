@@ -8,7 +8,7 @@ from pgprovision import report
 from pgprovision.engine.model import Answer, Probe
 from pgprovision.engine.observe import Target as Machine
 from pgprovision.errors import InventoryError, PgprovisionError, Unreachable
-from pgprovision.inventory.schema.backup import BackupSpec as Wish
+from pgprovision.inventory.schema.backup import BackupSpec
 from pgprovision.inventory.schema.cluster import Inventory
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
 from pgprovision.resources.pgbackrest import archive_timelines
@@ -65,14 +65,14 @@ class RepositoryView:
         """What it would begin with. Raises InventoryError, Refused."""
         if target.kind == "xid" and self.next_xid and int(target.value) >= self.next_xid:
             raise InventoryError(
-                f"{target} lies in the future: the next transaction is {self.next_xid}",
+                f"{target} is in the future: the next transaction is {self.next_xid}",
                 done=NOTHING_CHANGED,
                 next=PLAN_HINT,
             )
         return plan_restore(target, self.backups, self.timelines)
 
 
-def require_backup(inventory: Inventory) -> Wish:
+def require_backup(inventory: Inventory) -> BackupSpec:
     """Raises InventoryError where there are none."""
     if inventory.backup is None:
         raise InventoryError(
@@ -92,8 +92,8 @@ def probes(inventory: Inventory) -> tuple[Probe, Probe, Probe]:
 
 
 def read_repository_view(inventory: Inventory, targets: Mapping[str, Machine]) -> RepositoryView:
-    """By the first machine that can read it, members before copies. Raises Unreachable, with what
-    each of them said."""
+    """By the first machine that can read it, members before copies. Raises Unreachable, with
+    the message of each."""
     messages = []
     stanza = require_backup(inventory).stanza
     for node in (*inventory.members, *inventory.nodes):
@@ -105,7 +105,7 @@ def read_repository_view(inventory: Inventory, targets: Mapping[str, Machine]) -
         if not isinstance(answers, Mapping):
             messages.append(f"{node.name}: there is no machine yet")
             continue
-        info, archive, xid = (answers[ask] for ask in probes(inventory))
+        info, archive, xid = (answers[probe] for probe in probes(inventory))
         contents = pgbackrest.parse(info)
         if contents.error or not contents.system_identifier:
             messages.append(f"{node.name}: {contents.error or f'sees no stanza {stanza}'}")

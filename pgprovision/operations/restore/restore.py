@@ -1,7 +1,7 @@
-"""Restores of what the repository has.
+"""Restores from the repository.
 
-To a new node, which is a copy and no part of the cluster; or onto a node of ours, whose data are
-renamed aside. Of the primary that is the cluster's next history: its replicas are cloned again in
+To a new node, which is a copy and no part of the cluster; or onto a node of ours, with its data
+set aside. Of the primary that is the cluster's next history: its replicas are cloned again in
 the same run, as what they hold is of a future that did not happen.
 """
 
@@ -25,7 +25,7 @@ from pgprovision.operations.remove_replica import without_node
 from pgprovision.operations.restore.restorable import read_repository_view, require_backup
 from pgprovision.operations.restore.result import restore_result
 from pgprovision.recovery_target import NOTHING_CHANGED, RecoveryTarget
-from pgprovision.run.approval import ShowPlan, TypedName
+from pgprovision.run.approval import NameConfirmation, ShowPlan
 from pgprovision.run.operation import Operation, Prepared, Run
 from pgprovision.run.options import Options
 from pgprovision.run.targets import Targets
@@ -48,7 +48,7 @@ def check_destination(to: str, in_place: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Restore(Operation):
-    """A node whose data come from the backups, as they were at a point in history."""
+    """A node with data from the backups, as of a point in history."""
 
     command: ClassVar[str] = "restore"
     name: str
@@ -117,7 +117,7 @@ class RestoreInPlace(Restore):
     """`restore --in-place NODE`: its data are renamed aside."""
 
     confirm: str = ""
-    """The node's name, typed beforehand."""
+    """The node's name, to confirm without a prompt."""
 
     def check(self, inventory: Inventory) -> None:
         require_backup(inventory)
@@ -130,23 +130,23 @@ class RestoreInPlace(Restore):
         others = " and clone its replicas again" if node.is_primary and inventory.replicas else ""
         return Prepared(
             tiers=tiers(inventory, node, self.target, existing, datetime.now(UTC)),
-            confirmation=TypedName(
+            confirmation=NameConfirmation(
                 self.name,
                 f"Type {self.name} to put data of {self.target} in place of its own{others}",
                 given=self.confirm,
-                of="the node's",
+                noun="the node's",
             ),
         )
 
 
 def in_place_node(inventory: Inventory, name: str) -> Node:
-    """The node whose data are to be replaced. Raises InventoryError, Refused."""
+    """The node with the data to be replaced. Raises InventoryError, Refused."""
     node = inventory.node(name)
     if node.role == "replica":
         raise Refused(
             f"{name} is a replica: its data are its primary's",
             done=NOTHING_CHANGED,
-            next=f"for the same data anew: pgprovision re-clone {name}; for an older state beside"
+            next=f"to clone it again: pgprovision re-clone {name}; for an older state beside"
             " the cluster: pgprovision restore --to NEW-NAME",
         )
     return node
@@ -171,14 +171,14 @@ def tiers(
 
 
 def _replaced_nodes(inventory: Inventory, topology: Topology, node: Node) -> tuple[Node, ...]:
-    """Whose data are replaced by a restore onto `node`: of the primary, its standbys' as well."""
+    """The nodes with data that a restore onto `node` replaces: the primary's standbys as well."""
     return inventory.members if topology.is_primary(node) else (node,)
 
 
 def existing_data(
     inventory: Inventory, targets: Mapping[str, Machine], node: Node
 ) -> dict[str, ExistingData]:
-    """The data directories that are to be made anew. Raises Unreachable: all have to answer."""
+    """The data directories that are to be replaced. Raises Unreachable: all have to answer."""
     probe = reclone.existing_data_probe(instance(inventory))
     found = {}
     for other in _replaced_nodes(inventory, Topology.declared(inventory), node):

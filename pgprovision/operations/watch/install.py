@@ -44,7 +44,7 @@ def open_bucket(store: WatchedStore) -> Iterator[Bucket]:
 
 def install_watch(file: Path, calendar: str, options: Options) -> int:
     """The file and a timer on this machine, or how to do it by hand. Raises InventoryError where
-    it is no such file. There is no cluster here whose lock or record it could be of."""
+    it is no such file. It needs no lock and no record: no cluster is here."""
     config = WatchFile.read(file)
     path = f"{WATCH_FOLDER}/{config.cluster}.json"
     argv = (*schedule.own_command(), "watch", "--file", path)

@@ -1,4 +1,4 @@
-"""watch: one look at the bucket, judged; what is told of it, to whom and in which form."""
+"""watch: one look at the bucket, judged; what is reported, to whom and in which form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,9 +40,9 @@ def unknown_verdict(error: PgprovisionError, now: datetime) -> WatchVerdict:
 
 
 def with_unsent_alarms(verdict: WatchVerdict, failed: Sequence[PgprovisionError]) -> WatchVerdict:
-    """And what could not be told to somebody: an alarm of its own."""
+    """The same, with an alarm for each notification that could not be sent."""
     next = "is the service up, is its address in backup.watch still right? pgprovision watch"
-    unsent = tuple(Alarm("notification_failed", f"not told: {error}", next) for error in failed)
+    unsent = tuple(Alarm("notification_failed", f"not notified: {error}", next) for error in failed)
     return replace(verdict, alarms=(*verdict.alarms, *unsent))
 
 

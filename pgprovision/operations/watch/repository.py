@@ -1,4 +1,4 @@
-"""What a pgBackRest repository holds, told from the names and times of its objects alone.
+"""What a pgBackRest repository contains, by the names and times of its objects alone.
 
 Names are not encrypted, so no passphrase is needed. As 2.45 and 2.55 write them, below `repo-path`:
 

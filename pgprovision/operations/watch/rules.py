@@ -10,7 +10,7 @@ from pgprovision.operations.watch.wal_gaps import WalGap, find_gaps
 MAX_CLOCK_AHEAD = timedelta(minutes=5)  # a label is given before the backup's first object is sent
 MAX_CLOCK_BEHIND = timedelta(
     minutes=45
-)  # and not long before: a checkpoint and the first file lie between
+)  # and not long before: a checkpoint and the first file come between
 MAX_CLOCK_SKEW = timedelta(minutes=5)  # the watcher's own clock against the store's
 GAP_ALARM_PERIOD = timedelta(days=1)  # a hole in the WAL, once a later backup has ended
 STALLED_AFTER = timedelta(hours=12)  # a backup that sends nothing for so long was killed
@@ -62,7 +62,7 @@ def judge(
     last_proven_restore: datetime | None = None,
     drills_known: bool = False,
 ) -> WatchVerdict:
-    """`now`: by the store's clock, which all ages are told by; `local_now`: by this machine's.
+    """`now`: by the store's clock, which measures all ages; `local_now`: by this machine's.
     `drills_known`: whether a proven restore would be known here."""
     done = repository.finished_backups
     fulls = [backup for backup in done if backup.type == "full"]
@@ -161,8 +161,8 @@ def _has_own_alarm(repository: RepositoryListing, full: str) -> bool:
 
 
 def _is_expired(hole: WalGap, now: datetime) -> bool:
-    """Whether it was told long enough. What came before the next backup is lost for good, and an
-    alarm that stays until all of it has expired would hide the next one."""
+    """Whether it was reported long enough. What came before the next backup is lost for good, and
+    an alarm that stays until all of it has expired would hide the next one."""
     return (
         not hole.backups
         and hole.unrestorable_until is not None
@@ -183,7 +183,7 @@ def _gap_alarm(hole: WalGap) -> Alarm:
     if hole.backups:
         next = f"pgprovision backup now --type full; then {next}"
     elif hole.unrestorable_until:
-        next += " Nothing is to be done: a backup has ended since; told for a day"
+        next += " Nothing is to be done: a backup has ended since; reported for a day"
     else:
         next = f"pgprovision backup now; then {next}"
     return Alarm(
@@ -199,7 +199,7 @@ def _clocks(
     if local_now is not None and abs(local_now - now) > MAX_CLOCK_SKEW:
         way = "ahead of" if local_now > now else "behind"
         off = f"{age_text(abs(local_now - now))} {way} the store's"
-        text = f"this machine's clock is {off}; ages were told by the store's"
+        text = f"this machine's clock is {off}; ages are measured by the object store's"
         yield Alarm("clock_controller", text, "timedatectl status")
     newest = max(repository.backups, key=lambda b: b.last_object_at, default=None)
     if newest is None or newest.first_object_at is None:
@@ -229,7 +229,7 @@ def _drill(
     if limits.drill is None or not drills_known or since is None:
         return
     if now - since > limits.drill + limits.grace:
-        never = "no restore was ever proven"
+        never = "no restore has been proven yet"
         text = (
             f"the last proven restore is {age_text(now - since)} old"
             if last_proven_restore

@@ -2,7 +2,7 @@
 
 A timeline begins in the segment in which the one before it was left, so the segments of a later
 timeline are no hole in an earlier one, and what a later one begins with has to follow upon some
-segment of an earlier one. Which one it left is said in files that are encrypted: the timeline
+segment of an earlier one. Which one it left is only in encrypted files: the timeline
 below it that has WAL is taken for it.
 """
 
@@ -82,8 +82,8 @@ def backup_starts(repository: RepositoryListing) -> tuple[BackupStart, ...]:
 
 
 def find_gaps(repository: RepositoryListing, now: datetime) -> Iterator[WalGap]:
-    """In each database's WAL from the first segment that a kept backup needs; a hole whose far
-    side arrived within SETTLING is on its way."""
+    """In each database's WAL from the first segment that a kept backup needs; a hole is on
+    its way where its far side arrived within SETTLING."""
     every = backup_starts(repository)
     for wal in repository.wal:
         own = [one for one in every if one.wal is wal]
@@ -132,7 +132,7 @@ def _gap(wal: DatabaseWal, own: Iterable[BackupStart], first: str, last: str) ->
     far = [
         at for one, at in wal.segments.items() if _segment_position(one) > _segment_position(last)
     ]
-    # What arrived before a backup ended it may need: its own end is not told by names.
+    # What arrived before a backup ended it may need: its own end is not in the names.
     unrestorable = [
         one.backup.label
         for one in own

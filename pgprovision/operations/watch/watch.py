@@ -1,4 +1,4 @@
-"""watch: the bucket is read and judged, and whoever has to know is told."""
+"""watch: the bucket is read and judged, and notifications are sent."""
 
 import os
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ EXIT_CODES = {OK: 0, ALARM: 1, UNKNOWN: ObjectStoreError.exit_code}
 
 @dataclass(frozen=True)
 class Watch(Query[Document]):
-    """`watch`: an alarm is told before it is shown, and what could not be told is one, too."""
+    """`watch`: an alarm is sent before it is shown; a notification that fails is one, too."""
 
     file: Path | None = None
     """What `watch export` wrote, where there is no inventory, and so no records of drills."""

@@ -69,7 +69,7 @@ class DataDirectoryCopy(Resource, WithNotes):
     @property
     @abstractmethod
     def expected_identity(self) -> tuple[str, str]:
-        """The system identifier the copy must have, and the name of its owner, for messages."""
+        """The system identifier that the copy must have, and whom it is of, for messages."""
 
     def before_copy(self) -> Iterator[str]:
         """Shell text before the copy, after the owner of the data was checked."""
@@ -109,7 +109,7 @@ class DataDirectoryCopy(Resource, WithNotes):
         )
 
     def read_data_directory(self, answer: Answer) -> DataDirectoryFacts | Waiting | State | None:
-        """What is there: complete, in progress, failed, or None."""
+        """The data directory: complete, in progress, failed, or None where there is none."""
         if self.job_state.state == "running":
             done = re.findall(r"\d+(?:\.\d+)?%", self.job_state.progress)
             now = done[-1] if done else "under way" if self.job_state.progress else "begun"
@@ -151,8 +151,8 @@ class DataDirectoryCopy(Resource, WithNotes):
         expected = sh(identifier)
         yield f"set -e\nfound=$({self.source.identifier_command()})\nfound=${{found%%|*}}"
         yield (
-            f'[ -n "$found" ] && [ "$found" = {expected} ] || {{ echo "this would be a copy of '
-            f'cluster ${{found:-(none)}}, and {owner} is" {expected} >&2; exit 1; }}'
+            f'[ -n "$found" ] && [ "$found" = {expected} ] || {{ echo "the source has system '
+            f'identifier ${{found:-(none)}}, expected {owner}:" {expected} >&2; exit 1; }}'
         )
         yield f"{create_parent_directory(self.instance)}\ntouch {in_progress}; sync {in_progress}"
         yield f"{sh('systemctl', 'stop', self.instance.unit)}\n{set_aside(directory)}"
@@ -162,7 +162,8 @@ class DataDirectoryCopy(Resource, WithNotes):
         yield f"  {{ grep -v ' DETAIL: ' {progress} | tail -n 12 >&2; exit 1; }}"
         yield (
             f"copied=$({system_identifier_probe(self.instance).text})\n"
-            f'[ "$copied" = {expected} ] || {{ echo "a copy of cluster $copied" >&2; exit 1; }}'
+            f'[ "$copied" = {expected} ] ||'
+            ' { echo "the copy has system identifier $copied" >&2; exit 1; }'
         )
         yield from self.after_copy()
         yield f"sync -f {data}\nrm -f {progress}\n{remove_in_progress_file(self.instance)}"

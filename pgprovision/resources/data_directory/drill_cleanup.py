@@ -16,14 +16,15 @@ STOP_SECONDS = 660.0  # the unit's own limit is 600
 
 @dataclass(frozen=True, kw_only=True)
 class DrillCleanup(Resource):
-    """Undoes what `node` of `cluster` was claimed for. A host that another cluster has claimed, or
-    that is finished (it has a marker), is left alone. `jobs`: units that may still run."""
+    """Removes the drill's copy from a host that is claimed for `node` of `cluster`. A host that
+    another cluster has claimed, or that is finished (it has a marker), is left alone."""
 
     kind: ClassVar[str] = "drill clean-up"
     cluster: str
     node: str
     instance: Instance
     jobs: tuple[str, ...] = ()
+    """Units that may still run; they are stopped."""
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class DrillCleanup(Resource):
             f"{target_instance.config_directory}",
         ]
         yield Action(
-            f"stop {self.name}, set its data aside, forget its secrets",
+            f"stop {self.name}, set its data aside, remove its secrets",
             f"{sh('systemctl', 'stop', *self.jobs, target_instance.unit)} 2>/dev/null\n"
             f"set -e; ! {sh('systemctl', '--quiet', 'is-active', target_instance.unit)}\n"
             f"{set_aside(data)}\n"

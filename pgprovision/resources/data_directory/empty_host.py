@@ -1,4 +1,4 @@
-"""Refuses to restore onto a host that has a PostgreSQL of somebody else."""
+"""Refuses to restore onto a host with a foreign PostgreSQL."""
 
 from dataclasses import dataclass
 from typing import ClassVar

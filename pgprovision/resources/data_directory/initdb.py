@@ -98,7 +98,7 @@ class PostgresCluster(Resource):
         if answer.code == 7:
             raise Refused(
                 f"{in_progress_file(self.instance)} says that {self.instance.data_directory}"
-                " is being restored from the backups: an empty cluster is never made in its place",
+                " is being restored from the backups: no empty cluster is created in its place",
                 where=self.on,
                 next="to continue the restore: pgprovision rebuild",
             )
@@ -125,14 +125,16 @@ class PostgresCluster(Resource):
     def _data_missing(self, in_progress: bool) -> Refused:
         data_directory, path = self.instance.data_directory, in_progress_file(self.instance)
         if in_progress:
-            message = f"{path} says that {data_directory} is being made,"
-            message += f" and {MARKER_FILE} that it was"
-            advice = "where it was being restored: pgprovision restore --in-place, the same again;"
-            advice += f" where {data_directory} is whole: rm {path};"
-            advice += " where it was to be a replica's, correct the roles in nodes/*.yml"
+            message = f"{path} says that {data_directory} is being created,"
+            message += f" and {MARKER_FILE} says that it is finished"
+            advice = (
+                "if a restore was interrupted, run the same pgprovision restore --in-place again;"
+            )
+            advice += f" if {data_directory} is complete: rm {path};"
+            advice += " if it was to be a replica's, correct the roles in nodes/*.yml"
         else:
-            message = f"there was a cluster in {data_directory}, and it holds none now:"
-            message += " an empty one is never made in its place"
+            message = f"there was a cluster in {data_directory}, and now there is none:"
+            message += " no empty one is created in its place"
             advice = "mount its disk (findmnt; /etc/fstab), or restore the last backup; to start"
             advice += f" again without the data: mv {self.instance.config_directory}"
             advice += f" {self.instance.config_directory}.aside"

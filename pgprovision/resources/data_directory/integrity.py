@@ -30,7 +30,7 @@ INTEGRITY_UNIT = "pgprovision-check.service"
 CHECK_TIMEOUT = 24 * 3600.0
 CLEAN = "clean"
 FAILED = "failed"
-MAX_OUTPUT_LINES = 12  # of what a check says, kept
+MAX_OUTPUT_LINES = 12  # of a check's output in its result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class Integrity(Resource, WithNeeds):
         yield f"set -u; umask 077; rm -f {found} {found}.new {found}.log"
         yield f"stat -c %i {data} >{found}.new"
         yield (
-            f"told() {{ what=$1; shift\n"
+            f"report() {{ what=$1; shift\n"
             f'  if "$@" >{found}.log 2>&1; then echo "$what {CLEAN}"\n'
             f"  else echo \"exit $?\" | sed \"s/^/$what /\"; tr '\\r' '\\n' <{found}.log |"
             f" grep . | tail -n {MAX_OUTPUT_LINES} | cut -c 1-300 |"
@@ -112,9 +112,9 @@ class Integrity(Resource, WithNeeds):
         if target_instance.version >= 14:
             words = ("--all", "--install-missing", "--progress", "--jobs", str(self.jobs))
             amcheck = as_postgres(f"{bin_}/pg_amcheck", "-p", str(target_instance.port), *words)
-            yield f"told pg_amcheck {amcheck}"
+            yield f"report pg_amcheck {amcheck}"
         yield f"{sh('systemctl', 'stop', target_instance.unit)} || exit 1"
         if self.checksums:
             options = ("--check", "--progress", "-D", target_instance.data_directory)
-            yield f"told pg_checksums {as_postgres(f'{bin_}/pg_checksums', *options)}"
+            yield f"report pg_checksums {as_postgres(f'{bin_}/pg_checksums', *options)}"
         yield f"sync {found}.new; mv {found}.new {found}; rm -f {found}.log\n"

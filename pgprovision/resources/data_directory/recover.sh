@@ -8,8 +8,8 @@ echo 'local all postgres peer' >"$work/hba"
 chmod 644 "$work/hba" "$work/ident" "$work/conf"
 [ -e "$conf" ] || conf=$work/conf
 
-# Prepared transactions come back with the data and need room: as much as there was when the backup
-# was taken, or is configured now.
+# Prepared transactions are restored with the data and need max_prepared_transactions: as many as
+# when the backup was taken, or as configured now.
 prepared=64
 control() { LC_ALL=C "$bin/pg_controldata" -D "$data" | sed -n "s/^$1: *//p"; }
 then=$(control 'max_prepared_xacts setting')
@@ -19,7 +19,7 @@ for n in $then $now; do
   [ "$n" -le $prepared ] || prepared=$n
 done
 
-# Ends when the server accepts connections, which it does once it is promoted, or is gone.
+# Ends when the server accepts connections, which is after its promotion, or has exited.
 run() {
   postgres touch "$data/recovery.signal"
   server "$@" -c config_file="$conf" -c max_prepared_transactions=$prepared >"$work/log" 2>&1 &
@@ -36,11 +36,11 @@ run() {
   done
 }
 last_lines() {
-  doings='starting up|LOG:  (connection|disconnection|checkpoint|received|aborting|shutting|database)'
-  grep -vE "$doings" "$work/log" | tail -n 12 >&2
+  routine='starting up|LOG:  (connection|disconnection|checkpoint|received|aborting|shutting|database)'
+  grep -vE "$routine" "$work/log" | tail -n 12 >&2
 }
 
-# Fails, with the reason, where segment $1 is not the last one there is: a hole is no end.
+# Fails with the reason where segment $1 is not the last one: a gap is not the end of the WAL.
 at_the_end() {
   first=$(printf '%s\n' "$1" "$until" | LC_ALL=C sort | head -n 1)
   [ "$first" != "$until" ] || return 0
@@ -71,19 +71,19 @@ if [ -z "$up" ]; then
   exit 1
 fi
 
-said=$(postgres "$bin/psql" -XAtq -h "$work" -p "$port" -d postgres -c "$query")
+row=$(postgres "$bin/psql" -XAtq -h "$work" -p "$port" -d postgres -c "$query")
 postgres "$bin/pg_ctl" -D "$data" -s -w -t 86400 -m fast stop
 wait $pid || true
-IFS='|' read -r lsn segment timeline last_transaction <<SAID
-$said
-SAID
+IFS='|' read -r lsn segment timeline last_transaction <<ROW
+$row
+ROW
 {
   echo "lsn=$lsn"
   echo "timeline=$timeline"
   echo "last_transaction=$last_transaction"
 } >>"$account"
 
-# Where nothing but the end of the WAL ended it, it has to be the end.
+# Where recovery stopped at the end of the WAL that it found, that has to be the last segment.
 case $kind in
 end | time) grep -q 'recovery stopping' "$work/log" || at_the_end "$segment" ;;
 esac
@@ -91,9 +91,9 @@ esac
 if [ -n "$archiving" ]; then # the server that starts with these data sends it
   history=$(printf '%08X.history' "$timeline")
   [ ! -e "$data/pg_wal/$history" ] || postgres touch "$data/pg_wal/archive_status/$history.ready"
-else # what ALTER SYSTEM left in there of the original's part in its cluster is not the copy's
-  theirs='^ *(archive_|primary_|recovery_|restore_command|synchronous_standby_names|cluster_name)'
-  postgres sed -E -i "/$theirs/d" "$data/postgresql.auto.conf"
+else # settings of ALTER SYSTEM for the original's role in its cluster are not for the copy
+  settings='^ *(archive_|primary_|recovery_|restore_command|synchronous_standby_names|cluster_name)'
+  postgres sed -E -i "/$settings/d" "$data/postgresql.auto.conf"
 fi
 rm -rf "$work"
 echo "ended=$(date +%s.%N)" >>"$account"

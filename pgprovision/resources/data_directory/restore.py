@@ -41,7 +41,7 @@ from pgprovision.resources.system.transient_unit import NOT_PROBED
 
 RESTORE_UNIT = "pgprovision-restore.service"
 UNMET_EXIT_CODE = 65  # sysexits' EX_DATAERR
-SPARE_BYTES = 64 << 20  # bytes beside the backup's own: WAL, control files
+SPARE_BYTES = 64 << 20  # in addition to the backup's size: WAL, control files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +171,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
                 f"the restore takes {needed / 1e9:.2f} GB and {self.free_bytes / 1e9:.2f} GB"
                 f" are free for {self.instance.data_directory}",
                 where=self.on,
-                next="take a host with more disk, or free space (data set aside count, too)",
+                next="use a host with a larger disk, or free space (data set aside use space, too)",
             )
 
     def desired(self) -> State:
@@ -189,7 +189,7 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         )
         if result.target_after_last_transaction:
             summary += (
-                f"; {result.target} lies after the last transaction in the repository: what was"
+                f"; {result.target} is later than the last transaction in the repository: what was"
                 " committed between the two, if anything, had not been archived"
             )
         return (summary, *super().notes(state))
@@ -217,12 +217,12 @@ class RestoredDataDirectory(DataDirectoryCopy, WithNeeds):
         before = ""
         if self.plan and self.info:
             before = previous_backup(self.plan, self.info.backups_of(self.info.system_identifier))
-        begin = f"the one before it may: --set {before}" if before else "there is no older one"
+        begin = f"add --set {before}" if before else "there is no older one"
         return (
-            f"{self.target} was not met in the WAL that follows backup {self.result.backup}:"
+            f"{self.target} was not reached in the WAL after backup {self.result.backup}:"
             f" {self.result.target_not_reached}\n"
             "  already done: what was restored is not used; the next run renames it aside\n"
-            f"  next: choose another target; where it lies before that backup, {begin}"
+            f"  next: choose another target; if it is before that backup, {begin}"
         )
 
     def _read_repository(self) -> str:

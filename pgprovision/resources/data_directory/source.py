@@ -22,7 +22,7 @@ class DataSource(Protocol):
         ...
 
     def copy_command(self, instance: Instance) -> str:
-        """Fills the empty data directory; says on either stream how far it is, in per cent."""
+        """Fills the empty data directory; prints its progress in per cent to stdout or stderr."""
         ...
 
     def error_hint_script(self, variable: str) -> str:
@@ -53,7 +53,7 @@ class BaseBackup:
         )
 
     def error_hint_script(self, variable: str) -> str:
-        return ":"  # PostgreSQL's words say it
+        return ":"  # PostgreSQL's own message is enough
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class PgbackrestRestore:
         return f"{info} | grep -o '\"system-id\":[0-9]*' | tail -n 1 | cut -d : -f 2"
 
     def copy_command(self, instance: Instance) -> str:
-        """`none`: no recovery settings are written. In postgresql.auto.conf they would win over
-        the rendered file; `restore_command` and the signal file are ours to make. Tablespaces go
-        beside the data: where they were may be missing here, or be in use."""
+        """`--type=none` writes no recovery settings, which would win over the rendered file;
+        `restore_command` and the signal file are written by us. Tablespaces go next to the data:
+        their original paths may be missing here, or be in use."""
         options = [f"--pg1-path={instance.data_directory}", "--type=none"]
         options += [f"--set={self.backup_label}"] if self.backup_label else []
         options += [f"--repo={self.repository}"] if self.repository else []

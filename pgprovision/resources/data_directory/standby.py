@@ -13,7 +13,7 @@ from pgprovision.resources.postgres.conninfo import extend, verified_connection
 from pgprovision.resources.postgres.control_file import system_identifier_probe
 from pgprovision.resources.postgres.server.instance import as_postgres
 
-CLONE_UNIT = "pgprovision-seed.service"  # one name whatever the seed: never two copies at once
+CLONE_UNIT = "pgprovision-seed.service"  # one name for every source: never two copies at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Standby(DataDirectoryCopy, WithNeeds):
 
     kind: ClassVar[str] = "standby"
     unit_name: ClassVar[str] = CLONE_UNIT
-    failure_role: ClassVar[str] = "cloning failed"
+    failure_role: ClassVar[str] = "clone failed"
     primary: str
     data_source: DataSource
     primary_identifier: str = ""
@@ -37,7 +37,7 @@ class Standby(DataDirectoryCopy, WithNeeds):
 
     @property
     def expected_identity(self) -> tuple[str, str]:
-        return self.primary_identifier, "the primary"
+        return self.primary_identifier, "the primary's"
 
     def needs(self) -> tuple[Need, ...]:
         control = system_identifier_probe(self.instance)

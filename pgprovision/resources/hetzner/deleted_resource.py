@@ -13,18 +13,17 @@ DELETE_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class DeletedResource(Resource):
-    """An object of `collection` ("servers"): its protection is removed, then the object.
-
-    A foreign object of the same name, and one without `required_label` where that is given, counts
-    as absent.
-    """
+    """An object to delete: its protection is removed, then the object. A foreign object of the same
+    name counts as absent."""
 
     kind: ClassVar[str] = "deletion of"
     on: str = HETZNER
     cluster: str
     collection: str
+    """The collection in the API: "servers"."""
     object_name: str
     required_label: str = ""
+    """An object without this label counts as absent; empty: any label."""
 
     @property
     def name(self) -> str:

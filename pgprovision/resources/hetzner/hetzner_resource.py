@@ -1,4 +1,4 @@
-"""What all resources at Hetzner share: this cluster's labels, and that foreign objects are refused.
+"""The base of all resources at Hetzner: they have this cluster's labels; foreign ones are refused.
 
 An object with our labels is ours. An object of the same name without them is never adopted, changed
 or deleted.

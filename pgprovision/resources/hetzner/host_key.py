@@ -32,7 +32,7 @@ SERVERS_PROBE = Probe("servers")
 
 @dataclass(frozen=True)
 class HostKeyPair:
-    """What the controller has. Keys are "TYPE BASE64"."""
+    """The key pair and pins on the controller. Keys are "TYPE BASE64"."""
 
     mode: str
     """The key file's mode; empty where there is no file."""
@@ -113,8 +113,8 @@ class HostKey(Resource, WithNeeds):
             return {"pinned": True} if pair.pins or pair.mode else None
         if self.server_exists and not pair.pins and not pair.mode:
             raise Refused(
-                f"its server is there, and nobody here knows the server's host key: "
-                f"{self.key_file} and the line of {self.node} in {self.known_hosts} are gone",
+                f"its server exists, and its host key is not known here: {self.key_file} "
+                f"and the line of {self.node} in {self.known_hosts} are missing",
                 next="restore the inventory's secrets/ from where you keep a copy of it",
             )
         if not pair.mode and not self.server_exists:

@@ -32,7 +32,7 @@ _RELOAD = "sshd -t; systemctl try-reload-or-restart ssh.service"
 
 @dataclass(frozen=True, kw_only=True)
 class _HostKeyRotation(Resource, WithNeeds):
-    """What both halves need: the server's public keys, the controller's pins and key pair."""
+    """The server's public keys, and the controller's pins and key pair."""
 
     bootstrap_key: HostKey
     server_keys: tuple[str, ...] = ()
@@ -96,9 +96,9 @@ class RotatedHostKey(_HostKeyRotation):
 
     def change(self, diff: Diff) -> Iterable[Action]:
         if diff.changed("rotated_key"):
-            yield Action(f"make a host key of its own for {self.on}", self._make(), reconnects=True)
+            yield Action(f"create a host key on {self.on}", self._make(), reconnects=True)
         elif diff.changed("bootstrap_key"):
-            why = f"give up the host key that {self.on} was born with"
+            why = f"remove the first host key from {self.on}"
             yield Action(why, self._remove_bootstrap_key(), reconnects=True)
 
     def _make(self) -> str:
@@ -170,5 +170,5 @@ class RotatedHostKeyPin(_HostKeyRotation):
                 if public not in ("", self.rotated_key)
                 else ""
             )
-            why = f"forget the host key that {self.name} was born with"
+            why = f"remove the first host key of {self.name} from the controller"
             yield Action(why, f"set -e; {unpin}rm {sh(self.bootstrap_key.key_file)}")

@@ -13,11 +13,7 @@ from pgprovision.resources.hetzner.hetzner_resource import HetznerResource
 
 @dataclass(frozen=True, kw_only=True)
 class HetznerNetwork(HetznerResource):
-    """A network with the subnet of the nodes. It is never deleted, shrunk or moved.
-
-    `existing`: a network that pgprovision did not create, by name or id. It is only looked up, and
-    must contain the subnet.
-    """
+    """A network with the subnet of the nodes. It is never deleted, shrunk or moved."""
 
     kind: ClassVar[str] = "network"
     collection: ClassVar[str] = "networks"
@@ -25,6 +21,8 @@ class HetznerNetwork(HetznerResource):
     subnet: str
     zone: str
     existing: bool = False
+    """pgprovision did not create it: it is only looked up, by name or id, and must contain the
+    subnet."""
 
     def read(self, answer: Answer) -> State | None:
         item = find_object(answer.items, self.object_name) if self.existing else self.find(answer)
@@ -52,14 +50,14 @@ class HetznerNetwork(HetznerResource):
                 continue
             if subnet["network_zone"] != self.zone:
                 raise Refused(
-                    f"subnet {subnet['ip_range']} lies in zone {subnet['network_zone']}, the "
+                    f"subnet {subnet['ip_range']} is in zone {subnet['network_zone']}, the "
                     f"inventory says {self.zone}; a private network never spans zones",
                     next="correct hetzner.network.network_zone, or choose another network",
                 )
             return self.subnet
         if self.existing:
             raise Refused(
-                f"no subnet of this network holds {self.subnet}",
+                f"no subnet of this network contains {self.subnet}",
                 next=f"add one yourself: hcloud network add-subnet {self.object_name} --type cloud "
                 f"--network-zone {self.zone} --ip-range {self.subnet}",
             )

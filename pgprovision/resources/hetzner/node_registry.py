@@ -1,9 +1,9 @@
 """Which nodes were ever finished, stored where the loss of a controller does not lose it.
 
-A primary whose server was deleted must not be created again and empty: its data are in the backups
-and on its replicas. So a label of the cluster's placement group has the system identifier of each
-finished node. The pins in known_hosts are a second record, which is there even where the API token
-is of another project.
+A primary with a deleted server must not be created again as an empty one: its data are in the
+backups and on its replicas. So a label of the cluster's placement group has the system identifier
+of each finished node. The pins in known_hosts are a second record, which is there even where the
+API token is of another project.
 """
 
 import json
@@ -91,17 +91,17 @@ class NodeRegistry(HetznerResource, WithNeeds):
             raise Refused(
                 f"0 of {len(known)} known servers exist in this project ({names}): the API token "
                 "is of another project, or they were all deleted",
-                next="check which project hetzner.token is of; if the cluster is gone for good, "
-                "pgprovision destroy forgets it",
+                next="check which project hetzner.token is of; if its servers were deleted on "
+                "purpose: pgprovision destroy",
             )
         if self.primary in known and self.primary not in self.existing:
             database_text = (
                 f" with database {node_labels[self.primary]}" if self.primary in node_labels else ""
             )
             raise Refused(
-                f"the server of the primary {self.primary} is gone, and it was "
-                f"finished{database_text}: an empty one is never made in its place",
-                next="promote a replica; where all servers are gone, from the backups: pgprovision"
+                f"the server of the primary {self.primary} does not exist, and "
+                f"its node was finished{database_text}: no empty one is created in its place",
+                next="promote a replica; if all servers were deleted: pgprovision"
                 " rebuild; to start again without the data: pgprovision destroy, then up",
             )
 
@@ -115,7 +115,7 @@ class NodeRegistry(HetznerResource, WithNeeds):
         new_labels |= {f"{LABEL_PREFIX}{node}": found for node, found in self.finished}
         names = ", ".join(diff.keys)
         yield Action(
-            f"remember that {names} is finished", f"PUT {self.path}", body={"labels": new_labels}
+            f"record that {names} is finished", f"PUT {self.path}", body={"labels": new_labels}
         )
 
 

@@ -225,7 +225,7 @@ class Server(HetznerResource, WithNeeds, WithNotes, WithDescription):
         if not steps or before["power"] == "off":
             yield from steps
             return
-        yield self._server_action(f"shut {self} down", "shutdown", impact=Impact.RESTART)
+        yield self._server_action(f"shut down {self}", "shutdown", impact=Impact.RESTART)
         for step in steps:
             yield replace(step, impact=Impact.RESTART, timeout=SHUTDOWN_SECONDS)
         yield self._server_action(f"start {self}", "poweron", impact=Impact.RESTART)

@@ -1,9 +1,9 @@
 """The identity of a host: cluster, node and system identifier, compared before anything is written
 to it.
 
-Existence is never judged by a port, a unit or PG_VERSION. A claim file says that a run may build
-here. The marker is written last and takes its place; it ties cluster, node and PostgreSQL's system
-identifier together. A host with data and neither file is foreign: it never counts as empty.
+A port, a unit or PG_VERSION proves nothing. A claim file says that a run may create this node
+here. The marker is written last and takes its place; it has cluster, node and PostgreSQL's system
+identifier. A host with data and neither file is foreign: it never counts as empty.
 """
 
 import json
@@ -27,7 +27,7 @@ from pgprovision.resources.postgres.server.instance import Instance, in_progress
 PGPROVISION_DIRECTORY = "/etc/pgprovision"
 CLAIM_FILE = f"{PGPROVISION_DIRECTORY}/claim.json"
 MARKER_FILE = f"{PGPROVISION_DIRECTORY}/marker.json"
-FILE_FORMAT = 1  # of claim and marker; one that names none is of this one
+FILE_FORMAT = 1  # of claim file and marker; also where the file names no format
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def check_identity(found: IdentityFacts, identity: "NodeIdentity") -> None:
     identity_of_file = json_fields(text, "cluster", "node")
     if identity_of_file is None:
         raise _refused(
-            f"{path} is damaged: nothing tells whose machine this is",
+            f"{path} is damaged: it does not say which node this host is",
             f"pgprovision adopt {identity.node}",
         )
     cluster, node = identity_of_file
@@ -133,9 +133,9 @@ def _check_empty(found: IdentityFacts, identity: "NodeIdentity") -> None:
         message = f"there are traces of a PostgreSQL cluster, and no data in {data_directory}"
     raise _refused(
         f"{message}; nothing says that it is {identity.node} of {identity.cluster}"
-        f" ({MARKER_FILE} is not there): it is never taken for a fresh host",
-        f"where it is {identity.node}'s: pgprovision adopt {identity.node} (shows what is there"
-        f" first); where it is the wrong host, correct the address in nodes/{identity.node}.yml",
+        f" ({MARKER_FILE} is missing), so this host does not count as empty",
+        f"if it is {identity.node}'s: pgprovision adopt {identity.node} (shows what is there"
+        f" first); if it is the wrong host, correct the address in nodes/{identity.node}.yml",
     )
 
 
@@ -156,11 +156,11 @@ def _check_data(found: IdentityFacts, identity: "NodeIdentity") -> None:
         return
     now = f"has system identifier {identity.identifier}"
     if not identity.identifier:
-        now = "cannot be read" if found.has_data else "is gone"
+        now = "cannot be read" if found.has_data else "is missing"
     raise _refused(
         f"the marker says system identifier {recorded}, and the cluster on disk {now}:"
         " not the database that was provisioned here, or its disk is not mounted",
-        f"find out what became of it before anything else (findmnt; ls"
+        f"look for the data first (findmnt; ls"
         f" {identity.instance.data_directory}*); the marker is {MARKER_FILE}",
     )
 
@@ -171,18 +171,16 @@ def _refused(message: str, next: str) -> Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeIdentity(Check, WithNeeds):
-    """This host is NODE of CLUSTER and has the database that its marker names, or it is empty.
-
-    `recreating`: the data are about to be replaced, so other data on the disk are no reason to
-    stop.
-    """
+    """This host is NODE of CLUSTER and has the database that its marker names, or it is empty."""
 
     kind: ClassVar[str] = "identity"
     cluster: str
     node: str
     instance: Instance
     recreating: bool = False
+    """The data are about to be replaced, so other data on the disk are no reason to refuse."""
     identifier: str = ""
+    """A fact: the system identifier of the data on the disk."""
 
     @property
     def name(self) -> str:

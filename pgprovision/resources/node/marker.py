@@ -1,4 +1,4 @@
-"""A claim file before anything is created, a marker when everything is; see `identity`."""
+"""The claim file, written first, and the marker, written last; see `identity`."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Checks that a host can be what the inventory asks for: clock, port, network, locale, size.
+"""Checks that a host can be what the inventory declares: clock, port, network, locale, size.
 
 Runs before the first write, with all problems in one message. Where the node is finished, a wrong
 clock or network is only noted, because the run repairs it.
@@ -123,7 +123,7 @@ class Preflight(Check, WithNeeds, WithNotes):
         return replace(self, controller_clock=clock, conf=self.conf.with_machine_size(facts))
 
     def read(self, answer: Answer) -> State:
-        """Raises InventoryError with everything that does not fit."""
+        """Raises InventoryError with all problems."""
         facts = parse(answer.text)
         problems = [*self.conf.problems(), *self._port(facts)]
         notes = [*self._clock(facts), *self._network(facts)]
@@ -163,7 +163,7 @@ class Preflight(Check, WithNeeds, WithNotes):
         yield (
             f"its clock is {abs(off)} s {side} the controller's;"
             f" expected {MAX_CLOCK_SKEW} s at most",
-            "see which of the two is right (date -u), then: timedatectl set-ntp true",
+            "find out which of the two is right (date -u), then: timedatectl set-ntp true",
         )
 
     def _network(self, facts: PreflightFacts) -> Iterator[PreflightProblem]:
@@ -172,7 +172,7 @@ class Preflight(Check, WithNeeds, WithNotes):
             card for card, address in facts.interfaces if address == self.private_ip
         }
         if not private_interfaces:
-            return  # its card is waited for elsewhere
+            return  # another check waits for its interface
         others = [(card, route) for card, route in facts.routes if card not in private_interfaces]
         for interface, route in others:
             inside = [r for r in map(IPv4Network, self.network_ranges) if route.subnet_of(r)]
@@ -182,7 +182,7 @@ class Preflight(Check, WithNeeds, WithNotes):
             if inside or taken:
                 overlap = f"the private network {inside[0]}" if inside else f"the node {taken[0]}"
                 yield (
-                    f"{route} on card {interface} overlaps with {overlap}",
+                    f"{route} on interface {interface} overlaps with {overlap}",
                     "give one of the two another range (Docker: default-address-pools in"
                     " /etc/docker/daemon.json; ours: hetzner.network.ip_range, private_ip)",
                 )
@@ -200,10 +200,8 @@ class Preflight(Check, WithNeeds, WithNotes):
 def _combined_error(on: str, problems: list[PreflightProblem]) -> InventoryError:
     (message, advice), *more = problems
     if more:
-        message = "\n".join(
-            [f"{len(problems)} things do not fit", *(f"  - {w}; {t}" for w, t in problems)]
-        )
-        advice = "mend these, then run the same command again"
+        message = "\n".join([f"{len(problems)} problems", *(f"  - {w}; {t}" for w, t in problems)])
+        advice = "correct these, then run the same command again"
     return InventoryError(message, where=on, next=advice)
 
 

@@ -30,9 +30,10 @@ class ReleaseCompatibility(Check, WithNeeds):
     snapshot: SnapshotQuery
     primary_versions: tuple[str, ...] = ()
     primary_collations: frozenset[str] = frozenset(
-        {"the primary's server, which could not be asked"}
+        {"the primary's PostgreSQL, which did not answer"}
     )
-    """What sorts text there and may do so otherwise here; of ICU the version counts alone."""
+    """What sorts text on the primary and may sort it differently here; of ICU only the version
+    counts."""
 
     @property
     def name(self) -> str:

@@ -1,5 +1,4 @@
-"""The WAL archiving of a primary: what waits, since when, why, and when the disk will be full of
-it.
+"""The WAL archiving of a primary: what waits, since when, why, and when it fills the disk.
 
 An idle database has nothing waiting, and raises no alarm however long ago its last segment was
 archived.

@@ -35,7 +35,7 @@ STALLED_SECONDS = 1800.0  # without a per cent more: WAL that does not arrive en
 BACKUP_UNIT = (
     "pgprovision-backup-full.service"  # one name for all: never two backups of ours at once
 )
-# Lies there from when archiving was declared off until a full backup was taken after it.
+# Exists from when archiving was declared off until a full backup was taken after it.
 ARCHIVING_OFF_FILE = f"{PGPROVISION_DIRECTORY}/archiving-was-off"
 BackupType = str  # full, diff or incr
 ARCHIVING_OFF_PROBE = Probe(f"stat -c %Y {ARCHIVING_OFF_FILE} 2>/dev/null || true")
@@ -98,7 +98,7 @@ class RequiredBackup(Resource, WithNeeds):
 
     @abstractmethod
     def satisfies(self, backup: BackupInfo) -> bool:
-        """Whether this one is what is wished for."""
+        """Whether this backup is what is required."""
 
     def read(self, answer: Answer) -> State | Waiting | None:
         info: StanzaInfo = pgbackrest.parse(answer)
@@ -149,6 +149,7 @@ class FirstBackup(RequiredBackup):
 
     kind: ClassVar[str] = "first backup"
     archiving_off_since: int = 0
+    """A fact: when archiving was declared off, in seconds since 1970; 0: it was not."""
 
     def needs(self) -> tuple[Need, ...]:
         return (*super().needs(), Need(self.on, ARCHIVING_OFF_PROBE))
@@ -173,8 +174,7 @@ class FirstBackup(RequiredBackup):
 
 @dataclass(frozen=True, kw_only=True)
 class OnDemandBackup(RequiredBackup):
-    """A backup that ended after `ended_after`, in seconds since 1970 by the host's clock. Only for
-    the primary.
+    """A new backup. Only for the primary.
 
     A backup that already runs is waited for; where it is of another type, the required one follows.
     """
@@ -182,6 +182,7 @@ class OnDemandBackup(RequiredBackup):
     kind: ClassVar[str] = "backup"
     snapshot: SnapshotQuery
     ended_after: int
+    """It must end after this time, in seconds since 1970 by the host's clock."""
     backup_type: BackupType = "incr"
 
     def needs(self) -> tuple[Need, ...]:
@@ -192,7 +193,7 @@ class OnDemandBackup(RequiredBackup):
         if server is None or server.in_recovery:
             found = "PostgreSQL does not answer there" if server is None else "this is a standby"
             raise Refused(
-                f"{found}: backups are taken of a primary that runs",
+                f"{found}: a backup needs a running primary",
                 next="pgprovision status shows who is primary",
             )
         return super().resolved(facts)

@@ -160,13 +160,13 @@ class PgbackrestConf(Resource, WithNeeds, WithNotes, WithSecrets):
         if types - {"none"} and installed < FIXED_ENCRYPTION_VERSION:
             number, since = (".".join(map(str, v)) for v in (installed, FIXED_ENCRYPTION_VERSION))
             messages.append(
-                f"pgBackRest {number} encrypts the repository with subkeys that may be weak, which"
-                f" {since} mends: keep the bucket to yourself, and upgrade when it can be had"
+                f"pgBackRest {number} encrypts the repository with subkeys that may be weak, "
+                f"fixed in {since}: keep the bucket private, and upgrade when it is available"
             )
         if limit := state.get("archive-push-queue-max"):
             messages.append(
-                f"beyond {limit} of waiting WAL (archive-push-queue-max) it is dropped: no backup"
-                " can be restored past that gap"
+                f"above {limit} (archive-push-queue-max), waiting WAL is dropped: no backup can be"
+                " restored past that gap"
             )
         return tuple(messages)
 

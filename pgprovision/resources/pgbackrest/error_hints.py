@@ -2,8 +2,8 @@
 
 from pgprovision.quote import sh
 
-# what stands in its message, and the cause; the first that fits. Seen with 2.45 and 2.55.1 against
-# rclone, and the codes of Amazon's "Error responses", which other stores use, too.
+# Texts of a message, and the cause; the first match counts. Observed with 2.45 and 2.55.1 against
+# rclone; the codes are Amazon's "Error responses", which other stores use, too.
 _CUT = "the store answers too slowly, or the line to it is cut off"
 ERROR_HINTS = (
     (("<Code>InvalidAccessKeyId",), "the store does not know the access key (key)"),
@@ -43,7 +43,7 @@ ERROR_HINTS = (
     (("HTTP request failed with 404",), "the store does not have it (bucket, uri_style)"),
     (
         ("HTTP request failed with 5", "ServiceError", "<Code>InternalError"),
-        "the store itself fails: wait, or ask who runs it",
+        "the store itself fails: wait, or ask its operator",
     ),
     (
         ("timeout", "timed out", "unexpected eof", "Connection reset", "Broken pipe"),

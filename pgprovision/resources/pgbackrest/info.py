@@ -53,12 +53,12 @@ def pgbackrest_command(stanza: str, *arguments: str, seconds: float | None = Non
     run = as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *arguments)
     return (
         f"end=$(($(date +%s) + {LOCKED_SECONDS}))\n"
-        f"until said=$({run} 2>&1); do code=$?\n"
-        f'  case "$said" in *"{LOCKED_ERROR}"*)\n'
+        f"until output=$({run} 2>&1); do code=$?\n"
+        f'  case "$output" in *"{LOCKED_ERROR}"*)\n'
         "    [ $(date +%s) -ge $end ] || { sleep 1; continue; };; esac\n"
         f"  [ $code != {TIMEOUT_CODE} ] || echo 'ended by pgprovision:"
         f" not done in {int(seconds)} s' >&2\n"
-        f"  {{ {filtered_message('said')}; {error_hint_script('said')}; }} >&2; exit 1\ndone"
+        f"  {{ {filtered_message('output')}; {error_hint_script('output')}; }} >&2; exit 1\ndone"
     )
 
 
@@ -73,14 +73,14 @@ def filtered_message(variable: str) -> str:
 
 
 def probe_command(stanza: str, *arguments: str) -> str:
-    """The same for a probe: it gives up after `PROBE_SECONDS`."""
+    """Shell text that runs pgBackRest as postgres in a probe, for at most `PROBE_SECONDS`."""
     quick = (f"--io-timeout={IO_SECONDS}", "--log-level-console=off", "--log-level-stderr=warn")
-    limit = ("timeout", "-s", "KILL", str(PROBE_SECONDS))  # a look holds no lock
+    limit = ("timeout", "-s", "KILL", str(PROBE_SECONDS))  # a probe has no lock to release
     return as_postgres(*limit, "pgbackrest", f"--stanza={stanza}", *quick, *arguments)
 
 
 def info_probe(stanza: str, repository: int | None = None) -> Probe:
-    """Prints what a repository holds, or all of them: one round trip, at most `PROBE_SECONDS`."""
+    """Prints the content of one repository, or of all: one round trip, at most `PROBE_SECONDS`."""
     command = probe_command(stanza, *repository_options(repository), "--output=json", "info")
     return Probe(f"command -v pgbackrest >/dev/null || exit {NOT_INSTALLED_CODE}; {command}")
 
@@ -111,8 +111,8 @@ def _same_cluster(stanza: str, options: tuple[str, ...], data: str) -> str:
         " grep -o 'repo-key:[0-9]*,system-id:[0-9]*')\n"
         "for repo in $(printf '%s\\n' \"$known\" | cut -d: -f2 | cut -d, -f1 | sort -u); do\n"
         '  case "$known" in *"repo-key:$repo,system-id:$here"*) continue;; esac\n'
-        f'  echo "stanza {stanza} in repository $repo belongs to another cluster, whose system'
-        ' identifier is not $here: give this one a path of its own; nothing was written" >&2\n'
+        f'  echo "stanza {stanza} in repository $repo belongs to another cluster: its system'
+        ' identifier is not $here; give this one a path of its own; nothing was written" >&2\n'
         "  exit 1\ndone"
     )
 

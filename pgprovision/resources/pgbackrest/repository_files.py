@@ -53,8 +53,8 @@ class RepositoryChanges:
 
 
 def compare_files(before: RepositoryFiles, after: RepositoryFiles) -> RepositoryChanges:
-    """Production archives and takes backups meanwhile, which also expire old ones. What it never
-    does tells the copy: WAL of a new timeline, and loss without a backup."""
+    """The cluster archives WAL and takes backups meanwhile, which also expire old ones. It never
+    writes WAL of a new timeline, and never loses files without a backup: those are foreign."""
     new = tuple(sorted(after.keys() - before.keys()))
     removed = tuple(sorted(before.keys() - after.keys()))
     changed = tuple(sorted(p for p in before.keys() & after.keys() if before[p] != after[p]))

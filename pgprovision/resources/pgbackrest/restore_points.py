@@ -17,7 +17,7 @@ from pgprovision.resources.pgbackrest.info import BackupInfo, iso_time
 from pgprovision.resources.postgres.replication.lsn import lsn_to_bytes
 
 SEGMENT_BYTES = 16 << 20  # initdb's default
-STORE_CLOCK_STEP = 1  # a store tells whole ones: what arrived may have done so up to one later
+STORE_CLOCK_STEP = 1  # a store reports full seconds: a file may have arrived up to one later
 PLAN_HINT = "pgprovision restore plan shows what can be restored"
 
 
@@ -94,7 +94,7 @@ def plan_restore(
     """Raises InventoryError for a target outside the window, Refused where there is no backup."""
     all_windows = windows(backups, timelines)
     if not all_windows:
-        message = "there are backups, and no WAL beside them" if backups else "there is no backup"
+        message = "there are backups, and no WAL" if backups else "there is no backup"
         raise Refused(
             f"{message} in the repository: nothing can be restored",
             next="check backup.stanza and backup.repository (bucket, path) in cluster.yml",
@@ -110,11 +110,13 @@ def plan_restore(
     if target.backup:
         usable = [b for b in usable if b.label == target.backup]
         if not usable:
-            raise _outside_window(f"backup {target.backup} does not lead to {target}", all_windows)
+            raise _outside_window(
+                f"{target} is not reachable from backup {target.backup}", all_windows
+            )
     else:
         usable = [b for b in usable if not b.damaged]
     if not usable:
-        raise _outside_window(f"no sound backup leads to {target}", all_windows)
+        raise _outside_window(f"{target} is not reachable from any undamaged backup", all_windows)
     return RestorePlan(usable[-1], number, window.last_segment, window.latest)
 
 
@@ -127,21 +129,21 @@ def _backups_before(
     if target.kind == "time":
         target_time = target.target_time.timestamp()
         if target_time < window.earliest:
-            raise _outside_window(f"{target} lies before the end of the first backup", all_windows)
+            raise _outside_window(f"{target} is before the end of the first backup", all_windows)
         if target_time > datetime.now(UTC).timestamp():
-            raise _outside_window(f"{target} lies in the future", all_windows)
+            raise _outside_window(f"{target} is in the future", all_windows)
         if target_time >= window.latest + STORE_CLOCK_STEP:
             raise _outside_window(
-                f"{target} lies after the arrival of the newest WAL in the repository", all_windows
+                f"{target} is after the arrival of the newest WAL in the repository", all_windows
             )
         return [b for b in window.backups if b.stop <= target_time]
     if target.kind == "lsn":
         target_lsn = lsn_to_bytes(target.value)
         if target_lsn < window.start_lsn:
-            raise _outside_window(f"{target} lies before the end of the first backup", all_windows)
+            raise _outside_window(f"{target} is before the end of the first backup", all_windows)
         if target_lsn >= window.end_lsn:
             raise _outside_window(
-                f"{target} lies after the newest WAL in the repository", all_windows
+                f"{target} is after the newest WAL in the repository", all_windows
             )
         return [b for b in window.backups if lsn_to_bytes(b.lsn_range[1]) <= target_lsn]
     return list(window.backups)
@@ -151,7 +153,7 @@ def _outside_window(message: str, all_windows: Sequence[RestoreWindow]) -> Inven
     known = "".join(f"\n  {window}" for window in all_windows)
     return InventoryError(
         f"{message}; what can be restored:{known}",
-        next=f"{PLAN_HINT}; without a target it goes to the end of the WAL",
+        next=f"{PLAN_HINT}; without a target, the restore goes to the end of the WAL",
     )
 
 

@@ -1,4 +1,4 @@
-"""How the backups ended that the timers started: skipped on a standby, or failed."""
+"""The results of the scheduled backups: skipped on a standby, or failed."""
 
 from dataclasses import dataclass
 from typing import ClassVar

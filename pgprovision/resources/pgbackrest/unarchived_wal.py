@@ -1,4 +1,4 @@
-"""What would be lost with the primary now: the commits that are in no archived WAL yet.
+"""The data loss if the primary failed now: commits that are in no archived WAL yet.
 
 Only read on the primary. On an idle database nothing would be lost, however long ago the last
 commit was; a backlog of archiving counts from its oldest commit on.
@@ -27,7 +27,7 @@ class RecoveryPoint:
 
     @property
     def data_loss_seconds(self) -> float:
-        """How long ago the oldest commit was that would be lost; 0: nothing would."""
+        """The age of the oldest commit that would be lost; 0: none would be."""
         return (
             0.0 if self.oldest_commit is None else max(0.0, self.observed_at - self.oldest_commit)
         )

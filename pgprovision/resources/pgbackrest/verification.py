@@ -97,7 +97,7 @@ class RepositoryVerification(Resource, WithNeeds, WithNotes):
 
     def read(self, answer: Answer) -> State | Waiting | None:
         if self.job_state.state == "running":
-            return self.job.waiting(f"looking through repository {self.repository}", VERIFY_TIMEOUT)
+            return self.job.waiting(f"verifying repository {self.repository}", VERIFY_TIMEOUT)
         found = parse(answer.text)
         if self.job_state.state == "failed":
             return {"verified": "failed"}
@@ -116,10 +116,10 @@ class RepositoryVerification(Resource, WithNeeds, WithNotes):
     def change(self, diff: Diff) -> Iterable[Action]:
         if diff.changed("verified"):
             if diff.before is not None:
-                yield self.job.report_failure(f"the look through repository {self.repository}")
+                yield self.job.report_failure(f"the verification of repository {self.repository}")
                 return
             command = ("sh", "-c", _script(self.stanza, self.repository))
-            yield self.job.start(f"look through repository {self.repository}", *command)
+            yield self.job.start(f"verify repository {self.repository}", *command)
 
 
 def verification_probe(repository: int) -> Probe:
@@ -132,7 +132,7 @@ def _path(repository: int) -> str:
 
 
 def _script(stanza: str, repository: int) -> str:
-    """Run as postgres: one part after the other, each with its exit code. The result file is
+    """Shell text for postgres: writes every part with its exit code into the result file, which is
     complete or the former one."""
     path = _path(repository)
 
@@ -212,13 +212,13 @@ def _manifest_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
             rest = "the other one is there" if len(missing) == 1 else "it cannot be restored"
             yield f"backup {backup.label}: {' and '.join(missing)} missing; {rest}"
         if backup.prior and backup.prior not in labels:
-            yield f"backup {backup.label}: it builds on {backup.prior}, which is gone"
+            yield f"backup {backup.label}: it builds on {backup.prior}, which is missing"
         if backup.damaged:
             yield f"backup {backup.label}: pages of the database were damaged when it was taken"
 
 
 def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
-    """Every gap after the oldest backup's start, and which backups cannot be restored for it."""
+    """Every gap after the oldest backup's start, and the backups that it makes useless."""
     names = [line for line in lines if wal_segments.is_segment(line)]
     backups = info.backups_of(info.system_identifier)
     if not backups:
@@ -233,7 +233,7 @@ def _wal_problems(info: StanzaInfo, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _missing_needed(names: Iterable[str], needed: Iterable[str]) -> Iterator[str]:
-    """What backups need is looked up by name: it counts as no gap."""
+    """Needed segments that are missing: they are reported by name and do not count as gaps."""
     existing = set(names)
     yield from (segment for segment in needed if segment not in existing)
 
@@ -267,4 +267,4 @@ def _verify_problems(lines: Iterable[str]) -> Iterator[str]:
     if len(bad) > MAX_PROBLEMS:
         yield f"and {len(bad) - MAX_PROBLEMS} more of that kind"
     if not completed:
-        yield "pgbackrest verify did not come to its end"
+        yield "pgbackrest verify did not finish"

@@ -17,8 +17,8 @@ def verified_connection(
     *, host: str, address: str, port: int, ca: str, **parameters: str | int
 ) -> str:
     """A connection to `address` that only the server with `host` in its certificate can answer.
-    `ca`: path of the CA's certificate where the string is used. Holds no password: libpq takes it
-    from a passfile, or whoever connects adds it."""
+    `ca`: path of the CA's certificate where the string is used. It has no password: libpq reads it
+    from a passfile, or the caller adds it."""
     return extend(
         "",
         host=host,

@@ -84,11 +84,12 @@ def pgdg_key() -> str:
 @dataclass(frozen=True, kw_only=True)
 class AptRepository(Resource, WithNeeds):
     """A repository in PGDG's shape (suite CODENAME-pgdg, component main), preferred for all it
-    has. `key`: ASCII-armored, and the only one it may be signed with."""
+    has."""
 
     kind: ClassVar[str] = "package repository"
     url: str = PGDG
     key: str
+    """ASCII-armored; the only key that may sign it."""
     codename: str = "CODENAME"
 
     @property

@@ -1,4 +1,4 @@
-"""The synchronisation of the clock: by the time daemon that is there, or systemd-timesyncd."""
+"""The synchronisation of the clock: by the installed time daemon, or systemd-timesyncd."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Clock(Resource, WithNotes):
 
     def notes(self, state: State) -> tuple[str, ...]:
         if state.get("container"):
-            return ("a container: its clock is kept by the machine around it",)
+            return ("a container: its host sets its clock",)
         return () if state["synchronised"] else ("the clock is not synchronised yet",)
 
     def change(self, diff: Diff) -> Iterable[Action]:

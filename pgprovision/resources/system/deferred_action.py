@@ -1,4 +1,4 @@
-"""Actions that are known and cannot be made yet."""
+"""Actions that are known and cannot be run yet."""
 
 from pgprovision.engine.model import Action
 from pgprovision.quote import sh

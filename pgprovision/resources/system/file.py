@@ -17,11 +17,12 @@ def _attributes(path: str, mode: str, owner: str, group: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class File(Resource, WithSecrets):
-    """A regular file. `content` None declares it absent; a Secret is compared by digest only."""
+    """A regular file."""
 
     kind: ClassVar[str] = "file"
     path: str
     content: str | Secret | None
+    """None declares it absent; a Secret is compared by digest only."""
     mode: str = "0644"
     owner: str = "root"
     group: str = "root"

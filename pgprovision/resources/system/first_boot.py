@@ -41,7 +41,7 @@ class PrivateAddress(Check):
     """The private address is on an interface of the host.
 
     PostgreSQL starts without an error when an address of `listen_addresses` is missing, so an
-    interface that is late would leave a database that nobody reaches.
+    interface that is late would leave a database that no client can reach.
     """
 
     kind: ClassVar[str] = "private address"
@@ -57,7 +57,7 @@ class PrivateAddress(Check):
     def read(self, answer: Answer) -> State | Waiting:
         if answer.code == 3:
             return Waiting(
-                f"private address {self.address} on a card of {self.on} (ip -4 addr shows them)",
+                f"private address {self.address} on an interface of {self.on} (ip -4 addr)",
                 ADDRESS_SECONDS,
             )
         return {"present": True}

@@ -1,8 +1,8 @@
 """The host's own firewall: the cloud firewall does not filter the private network.
 
-One nftables table; others stay as they are. nft itself tells the meaning of the desired rules: they
-are loaded in an empty network namespace and listed from there, and the two listings are compared.
-So any rule that was added, removed or changed by hand differs, whatever the template looks like.
+One nftables table; others stay as they are. The desired rules are loaded in an empty network
+namespace and listed there by nft, and the two listings are compared. So any rule that was added,
+removed or changed by hand differs, whatever the template looks like.
 """
 
 from collections.abc import Iterable
@@ -46,13 +46,14 @@ _CHANGE = ConfirmedChange("firewall")
 
 @dataclass(frozen=True)
 class FirewallOpening:
-    """Ports that are open to some networks, what for, and on which of the host's addresses."""
+    """Ports that are open to some networks."""
 
     purpose: str
     ports: tuple[int, ...]
     sources: tuple[IPv4Network | IPv6Network, ...]
     protocol: str = "tcp"
     address: IPv4Address | IPv6Address | None = None
+    """The address of the host that they are open on; None: all."""
 
     @property
     def matches(self) -> tuple[str, ...]:
@@ -89,8 +90,9 @@ class HostFirewall(Resource, WithNeeds):
     text: str
     """The rules, as nft reads them."""
     ssh: FirewallOpening
-    """The opening for SSH: refused where it would not let this session in."""
+    """The opening for SSH. Refused where it would lock out this session."""
     normalized_rules: str = ""
+    """A fact: the rules as nft lists them."""
     ssh_session: SshSession | None = None
 
     @property
@@ -186,10 +188,10 @@ class HostFirewall(Resource, WithNeeds):
             wrong = f"it comes from {address}, and SSH is open to {ranges}"
             advice = f"add {address}/{address.max_prefixlen} to host.ssh_source_ips"
         elif current.port not in self.ssh.ports:
-            wrong = f"it came in by port {current.port}, and SSH is open on {self.ssh.ports}"
+            wrong = f"it uses port {current.port}, and SSH is open on {self.ssh.ports}"
             advice = f"set ssh.port, or open port {current.port} under host.open_ports"
         if wrong:
             raise Refused(
-                f"the host firewall as declared would lock out this very session: {wrong}",
+                f"the declared host firewall would lock out this session: {wrong}",
                 next=advice,
             )

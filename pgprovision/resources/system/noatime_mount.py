@@ -21,7 +21,7 @@ from pgprovision.engine.model import (
     WithNotes,
 )
 
-# Before there is a PostgreSQL, the folder around it lies on the same filesystem.
+# Before PostgreSQL is installed, the folder around it is on the same file system.
 _WHERE = "d=/var/lib/postgresql; [ -d $d ] || d=/var/lib"
 
 

@@ -13,7 +13,7 @@ INSTALL_SECONDS = 1800.0
 DAMAGED = frozenset("HUFWt")
 APT_UPDATED_FILE = "/var/lib/pgprovision/apt-updated"  # apt gives its lists the mirror's file times
 
-# The kernel lists who holds which file by inode, whatever the disk; so the holder's open files are
+# The kernel lists locks by inode, whatever the disk; so the open files of the lock's owner are
 # looked at, too. `fuser` is not on a small image.
 _LOCKS = "^/var/(lib/dpkg/lock|lib/apt/lists/lock|cache/apt/archives/lock)"
 DPKG_PROBE = Probe(
@@ -22,8 +22,8 @@ DPKG_PROBE = Probe(
     "while read -r _ _ _ _ pid inode _; do\n"
     '  for lock in $locks; do case "$inode" in *"$lock")\n'
     f"    readlink /proc/$pid/fd/* 2>/dev/null | grep -qE '{_LOCKS}' || continue\n"
-    '    read -r holder <"/proc/$pid/comm" ||'
-    ' holder="?"; echo "lock $holder (process $pid)"; break 2;; esac; done\n'
+    '    read -r owner <"/proc/$pid/comm" ||'
+    ' owner="?"; echo "lock $owner (process $pid)"; break 2;; esac; done\n'
     "done </proc/locks\n"
     "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'"
 )
@@ -37,7 +37,7 @@ update() {{ mkdir -p {APT_UPDATED_FILE.rpartition("/")[0]}; : >{APT_UPDATED_FILE
   apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} -o APT::Update::Error-Mode=any \
     -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 update
   mv {APT_UPDATED_FILE}.new {APT_UPDATED_FILE}; }}
-install() {{ said=$({_APT} install "$@" 2>&1); }}  # dpkg says why on stdout, apt that it failed
+install() {{ output=$({_APT} install "$@" 2>&1); }}  # dpkg says why on stdout, apt that it failed
 fresh=$(find {APT_UPDATED_FILE} -mmin -1440 2>/dev/null) || :
 [ -z "$fresh" ] || fresh=$(find /etc/apt/sources.list /etc/apt/sources.list.d \
   -newer {APT_UPDATED_FILE} 2>/dev/null | grep -q . || echo yes)
@@ -49,12 +49,12 @@ updated=
 # apt-get at work, and between two of its steps the lock is free for a moment.
 RETRY_WHILE_LOCKED = f"""patient() {{
   tries={LOCK_SECONDS // 2}
-  until said=$("$@" 2>&1); do
+  until output=$("$@" 2>&1); do
     tries=$((tries - 1))
-    case $tries:$said in 0:*) ;; *" lock "*) sleep 2; continue;; esac
-    printf '%s\n' "$said" >&2; return 1
+    case $tries:$output in 0:*) ;; *" lock "*) sleep 2; continue;; esac
+    printf '%s\n' "$output" >&2; return 1
   done
-  printf '%s\n' "$said"
+  printf '%s\n' "$output"
 }}
 """
 
@@ -69,20 +69,22 @@ again=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' | sed -n 's/^..
 def wait_while_locked(answer: Answer, state: State, desired: State) -> State | Waiting:
     """The state; Waiting where something differs that cannot be changed before the lock is free."""
     lines = answer.text.splitlines()
-    holder = next((line[5:] for line in lines if line.startswith("lock ")), None)
-    if holder and Diff(state, desired):
-        return Waiting(f"the package system is locked by {holder}", LOCK_SECONDS)
+    owner = next((line[5:] for line in lines if line.startswith("lock ")), None)
+    if owner and Diff(state, desired):
+        return Waiting(f"the package system is locked by {owner}", LOCK_SECONDS)
     return state
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackageSet(Resource):
-    """Packages by name, in any version, or `pinned` to one. No package is ever removed."""
+    """Installed packages. No package is ever removed."""
 
     kind: ClassVar[str] = "packages"
     title: str
     names: tuple[str, ...] = ()
+    """Packages that may have any version."""
     pinned: Mapping[str, str] = field(default_factory=dict)
+    """Packages that must have one version."""
 
     @property
     def name(self) -> str:
@@ -117,7 +119,7 @@ class PackageSet(Resource):
                 *(f"{n}={self.pinned[n]}" if n in self.pinned else n for n in to_install)
             )
             retry = f'{{ [ -z "$updated" ] && update && install {arguments}; }}'
-            why = "{ printf '%s\\n' \"$said\" >&2; exit 100; }"
+            why = "{ printf '%s\\n' \"$output\" >&2; exit 100; }"
             yield Action(
                 f"install {', '.join(to_install)}",
                 f"{_INSTALL}install {arguments} || {retry} || {why}",

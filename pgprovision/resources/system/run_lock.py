@@ -40,7 +40,7 @@ class RemovedHostLock(Resource):
         owner = LockOwner.parse(owner_record) if is_parsable(owner_record, fence) else None
         if self.confirmed_token != unlock_token(owner_record, fence):
             raise Refused(
-                f"{self.confirmed_token} is not who holds it:"
+                f"{self.confirmed_token} is not the lock owner:"
                 f" {owner or 'a record that cannot be read'}",
                 next=f"once you know that this run has ended: pgprovision unlock {self.on}"
                 f" {unlock_token(owner_record, fence)}",
@@ -56,7 +56,7 @@ class RemovedHostLock(Resource):
         put = "date +%s >fence.new; sync fence.new; mv fence.new fence"
         aside = 'mv holder "holder.taken-away-$(date -u +%Y%m%dT%H%M%SZ)"'
         yield Action(
-            "take the lock away",
+            "remove the lock",
             f"set -e; cd {sh(LOCK_FOLDER)}; {put}\n"
             'if [ -e pid ] && ! flock -n lock true; then kill "$(cat pid)"; fi\n'
             f"[ ! -e holder ] || {aside}",

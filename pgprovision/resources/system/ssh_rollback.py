@@ -70,7 +70,7 @@ class ConfirmedChange:
     def confirm(self) -> Action:
         """Keeps the change."""
         script, stop = self.rollback_script, sh("systemctl", "stop", f"{self.rollback_unit}.timer")
-        too_late = "echo 'too late: the host took it back' >&2; exit 1"
+        too_late = "echo 'too late: the host has rolled the change back' >&2; exit 1"
         return Action(
             f"a new connection works: keep the {self.change_name}",
             f"[ -e {script} ] || {{ {too_late}; }}\n{stop}; rm {script}",

@@ -26,8 +26,8 @@ from pgprovision.resources.system.ssh_rollback import ConfirmedChange
 CONFIG_FILE = "/etc/ssh/sshd_config.d/00-pgprovision.conf"
 _CHANGE = ConfirmedChange("sshd")
 _RELOAD = "systemctl try-reload-or-restart ssh.service"
-# sshd writes its pid file whenever it has read its configuration and listens; told to read it
-# again it removes the file first.
+# sshd writes its pid file when it has read its configuration and listens; before it reads it
+# again it removes the file.
 _UNREAD = '[ -n "$(find /etc/ssh/sshd_config* -newer /run/sshd.pid 2>/dev/null)" ]'
 _HAD = "had=; [ ! -e /run/sshd.pid ] || had=/run/sshd.pid"
 _LISTENS = (

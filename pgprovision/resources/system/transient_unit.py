@@ -61,7 +61,7 @@ class Job:
         return JobState("failed") if active == "failed" else IDLE
 
     def waiting(self, reason: str, timeout: float) -> Waiting:
-        """The state of a resource whose job runs."""
+        """The state of a resource while its job runs."""
         return Waiting(reason, timeout, end_probe=self.end_probe)
 
     def end_probe(self, seconds: float) -> Probe:
@@ -96,7 +96,7 @@ class Job:
         return Action(
             why,
             f"{{ echo '{self.unit} failed; run the same command again to start it again:'\n"
-            f"said=$({last_log_lines(self.unit)}); printf '%s\\n' \"$said\";"
-            f" {self.error_hint_script('said')}\n"
+            f"output=$({last_log_lines(self.unit)}); printf '%s\\n' \"$output\";"
+            f" {self.error_hint_script('output')}\n"
             f"systemctl reset-failed {sh(self.unit)}; }} >&2; exit 1",
         )

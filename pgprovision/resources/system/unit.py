@@ -54,9 +54,9 @@ class Unit(Resource):
     active: bool | None = True
     """None: left as it is."""
     drop_ins: tuple[str, ...] = ()
-    """Files that belong to it; systemd does not report one as unread whose directory is new."""
+    """Files that belong to it; systemd does not report one in a new directory as unread."""
     log_file: str = ""
-    """A log that says more than the journal about a failed start."""
+    """A log with more about a failed start than the journal has."""
 
     @property
     def name(self) -> str:
@@ -97,7 +97,7 @@ class Unit(Resource):
             yield Action(f"{verb} {unit}", sh("systemctl", "--quiet", verb, unit))
         if diff.changed("active"):
             verb = "start" if self.active else "stop"
-            # This start is wished, and none of those that systemd counts before it gives up.
+            # A requested start is not one of those that systemd counts before it gives up.
             reset = sh("systemctl", "reset-failed", unit) + " 2>/dev/null; "
             more = _log_errors(self.log_file) if self.log_file else ":"
             show_errors = f"{{ {last_log_lines(unit)}; {more}; }} >&2; exit 1"

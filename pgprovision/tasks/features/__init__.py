@@ -14,7 +14,7 @@ FEATURES: tuple[type[Feature], ...] = (Backup, Watch, Extensions)
 
 
 def features(inventory: Inventory) -> tuple[Feature, ...]:
-    """The enabled ones, in the order in which they contribute."""
+    """The enabled features, in the order of FEATURES."""
     every = (feature(inventory) for feature in FEATURES)
     return tuple(feature for feature in every if feature.enabled)
 

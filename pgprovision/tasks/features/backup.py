@@ -21,7 +21,7 @@ class Backup(Feature):
         return ("pgbackrest",)
 
     def settings(self, context: PlanContext) -> tuple[ConfSection, ...]:
-        """WAL goes to the repository; a replica fetches what its primary does not have any more."""
+        """WAL is archived; a replica fetches from the archive what its primary no longer has."""
         spec = self.inventory.backup
         if spec is None or not spec.archiving or context.is_copy:
             return ()

@@ -32,7 +32,7 @@ class Extensions(Feature):
         )
 
     def settings(self, context: PlanContext) -> tuple[ConfSection, ...]:
-        """pg_cron's: the database with its tables, and jobs that need no login."""
+        """The settings of pg_cron: the database with its tables, and jobs that need no login."""
         database = self._database_of("pg_cron")
         if not database or context.is_copy:
             return ()
@@ -45,7 +45,7 @@ class Extensions(Feature):
         )
 
     def preload_libraries(self, context: PlanContext) -> tuple[str, ...]:
-        """A copy runs no jobs: they are the original's."""
+        """The libraries of known extensions; a copy loads none that runs jobs."""
         return tuple(
             known.library
             for known in self._known()

@@ -1,4 +1,4 @@
-"""A capability of a cluster, and all that it brings: packages, ports, logins, settings, timers."""
+"""A capability of a cluster with its packages, ports, roles, settings and timers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pgprovision.tasks.scope import NodeGroup, Step
 
 
 class Position(Enum):
-    """Where in the order of `tasks.tiers` a feature's own tiers stand."""
+    """The position of a feature's tiers in the order of `tasks.tiers`."""
 
     BEFORE_CONFIGURATION = "before postgresql.conf and pg_hba.conf"
     AFTER_DATABASES = "after roles, databases and what is inside them"
@@ -24,7 +24,7 @@ class Position(Enum):
 
 @dataclass(frozen=True)
 class FeatureTier:
-    """A tier of a feature's own. Tiers of one title at one position are one tier."""
+    """A tier that a feature adds. Tiers with one title at one position are one tier."""
 
     position: Position
     title: str
@@ -34,10 +34,10 @@ class FeatureTier:
 
 @dataclass(frozen=True)
 class Feature(ABC):
-    """One capability. Each method's default brings nothing; a feature overrides what it brings.
+    """One capability. By default a method adds nothing; a feature overrides what it adds.
 
-    It reads the inventory and the plan's context, and sees no machine. `tasks.features.features`
-    lists the enabled ones; the tasks read all of them and know none by name.
+    It reads the inventory and the plan's context, and no host. `tasks.features.features` lists the
+    enabled ones; the tasks use all of them and name none.
     """
 
     inventory: Inventory
@@ -45,32 +45,32 @@ class Feature(ABC):
     @property
     @abstractmethod
     def enabled(self) -> bool:
-        """Whether the inventory asks for it. The other methods are called where it does."""
+        """Whether the inventory declares it. The other methods are only called if it does."""
 
     def packages(self) -> tuple[str, ...]:
-        """Debian packages for PostgreSQL's version and `apt.source`. They are installed on every
-        node and held: no unattended upgrade takes them."""
+        """Debian packages for PostgreSQL's version and `apt.source`, installed on every node. No
+        unattended upgrade upgrades them."""
         return ()
 
     def openings(self, context: PlanContext) -> tuple[FirewallOpening, ...]:
-        """Ports that the host firewall opens, to whom and on which address."""
+        """Ports that the host firewall opens, with their sources and addresses."""
         return ()
 
     def hba(self, context: PlanContext) -> tuple[HbaSection, ...]:
-        """Lines of pg_hba.conf. They stand after the superuser's and before all others."""
+        """Rules of pg_hba.conf, after the superuser's and before all others."""
         return ()
 
     def roles(self) -> tuple[RoleSpec, ...]:
-        """Roles beside the inventory's, each after the roles it is a member of."""
+        """Roles in addition to the inventory's, each after the roles it is a member of."""
         return ()
 
     def settings(self, context: PlanContext) -> tuple[ConfSection, ...]:
-        """Settings of postgresql.conf, over the computed ones and under `postgres.settings`. A
-        setting that no section has stands at the end of the section of its title."""
+        """Settings of postgresql.conf; they win over the computed ones, `postgres.settings` wins
+        over them. A setting that no section has is added to the section with its title."""
         return ()
 
     def preload_libraries(self, context: PlanContext) -> tuple[str, ...]:
-        """Entries of shared_preload_libraries, behind the ones that are there."""
+        """Entries to append to shared_preload_libraries."""
         return ()
 
     def database_contents(self, database: DatabaseSpec, context: PlanContext) -> Iterator[Resource]:

@@ -1,6 +1,6 @@
-"""What the outside watcher needs on the nodes: WAL that never stops, also from an idle database.
+"""What `watch` needs on the nodes: new WAL at intervals, also from an idle database.
 
-The watcher itself runs elsewhere and reads the bucket (operations/watch/)."""
+`watch` itself runs on another host and reads the bucket (operations/watch/)."""
 
 from collections.abc import Iterator
 

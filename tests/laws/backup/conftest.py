@@ -34,7 +34,7 @@ archive_command = 'pgbackrest --stanza=main archive-push %p'
 
 @dataclass(frozen=True)
 class World:
-    """A machine, the lab's storage, and the wishes that follow each other."""
+    """A machine, the lab's storage, and the resources that follow each other."""
 
     machine: BackupMachine
     lab: Lab
@@ -50,26 +50,26 @@ class World:
         env = self.lab.env()
         endpoint, _, port = env["PGPROVISION_LAB_S3_ENDPOINT"].partition(":")
         key = {"key": env["PGPROVISION_LAB_S3_KEY"], "secret": env["PGPROVISION_LAB_S3_SECRET"]}
-        held = {"endpoint": endpoint, "port": port, "bucket": s3.BUCKET, "ca": CA, "second": ""}
-        held |= {**key, "passphrase": "correct horse", "passphrase2": "battery staple", **secrets}
+        values = {"endpoint": endpoint, "port": port, "bucket": s3.BUCKET, "ca": CA, "second": ""}
+        values |= {**key, "passphrase": "correct horse", "passphrase2": "battery staple", **secrets}
 
         def repository(path: str) -> S3Repository:
             return S3Repository(
-                bucket=held["bucket"],
-                endpoint=held["endpoint"],
-                port=int(held["port"]),
+                bucket=values["bucket"],
+                endpoint=values["endpoint"],
+                port=int(values["port"]),
                 region=s3.REGION,
                 uri_style="path",
-                key=Secret(held["key"]),
-                key_secret=Secret(held["secret"]),
+                key=Secret(values["key"]),
+                key_secret=Secret(values["secret"]),
                 path=path,
             )
 
-        paths = {1: path, **({2: held["second"]} if held["second"] else {})}
+        paths = {1: path, **({2: values["second"]} if values["second"] else {})}
         text = render(
             "pgbackrest.conf.j2",
             repositories=[
-                {"number": n, "repository": repository(p), "ca": held["ca"], "retention_days": 30}
+                {"number": n, "repository": repository(p), "ca": values["ca"], "retention_days": 30}
                 for n, p in paths.items()
             ],
             stanza="main",
@@ -87,7 +87,7 @@ class World:
             secrets=tuple(
                 (
                     f"repo{n}-{option}",
-                    Secret(held[f"passphrase{n}" if n > 1 and option == "cipher-pass" else name]),
+                    Secret(values[f"passphrase{n}" if n > 1 and option == "cipher-pass" else name]),
                 )
                 for n in paths
                 for option, name in named.items()
@@ -102,7 +102,7 @@ class World:
         return Stanza(on=MACHINE_NAME, conf=conf, instance=INSTANCE, repository=2)
 
     def stored(self, path: str) -> Path:
-        """Where the objects of a repository lie."""
+        """Where the objects of a repository are."""
         return self.lab.home / "s3" / "data" / s3.BUCKET / path.strip("/")
 
     def authority(self) -> File:

@@ -28,9 +28,9 @@ def edit(old: str, new: str) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A wish, and for each key the shell text that breaks it behind our back."""
+    """A resource, and for each key the shell text that breaks it by hand."""
 
-    wish: Callable[[World], Resource]
+    resource: Callable[[World], Resource]
     breaks: Mapping[str, str]
 
 
@@ -71,14 +71,14 @@ BREAKS = [(name, key) for name, case in CASES.items() for key in case.breaks]
 
 @pytest.mark.parametrize("name", CASES)
 def test_look_after_apply_finds_nothing_and_apply_writes_nothing(world: World, name: str) -> None:
-    resource = CASES[name].wish(world)
+    resource = CASES[name].resource(world)
     assert not world.machine.plan(resource)
     assert not world.machine.run(resource).changed
 
 
 @pytest.mark.parametrize(("name", "key"), BREAKS)
 def test_one_key_when_broken_is_named_alone_and_repaired(world: World, name: str, key: str) -> None:
-    resource = CASES[name].wish(world)
+    resource = CASES[name].resource(world)
     world.machine.shell(CASES[name].breaks[key])
     left = world.machine.plan(resource)
     assert [change.keys for change in left] == [(key,)]
@@ -124,7 +124,7 @@ def test_first_backup_when_the_controller_is_killed_is_attached_to(world: World)
     machine.run(world.conf())
 
 
-def test_first_backup_when_it_fails_says_why_and_is_started_anew_by_the_next_run(
+def test_first_backup_when_it_fails_says_why_and_is_started_again_by_the_next_run(
     world: World,
 ) -> None:
     machine, path = world.machine, "/failing"
@@ -143,9 +143,9 @@ def test_scheduled_backup_on_a_standby_is_a_recorded_skip(world: World) -> None:
     signal = f"{Instance().data_directory}/standby.signal"
     world.machine.shell(f"touch {signal}; systemctl restart {INSTANCE_UNIT}")
     world.machine.shell(f"systemctl start {DIFFERENTIAL}")
-    said = world.machine.shell(f"journalctl -u {DIFFERENTIAL} -o cat")
-    assert "skipped: not the primary" in said
-    assert "Skipped due to 'exec-condition'" in said
+    output = world.machine.shell(f"journalctl -u {DIFFERENTIAL} -o cat")
+    assert "skipped: not the primary" in output
+    assert "Skipped due to 'exec-condition'" in output
     world.machine.shell(f"rm {signal}; systemctl restart {INSTANCE_UNIT}")
 
 
@@ -175,7 +175,7 @@ def test_unit_when_it_cannot_start_shows_its_last_words(world: World) -> None:
 def test_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
     world: World,
 ) -> None:
-    """A rerun that is quick is none of the crashes after which a server is left alone."""
+    """A quick rerun does not count as a crash, after which a server is left alone."""
     text = "[Unit]\\nStartLimitIntervalSec=600\\nStartLimitBurst=1\\n"
     text += "[Service]\\nExecStart=/bin/sleep 3600\\n[Install]\\nWantedBy=multi-user.target\\n"
     path, machine = "/etc/systemd/system/counted.service", world.machine
@@ -188,7 +188,7 @@ def test_unit_when_systemd_has_counted_its_starts_is_started_all_the_same(
 
 
 @pytest.mark.covers("row:A7")
-def test_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given(
+def test_job_when_its_end_is_awaited_is_reported_at_it_and_else_after_the_time_given(
     world: World,
 ) -> None:
     machine, job = world.machine, Job("pgprovision-law.service")
@@ -210,20 +210,20 @@ def test_job_when_its_end_is_awaited_is_told_at_it_and_else_after_the_time_given
 
 
 @pytest.mark.covers("F53")
-def test_packages_when_dpkg_is_locked_wait_and_name_the_holder(world: World) -> None:
+def test_packages_when_dpkg_is_locked_wait_and_name_the_lock_owner(world: World) -> None:
     world.machine.shell("apt-get -q -y remove less")
-    hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w')"
-    hold += "; fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(3)"
+    program = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w')"
+    program += "; fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(3)"
     world.machine.shell(
-        f'setsid python3 -c "{hold}" >/tmp/held 2>&1 </dev/null &'
+        f'setsid python3 -c "{program}" >/tmp/held 2>&1 </dev/null &'
         " until grep -q held /tmp/held; do sleep 0.1; done"
     )
-    seen: list[str] = []
+    observed: list[str] = []
 
     class Listener(SilentObserver):
         def waiting(self, resource: Resource, waiting: Waiting, seconds: float) -> None:
-            seen.append(waiting.reason)
+            observed.append(waiting.reason)
 
     world.machine.run(world.packages, watcher=Listener())
-    assert "locked by python3" in seen[0]
+    assert "locked by python3" in observed[0]
     assert not world.machine.plan(world.packages)

@@ -49,7 +49,7 @@ def door(world: World) -> Iterator[tuple[FaultyObjectStore, int]]:
 
 
 def refused(world: World, **given: str) -> str:
-    """What is said where a configuration cannot read the repository; the old one stays."""
+    """The error where a configuration cannot read the repository; the old one stays."""
     keep = f"sha256sum {CONFIG_FILE}; ls /etc/pgbackrest"
     before = world.machine.shell(keep)
     with pytest.raises(StepFailed) as caught:
@@ -60,7 +60,7 @@ def refused(world: World, **given: str) -> str:
 
 @pytest.mark.covers("row:D2", "F107")
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ({"key": "AKIANOBODY"}, "cause: the store does not know the access key (key)"),
         ({"secret": "wrong"}, "cause: the secret access key (key_secret) is wrong"),
@@ -79,15 +79,15 @@ def refused(world: World, **given: str) -> str:
     ],
     ids=lambda given: "-".join(given) if isinstance(given, dict) else "",
 )
-def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
-    world: World, given: dict[str, str], said: str
+def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_reported(
+    world: World, given: dict[str, str], expected: str
 ) -> None:
-    assert said in refused(world, **given)
+    assert expected in refused(world, **given)
 
 
 @pytest.mark.covers("F106", "F107")
 @pytest.mark.parametrize(
-    ("mode", "said"),
+    ("mode", "expected"),
     [
         (403, "cause: the access key may not do that in this bucket"),
         (404, "cause: the store does not have it"),
@@ -96,13 +96,13 @@ def test_conf_when_it_is_wrong_is_not_swapped_and_the_cause_is_said(
         ("slow", "cause: the store answers too slowly, or the line to it is cut off"),
     ],
 )
-def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_said(
-    world: World, door: tuple[FaultyObjectStore, int], mode: int | str, said: str
+def test_conf_when_the_store_fails_is_not_swapped_and_the_cause_is_reported(
+    world: World, door: tuple[FaultyObjectStore, int], mode: int | str, expected: str
 ) -> None:
     store, port = door
     store.mode = mode
     try:
-        assert said in refused(world, port=str(port))
+        assert expected in refused(world, port=str(port))
     finally:
         store.mode = ""
 
@@ -114,8 +114,8 @@ def test_store_with_a_false_certificate_when_met_gets_nothing(world: World, tmp_
     issue_server_certificate_files(tmp_path / "false-ca.pem", *files, "s3.lab.internal", address)
     ca = world.lab.home / "s3" / "ca.pem"
     with faulty_object_store(address, (address, port), ca, *files) as (_, door):
-        said = refused(world, port=str(door))
-    assert "cause: the store's certificate is not that of its name" in said
+        output = refused(world, port=str(door))
+    assert "cause: the store's certificate is not that of its name" in output
     assert world.machine.shell(f"grep -c storage-verify-tls=n {CONFIG_FILE}", fails=True) == "0"
 
 
@@ -145,9 +145,9 @@ def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left
         return found.pending_segments >= 3 and found.failing and bool(found.last_error)
 
     assert wait_until(failing, seconds=60)
-    (said,) = machine.notes(archiver)
-    assert "the store answers too slowly, or the line to it is cut off" in said, said
-    assert "at the last hour's rate the disk is full in" in said
+    (note,) = machine.notes(archiver)
+    assert "the store answers too slowly, or the line to it is cut off" in note, note
+    assert "at the last hour's rate the disk is full in" in note
     assert machine.shell(f"{SQL} 'select count(*) > 0 from w'") == "t"
     store.mode = ""
     machine.shell(f"{SQL} 'insert into w select 1; select pg_switch_wal()'")  # wakes the archiver
@@ -163,7 +163,7 @@ def test_uploads_when_reset_then_wal_waits_its_cause_is_shown_and_no_gap_is_left
 
 
 @pytest.mark.covers("row:D2", "row:D4")
-def test_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(world: World) -> None:
+def test_second_repository_when_declared_gets_a_stanza_and_wal_of_its_own(world: World) -> None:
     conf, stanza = world.conf(second="/second"), world.second_stanza("/second")
     world.machine.run(conf, stanza)
     assert not world.machine.plan(conf, stanza)
@@ -174,7 +174,7 @@ def test_second_repository_when_wished_gets_a_stanza_and_wal_of_its_own(world: W
 
 
 @pytest.mark.covers("F110")
-def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_swap(
+def test_second_repository_of_another_cluster_when_declared_is_refused_before_the_swap(
     world: World,
 ) -> None:
     machine = world.machine
@@ -185,8 +185,8 @@ def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_
     machine.shell("pg_dropcluster 15 other")
     machine.run(world.conf("/empty"))
     listed = sorted(path.name for path in world.stored("/foreign").rglob("*"))
-    said = refused(world, second="/foreign", passphrase2="correct horse")
-    assert "stanza main in repository 2 belongs to another cluster" in said
+    output = refused(world, second="/foreign", passphrase2="correct horse")
+    assert "stanza main in repository 2 belongs to another cluster" in output
     with pytest.raises(Refused, match="belongs to another cluster"):
         machine.shell(f"sed -i 's|/empty|/foreign|' {CONFIG_FILE}")
         machine.plan(world.stanza("/foreign"))
@@ -195,7 +195,7 @@ def test_second_repository_of_another_cluster_when_wished_is_refused_before_the_
 
 
 @pytest.mark.covers("F114")
-def test_repository_when_damaged_in_three_ways_is_told_of_each(world: World) -> None:
+def test_repository_when_damaged_in_three_ways_reports_each(world: World) -> None:
     machine, path = world.machine, "/damaged"
     machine.run(world.conf(path), world.stanza(path), world.first_backup)
     store = world.stored(path)
@@ -217,10 +217,12 @@ def test_repository_when_damaged_in_three_ways_is_told_of_each(world: World) -> 
     looked = RepositoryVerification(
         on=MACHINE_NAME, stanza="main", repository=1, started_after=int(time.time()) - 1
     )
-    said = "\n".join(text for _, text in machine.run(looked).notes)
+    output = "\n".join(text for _, text in machine.run(looked).notes)
     label = manifest.parent.name
-    assert f"backup {label}: backup.manifest missing; the other one is there" in said
-    assert f"WAL {hole.name[:24]} is missing: from {label} nothing can be restored past it" in said
-    assert f"invalid checksum '{label}/" in said
+    assert f"backup {label}: backup.manifest missing; the other one is there" in output
+    assert (
+        f"WAL {hole.name[:24]} is missing: from {label} nothing can be restored past it" in output
+    )
+    assert f"invalid checksum '{label}/" in output
     assert verification.parse(machine.probe(verification.verification_probe(1)).text).complete
     machine.run(world.conf())

@@ -85,19 +85,19 @@ class Canary:
     rows: tuple[Row, ...]
     before: datetime
 
-    def restored(self, wish: RecoveryTarget) -> RestoredDataDirectory:
-        return RestoredDataDirectory(on=MACHINE_NAME, instance=CUT, stanza="main", target=wish)
+    def restored(self, target: RecoveryTarget) -> RestoredDataDirectory:
+        return RestoredDataDirectory(on=MACHINE_NAME, instance=CUT, stanza="main", target=target)
 
-    def cut(self, wish: RecoveryTarget) -> list[int]:
+    def cut(self, target: RecoveryTarget) -> list[int]:
         """The rows of a restore to there."""
-        self.run(wish)
+        self.run(target)
         return self.numbers()
 
-    def run(self, wish: RecoveryTarget, watcher: SilentObserver | None = None) -> Report:
+    def run(self, target: RecoveryTarget, watcher: SilentObserver | None = None) -> Report:
         """The cut before is moved away first, as a person would."""
         machine, data = self.world.machine, CUT.data_directory
         machine.shell(f"rm -rf /tmp/cuts; mkdir /tmp/cuts; mv {data}* /tmp/cuts/ 2>/dev/null; true")
-        return machine.run(self.restored(wish), watcher=watcher)
+        return machine.run(self.restored(target), watcher=watcher)
 
     def numbers(self, table: str = "canary") -> list[int]:
         machine, data = self.world.machine, CUT.data_directory
@@ -111,8 +111,8 @@ class Canary:
 
     def backups(self) -> tuple[BackupInfo, ...]:
         machine = self.world.machine
-        said = machine.shell("cd /; runuser -u postgres -- pgbackrest --output=json info")
-        return parse(Answer(out=said.encode())).backups
+        output = machine.shell("cd /; runuser -u postgres -- pgbackrest --output=json info")
+        return parse(Answer(out=output.encode())).backups
 
     def upto(self, number: int) -> list[int]:
         return [row.number for row in self.rows if row.number <= number]
@@ -194,27 +194,27 @@ def test_restore_to_a_named_point_is_exact(canary: Canary) -> None:
 @long
 def test_restore_when_nothing_was_committed_since_is_the_end(canary: Canary) -> None:
     last = canary.row(100).committed + timedelta(milliseconds=1)
-    wish = recovery_target({"time": last.isoformat()})
-    assert canary.cut(wish) == canary.upto(100)
-    (told,) = canary.world.machine.notes(canary.restored(wish))[:1]
-    assert "lies after the last transaction in the repository" in told
+    target = recovery_target({"time": last.isoformat()})
+    assert canary.cut(target) == canary.upto(100)
+    (note,) = canary.world.machine.notes(canary.restored(target))[:1]
+    assert "is later than the last transaction in the repository" in note
 
 
 @pytest.mark.covers("F118")
 @long
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("target", "expected"),
     [
-        ({"xid": "3999999999"}, "was not met"),
+        ({"xid": "3999999999"}, "was not reached"),
         ({"name": "never"}, "recovery ended before configured recovery target was reached"),
     ],
 )
 def test_restore_when_the_target_is_not_met_is_bad_input(
-    canary: Canary, wish: dict[TargetKind, str], said: str
+    canary: Canary, target: dict[TargetKind, str], expected: str
 ) -> None:
     with pytest.raises(InventoryError) as refused:
-        canary.run(recovery_target(wish))
-    assert said in str(refused.value)
+        canary.run(recovery_target(target))
+    assert expected in str(refused.value)
     assert "--set" in str(refused.value)
     assert canary.world.machine.plan(
         canary.restored(recovery_target({}))
@@ -223,7 +223,7 @@ def test_restore_when_the_target_is_not_met_is_bad_input(
 
 @pytest.mark.covers("F118")
 @long
-def test_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
+def test_restore_when_given_the_backup_before_finds_what_is_before_the_newest(
     canary: Canary,
 ) -> None:
     row = canary.row(20)
@@ -232,19 +232,19 @@ def test_restore_when_told_the_backup_before_finds_what_lies_before_the_newest(
 
 
 @pytest.mark.covers("F114")
-@pytest.mark.parametrize("wish", [{}, {"xid": "3999999999"}], ids=["end", "xid"])
+@pytest.mark.parametrize("target", [{}, {"xid": "3999999999"}], ids=["end", "xid"])
 def test_restore_when_a_segment_is_missing_fails_and_names_it(
-    canary: Canary, wish: dict[TargetKind, str]
+    canary: Canary, target: dict[TargetKind, str]
 ) -> None:
     """Also where it ends before a target: another one would not help."""
     store = canary.world.lab.home / "s3" / "data"
     (path,) = store.rglob(f"*{segment_of(canary.row(59).lsn)}-*")
-    kept = path.rename(store / path.name)
+    moved = path.rename(store / path.name)
     try:
         with pytest.raises(StepFailed, match="the next one is missing or damaged"):
-            canary.run(recovery_target(wish))
+            canary.run(recovery_target(target))
     finally:
-        kept.rename(path)
+        moved.rename(path)
 
 
 @long
@@ -264,7 +264,7 @@ def test_restore_when_it_runs_already_is_attached_to_and_leaves_no_setting(canar
 
 @pytest.mark.covers("F66")
 @long
-def test_restore_when_killed_is_set_aside_and_made_anew(canary: Canary) -> None:
+def test_restore_when_killed_is_set_aside_and_created_again(canary: Canary) -> None:
     with pytest.raises(Killed):
         canary.run(recovery_target({}), watcher=Deserter())
     machine = canary.world.machine
@@ -298,17 +298,17 @@ def test_hundred_cuts_when_drawn_at_random_are_all_exact(canary: Canary) -> None
         row, kind = canary.row(draw.randrange(31, 100)), ("time", "lsn", "xid")[number % 3]
         zone, before = draw.choice(ZONES), kind != "lsn" and draw.random() < 0.3
         text = spelled(row.committed, zone) if kind == "time" else getattr(row, kind)
-        wish = recovery_target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
-        found = canary.cut(wish)
+        target = recovery_target({kind: text}, inclusive=not before)  # type: ignore[dict-item]
+        found = canary.cut(target)
         if found != canary.upto(row.number - before):
-            wrong.append(f"{wish}: {len(found)} rows, row {row.number}")
+            wrong.append(f"{target}: {len(found)} rows, row {row.number}")
     print(f"{count - len(wrong)} of {count} cuts exact")
     assert wrong == []
 
 
 @pytest.mark.covers("F117", "F118")
 @long
-def test_tablespace_when_restored_lies_beside_the_data_and_the_original_stays(
+def test_tablespace_when_restored_is_beside_the_data_and_the_original_stays(
     canary: Canary,
 ) -> None:
     machine, space = canary.world.machine, "/srv/space"

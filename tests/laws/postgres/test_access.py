@@ -1,4 +1,4 @@
-"""C5, C6: the split of duties, told as a day with an application, on a real server."""
+"""C5, C6: the split of duties, as a day with an application, on a real server."""
 
 import subprocess
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ databases:
 """
 
 
-def wishes(inventory: Inventory) -> list[Resource]:
+def catalog_resources(inventory: Inventory) -> list[Resource]:
     context = PlanContext.declared(inventory, inventory.primary)
     steps = (postgres.roles, postgres.databases, postgres.database_contents)
     return [resource for step in steps for resource in step(context)]
@@ -49,7 +49,7 @@ def wishes(inventory: Inventory) -> list[Resource]:
 def folder(
     instance: Instance, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[InventoryFolder]:
-    """An inventory whose primary is this very machine."""
+    """An inventory with this very machine as its primary."""
     cluster = CLUSTER.format(version=instance.version, port=instance.port)
     folder = static_inventory(tmp_path_factory.mktemp("inventory"), cluster, STATIC_PRIMARY)
     (folder.path / "nodes/db-1.yml").rename(folder.path / f"nodes/{LOCAL}.yml")
@@ -63,7 +63,7 @@ def inventory(instance: Instance, folder: InventoryFolder) -> Inventory:
 
     generate_secrets(folder.path)
     inventory = folder.load()
-    converge_local(*wishes(inventory))
+    converge_local(*catalog_resources(inventory))
     return inventory
 
 
@@ -79,7 +79,7 @@ class Say:
         self.instance, self.secrets = instance, secrets
 
     def __call__(self, role: str, query: str, database: str = "books") -> str:
-        """What came back, or PostgreSQL's complaint."""
+        """What came back, or PostgreSQL's error."""
         password = (self.secrets / f"{role}.password").read_text().strip()
         where = f"host=127.0.0.1 port={self.instance.port} user={role} dbname={database}"
         # Not Debian's wrapper: it warns while another test's cluster comes or goes.
@@ -96,8 +96,8 @@ class Say:
 
 @pytest.mark.covers("row:C5")
 def test_access_when_applied_then_nothing_differs(inventory: Inventory) -> None:
-    assert plan_local(*wishes(inventory)) == []
-    assert converge_local(*wishes(inventory)).changed == []
+    assert plan_local(*catalog_resources(inventory)) == []
+    assert converge_local(*catalog_resources(inventory)).changed == []
 
 
 @pytest.mark.covers("row:C5")
@@ -130,9 +130,9 @@ def test_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all
     instance: Instance, say: Say
 ) -> None:
     assert say("migrate", "set role none; create table t as select 7") == ""
-    seen = [say(login, "select * from t") for login in ("app_a", "metabase")]
+    observed = [say(login, "select * from t") for login in ("app_a", "metabase")]
     sql(instance, "drop table t", "books")
-    assert seen == ["7", "7"]
+    assert observed == ["7", "7"]
 
 
 @pytest.mark.covers("row:C5")
@@ -154,8 +154,8 @@ def test_table_when_a_migration_no_longer_acts_as_the_owner_then_is_readable_all
 @pytest.mark.parametrize("login", ["app_a", "metabase"])
 def test_application_when_it_tries_ddl_then_is_refused(say: Say, login: str, ddl: str) -> None:
     say("migrate", "create table if not exists kept ()")
-    said = say(login, ddl)
-    assert "permission denied" in said or "must be owner" in said
+    output = say(login, ddl)
+    assert "permission denied" in output or "must be owner" in output
 
 
 @pytest.mark.covers("S30")
@@ -194,9 +194,11 @@ def test_extensions_when_made_then_the_trusted_ones_are_the_owner_s(
 def test_extension_when_not_installed_then_its_package_is_named(
     instance: Instance, inventory: Inventory, extension: str, package: str
 ) -> None:
-    wish = Extension(on=LOCAL, snapshot=snapshot(inventory), database="books", extension=extension)
+    resource = Extension(
+        on=LOCAL, snapshot=snapshot(inventory), database="books", extension=extension
+    )
     with pytest.raises(StepFailed, match=package.format(instance.version)):
-        converge_local(wish)
+        converge_local(resource)
     assert extension not in sql(instance, "select extname from pg_extension", "books")
 
 

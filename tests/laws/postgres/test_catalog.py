@@ -20,7 +20,7 @@ from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 from pgprovision.secret import Secret
 from tests.support.postgres_machine import LOCAL, converge_local, plan_local, shell, sql
 
-Wishes = Mapping[str, CatalogResource]
+Resources = Mapping[str, CatalogResource]
 
 OWNER, APP, GROUP, READER = "owner", 'it\'s "app"', "group\\1", "lecteur-été"
 SALES = "Sales 'n' \"co\""
@@ -29,22 +29,24 @@ BOOKS = "books \"of\" 'all' = 1"
 
 @dataclass(frozen=True)
 class Case:
-    """A wish, and for each key the SQL that breaks it behind our back."""
+    """A resource, and for each key the SQL that breaks it by hand."""
 
-    wish: Callable[[SnapshotQuery], CatalogResource]
+    resource: Callable[[SnapshotQuery], CatalogResource]
     breaks: Mapping[str, str]
 
 
-def role(name: str, **wish: Any) -> Callable[[SnapshotQuery], CatalogResource]:
-    return lambda snapshot: Role(on=LOCAL, snapshot=snapshot, role=name, **wish)
+def role(name: str, **attributes: Any) -> Callable[[SnapshotQuery], CatalogResource]:
+    return lambda snapshot: Role(on=LOCAL, snapshot=snapshot, role=name, **attributes)
 
 
-def grant(to: str, *privileges: str, **wish: Any) -> Callable[[SnapshotQuery], CatalogResource]:
-    def wished(snapshot: SnapshotQuery) -> CatalogResource:
+def grant(
+    to: str, *privileges: str, **attributes: Any
+) -> Callable[[SnapshotQuery], CatalogResource]:
+    def desired(snapshot: SnapshotQuery) -> CatalogResource:
         place: dict[str, Any] = {"on": LOCAL, "snapshot": snapshot, "database": BOOKS}
-        return Grant(**place, grantee=to, privileges=privileges, **wish)
+        return Grant(**place, grantee=to, privileges=privileges, **attributes)
 
-    return wished
+    return desired
 
 
 CASES: Mapping[str, Case] = {
@@ -194,26 +196,26 @@ def snapshot(instance: Instance) -> SnapshotQuery:
 
 
 @pytest.fixture(scope="module")
-def wishes(instance: Instance, snapshot: SnapshotQuery) -> Wishes:
+def resources(instance: Instance, snapshot: SnapshotQuery) -> Resources:
     """Everything, made on an empty server in one run; then objects as an application has them."""
-    wishes = {name: case.wish(snapshot) for name, case in CASES.items()}
-    converge_local(*wishes.values())
+    resources = {name: case.resource(snapshot) for name, case in CASES.items()}
+    converge_local(*resources.values())
     sql(instance, named(OBJECTS), BOOKS)
-    converge_local(*wishes.values())
-    return wishes
+    converge_local(*resources.values())
+    return resources
 
 
 def test_catalog_when_applied_then_a_look_finds_nothing(
-    wishes: Wishes,
+    resources: Resources,
 ) -> None:
-    assert plan_local(*wishes.values()) == []
+    assert plan_local(*resources.values()) == []
 
 
 def test_catalog_when_applied_again_then_nothing_is_written(
-    instance: Instance, wishes: Wishes
+    instance: Instance, resources: Resources
 ) -> None:
     before = sql(instance, "select pg_current_wal_insert_lsn()")
-    report = converge_local(*wishes.values())
+    report = converge_local(*resources.values())
     assert report.changed == []
     assert report.round_trips == {} or set(report.round_trips.values()) == {1}
     assert sql(instance, "select pg_current_wal_insert_lsn()") == before
@@ -223,17 +225,19 @@ def test_catalog_when_applied_again_then_nothing_is_written(
     ("name", "key"), [(name, key) for name, case in CASES.items() for key in case.breaks]
 )
 def test_resource_when_one_key_is_broken_then_it_alone_is_named_and_repaired(
-    instance: Instance, wishes: Wishes, name: str, key: str
+    instance: Instance, resources: Resources, name: str, key: str
 ) -> None:
     sql(instance, named(CASES[name].breaks[key]), BOOKS)
-    (change,) = plan_local(*wishes.values())
-    assert (change.resource, change.keys) == (wishes[name], (key,))
-    assert [done.resource for done in converge_local(*wishes.values()).changed] == [wishes[name]]
-    assert plan_local(*wishes.values()) == []
+    (change,) = plan_local(*resources.values())
+    assert (change.resource, change.keys) == (resources[name], (key,))
+    assert [done.resource for done in converge_local(*resources.values()).changed] == [
+        resources[name]
+    ]
+    assert plan_local(*resources.values()) == []
 
 
 @pytest.mark.covers("F103")
-def test_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_seen(
+def test_sorting_when_a_column_or_an_index_has_a_collation_of_its_own_is_found(
     instance: Instance,
 ) -> None:
     sql(instance, "create database sorted")

@@ -72,17 +72,17 @@ def hba(snapshot: SnapshotQuery) -> PgHba:
 
 
 @pytest.fixture(scope="module")
-def wishes(conf: PostgresqlConf, hba: PgHba, snapshot: SnapshotQuery) -> tuple[Resource, ...]:
+def resources(conf: PostgresqlConf, hba: PgHba, snapshot: SnapshotQuery) -> tuple[Resource, ...]:
     """Everything, applied once."""
-    wishes = (
+    resources = (
         conf,
         hba,
         SettingOverrides(on=LOCAL, snapshot=snapshot, managed=conf.managed_names()),
         PendingConfiguration(on=LOCAL, snapshot=snapshot),
         LiveSettings(on=LOCAL, snapshot=snapshot),
     )
-    converge_local(*wishes)
-    return wishes
+    converge_local(*resources)
+    return resources
 
 
 def edit(path: str, sed: str) -> None:
@@ -95,22 +95,22 @@ def shown(instance: Instance) -> Mapping[str, str]:
 
 
 def test_files_when_applied_then_nothing_differs_and_nothing_is_written(
-    wishes: tuple[Resource, ...],
+    resources: tuple[Resource, ...],
 ) -> None:
-    assert plan_local(*wishes) == []
-    assert converge_local(*wishes).changed == []
+    assert plan_local(*resources) == []
+    assert converge_local(*resources).changed == []
 
 
 @pytest.mark.covers("row:C1", "row:C7")
 def test_conf_when_applied_then_the_server_says_the_same(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     files = "select name, applied, sourceline from pg_file_settings where not applied"
     assert sql(instance, files) == ""
-    said = shown(instance)
-    assert said["cluster_name"] == "node-1"
-    assert said["log_line_prefix"] == "%m # 'it''s' \\ "
-    assert {name.lower() for name in conf.managed_names()} <= {name.lower() for name in said}
+    output = shown(instance)
+    assert output["cluster_name"] == "node-1"
+    assert output["log_line_prefix"] == "%m # 'it''s' \\ "
+    assert {name.lower() for name in conf.managed_names()} <= {name.lower() for name in output}
 
 
 @pytest.mark.parametrize(
@@ -124,189 +124,189 @@ def test_conf_when_applied_then_the_server_says_the_same(
     ],
 )
 def test_conf_when_a_line_is_broken_then_that_setting_is_named_and_repaired(
-    conf: PostgresqlConf, wishes: tuple[Resource, ...], line: str, name: str, impact: Impact
+    conf: PostgresqlConf, resources: tuple[Resource, ...], line: str, name: str, impact: Impact
 ) -> None:
     edit(conf.name, line)
-    found = {change.resource.kind: change for change in plan_local(*wishes)}
+    found = {change.resource.kind: change for change in plan_local(*resources)}
     assert [key.lower() for key in found["postgresql.conf"].keys] == [name.lower()]
     assert found["postgresql.conf"].impact == impact
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    converge_local(*resources)
+    assert plan_local(*resources) == []
 
 
 def test_conf_when_its_mode_is_broken_then_it_alone_is_repaired(
-    conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     Path(conf.name).chmod(0o666)
-    (change,) = plan_local(*wishes)
+    (change,) = plan_local(*resources)
     assert (change.keys, change.impact) == (("mode",), Impact.NONE)
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    converge_local(*resources)
+    assert plan_local(*resources) == []
 
 
 @pytest.mark.covers("F83")
 def test_conf_when_a_setting_is_unknown_then_the_old_file_stays(
-    conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     wrong = replace(conf, overrides={**conf.overrides, "shared_bufers": "1GB"})
     with pytest.raises(StepFailed, match='unrecognized configuration parameter "shared_bufers"'):
         converge_local(wrong)
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []
 
 
 def test_conf_when_the_restart_fails_then_the_previous_file_is_back_and_the_server_runs(
-    conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     wrong = replace(conf, overrides={**conf.overrides, "shared_preload_libraries": "not_there"})
     with pytest.raises(StepFailed, match="not_there") as failure:
         converge_local(wrong)
     assert "the previous configuration is back" in str(failure.value)
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []
 
 
 def test_conf_when_the_run_is_killed_between_write_and_restart_then_the_next_one_finishes(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
-    wish = replace(conf, overrides={**conf.overrides, "max_wal_senders": 12})
-    (change,) = plan_local(wish)
+    changed = replace(conf, overrides={**conf.overrides, "max_wal_senders": 12})
+    (change,) = plan_local(changed)
     Host(LOCAL, LocalConnection).act(change.actions[:1], print)
     assert shown(instance)["max_wal_senders"] == "10"
-    converge_local(wish, *wishes[1:])
+    converge_local(changed, *resources[1:])
     assert shown(instance)["max_wal_senders"] == "12"
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    converge_local(*resources)
+    assert plan_local(*resources) == []
 
 
 def test_conf_when_no_server_runs_then_it_is_only_written(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     cluster = sh("pg_ctlcluster", str(instance.version), instance.name)
     shell(f"{cluster} stop")
     try:
         edit(conf.name, "s/^max_wal_senders = .*/max_wal_senders = 11/")
-        (change,) = plan_local(*wishes)
+        (change,) = plan_local(*resources)
         assert change.impact == Impact.NONE
-        converge_local(*wishes)
+        converge_local(*resources)
     finally:
         shell(f"{cluster} start")
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []
 
 
 def test_loaded_when_a_run_was_killed_after_the_write_then_the_next_one_loads(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     edit(conf.name, "s/^work_mem = .*/work_mem = 12MB/")
     shell(reload(instance, "by hand").text)
     Path(conf.name).write_text(conf.text())  # all that the write alone would leave
-    (change,) = plan_local(*wishes)
+    (change,) = plan_local(*resources)
     assert (change.keys, change.impact) == (("reload_pending",), Impact.RELOAD)
     assert change.diff.before is not None
     assert change.diff.before["reload_pending"] == ("postgresql.conf",)
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    converge_local(*resources)
+    assert plan_local(*resources) == []
     assert shown(instance)["work_mem"] != "12288"
 
 
 def test_loaded_when_a_restart_is_pending_then_it_is_named_and_done(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("max_prepared_transactions = 5\n")
     try:
-        (change,) = plan_local(*wishes)
+        (change,) = plan_local(*resources)
         assert change.diff.before is not None
         assert change.diff.before["restart_pending"] == ("max_prepared_transactions",)
         assert change.impact == Impact.RESTART
-        converge_local(*wishes)
+        converge_local(*resources)
         assert shown(instance)["max_prepared_transactions"] == "5"
     finally:
         local.unlink()
-    converge_local(*wishes)
+    converge_local(*resources)
 
 
 def test_loaded_when_local_conf_has_an_error_then_it_is_named_and_left(
-    conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("no_such_setting = 5\n")
     try:
-        (left,) = converge_local(*wishes).remaining
+        (left,) = converge_local(*resources).remaining
         assert left.diff.before is not None
         assert "local.conf:1: no_such_setting" in str(left.diff.before["errors"])
         assert left.actions == ()
     finally:
         local.unlink()
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []
 
 
 def test_loaded_when_local_conf_would_not_start_then_the_server_is_not_restarted(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("max_prepared_transactions = many\n")
     started = sql(instance, "select pg_postmaster_start_time()")
     try:
         with pytest.raises(StepFailed, match='"max_prepared_transactions": "many"'):
-            converge_local(*wishes)
+            converge_local(*resources)
         assert sql(instance, "select pg_postmaster_start_time()") == started
     finally:
         local.unlink()
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []
 
 
-def test_live_settings_when_local_conf_wins_then_it_is_told_and_no_difference(
-    instance: Instance, conf: PostgresqlConf, wishes: tuple[Resource, ...]
+def test_live_settings_when_local_conf_wins_then_it_is_reported_and_no_difference(
+    instance: Instance, conf: PostgresqlConf, resources: tuple[Resource, ...]
 ) -> None:
     local = Path(conf.name).with_name("local.conf")
     local.write_text("work_mem = '3MB'\nrandom_page_cost = 1.10\n")
     try:
         shell(reload(instance, "by hand").text)
-        report = converge_local(*wishes)
+        report = converge_local(*resources)
         assert (report.changed, report.remaining) == ([], [])
         assert [text for _, text in report.notes] == [
             "local.conf: work_mem = 3072kB instead of 4MB"
         ]
     finally:
         local.unlink()
-    converge_local(*wishes)
+    converge_local(*resources)
 
 
 def test_live_settings_when_a_command_line_wins_then_it_is_named_and_left(
-    instance: Instance, wishes: tuple[Resource, ...]
+    instance: Instance, resources: tuple[Resource, ...]
 ) -> None:
     cluster = sh("pg_ctlcluster", str(instance.version), instance.name)
     shell(f"{cluster} restart -o '-c work_mem=5MB -c jit=on'")
     try:
-        (left,) = converge_local(*wishes).remaining
+        (left,) = converge_local(*resources).remaining
         assert (left.resource.kind, left.keys) == ("live settings", ("work_mem", "jit"))
         assert left.diff.before is not None
         assert left.diff.before["work_mem"] == "5120kB (command line)"
         assert left.actions == ()
     finally:
         shell(f"{cluster} restart")
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []
 
 
 @pytest.mark.covers("row:C7", "F86")
 def test_overrides_when_alter_system_was_used_then_it_is_named_and_reset(
-    instance: Instance, wishes: tuple[Resource, ...]
+    instance: Instance, resources: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter system set work_mem = '1MB'; alter system set \"DateStyle\" = 'German'")
     sql(instance, "alter system set geqo = off")  # not ours
-    (change, *_) = plan_local(*wishes)
+    (change, *_) = plan_local(*resources)
     assert change.diff.before is not None
     assert change.diff.before["system"] == ("DateStyle", "work_mem")
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    converge_local(*resources)
+    assert plan_local(*resources) == []
     assert shown(instance)["geqo"] == "off"
 
 
 @pytest.mark.covers("row:C7", "F86")
 def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
-    instance: Instance, wishes: tuple[Resource, ...]
+    instance: Instance, resources: tuple[Resource, ...]
 ) -> None:
     sql(instance, "alter role postgres in database postgres set work_mem = '7MB'")
-    (left,) = converge_local(*wishes).remaining
+    (left,) = converge_local(*resources).remaining
     assert left.diff.before is not None
     listed = left.diff.before["roles_and_databases"]
     sql(instance, "alter role postgres in database postgres reset work_mem")
@@ -315,18 +315,18 @@ def test_overrides_when_a_role_has_its_own_setting_then_it_is_named_and_left(
 
 @pytest.mark.covers("row:C2")
 def test_hba_when_a_line_is_broken_then_that_line_is_named_and_repaired(
-    hba: PgHba, wishes: tuple[Resource, ...]
+    hba: PgHba, resources: tuple[Resource, ...]
 ) -> None:
     edit(hba.name, "s/^local .*peer$/local all all trust/")
-    (change, *_) = plan_local(*wishes)
+    (change, *_) = plan_local(*resources)
     assert change.keys == ("- local all all trust", '+ local all,replication "postgres" peer')
     assert change.impact == Impact.RELOAD
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    converge_local(*resources)
+    assert plan_local(*resources) == []
 
 
 def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
-    instance: Instance, wishes: tuple[Resource, ...]
+    instance: Instance, resources: tuple[Resource, ...]
 ) -> None:
     rows = "select unnest(user_name) from pg_hba_file_rules where address = '10.1.0.0'"
     assert tuple(sql(instance, rows).splitlines()) == HOSTILE
@@ -334,9 +334,9 @@ def test_hba_when_applied_then_postgresql_reads_every_name_as_it_is(
 
 @pytest.mark.covers("row:C2", "F81")
 def test_hba_when_postgresql_rejects_it_then_the_previous_file_is_back(
-    hba: PgHba, wishes: tuple[Resource, ...]
+    hba: PgHba, resources: tuple[Resource, ...]
 ) -> None:
     peer = HbaRule("host", (ALL,), (ALL,), "peer", "10.0.0.0/8")
     with pytest.raises(StepFailed, match="the previous file is back"):
         converge_local(replace(hba, sections=(HbaSection("wrong", (peer,)),)))
-    assert plan_local(*wishes) == []
+    assert plan_local(*resources) == []

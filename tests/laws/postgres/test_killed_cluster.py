@@ -1,4 +1,4 @@
-"""F65: initdb dies at any moment. What it left is recognised, renamed aside, and made anew."""
+"""F65: initdb dies at any moment. What it left is recognised, set aside, and created again."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def cluster() -> Iterator[PostgresCluster]:
 
 @pytest.mark.covers("F65")
 @pytest.mark.parametrize("seconds", POINTS)
-def test_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
+def test_cluster_when_initdb_is_killed_is_set_aside_and_created_again(
     cluster: PostgresCluster, seconds: float
 ) -> None:
     data = Path(cluster.instance.data_directory)
@@ -54,7 +54,7 @@ def test_cluster_when_initdb_is_killed_is_set_aside_and_made_anew(
     assert made == ([] if ended else [str(cluster)])
     assert plan_local(cluster) == []
     assert not Path(in_progress_file(cluster.instance)).exists()
-    kept = list(data.parent.glob(f"{data.name}.aside-*"))
-    assert [{path.name for path in one.iterdir()} for one in kept] == (
+    set_aside = list(data.parent.glob(f"{data.name}.aside-*"))
+    assert [{path.name for path in one.iterdir()} for one in set_aside] == (
         [half] if half and not ended else []
     )

@@ -106,23 +106,23 @@ def test_role_when_its_name_is_hostile_then_it_exists_under_exactly_that_name(
     names = ["it's", 'a"b', "two words", "back\\slash", "a=b", "ünï\u00ad", "\n$(id)`id`", "x" * 63]
     snapshot = SnapshotQuery(instance)
     secret = Secret('\'; drop role "x" \\ --\n')
-    wishes = [Role(on=LOCAL, snapshot=snapshot, role=name, password=secret) for name in names]
-    converge_local(*wishes)
-    assert plan_local(*wishes) == []
+    roles = [Role(on=LOCAL, snapshot=snapshot, role=name, password=secret) for name in names]
+    converge_local(*roles)
+    assert plan_local(*roles) == []
     found = sql(instance, "select jsonb_agg(rolname) from pg_roles where rolname !~ '^pg_'")
     assert sorted({*names, "postgres"}) == sorted(json.loads(found))
-    gone = [Role(on=LOCAL, snapshot=snapshot, role=name, present=False) for name in names]
-    converge_local(*gone)
-    assert plan_local(*gone) == []
+    absent = [Role(on=LOCAL, snapshot=snapshot, role=name, present=False) for name in names]
+    converge_local(*absent)
+    assert plan_local(*absent) == []
 
 
-def test_role_when_its_password_is_set_then_no_log_and_no_statistics_hold_the_verifier(
+def test_role_when_its_password_is_set_then_no_log_and_no_statistics_contain_the_verifier(
     instance: Instance,
 ) -> None:
     sql(instance, "alter role postgres set log_statement = 'all'")
-    wish = Role(on=LOCAL, snapshot=SnapshotQuery(instance), role="quiet", password=Secret("hush"))
+    role = Role(on=LOCAL, snapshot=SnapshotQuery(instance), role="quiet", password=Secret("hush"))
     try:
-        converge_local(wish)
+        converge_local(role)
     finally:
         sql(instance, "alter role postgres reset log_statement")
     log = f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log"

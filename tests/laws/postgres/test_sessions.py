@@ -1,4 +1,4 @@
-"""F91: what is said to one database in a pass goes through one psql; each step is named all the
+"""F91: what is sent to one database in a pass goes through one psql; each step is named all the
 same."""
 
 import pytest
@@ -21,7 +21,7 @@ def say(instance: Instance, *statements: str) -> list[Action]:
 
 
 @pytest.mark.covers("F91")
-def test_steps_when_on_one_database_are_said_to_one_server_process(instance: Instance) -> None:
+def test_steps_when_on_one_database_are_sent_to_one_server_process(instance: Instance) -> None:
     sql(instance, "create table public.seen (at serial, pid int)")
     look = "insert into public.seen (pid) values (pg_backend_pid())"
     done: list[Action] = []
@@ -44,13 +44,13 @@ def test_step_when_it_fails_among_others_is_named_and_none_follows(instance: Ins
 
 
 @pytest.mark.covers("F91")
-def test_password_when_others_are_said_after_it_then_their_activity_is_shown(
+def test_password_when_others_are_sent_after_it_then_their_activity_is_shown(
     instance: Instance,
 ) -> None:
     role = Role(
         on=LOCAL, snapshot=SnapshotQuery(instance), role="hidden", password=Secret("p", "here")
     )
-    seen = "create table public.shown as select current_setting('track_activities') as now"
-    steps = [*role.change(Diff(None, role.desired())), *say(instance, seen)]
+    statement = "create table public.shown as select current_setting('track_activities') as now"
+    steps = [*role.change(Diff(None, role.desired())), *say(instance, statement)]
     Host(LOCAL, LocalConnection).act(steps, lambda _: None)
     assert sql(instance, "select now from public.shown") == "on"

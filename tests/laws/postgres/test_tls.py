@@ -31,7 +31,7 @@ PASSWORD = "correct horse"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class TlsResources:
     """A server's TLS, and what a client of it needs."""
 
     instance: Instance
@@ -40,23 +40,23 @@ class Wishes:
 
     @property
     def resources(self) -> Sequence[Resource]:
-        wish = self.certificate
-        files = TlsPaths(wish.path, wish.key_path, f"{wish.path}.ca")
+        certificate = self.certificate
+        files = TlsPaths(certificate.path, certificate.key_path, f"{certificate.path}.ca")
         look = replace(self.conf.snapshot, extra_files=(files.certificate, files.ca))
         return (
-            ServerKey(on=LOCAL, path=wish.key_path),
-            File(on=LOCAL, path=files.ca, content=wish.ca_certificate),
-            wish,
+            ServerKey(on=LOCAL, path=certificate.key_path),
+            File(on=LOCAL, path=files.ca, content=certificate.ca_certificate),
+            certificate,
             replace(self.conf, snapshot=look, tls=files),
             PendingConfiguration(on=LOCAL, snapshot=look),
         )
 
-    def at(self, now: datetime) -> "Wishes":
+    def at(self, now: datetime) -> "TlsResources":
         return replace(self, certificate=replace(self.certificate, now=now))
 
-    def signed_by(self, key: Secret, bundle: str) -> "Wishes":
-        wish = replace(self.certificate, ca_key=key, ca_certificate=bundle)
-        return replace(self, certificate=wish)
+    def signed_by(self, key: Secret, bundle: str) -> "TlsResources":
+        certificate = replace(self.certificate, ca_key=key, ca_certificate=bundle)
+        return replace(self, certificate=certificate)
 
     def login(self, ca: str, tmp: Path, query: str = "select 'in'", more: str = "") -> str:
         """What a client that trusts `ca` gets."""
@@ -88,13 +88,13 @@ def session(instance: Instance, ca: Path) -> Iterator[subprocess.Popen[str]]:
     pipe = subprocess.PIPE
     env = {"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=env, text=True) as client:
-        assert ask(client, "select ssl from pg_stat_ssl where pid = pg_backend_pid()") == "t"
+        assert send_query(client, "select ssl from pg_stat_ssl where pid = pg_backend_pid()") == "t"
         yield client
         assert client.stdin
         client.stdin.close()
 
 
-def ask(client: "subprocess.Popen[str]", query: str) -> str:
+def send_query(client: "subprocess.Popen[str]", query: str) -> str:
     assert client.stdin
     assert client.stdout
     client.stdin.write(f"{query};\n")
@@ -108,11 +108,13 @@ def authority() -> tuple[Secret, str]:
 
 
 @pytest.fixture
-def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) -> Wishes:
+def tls_resources(
+    instance: Instance, authority: tuple[Secret, str], tmp_path: Path
+) -> TlsResources:
     """Applied once; `client` may log in."""
     key, bundle = authority
     folder = instance.config_directory
-    wishes = Wishes(
+    tls_resources = TlsResources(
         instance,
         Certificate(
             on=LOCAL,
@@ -135,77 +137,77 @@ def wishes(instance: Instance, authority: tuple[Secret, str], tmp_path: Path) ->
     )
     stored = literal(scram.verifier(Secret(PASSWORD), b"0123456789abcdef"))
     sql(instance, "drop role if exists client; create role client login password " + stored)
-    converge_local(*wishes.resources)
-    return wishes
+    converge_local(*tls_resources.resources)
+    return tls_resources
 
 
 @pytest.mark.covers("row:C3")
-def test_certificate_when_applied_then_nothing_differs(wishes: Wishes) -> None:
-    assert plan_local(*wishes.resources) == []
+def test_certificate_when_applied_then_nothing_differs(tls_resources: TlsResources) -> None:
+    assert plan_local(*tls_resources.resources) == []
 
 
 @pytest.mark.covers("S25")
 def test_client_when_it_verifies_the_server_then_gets_in_with_channel_binding(
-    wishes: Wishes, tmp_path: Path
+    tls_resources: TlsResources, tmp_path: Path
 ) -> None:
-    ca = wishes.certificate.ca_certificate
-    assert wishes.login(ca, tmp_path, more="channel_binding=require") == "in"
+    ca = tls_resources.certificate.ca_certificate
+    assert tls_resources.login(ca, tmp_path, more="channel_binding=require") == "in"
 
 
 @pytest.mark.covers("S26")
 def test_old_tls_when_tried_then_is_refused_and_the_certificate_is_good(
-    wishes: Wishes, tmp_path: Path
+    tls_resources: TlsResources, tmp_path: Path
 ) -> None:
-    (tmp_path / "ca.crt").write_text(wishes.certificate.ca_certificate)
+    (tmp_path / "ca.crt").write_text(tls_resources.certificate.ca_certificate)
     for old in ("-tls1_1", "-tls1_2"):
-        assert "Cipher is (NONE)" in wishes.openssl(old)
+        assert "Cipher is (NONE)" in tls_resources.openssl(old)
     strict = f"-CAfile {tmp_path}/ca.crt -verify_return_error -verify_hostname {NODE}"
-    assert "Verify return code: 0 (ok)" in wishes.openssl(strict)
-    good = wishes.openssl(strict, "openssl x509 -noout -checkend 2592000")
+    assert "Verify return code: 0 (ok)" in tls_resources.openssl(strict)
+    good = tls_resources.openssl(strict, "openssl x509 -noout -checkend 2592000")
     assert good == "Certificate will not expire"
 
 
 @pytest.mark.covers("row:C3")
 def test_certificate_when_renewal_is_due_then_sessions_survive_it(
-    wishes: Wishes, tmp_path: Path
+    tls_resources: TlsResources, tmp_path: Path
 ) -> None:
-    later = wishes.at(NOW + tls.CERTIFICATE_LIFETIME - tls.RENEW_BEFORE + timedelta(hours=1))
-    old = wishes.serial()
-    (tmp_path / "ca.crt").write_text(wishes.certificate.ca_certificate)
-    with session(wishes.instance, tmp_path / "ca.crt") as client:
+    later = tls_resources.at(NOW + tls.CERTIFICATE_LIFETIME - tls.RENEW_BEFORE + timedelta(hours=1))
+    old = tls_resources.serial()
+    (tmp_path / "ca.crt").write_text(tls_resources.certificate.ca_certificate)
+    with session(tls_resources.instance, tmp_path / "ca.crt") as client:
         (change,) = plan_local(*later.resources)
         assert change.keys == ("renewal_due",)
         report = converge_local(*later.resources)
         assert [change.impact for change in report.changed] == [Impact.NONE, Impact.RELOAD]
-        assert ask(client, "select 'still in'") == "still in"
-    assert wishes.serial() != old
+        assert send_query(client, "select 'still in'") == "still in"
+    assert tls_resources.serial() != old
     assert plan_local(*later.resources) == []
 
 
 @pytest.mark.covers("row:C3")
 def test_authority_when_a_new_one_takes_over_then_nobody_is_left_out_at_any_step(
-    wishes: Wishes, authority: tuple[Secret, str], tmp_path: Path
+    tls_resources: TlsResources, authority: tuple[Secret, str], tmp_path: Path
 ) -> None:
     old_key, old = authority
     new_key, new = tls.new_authority("books", NOW)
     (tmp_path / "old.crt").write_text(old)
-    with session(wishes.instance, tmp_path / "old.crt") as client:
+    with session(tls_resources.instance, tmp_path / "old.crt") as client:
         both = old + new
-        converge_local(*wishes.signed_by(old_key, both).resources)
-        assert [wishes.login(ca, tmp_path) for ca in (old, both)] == ["in", "in"]
-        converge_local(*wishes.signed_by(new_key, both).resources)
-        assert [wishes.login(ca, tmp_path) for ca in (both, new)] == ["in", "in"]
-        assert "certificate verify failed" in wishes.login(old, tmp_path)
-        converge_local(*wishes.signed_by(new_key, new).resources)
-        assert wishes.login(new, tmp_path) == "in"
-        assert ask(client, "select 'still in'") == "still in"
+        converge_local(*tls_resources.signed_by(old_key, both).resources)
+        assert [tls_resources.login(ca, tmp_path) for ca in (old, both)] == ["in", "in"]
+        converge_local(*tls_resources.signed_by(new_key, both).resources)
+        assert [tls_resources.login(ca, tmp_path) for ca in (both, new)] == ["in", "in"]
+        assert "certificate verify failed" in tls_resources.login(old, tmp_path)
+        converge_local(*tls_resources.signed_by(new_key, new).resources)
+        assert tls_resources.login(new, tmp_path) == "in"
+        assert send_query(client, "select 'still in'") == "still in"
 
 
 @pytest.mark.covers("row:C3")
-def test_authority_when_it_ends_soon_then_is_told_and_not_renewed_in_circles(
-    wishes: Wishes,
+def test_authority_when_it_ends_soon_then_is_reported_and_not_renewed_in_circles(
+    tls_resources: TlsResources,
 ) -> None:
-    last = wishes.at(NOW + tls.AUTHORITY_LIFETIME - timedelta(days=30))
+    last = tls_resources.at(NOW + tls.AUTHORITY_LIFETIME - timedelta(days=30))
     report = converge_local(*last.resources)
     assert report.remaining == []
     assert "the cluster's CA ends on" in next(text for _, text in report.notes)

@@ -80,8 +80,8 @@ class Database(CatalogResource):
         if declared and _plain(declared) != _plain(found):
             raise Refused(
                 f"database {self.database} has {attribute} {found}, the inventory says {declared};"
-                " an existing database keeps the ones it was made with",
-                next="declare what is there, or load a dump into a new database",
+                " an existing database keeps the one it was created with",
+                next="declare the existing value, or load a dump into a new database",
             )
 
 

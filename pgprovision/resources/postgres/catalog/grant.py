@@ -28,11 +28,7 @@ DEFAULT_TO_PUBLIC = {("functions", "EXECUTE")}  # acldefault(), where pg_default
 class Grant(CatalogResource):
     """All privileges of a role (or `public`, for everybody) on a database, a schema, or all tables,
     sequences or functions of a schema. Privileges that are not named are revoked; naming none
-    revokes all.
-
-    With `created_by`, the default privileges on what that role creates later, in `schema`, or in
-    every schema where `schema` is empty.
-    """
+    revokes all."""
 
     kind: ClassVar[str] = "grant"
     database: str
@@ -40,7 +36,9 @@ class Grant(CatalogResource):
     privileges: tuple[str, ...]
     privileges_on: PrivilegeTarget = "database"
     schema: str = ""
+    """Empty with `created_by`: every schema."""
     created_by: str = ""
+    """A role: the default privileges on what it creates later; empty: on what exists."""
 
     def __post_init__(self) -> None:
         unknown = self._desired_privileges - {*PRIVILEGES[self.privileges_on], *NEWER_PRIVILEGES}

@@ -1,8 +1,8 @@
-"""A login that was tried, with its password and a verified server.
+"""A login with its password to a verified server, tried once.
 
 PostgreSQL cannot say whether a password works until somebody logs in with it. So the login is tried
-once after anything about it changed, and a file on the host says what was proven: a digest of the
-stored verifier, the address and the rule. Nothing could be guessed from that file.
+again after each change, and a file on the host records what was proven: a digest of the stored
+verifier, the address and the rule. The file reveals nothing about the password.
 """
 
 import hashlib

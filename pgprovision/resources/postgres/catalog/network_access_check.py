@@ -8,10 +8,8 @@ from pgprovision.quote import sh
 from pgprovision.resources.postgres.conninfo import extend
 from pgprovision.resources.postgres.server.snapshot import SnapshotQuery
 
-CONNECT_TIMEOUT = 10  # three were too few for two emulated machines to agree on TLS
-UNKNOWN_ROLE = (
-    "pgprovision_unknown"  # so named that whoever reads the server's log knows who knocks
-)
+CONNECT_TIMEOUT = 10  # seconds; three were too few for TLS between two emulated hosts
+UNKNOWN_ROLE = "pgprovision_unknown"  # the server's log shows who tries to connect
 PASSWORD_REQUESTED, REJECTED = "asked for its password by a verified server", "rejected"
 _OUTCOMES = {"no password supplied": PASSWORD_REQUESTED, "pg_hba.conf rejects connection": REJECTED}
 
@@ -56,7 +54,7 @@ class NetworkAccessCheck(Check, WithNeeds):
 
     def read(self, answer: Answer) -> State | None:
         if answer.code == 4 or not self.running:
-            return self.desired()  # whoever makes it run comes first
+            return self.desired()  # another resource starts the server first
         outcomes = [_outcome(text) for text in answer.text.strip("\n").split("\n\n")]
         return dict(zip(self.desired(), outcomes, strict=False))
 

@@ -101,7 +101,7 @@ class Role(CatalogResource, WithNeeds):
             raise Refused(
                 f"role {self.role} is declared absent and is in use: {', '.join(uses)}",
                 next=f"in each database named: reassign owned by {role} to ...; drop owned by"
-                f" {role}; end its sessions; then the same command again",
+                f" {role}; end its sessions; run the same command again",
             )
 
     def desired(self) -> State | None:

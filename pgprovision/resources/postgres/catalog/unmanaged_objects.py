@@ -8,7 +8,7 @@ from pgprovision.engine.model import Check, State, WithNotes
 from pgprovision.resources.postgres.server.catalog_resource import CatalogResource
 from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 
-MAX_NOTES = 20  # remarks of a kind
+MAX_NOTES = 20  # notes of a kind
 BUILT_IN_NAMES = frozenset({"postgres", "template0", "template1"})
 
 

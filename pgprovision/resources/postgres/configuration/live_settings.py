@@ -44,7 +44,7 @@ class LiveSettings(Check, CatalogResource, WithNeeds, WithNotes):
     """Every setting of postgresql.conf is what the server runs with. Causes with a resource of
     their own are not reported here: a file not loaded, a pending restart, ALTER SYSTEM, ALTER ROLE.
     What people put into local.conf wins, and is noted. The rest, such as a command line or another
-    include, is for people."""
+    include, has to be corrected by hand."""
 
     kind: ClassVar[str] = "live settings"
     file_settings: Mapping[str, str] = field(default_factory=dict, compare=False)

@@ -20,7 +20,7 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
     """No file was written after the last load, no setting waits for a restart, no line is in error.
     Repairs a run that was killed between a write and its reload. Belongs in a tier after the files
-    it compares; errors, as in local.conf, are for people and are left."""
+    it compares; errors, as in local.conf, have to be corrected by hand."""
 
     kind: ClassVar[str] = "pending configuration"
     rollout_order: RolloutOrder | None = None

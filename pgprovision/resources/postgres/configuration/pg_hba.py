@@ -68,7 +68,7 @@ class PgHba(Resource, WithNeeds, WithDescription):
             )
         lines = [rule.line for section in self.sections for rule in section.rules]
         if [rule.line for rule in parsed] != lines:
-            raise InventoryError("pg_hba.conf would hold other rules than the inventory's")
+            raise InventoryError("pg_hba.conf would have other rules than the inventory's")
         return text
 
     def needs(self) -> tuple[Need, ...]:
@@ -110,7 +110,7 @@ class PgHba(Resource, WithNeeds, WithDescription):
         errors = "select line_number, error from pg_hba_file_rules where error is not null"
         text += (
             f"\nerrors=$({self.snapshot.instance.psql()} -c {sh(errors)})"
-            " || errors='it cannot be asked'\n"
+            " || errors='PostgreSQL does not answer'\n"
             f'[ -n "$errors" ] || exit 0\nmv -fT {path}.previous {path}\n'
             'echo "PostgreSQL cannot read it; the previous file is back: $errors" >&2; exit 1'
         )

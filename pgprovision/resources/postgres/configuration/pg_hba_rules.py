@@ -20,13 +20,14 @@ SCRAM: Final = "scram-sha-256"
 
 @dataclass(frozen=True)
 class HbaRule:
-    """One line. `address` is a range in CIDR notation, ALL, or empty for the socket."""
+    """One line."""
 
     type: Literal["local", "host", "hostssl", "hostnossl"]
     databases: tuple[str, ...]
     users: tuple[str, ...]
     method: str
     address: str = ""
+    """A range in CIDR notation, ALL, or empty for the socket."""
 
     def __post_init__(self) -> None:
         if (self.type == "local") == bool(self.address):
@@ -105,13 +106,15 @@ def pg_hba_sections(
 
 @dataclass(frozen=True)
 class RequiredLogin:
-    """A login that has to work: over TLS where it has an address, by this method."""
+    """A login that has to work."""
 
     purpose: str
+    """What it is for, for people."""
     database: str
     user: str
     method: str
     address: str = ""
+    """Where it comes from, over TLS; empty: the socket."""
 
 
 def locked_out(rules: Iterable[HbaRule], logins: Iterable[RequiredLogin]) -> Iterator[str]:
@@ -145,5 +148,5 @@ def _quoted_name(name: str) -> str:
     if isinstance(name, HbaKeyword):
         return str(name)
     if not name.isprintable() or name.startswith("/"):
-        raise InventoryError(f"pg_hba.conf cannot hold this name: {name!r}")
+        raise InventoryError(f"a name that pg_hba.conf does not allow: {name!r}")
     return ident(name)

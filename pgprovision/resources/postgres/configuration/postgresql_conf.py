@@ -1,8 +1,8 @@
 """postgresql.conf: rendered completely, checked by PostgreSQL before it replaces the old file,
 loaded in the same batch.
 
-Its bytes decide whether it differs. The settings that changed explain it, and decide between reload
-and restart. A standby's file passes through values as high as its primary's (`standby_parameters`).
+The file differs where any byte does. The changed settings are reported, and decide between reload
+and restart. A standby's values are first raised to its primary's (`standby_parameters`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -136,17 +136,18 @@ class PostgresqlConf(NodeSettings, Resource, WithNeeds, WithOrder, WithNotes, Wi
 
     @property
     def _interim_text(self) -> str:
-        """The file with nothing lower than a standby may have it yet."""
+        """The file with every standby parameter as high as the standby needs it until its primary
+        has the declared value."""
         if self.rollout_order is None:
             return self.text()
         order, names = (
             self.rollout_order,
             {**self.rollout_order.overridden, **self.rollout_order.minimum},
         )
-        least = {
+        minimum = {
             name: max(order.overridden.get(name, 0), order.minimum.get(name, 0)) for name in names
         }
-        return self.render(sections=tuple(self.sections(least)))
+        return self.render(sections=tuple(self.sections(minimum)))
 
     def blocked_by(self, diff: Diff) -> Waiting | None:
         order, desired = self.rollout_order, self.standby_parameters()

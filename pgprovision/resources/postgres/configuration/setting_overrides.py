@@ -14,19 +14,20 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot
 @dataclass(frozen=True, kw_only=True)
 class SettingOverrides(CatalogResource):
     """None of the `managed` settings is overridden. ALTER SYSTEM is reset. ALTER ROLE and ALTER
-    DATABASE are reported and left, since somebody set them for one role or database. `declared`:
-    (role, setting) that the inventory sets for a role."""
+    DATABASE are reported and left, since somebody set them for one role or database."""
 
     kind: ClassVar[str] = "setting overrides"
     managed: frozenset[str]
+    """The settings that pgprovision writes into postgresql.conf."""
     declared: frozenset[tuple[str, str]] = frozenset()
+    """(role, setting) that the inventory sets for a role."""
 
     @property
     def name(self) -> str:
         return f"{self.snapshot.instance.version}/{self.snapshot.instance.name}"
 
     def state_when_down(self) -> State:
-        return self.desired()  # nothing to be seen, and nothing to be done about it
+        return self.desired()  # without a server, no override can be observed or reset
 
     def read_server(self, server: ServerSnapshot) -> State:
         return {

@@ -54,13 +54,13 @@ class NodeSettings:
     upstream: Upstream | None = None
     """Of a standby, where it streams from."""
     feature_sections: tuple[ConfSection, ...] = ()
-    """What features ask for: over the computed settings, under `overrides`."""
+    """Settings of features: they win over the computed ones, `overrides` win over them."""
     preload_libraries: tuple[str, ...] = ()
-    """What has to be in shared_preload_libraries beside what is there."""
+    """Libraries to append to shared_preload_libraries."""
     overrides: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)
     """What the inventory sets; it wins over what is computed."""
     fixed: tuple[ConfSetting, ...] = ()
-    """What whoever builds the node sets, with its reason; it wins over the inventory."""
+    """Settings of the task that builds the node, with the reason; they win over the inventory."""
     memory: int | None = None
     """Bytes; None: not known yet."""
     cores: int | None = None
@@ -81,7 +81,7 @@ class NodeSettings:
         return frozenset(s.name for section in complete.sections({}) for s in section.settings)
 
     def standby_parameters(self) -> Mapping[str, int]:
-        """The declared values of those that a standby needs as high as its primary."""
+        """The declared values of the settings that a standby needs as high as its primary."""
         found = dict(STANDBY_PARAMETERS)
         for section in self.sections({}):
             for setting in section.settings:
@@ -90,7 +90,8 @@ class NodeSettings:
         return found
 
     def sections(self, minimum: Mapping[str, int]) -> Iterator[ConfSection]:
-        """The whole file. `minimum`: values that may not be lower now, whatever is declared."""
+        """All sections of the file. `minimum`: values that may not be lower now, whatever is
+        declared."""
         overriding = {
             name.lower(): ConfSetting(name, value, SET_IN_INVENTORY)
             for name, value in self.overrides.items()

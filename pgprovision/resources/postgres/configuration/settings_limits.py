@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from pgprovision.quantity import GB, MB, format_bytes, parse_bytes
 
-MIN_MEMORY = 448 * MB  # what a machine sold with 512 MB shows
+MIN_MEMORY = 448 * MB  # what a host sold with 512 MB shows
 MIN_DISK = 4 * GB  # the system, PostgreSQL and some WAL
 _BASE_UNITS = {"shared_buffers": "8kB", "work_mem": "kB", "max_slot_wal_keep_size": "MB"}
 _DEFAULTS = {"shared_buffers": "128MB", "work_mem": "4MB"}  # PostgreSQL's own
@@ -28,7 +28,7 @@ def problems(settings: Mapping[str, object], memory: int, disk: int) -> Iterator
         if has < minimum:
             yield (
                 f"{subject}; expected {_in_mb(minimum)} or more",
-                "expected for instance server_type",
+                "choose a larger server_type",
             )
     for name, maximum, subject in (
         ("shared_buffers", memory, "memory"),
@@ -39,7 +39,7 @@ def problems(settings: Mapping[str, object], memory: int, disk: int) -> Iterator
         if size is not None and size >= maximum:
             limit = f"the machine's {subject}, {_in_mb(maximum)}"
             text = f"{name} {settings[name]} is not less than {limit}"
-            yield text, f"expected for instance {name}: {_in_mb(maximum // 4)}"
+            yield text, f"set, for example, {name}: {_in_mb(maximum // 4)}"
 
 
 def notes(settings: Mapping[str, object], memory: int) -> Iterator[str]:

@@ -52,7 +52,7 @@ def running_values(server: ServerSnapshot) -> Mapping[str, int]:
 
 @dataclass(frozen=True)
 class RolloutOrder:
-    """Which nodes have to agree on these settings."""
+    """The nodes that depend on each other's values of these settings."""
 
     primary: str
     replicas: tuple[str, ...]
@@ -95,7 +95,7 @@ class RolloutOrder:
         )
 
     def blocked_by(self, on: str, desired: Mapping[str, int]) -> Waiting | None:
-        """Who has to move before `on` may run with these values; None: nobody."""
+        """The node that has to change before `on` may run with these values; None: no node."""
         if on == self.primary:
             for node, values in self.replica_values.items():
                 if low := [name for name, value in desired.items() if values[name] < value]:
@@ -108,7 +108,7 @@ class RolloutOrder:
     def _after(self, node: str, why: str) -> Waiting:
         if node in self.in_scope:
             return Waiting(f"{node} first: {why}", ROLLOUT_SECONDS)
-        return Waiting(f"{node} first, which is no part of this run: {why}", 0.0)
+        return Waiting(f"{node} first, which is not part of this run: {why}", 0.0)
 
 
 class RestoredCopyOrder(RolloutOrder):

@@ -25,17 +25,16 @@ CONNECT_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class StreamingReplication(Check, WithNeeds, WithDescription):
-    """The walreceiver streams from the primary and replay is within one WAL segment of it.
-
-    One whose slot is lost catches up from the `has_archive`, where there is one, and streams again.
-    """
+    """The walreceiver streams from the primary and replay is within one WAL segment of it."""
 
     kind: ClassVar[str] = "streaming replication"
     snapshot: SnapshotQuery
     primary: str
     slot: str
     has_archive: bool = False
+    """There is a WAL archive: a replica with a lost slot catches up from it, then streams."""
     slot_lost: bool = False
+    """A fact: the primary removed WAL that the slot still needed."""
 
     @property
     def name(self) -> str:
@@ -76,7 +75,7 @@ class StreamingReplication(Check, WithNeeds, WithDescription):
         if self.slot_lost:
             return f"its slot is lost; if the archive does not help: pgprovision re-clone {self.on}"
         unit = self.snapshot.instance.unit
-        return f"on {self.on}: journalctl -u {unit} and the log say why not"
+        return f"on {self.on}: see journalctl -u {unit} and PostgreSQL's log"
 
     def desired(self) -> State:
         return {"streaming": True}

@@ -1,7 +1,7 @@
 """Physical replication slots: the primary retains WAL for a replica until it has received it.
 
 The name of a slot says which node it is for: `pgprovision_` and the node's name, with `_` for
-characters that slots do not allow. Node names have no `_`, so the node can be told from the slot.
+characters that slots do not allow. Node names have no `_`, so the slot's name gives the node.
 """
 
 import re
@@ -42,14 +42,16 @@ class Slot(CatalogResource, WithDescription):
     """A physical slot that reserves WAL from its creation on.
 
     A slot that is `lost` (it exceeded max_slot_wal_keep_size) is reported and left: its replica
-    catches up from the archive or is cloned again, which `recreate` declares. Where it is declared
-    absent, whoever still uses it is disconnected; its access must be closed before.
+    catches up from the archive or is cloned again.
     """
 
     kind: ClassVar[str] = "slot"
     slot: str
     present: bool = True
+    """False declares it absent: a standby that still uses it is disconnected, so its access must be
+    closed before."""
     recreate: bool = False
+    """A lost slot is created again, because its replica is cloned again."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9_]{1,63}", self.slot):

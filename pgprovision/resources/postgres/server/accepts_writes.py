@@ -11,12 +11,12 @@ RECOVERY_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptsWrites(Check):
-    """The server on this host is not in recovery. Where `archiving` is False it archives nothing:
-    observed in the server itself, whatever its files say."""
+    """The server on this host is not in recovery."""
 
     kind: ClassVar[str] = "accepts connections"
     snapshot: SnapshotQuery
     archiving: bool = True
+    """False: it must archive nothing, as the running server shows, whatever its files say."""
 
     @property
     def name(self) -> str:

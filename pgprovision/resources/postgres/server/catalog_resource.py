@@ -1,4 +1,4 @@
-"""What all resources inside PostgreSQL share: how to look and how to act."""
+"""The base of all resources inside PostgreSQL: their probe and their SQL."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -63,8 +63,8 @@ class CatalogResource(Resource):
         impact: Impact = Impact.NONE,
     ) -> Action:
         """One psql call; all statements take effect or none (except CREATE DATABASE). A statement
-        with a verifier is a Secret: it is shown as little as a password. `manual_sql` is what a
-        person gives psql instead."""
+        with a verifier is a Secret, redacted like a password. `manual_sql` is what a person gives
+        psql instead."""
         statement_list = list(statements)
         secret = any(isinstance(s, Secret) for s in statement_list)
         session = SESSION_SETTINGS + HIDE_ACTIVITY * secret

@@ -56,11 +56,7 @@ class ServerKey(Resource):
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate(Resource, WithNotes):
-    """The certificate for the key at `key_path`, renewed 60 days before its end.
-
-    The one of `ca_certificate` (it may hold several) that belongs to `ca_key` signs. `now` is the
-    controller's clock, given so that the resource stays a pure value.
-    """
+    """The certificate for the key at `key_path`, renewed 60 days before its end."""
 
     kind: ClassVar[str] = "certificate"
     path: str
@@ -68,7 +64,9 @@ class Certificate(Resource, WithNotes):
     names: tuple[str, ...]
     ca_key: Secret
     ca_certificate: str
+    """One or more certificates in PEM; the one of `ca_key` signs."""
     now: datetime
+    """The controller's clock, given so that the resource stays a pure value."""
     owner: str = "postgres"
 
     @property
@@ -84,7 +82,7 @@ class Certificate(Resource, WithNotes):
 
     def read(self, answer: Answer) -> State | None:
         if answer.code:
-            return None  # the key comes first; the next look sees it
+            return None  # there is no key yet
         marker = "-----BEGIN CERTIFICATE-----"
         public_key, found, rest = answer.text.partition(marker)
         state: dict[str, str | bool | tuple[str, ...]] = {"public_key": public_key.strip()}
@@ -117,7 +115,7 @@ class Certificate(Resource, WithNotes):
         }
 
     def change(self, diff: Diff) -> Iterable[Action]:
-        if diff.before is None:  # planned only: the tier before this one makes the key
+        if diff.before is None:  # only in a plan: the tier before this one creates the key
             why = f"certificate {self.path} for {', '.join(self.names)}"
             yield deferred(why, "there is no key to certify yet")
             return

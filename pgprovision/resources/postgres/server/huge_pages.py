@@ -22,17 +22,15 @@ from pgprovision.resources.system.file import File
 
 PAGE_BYTES = 2 << 20  # the usual size on x86-64 and ARM
 SYSCTL_FILE = "/etc/sysctl.d/99-zz-pgprovision-huge-pages.conf"
-GRANTED_FILE = (
-    "/run/pgprovision/huge-pages"  # how many the kernel gave when it was asked for how many
-)
+GRANTED_FILE = "/run/pgprovision/huge-pages"  # pages requested, and pages the kernel then had
 _LIVE = "/proc/sys/vm/nr_hugepages"
 MIN_VERSION = 15  # shared_memory_size_in_huge_pages
 
 
 @dataclass(frozen=True, kw_only=True)
 class HugePages(Resource, WithNeeds, WithNotes):
-    """As many as the configuration needs, and 2% more. The kernel may not have as many in one
-    piece; then it is asked once, and the rest follows with a reboot."""
+    """As many as the configuration needs, and 2% more. Where free memory is fragmented, the kernel
+    reserves fewer; the rest follows with a reboot."""
 
     kind: ClassVar[str] = "huge pages"
     instance: Instance
@@ -55,8 +53,8 @@ class HugePages(Resource, WithNeeds, WithNotes):
 
     @property
     def pages_needed_command(self) -> str:
-        """Shell text that prints how many PostgreSQL needs. It does not answer this for a directory
-        in use: it gets an empty one with the same control file."""
+        """Shell text that prints how many PostgreSQL needs. PostgreSQL does not compute this for a
+        data directory in use, so it gets an empty one with the same control file."""
         data, config = self.instance.data_directory, self.instance.config_directory
         show_command = as_postgres(
             f"{self.instance.bin_directory}/postgres", "-C", "shared_memory_size_in_huge_pages"

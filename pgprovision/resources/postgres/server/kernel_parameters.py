@@ -56,14 +56,17 @@ def overcommit(memory: int, huge_pages: int) -> Mapping[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelParameters(Resource, WithNeeds, WithNotes):
-    """sysctl(8) parameters. `overrides` win over the computed ones; memory in bytes, looked up
-    unless given. What `huge_pages` reserves does not count as memory."""
+    """sysctl(8) parameters, sized for the host."""
 
     kind: ClassVar[str] = "kernel parameters"
     overrides: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Values that win over the computed ones."""
     memory: int | None = None
+    """Bytes; looked up unless given."""
     huge_pages: HugePages | None = None
+    """What these reserve does not count as memory."""
     immutable: frozenset[str] = frozenset()
+    """A fact: parameters that cannot be set on this host."""
 
     @property
     def name(self) -> str:
@@ -197,7 +200,7 @@ class TransparentHugePages(Resource, WithNeeds, WithNotes):
             return ()
         return (
             f"cannot be set in here (a container): transparent huge pages are {state['enabled']},"
-            " wished never",
+            " expected never",
         )
 
     def change(self, diff: Diff) -> Iterable[Action]:

@@ -50,6 +50,6 @@ class PostmasterCheck(Check, WithNotes):
         if isinstance(score, int) and score > OOM_SCORE:
             messages.append(
                 f"cannot be set in here (a container): the postmaster's OOM score is {score},"
-                f" wished {OOM_SCORE}"
+                f" expected {OOM_SCORE}"
             )
         return tuple(messages)

@@ -41,7 +41,7 @@ def restart(instance: Instance, why: str, *, rollback_script: str = "") -> Actio
     ctl, cluster = "pg_ctlcluster", (str(instance.version), instance.name)
     config = f"config_file={instance.config_directory}/postgresql.conf"
     judge = as_postgres(f"{instance.bin_directory}/postgres", "-C", "data_directory", "-c", config)
-    # A restart that was asked for is none of the crashes that systemd counts before it gives up.
+    # A requested restart is not one of the crashes that systemd counts before it gives up.
     forget = f"{sh('systemctl', 'reset-failed', instance.unit)} 2>/dev/null\n"
     log = sh(f"/var/log/postgresql/postgresql-{instance.version}-{instance.name}.log")
     back = ""
@@ -56,9 +56,9 @@ def restart(instance: Instance, why: str, *, rollback_script: str = "") -> Actio
     return Action(
         f"restart: {why}",
         f"{judge} >/dev/null || exit 1\n{forget}"
-        f"said=$({sh(ctl, *cluster, 'restart')} 2>&1) && exit 0\n"
-        f'case $said in *FATAL*) ;; *) said="$said $(tail -n 8 {log})" ;; esac\n'
-        f'echo "the server did not start: $said" >&2\n{back}exit 1',
+        f"output=$({sh(ctl, *cluster, 'restart')} 2>&1) && exit 0\n"
+        f'case $output in *FATAL*) ;; *) output="$output $(tail -n 8 {log})" ;; esac\n'
+        f'echo "the server did not start: $output" >&2\n{back}exit 1',
         impact=Impact.RESTART,
         timeout=RESTART_TIMEOUT,
     )

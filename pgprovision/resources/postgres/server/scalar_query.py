@@ -45,7 +45,7 @@ def timestamp_probe(instance: Instance, database: str, query: str) -> Probe:
 def parse_scalar(answer: Answer | None) -> ScalarResult:
     """The answer to `scalar_probe` or `timestamp_probe`."""
     if answer is None:
-        return ScalarResult(error="not asked")
+        return ScalarResult(error="the query was not run")
     if answer.code:
         message = answer.err.decode(errors="replace").strip().splitlines()
         return ScalarResult(error=message[0] if message else f"exit {answer.code}")

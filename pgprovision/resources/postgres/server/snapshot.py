@@ -1,4 +1,4 @@
-"""All that is needed of a server's catalogs, from one psql call.
+"""A server's catalogs, as far as they are needed, from one psql call.
 
 Every resource inside PostgreSQL uses the same `SnapshotQuery`, so it runs once per host and look.
 It also runs on a standby, and on PostgreSQL 13 to 18.
@@ -84,16 +84,16 @@ class ServerSnapshot:
     receiver: Row | None
     archiver: Row
     database_snapshots: Mapping[str, DatabaseSnapshot] = field(default_factory=dict)
-    """The declared databases that exist. A standby is not asked: its primary says the same."""
+    """The declared databases that exist; empty on a standby, which has the same as its primary."""
     file_times: Mapping[str, float] = field(default_factory=dict)
     """When each watched configuration file was last written, in seconds since 1970."""
     wal_free: int | None = None
-    """Bytes that are left where WAL is written."""
+    """Free bytes on the file system of the WAL."""
 
 
 @dataclass(frozen=True)
 class SnapshotQuery:
-    """What to look at."""
+    """The query of a snapshot."""
 
     instance: Instance
     databases: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ def _sql(name: str) -> str:
 
 
 def _databases_script(databases: Sequence[str]) -> str:
-    """psql script that looks inside databases, those that are there. On a standby, into none.
+    """psql script that queries the databases that exist; on a standby, none.
 
     Which are there is asked once: a question of its own would cost each new session 2 ms more.
     The connection string goes through a psql variable, so a name may hold spaces and `=`; \\connect
@@ -238,7 +238,7 @@ def _database(found: dict[str, Any]) -> DatabaseSnapshot:
             for name, row in found["schemas"].items()
         },
         object_counts={(schema, kind): number for schema, kind, number in rows("totals")},
-        privilege_counts={tuple(row): number for *row, number in rows("held")},
+        privilege_counts={tuple(row): number for *row, number in rows("privilege_counts")},
         default_privileges=frozenset(rows("defaults")),
         global_default_privileges=frozenset(rows("global_defaults")),
         collations=frozenset(rows("collations")),

@@ -15,16 +15,14 @@ from pgprovision.resources.postgres.server.snapshot import ServerSnapshot, Snaps
 
 @dataclass(frozen=True, kw_only=True)
 class SplitBrainCheck(Check, WithNeeds):
-    """No node but the declared primary accepts writes. Nodes that do not answer are not judged.
-
-    `primary_required`: this run creates replicas and no primary, so there must be one.
-    """
+    """No node but the declared primary accepts writes. Nodes that do not answer do not count."""
 
     kind: ClassVar[str] = "split-brain check"
     snapshot: SnapshotQuery
     primary: str
     replicas: tuple[str, ...]
     primary_required: bool = False
+    """This run creates replicas and no primary, so there must be one."""
 
     @property
     def name(self) -> str:
@@ -81,7 +79,7 @@ def check_single_writer(primary: str, writable: Mapping[str, ServerSnapshot], un
     names = " and ".join(describe_writer(name, writable[name]) for name in (primary, *others))
     raise Refused(
         f"{1 + len(others)} nodes accept writes: {names}",
-        next="decide whose writes count and stop PostgreSQL on the other"
+        next="decide which node's writes count and stop PostgreSQL on the other"
         f" (systemctl stop {unit}); correct the roles in nodes/*.yml;"
         " then pgprovision re-clone NAME makes the stopped one a replica again",
     )

@@ -17,7 +17,7 @@ object as (
     from pg_proc p join space n on n.oid = pronamespace where prokind <> 'p'),
 total as (
     select nspname, kind, count(*) as number from object group by 1, 2),
-held as (
+privilege_counts as (
     select nspname, kind, a.grantee, a.privilege_type, count(distinct o.oid) as number
     from object o cross join aclexplode(o.acl) a
     group by 1, 2, 3, 4)
@@ -40,10 +40,10 @@ select jsonb_build_object(
         where d.refclassid = 'pg_collation'::regclass),
     'totals', (select coalesce(jsonb_agg(jsonb_build_array(nspname, kind, number)), '[]')
         from total),
-    'held', (select coalesce(jsonb_agg(jsonb_build_array(
+    'privilege_counts', (select coalesce(jsonb_agg(jsonb_build_array(
             nspname, kind, case grantee when 0 then 'public' else pg_get_userbyid(grantee) end,
             privilege_type, number)), '[]')
-        from held),
+        from privilege_counts),
     'defaults', (select coalesce(jsonb_agg(distinct jsonb_build_array(
             pg_get_userbyid(d.defaclrole), n.nspname, d.defaclobjtype,
             case a.grantee when 0 then 'public' else pg_get_userbyid(a.grantee) end,

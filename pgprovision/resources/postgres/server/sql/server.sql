@@ -1,4 +1,4 @@
--- One line of JSON about the whole server. Runs on a standby too, on PostgreSQL 13 to 18.
+-- One line of JSON about the instance. Runs on a standby too, on PostgreSQL 13 to 18.
 -- to_jsonb(row) keeps columns that only some versions have.
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;

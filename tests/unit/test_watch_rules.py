@@ -1,4 +1,4 @@
-"""Backups judged by what lies in a bucket: listings as values, every alarm, nothing else."""
+"""Backups judged by the objects in a bucket: listings as values, every alarm, nothing else."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -74,9 +74,9 @@ class World:
         self.objects[f"shop/archive/main/15-1/{timeline:08X}.history"] = SUNDAY
 
     def lose(self, part: str) -> None:
-        gone = [key for key in self.objects if part in key]
-        assert gone, part
-        for key in gone:
+        deleted = [key for key in self.objects if part in key]
+        assert deleted, part
+        for key in deleted:
             del self.objects[key]
 
     def _key(self, name: str) -> str:
@@ -116,7 +116,7 @@ def kinds(verdict: WatchVerdict) -> list[str]:
     return [alarm.kind for alarm in verdict.alarms]
 
 
-def test_repository_when_all_is_well_then_no_alarm_and_the_newest_are_told() -> None:
+def test_repository_when_all_is_well_then_no_alarm_and_the_newest_are_reported() -> None:
     found = week().judged(NOON)
     assert found.alarms == ()
     assert found.notes == ()
@@ -158,7 +158,7 @@ def test_wal_when_nobody_marks_it_and_the_database_is_idle_raises_no_alarm() -> 
 
 
 @pytest.mark.parametrize("part", ["backup", "archive"])
-def test_repository_when_empty_or_half_gone_is_an_alarm(part: str) -> None:
+def test_repository_when_empty_or_half_missing_is_an_alarm(part: str) -> None:
     assert kinds(World().judged(NOON))[:2] == ["full_age", "backup_age"]
     world = week()
     world.lose(f"shop/{part}/main/{part}.info")
@@ -189,7 +189,7 @@ def test_manifest_of_a_differential_when_missing_is_named_alone() -> None:
 
 
 @pytest.mark.covers("F114")
-def test_full_backup_when_gone_altogether_its_differentials_are_named() -> None:
+def test_full_backup_when_missing_altogether_its_differentials_are_named() -> None:
     world = week()
     world.lose(f"main/{FULL}/")
     found = world.judged(NOON)
@@ -308,7 +308,7 @@ def test_wal_when_the_database_was_replaced_by_another_each_is_judged_alone() ->
     ("label", "way"),
     [("20261128-120000F", "6h ahead of"), ("20261126-060000F", "2d behind")],
 )
-def test_clock_when_the_host_s_is_wrong_is_told_by_the_label(label: str, way: str) -> None:
+def test_clock_when_the_host_s_is_wrong_is_shown_by_the_label(label: str, way: str) -> None:
     world = week()
     world.backup(
         label, SUNDAY + 6 * DAY + 3 * HOUR - timedelta(minutes=1), segments(0x39A, 0x39A)[0]
@@ -327,7 +327,7 @@ def test_label_when_the_host_has_another_time_zone_is_read_in_it() -> None:
 
 
 @pytest.mark.covers("F113")
-def test_clock_when_this_machine_s_is_wrong_ages_are_told_by_the_store_s() -> None:
+def test_clock_when_this_machine_s_is_wrong_ages_are_measured_by_the_store_s() -> None:
     found = week().judged(NOON, local_now=NOON + 9 * DAY)
     assert kinds(found) == ["clock_controller"]
     assert "9d ahead of" in found.alarms[0].message
@@ -356,5 +356,5 @@ def test_start_of_a_backup_when_its_mark_is_lost_is_the_first_segment_after_it_b
     ("seconds", "text"),
     [(45, "45s"), (720, "12min"), (7200, "2h"), (12000, "3h 20min"), (187200, "2d 4h")],
 )
-def test_age_when_told_has_two_units_at_most(seconds: int, text: str) -> None:
+def test_age_when_shown_has_two_units_at_most(seconds: int, text: str) -> None:
     assert age_text(timedelta(seconds=seconds)) == text

@@ -42,7 +42,7 @@ from tests.unit.test_pgbackrest_info import FULL, STANZA
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 HERE = Instance()
-WISH = RestoredDataDirectory(on="copy", instance=HERE, stanza="main")
+RESTORED = RestoredDataDirectory(on="copy", instance=HERE, stanza="main")
 SYSTEM = "7710200676590158511"
 SEGMENT = {f"000000010000000000000021-{'a' * 40}.zst": {"type": "file", "time": 1795171100}}
 LISTED = f"segments 0000000100000000\n{json.dumps(SEGMENT)}\n"
@@ -57,8 +57,8 @@ COPY = "role: copy\nprivate_ip: 10.0.1.9\naddress: 192.0.2.9\n"
 REPLICA = "role: replica\nprivate_ip: 10.0.1.3\naddress: 192.0.2.3\n"
 
 
-def seen(
-    wish: RestoredDataDirectory = WISH,
+def observation(
+    resource: RestoredDataDirectory = RESTORED,
     *,
     data: Answer = ABSENT,
     job: str = "inactive",
@@ -69,37 +69,39 @@ def seen(
     one = {**STANZA, "backup": [FULL]}
     load_state = "not-found" if job == "inactive" else "loaded"
     under_way = f"LoadState={load_state}\nActiveState={job}\n\n50%"
-    said = [under_way, json.dumps([one]), LISTED, str(free), account]
-    answers = [Answer(out=text.encode()) for text in said]
+    outputs = [under_way, json.dumps([one]), LISTED, str(free), account]
+    answers = [Answer(out=text.encode()) for text in outputs]
     if job == "active":
         answers[1:3] = [Answer(NOT_PROBED)] * 2
-    elif data is not ABSENT and not wish.former_inode:
+    elif data is not ABSENT and not resource.former_inode:
         answers[2] = Answer(NOT_PROBED)
-    asks = [need.probe for need in wish.needs()]
-    return Observation({"copy": {wish.probe(): data, **dict(zip(asks, answers, strict=True))}})
+    probes = [need.probe for need in resource.needs()]
+    return Observation(
+        {"copy": {resource.probe(): data, **dict(zip(probes, answers, strict=True))}}
+    )
 
 
 def state(
-    wish: RestoredDataDirectory, look: Observation
+    resource: RestoredDataDirectory, look: Observation
 ) -> tuple[RestoredDataDirectory, State | Waiting | None]:
-    settled = wish.resolved(look)
-    answer = look.get("copy", wish.probe())
+    resolved = resource.resolved(look)
+    answer = look.get("copy", resource.probe())
     assert answer is not None
-    return settled, settled.read(answer)
+    return resolved, resolved.read(answer)
 
 
-def differs(wish: RestoredDataDirectory, found: State | Waiting | None) -> Diff:
+def differs(resource: RestoredDataDirectory, found: State | Waiting | None) -> Diff:
     assert not isinstance(found, Waiting)
-    return Diff(found, wish.desired())
+    return Diff(found, resource.desired())
 
 
-def whole(identifier: str = SYSTEM, role: str = "primary") -> Answer:
+def data_directory(identifier: str = SYSTEM, role: str = "primary") -> Answer:
     return Answer(out=f"{role}\n42\n{identifier}\n".encode())
 
 
 def test_restored_when_nothing_is_there_starts_the_chosen_backup() -> None:
-    settled, found = state(WISH, seen())
-    (do,) = settled.change(Diff(None, settled.desired()))
+    resolved, found = state(RESTORED, observation())
+    (do,) = resolved.change(Diff(None, resolved.desired()))
     assert found is None
     assert (do.impact, RESTORE_UNIT in do.text) == (Impact.NONE, True)
     assert f"--set={FULL['label']}" in do.text
@@ -107,41 +109,45 @@ def test_restored_when_nothing_is_there_starts_the_chosen_backup() -> None:
 
 
 def test_restored_when_data_are_to_be_replaced_is_a_loss_that_must_be_allowed() -> None:
-    wish = replace(WISH, former_inode="42")
-    settled, found = state(wish, seen(wish, data=whole()))
-    (do,) = settled.change(Diff(None, settled.desired()))
+    resource = replace(RESTORED, former_inode="42")
+    resolved, found = state(resource, observation(resource, data=data_directory()))
+    (do,) = resolved.change(Diff(None, resolved.desired()))
     assert found is None
     assert do.impact is Impact.DESTROY
 
 
 def test_restored_when_it_is_under_way_is_waited_for() -> None:
-    _, found = state(WISH, seen(job="active"))
+    _, found = state(RESTORED, observation(job="active"))
     assert isinstance(found, Waiting)
 
 
 @pytest.mark.covers("F5")
 def test_restored_when_a_restore_begins_during_the_look_begins_none_of_its_own() -> None:
     """What was skipped because it runs is no repository without backups."""
-    idle, skipped = WISH.job.probe(), seen(job="active")
-    answers = {ask: skipped.get("copy", ask) for ask in (need.probe for need in WISH.needs())}
-    answers |= {idle: seen().get("copy", idle), WISH.probe(): ABSENT}
-    settled, found = state(WISH, Observation({"copy": {a: b for a, b in answers.items() if b}}))
-    (do,) = settled.change(differs(settled, found))
+    idle, skipped = RESTORED.job.probe(), observation(job="active")
+    answers = {
+        probe: skipped.get("copy", probe) for probe in (need.probe for need in RESTORED.needs())
+    }
+    answers |= {idle: observation().get("copy", idle), RESTORED.probe(): ABSENT}
+    resolved, found = state(
+        RESTORED, Observation({"copy": {a: b for a, b in answers.items() if b}})
+    )
+    (do,) = resolved.change(differs(resolved, found))
     assert "systemd-run" not in do.text
     assert "cannot be read from here yet" in do.text
 
 
-class Asked:
+class ProbedTarget:
     """A machine that tells in which order it was asked."""
 
     name = "copy"
 
     def __init__(self) -> None:
-        self.asks: list[Probe] = []
+        self.probes: list[Probe] = []
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer]:
-        self.asks += asks
-        return {ask: Answer() for ask in asks}
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer]:
+        self.probes += probes
+        return {probe: Answer() for probe in probes}
 
     def act(self, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
         raise AssertionError(actions)
@@ -150,68 +156,72 @@ class Asked:
 @pytest.mark.covers("F5")
 def test_restored_when_it_ends_during_the_look_is_never_taken_for_missing() -> None:
     """The unit is asked for first: what ends later is seen as under way, or whole."""
-    machine = Asked()
-    observe_tiers((Tier("restored data", (WISH,)),), {"copy": machine})
-    assert machine.asks[0] == WISH.job.probe()
-    assert machine.asks[-1] == WISH.probe()
+    machine = ProbedTarget()
+    observe_tiers((Tier("restored data", (RESTORED,)),), {"copy": machine})
+    assert machine.probes[0] == RESTORED.job.probe()
+    assert machine.probes[-1] == RESTORED.probe()
 
 
-def test_restored_when_whole_is_as_wished_whatever_the_window_is_now() -> None:
-    late = replace(WISH, target=recovery_target({"time": "2020-01-01 00:00Z"}))
-    settled, found = state(late, seen(data=whole()))
-    assert not differs(settled, found)
+def test_restored_when_complete_is_as_declared_whatever_the_window_is_now() -> None:
+    late = replace(RESTORED, target=recovery_target({"time": "2020-01-01 00:00Z"}))
+    resolved, found = state(late, observation(data=data_directory()))
+    assert not differs(resolved, found)
 
 
 @pytest.mark.covers("F117")
-@pytest.mark.parametrize("data", [whole("99"), whole(role="standby")])
+@pytest.mark.parametrize("data", [data_directory("99"), data_directory(role="standby")])
 def test_restored_when_the_data_are_anothers_is_refused(data: Answer) -> None:
     with pytest.raises(Refused):
-        state(WISH, seen(data=data))
+        state(RESTORED, observation(data=data))
 
 
 @pytest.mark.covers("F118")
 def test_restored_when_the_target_is_outside_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="before the end of the first backup"):
-        state(replace(WISH, target=recovery_target({"time": "2020-01-01 00:00Z"})), seen())
+        state(
+            replace(RESTORED, target=recovery_target({"time": "2020-01-01 00:00Z"})), observation()
+        )
 
 
 @pytest.mark.covers("F120")
 def test_restored_when_the_disk_is_too_small_is_refused_before_the_first_byte() -> None:
     with pytest.raises(Refused, match=r"the restore takes 0.51 GB and 0.40 GB are free"):
-        state(WISH, seen(free=400_000_000))
+        state(RESTORED, observation(free=400_000_000))
 
 
 @pytest.mark.covers("F118")
 def test_restored_when_the_target_was_not_met_says_which_backup_may_help() -> None:
-    wish = replace(WISH, target=recovery_target({"xid": "745"}))
+    target = replace(RESTORED, target=recovery_target({"xid": "745"}))
     missed = f"target=xid 745\nbackup={FULL['label']}\nmissed=recovery ended\n"
-    settled, found = state(wish, seen(job="failed", account=missed))
-    (do,) = settled.change(differs(settled, found))
+    resolved, found = state(target, observation(job="failed", account=missed))
+    (do,) = resolved.change(differs(resolved, found))
     assert do.unmet_exit_code == 65
-    assert "xid 745 was not met" in do.text
-    _, again = state(replace(WISH, target=END_OF_WAL), seen(job="failed", account=missed))
+    assert "xid 745 was not reached" in do.text
+    _, again = state(
+        replace(RESTORED, target=END_OF_WAL), observation(job="failed", account=missed)
+    )
     assert again is None
 
 
 @pytest.mark.covers("F118")
-def test_restored_when_the_time_lies_after_the_last_transaction_says_so() -> None:
+def test_restored_when_the_time_is_after_the_last_transaction_says_so() -> None:
     done = f"target=time 2026-11-29T03:00:00+00:00\nbackup={FULL['label']}\nbeyond=yes\nlsn=0/5\n"
     account = recovery.parse_result(Answer(out=done.encode()))
-    told, *_ = replace(WISH, result=account).notes({"role": "restored"})
-    assert "time 2026-11-29T03:00:00+00:00 lies after the last transaction" in told
-    assert told.endswith("if anything, had not been archived")
+    note, *_ = replace(RESTORED, result=account).notes({"role": "restored"})
+    assert "time 2026-11-29T03:00:00+00:00 is later than the last transaction" in note
+    assert note.endswith("if anything, had not been archived")
 
 
-def test_restored_when_it_failed_reports_what_was_said() -> None:
-    settled, found = state(WISH, seen(job="failed"))
-    (do,) = settled.change(differs(settled, found))
+def test_restored_when_it_failed_reports_the_message() -> None:
+    resolved, found = state(RESTORED, observation(job="failed"))
+    (do,) = resolved.change(differs(resolved, found))
     assert "journalctl" in do.text
     assert do.unmet_exit_code == 0
 
 
 @pytest.mark.covers("F117")
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("expected", "refused"),
     [
         ("", False),
         (f"data {HERE.data_directory}", False),
@@ -220,13 +230,15 @@ def test_restored_when_it_failed_reports_what_was_said() -> None:
         ("running /srv/other", True),
     ],
 )
-def test_vacancy_when_anybody_elses_data_are_there_is_refused(said: str, refused: bool) -> None:
-    wish = EmptyHostCheck(on="copy", instance=HERE)
+def test_empty_host_check_when_foreign_data_are_there_is_refused(
+    expected: str, refused: bool
+) -> None:
+    check = EmptyHostCheck(on="copy", instance=HERE)
     if refused:
         with pytest.raises(Refused):
-            wish.read(Answer(out=said.encode()))
+            check.read(Answer(out=expected.encode()))
     else:
-        assert not Diff(wish.read(Answer(out=said.encode())), wish.desired())
+        assert not Diff(check.read(Answer(out=expected.encode())), check.desired())
 
 
 # --- a copy is no part of the cluster ---
@@ -247,22 +259,22 @@ def past(tmp_path: Path) -> Inventory:
 
 
 def names(inventory: Inventory, on: str) -> set[str]:
-    whole = tiers(inventory, inventory.nodes, NOW)
-    return {str(r) for tier in whole for r in tier.resources if r.on == on}
+    all_tiers = tiers(inventory, inventory.nodes, NOW)
+    return {str(r) for tier in all_tiers for r in tier.resources if r.on == on}
 
 
 @pytest.mark.covers("row:D6")
-def test_copy_when_made_asks_and_touches_nobody_else(past: Inventory) -> None:
-    whole = tiers(past, (past.node("copy"),), NOW)
-    resources = [resource for tier in whole for resource in tier.resources]
+def test_copy_when_made_probes_and_touches_nobody_else(past: Inventory) -> None:
+    all_tiers = tiers(past, (past.node("copy"),), NOW)
+    resources = [resource for tier in all_tiers for resource in tier.resources]
     assert {resource.on for resource in resources} == {"copy"}
     assert {n.on for resource in resources for n in needs_of(resource)} <= {"copy", "controller"}
 
 
 @pytest.mark.covers("row:D6")
 def test_copy_when_made_never_archives_and_cannot_be_backed_up(past: Inventory) -> None:
-    whole = tiers(past, (past.node("copy"),), NOW)
-    resources = [resource for tier in whole for resource in tier.resources]
+    all_tiers = tiers(past, (past.node("copy"),), NOW)
+    resources = [resource for tier in all_tiers for resource in tier.resources]
     conf = next(r for r in resources if isinstance(r, PostgresqlConf)).text()
     reading = next(r for r in resources if isinstance(r, PgbackrestConf)).text
     assert "archive_mode = off" in conf
@@ -291,8 +303,8 @@ def test_copy_when_added_twice_with_another_target_is_refused(past: Inventory) -
         add_node(past.folder, replace(same, restore={"xid": "746"}))
 
 
-def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
-    wish = recovery_target({"time": "2026-11-29 03:00+01:00"})
+def test_copy_when_added_writes_what_it_was_given(past: Inventory) -> None:
+    target = recovery_target({"time": "2026-11-29 03:00+01:00"})
     from pgprovision.inventory.schema.restore import RestoreSpec
 
     new = NewNode(
@@ -300,25 +312,25 @@ def test_copy_when_added_writes_what_it_was_asked(past: Inventory) -> None:
         role="copy",
         private_ip="10.0.1.10",
         address="192.0.2.10",
-        restore=RestoreSpec.as_yaml(wish),
+        restore=RestoreSpec.as_yaml(target),
     )
     add_node(past.folder, new)
-    held = load(past.folder).node("later").restore
-    assert held is not None
-    assert held.recovery_target() == wish
+    loaded = load(past.folder).node("later").restore
+    assert loaded is not None
+    assert loaded.recovery_target() == target
 
 
 @pytest.mark.covers("F118")
 def test_restore_onto_the_primary_clones_its_replicas_again(past: Inventory) -> None:
     formers = {"db-1": ExistingData("1", False), "db-2": ExistingData("2", True)}
-    whole = restore.tiers(past, past.primary, END_OF_WAL, formers, NOW)
-    resources = [resource for tier in whole for resource in tier.resources]
+    all_tiers = restore.tiers(past, past.primary, END_OF_WAL, formers, NOW)
+    resources = [resource for tier in all_tiers for resource in tier.resources]
     (restored,) = (r for r in resources if isinstance(r, RestoredDataDirectory))
     (standby,) = (r for r in resources if isinstance(r, Standby))
     assert (restored.on, restored.former_inode, restored.archiving) == ("db-1", "1", True)
     assert (standby.on, standby.former_inode) == ("db-2", "2")
     assert "copy" not in {resource.on for resource in resources}
-    order = [tier.title for tier in whole]
+    order = [tier.title for tier in all_tiers]
     assert (
         order.index("restored data directory")
         < order.index("PostgreSQL service")
@@ -337,15 +349,15 @@ def test_restore_onto_a_replica_is_refused(past: Inventory) -> None:
 class Machine:
     """One that answers with this, or not at all."""
 
-    def __init__(self, name: str, said: str | None) -> None:
-        self.name, self._said = name, said
+    def __init__(self, name: str, output: str | None) -> None:
+        self.name, self._output = name, output
 
-    def observe(self, asks: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
-        if self._said == "silent":
+    def observe(self, probes: Sequence[Probe]) -> Mapping[Probe, Answer] | None:
+        if self._output == "silent":
             raise Unreachable("no answer", where=self.name)
-        if self._said is None:
+        if self._output is None:
             return None
-        return {ask: Answer(out=self._said.encode()) for ask in asks}
+        return {probe: Answer(out=self._output.encode()) for probe in probes}
 
     def act(self, actions: object, done: object) -> None:
         raise AssertionError
@@ -370,8 +382,8 @@ def test_rebuild_when_anybody_has_the_data_is_refused(
 ) -> None:
     machines = {"db-1": Machine("db-1", primary), "db-2": Machine("db-2", replica)}
     if error is None:
-        said = rebuild.check(past, machines)
-        assert len(said) == (replica == "silent")
+        output = rebuild.check(past, machines)
+        assert len(output) == (replica == "silent")
     else:
         with pytest.raises(error):
             rebuild.check(past, machines)
@@ -412,6 +424,6 @@ def test_figures_tell_what_was_lost_and_every_phase() -> None:
 
 
 def test_restored_state_when_failed_names_the_unit() -> None:
-    assert replace(WISH, job_state=JobState("failed")).read_data_directory(Answer(4)) == {
+    assert replace(RESTORED, job_state=JobState("failed")).read_data_directory(Answer(4)) == {
         "role": "restore failed"
     }

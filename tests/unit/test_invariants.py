@@ -33,7 +33,7 @@ from tests.model.machines import ModelMachine
 from tests.support import inventory_folders
 from tests.support.fake_resources import FakeResource, FakeTarget, RecordingObserver
 
-HOLDER = LockOwner("me", "here", "now", "up", "run")
+OWNER = LockOwner("me", "here", "now", "up", "run")
 ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 gnu = pytest.mark.skipif(sys.platform != "linux", reason="resources speak GNU coreutils")
 HOSTILE = ("it's", 'a"b', "$(touch x)", "a\\b", "a b", ";", "`id`", "-rf", "\\'; drop --")
@@ -46,22 +46,22 @@ def script() -> str:
 
 @pytest.mark.covers("F11")
 @pytest.mark.parametrize(
-    ("holder", "fence"),
-    [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (HOLDER.text(), "three")],
+    ("record", "fence"),
+    [("garbage", "3"), ("", "3"), ('{"version": 99}', "3"), (OWNER.text(), "three")],
 )
-def test_lock_when_its_record_cannot_be_read_then_counts_as_held(holder: str, fence: str) -> None:
-    machine = ModelMachine("a", lock_owner=holder, fence=fence)
+def test_lock_when_its_record_cannot_be_read_then_counts_as_locked(record: str, fence: str) -> None:
+    machine = ModelMachine("a", lock_owner=record, fence=fence)
     with pytest.raises(Locked, match="cannot be read") as refused:
-        acquire(FakeLockChannel(machine, script()), "a", LockRequest(HOLDER))
+        acquire(FakeLockChannel(machine, script()), "a", LockRequest(OWNER))
     assert "pgprovision unlock a " in refused.value.next
     assert (machine.lock_channel, machine.fence) == (None, fence)
 
 
 def test_lock_when_taken_then_its_number_rises() -> None:
-    machine = ModelMachine("a", lock_owner=HOLDER.text(), fence="6 stopped")
-    hold = acquire(FakeLockChannel(machine, script()), "a", LockRequest(HOLDER))
-    hold.release()
-    assert (hold.fencing_token, machine.fence, machine.lock_channel) == (7, "7", None)
+    machine = ModelMachine("a", lock_owner=OWNER.text(), fence="6 stopped")
+    lock = acquire(FakeLockChannel(machine, script()), "a", LockRequest(OWNER))
+    lock.release()
+    assert (lock.fencing_token, machine.fence, machine.lock_channel) == (7, "7", None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def test_loop_when_the_difference_never_ends_then_it_does() -> None:
 def test_file_when_written_then_on_disk_before_it_has_its_name_and_the_name_after(
     tmp_path: Path,
 ) -> None:
-    """The order of a crash-safe write, told by stand-ins for sync and mv."""
+    """The order of a crash-safe write, recorded by stand-ins for sync and mv."""
     log, path = tmp_path / "log", tmp_path / "conf"
     for tool in ("sync", "mv", "chown", "chmod"):
         stand_in = tmp_path / "bin" / tool
@@ -113,8 +113,8 @@ def test_file_when_written_then_on_disk_before_it_has_its_name_and_the_name_afte
         check=True,
     )
     new = tmp_path / ".conf.pgprovision-new"
-    told = [line for line in log.read_text().splitlines() if line.split()[0] in ("sync", "mv")]
-    assert told == [f"sync {new}", f"mv -fT {new} {path}", f"sync {tmp_path}"]
+    steps = [line for line in log.read_text().splitlines() if line.split()[0] in ("sync", "mv")]
+    assert steps == [f"sync {new}", f"mv -fT {new} {path}", f"sync {tmp_path}"]
     owned = log.read_text().splitlines()[:2]
     assert owned == [f"chown {ME['owner']}:{ME['group']} {new}", f"chmod 0644 {new}"], (
         "open before it is its owner's"
@@ -135,10 +135,12 @@ def test_directory_when_in_the_way_then_everything_in_it_is_still_there(tmp_path
 @pytest.mark.covers("F134")
 def test_database_when_not_in_the_inventory_then_nothing_is_done_about_it() -> None:
     snapshot = SnapshotQuery(Instance())
-    wish = UnmanagedObjects(on="h", snapshot=snapshot, roles=frozenset(), databases=frozenset())
+    unmanaged = UnmanagedObjects(
+        on="h", snapshot=snapshot, roles=frozenset(), databases=frozenset()
+    )
     found: State = {"roles": ("role gone",), "databases": ("database gone",)}
-    assert not Diff(found, wish.desired())
-    assert list(wish.change(Diff(found, None))) == []
+    assert not Diff(found, unmanaged.desired())
+    assert list(unmanaged.change(Diff(found, None))) == []
 
 
 @pytest.mark.covers("V16")
@@ -173,7 +175,7 @@ def test_outcome_when_something_is_under_way_at_the_last_look_then_it_is_named(
     waiting = (FakeResource(on="h", object_name="x"), Waiting("the standby to connect"))
     report.show_outcome(Report(waiting=[waiting]), "record")
     assert report.exit_code(Report(waiting=[waiting])) == 1
-    assert "h: thing x: under way: the standby to connect" in capsys.readouterr().out
+    assert "h: thing x: in progress: the standby to connect" in capsys.readouterr().out
 
 
 @pytest.mark.covers("F2")
@@ -181,12 +183,12 @@ def test_postgres_when_its_machine_dies_half_way_then_does_not_start_as_debian_m
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inventory = load(inventory_folders.lab_inventory(tmp_path / "inventory", monkeypatch.setenv))
-    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
-    mine = [r for t in wishes for r in t.resources if r.on == inventory.primary.name]
-    (cluster,) = [r for r in mine if r.kind == "PostgreSQL cluster"]
+    all_tiers = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    of_primary = [r for t in all_tiers for r in t.resources if r.on == inventory.primary.name]
+    (cluster,) = [r for r in of_primary if r.kind == "PostgreSQL cluster"]
     (made,) = cluster.change(Diff(None, {}))
     assert "--start-conf manual" in made.text
-    names = [r.name.rpartition("/")[2] for r in mine]
+    names = [r.name.rpartition("/")[2] for r in of_primary]
     places = [names.index(n) for n in ("pg_hba.conf", "start.conf", "postgresql@15-main.service")]
     assert places == sorted(places)
 
@@ -196,11 +198,11 @@ def test_marker_when_a_node_is_made_then_comes_after_everything_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inventory = load(inventory_folders.lab_inventory(tmp_path / "inventory", monkeypatch.setenv))
-    wishes = tiers(inventory, inventory.nodes, datetime.now(UTC))
+    all_tiers = tiers(inventory, inventory.nodes, datetime.now(UTC))
     name = inventory.primary.name
-    mine = [(t.title, r.kind) for t in wishes for r in t.resources if r.on == name]
-    assert [kind for _, kind in mine].count("identity marker") == 1
-    assert mine[-1] == ("identity marker", "identity marker")
+    of_node = [(t.title, r.kind) for t in all_tiers for r in t.resources if r.on == name]
+    assert [kind for _, kind in of_node].count("identity marker") == 1
+    assert of_node[-1] == ("identity marker", "identity marker")
 
 
 @pytest.mark.covers("S27")

@@ -51,7 +51,7 @@ def test_machine_when_lost_in_mid_step_and_back_soon_is_looked_at(
 
 
 @pytest.mark.covers("F2")
-def test_machine_when_lost_in_mid_step_and_away_for_long_counts_as_gone(
+def test_machine_when_lost_in_mid_step_and_away_for_long_counts_as_unreachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = machine(monkeypatch, away=3, seconds=0)
@@ -76,13 +76,13 @@ def test_machine_when_its_way_in_was_changed_is_dialled_for_a_while(
 ) -> None:
     monkeypatch.setattr(host, "SSHD_RELOAD_SECONDS", seconds)
     monkeypatch.setattr(host, "RECONNECT_PAUSE_SECONDS", 0.01)
-    shut = Host("db-1", dialled(LocalConnection(), None, None, LocalConnection()))
-    shut.act([Action("act", "true", reconnects=reconnects)], lambda _: None)
+    closed = Host("db-1", dialled(LocalConnection(), None, None, LocalConnection()))
+    closed.act([Action("act", "true", reconnects=reconnects)], lambda _: None)
     if reconnects and not seconds:
         with pytest.raises(Unreachable, match="it does not answer"):
-            shut.observe([Probe("true")])
+            closed.observe([Probe("true")])
     else:
-        assert shut.observe([Probe("true")])
+        assert closed.observe([Probe("true")])
 
 
 class Fading(LocalConnection):
@@ -120,11 +120,11 @@ def test_line_when_lost_between_two_steps_then_the_machine_is_looked_at_over_ano
 
 
 @pytest.mark.covers("F2")
-def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_gone(
+def test_line_when_lost_twice_in_one_look_then_the_machine_counts_as_unreachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = between_steps(monkeypatch, 1, 0, 1)
-    with pytest.raises(Unreachable, match="the look was cut off"):
+    with pytest.raises(Unreachable, match="the connection was lost while probing"):
         lost.observe([Probe("true")])
 
 
@@ -134,5 +134,5 @@ def test_line_when_lost_and_the_run_is_to_end_then_no_other_is_dialled(
 ) -> None:
     lost = between_steps(monkeypatch, 1, 1)
     lost.stop()
-    with pytest.raises(Unreachable, match="the look was cut off"):
+    with pytest.raises(Unreachable, match="the connection was lost while probing"):
         lost.observe([Probe("true")])

@@ -14,9 +14,9 @@ from tests.unit.test_postgres_files import CONF
 MB, GB = 1 << 20, 1 << 30
 
 
-def look(wished: PostgresqlConf) -> None:
+def look(desired: PostgresqlConf) -> None:
     """The look at the machine before the first write."""
-    Preflight(on="db-1", instance=Instance(), private_ip="10.0.1.11", conf=wished).read(Answer())
+    Preflight(on="db-1", instance=Instance(), private_ip="10.0.1.11", conf=desired).read(Answer())
 
 
 def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> PostgresqlConf:
@@ -25,7 +25,7 @@ def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Po
 
 @pytest.mark.covers("B85")
 @pytest.mark.parametrize(
-    ("wished", "expected"),
+    ("desired", "expected"),
     [
         (conf(shared_buffers="16GB"), "shared_buffers 16GB is not less than the machine's memory"),
         (conf(shared_buffers=2000000), "shared_buffers 2000000 is not less than the machine's"),
@@ -34,10 +34,10 @@ def conf(memory: int = 8 * GB, disk: int = 80 * GB, **settings: str | int) -> Po
     ],
 )
 def test_memory_setting_above_the_machines_is_bad_input(
-    wished: PostgresqlConf, expected: str
+    desired: PostgresqlConf, expected: str
 ) -> None:
     with pytest.raises(InventoryError, match=expected) as caught:
-        look(wished)
+        look(desired)
     assert caught.value.exit_code == 2
     assert caught.value.where == "db-1"
     assert caught.value.done == ""
@@ -45,7 +45,7 @@ def test_memory_setting_above_the_machines_is_bad_input(
 
 
 @pytest.mark.covers("B94")
-def test_slot_that_may_hold_back_more_than_the_disk_is_bad_input() -> None:
+def test_slot_that_may_retain_more_than_the_disk_is_bad_input() -> None:
     with pytest.raises(InventoryError, match="max_slot_wal_keep_size 16GB is not less than the ma"):
         look(conf(disk=10 * GB, max_slot_wal_keep_size="16GB"))
     look(conf(disk=10 * GB, max_slot_wal_keep_size="2GB"))
@@ -65,9 +65,9 @@ def test_machine_that_is_too_small_is_bad_input(small: PostgresqlConf, expected:
 
 
 @pytest.mark.covers("B86")
-def test_connections_that_could_take_more_memory_than_there_is_are_a_remark() -> None:
-    (said,) = conf(max_connections=500, work_mem="64MB").notes({})
-    assert said == (
+def test_connections_that_could_take_more_memory_than_there_is_are_a_note() -> None:
+    (note,) = conf(max_connections=500, work_mem="64MB").notes({})
+    assert note == (
         "500 connections x work_mem 64MB + shared_buffers 2GB are 34048MB; the machine has 8GB"
     )
 
@@ -79,7 +79,7 @@ def test_computed_settings_when_nothing_is_given_fit_every_machine(memory: int) 
     assert computed.notes({}) == ()
 
 
-def test_conf_when_the_machine_is_not_seen_yet_is_not_judged() -> None:
+def test_conf_when_the_machine_is_not_observed_yet_is_not_judged() -> None:
     unseen = replace(CONF, overrides={"shared_buffers": "900GB"})
     look(unseen)
     assert unseen.notes({}) == ()

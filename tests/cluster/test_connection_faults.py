@@ -31,7 +31,7 @@ table inet cut {
 
 
 @contextmanager
-def cut_off(person: CliUser, node: str) -> Iterator[None]:
+def unreachable(person: CliUser, node: str) -> Iterator[None]:
     """Not a packet of SSH passes, neither of new connections nor of those that stand."""
     person.shell(node, "nft -f -", CUT)
     try:
@@ -53,12 +53,12 @@ def power(person: CliUser, node: str, *, on: bool) -> None:
 @pytest.mark.covers("F17")
 def test_host_when_it_cannot_be_reached_then_no_host_is_changed(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"{BY_HAND}; touch /run/before")
-    with cut_off(cluster, REPLICA):
+    with unreachable(cluster, REPLICA):
         run = cluster.run("up", "--yes")
     assert run.code == 5
     assert f"{REPLICA} (" in run.err
     assert "cannot be reached: timed out (a connection to port 22 was tried for 10 s)" in run.err
-    assert "already done: nothing, on any machine" in run.err
+    assert "already done: nothing on any host" in run.err
     assert "by hand: ssh -p 22 root@" in run.err
     assert cluster.shell(PRIMARY, f"find {FOLDERS} -newer /run/before") == ""
     assert cluster.run_json("up", "--yes")["remaining"] == []
@@ -76,8 +76,8 @@ def test_host_when_its_power_is_off_then_no_host_is_changed(cluster: CliUser) ->
         power(cluster, REPLICA, on=True)
     assert run.code == 5, run.err
     assert f"{REPLICA} (" in run.err
-    assert "already done: nothing, on any machine" in run.err
-    assert "see whether the machine has power" in run.err
+    assert "already done: nothing on any host" in run.err
+    assert "check that the server is running" in run.err
     assert written == ""
     assert cluster.run_json("up", "--yes")["remaining"] == []
     assert cluster.drift() == {}
@@ -90,7 +90,7 @@ def test_network_when_it_drops_for_a_moment_in_mid_step_then_the_run_goes_on(
 ) -> None:
     with running(cluster) as process:
         assert under_way(cluster)
-        with cut_off(cluster, PRIMARY), cut_off(cluster, REPLICA):
+        with unreachable(cluster, PRIMARY), unreachable(cluster, REPLICA):
             time.sleep(6)  # less than a line or the lock takes for dead
         go_on(cluster)
         run = wait_for(process)
@@ -106,7 +106,7 @@ def test_host_when_lost_in_mid_step_then_the_other_finishes_and_all_is_listed(
 ) -> None:
     with cluster.start("up", "--yes", "--json") as process:
         assert under_way(cluster)
-        with cut_off(cluster, REPLICA):
+        with unreachable(cluster, REPLICA):
             go_on(cluster)
             run = wait_for(process)
     found = run.document
@@ -169,7 +169,7 @@ def impatient(cluster: CliUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tar
 def test_look_when_the_link_stalls_then_ends_and_says_so(
     cluster: CliUser, impatient: Target
 ) -> None:
-    with cut_off(cluster, REPLICA), pytest.raises(Unreachable) as caught:
+    with unreachable(cluster, REPLICA), pytest.raises(Unreachable) as caught:
         impatient.observe([Probe("true")])
     assert str(caught.value.where).startswith(REPLICA)
     assert impatient.observe([Probe("true")])
@@ -187,5 +187,5 @@ def test_step_when_the_link_stalls_then_ends_with_its_outcome_unknown(
     cluster: CliUser, impatient: Target, size: int
 ) -> None:
     step = Action("slow", "cat >/dev/null; sleep 20", b"x" * size, timeout=2)
-    with cut_off(cluster, REPLICA), pytest.raises(OutcomeUnknown, match="during: slow"):
+    with unreachable(cluster, REPLICA), pytest.raises(OutcomeUnknown, match="during: slow"):
         impatient.act([step], lambda action: None)
