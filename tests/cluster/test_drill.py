@@ -123,9 +123,15 @@ def test_drill_when_practised_proves_the_restore_phase_by_phase(proven: CommandR
     assert (found["result"], found["failures"], found["leftovers"]) == ("proven", [], [])
     assert list(found["phases"]) == PHASES
     checks = {check["name"].partition(":")[0] for check in found["checks"] if check["passed"]}
-    assert checks >= {"starts", "alone", "databases", "extensions", "roles"}
-    assert checks >= {"all archived WAL", "probe of hcb_production", "heartbeat"}
-    assert checks >= {"pg_amcheck", "pg_checksums", "repository untouched"}
+    assert checks >= {
+        "PostgreSQL accepts connections",
+        "isolated",
+        "databases",
+        "extensions",
+        "roles",
+    }
+    assert checks >= {"all archived WAL replayed", "query on hcb_production", "heartbeat"}
+    assert checks >= {"pg_amcheck", "pg_checksums", "repository unchanged"}
 
 
 @pytest.mark.covers("F120")
@@ -181,9 +187,9 @@ def test_drill_when_beside_production_writes_nothing_and_measures_the_loss(
     assert (found["data_loss_seconds"], found["data_loss_measured_by"]) == (42.0, "heartbeat")
     assert after == before
     checks = {check["name"]: check["detail"] for check in found["checks"]}
-    assert checks["alone"] == "archives nothing, holds no slots, follows nobody"
-    assert checks["repository untouched"].endswith("identical before and after; read-only key")
-    assert checks["probe of hcb_production: select count(*) from kept"] == "100, at least 100"
+    assert checks["isolated"] == "archives nothing, holds no slots, follows nobody"
+    assert checks["repository unchanged"].endswith("identical before and after; read-only key")
+    assert checks["query on hcb_production: select count(*) from kept"] == "100, at least 100"
     assert is_clean(drilling)
     (aside,) = found["leftovers"]
     assert aside.startswith(
@@ -201,7 +207,7 @@ def test_drill_when_a_probe_finds_too_little_fails_and_names_it(
     finally:
         drilling.rewrite("cluster.yml", {"at_least: 100000}": "at_least: 100}"})
     (bad,) = [check for check in found["checks"] if not check["passed"]]
-    assert bad["name"] == "probe of hcb_production: select count(*) from kept"
+    assert bad["name"] == "query on hcb_production: select count(*) from kept"
     assert bad["detail"].endswith("at least 100000")
 
 

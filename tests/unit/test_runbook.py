@@ -123,7 +123,7 @@ def test_runbook_when_something_is_worth_knowing_then_it_is_a_comment(differs: b
 
 def test_runbook_when_a_host_failed_then_it_does_not_claim_that_nothing_differs() -> None:
     text = runbook("prod", (), Report(failed={"db-1": OSError("gone")}), {})
-    assert "db-1 could not be looked at" in text and "nothing differs" not in text
+    assert "db-1 could not be probed" in text and "nothing differs" not in text
 
 
 def test_difference_when_nothing_can_be_done_then_it_is_a_comment() -> None:

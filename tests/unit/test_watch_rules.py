@@ -221,7 +221,7 @@ def test_wal_when_one_segment_is_missing_says_what_cannot_be_restored() -> None:
     assert f"after {since:%Y-%m-%d %H:%M:%S}Z" in text
     assert "until 2026-11-24 03:10:00Z" in text  # the differential of Tuesday
     assert "cannot be restored at all" not in text
-    assert found.alarms[0].next_command.endswith("a backup has ended since; told for a day")
+    assert found.alarms[0].next_command.endswith("a backup has ended since; reported for a day")
     later = world.judged(bridged + timedelta(days=1, seconds=1))
     assert (later.alarms, later.notes[0]) == ((), text)
 

@@ -62,10 +62,14 @@ def check_copy(
     to the end of the WAL."""
     server = snapshot(inventory).running_server(answers.get(snapshot(inventory).probe()))
     if server is None:
-        yield DrillCheck("starts", False, "PostgreSQL does not answer on the copy")
+        yield DrillCheck(
+            "PostgreSQL accepts connections", False, "PostgreSQL does not answer on the copy"
+        )
         return
     yield DrillCheck(
-        "starts", not server.in_recovery, f"{server.minor}, timeline {server.timeline}"
+        "PostgreSQL accepts connections",
+        not server.in_recovery,
+        f"{server.minor}, timeline {server.timeline}",
     )
     yield from _check_isolation(server)
     if recovery_point is not None:
@@ -73,7 +77,7 @@ def check_copy(
         complete = bool(end) and recovery_point.covered_by(end)
         archived = f"archived up to segment {recovery_point.first_segment}"
         found = f"recovered to {end or 'nowhere'}, {archived}"
-        yield DrillCheck("all archived WAL", complete, found)
+        yield DrillCheck("all archived WAL replayed", complete, found)
     yield from _check_catalog(inventory, server)
     yield from check_queries(inventory, answers)
 
@@ -87,7 +91,7 @@ def _check_isolation(server: ServerSnapshot) -> Iterator[DrillCheck]:
     connections += ["primary_conninfo is set"] if upstream else []
     connections += [f"{len(server.replication)} stream from it"] if server.replication else []
     text = ", ".join(connections) or "archives nothing, holds no slots, follows nobody"
-    yield DrillCheck("alone", not connections, text)
+    yield DrillCheck("isolated", not connections, text)
 
 
 def _check_catalog(inventory: Inventory, server: ServerSnapshot) -> Iterator[DrillCheck]:
@@ -115,7 +119,7 @@ def check_queries(inventory: Inventory, answers: Answers) -> Iterator[DrillCheck
             scalar_query.scalar_probe(instance(inventory), probe.database, probe.query)
         )
         found = scalar_query.parse_scalar(answer)
-        name = f"probe of {probe.database}: {probe.query[:MAX_QUERY_LENGTH]}"
+        name = f"query on {probe.database}: {probe.query[:MAX_QUERY_LENGTH]}"
         if found.error:
             yield DrillCheck(name, False, found.error)
         elif probe.at_least is not None:
@@ -198,7 +202,7 @@ def passed_integrity(inventory: Inventory) -> Iterator[DrillCheck]:
 
 def check_repository(before: Answer | None, after: Answer | None, reads_only: bool) -> DrillCheck:
     """The repository as it was, but for what production itself did meanwhile."""
-    name = "repository untouched"
+    name = "repository unchanged"
     key = "read-only key" if reads_only else "the cluster's own key"
     old_files, new_files = repository_files.parse(before), repository_files.parse(after)
     if old_files is None or new_files is None:
