@@ -77,7 +77,7 @@ class CliUser:
     def run_json(self, *words: str) -> dict[str, Any]:
         """One command that must end well; its JSON."""
         run = self.run(*words, "--json")
-        assert run.code == 0, f"exit {run.code}: {run.err or run.document['failed']}"
+        assert run.code == 0, f"exit {run.code}: {run.err}\n{run.out}"
         return run.document
 
     def drift(self) -> dict[tuple[str, str, str], list[str]]:
