@@ -145,8 +145,12 @@ def tiers(inventory: Inventory, request: RemovalRequest) -> tuple[Tier, ...]:
     remaining = [PlanContext.declared(rest, other) for other in access_nodes]
     firewalls = [resource for context in remaining for resource in system.firewall(context)]
     hbas = [resource for context in remaining for resource in configuration.pg_hba(context)]
+    loaded = [
+        found for context in remaining for found in configuration.loaded_access_rules(context)
+    ]
     plan += [
         Tier("access rules (pg_hba, firewall)", (*firewalls, *hbas)),
+        Tier("loaded access rules", tuple(loaded)),
         Tier("slot", () if is_copy else (slot,)),
     ]
     if node is not None:

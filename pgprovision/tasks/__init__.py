@@ -108,6 +108,7 @@ def configuration_files(scope: PlanScope) -> Iterator[Tier]:
         "PostgreSQL configuration", everywhere, configuration.postgresql_conf, configuration.pg_hba
     )
     yield scope.tier("access rules (pg_hba, firewall)", scope.access_only, configuration.pg_hba)
+    yield scope.tier("loaded access rules", scope.access_only, configuration.loaded_access_rules)
 
 
 def restored_data(scope: PlanScope) -> Iterator[Tier]:

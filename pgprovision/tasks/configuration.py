@@ -42,6 +42,12 @@ def pending_configuration(context: PlanContext) -> Iterator[Resource]:
     yield LiveSettings(on=context.on, snapshot=context.snapshot)
 
 
+def loaded_access_rules(context: PlanContext) -> Iterator[Resource]:
+    """pg_hba.conf is loaded, also after a run that was killed between write and reload; for a node
+    of which this run changes nothing else, so nothing is restarted."""
+    yield PendingConfiguration(on=context.on, snapshot=context.snapshot, reload_only=True)
+
+
 def pg_hba(context: PlanContext) -> Iterator[Resource]:
     """pg_hba.conf: superuser by peer, named roles over TLS, replication from the other nodes."""
     others = [str(other.private_ip) for other in context.inventory.other_members(context.node)]

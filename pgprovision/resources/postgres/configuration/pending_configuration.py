@@ -24,6 +24,8 @@ class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
 
     kind: ClassVar[str] = "pending configuration"
     rollout_order: RolloutOrder | None = None
+    reload_only: bool = False
+    """What waits for a restart, and errors, are left to `up`."""
     server: ServerSnapshot | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -46,13 +48,18 @@ class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
 
     def read_server(self, server: ServerSnapshot) -> State:
         newer = [path for path, time in server.file_times.items() if time > server.loaded]
+        reload_pending = tuple(sorted(PurePosixPath(path).name for path in newer))
+        if self.reload_only:
+            return {"reload_pending": reload_pending}
         return {
-            "reload_pending": tuple(sorted(PurePosixPath(path).name for path in newer)),
+            "reload_pending": reload_pending,
             "restart_pending": tuple(sorted(server.pending_restart)),
             "errors": server.file_errors + server.hba_errors,
         }
 
     def desired(self) -> State:
+        if self.reload_only:
+            return {"reload_pending": ()}
         return {"reload_pending": (), "restart_pending": (), "errors": ()}
 
     def blocked_by(self, diff: Diff) -> Waiting | None:
@@ -73,7 +80,7 @@ class PendingConfiguration(CatalogResource, WithNeeds, WithOrder):
 
     def change(self, diff: Diff) -> Iterable[Action]:
         before = diff.before
-        if before is None or before["errors"]:
+        if before is None or before.get("errors"):
             return  # a reload would apply nothing, a restart might not come back
         instance = self.snapshot.instance
         if diff.changed("restart_pending"):
