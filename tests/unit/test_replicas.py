@@ -377,6 +377,7 @@ def test_scope_when_a_replica_alone_brings_the_primarys_part_with_it(cluster: In
         "host firewall",
         "identity",
         "split-brain check",
+        "pending configuration",
         "pg_hba.conf",
         "role",
         "slot",
@@ -416,6 +417,7 @@ def test_remove_replica_when_planned_leaves_the_file_for_last(
         "split-brain check",
         *first,
         "access rules (pg_hba, firewall)",
+        "loaded access rules",
         "slot",
         "inventory",
     ]
