@@ -164,7 +164,7 @@ def test_lock_record_when_it_cannot_be_read_then_counts_as_locked(
     cluster.shell(PRIMARY, BY_HAND)
     refused = cluster.run("up", "--yes")
     assert refused.code == 4
-    assert "cannot be read, so it counts as held" in refused.err
+    assert "cannot be read, so the host counts as locked" in refused.err
     command = refused.err.rpartition("pgprovision ")[2].split()
     assert command[:2] == ["unlock", PRIMARY]
     wrong = cluster.run("unlock", PRIMARY, "wrong", "--yes")
@@ -177,7 +177,7 @@ def test_lock_record_when_it_cannot_be_read_then_counts_as_locked(
 def test_lock_record_when_another_user_owns_it_then_counts_as_locked(cluster: CliUser) -> None:
     cluster.shell(PRIMARY, f"echo x >{LOCK_FOLDER}/holder; chown postgres {LOCK_FOLDER}/holder")
     cluster.shell(PRIMARY, BY_HAND)
-    assert "counts as held" in cluster.run("up", "--yes").err
+    assert "counts as locked" in cluster.run("up", "--yes").err
     cluster.shell(PRIMARY, f"rm {LOCK_FOLDER}/holder")
     assert cluster.run_json("up", "--yes")["remaining"] == []
 

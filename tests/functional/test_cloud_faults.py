@@ -244,7 +244,7 @@ def test_rate_limit_for_an_hour_ends_inside_the_budget_and_says_until_when(
 ) -> None:
     with serve_simulator(tmp_path / "cloud", rate_limit=1) as sim:
         cloud, clock = patient(sim.endpoint)
-        with pytest.raises(CloudError, match=r"whole again at \d\d:\d\d:\d\d UTC"):
+        with pytest.raises(CloudError, match=r"resets at \d\d:\d\d:\d\d UTC"):
             cloud.observe((Probe("servers"), Probe("networks")))
         assert 200 < clock.now < 300
         assert cloud.api_calls == len(clock.pauses) + 2

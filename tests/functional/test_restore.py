@@ -121,7 +121,7 @@ def test_restore_plan_tells_from_when_to_when(past: Past, first: list[Row]) -> N
         (("--time", "2020-01-01 00:00Z"), "before the end of the first backup"),
         (("--time", "2126-01-01 00:00 Europe/Berlin"), "in the future"),
         (("--time", "2026-10-25 02:30 Europe/Berlin"), "twice that day"),
-        (("--xid", "4000000000"), "lies in the future"),
+        (("--xid", "4000000000"), "is in the future"),
         ((), "expected either --to NAME"),
     ],
 )
