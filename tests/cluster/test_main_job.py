@@ -180,7 +180,9 @@ def test_status_when_the_replica_streams_shows_both_the_backup_and_the_archive(
     found = cluster.run_json("status")
     assert set(found) >= {"version", "cluster", "nodes", "backups", "archive"}
     first, second = found["nodes"]
-    keys = "name address private_ip role reachable lag_bytes lag_seconds slot version differs"
+    keys = (
+        "name address private_ip role reachable lag_bytes lag_seconds slot_wal_status version drift"
+    )
     assert set(first) >= set(keys.split())
     assert (first["name"], first["role"], first["private_ip"]) == (PRIMARY, "primary", "10.0.1.2")
     assert (second["name"], second["role"], second["slot_wal_status"]) == (
